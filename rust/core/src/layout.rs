@@ -1,0 +1,297 @@
+//! Where bytes are: the only place with piece, block and file arithmetic.
+//!
+//! A torrent is one run of bytes, cut into pieces of equal length (the last
+//! one may be shorter) and at the same time into files, laid end to end in
+//! the order of the info dict (BEP 3). Pad files (BEP 47) take part in the
+//! arithmetic and are zeros that nobody stores.
+
+use std::ops::Range;
+
+use crate::ids::{BLOCK_SIZE, Block, FileIndex, PieceIndex};
+
+/// One file's place in the torrent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilePlace {
+    /// Offset of its first byte in the torrent.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Whether it is padding (BEP 47): all zeros, never stored.
+    pub pad: bool,
+}
+
+/// A run of bytes within one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The file.
+    pub file: FileIndex,
+    /// Offset of the run within the file.
+    pub offset: u64,
+    /// Length of the run, never 0.
+    pub length: u64,
+    /// Whether the file is padding.
+    pub pad: bool,
+}
+
+/// The arithmetic of one torrent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    piece_length: u32,
+    total: u64,
+    pieces: u32,
+    files: Vec<FilePlace>,
+}
+
+/// Why a set of files and a piece length make no torrent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LayoutError {
+    /// The piece length is zero.
+    #[error("the piece length is zero")]
+    ZeroPieceLength,
+    /// There is not one byte of payload.
+    #[error("the torrent has no content")]
+    Empty,
+    /// The total length or the number of pieces does not fit.
+    #[error("the torrent is too large")]
+    TooLarge,
+}
+
+/// More bytes than this in one torrent are refused: 2^48 - 1 for one file is
+/// the field's limit, and the sum stays far from overflow.
+const MAX_TOTAL: u64 = (1 << 56) - 1;
+
+impl Layout {
+    /// Lays `files` (length in bytes, padding or not) end to end.
+    pub fn new(
+        piece_length: u32,
+        files: impl IntoIterator<Item = (u64, bool)>,
+    ) -> Result<Self, LayoutError> {
+        if piece_length == 0 {
+            return Err(LayoutError::ZeroPieceLength);
+        }
+        let mut total = 0u64;
+        let mut places = Vec::new();
+        for (length, pad) in files {
+            places.push(FilePlace {
+                offset: total,
+                length,
+                pad,
+            });
+            total = total
+                .checked_add(length)
+                .filter(|&total| total <= MAX_TOTAL)
+                .ok_or(LayoutError::TooLarge)?;
+        }
+        if total == 0 {
+            return Err(LayoutError::Empty);
+        }
+        let pieces = u32::try_from(total.div_ceil(u64::from(piece_length)))
+            .map_err(|_| LayoutError::TooLarge)?;
+        Ok(Self {
+            piece_length,
+            total,
+            pieces,
+            files: places,
+        })
+    }
+
+    /// Bytes in all files together, padding included.
+    pub fn total_length(&self) -> u64 {
+        self.total
+    }
+
+    /// Bytes in a piece, except perhaps the last.
+    pub fn piece_length(&self) -> u32 {
+        self.piece_length
+    }
+
+    /// Number of pieces.
+    pub fn num_pieces(&self) -> u32 {
+        self.pieces
+    }
+
+    /// The files, in order.
+    pub fn files(&self) -> &[FilePlace] {
+        &self.files
+    }
+
+    /// Every piece, in order.
+    pub fn pieces(&self) -> impl DoubleEndedIterator<Item = PieceIndex> + use<> {
+        (0..self.pieces).map(PieceIndex)
+    }
+
+    /// Length of `piece` in bytes; 0 when there is no such piece.
+    pub fn piece_len(&self, piece: PieceIndex) -> u32 {
+        if piece.0 >= self.pieces {
+            return 0;
+        }
+        let rest = self.total - self.piece_offset(piece);
+        rest.min(u64::from(self.piece_length)) as u32
+    }
+
+    /// Offset of the first byte of `piece` in the torrent.
+    pub fn piece_offset(&self, piece: PieceIndex) -> u64 {
+        u64::from(piece.0) * u64::from(self.piece_length)
+    }
+
+    /// Number of blocks in `piece`; 0 when there is no such piece.
+    pub fn blocks_in_piece(&self, piece: PieceIndex) -> u32 {
+        self.piece_len(piece).div_ceil(BLOCK_SIZE)
+    }
+
+    /// Length of `block` in bytes; 0 when there is no such block.
+    pub fn block_len(&self, block: Block) -> u32 {
+        let begin = u64::from(block.index) * u64::from(BLOCK_SIZE);
+        u64::from(self.piece_len(block.piece))
+            .saturating_sub(begin)
+            .min(u64::from(BLOCK_SIZE)) as u32
+    }
+
+    /// The block that starts at `begin` in `piece` and is `length` long, if
+    /// there is exactly such a block.
+    pub fn block_at(&self, piece: PieceIndex, begin: u32, length: u32) -> Option<Block> {
+        let block = Block::new(piece, begin / BLOCK_SIZE);
+        (begin.is_multiple_of(BLOCK_SIZE) && length > 0 && self.block_len(block) == length)
+            .then_some(block)
+    }
+
+    /// Whether `length` bytes from `begin` lie inside `piece`.
+    pub fn contains(&self, piece: PieceIndex, begin: u32, length: u32) -> bool {
+        length > 0 && u64::from(begin) + u64::from(length) <= u64::from(self.piece_len(piece))
+    }
+
+    /// The file spans of `length` bytes from `offset` in the torrent, in
+    /// order, padding included, empty files left out. Bytes past the end of
+    /// the torrent are left out.
+    pub fn spans(&self, offset: u64, length: u64) -> impl Iterator<Item = Span> + '_ {
+        let end = offset.saturating_add(length).min(self.total);
+        let first = self
+            .files
+            .partition_point(|file| file.offset + file.length <= offset);
+        self.files[first..]
+            .iter()
+            .enumerate()
+            .take_while(move |(_, file)| file.offset < end)
+            .filter_map(move |(at, file)| {
+                let from = offset.max(file.offset);
+                let to = end.min(file.offset + file.length);
+                (from < to).then(|| Span {
+                    file: FileIndex((first + at) as u32),
+                    offset: from - file.offset,
+                    length: to - from,
+                    pad: file.pad,
+                })
+            })
+    }
+
+    /// The file spans of a whole piece.
+    pub fn piece_spans(&self, piece: PieceIndex) -> impl Iterator<Item = Span> + '_ {
+        self.spans(self.piece_offset(piece), u64::from(self.piece_len(piece)))
+    }
+
+    /// The pieces that hold at least one byte of `file`; empty for an empty
+    /// or unknown file.
+    pub fn file_pieces(&self, file: FileIndex) -> Range<u32> {
+        match self.files.get(file.0 as usize) {
+            Some(place) if place.length > 0 => {
+                let unit = u64::from(self.piece_length);
+                let first = place.offset / unit;
+                let last = (place.offset + place.length - 1) / unit;
+                first as u32..last as u32 + 1
+            }
+            _ => 0..0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn span(file: u32, offset: u64, length: u64) -> Span {
+        Span {
+            file: FileIndex(file),
+            offset,
+            length,
+            pad: false,
+        }
+    }
+
+    #[test]
+    fn the_last_piece_and_block_may_be_short() {
+        let layout = Layout::new(32768, [(70_000, false)]).unwrap();
+        assert_eq!(layout.num_pieces(), 3);
+        assert_eq!(layout.piece_len(PieceIndex(2)), 70_000 - 65_536);
+        assert_eq!(layout.piece_len(PieceIndex(3)), 0);
+        assert_eq!(layout.blocks_in_piece(PieceIndex(0)), 2);
+        assert_eq!(layout.blocks_in_piece(PieceIndex(2)), 1);
+        assert_eq!(layout.block_len(Block::new(PieceIndex(2), 0)), 4464);
+        assert_eq!(layout.block_len(Block::new(PieceIndex(2), 1)), 0);
+        assert_eq!(
+            layout.block_at(PieceIndex(0), 16384, 16384),
+            Some(Block::new(PieceIndex(0), 1))
+        );
+        assert_eq!(layout.block_at(PieceIndex(0), 16384, 16383), None);
+        assert_eq!(layout.block_at(PieceIndex(0), 1, 16384), None);
+    }
+
+    #[test]
+    fn spans_skip_empty_files_and_stop_at_the_end() {
+        let layout = Layout::new(4, [(3, false), (0, false), (5, false)]).unwrap();
+        let spans: Vec<_> = layout.spans(2, 100).collect();
+        assert_eq!(spans, [span(0, 2, 1), span(2, 0, 5)]);
+        assert_eq!(layout.file_pieces(FileIndex(0)), 0..1);
+        assert_eq!(layout.file_pieces(FileIndex(1)), 0..0);
+        assert_eq!(layout.file_pieces(FileIndex(2)), 0..2);
+        assert_eq!(layout.file_pieces(FileIndex(9)), 0..0);
+        assert_eq!(layout.spans(u64::MAX, 1).count(), 0);
+    }
+
+    #[test]
+    fn impossible_torrents_are_refused() {
+        let new = |piece, files: &[u64]| Layout::new(piece, files.iter().map(|&len| (len, false)));
+        assert_eq!(new(0, &[1]), Err(LayoutError::ZeroPieceLength));
+        assert_eq!(new(1, &[0, 0]), Err(LayoutError::Empty));
+        assert_eq!(new(1, &[]), Err(LayoutError::Empty));
+        assert_eq!(new(1, &[1 << 33]), Err(LayoutError::TooLarge));
+        assert_eq!(new(1, &[u64::MAX, u64::MAX]), Err(LayoutError::TooLarge));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_byte_by_byte_model(
+            piece_length in 1u32..40,
+            files in prop::collection::vec(0u64..30, 1..12),
+            offset in 0u64..200,
+            length in 0u64..100,
+        ) {
+            // Every byte of the torrent as (file, offset in file).
+            let bytes: Vec<(u32, u64)> = files.iter().enumerate()
+                .flat_map(|(file, &len)| (0..len).map(move |at| (file as u32, at)))
+                .collect();
+            let layout = Layout::new(piece_length, files.iter().map(|&len| (len, false)));
+            prop_assume!(!bytes.is_empty());
+            let layout = layout.unwrap();
+            prop_assert_eq!(layout.total_length(), bytes.len() as u64);
+            let model: Vec<(u32, u64)> = bytes.iter().copied()
+                .skip(offset as usize).take(length as usize).collect();
+            let ours: Vec<(u32, u64)> = layout.spans(offset, length)
+                .flat_map(|span| (0..span.length).map(move |at| (span.file.0, span.offset + at)))
+                .collect();
+            prop_assert_eq!(ours, model);
+            for (file, _) in files.iter().enumerate() {
+                let index = FileIndex(file as u32);
+                let pieces: std::collections::BTreeSet<u32> = bytes.iter().enumerate()
+                    .filter(|(_, byte)| byte.0 == index.0)
+                    .map(|(at, _)| at as u32 / piece_length)
+                    .collect();
+                prop_assert_eq!(layout.file_pieces(index).collect::<std::collections::BTreeSet<_>>(), pieces);
+            }
+            let sum: u64 = layout.pieces().map(|piece| u64::from(layout.piece_len(piece))).sum();
+            prop_assert_eq!(sum, layout.total_length());
+        }
+    }
+}

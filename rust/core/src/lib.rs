@@ -1,0 +1,11 @@
+//! The BitTorrent protocol without I/O.
+//!
+//! Nothing here opens a socket or a file, starts a thread, reads a clock or
+//! asks for randomness: bytes, time and seeds are arguments. A driver (the
+//! engine over tokio, or the simulator over a virtual clock) feeds inputs and
+//! carries out what the machines put out.
+#![warn(missing_docs)]
+
+pub mod bitfield;
+pub mod ids;
+pub mod layout;
