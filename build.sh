@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Builds, shows, tests and packages godot-torrent. ./build.sh --help says how.
+set -euo pipefail
+# Errors inside $(...) count too (bash before 4.4 does not have it).
+shopt -s inherit_errexit 2>/dev/null || true
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=scripts/common.sh
+source "$ROOT/scripts/common.sh"
+# shellcheck source=scripts/godot.sh
+source "$ROOT/scripts/godot.sh"
+# shellcheck source=scripts/gut.sh
+source "$ROOT/scripts/gut.sh"
+# shellcheck source=scripts/python.sh
+source "$ROOT/scripts/python.sh"
+# shellcheck source=scripts/library.sh
+source "$ROOT/scripts/library.sh"
+# shellcheck source=scripts/run.sh
+source "$ROOT/scripts/run.sh"
+# shellcheck source=scripts/suites.sh
+source "$ROOT/scripts/suites.sh"
+# shellcheck source=scripts/package.sh
+source "$ROOT/scripts/package.sh"
+
+usage() {
+  cat <<'HELP'
+usage: ./build.sh <command>
+
+  build [linux|windows|macos] [--debug|--release]
+                  compile the library into addons/godot-torrent/bin/
+                  (this system and both profiles where nothing is said)
+  demo [name] [-- arguments]
+                  run demo/<name>.tscn in Godot without a window;
+                  loopback_transfer where no name is given
+  test [rust|gut|oracle|style] [arguments]
+                  run one suite, or all of them; arguments go to its runner
+                  (cargo test, GUT, pytest)
+  bench [arguments]
+                  compare transfers with libtorrent; see --help of
+                  rust/bench/bench.py for the arguments
+  package         a zip in target/package/ that unpacks as
+                  addons/godot-torrent/ into a game
+  clean           remove everything that was built; downloads stay in the cache
+
+What is missing is found or installed on the way: Godot, the test runner and
+the Python packages go into a cache folder that outlives a checkout.
+
+environment:
+  GODOT                 the Godot program to use
+  GUT_PATH              a folder that contains GUT
+  PYTHON                the Python to make the virtual environment with
+  GODOT_TORRENT_CACHE   the cache folder (default ~/.cache/godot-torrent)
+  CARGO_TARGET_DIR      where Cargo builds (default target/)
+  V=1                   show the output of every step as it comes
+HELP
+}
+
+main() {
+  local command=${1:---help}
+  shift || true
+  cd "$ROOT"
+  case $command in
+    build) build_command "$@" ;;
+    demo) demo_command "$@" ;;
+    test) test_command "$@" ;;
+    bench) bench_command "$@" ;;
+    package) package_command "$@" ;;
+    clean) clean_command "$@" ;;
+    -h | --help | help) usage ;;
+    *) die "unknown command '$command'" "./build.sh --help lists the commands." ;;
+  esac
+}
+
+# One line, so that an edit of this file cannot change a run that is under way.
+main "$@"; exit

@@ -1,0 +1,56 @@
+# Runs things on what was built: demos and benchmarks.
+# shellcheck shell=bash
+
+# import_project FOLDER: makes Godot take note of new and changed files. A fresh
+# checkout has no list of classes yet, and scripts do not parse without it.
+import_project() {
+  local project=$1 stamp=$1/.godot/build-sh-imported
+  project_is_imported "$project" "$stamp" && return
+  say "importing $(basename "$project")"
+  mkdir -p "$project/.godot"
+  # Known before the first import, so that scripts find the classes in it.
+  echo "res://addons/godot-torrent/godot-torrent.gdextension" >"$project/.godot/extension_list.cfg"
+  run_logged "import-$(basename "$project")" limited 300 "$GODOT" --headless --path "$project" --import ||
+    die "Godot could not import $project"
+  touch "$stamp"
+}
+
+project_is_imported() {
+  [[ -e $2 && -z $(find -L "$1" -path "$1/.godot" -prune -o -newer "$2" \
+    ! -name '*.so*' ! -name '*.dylib*' ! -name '*.dll*' ! -path '*/bin' -print -quit) ]]
+}
+
+demo_command() {
+  local name=loopback_transfer
+  if (($# > 0)) && [[ $1 != -- ]]; then
+    name=${1%.tscn}
+    shift
+  fi
+  [[ ${1:-} != -- ]] || shift
+  [[ -e $ROOT/demo/$name.tscn ]] ||
+    die "there is no demo '$name'" "There are: $(list_demos)"
+  require_godot
+  build_library "$(host_platform)" debug
+  with_lock "$TARGET_DIR/locks/project.lock" import_project "$PROJECT"
+  say "running demo/$name.tscn"
+  "$GODOT" --headless --path "$PROJECT" "res://demo/$name.tscn" -- "$@"
+}
+
+list_demos() {
+  local scene names=()
+  for scene in "$ROOT"/demo/*.tscn; do
+    [[ ! -e $scene ]] || names+=("$(basename "$scene" .tscn)")
+  done
+  echo "${names[*]:-none}"
+}
+
+bench_command() {
+  need_cargo
+  require_venv
+  say "building torrent-rpc and torrent-bench (release)"
+  run_logged build-bench cargo build --release -p torrent-rpc -p torrent-bench ||
+    die "the benchmark does not compile"
+  export TORRENT_RPC=$TARGET_DIR/release/torrent-rpc TORRENT_BENCH=$TARGET_DIR/release/torrent-bench
+  say "running rust/bench/bench.py"
+  python "$ROOT/rust/bench/bench.py" "$@"
+}

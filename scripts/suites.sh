@@ -1,0 +1,197 @@
+# The test suites. Each ends by reporting how many tests passed and failed; a
+# suite that cannot run, or runs nothing, counts as one failure.
+# shellcheck shell=bash
+
+SUITES=(style rust gut oracle)
+RESULTS=$TARGET_DIR/results
+
+test_command() {
+  local suites=("${SUITES[@]}") arguments=()
+  if (($# > 0)); then
+    case " ${SUITES[*]} " in
+      *" $1 "*) suites=("$1") ;;
+      *) die "there is no test suite '$1'" "There are: ${SUITES[*]}" ;;
+    esac
+    shift
+    arguments=("$@")
+  fi
+
+  mkdir -p "$RESULTS"
+  local name passed failed suite_passed suite_failed
+  passed=0 failed=0
+  for name in "${suites[@]}"; do
+    rm -f "$RESULTS/$name"
+    # In a subshell of its own: an error ends this suite and not the others.
+    # (Not inside a condition, where bash would ignore errors on the way.)
+    set +e
+    (
+      set -e
+      with_lock "$TARGET_DIR/locks/suite-$name.lock" "suite_$name" ${arguments[@]+"${arguments[@]}"}
+    )
+    set -e
+    if [[ -s $RESULTS/$name ]]; then
+      read -r suite_passed suite_failed <"$RESULTS/$name"
+    else
+      suite_passed=0 suite_failed=1
+      warn "the $name suite did not run to its end"
+    fi
+    if ((suite_passed + suite_failed == 0)); then
+      warn "the $name suite ran no test"
+      suite_failed=1
+    fi
+    echo "$name: $suite_passed passed, $suite_failed failed"
+    ((passed += suite_passed, failed += suite_failed)) || true
+  done
+  echo "$passed passed, $failed failed"
+  ((failed == 0))
+}
+
+# report SUITE PASSED FAILED
+report() { echo "$2 $3" >"$RESULTS/$1"; }
+
+# --- style: each gate is one test ------------------------------------------
+
+suite_style() {
+  STYLE_PASSED=0 STYLE_FAILED=0
+  need_cargo
+  require_venv
+  say "checking style"
+  local shell_files=("$ROOT/build.sh" "$ROOT"/scripts/*.sh) gdscript=() file
+  while IFS= read -r file; do gdscript+=("$file"); done < <(gdscript_files)
+
+  gate rustfmt cargo fmt --all --check
+  gate clippy cargo clippy --workspace --all-targets -- -D warnings
+  gate rustdoc env RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" cargo doc --workspace --no-deps
+  gate ruff-check ruff check --no-cache .
+  gate ruff-format ruff format --no-cache --check .
+  gate gdformat gdformat --check "${gdscript[@]}"
+  gate gdlint gdlint "${gdscript[@]}"
+  gate bash-syntax bash_syntax "${shell_files[@]}"
+  gate shellcheck shellcheck --external-sources build.sh .ci/run
+  report style "$STYLE_PASSED" "$STYLE_FAILED"
+}
+
+# All of ours: neither what is built nor the runner that is installed.
+gdscript_files() {
+  find addons/godot-torrent demo test -name '*.gd' 2>/dev/null | LC_ALL=C sort
+}
+
+bash_syntax() {
+  local file
+  for file in "$@"; do bash -n "$file" || return; done
+}
+
+gate() {
+  local name=$1
+  shift
+  if run_logged "style-$name" "$@"; then
+    ((STYLE_PASSED += 1))
+  else
+    warn "style gate $name failed: $*"
+    ((STYLE_FAILED += 1))
+  fi
+}
+
+# --- rust -------------------------------------------------------------------
+
+suite_rust() {
+  need_cargo
+  say "running the Rust tests (unit, property, simulation, documentation)"
+  local log=$LOGS/rust-tests.log status=0
+  run_rust_tests "$@" || status=$?
+  local passed failed
+  read -r passed failed < <(awk '
+    /^test result: / {
+      for (i = 2; i <= NF; i++) {
+        if ($i ~ /^passed/) passed += $(i - 1)
+        if ($i ~ /^failed/) failed += $(i - 1)
+      }
+    }
+    END { print passed + 0, failed + 0 }' "$log")
+  # A test program that dies has no result line; cargo's own status knows.
+  ((status == 0 || failed > 0)) || failed=1
+  report rust "$passed" "$failed"
+}
+
+run_rust_tests() {
+  local status=0
+  run_logged rust-tests cargo test --workspace --no-fail-fast "$@" || status=$?
+  ((status == 0)) || grep -E '^(test .* FAILED|---- .* ----$|error(\[|:))' "$LOGS/rust-tests.log" >&2 || true
+  return "$status"
+}
+
+# --- gut --------------------------------------------------------------------
+
+suite_gut() {
+  local gut count passed=0 failed=0
+  require_godot
+  gut=$(find_gut)
+  build_library "$(host_platform)" debug
+
+  if [[ -n $gut ]]; then
+    with_lock "$TARGET_DIR/locks/project.lock" prepare_project "$gut"
+    count=$(run_gut gut "$PROJECT" "GUT ($gut)" "$@")
+    ((passed += ${count% *}, failed += ${count#* })) || true
+  fi
+
+  local small=$TARGET_DIR/small-runner
+  make_small_runner_project "$small"
+  import_project "$small"
+  count=$(run_gut small-runner "$small" "the small runner (test/support)" "$@")
+  ((passed += ${count% *}, failed += ${count#* })) || true
+
+  # The editor and people on the command line find a runner in the checkout too.
+  [[ -n $gut ]] || with_lock "$TARGET_DIR/locks/project.lock" prepare_project "$SMALL_RUNNER"
+  report gut "$passed" "$failed"
+}
+
+prepare_project() {
+  install_runner "$1" "$ROOT/addons/gut"
+  import_project "$PROJECT"
+}
+
+# run_gut LABEL PROJECT NAME ARGUMENTS...: prints "passed failed".
+run_gut() {
+  local label=$1 project=$2 name=$3 status=0
+  shift 3
+  local xml=$RESULTS/$label.xml home=$TARGET_DIR/godot-home/$label
+  say "running the GDScript tests under $name"
+  rm -rf "$xml" "$home"
+  mkdir -p "$home"
+  # user:// starts empty, and what tests leave there is not the user's.
+  run_logged "$label" limited "${GUT_SECONDS:-1500}" \
+    env XDG_DATA_HOME="$home" XDG_CONFIG_HOME="$home/config" XDG_CACHE_HOME="$home/cache" \
+    "$GODOT" --headless --path "$project" -s res://addons/gut/gut_cmdln.gd \
+    -gconfig= -gdir=res://test/unit,res://test/integration -ginclude_subdirs -gexit \
+    -gdisable_colors -gjunit_xml_file="$xml" "$@" || status=$?
+  # A GUT that finds a broken script stops early and says nothing in its status.
+  # So every test file has to show up, unless the arguments chose some.
+  local expect=()
+  (($# > 0)) || expect=(--expect-suites "$ROOT/test/unit" "$ROOT/test/integration")
+  "$(find_python)" "$ROOT/scripts/junit.py" "$xml" --root "$ROOT" --status "$status" \
+    ${expect[@]+"${expect[@]}"}
+  rm -rf "$home"
+}
+
+# --- oracle -----------------------------------------------------------------
+
+suite_oracle() {
+  local status=0
+  need_cargo
+  require_venv
+  require_godot
+  say "building torrent-rpc (release)"
+  run_logged build-rpc cargo build --release -p torrent-rpc || die "torrent-rpc does not compile"
+  # Part of the suite goes through a Godot scene.
+  build_library "$(host_platform)" debug
+  with_lock "$TARGET_DIR/locks/project.lock" import_project "$PROJECT"
+
+  export TORRENT_RPC=$TARGET_DIR/release/torrent-rpc GODOT_PROJECT=$PROJECT
+  say "running the tests against libtorrent $(python -c 'import libtorrent; print(libtorrent.__version__)')"
+  rm -f "$RESULTS/oracle.xml"
+  run_logged oracle python -m pytest "$ROOT/oracle_tests" -p no:cacheprovider --timeout=300 \
+    --junitxml="$RESULTS/oracle.xml" "$@" || status=$?
+  local count
+  count=$(python "$ROOT/scripts/junit.py" "$RESULTS/oracle.xml" --status "$status")
+  report oracle "${count% *}" "${count#* }"
+}
