@@ -9,3 +9,5 @@
 pub mod bitfield;
 pub mod ids;
 pub mod layout;
+pub mod settings;
+pub mod value;

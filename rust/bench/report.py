@@ -1,0 +1,101 @@
+"""The tables that the benchmark prints. Sizes in MiB, CPU in seconds per GiB moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+
+from payload import MIB
+from transfer import Cost, Transfer
+
+GIB = 1024 * MIB
+
+# One round: the transfers in it by (seeder, leecher).
+Round = dict[tuple[str, str], Transfer]
+
+HEADER = (
+    f"{'':<34}{'MiB/s':>8}  {'(min-max)':<13}{'CPU-s/GiB':>10}{'partner':>9}"
+    f"{'peak MiB':>10}{'grown MiB':>11}{'start ms':>10}"
+)
+LEGEND = """\
+MiB/s      from the first data on the wire until the leecher says it is finished
+CPU-s/GiB  user and system time of the side under test; "partner" is the other side's
+peak       most memory resident during the transfer (VmHWM: mapped and shared pages count)
+grown      the same less what the process had before its session (a Python, in libtorrent's)
+start      from the request to connect until the first data, which is in none of the rates"""
+
+
+def table(rounds: list[Round], reference: str, tested: str | None) -> str:
+    """Medians over the rounds, one row for each transfer and side under test."""
+    rows = [
+        ("leech", reference, tested),
+        ("leech", reference, reference),
+        ("seed", tested, reference),
+        ("seed", reference, reference),
+    ]
+    lines = [HEADER]
+    for direction, seeder, leecher in rows:
+        if seeder is not None and leecher is not None:
+            transfers = [one[seeder, leecher] for one in rounds]
+            lines.append(_row(f"{direction:<6}{seeder} -> {leecher}", direction, transfers))
+    return "\n".join(lines)
+
+
+def ratios(rounds: list[Round], reference: str, tested: str) -> str:
+    """Tested by reference, taken within each round: median (min-max) over the rounds."""
+    lines = []
+    for direction, pair in (("leech", (reference, tested)), ("seed", (tested, reference))):
+        parts = [
+            f"{label} {_ratio(rounds, pair, (reference, reference), value)}"
+            for label, value in (
+                ("rate", Transfer.rate),
+                ("CPU", lambda one, side=direction: _tested(one, side).cpu_seconds),
+                ("memory grown", lambda one, side=direction: _tested(one, side).grown_bytes),
+            )
+        ]
+        lines.append(f"{direction + ':':<7}{tested}/{reference} " + ", ".join(parts))
+    return "\n".join(lines)
+
+
+def progress(transfer: Transfer) -> str:
+    """One line about one transfer."""
+    gib = transfer.size / GIB
+    return (
+        f"{transfer.seeder} -> {transfer.leecher}: {transfer.rate() / MIB:.0f} MiB/s, CPU-s/GiB "
+        f"seeder {transfer.seeder_cost.cpu_seconds / gib:.2f} "
+        f"leecher {transfer.leecher_cost.cpu_seconds / gib:.2f}"
+    )
+
+
+def _row(label: str, direction: str, transfers: list[Transfer]) -> str:
+    other = "seed" if direction == "leech" else "leech"
+    rates = [one.rate() / MIB for one in transfers]
+    gib = transfers[0].size / GIB
+
+    def cost(side: str, value: Callable[[Cost], float]) -> float:
+        return median(value(_tested(one, side)) for one in transfers)
+
+    spread = f"({min(rates):.0f}-{max(rates):.0f})"
+    return (
+        f"{label:<34}{median(rates):>8.0f}  {spread:<13}"
+        f"{cost(direction, lambda it: it.cpu_seconds) / gib:>10.2f}"
+        f"{cost(other, lambda it: it.cpu_seconds) / gib:>9.2f}"
+        f"{cost(direction, lambda it: it.peak_bytes) / MIB:>10.0f}"
+        f"{cost(direction, lambda it: it.grown_bytes) / MIB:>11.0f}"
+        f"{median(one.start_seconds for one in transfers) * 1000:>10.0f}"
+    )
+
+
+def _tested(transfer: Transfer, direction: str) -> Cost:
+    return transfer.leecher_cost if direction == "leech" else transfer.seeder_cost
+
+
+def _ratio(
+    rounds: list[Round],
+    tested: tuple[str, str],
+    reference: tuple[str, str],
+    value: Callable[[Transfer], float],
+) -> str:
+    # A side that grew by less than the kernel counts would divide by zero.
+    found = [value(one[tested]) / max(value(one[reference]), 1e-9) for one in rounds]
+    return f"{median(found):.2f}x ({min(found):.2f}-{max(found):.2f})"

@@ -1,0 +1,448 @@
+//! What happened, in the past tense. Tasks post events; a consumer (the Godot
+//! binding on its frame, the JSON-RPC shim) swaps the whole buffer out.
+//!
+//! An event is also an alert when its category is in the session's
+//! `alert_mask`; numbers, names, categories and field names are libtorrent's.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use torrent_core::ids::{InfoHash, PieceIndex};
+use torrent_core::value::{Fields, Value};
+
+use crate::error::Error;
+use crate::handle::TorrentHandle;
+use crate::status::{TorrentState, TorrentStatus};
+
+/// Alert categories: libtorrent's bits.
+pub mod category {
+    /// Errors of any kind.
+    pub const ERROR: u32 = 1;
+    /// What peers send and do.
+    pub const PEER: u32 = 1 << 1;
+    /// Port mapping.
+    pub const PORT_MAPPING: u32 = 1 << 2;
+    /// Files on disk.
+    pub const STORAGE: u32 = 1 << 3;
+    /// Announces and scrapes.
+    pub const TRACKER: u32 = 1 << 4;
+    /// Connections made and closed.
+    pub const CONNECT: u32 = 1 << 5;
+    /// Changes of a torrent's or the session's state.
+    pub const STATUS: u32 = 1 << 6;
+    /// Addresses that were blocked.
+    pub const IP_BLOCK: u32 = 1 << 8;
+    /// Settings that limit performance.
+    pub const PERFORMANCE_WARNING: u32 = 1 << 9;
+    /// The distributed hash table.
+    pub const DHT: u32 = 1 << 10;
+    /// Statistics.
+    pub const STATS: u32 = 1 << 11;
+    /// Finished files.
+    pub const FILE_PROGRESS: u32 = 1 << 21;
+    /// Finished pieces.
+    pub const PIECE_PROGRESS: u32 = 1 << 22;
+    /// Blocks sent.
+    pub const UPLOAD: u32 = 1 << 23;
+    /// Blocks requested and received.
+    pub const BLOCK_PROGRESS: u32 = 1 << 24;
+    /// Everything.
+    pub const ALL: u32 = u32::MAX;
+}
+
+/// How far an alert may overfill the queue: its limit is the queue's size
+/// times one more than this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// May be dropped first.
+    Normal = 0,
+    /// Gets twice the queue.
+    High = 1,
+    /// Gets three times the queue.
+    Critical = 2,
+    /// Says that alerts were dropped.
+    Meta = 3,
+}
+
+/// What is known of an event before it is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// libtorrent's alert number.
+    pub number: u32,
+    /// libtorrent's alert name.
+    pub name: &'static str,
+    /// Category bits; 0 passes every mask.
+    pub category: u32,
+    /// Its claim on the queue.
+    pub priority: Priority,
+    /// Whether objects of the binding live by it: it is posted whatever the
+    /// mask says, and shows up as an alert only when the mask lets it.
+    pub signal: bool,
+}
+
+macro_rules! event_kinds {
+    ($( $name:ident = $number:literal, $text:literal, $category:expr, $priority:ident, $signal:literal; )*) => {
+        /// The kinds of event, one constant each.
+        pub mod kind {
+            use super::{Kind, Priority, category};
+            $(
+                #[doc = concat!("`", $text, "`")]
+                pub const $name: Kind = Kind {
+                    number: $number,
+                    name: $text,
+                    category: $category,
+                    priority: Priority::$priority,
+                    signal: $signal,
+                };
+            )*
+            /// Every kind.
+            pub const ALL: &[Kind] = &[ $( $name, )* ];
+        }
+    };
+}
+
+event_kinds! {
+    TORRENT_REMOVED = 4, "torrent_removed", category::STATUS, Critical, true;
+    READ_PIECE = 5, "read_piece", category::STORAGE, Critical, true;
+    FILE_COMPLETED = 6, "file_completed", category::FILE_PROGRESS, Normal, true;
+    STATE_CHANGED = 10, "state_changed", category::STATUS, High, true;
+    TRACKER_ERROR = 11, "tracker_error", category::TRACKER | category::ERROR, High, false;
+    TRACKER_WARNING = 12, "tracker_warning", category::TRACKER | category::ERROR, Normal, false;
+    TRACKER_REPLY = 15, "tracker_reply", category::TRACKER, Normal, false;
+    TRACKER_ANNOUNCE = 17, "tracker_announce", category::TRACKER, Normal, false;
+    HASH_FAILED = 18, "hash_failed", category::STATUS, Normal, false;
+    PEER_ERROR = 22, "peer_error", category::PEER, Normal, false;
+    PEER_CONNECT = 23, "peer_connect", category::CONNECT, Normal, false;
+    PEER_DISCONNECTED = 24, "peer_disconnected", category::CONNECT, Normal, false;
+    TORRENT_FINISHED = 26, "torrent_finished", category::STATUS, High, true;
+    PIECE_FINISHED = 27, "piece_finished", category::PIECE_PROGRESS, Normal, true;
+    TORRENT_DELETED = 35, "torrent_deleted", category::STORAGE, Critical, false;
+    TORRENT_DELETE_FAILED = 36, "torrent_delete_failed", category::STORAGE | category::ERROR, Critical, true;
+    TORRENT_PAUSED = 39, "torrent_paused", category::STATUS, High, false;
+    TORRENT_RESUMED = 40, "torrent_resumed", category::STATUS, High, false;
+    TORRENT_CHECKED = 41, "torrent_checked", category::STATUS, High, true;
+    FILE_ERROR = 43, "file_error", category::STATUS | category::ERROR | category::STORAGE, High, true;
+    LISTEN_FAILED = 48, "listen_failed", category::STATUS | category::ERROR, Critical, true;
+    LISTEN_SUCCEEDED = 49, "listen_succeeded", category::STATUS, Critical, false;
+    TORRENT_ERROR = 64, "torrent_error", category::ERROR | category::STATUS, High, true;
+    INCOMING_CONNECTION = 66, "incoming_connection", category::PEER, Normal, false;
+    ADD_TORRENT = 67, "add_torrent", category::STATUS, Critical, true;
+    STATE_UPDATE = 68, "state_update", category::STATUS, High, true;
+    SESSION_STATS = 70, "session_stats", 0, Critical, false;
+    ALERTS_DROPPED = 95, "alerts_dropped", category::ERROR, Meta, false;
+    INTERNAL_ERROR = 10_001, "internal_error", category::ERROR, Critical, true;
+}
+
+/// What an event says beyond its kind.
+#[derive(Clone, Debug)]
+pub enum Detail {
+    /// Nothing more.
+    None,
+    /// The torrent changed from `previous` to `state`.
+    State {
+        /// What it does now.
+        state: TorrentState,
+        /// What it did before.
+        previous: TorrentState,
+    },
+    /// Pieces were verified; one alert each.
+    Pieces(Vec<PieceIndex>),
+    /// It is about one piece.
+    Piece(PieceIndex),
+    /// A piece was read, or could not be.
+    PieceData {
+        /// The piece.
+        piece: PieceIndex,
+        /// Its bytes; empty on error.
+        data: Bytes,
+        /// Why not; empty when it was read.
+        error: String,
+    },
+    /// A file is complete.
+    File(u32),
+    /// Something about a connection.
+    Peer {
+        /// The peer's endpoint.
+        peer: SocketAddr,
+        /// Why it was closed, or what it did wrong; may be empty.
+        reason: String,
+    },
+    /// Something about a tracker.
+    Tracker {
+        /// Its announce URL.
+        url: String,
+        /// What it said or what failed; may be empty.
+        message: String,
+        /// Peers in the reply.
+        num_peers: u32,
+        /// Failures in a row.
+        times_in_row: u32,
+        /// libtorrent's event number: 0 none, 1 completed, 2 started, 3 stopped.
+        event: u32,
+    },
+    /// An error, about a file where its context names one.
+    Error(Error),
+    /// Listening at this endpoint worked, or did not.
+    Listen {
+        /// The endpoint.
+        endpoint: SocketAddr,
+        /// Why not; empty when it works.
+        error: String,
+    },
+    /// Torrents whose status changed.
+    Statuses(Vec<Arc<TorrentStatus>>),
+    /// Counters by libtorrent's metric names.
+    Stats(Fields),
+    /// Alerts dropped since the last such alert.
+    Dropped(u64),
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// Milliseconds of Unix time.
+    pub timestamp_ms: i64,
+    /// The torrent, where it concerns one.
+    pub torrent: Option<TorrentHandle>,
+    /// The rest.
+    pub detail: Detail,
+}
+
+impl Event {
+    /// An event of now.
+    pub fn new(kind: Kind, torrent: Option<TorrentHandle>, detail: Detail) -> Self {
+        Self {
+            kind,
+            timestamp_ms: unix_millis(),
+            torrent,
+            detail,
+        }
+    }
+
+    /// The torrent's hash, where it concerns one.
+    pub fn info_hash(&self) -> Option<InfoHash> {
+        self.torrent.as_ref().map(TorrentHandle::info_hash)
+    }
+}
+
+/// Milliseconds of Unix time.
+pub fn unix_millis() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64)
+}
+
+/// An event in the form in which it is handed out by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    /// Its kind.
+    pub kind: Kind,
+    /// Milliseconds of Unix time.
+    pub timestamp_ms: i64,
+    /// The torrent, where it concerns one.
+    pub info_hash: Option<InfoHash>,
+    /// One line for people.
+    pub message: String,
+    /// Its own fields by libtorrent's names.
+    pub fields: Fields,
+}
+
+impl Alert {
+    /// The alerts of an event: one, but for several pieces one each.
+    pub fn from_event(event: &Event) -> Vec<Alert> {
+        match &event.detail {
+            Detail::Pieces(pieces) => pieces
+                .iter()
+                .map(|&piece| Self::build(event, &Detail::Piece(piece)))
+                .collect(),
+            detail => vec![Self::build(event, detail)],
+        }
+    }
+
+    fn build(event: &Event, detail: &Detail) -> Self {
+        let fields = fields(detail);
+        let subject = event
+            .torrent
+            .as_ref()
+            .map_or_else(String::new, |torrent| format!("{}: ", torrent.name()));
+        let note = note(detail);
+        let what = event.kind.name.replace('_', " ");
+        Self {
+            kind: event.kind,
+            timestamp_ms: event.timestamp_ms,
+            info_hash: event.info_hash(),
+            message: if note.is_empty() {
+                format!("{subject}{what}")
+            } else {
+                format!("{subject}{what}: {note}")
+            },
+            fields,
+        }
+    }
+
+    /// The whole alert by name, as in the Godot API and the shim.
+    pub fn to_value(&self) -> Value {
+        let mut all: Fields = vec![
+            ("type".into(), self.kind.number.into()),
+            ("type_name".into(), self.kind.name.into()),
+            ("what".into(), self.kind.name.into()),
+            ("category".into(), self.kind.category.into()),
+            ("timestamp_ms".into(), self.timestamp_ms.into()),
+            ("message".into(), self.message.clone().into()),
+        ];
+        if let Some(hash) = self.info_hash {
+            all.push(("info_hash".into(), hash.to_string().into()));
+        }
+        all.extend(self.fields.iter().cloned());
+        Value::Map(all)
+    }
+}
+
+fn endpoint_fields(ip: &'static str, port: &'static str, endpoint: &SocketAddr) -> Fields {
+    vec![
+        (ip.into(), endpoint.ip().to_string().into()),
+        (port.into(), endpoint.port().into()),
+    ]
+}
+
+fn fields(detail: &Detail) -> Fields {
+    match detail {
+        Detail::None => vec![],
+        Detail::State { state, previous } => vec![
+            ("state".into(), (*state).into()),
+            ("prev_state".into(), (*previous).into()),
+        ],
+        Detail::Pieces(pieces) => vec![(
+            "pieces".into(),
+            pieces.iter().map(|piece| piece.0).collect::<Vec<_>>().into(),
+        )],
+        Detail::Piece(piece) => vec![("piece_index".into(), piece.0.into())],
+        Detail::PieceData { piece, data, error } => vec![
+            ("piece_index".into(), piece.0.into()),
+            ("size".into(), data.len().into()),
+            ("piece_data".into(), data.clone().into()),
+            ("error".into(), error.clone().into()),
+        ],
+        Detail::File(index) => vec![("file_index".into(), (*index).into())],
+        Detail::Peer { peer, reason } => {
+            let mut fields = endpoint_fields("peer_ip", "peer_port", peer);
+            fields.push(("error".into(), reason.clone().into()));
+            fields
+        }
+        Detail::Tracker {
+            url,
+            message,
+            num_peers,
+            times_in_row,
+            event,
+        } => vec![
+            ("tracker_url".into(), url.clone().into()),
+            ("error".into(), message.clone().into()),
+            ("num_peers".into(), (*num_peers).into()),
+            ("times_in_row".into(), (*times_in_row).into()),
+            ("event".into(), (*event).into()),
+        ],
+        Detail::Error(error) => vec![
+            ("error".into(), error.message().to_owned().into()),
+            ("error_code".into(), error.code().into()),
+            ("filename".into(), error.context().to_owned().into()),
+        ],
+        Detail::Listen { endpoint, error } => {
+            let mut fields = endpoint_fields("address", "port", endpoint);
+            fields.push(("error".into(), error.clone().into()));
+            fields
+        }
+        Detail::Statuses(statuses) => vec![(
+            "torrent_status".into(),
+            Value::List(
+                statuses
+                    .iter()
+                    .map(|status| Value::Map(status.fields()))
+                    .collect(),
+            ),
+        )],
+        Detail::Stats(counters) => vec![("counters".into(), Value::Map(counters.clone()))],
+        Detail::Dropped(count) => vec![("dropped".into(), (*count).into())],
+    }
+}
+
+fn note(detail: &Detail) -> String {
+    match detail {
+        Detail::None | Detail::Stats(_) => String::new(),
+        Detail::State { state, previous } => format!("{} to {}", previous.name(), state.name()),
+        Detail::Pieces(pieces) => format!("{} pieces", pieces.len()),
+        Detail::Piece(piece) => format!("piece {piece}"),
+        Detail::PieceData { piece, error, .. } if error.is_empty() => format!("piece {piece}"),
+        Detail::PieceData { piece, error, .. } => format!("piece {piece}: {error}"),
+        Detail::File(index) => format!("file {index}"),
+        Detail::Peer { peer, reason } if reason.is_empty() => peer.to_string(),
+        Detail::Peer { peer, reason } => format!("{peer}: {reason}"),
+        Detail::Tracker {
+            url,
+            message,
+            num_peers,
+            ..
+        } => match (message.is_empty(), num_peers) {
+            (true, 0) => url.clone(),
+            (true, peers) => format!("{url}: {peers} peers"),
+            (false, _) => format!("{url}: {message}"),
+        },
+        Detail::Error(error) => error.to_string(),
+        Detail::Listen { endpoint, error } if error.is_empty() => endpoint.to_string(),
+        Detail::Listen { endpoint, error } => format!("{endpoint}: {error}"),
+        Detail::Statuses(statuses) => format!("{} torrents", statuses.len()),
+        Detail::Dropped(count) => format!("{count} alerts"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_are_unique() {
+        for (at, one) in kind::ALL.iter().enumerate() {
+            for other in &kind::ALL[..at] {
+                assert!(one.number > other.number, "{} after {}", one.name, other.name);
+                assert_ne!(one.name, other.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_alert_carries_its_fields_by_name() {
+        let event = Event::new(
+            kind::PEER_CONNECT,
+            None,
+            Detail::Peer {
+                peer: "[::1]:6881".parse().unwrap(),
+                reason: String::new(),
+            },
+        );
+        let alert = &Alert::from_event(&event)[0];
+        assert_eq!(alert.message, "peer connect: [::1]:6881");
+        let Value::Map(fields) = alert.to_value() else {
+            panic!("not a map");
+        };
+        let get = |name: &str| &fields.iter().find(|(key, _)| key == name).unwrap().1;
+        assert_eq!(get("peer_ip"), &Value::from("::1"));
+        assert_eq!(get("peer_port"), &Value::Int(6881));
+        assert_eq!(get("type"), &Value::Int(23));
+    }
+
+    #[test]
+    fn verified_pieces_become_an_alert_each() {
+        let event = Event::new(
+            kind::PIECE_FINISHED,
+            None,
+            Detail::Pieces(vec![PieceIndex(3), PieceIndex(5)]),
+        );
+        let alerts = Alert::from_event(&event);
+        assert_eq!(alerts.len(), 2);
+        assert_eq!(alerts[1].fields, [("piece_index".into(), Value::Int(5))]);
+    }
+}

@@ -1,0 +1,249 @@
+//! The way out of the engine: a double buffer of events, and the queue in
+//! which alerts wait for whoever asks for them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::event::{Alert, Detail, Event, Kind, kind};
+use crate::handle::TorrentHandle;
+
+/// Where tasks post events. Full means drop and count: a consumer that never
+/// polls costs a bounded amount of memory.
+#[derive(Debug)]
+pub struct EventSink {
+    mask: AtomicU32,
+    limit: AtomicUsize,
+    buffer: Mutex<Buffer>,
+    arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Buffer {
+    events: Vec<Event>,
+    dropped: u64,
+}
+
+impl EventSink {
+    /// A sink for alerts of `mask`, holding `limit` events of normal priority.
+    pub(crate) fn new(mask: u32, limit: usize) -> Self {
+        Self {
+            mask: AtomicU32::new(mask),
+            limit: AtomicUsize::new(limit),
+            buffer: Mutex::default(),
+            arrived: Notify::new(),
+        }
+    }
+
+    /// The categories for which alerts are made.
+    pub fn mask(&self) -> u32 {
+        self.mask.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn configure(&self, mask: u32, limit: usize) {
+        self.mask.store(mask, Ordering::Relaxed);
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Whether an event of `kind` would reach anybody: to be asked before one
+    /// is built.
+    pub(crate) fn wants(&self, kind: Kind) -> bool {
+        kind.signal || kind.category == 0 || kind.category & self.mask() != 0
+    }
+
+    /// Posts an event if anybody wants it; `detail` is only called then.
+    pub(crate) fn post(
+        &self,
+        kind: Kind,
+        torrent: Option<&TorrentHandle>,
+        detail: impl FnOnce() -> Detail,
+    ) {
+        if !self.wants(kind) {
+            return;
+        }
+        let event = Event::new(kind, torrent.cloned(), detail());
+        let mut buffer = self.buffer.lock();
+        let limit = self.limit.load(Ordering::Relaxed) * (1 + kind.priority as usize);
+        if buffer.events.len() >= limit {
+            buffer.dropped += 1;
+            return;
+        }
+        buffer.events.push(event);
+        if buffer.events.len() == 1 {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Swaps the waiting events into `into`, which must be empty so that its
+    /// memory serves the next round.
+    pub fn take(&self, into: &mut Vec<Event>) {
+        debug_assert!(into.is_empty());
+        let dropped = {
+            let mut buffer = self.buffer.lock();
+            std::mem::swap(&mut buffer.events, into);
+            std::mem::take(&mut buffer.dropped)
+        };
+        if dropped > 0 {
+            into.push(Event::new(
+                kind::ALERTS_DROPPED,
+                None,
+                Detail::Dropped(dropped),
+            ));
+        }
+    }
+
+    /// Waits until events are there. One waiter only.
+    pub async fn wait(&self) {
+        loop {
+            if !self.buffer.lock().events.is_empty() {
+                return;
+            }
+            self.arrived.notified().await;
+        }
+    }
+}
+
+/// A bounded queue of alerts behind a mask: libtorrent's alert queue.
+#[derive(Debug)]
+pub struct AlertQueue {
+    mask: AtomicU32,
+    limit: AtomicUsize,
+    dropped: AtomicU64,
+    alerts: Mutex<VecDeque<Arc<Alert>>>,
+}
+
+impl AlertQueue {
+    /// A queue for alerts of `mask`, holding `limit` alerts of normal priority.
+    pub fn new(mask: u32, limit: usize) -> Self {
+        Self {
+            mask: AtomicU32::new(mask),
+            limit: AtomicUsize::new(limit),
+            dropped: AtomicU64::new(0),
+            alerts: Mutex::default(),
+        }
+    }
+
+    /// The categories that get in.
+    pub fn mask(&self) -> u32 {
+        self.mask.load(Ordering::Relaxed)
+    }
+
+    /// Changes which categories get in.
+    pub fn set_mask(&self, mask: u32) {
+        self.mask.store(mask, Ordering::Relaxed);
+    }
+
+    /// Alerts of normal priority that are kept.
+    pub fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Changes how many alerts are kept; those waiting stay.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit.max(1), Ordering::Relaxed);
+    }
+
+    /// Alerts dropped because the queue was full.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Queues the alerts of `event` that the mask lets in, and returns them.
+    pub fn push(&self, event: &Event) -> Vec<Arc<Alert>> {
+        if event.kind.category != 0 && event.kind.category & self.mask() == 0 {
+            return Vec::new();
+        }
+        let made: Vec<_> = Alert::from_event(event).into_iter().map(Arc::new).collect();
+        let limit = self.limit() * (1 + event.kind.priority as usize);
+        let mut alerts = self.alerts.lock();
+        for alert in &made {
+            if alerts.len() < limit {
+                alerts.push_back(Arc::clone(alert));
+            } else {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        made
+    }
+
+    /// The waiting alerts, oldest first; they stay.
+    pub fn peek(&self) -> Vec<Arc<Alert>> {
+        self.alerts.lock().iter().cloned().collect()
+    }
+
+    /// Removes and returns up to `max` alerts, oldest first.
+    pub fn pop(&self, max: usize) -> Vec<Arc<Alert>> {
+        let mut alerts = self.alerts.lock();
+        let count = max.min(alerts.len());
+        alerts.drain(..count).collect()
+    }
+
+    /// Drops the waiting alerts.
+    pub fn clear(&self) {
+        self.alerts.lock().clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::category;
+
+    fn event(kind: Kind) -> Event {
+        Event::new(kind, None, Detail::None)
+    }
+
+    #[test]
+    fn unwanted_events_are_not_built() {
+        let sink = EventSink::new(category::ERROR, 10);
+        sink.post(kind::PEER_CONNECT, None, || panic!("built"));
+        sink.post(kind::TORRENT_FINISHED, None, || Detail::None);
+        let mut events = Vec::new();
+        sink.take(&mut events);
+        assert_eq!(events.len(), 1);
+    }
+
+    #[test]
+    fn a_full_sink_drops_counts_and_says_so() {
+        let sink = EventSink::new(category::ALL, 2);
+        for _ in 0..5 {
+            sink.post(kind::PEER_CONNECT, None, || Detail::None);
+        }
+        sink.post(kind::TORRENT_REMOVED, None, || Detail::None);
+        let mut events = Vec::new();
+        sink.take(&mut events);
+        assert_eq!(events.len(), 4, "two, the critical one, and the report");
+        assert!(matches!(events[3].detail, Detail::Dropped(3)));
+        events.clear();
+        sink.take(&mut events);
+        assert!(events.is_empty());
+    }
+
+    #[test]
+    fn the_queue_masks_bounds_and_keeps_order() {
+        let queue = AlertQueue::new(category::CONNECT, 2);
+        assert!(queue.push(&event(kind::TORRENT_FINISHED)).is_empty());
+        for _ in 0..3 {
+            queue.push(&event(kind::PEER_CONNECT));
+        }
+        assert_eq!((queue.peek().len(), queue.dropped()), (2, 1));
+        assert_eq!(queue.pop(1).len(), 1);
+        assert_eq!(queue.peek().len(), 1);
+        queue.clear();
+        assert!(queue.pop(9).is_empty());
+    }
+
+    #[tokio::test]
+    async fn waiting_ends_with_the_first_event() {
+        let sink = Arc::new(EventSink::new(category::ALL, 2));
+        let waiter = tokio::spawn({
+            let sink = Arc::clone(&sink);
+            async move { sink.wait().await }
+        });
+        sink.post(kind::PEER_CONNECT, None, || Detail::None);
+        waiter.await.unwrap();
+    }
+}

@@ -1,0 +1,488 @@
+//! The public face of one torrent: cheap to clone, safe to keep after the
+//! torrent is gone. Reads come from the last snapshot; commands are posted to
+//! the torrent's task.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use torrent_core::bitfield::Bitfield;
+use torrent_core::ids::{FileIndex, InfoHash, PieceIndex};
+use torrent_core::metainfo::Metainfo;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus};
+
+/// Commands that wait for a torrent's task. When the channel is full the
+/// caller gets an error: a task that is a thousand commands behind is stuck.
+pub(crate) const COMMAND_QUEUE: usize = 1024;
+
+/// What a torrent is told to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Look at [`Options`] again.
+    OptionsChanged,
+    /// Hash everything on disk again.
+    Recheck,
+    /// Announce now: to one tracker by index, or to all.
+    Reannounce(Option<usize>),
+    /// Forget the error and go on.
+    ClearError,
+    /// Connect to this peer.
+    Connect(SocketAddr),
+    /// Use these trackers instead.
+    Trackers(Vec<Vec<String>>),
+    /// Read a verified piece and post it.
+    ReadPiece(PieceIndex, Option<oneshot::Sender<Result<Bytes>>>),
+    /// Write everything buffered to the files.
+    Flush(oneshot::Sender<()>),
+    /// Stop for good; with the files deleted if asked.
+    Remove {
+        delete_files: bool,
+    },
+}
+
+/// What the game wants of a torrent. Written by handles, read by the task, so
+/// that a getter answers with what a setter just set.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Options {
+    pub(crate) paused: bool,
+    pub(crate) sequential: bool,
+    pub(crate) max_connections: i64,
+    pub(crate) max_uploads: i64,
+    pub(crate) piece_priorities: Vec<u8>,
+    pub(crate) file_priorities: Vec<u8>,
+    pub(crate) trackers: Vec<Vec<String>>,
+}
+
+/// Everything that can be read of a torrent; each part is replaced as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    pub(crate) status: ArcSwap<TorrentStatus>,
+    pub(crate) peers: ArcSwap<Vec<PeerInfo>>,
+    pub(crate) pieces: ArcSwap<Bitfield>,
+    pub(crate) availability: ArcSwap<Vec<u32>>,
+    pub(crate) download_queue: ArcSwap<Vec<PartialPiece>>,
+    pub(crate) file_progress: ArcSwap<Vec<u64>>,
+    pub(crate) trackers: ArcSwap<Vec<TrackerStatus>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) metainfo: Arc<Metainfo>,
+    pub(crate) save_path: PathBuf,
+    pub(crate) added_time: i64,
+    pub(crate) options: Mutex<Options>,
+    pub(crate) view: View,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) removed: AtomicBool,
+}
+
+/// One torrent of a session.
+#[derive(Clone, Debug)]
+pub struct TorrentHandle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl PartialEq for TorrentHandle {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for TorrentHandle {}
+
+impl TorrentHandle {
+    fn post(&self, command: Command) -> Result<()> {
+        self.check_valid()?;
+        self.shared
+            .commands
+            .try_send(command)
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Closed(_) => {
+                    Error::new(ErrorKind::InvalidTorrentHandle)
+                }
+                mpsc::error::TrySendError::Full(_) => {
+                    Error::because(ErrorKind::Timeout, "the torrent does not take commands")
+                }
+            })
+    }
+
+    fn check_valid(&self) -> Result<()> {
+        if self.is_valid() {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::InvalidTorrentHandle))
+        }
+    }
+
+    /// Changes options and tells the task, unless nothing changed.
+    fn change(&self, change: impl FnOnce(&mut Options)) -> Result<()> {
+        self.check_valid()?;
+        {
+            let mut options = self.shared.options.lock();
+            let before = options.clone();
+            change(&mut options);
+            if *options == before {
+                return Ok(());
+            }
+        }
+        self.post(Command::OptionsChanged)
+    }
+
+    /// Whether the torrent is still part of its session.
+    pub fn is_valid(&self) -> bool {
+        !self.shared.removed.load(Ordering::Acquire)
+    }
+
+    /// v1 info-hash.
+    pub fn info_hash(&self) -> InfoHash {
+        self.shared.metainfo.info.hash
+    }
+
+    /// Name from the info dictionary.
+    pub fn name(&self) -> &str {
+        &self.shared.metainfo.info.name
+    }
+
+    /// The torrent file it was added from.
+    pub fn metainfo(&self) -> &Arc<Metainfo> {
+        &self.shared.metainfo
+    }
+
+    /// The folder that its files are in.
+    pub fn save_path(&self) -> &Path {
+        &self.shared.save_path
+    }
+
+    /// Unix time at which it was added.
+    pub fn added_time(&self) -> i64 {
+        self.shared.added_time
+    }
+
+    /// The last snapshot of its status.
+    pub fn status(&self) -> Arc<TorrentStatus> {
+        self.shared.view.status.load_full()
+    }
+
+    /// The last snapshot of its connections.
+    pub fn peers(&self) -> Arc<Vec<PeerInfo>> {
+        self.shared.view.peers.load_full()
+    }
+
+    /// The verified pieces.
+    pub fn pieces(&self) -> Arc<Bitfield> {
+        self.shared.view.pieces.load_full()
+    }
+
+    /// How many connected peers have each piece.
+    pub fn piece_availability(&self) -> Arc<Vec<u32>> {
+        self.shared.view.availability.load_full()
+    }
+
+    /// The pieces being fetched.
+    pub fn download_queue(&self) -> Arc<Vec<PartialPiece>> {
+        self.shared.view.download_queue.load_full()
+    }
+
+    /// Verified bytes of each file.
+    pub fn file_progress(&self) -> Arc<Vec<u64>> {
+        self.shared.view.file_progress.load_full()
+    }
+
+    /// Its trackers.
+    pub fn trackers(&self) -> Arc<Vec<TrackerStatus>> {
+        self.shared.view.trackers.load_full()
+    }
+
+    /// Whether `piece` is verified.
+    pub fn have_piece(&self, piece: PieceIndex) -> Result<bool> {
+        self.check_piece(piece)?;
+        Ok(self.pieces().get(piece.0))
+    }
+
+    /// Stops all traffic of this torrent until [`Self::resume`].
+    pub fn pause(&self) -> Result<()> {
+        self.change(|options| options.paused = true)
+    }
+
+    /// Goes on after [`Self::pause`].
+    pub fn resume(&self) -> Result<()> {
+        self.change(|options| options.paused = false)
+    }
+
+    /// Whether it was told to pause.
+    pub fn is_paused(&self) -> bool {
+        self.shared.options.lock().paused
+    }
+
+    /// Hashes everything on disk again.
+    pub fn force_recheck(&self) -> Result<()> {
+        self.post(Command::Recheck)
+    }
+
+    /// Announces now, to the tracker with this index or to all.
+    pub fn force_reannounce(&self, tracker: Option<usize>) -> Result<()> {
+        self.post(Command::Reannounce(tracker))
+    }
+
+    /// Forgets the error and goes on.
+    pub fn clear_error(&self) -> Result<()> {
+        self.post(Command::ClearError)
+    }
+
+    /// Connects to a peer.
+    pub fn connect_peer(&self, peer: SocketAddr) -> Result<()> {
+        if peer.port() == 0 {
+            return Err(Error::because(
+                ErrorKind::InvalidParameter,
+                "a peer's port is a number from 1 to 65535",
+            ));
+        }
+        self.post(Command::Connect(peer))
+    }
+
+    fn check_piece(&self, piece: PieceIndex) -> Result<()> {
+        self.check_valid()?;
+        let count = self.shared.metainfo.info.layout.num_pieces();
+        if piece.0 < count {
+            Ok(())
+        } else {
+            Err(Error::because(
+                ErrorKind::InvalidPieceIndex,
+                format!("piece {piece} of {count}"),
+            ))
+        }
+    }
+
+    fn check_file(&self, file: FileIndex) -> Result<()> {
+        self.check_valid()?;
+        let count = self.shared.metainfo.info.files.len();
+        if (file.0 as usize) < count {
+            Ok(())
+        } else {
+            Err(Error::because(
+                ErrorKind::InvalidFileIndex,
+                format!("file {file} of {count}"),
+            ))
+        }
+    }
+
+    /// Sets the priority of one piece: 0 not wanted, 1 low, 4 normal, 7 top.
+    pub fn set_piece_priority(&self, piece: PieceIndex, priority: u8) -> Result<()> {
+        self.check_piece(piece)?;
+        check_priorities(&[priority])?;
+        self.change(|options| options.piece_priorities[piece.0 as usize] = priority)
+    }
+
+    /// The priority of one piece.
+    pub fn piece_priority(&self, piece: PieceIndex) -> Result<u8> {
+        self.check_piece(piece)?;
+        Ok(self.shared.options.lock().piece_priorities[piece.0 as usize])
+    }
+
+    /// The priorities of all pieces.
+    pub fn piece_priorities(&self) -> Vec<u8> {
+        self.shared.options.lock().piece_priorities.clone()
+    }
+
+    /// Sets the priorities of the pieces from the first on.
+    pub fn prioritize_pieces(&self, priorities: &[u8]) -> Result<()> {
+        check_priorities(priorities)?;
+        let count = self.shared.metainfo.info.layout.num_pieces() as usize;
+        if priorities.len() > count {
+            return Err(Error::because(
+                ErrorKind::InvalidPieceIndex,
+                format!("{} priorities for {count} pieces", priorities.len()),
+            ));
+        }
+        self.change(|options| options.piece_priorities[..priorities.len()].copy_from_slice(priorities))
+    }
+
+    /// Sets the priority of one file; its pieces follow. A piece that several
+    /// files share takes the highest of their priorities.
+    pub fn set_file_priority(&self, file: FileIndex, priority: u8) -> Result<()> {
+        self.check_file(file)?;
+        let mut priorities = self.file_priorities();
+        priorities[file.0 as usize] = priority;
+        self.prioritize_files(&priorities)
+    }
+
+    /// The priority of one file.
+    pub fn file_priority(&self, file: FileIndex) -> Result<u8> {
+        self.check_file(file)?;
+        Ok(self.shared.options.lock().file_priorities[file.0 as usize])
+    }
+
+    /// The priorities of all files.
+    pub fn file_priorities(&self) -> Vec<u8> {
+        self.shared.options.lock().file_priorities.clone()
+    }
+
+    /// Sets the priorities of the files from the first on; pieces follow.
+    pub fn prioritize_files(&self, priorities: &[u8]) -> Result<()> {
+        check_priorities(priorities)?;
+        let info = &self.shared.metainfo.info;
+        if priorities.len() > info.files.len() {
+            return Err(Error::because(
+                ErrorKind::InvalidFileIndex,
+                format!("{} priorities for {} files", priorities.len(), info.files.len()),
+            ));
+        }
+        self.change(|options| {
+            options.file_priorities[..priorities.len()].copy_from_slice(priorities);
+            options.piece_priorities = piece_priorities(&info.layout, &options.file_priorities);
+        })
+    }
+
+    /// Fetches pieces in order, or the rarest first.
+    pub fn set_sequential_download(&self, sequential: bool) -> Result<()> {
+        self.change(|options| options.sequential = sequential)
+    }
+
+    /// Whether pieces are fetched in order.
+    pub fn is_sequential_download(&self) -> bool {
+        self.shared.options.lock().sequential
+    }
+
+    /// Limits the connections of this torrent; -1 for no limit, else at least 2.
+    pub fn set_max_connections(&self, limit: i64) -> Result<()> {
+        check_limit(limit)?;
+        self.change(|options| options.max_connections = limit)
+    }
+
+    /// Most connections; -1 unlimited.
+    pub fn max_connections(&self) -> i64 {
+        self.shared.options.lock().max_connections
+    }
+
+    /// Limits the peers that may download from us at once; -1 for the
+    /// session's limit, else at least 2.
+    pub fn set_max_uploads(&self, limit: i64) -> Result<()> {
+        check_limit(limit)?;
+        self.change(|options| options.max_uploads = limit)
+    }
+
+    /// Most unchoked peers; -1 the session's limit.
+    pub fn max_uploads(&self) -> i64 {
+        self.shared.options.lock().max_uploads
+    }
+
+    /// Adds a tracker to a tier (BEP 12); a known one is left where it is.
+    pub fn add_tracker(&self, url: &str, tier: usize) -> Result<()> {
+        check_tracker(url)?;
+        self.change_trackers(|tiers| {
+            if !tiers.iter().flatten().any(|known| known == url) {
+                // A tier far beyond the last one means "after all others".
+                let tier = tier.min(tiers.len());
+                if tier == tiers.len() {
+                    tiers.push(Vec::new());
+                }
+                tiers[tier].push(url.to_owned());
+            }
+        })
+    }
+
+    /// Removes a tracker.
+    pub fn remove_tracker(&self, url: &str) -> Result<()> {
+        self.change_trackers(|tiers| {
+            for tier in tiers.iter_mut() {
+                tier.retain(|known| known != url);
+            }
+            tiers.retain(|tier| !tier.is_empty());
+        })
+    }
+
+    /// Uses these tiers of trackers instead.
+    pub fn replace_trackers(&self, tiers: Vec<Vec<String>>) -> Result<()> {
+        tiers.iter().flatten().try_for_each(|url| check_tracker(url))?;
+        self.change_trackers(|current| *current = tiers)
+    }
+
+    fn change_trackers(&self, change: impl FnOnce(&mut Vec<Vec<String>>)) -> Result<()> {
+        self.check_valid()?;
+        let tiers = {
+            let mut options = self.shared.options.lock();
+            change(&mut options.trackers);
+            options.trackers.clone()
+        };
+        self.post(Command::Trackers(tiers))
+    }
+
+    /// Reads a verified piece; it comes as a `read_piece` event.
+    pub fn read_piece(&self, piece: PieceIndex) -> Result<()> {
+        self.check_piece(piece)?;
+        self.post(Command::ReadPiece(piece, None))
+    }
+
+    /// Reads a verified piece and waits for it.
+    pub async fn read_piece_now(&self, piece: PieceIndex) -> Result<Bytes> {
+        self.check_piece(piece)?;
+        let (answer, read) = oneshot::channel();
+        self.post(Command::ReadPiece(piece, Some(answer)))?;
+        read.await
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::InvalidTorrentHandle)))
+    }
+
+    /// Waits until everything received so far is in the files.
+    pub async fn flush(&self) -> Result<()> {
+        let (answer, done) = oneshot::channel();
+        self.post(Command::Flush(answer))?;
+        done.await
+            .map_err(|_| Error::new(ErrorKind::InvalidTorrentHandle))
+    }
+}
+
+/// The priorities of pieces that follow from those of files.
+pub(crate) fn piece_priorities(layout: &torrent_core::layout::Layout, files: &[u8]) -> Vec<u8> {
+    let mut pieces = vec![0; layout.num_pieces() as usize];
+    for (at, (place, &priority)) in layout.files().iter().zip(files).enumerate() {
+        if place.pad {
+            continue;
+        }
+        for piece in layout.file_pieces(FileIndex(at as u32)) {
+            let slot = &mut pieces[piece as usize];
+            *slot = priority.max(*slot);
+        }
+    }
+    pieces
+}
+
+fn check_priorities(priorities: &[u8]) -> Result<()> {
+    match priorities.iter().find(|&&priority| priority > 7) {
+        None => Ok(()),
+        Some(priority) => Err(Error::because(
+            ErrorKind::InvalidPriority,
+            format!("{priority} is not a priority from 0 to 7"),
+        )),
+    }
+}
+
+fn check_limit(limit: i64) -> Result<()> {
+    if limit == -1 || (2..=65_535).contains(&limit) {
+        Ok(())
+    } else {
+        Err(Error::because(
+            ErrorKind::InvalidParameter,
+            format!("the limit must be -1 or from 2 to 65535, not {limit}"),
+        ))
+    }
+}
+
+fn check_tracker(url: &str) -> Result<()> {
+    let parsed = url::Url::parse(url)
+        .map_err(|error| Error::because(ErrorKind::InvalidUrl, error.to_string()).about(url))?;
+    match parsed.scheme() {
+        "http" | "https" | "udp" => Ok(()),
+        scheme => Err(Error::because(
+            ErrorKind::InvalidUrl,
+            format!("'{scheme}' is not a tracker's scheme: http, https or udp"),
+        )
+        .about(url)),
+    }
+}

@@ -1,0 +1,335 @@
+//! The public face of the engine: start, settings, torrents, events, stop.
+//! Cheap to clone; every call returns at once unless it says otherwise.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use torrent_core::ids::InfoHash;
+use torrent_core::metainfo::Metainfo;
+use torrent_core::settings::Settings;
+use torrent_core::value::{Fields, Value};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Detail, kind, unix_millis};
+use crate::events::EventSink;
+use crate::handle::{COMMAND_QUEUE, Command, Options, Shared, TorrentHandle, View, piece_priorities};
+use crate::net::listen::{self, Listening};
+use crate::runtime::{self, Joiner};
+use crate::stats::Stats;
+
+/// Commands that wait for the session's task; a full queue is an error to the
+/// caller, since only a stuck task lets it fill.
+const SESSION_QUEUE: usize = 4096;
+
+/// What the session's task is told.
+#[derive(Debug)]
+pub(crate) enum SessionCommand {
+    /// Run this torrent.
+    Add(NewTorrent),
+    /// Post a `state_update` event with what changed since the last one.
+    PostUpdates,
+    /// Stop everything in order.
+    Stop,
+}
+
+/// A torrent on its way to its task.
+#[derive(Debug)]
+pub(crate) struct NewTorrent {
+    pub(crate) handle: TorrentHandle,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) seed_mode: bool,
+}
+
+/// What the session's tasks share.
+#[derive(Debug)]
+pub(crate) struct SessionShared {
+    pub(crate) settings: watch::Sender<Arc<Settings>>,
+    pub(crate) paused: watch::Sender<bool>,
+    pub(crate) events: EventSink,
+    pub(crate) registry: Mutex<BTreeMap<InfoHash, TorrentHandle>>,
+    pub(crate) listening: Vec<SocketAddr>,
+    pub(crate) stats: Stats,
+    running: AtomicBool,
+    commands: mpsc::Sender<SessionCommand>,
+}
+
+impl SessionShared {
+    /// Takes a torrent out of the registry, if it is still this one.
+    pub(crate) fn forget(&self, handle: &TorrentHandle) {
+        let mut registry = self.registry.lock();
+        if registry.get(&handle.info_hash()) == Some(handle) {
+            registry.remove(&handle.info_hash());
+        }
+    }
+}
+
+/// How to add a torrent.
+#[derive(Clone, Debug)]
+pub struct AddTorrent {
+    /// The torrent file.
+    pub metainfo: Arc<Metainfo>,
+    /// The folder to download into, or that holds the data.
+    pub save_path: PathBuf,
+    /// Add it paused.
+    pub paused: bool,
+    /// Fetch pieces in order.
+    pub sequential: bool,
+    /// Believe that all data is there without hashing it first.
+    pub seed_mode: bool,
+    /// Priorities from the first file on; files without one get 4.
+    pub file_priorities: Vec<u8>,
+}
+
+impl AddTorrent {
+    /// Adds the torrent file `data`, downloading into `save_path`.
+    pub fn from_data(data: &[u8], save_path: impl Into<PathBuf>) -> Result<Self> {
+        let save_path = save_path.into();
+        if save_path.as_os_str().is_empty() {
+            return Err(Error::new(ErrorKind::EmptySavePath));
+        }
+        Ok(Self {
+            metainfo: Arc::new(Metainfo::parse(data)?),
+            save_path,
+            paused: false,
+            sequential: false,
+            seed_mode: false,
+            file_priorities: Vec::new(),
+        })
+    }
+}
+
+/// A running (or stopped) session.
+#[derive(Clone, Debug)]
+pub struct Session {
+    shared: Arc<SessionShared>,
+    joiner: Arc<Joiner>,
+}
+
+impl Session {
+    /// Opens the listen sockets and starts the background threads.
+    ///
+    /// A port that cannot be bound does not stop the session: it shows in
+    /// [`Self::listen_errors`] and as a `listen_failed` event.
+    pub fn start(settings: Settings) -> Result<Self> {
+        let Listening { sockets, errors } = listen::bind(&settings)?;
+        let listening = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
+        let (commands, inbox) = mpsc::channel(SESSION_QUEUE);
+        let events = EventSink::new(settings.alert_mask as u32, settings.alert_queue_size as usize);
+        let shared = Arc::new(SessionShared {
+            settings: watch::Sender::new(Arc::new(settings)),
+            paused: watch::Sender::new(false),
+            events,
+            registry: Mutex::default(),
+            listening,
+            stats: Stats::default(),
+            running: AtomicBool::new(true),
+            commands,
+        });
+        for &endpoint in &shared.listening {
+            let error = String::new();
+            shared.events.post(kind::LISTEN_SUCCEEDED, None, || Detail::Listen { endpoint, error });
+        }
+        for (endpoint, error) in errors {
+            let error = error.to_string();
+            shared.events.post(kind::LISTEN_FAILED, None, || Detail::Listen { endpoint, error });
+        }
+        let joiner = runtime::spawn(Arc::clone(&shared), inbox, sockets)?;
+        Ok(Self {
+            shared,
+            joiner: Arc::new(joiner),
+        })
+    }
+
+    /// Begins the ordered shutdown and returns at once: torrents stop and
+    /// announce it, files are closed, threads end.
+    pub fn stop(&self) {
+        if self.shared.running.swap(false, Ordering::AcqRel) {
+            for handle in self.torrents() {
+                handle.shared.removed.store(true, Ordering::Release);
+            }
+            // A full queue means a stuck task; closing it is then the message.
+            let _ = self.shared.commands.try_send(SessionCommand::Stop);
+        }
+    }
+
+    /// Waits until the shutdown is complete, at most `limit`. Whether it is.
+    pub fn join(&self, limit: Duration) -> bool {
+        self.joiner.join(limit)
+    }
+
+    /// Whether it was started and not told to stop.
+    pub fn is_running(&self) -> bool {
+        self.shared.running.load(Ordering::Acquire)
+    }
+
+    fn check_running(&self) -> Result<()> {
+        if self.is_running() {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::SessionNotRunning))
+        }
+    }
+
+    fn post(&self, command: SessionCommand) -> Result<()> {
+        self.check_running()?;
+        self.shared
+            .commands
+            .try_send(command)
+            .map_err(|_| Error::because(ErrorKind::Timeout, "the session does not take commands"))
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.shared.settings.borrow().clone()
+    }
+
+    /// Changes settings: all of `patch`, or nothing when one entry is wrong.
+    pub fn apply_settings<'a>(
+        &self,
+        patch: impl IntoIterator<Item = (&'a str, &'a Value)>,
+    ) -> Result<()> {
+        let mut settings = Settings::clone(&self.settings());
+        settings.apply(patch)?;
+        self.shared
+            .events
+            .configure(settings.alert_mask as u32, settings.alert_queue_size as usize);
+        self.shared.settings.send_replace(Arc::new(settings));
+        Ok(())
+    }
+
+    /// Adds a torrent, which starts at once. A torrent that is already there
+    /// is returned as it is.
+    pub fn add_torrent(&self, add: AddTorrent) -> Result<TorrentHandle> {
+        self.check_running()?;
+        if add.save_path.as_os_str().is_empty() {
+            return Err(Error::new(ErrorKind::EmptySavePath));
+        }
+        let info = &add.metainfo.info;
+        if let Some(bad) = add.file_priorities.iter().find(|&&priority| priority > 7) {
+            return Err(Error::because(
+                ErrorKind::InvalidPriority,
+                format!("{bad} is not a priority from 0 to 7"),
+            ));
+        }
+        if add.file_priorities.len() > info.files.len() {
+            return Err(Error::because(
+                ErrorKind::InvalidFileIndex,
+                format!("{} priorities for {} files", add.file_priorities.len(), info.files.len()),
+            ));
+        }
+        let mut file_priorities = add.file_priorities;
+        file_priorities.resize(info.files.len(), 4);
+        let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
+        let options = Options {
+            paused: add.paused,
+            sequential: add.sequential,
+            max_connections: -1,
+            max_uploads: -1,
+            piece_priorities: piece_priorities(&info.layout, &file_priorities),
+            file_priorities,
+            trackers: add.metainfo.tiers.clone(),
+        };
+        let hash = info.hash;
+        let view = View::of_new(&add.metainfo, &add.save_path, &options);
+        let handle = TorrentHandle {
+            shared: Arc::new(Shared {
+                save_path: add.save_path,
+                added_time: unix_millis() / 1000,
+                options: Mutex::new(options),
+                view,
+                commands,
+                removed: AtomicBool::new(false),
+                metainfo: add.metainfo,
+            }),
+        };
+        {
+            let mut registry = self.shared.registry.lock();
+            if let Some(known) = registry.get(&hash) {
+                return Ok(known.clone());
+            }
+            registry.insert(hash, handle.clone());
+        }
+        let new = NewTorrent {
+            handle: handle.clone(),
+            commands: inbox,
+            seed_mode: add.seed_mode,
+        };
+        self.post(SessionCommand::Add(new)).inspect_err(|_| self.shared.forget(&handle))?;
+        Ok(handle)
+    }
+
+    /// Takes a torrent out of the session; with `delete_files` its files and
+    /// the folders that become empty by it go too. The handle is invalid from
+    /// now on; a `torrent_removed` event says when the work is done.
+    pub fn remove_torrent(&self, handle: &TorrentHandle, delete_files: bool) -> Result<()> {
+        self.check_running()?;
+        if handle.shared.removed.swap(true, Ordering::AcqRel) {
+            return Err(Error::new(ErrorKind::InvalidTorrentHandle));
+        }
+        self.shared.forget(handle);
+        handle
+            .shared
+            .commands
+            .try_send(Command::Remove { delete_files })
+            .map_err(|_| Error::new(ErrorKind::TorrentRemoveFailed).about(handle.info_hash().to_string()))
+    }
+
+    /// The torrent with this hash.
+    pub fn find_torrent(&self, hash: InfoHash) -> Option<TorrentHandle> {
+        self.shared.registry.lock().get(&hash).cloned()
+    }
+
+    /// All torrents, in the order of their hashes.
+    pub fn torrents(&self) -> Vec<TorrentHandle> {
+        self.shared.registry.lock().values().cloned().collect()
+    }
+
+    /// Stops the traffic of all torrents until [`Self::resume`].
+    pub fn pause(&self) {
+        self.shared.paused.send_replace(true);
+    }
+
+    /// Goes on after [`Self::pause`].
+    pub fn resume(&self) {
+        self.shared.paused.send_replace(false);
+    }
+
+    /// Whether the session as a whole is paused.
+    pub fn is_paused(&self) -> bool {
+        *self.shared.paused.borrow()
+    }
+
+    /// The endpoints that accept connections.
+    pub fn listening(&self) -> &[SocketAddr] {
+        &self.shared.listening
+    }
+
+    /// Where events wait.
+    pub fn events(&self) -> &EventSink {
+        &self.shared.events
+    }
+
+    /// Posts a `state_update` event with the torrents that changed since the
+    /// last one.
+    pub fn post_torrent_updates(&self) -> Result<()> {
+        self.post(SessionCommand::PostUpdates)
+    }
+
+    /// Counters by libtorrent's metric names.
+    pub fn stats(&self) -> Fields {
+        self.shared.stats.fields(&self.torrents())
+    }
+
+    /// Posts the counters as a `session_stats` event.
+    pub fn post_session_stats(&self) -> Result<()> {
+        self.check_running()?;
+        self.shared.events.post(kind::SESSION_STATS, None, || Detail::Stats(self.stats()));
+        Ok(())
+    }
+}

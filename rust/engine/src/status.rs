@@ -1,0 +1,299 @@
+//! Snapshots: what a game reads. They are replaced as a whole by the torrent's
+//! task, so a reader never waits and never sees half an update.
+
+use std::net::IpAddr;
+
+use torrent_core::ids::{InfoHash, PeerId};
+use torrent_core::record;
+use torrent_core::value::Value;
+
+/// What a torrent is doing; the numbers are libtorrent's `state_t`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+pub enum TorrentState {
+    /// Hashing files that were found on disk.
+    CheckingFiles = 1,
+    /// Fetching the info dictionary from peers (BEP 9).
+    DownloadingMetadata = 2,
+    /// Downloading.
+    Downloading = 3,
+    /// Everything wanted is there, but not all of the torrent.
+    Finished = 4,
+    /// All of the torrent is there.
+    Seeding = 5,
+    /// Just added; looking at what is on disk.
+    #[default]
+    CheckingResumeData = 7,
+}
+
+impl TorrentState {
+    /// libtorrent's number.
+    pub const fn code(self) -> i32 {
+        self as i32
+    }
+
+    /// libtorrent's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CheckingFiles => "checking_files",
+            Self::DownloadingMetadata => "downloading_metadata",
+            Self::Downloading => "downloading",
+            Self::Finished => "finished",
+            Self::Seeding => "seeding",
+            Self::CheckingResumeData => "checking_resume_data",
+        }
+    }
+}
+
+impl From<TorrentState> for Value {
+    fn from(state: TorrentState) -> Self {
+        state.code().into()
+    }
+}
+
+record! {
+    /// One torrent at one moment. Sizes are bytes, rates bytes per second,
+    /// times seconds; -1 stands for "unknown" or "unlimited" as noted.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct TorrentStatus {
+        /// v1 info-hash in hex.
+        pub info_hash: String,
+        /// Name from the info dictionary.
+        pub name: String,
+        /// Folder that the files are in.
+        pub save_path: String,
+        /// What the torrent is doing.
+        pub state: TorrentState,
+        /// Paused by the game or by an error.
+        pub paused: bool,
+        /// Every wanted piece is there.
+        pub is_finished: bool,
+        /// Every piece is there.
+        pub is_seeding: bool,
+        /// The info dictionary is known.
+        pub has_metadata: bool,
+        /// Share of the wanted bytes (or, while checking, of the check): 0 to 1.
+        pub progress: f64,
+        /// Verified bytes.
+        pub total_done: u64,
+        /// All bytes of the torrent, without padding.
+        pub total_size: u64,
+        /// Bytes of the wanted files.
+        pub total_wanted: u64,
+        /// Verified bytes of the wanted files.
+        pub total_wanted_done: u64,
+        /// Bytes received since the start, protocol included.
+        pub total_download: u64,
+        /// Bytes sent since the start, protocol included.
+        pub total_upload: u64,
+        /// Payload bytes received since the start.
+        pub total_payload_download: u64,
+        /// Payload bytes sent since the start.
+        pub total_payload_upload: u64,
+        /// Payload bytes thrown away because a piece failed its hash.
+        pub total_failed_bytes: u64,
+        /// Payload bytes that came twice or unasked.
+        pub total_redundant_bytes: u64,
+        /// Received per second, protocol included.
+        pub download_rate: u64,
+        /// Sent per second, protocol included.
+        pub upload_rate: u64,
+        /// Payload received per second.
+        pub download_payload_rate: u64,
+        /// Payload sent per second.
+        pub upload_payload_rate: u64,
+        /// Connected peers past the handshake.
+        pub num_peers: u32,
+        /// Connected peers that have everything.
+        pub num_seeds: u32,
+        /// Seeds in the swarm as the tracker says; -1 unknown.
+        pub num_complete: i64,
+        /// Downloaders in the swarm as the tracker says; -1 unknown.
+        pub num_incomplete: i64,
+        /// Connections, those still in the handshake included.
+        pub num_connections: u32,
+        /// Most connections allowed; -1 unlimited.
+        pub connections_limit: i64,
+        /// Most unchoked peers allowed; -1 unlimited.
+        pub uploads_limit: i64,
+        /// Unchoked peers.
+        pub num_uploads: u32,
+        /// Known peers.
+        pub list_peers: u32,
+        /// Known seeds.
+        pub list_seeds: u32,
+        /// Known peers that could be connected now.
+        pub connect_candidates: u32,
+        /// Seconds not paused.
+        pub active_time: u64,
+        /// Seconds not paused with everything wanted.
+        pub finished_time: u64,
+        /// Seconds not paused with everything.
+        pub seeding_time: u64,
+        /// Seconds since payload was received; -1 never.
+        pub time_since_download: i64,
+        /// Seconds since payload was sent; -1 never.
+        pub time_since_upload: i64,
+        /// Seconds until the next announce; -1 none is planned.
+        pub next_announce: i64,
+        /// The tracker that last answered; empty if none has.
+        pub current_tracker: String,
+        /// Pieces in the torrent.
+        pub num_pieces: u32,
+        /// Verified pieces.
+        pub pieces_downloaded: u32,
+        /// Bytes in a block.
+        pub block_size: u32,
+        /// Copies of the torrent in the swarm, as in libtorrent; -1 when seeding.
+        pub distributed_copies: f64,
+        /// What is wrong with the torrent; empty when nothing is.
+        pub error: String,
+        /// The file that the error is about; empty when none is.
+        pub error_file: String,
+        /// Unix time at which it was added.
+        pub added_time: i64,
+        /// Unix time at which it was finished; 0 not yet.
+        pub completed_time: i64,
+        /// Unix time at which a complete copy was last seen; 0 never.
+        pub last_seen_complete: i64,
+        /// Seconds until everything wanted is there at the present rate; -1 unknown.
+        pub eta: i64,
+        /// Payload sent by payload received; -1 nothing received.
+        pub ratio: f64,
+        /// Pieces are fetched in order.
+        pub is_sequential_download: bool,
+        /// Announces to trackers.
+        pub announces_to_trackers: bool,
+    }
+}
+
+record! {
+    /// One connection at one moment. Rates are bytes per second.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct PeerInfo {
+        /// The peer's address.
+        pub ip: String,
+        /// The peer's port.
+        pub port: u16,
+        /// The client's name and version, from its peer id.
+        pub client: String,
+        /// The 20 bytes of its peer id in hex.
+        pub peer_id: String,
+        /// "tcp".
+        pub connection_type: String,
+        /// Where we know it from: "tracker", "incoming" or "manual", joined by commas.
+        pub source: String,
+        /// It has everything.
+        pub is_seed: bool,
+        /// Its address is on the local network.
+        pub is_local: bool,
+        /// It called us.
+        pub is_incoming: bool,
+        /// Received per second, protocol included.
+        pub download_rate: u64,
+        /// Sent per second, protocol included.
+        pub upload_rate: u64,
+        /// Payload received per second.
+        pub payload_download_rate: u64,
+        /// Payload sent per second.
+        pub payload_upload_rate: u64,
+        /// Payload bytes received.
+        pub total_download: u64,
+        /// Payload bytes sent.
+        pub total_upload: u64,
+        /// Share of the pieces it has: 0 to 1.
+        pub progress: f64,
+        /// Pieces it has.
+        pub pieces_downloaded: u32,
+        /// Seconds since our last request; -1 never.
+        pub last_request: i64,
+        /// Seconds since anything was sent or received.
+        pub last_active: i64,
+        /// Blocks we have asked of it.
+        pub download_queue_length: u32,
+        /// Blocks it has asked of us.
+        pub upload_queue_length: u32,
+        /// Blocks we aim to have asked of it.
+        pub target_download_queue_length: u32,
+        /// It has something we want.
+        pub is_interesting: bool,
+        /// We choke it.
+        pub is_choked: bool,
+        /// It wants something of ours.
+        pub is_remote_interested: bool,
+        /// It chokes us.
+        pub is_remote_choked: bool,
+        /// It owes us blocks for too long.
+        pub is_snubbed: bool,
+        /// It is unchoked to give it a chance.
+        pub is_optimistic_unchoke: bool,
+        /// Pieces it took part in that failed their hash.
+        pub num_hashfails: u32,
+        /// Failed attempts to connect to it.
+        pub failcount: u32,
+    }
+}
+
+record! {
+    /// One tracker of a torrent (BEP 12).
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct TrackerStatus {
+        /// Its announce URL.
+        pub url: String,
+        /// Its tier; lower tiers are tried first.
+        pub tier: u32,
+        /// "not_contacted", "updating", "working" or "error".
+        pub status: String,
+        /// Its last warning or failure message.
+        pub message: String,
+        /// Seconds until the next announce; -1 none is planned.
+        pub next_announce: i64,
+        /// Seconds before which it wants no announce.
+        pub min_announce: i64,
+        /// Failures in a row.
+        pub fails: u32,
+        /// The last error; empty when none.
+        pub last_error: String,
+        /// Seeds that it knows; -1 unknown.
+        pub scrape_complete: i64,
+        /// Downloaders that it knows; -1 unknown.
+        pub scrape_incomplete: i64,
+        /// It has answered at least once.
+        pub verified: bool,
+        /// Where we have it from: "torrent" or "client".
+        pub source: String,
+    }
+}
+
+record! {
+    /// A piece that is being fetched.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct PartialPiece {
+        /// The piece.
+        pub piece_index: u32,
+        /// Its blocks.
+        pub blocks_in_piece: u32,
+        /// Blocks received.
+        pub finished: u32,
+        /// Blocks asked for.
+        pub requested: u32,
+    }
+}
+
+/// Whether an address belongs to a private or local network.
+pub fn is_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
+        IpAddr::V6(ip) => {
+            ip.is_loopback()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+                || ip.to_ipv4_mapped().is_some_and(|ip| is_local(ip.into()))
+        }
+    }
+}
+
+/// The hash and id as users see them: lower-case hex.
+pub fn hex_peer_id(id: PeerId) -> String {
+    InfoHash(id.0).to_string()
+}
