@@ -9,5 +9,6 @@
 pub mod bitfield;
 pub mod ids;
 pub mod layout;
+pub mod picker;
 pub mod settings;
 pub mod value;

@@ -1,0 +1,246 @@
+//! The choice itself: which blocks to lease to a peer that has room for more.
+
+use super::{
+    PeerPieces, Picker, Priority, Speed,
+    partial::{MAX_LEASES, Partial},
+};
+use crate::ids::{Block, PeerKey, PieceIndex};
+
+/// Until this many pieces are here they are picked at random: a newcomer needs
+/// something to trade soon, and a rare piece comes slowly.
+const RANDOM_FIRST: u32 = 4;
+
+/// Most blocks leased again in one pick of the end game: what a peer may send
+/// in vain stays small beside what it might save.
+const END_GAME_BATCH: usize = 16;
+
+/// A begun piece with open blocks that the peer has.
+struct Candidate {
+    piece: u32,
+    priority: Priority,
+    /// Another, fast peer is at work on it by itself.
+    reserved: bool,
+    /// The peer at hand is at work on it by itself.
+    own: bool,
+    received: u32,
+    serial: u64,
+}
+
+/// One call of [`Picker::pick`].
+struct Order<'a> {
+    peer: PeerKey,
+    has: &'a PeerPieces<'a>,
+    speed: Speed,
+    until: usize,
+    out: &'a mut Vec<Block>,
+}
+
+impl Order<'_> {
+    fn left(&self) -> usize {
+        self.until - self.out.len()
+    }
+
+    fn lease(&mut self, piece: u32, partial: &mut Partial) {
+        let left = self.left();
+        partial.lease(self.peer, left, |index| {
+            self.out.push(Block::new(PieceIndex(piece), index));
+        });
+    }
+}
+
+impl Picker {
+    /// Leases up to `count` blocks that the peer has to `peer`, appends them to
+    /// `out`, and counts them as asked for until they are received or returned.
+    ///
+    /// Higher priorities come first. Within one: begun pieces (the peer's own,
+    /// then the fullest, then the oldest; those that another fast peer has to
+    /// itself last of all), then open pieces, the rarest first; the first four
+    /// of a torrent at random. In sequential mode pieces come in ascending
+    /// order, begun or not. Only when every wanted block is here or asked for
+    /// are blocks of other peers leased again (the end game): to at most three
+    /// peers, and from the back of what the others work on.
+    pub fn pick(
+        &mut self,
+        peer: PeerKey,
+        has: &PeerPieces<'_>,
+        count: u32,
+        speed: Speed,
+        out: &mut Vec<Block>,
+    ) {
+        let start = out.len();
+        let mut order = Order {
+            peer,
+            has,
+            speed,
+            until: start + count as usize,
+            out,
+        };
+        if count == 0 {
+            return;
+        }
+        if self.sequential {
+            self.pick_in_order(&mut order);
+        } else {
+            self.pick_by_merit(&mut order);
+        }
+        if order.out.len() == start && self.loose.is_empty() && self.shelves.total() == 0 {
+            self.pick_again(&mut order);
+        }
+    }
+
+    fn candidates(&self, order: &Order<'_>) -> Vec<Candidate> {
+        self.loose
+            .iter()
+            .filter(|&&piece| order.has.has(piece))
+            .filter_map(|&piece| {
+                let partial = self.partials.get(&piece)?;
+                Some(Candidate {
+                    piece,
+                    priority: self.priority(PieceIndex(piece)),
+                    reserved: partial.is_reserved(order.peer),
+                    own: partial.is_own(order.peer),
+                    received: partial.received(),
+                    serial: partial.serial,
+                })
+            })
+            .collect()
+    }
+
+    fn pick_by_merit(&mut self, order: &mut Order<'_>) {
+        let mut begun = self.candidates(order);
+        begun.sort_unstable_by_key(|candidate| {
+            (
+                candidate.reserved,
+                std::cmp::Reverse((candidate.priority, candidate.own, candidate.received)),
+                candidate.serial,
+            )
+        });
+        let mut begun = begun.into_iter().peekable();
+        for priority in Priority::wanted() {
+            while let Some(next) = begun.next_if(|next| !next.reserved && next.priority == priority)
+            {
+                self.lease_begun(next.piece, order);
+                if order.left() == 0 {
+                    return;
+                }
+            }
+            self.lease_open(priority, order);
+            if order.left() == 0 {
+                return;
+            }
+        }
+        for rest in begun {
+            self.lease_begun(rest.piece, order);
+            if order.left() == 0 {
+                return;
+            }
+        }
+    }
+
+    /// The open pieces of one priority, best first.
+    fn lease_open(&mut self, priority: Priority, order: &mut Order<'_>) {
+        let mut found = Vec::new();
+        while order.left() > 0 && self.shelves.count(priority) > 0 {
+            let pieces = self.pieces_for(order.left());
+            found.clear();
+            if self.num_have() < RANDOM_FIRST {
+                let (has, rng) = (order.has, &mut self.rng);
+                self.shelves
+                    .anywhere(priority, has, pieces, rng, &mut found);
+            } else {
+                self.shelves.file(&self.availability);
+                let availability = &self.availability;
+                let (has, rng) = (order.has, &mut self.rng);
+                self.shelves
+                    .rarest(priority, has, pieces, availability, rng, &mut found);
+            }
+            if found.is_empty() {
+                return;
+            }
+            for &piece in &found {
+                self.lease_new(piece, order);
+            }
+        }
+    }
+
+    fn pick_in_order(&mut self, order: &mut Order<'_>) {
+        let begun = self.candidates(order);
+        let mut next = Vec::new();
+        for priority in Priority::wanted() {
+            // One more than whole pieces would take: the last one of the torrent
+            // may be short.
+            let pieces = self.pieces_for(order.left()) + 1;
+            next.clear();
+            self.shelves.first(priority, order.has, pieces, &mut next);
+            next.extend(
+                begun
+                    .iter()
+                    .filter(|candidate| candidate.priority == priority)
+                    .map(|candidate| candidate.piece),
+            );
+            next.sort_unstable();
+            for &piece in &next {
+                if self.partials.contains_key(&piece) {
+                    self.lease_begun(piece, order);
+                } else {
+                    self.lease_new(piece, order);
+                }
+                if order.left() == 0 {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// How many whole pieces `blocks` blocks are, rounded up.
+    fn pieces_for(&self, blocks: usize) -> usize {
+        let in_piece = self.layout.blocks_in_piece(PieceIndex(0)).max(1);
+        blocks.div_ceil(in_piece as usize)
+    }
+
+    fn lease_begun(&mut self, piece: u32, order: &mut Order<'_>) {
+        if let Some(partial) = self.partials.get_mut(&piece) {
+            order.lease(piece, partial);
+            if partial.open() == 0 {
+                self.loose.remove(&piece);
+            }
+        }
+    }
+
+    fn lease_new(&mut self, piece: u32, order: &mut Order<'_>) {
+        if order.left() > 0 {
+            let owner = (order.speed == Speed::Fast).then_some(order.peer);
+            self.begin(piece, owner);
+            self.lease_begun(piece, order);
+        }
+    }
+
+    /// The end game: what others hold is asked for once more. The pieces begun
+    /// last come first, and in each the last blocks, so that the peers meet in
+    /// the middle instead of sending the same blocks at the same time.
+    fn pick_again(&mut self, order: &mut Order<'_>) {
+        let until = order.until.min(order.out.len() + END_GAME_BATCH);
+        let mut begun: Vec<(u64, u32)> = self
+            .partials
+            .iter()
+            .filter(|(piece, partial)| {
+                partial.leased() > 0 && self.lacking.get(**piece) && order.has.has(**piece)
+            })
+            .map(|(&piece, partial)| (partial.serial, piece))
+            .collect();
+        begun.sort_unstable_by(|a, b| b.cmp(a));
+        for holders in 1..MAX_LEASES {
+            for &(_, piece) in &begun {
+                let left = until - order.out.len();
+                if left == 0 {
+                    return;
+                }
+                if let Some(partial) = self.partials.get_mut(&piece) {
+                    partial.lease_again(order.peer, holders, left, |index| {
+                        order.out.push(Block::new(PieceIndex(piece), index));
+                    });
+                }
+            }
+        }
+    }
+}

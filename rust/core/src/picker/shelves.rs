@@ -1,0 +1,304 @@
+//! The open pieces (wanted, not had, not begun), ready to be picked from.
+//!
+//! One shelf a priority, on it one level an availability, so that the best
+//! piece is at hand and a piece changes level in constant time. A bulk change
+//! (a bitfield of a million pieces) only forgets the levels: they are filed
+//! again, in one pass, when somebody next picks.
+
+use rand::{Rng, RngExt};
+
+use super::{
+    PeerPieces, Priority,
+    words::{Common, words},
+};
+use crate::bitfield::Bitfield;
+
+/// Rarities told apart; every piece that this many peers have is common.
+const LEVELS: u16 = 256;
+
+/// Pieces looked at in order of rarity before the search turns to those that
+/// the peer has: a peer that lacks all the rare ones must not cost a walk over
+/// a million of them.
+const SCANNED: u32 = 1024;
+
+/// Pieces of the peer then compared by rarity. In a torrent with fewer pieces
+/// the choice is exact, in a larger one it is the rarest of a random run.
+const SAMPLED: usize = 2048;
+
+/// Open pieces of one priority.
+#[derive(Clone, Debug, Default)]
+struct Shelf {
+    /// Empty universe until a piece first gets this priority.
+    open: Bitfield,
+    /// By level, in no order within one; empty while not filed.
+    levels: Vec<Vec<u32>>,
+}
+
+/// All open pieces of a torrent.
+#[derive(Clone, Debug)]
+pub(super) struct Shelves {
+    pieces: u32,
+    shelves: [Shelf; Priority::LEVELS],
+    /// Index of each open piece within its level; empty while not filed.
+    place: Vec<u32>,
+    filed: bool,
+    total: u32,
+}
+
+fn level_of(availability: u16) -> usize {
+    usize::from(availability.min(LEVELS - 1))
+}
+
+impl Shelves {
+    /// All of `pieces` open at the default priority.
+    pub(super) fn new(pieces: u32) -> Self {
+        let mut shelves = Self {
+            pieces,
+            shelves: Default::default(),
+            place: Vec::new(),
+            filed: false,
+            total: pieces,
+        };
+        shelves.shelf_mut(Priority::NORMAL).open = Bitfield::full(pieces);
+        shelves
+    }
+
+    fn shelf(&self, priority: Priority) -> &Shelf {
+        &self.shelves[usize::from(priority.value())]
+    }
+
+    fn shelf_mut(&mut self, priority: Priority) -> &mut Shelf {
+        &mut self.shelves[usize::from(priority.value())]
+    }
+
+    /// How many pieces are open.
+    pub(super) fn total(&self) -> u32 {
+        self.total
+    }
+
+    /// How many pieces are open at `priority`.
+    pub(super) fn count(&self, priority: Priority) -> u32 {
+        self.shelf(priority).open.count()
+    }
+
+    /// Whether `piece` is open at `priority`.
+    pub(super) fn contains(&self, piece: u32, priority: Priority) -> bool {
+        self.shelf(priority).open.get(piece)
+    }
+
+    /// Opens `piece`, which is not open.
+    pub(super) fn insert(&mut self, piece: u32, priority: Priority, availability: u16) {
+        let pieces = self.pieces;
+        let shelf = self.shelf_mut(priority);
+        if shelf.open.is_empty() {
+            shelf.open = Bitfield::new(pieces);
+        }
+        if !shelf.open.set(piece) {
+            return;
+        }
+        self.total += 1;
+        if self.filed {
+            self.put(piece, priority, level_of(availability));
+        }
+    }
+
+    /// Takes away `piece`, if it is open at `priority`.
+    pub(super) fn remove(&mut self, piece: u32, priority: Priority, availability: u16) {
+        if !self.shelf_mut(priority).open.clear(piece) {
+            return;
+        }
+        self.total -= 1;
+        if self.total == 0 {
+            self.unfile();
+        } else if self.filed {
+            self.take(piece, priority, level_of(availability));
+        }
+    }
+
+    /// Follows a change in how many peers have `piece`.
+    pub(super) fn moved(&mut self, piece: u32, priority: Priority, from: u16, to: u16) {
+        let (from, to) = (level_of(from), level_of(to));
+        if self.filed && from != to && self.contains(piece, priority) {
+            self.take(piece, priority, from);
+            self.put(piece, priority, to);
+        }
+    }
+
+    /// Whether moving `changes` pieces one by one is cheaper than filing all
+    /// of them again.
+    pub(super) fn worth_moving(&self, changes: u32) -> bool {
+        self.filed && changes < self.total / 8
+    }
+
+    /// Forgets the levels and gives their memory back.
+    pub(super) fn unfile(&mut self) {
+        for shelf in &mut self.shelves {
+            shelf.levels = Vec::new();
+        }
+        self.place = Vec::new();
+        self.filed = false;
+    }
+
+    /// Brings every open piece to its level.
+    pub(super) fn file(&mut self, availability: &[u16]) {
+        if self.filed {
+            return;
+        }
+        self.place.resize(self.pieces as usize, 0);
+        for shelf in &mut self.shelves {
+            // Counted first, so that a level is allocated once and exactly.
+            let mut sizes = Vec::new();
+            for piece in Common::all(&shelf.open, &PeerPieces::All) {
+                let level = level_of(availability[piece as usize]);
+                if level >= sizes.len() {
+                    sizes.resize(level + 1, 0);
+                }
+                sizes[level] += 1;
+            }
+            shelf.levels = sizes.into_iter().map(Vec::with_capacity).collect();
+            for piece in Common::all(&shelf.open, &PeerPieces::All) {
+                let level = &mut shelf.levels[level_of(availability[piece as usize])];
+                self.place[piece as usize] = level.len() as u32;
+                level.push(piece);
+            }
+        }
+        self.filed = true;
+    }
+
+    fn put(&mut self, piece: u32, priority: Priority, level: usize) {
+        let levels = &mut self.shelves[usize::from(priority.value())].levels;
+        if level >= levels.len() {
+            levels.resize_with(level + 1, Vec::new);
+        }
+        self.place[piece as usize] = levels[level].len() as u32;
+        levels[level].push(piece);
+    }
+
+    fn take(&mut self, piece: u32, priority: Priority, level: usize) {
+        let at = self.place[piece as usize];
+        let level = &mut self.shelves[usize::from(priority.value())].levels[level];
+        debug_assert_eq!(level.get(at as usize), Some(&piece));
+        level.swap_remove(at as usize);
+        if let Some(&moved) = level.get(at as usize) {
+            self.place[moved as usize] = at;
+        }
+    }
+
+    /// Appends to `out` up to `count` open pieces of `priority` that the peer
+    /// has, rarest first, random among equals. The shelves must be filed.
+    pub(super) fn rarest(
+        &self,
+        priority: Priority,
+        has: &PeerPieces<'_>,
+        count: usize,
+        availability: &[u16],
+        rng: &mut impl Rng,
+        out: &mut Vec<u32>,
+    ) {
+        debug_assert!(self.filed);
+        let shelf = self.shelf(priority);
+        let until = out.len() + count;
+        let mut budget = SCANNED;
+        for level in shelf.levels.iter().filter(|level| !level.is_empty()) {
+            // A random start, then neighbours: pieces that come together are
+            // also close on the disk.
+            let (late, early) = level.split_at(rng.random_range(0..level.len()));
+            for &piece in early.iter().chain(late) {
+                if out.len() >= until {
+                    return;
+                }
+                if budget == 0 {
+                    self.rarest_of_peer(shelf, has, until, availability, rng, out);
+                    return;
+                }
+                budget -= 1;
+                if has.has(piece) {
+                    out.push(piece);
+                }
+            }
+        }
+    }
+
+    /// Fills `out` up to `until` with the rarest of those pieces that the peer
+    /// has, where they are few among the open ones.
+    fn rarest_of_peer(
+        &self,
+        shelf: &Shelf,
+        has: &PeerPieces<'_>,
+        until: usize,
+        availability: &[u16],
+        rng: &mut impl Rng,
+        out: &mut Vec<u32>,
+    ) {
+        let start = rng.random_range(0..words(&shelf.open).max(1));
+        let mut sample: Vec<(u16, u32)> =
+            Common::between(&shelf.open, has, start, words(&shelf.open))
+                .chain(Common::between(&shelf.open, has, 0, start))
+                .filter(|piece| !out.contains(piece))
+                .take(SAMPLED)
+                .map(|piece| (availability[piece as usize], piece))
+                .collect();
+        let count = until - out.len();
+        if count < sample.len() {
+            sample.select_nth_unstable(count);
+            sample.truncate(count);
+        }
+        sample.sort_unstable();
+        out.extend(sample.into_iter().map(|(_, piece)| piece));
+    }
+
+    /// Appends to `out` up to `count` open pieces of `priority` that the peer
+    /// has, from a random place on, whatever their rarity.
+    pub(super) fn anywhere(
+        &self,
+        priority: Priority,
+        has: &PeerPieces<'_>,
+        count: usize,
+        rng: &mut impl Rng,
+        out: &mut Vec<u32>,
+    ) {
+        let open = &self.shelf(priority).open;
+        let start = rng.random_range(0..self.pieces.max(1));
+        // The word of the start comes twice: first its upper part, last its
+        // lower part.
+        let upper =
+            Common::between(open, has, start / 64, words(open)).skip_while(|&piece| piece < start);
+        let lower =
+            Common::between(open, has, 0, start / 64 + 1).take_while(|&piece| piece < start);
+        out.extend(upper.chain(lower).take(count));
+    }
+
+    /// Appends to `out` the first `count` open pieces of `priority` that the
+    /// peer has.
+    pub(super) fn first(
+        &self,
+        priority: Priority,
+        has: &PeerPieces<'_>,
+        count: usize,
+        out: &mut Vec<u32>,
+    ) {
+        out.extend(Common::all(&self.shelf(priority).open, has).take(count));
+    }
+
+    /// Panics when the levels and the sets of open pieces disagree.
+    #[cfg(any(debug_assertions, test))]
+    pub(super) fn check_invariants(&self, availability: &[u16]) {
+        let open: u32 = self.shelves.iter().map(|shelf| shelf.open.count()).sum();
+        assert_eq!(open, self.total);
+        if !self.filed {
+            assert!(self.place.is_empty());
+            return;
+        }
+        for shelf in &self.shelves {
+            let filed: usize = shelf.levels.iter().map(Vec::len).sum();
+            assert_eq!(filed, shelf.open.count() as usize);
+            for (level, pieces) in shelf.levels.iter().enumerate() {
+                for (at, &piece) in pieces.iter().enumerate() {
+                    assert!(shelf.open.get(piece));
+                    assert_eq!(self.place[piece as usize] as usize, at);
+                    assert_eq!(level_of(availability[piece as usize]), level);
+                }
+            }
+        }
+    }
+}
