@@ -6,6 +6,7 @@
 //! carries out what the machines put out.
 #![warn(missing_docs)]
 
+pub mod bencode;
 pub mod bitfield;
 pub mod ids;
 pub mod layout;
