@@ -11,5 +11,10 @@ pub mod bitfield;
 pub mod ids;
 pub mod layout;
 pub mod picker;
+pub mod rate;
 pub mod settings;
 pub mod value;
+pub mod window;
+
+#[cfg(test)]
+mod testing;

@@ -101,7 +101,9 @@ impl Kind for i64 {
         match value {
             Value::Int(value) => Some(*value),
             // GDScript and JSON readers often turn whole numbers into floats.
-            Value::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => Some(*value as i64),
+            Value::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => {
+                Some(*value as i64)
+            }
             _ => None,
         }
     }
@@ -395,10 +397,12 @@ mod tests {
     #[test]
     fn refusals_name_the_setting() {
         let mut settings = Settings::default();
-        let mut refuse = |name: &str, value: Value| {
-            settings.apply([(name, &value)]).unwrap_err().to_string()
-        };
-        assert_eq!(refuse("no_such", Value::Int(1)), "unknown setting 'no_such'");
+        let mut refuse =
+            |name: &str, value: Value| settings.apply([(name, &value)]).unwrap_err().to_string();
+        assert_eq!(
+            refuse("no_such", Value::Int(1)),
+            "unknown setting 'no_such'"
+        );
         assert_eq!(
             refuse("user_agent", Value::Int(1)),
             "setting 'user_agent' takes text"
@@ -434,7 +438,8 @@ mod tests {
         }
         let mut copy = defaults.clone();
         let values = defaults.values();
-        copy.apply(values.iter().map(|(name, value)| (*name, value))).unwrap();
+        copy.apply(values.iter().map(|(name, value)| (*name, value)))
+            .unwrap();
         assert_eq!(copy, defaults);
     }
 }
