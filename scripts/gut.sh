@@ -70,17 +70,17 @@ install_runner() {
   echo "$key" >"$to/.installed"
 }
 
-# A project of its own for the small runner, made of links to the real one: both
-# runners call their classes the same, and a project can hold only one of them.
+# make_small_runner_project FOLDER: a project of its own for the small runner,
+# made of links to the real one. Both runners call their classes the same, and a
+# project can hold only one of them.
 make_small_runner_project() {
   local project=$1
   mkdir -p "$project/addons"
-  cp "$PROJECT/project.godot" "$project/project.godot.new"
-  cmp -s "$project/project.godot.new" "$project/project.godot" ||
-    cp "$project/project.godot.new" "$project/project.godot"
-  rm "$project/project.godot.new"
+  cmp -s "$PROJECT/project.godot" "$project/project.godot" ||
+    cp "$PROJECT/project.godot" "$project/project.godot"
   ln -sfn "$ROOT/demo" "$project/demo"
   ln -sfn "$ROOT/test" "$project/test"
   ln -sfn "$ADDON" "$project/addons/godot-torrent"
   install_runner "$SMALL_RUNNER" "$project/addons/gut"
+  import_project "$project"
 }

@@ -51,7 +51,7 @@ def missing_suites(root: ET.Element, folders: list[Path], base: Path) -> list[st
         suite.get("name") for suite in root.iter("testsuite") if suite.find("testcase") is not None
     ]
     scripts = sorted(path for folder in folders for path in folder.rglob("test_*.gd"))
-    names = [path.relative_to(base).as_posix() for path in scripts]
+    names = [path.resolve().relative_to(base.resolve()).as_posix() for path in scripts]
     # An inner class reports as "<script>.<class>".
     return [name for name in names if not any(f"{r}.".startswith(f"{name}.") for r in ran)]
 

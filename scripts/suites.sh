@@ -123,26 +123,22 @@ run_rust_tests() {
 # --- gut --------------------------------------------------------------------
 
 suite_gut() {
-  local gut count passed=0 failed=0
+  local gut
+  GUT_PASSED=0 GUT_FAILED=0
   require_godot
   gut=$(find_gut)
   build_library "$(host_platform)" debug
 
+  # Without GUT, the small runner stands in for it in the checkout as well.
+  with_lock "$TARGET_DIR/locks/project.lock" prepare_project "${gut:-$SMALL_RUNNER}"
   if [[ -n $gut ]]; then
-    with_lock "$TARGET_DIR/locks/project.lock" prepare_project "$gut"
-    count=$(run_gut gut "$PROJECT" "GUT ($gut)" "$@")
-    ((passed += ${count% *}, failed += ${count#* })) || true
+    check_runner gut "$gut"
+    run_gut gut "$PROJECT" "GUT ($gut)" "$@"
   fi
-
-  local small=$TARGET_DIR/small-runner
-  make_small_runner_project "$small"
-  import_project "$small"
-  count=$(run_gut small-runner "$small" "the small runner (test/support)" "$@")
-  ((passed += ${count% *}, failed += ${count#* })) || true
-
-  # The editor and people on the command line find a runner in the checkout too.
-  [[ -n $gut ]] || with_lock "$TARGET_DIR/locks/project.lock" prepare_project "$SMALL_RUNNER"
-  report gut "$passed" "$failed"
+  make_small_runner_project "$TARGET_DIR/small-runner"
+  check_runner small-runner "$SMALL_RUNNER"
+  run_gut small-runner "$TARGET_DIR/small-runner" "the small runner (test/support)" "$@"
+  report gut "$GUT_PASSED" "$GUT_FAILED"
 }
 
 prepare_project() {
@@ -150,26 +146,58 @@ prepare_project() {
   import_project "$PROJECT"
 }
 
-# run_gut LABEL PROJECT NAME ARGUMENTS...: prints "passed failed".
+# run_gut LABEL PROJECT NAME ARGUMENTS...
 run_gut() {
-  local label=$1 project=$2 name=$3 status=0
+  local label=$1 project=$2 name=$3 count expect=()
   shift 3
-  local xml=$RESULTS/$label.xml home=$TARGET_DIR/godot-home/$label
+  # A GUT that finds a broken script stops early and says nothing in its status.
+  # So every test file has to show up, unless the arguments chose some.
+  (($# > 0)) || expect=(--expect-suites "$ROOT/test/unit" "$ROOT/test/integration")
   say "running the GDScript tests under $name"
+  count=$(count_gut "$label" "$project" -gdir=res://test/unit,res://test/integration "$@" -- \
+    --root "$ROOT" ${expect[@]+"${expect[@]}"})
+  ((GUT_PASSED += ${count% *}, GUT_FAILED += ${count#* })) || true
+}
+
+# check_runner LABEL FOLDER: one test of the runner itself. It has to pass what
+# passes and, above all, fail what fails.
+check_runner() {
+  local label=$1 folder=$2 project=$TARGET_DIR/selftest-$1 passing failing count
+  local tests=$ROOT/test/support/selftest
+  mkdir -p "$project"
+  printf 'config_version=5\n\n[application]\n\nconfig/name="selftest"\n' >"$project/project.godot"
+  ln -sfn "$tests" "$project/test"
+  install_runner "$folder" "$project/addons/gut"
+  import_project "$project"
+  say "checking the runner itself ($label)"
+  passing=$(grep -c 'func test_' "$tests/test_passing.gd")
+  failing=$(grep -c 'func test_' "$tests/test_failing.gd")
+  count=$(count_gut "selftest-$label" "$project" -gdir=res://test -- 2>/dev/null)
+  if [[ $count == "$passing $failing" ]]; then
+    ((GUT_PASSED += 1))
+  else
+    warn "the runner reported $count instead of $passing $failing; see $LOGS/selftest-$label.log"
+    ((GUT_FAILED += 1))
+  fi
+}
+
+# count_gut LABEL PROJECT RUNNER-ARGUMENTS... -- COUNTER-ARGUMENTS...
+# Prints "passed failed".
+count_gut() {
+  local label=$1 project=$2 arguments=() status=0
+  shift 2
+  while [[ $1 != -- ]]; do arguments+=("$1") && shift; done
+  shift
+  local xml=$RESULTS/$label.xml home=$TARGET_DIR/godot-home/$label
   rm -rf "$xml" "$home"
   mkdir -p "$home"
   # user:// starts empty, and what tests leave there is not the user's.
   run_logged "$label" limited "${GUT_SECONDS:-1500}" \
     env XDG_DATA_HOME="$home" XDG_CONFIG_HOME="$home/config" XDG_CACHE_HOME="$home/cache" \
     "$GODOT" --headless --path "$project" -s res://addons/gut/gut_cmdln.gd \
-    -gconfig= -gdir=res://test/unit,res://test/integration -ginclude_subdirs -gexit \
-    -gdisable_colors -gjunit_xml_file="$xml" "$@" || status=$?
-  # A GUT that finds a broken script stops early and says nothing in its status.
-  # So every test file has to show up, unless the arguments chose some.
-  local expect=()
-  (($# > 0)) || expect=(--expect-suites "$ROOT/test/unit" "$ROOT/test/integration")
-  "$(find_python)" "$ROOT/scripts/junit.py" "$xml" --root "$ROOT" --status "$status" \
-    ${expect[@]+"${expect[@]}"}
+    -gconfig= -ginclude_subdirs -gexit -gdisable_colors -gjunit_xml_file="$xml" \
+    "${arguments[@]}" || status=$?
+  "$(find_python)" "$ROOT/scripts/junit.py" "$xml" --status "$status" "$@"
   rm -rf "$home"
 }
 
