@@ -8,6 +8,7 @@
 
 pub mod bencode;
 pub mod bitfield;
+pub mod choker;
 pub mod ids;
 pub mod layout;
 pub mod picker;
