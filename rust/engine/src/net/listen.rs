@@ -1,0 +1,254 @@
+//! The listen sockets of a session.
+//!
+//! Endpoints that ask for the same port stay together: a peer that knows us
+//! by one address family finds us at the same port of the other, and trackers
+//! are told one port. When the port is taken on one of them, all move on to
+//! the next, and part ways only when no port is free on all.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use torrent_core::settings::{Settings, SettingsError};
+
+/// Connections that may wait to be accepted; systems cap it further. A swarm
+/// that comes back after an outage arrives all at once.
+const BACKLOG: i32 = 256;
+
+/// How often a port that the system chose for the first endpoint is tried on
+/// the others of its group.
+const SHARED_PORT_ATTEMPTS: u32 = 8;
+
+/// What [`bind`] opened.
+#[derive(Debug, Default)]
+pub(crate) struct Listening {
+    /// Non-blocking, listening sockets.
+    pub(crate) sockets: Vec<TcpListener>,
+    /// Endpoints that could not be opened, as configured, and why.
+    pub(crate) errors: Vec<(SocketAddr, io::Error)>,
+}
+
+/// Opens a socket for each endpoint of `listen_interfaces`. A port in use is
+/// tried again as `max_retry_port_bind` and `listen_system_port_fallback` say;
+/// an endpoint that fails all the same is an entry in [`Listening::errors`].
+///
+/// # Errors
+/// When `listen_interfaces` cannot be read.
+pub(crate) fn bind(settings: &Settings) -> Result<Listening, SettingsError> {
+    let mut endpoints = Vec::new();
+    for endpoint in settings.listen_endpoints()? {
+        if !endpoints.contains(&endpoint) {
+            endpoints.push(endpoint);
+        }
+    }
+    let retries = u16::try_from(settings.max_retry_port_bind).unwrap_or(u16::MAX);
+    let mut listening = Listening::default();
+    while let Some(first) = endpoints.first() {
+        let port = first.port();
+        let (group, others) = endpoints.into_iter().partition(|end| end.port() == port);
+        endpoints = others;
+        let mut ports: Vec<u16> = (port..=port.saturating_add(retries)).collect();
+        if port == 0 {
+            ports = vec![0; SHARED_PORT_ATTEMPTS as usize];
+        } else if settings.listen_system_port_fallback {
+            ports.extend([0; SHARED_PORT_ATTEMPTS as usize]);
+        }
+        bind_group(group, &ports, &mut listening);
+    }
+    Ok(listening)
+}
+
+/// Opens all of `group` on the first of `ports` that is free on every one of
+/// them, or else each on the first that is free for it alone.
+fn bind_group(mut group: Vec<SocketAddr>, ports: &[u16], listening: &mut Listening) {
+    for &port in ports {
+        match bind_together(&mut group, port, &mut listening.errors) {
+            Some(sockets) => return listening.sockets.extend(sockets),
+            None => continue,
+        }
+    }
+    for endpoint in group {
+        match bind_alone(endpoint, ports) {
+            Ok(socket) => listening.sockets.push(socket),
+            Err(error) => listening.errors.push((endpoint, error)),
+        }
+    }
+}
+
+/// Opens all of `group` on `port` (0: one that the system chooses), or none.
+/// Endpoints that fail for another reason than the port leave the group.
+fn bind_together(
+    group: &mut Vec<SocketAddr>,
+    mut port: u16,
+    errors: &mut Vec<(SocketAddr, io::Error)>,
+) -> Option<Vec<TcpListener>> {
+    let mut sockets = Vec::with_capacity(group.len());
+    let mut at = 0;
+    while let Some(&endpoint) = group.get(at) {
+        match open(SocketAddr::new(endpoint.ip(), port)) {
+            Ok((socket, bound)) => {
+                port = bound;
+                sockets.push(socket);
+                at += 1;
+            }
+            Err(error) if is_about_port(&error) => return None,
+            Err(error) => {
+                errors.push((endpoint, error));
+                group.remove(at);
+            }
+        }
+    }
+    Some(sockets)
+}
+
+fn bind_alone(endpoint: SocketAddr, ports: &[u16]) -> io::Result<TcpListener> {
+    let mut last = None;
+    for &port in ports {
+        match open(SocketAddr::new(endpoint.ip(), port)) {
+            Ok((socket, _)) => return Ok(socket),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
+}
+
+/// Whether another port may do: it is taken, or needs a right that we lack
+/// (ports below 1024, ranges that Windows keeps for itself).
+fn is_about_port(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    )
+}
+
+/// A listening socket and the port it got.
+fn open(endpoint: SocketAddr) -> io::Result<(TcpListener, u16)> {
+    let socket = Socket::new(
+        Domain::for_address(endpoint),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if endpoint.is_ipv6() {
+        // IPv4 has a socket of its own, so both can have the same port.
+        socket.set_only_v6(true)?;
+    }
+    // Elsewhere this is what lets a restarted game have its port back; on
+    // Windows it would let any other program take it over.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    // Most systems hand it on to accepted connections.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&endpoint.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    let listener = TcpListener::from(socket);
+    let port = listener.local_addr()?.port();
+    Ok((listener, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, TcpStream};
+    use torrent_core::value::Value;
+
+    fn settings(interfaces: &str) -> Settings {
+        Settings {
+            listen_interfaces: interfaces.to_owned(),
+            ..Settings::default()
+        }
+    }
+
+    fn ports(listening: &Listening) -> Vec<u16> {
+        listening
+            .sockets
+            .iter()
+            .map(|socket| socket.local_addr().unwrap().port())
+            .collect()
+    }
+
+    /// A port that is taken while the guard lives.
+    fn taken() -> (TcpListener, u16) {
+        let guard = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = guard.local_addr().unwrap().port();
+        (guard, port)
+    }
+
+    #[test]
+    fn both_families_get_the_same_port_from_the_system() {
+        let listening = bind(&settings("127.0.0.1:0, [::1]:0")).unwrap();
+        let ports = ports(&listening);
+        assert_eq!(ports.len() + listening.errors.len(), 2);
+        assert!(ports.iter().all(|&port| port == ports[0] && port != 0));
+        for socket in &listening.sockets {
+            let error = socket.accept().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+        }
+    }
+
+    #[test]
+    fn all_move_on_when_one_port_is_taken() {
+        let (_guard, port) = taken();
+        let settings = settings(&format!("127.0.0.1:{port},[::1]:{port}"));
+        let listening = bind(&settings).unwrap();
+        let ports = ports(&listening);
+        assert!(!ports.is_empty());
+        assert!(ports.iter().all(|&got| got == ports[0] && got != port));
+    }
+
+    #[test]
+    fn without_retries_a_taken_port_is_an_error_with_its_endpoint() {
+        let (_guard, port) = taken();
+        let mut settings = settings(&format!("127.0.0.1:{port}"));
+        settings
+            .apply([
+                ("max_retry_port_bind", &Value::Int(0)),
+                ("listen_system_port_fallback", &Value::Bool(false)),
+            ])
+            .unwrap();
+        let listening = bind(&settings).unwrap();
+        let (endpoint, error) = &listening.errors[0];
+        assert_eq!(endpoint, &SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(listening.errors.len(), 1);
+    }
+
+    #[test]
+    fn the_system_chooses_when_the_last_port_is_taken() {
+        let (_guard, port) = taken();
+        let mut settings = settings(&format!("127.0.0.1:{port}"));
+        settings.max_retry_port_bind = 0;
+        let listening = bind(&settings).unwrap();
+        assert_eq!(ports(&listening).len(), 1);
+        assert_ne!(ports(&listening)[0], port);
+    }
+
+    #[test]
+    fn endpoints_that_cannot_share_a_port_part_ways() {
+        let any = bind(&settings("0.0.0.0:0,127.0.0.1:0,127.0.0.1:0")).unwrap();
+        assert!(any.errors.is_empty(), "{any:?}");
+        assert_eq!(ports(&any).len(), 2, "a repeated endpoint is one");
+    }
+
+    #[test]
+    fn an_address_that_is_not_ours_is_an_error_and_the_rest_works() {
+        let listening = bind(&settings("192.0.2.1:0,127.0.0.1:0")).unwrap();
+        assert_eq!(listening.errors.len(), 1);
+        assert_eq!(listening.errors[0].0, "192.0.2.1:0".parse().unwrap());
+        assert_eq!(listening.sockets.len(), 1);
+    }
+
+    #[test]
+    fn only_settings_that_cannot_be_read_fail() {
+        let error = bind(&settings("localhost:6881")).unwrap_err();
+        assert!(error.to_string().contains("listen_interfaces"));
+        assert!(bind(&settings("")).unwrap().sockets.is_empty());
+    }
+
+    #[test]
+    fn the_highest_port_has_no_next() {
+        let listening = bind(&settings("127.0.0.1:65535")).unwrap();
+        assert_eq!(listening.sockets.len(), 1);
+    }
+}
