@@ -11,9 +11,12 @@ pub mod bitfield;
 pub mod choker;
 pub mod ids;
 pub mod layout;
+pub mod magnet;
+pub mod metainfo;
 pub mod picker;
 pub mod rate;
 pub mod settings;
+mod uri;
 pub mod value;
 pub mod window;
 

@@ -93,10 +93,8 @@ impl<'a> Document<'a> {
     /// Decodes `data`, all of it.
     pub fn parse_with(data: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         let document = Self::parse_prefix(data, limits)?;
-        match document.trailing() {
-            [] => Ok(document),
-            _ => Err(DecodeErrorKind::TrailingBytes.at(document.consumed())),
-        }
+        document.check_end()?;
+        Ok(document)
     }
 
     /// Decodes one value from the start of `data`; what follows it is
@@ -124,6 +122,14 @@ impl<'a> Document<'a> {
     /// How many bytes the outermost value takes.
     pub fn consumed(&self) -> usize {
         self.tape.first().map_or(0, |token| token.end as usize)
+    }
+
+    /// Fails when bytes follow the outermost value.
+    pub fn check_end(&self) -> Result<(), DecodeError> {
+        match self.trailing() {
+            [] => Ok(()),
+            _ => Err(DecodeErrorKind::TrailingBytes.at(self.consumed())),
+        }
     }
 
     /// The bytes after the outermost value.
