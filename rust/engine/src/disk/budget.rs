@@ -1,0 +1,112 @@
+//! How many payload bytes the disk workers hold, and when peers must wait.
+//!
+//! Bytes are charged when a batch is handed over and released once they are
+//! written or dropped. Above the limit peers stop reading their sockets; they
+//! go on below three quarters of it, so that they do not stop and go with
+//! every block. Workers keep what they hold back below half of the limit (see
+//! `worker`), so the lower mark is always reached.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+use tokio::sync::Notify;
+
+/// The byte budget of all workers together.
+pub(super) struct Budget {
+    limit: usize,
+    queued: AtomicUsize,
+    congested: AtomicBool,
+    /// Wakes those who wait for the lower mark.
+    relieved: Notify,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            queued: AtomicUsize::new(0),
+            congested: AtomicBool::new(false),
+            relieved: Notify::new(),
+        }
+    }
+
+    /// Bytes charged and not released.
+    pub(super) fn queued(&self) -> usize {
+        self.queued.load(SeqCst)
+    }
+
+    /// Whether peers should stop reading.
+    pub(super) fn congested(&self) -> bool {
+        self.congested.load(SeqCst)
+    }
+
+    pub(super) fn charge(&self, bytes: usize) {
+        if self.queued.fetch_add(bytes, SeqCst) + bytes > self.limit {
+            self.congested.store(true, SeqCst);
+            // A worker may have released everything just before the mark was
+            // set, and then nobody else would clear it.
+            self.relieve();
+        }
+    }
+
+    pub(super) fn release(&self, bytes: usize) {
+        if bytes > 0 {
+            self.queued.fetch_sub(bytes, SeqCst);
+            self.relieve();
+        }
+    }
+
+    fn relieve(&self) {
+        if self.queued() <= self.limit / 4 * 3 && self.congested.swap(false, SeqCst) {
+            self.relieved.notify_waiters();
+        }
+    }
+
+    /// Nothing will be released any more: nobody need wait.
+    pub(super) fn lift(&self) {
+        self.congested.store(false, SeqCst);
+        self.relieved.notify_waiters();
+    }
+
+    /// Returns at once unless the limit was passed, and then when the lower
+    /// mark is reached.
+    pub(super) async fn below_watermark(&self) {
+        loop {
+            let mut relieved = pin!(self.relieved.notified());
+            // Registered before looking, so that no wake is missed.
+            relieved.as_mut().enable();
+            if !self.congested() {
+                return;
+            }
+            relieved.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    #[test]
+    fn the_gate_closes_above_the_limit_and_opens_at_three_quarters() {
+        let budget = Budget::new(100);
+        let mut context = Context::from_waker(Waker::noop());
+        budget.charge(100);
+        assert!(pin!(budget.below_watermark()).poll(&mut context).is_ready());
+        budget.charge(1);
+        let mut wait = pin!(budget.below_watermark());
+        assert_eq!(wait.as_mut().poll(&mut context), Poll::Pending);
+        budget.release(25);
+        assert_eq!(wait.as_mut().poll(&mut context), Poll::Pending);
+        budget.release(1);
+        assert_eq!(wait.as_mut().poll(&mut context), Poll::Ready(()));
+        budget.charge(1000);
+        assert!(budget.congested());
+        budget.lift();
+        assert!(!budget.congested());
+        assert_eq!(budget.queued(), 1075);
+    }
+}

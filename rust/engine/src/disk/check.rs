@@ -1,0 +1,346 @@
+//! Checking: hashing what is on disk, piece by piece, on all workers.
+//!
+//! A check starts with a survey on one worker: the length of every file. No
+//! byte anywhere ends it at once; pieces that lie beyond the end of a file
+//! are never read. Then every worker claims pieces in ascending order, so a
+//! spinning disk reads nearly in sequence, and hashes them in steps of 1 MiB
+//! between its other work. The last one to find nothing left reports.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
+use torrent_core::bitfield::Bitfield;
+use torrent_core::ids::PieceIndex;
+
+use super::Common;
+use super::bits::AtomicBits;
+use super::error::{DiskError, DiskErrorKind, DiskOp};
+use super::event::DiskEvent;
+use super::path;
+use super::storage::Shared;
+use super::worker::Message;
+use crate::buffers::BufferClass;
+use crate::hash::PieceHasher;
+
+/// Bytes that a worker hashes before it looks at its other work again.
+const STEP: usize = 1024 * 1024;
+
+/// Pieces that a worker rules out without reading, in one step.
+const SKIPS: u32 = 4096;
+
+/// Milliseconds between two progress events.
+const PROGRESS: u64 = 100;
+
+/// Names one check, so that late events of a cancelled one can be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CheckId(pub u64);
+
+/// Which pieces to check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CheckMode {
+    /// All of them; nothing that was known counts.
+    All,
+    /// These; the others stay what they are.
+    Only(Bitfield),
+}
+
+/// A running check. Dropping it does not end the check.
+pub struct CheckHandle {
+    job: Arc<CheckJob>,
+}
+
+impl CheckHandle {
+    pub(super) fn new(job: Arc<CheckJob>) -> Self {
+        Self { job }
+    }
+
+    /// The check's name in its events.
+    pub fn id(&self) -> CheckId {
+        self.job.id
+    }
+
+    /// Ends the check: no event follows that was not under way already, and
+    /// the verified pieces stay those from before.
+    pub fn cancel(&self) {
+        self.job.cancel();
+    }
+}
+
+/// What the workers share about a check.
+pub(super) struct CheckJob {
+    id: CheckId,
+    pub(super) storage: Arc<Shared>,
+    mode: CheckMode,
+    workers: Arc<[Sender<Message>]>,
+    /// The length of every file on disk, from the survey.
+    lengths: OnceLock<Vec<u64>>,
+    /// The next piece that nobody has claimed.
+    next: AtomicU32,
+    done: AtomicU32,
+    total: u32,
+    found: AtomicBits,
+    /// Workers that still look for pieces.
+    looking: AtomicU32,
+    /// Cancelled or failed: whoever sees it stops.
+    ended: AtomicBool,
+    started: Instant,
+    /// When progress was last reported, in milliseconds since the start.
+    reported: AtomicU64,
+}
+
+impl CheckJob {
+    pub(super) fn new(
+        id: u64,
+        storage: Arc<Shared>,
+        mode: CheckMode,
+        workers: Arc<[Sender<Message>]>,
+    ) -> Self {
+        let pieces = storage.spec.layout.num_pieces();
+        Self {
+            id: CheckId(id),
+            total: match &mode {
+                CheckMode::All => pieces,
+                CheckMode::Only(wanted) => wanted.count(),
+            },
+            mode,
+            looking: AtomicU32::new(workers.len() as u32),
+            workers,
+            lengths: OnceLock::new(),
+            next: AtomicU32::new(0),
+            done: AtomicU32::new(0),
+            found: AtomicBits::new(pieces),
+            ended: AtomicBool::new(false),
+            started: Instant::now(),
+            reported: AtomicU64::new(0),
+            storage,
+        }
+    }
+
+    /// Makes every worker drop the check.
+    pub(super) fn cancel(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// Learns the length of every file and sets all workers to work, or ends
+    /// the check where there is nothing to read.
+    pub(super) fn survey(self: &Arc<Self>, common: &Common) -> Option<DiskEvent> {
+        if self.ended.load(Ordering::Acquire) {
+            return None;
+        }
+        // Open files may have been deleted or replaced under us.
+        common.files.close_all(&self.storage);
+        let spec = &self.storage.spec;
+        let mut lengths = vec![0; spec.layout.files().len()];
+        let mut anything = false;
+        for (file, _, name) in spec.stored_files() {
+            match path::length(&spec.save_path, name) {
+                Ok(found) => {
+                    let found = found.unwrap_or(0);
+                    anything |= found > 0;
+                    if let Some(length) = lengths.get_mut(file.0 as usize) {
+                        *length = found;
+                    }
+                }
+                Err(fault) => {
+                    return self.fail(self.storage.error(DiskOp::Stat, Some(file), fault));
+                }
+            }
+        }
+        if !anything {
+            return self.finish();
+        }
+        // The survey runs once.
+        let _ = self.lengths.set(lengths);
+        for worker in self.workers.iter() {
+            // A worker that has stopped takes the check with it.
+            let _ = worker.send(Message::Check(self.clone()));
+        }
+        None
+    }
+
+    fn wanted(&self, piece: PieceIndex) -> bool {
+        match &self.mode {
+            CheckMode::All => true,
+            CheckMode::Only(wanted) => wanted.get(piece.0),
+        }
+    }
+
+    /// Whether every file reaches to the end of the piece.
+    fn is_there(&self, piece: PieceIndex) -> bool {
+        let lengths = self.lengths.get().map_or(&[][..], Vec::as_slice);
+        self.storage.spec.layout.piece_spans(piece).all(|span| {
+            span.pad
+                || lengths
+                    .get(span.file.0 as usize)
+                    .is_some_and(|&length| span.offset + span.length <= length)
+        })
+    }
+
+    fn count(&self, outcome: Option<PieceIndex>) {
+        if let Some(piece) = outcome {
+            self.found.set(piece);
+        }
+        self.done.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A progress event, if the last one is long ago.
+    fn progress(&self) -> Option<DiskEvent> {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let last = self.reported.load(Ordering::Relaxed);
+        let due = now >= last + PROGRESS
+            && self
+                .reported
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        due.then(|| DiskEvent::CheckProgress {
+            check: self.id,
+            done: self.done.load(Ordering::Acquire),
+            total: self.total,
+        })
+    }
+
+    fn fail(&self, error: DiskError) -> Option<DiskEvent> {
+        let first = !self.ended.swap(true, Ordering::AcqRel);
+        first.then_some(DiskEvent::CheckFailed {
+            check: self.id,
+            error,
+        })
+    }
+
+    fn finish(&self) -> Option<DiskEvent> {
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let mut have = self.found.to_bitfield();
+        if let CheckMode::Only(wanted) = &self.mode {
+            for piece in self.storage.have.to_bitfield().iter() {
+                if !wanted.get(piece) {
+                    have.set(piece);
+                }
+            }
+        }
+        self.storage.have.replace(&have);
+        Some(DiskEvent::Checked {
+            check: self.id,
+            have,
+        })
+    }
+}
+
+/// One worker's part in a check.
+pub(super) struct CheckTask {
+    pub(super) job: Arc<CheckJob>,
+    current: Option<Current>,
+}
+
+/// The piece that is being hashed.
+struct Current {
+    piece: PieceIndex,
+    at: u32,
+    hasher: PieceHasher,
+}
+
+/// What a step came to.
+pub(super) struct Step {
+    /// Whether there is nothing left for this worker.
+    pub(super) over: bool,
+    /// What to report.
+    pub(super) event: Option<DiskEvent>,
+}
+
+impl CheckTask {
+    pub(super) fn new(job: Arc<CheckJob>) -> Self {
+        Self { job, current: None }
+    }
+
+    /// Hashes up to 1 MiB.
+    pub(super) fn step(&mut self, common: &Common) -> Step {
+        let over = |event| Step { over: true, event };
+        let mut buffer = common.pool.take(BufferClass::Large);
+        let mut left = STEP;
+        let mut skips = SKIPS;
+        while left > 0 && skips > 0 {
+            if self.job.ended.load(Ordering::Acquire) {
+                return over(None);
+            }
+            let mut current = match self.current.take() {
+                Some(current) => current,
+                None => match self.claim(&mut skips) {
+                    Claim::Piece(current) => current,
+                    Claim::Later => break,
+                    Claim::Nothing => {
+                        let last = self.job.looking.fetch_sub(1, Ordering::AcqRel) == 1;
+                        return over(last.then(|| self.job.finish()).flatten());
+                    }
+                },
+            };
+            let layout = &self.job.storage.spec.layout;
+            let length = layout.piece_len(current.piece);
+            let part = buffer.len().min((length - current.at) as usize);
+            let offset = layout.piece_offset(current.piece) + u64::from(current.at);
+            match common.read(&self.job.storage, offset, &mut buffer[..part]) {
+                Ok(()) => {}
+                // The file changed since the survey: the piece is not there.
+                Err(error) if is_absence(error.kind) => {
+                    self.job.count(None);
+                    continue;
+                }
+                Err(error) => return over(self.job.fail(error)),
+            }
+            current.hasher.update(&buffer[..part]);
+            current.at += part as u32;
+            left = left.saturating_sub(part);
+            if current.at < length {
+                self.current = Some(current);
+                continue;
+            }
+            let good = current.hasher.finish() == *self.job.storage.spec.hash(current.piece);
+            self.job.count(good.then_some(current.piece));
+        }
+        Step {
+            over: false,
+            event: self.job.progress(),
+        }
+    }
+
+    fn claim(&self, skips: &mut u32) -> Claim {
+        let pieces = self.job.storage.spec.layout.num_pieces();
+        while *skips > 0 {
+            // Below the number of pieces plus that of workers: no overflow
+            // to fear, since piece numbers stay far below it.
+            let piece = PieceIndex(self.job.next.fetch_add(1, Ordering::Relaxed));
+            if piece.0 >= pieces {
+                return Claim::Nothing;
+            }
+            if self.job.wanted(piece) {
+                if self.job.is_there(piece) {
+                    return Claim::Piece(Current {
+                        piece,
+                        at: 0,
+                        hasher: PieceHasher::new(),
+                    });
+                }
+                self.job.count(None);
+            }
+            *skips -= 1;
+        }
+        Claim::Later
+    }
+}
+
+enum Claim {
+    Piece(Current),
+    /// Enough for one step.
+    Later,
+    Nothing,
+}
+
+fn is_absence(kind: DiskErrorKind) -> bool {
+    matches!(
+        kind,
+        DiskErrorKind::NotFound | DiskErrorKind::NotADirectory | DiskErrorKind::ShortFile
+    )
+}

@@ -1,0 +1,169 @@
+//! The pool of open files, one for all torrents: least recently used files
+//! are closed to stay within `file_pool_size`. Workers (and reads from the
+//! page cache) ask it for a file by torrent and index.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use torrent_core::ids::FileIndex;
+
+use super::error::{DiskError, DiskErrorKind, DiskOp};
+use super::path::{self, Access};
+use super::storage::Shared;
+
+/// How often opening is tried again when the process has no file descriptor
+/// left, after the pool has given up its own. Sockets come and go meanwhile.
+const RETRIES: u32 = 5;
+
+/// The wait before the first such retry; doubles with each.
+const RETRY_WAIT: Duration = Duration::from_millis(2);
+
+/// The open files.
+pub(super) struct FilePool {
+    open: Mutex<Open>,
+}
+
+struct Open {
+    files: HashMap<Key, Entry>,
+    limit: usize,
+    /// Counts uses, to tell which file has been idle longest.
+    clock: u64,
+}
+
+/// The storage's number and the file's index in it.
+type Key = (u64, FileIndex);
+
+struct Entry {
+    file: Arc<File>,
+    access: Access,
+    used: u64,
+}
+
+impl Open {
+    fn find(&mut self, key: Key, access: Access) -> Option<Arc<File>> {
+        self.clock += 1;
+        let entry = self.files.get_mut(&key)?;
+        if access == Access::Write && entry.access == Access::Read {
+            return None;
+        }
+        entry.used = self.clock;
+        Some(entry.file.clone())
+    }
+
+    /// Keeps `file`, unless another thread was faster with one that serves as
+    /// well. Returns what is to be used, and what is to be closed.
+    fn keep(
+        &mut self,
+        key: Key,
+        access: Access,
+        file: Arc<File>,
+    ) -> (Arc<File>, Option<Arc<File>>) {
+        if let Some(found) = self.find(key, access) {
+            return (found, Some(file));
+        }
+        let mut closed = None;
+        if !self.files.contains_key(&key) && self.files.len() >= self.limit {
+            let idlest = self.files.iter().min_by_key(|(_, entry)| entry.used);
+            if let Some(idlest) = idlest.map(|(&key, _)| key) {
+                closed = self.files.remove(&idlest).map(|entry| entry.file);
+            }
+        }
+        let entry = Entry {
+            file: file.clone(),
+            access,
+            used: self.clock,
+        };
+        let replaced = self.files.insert(key, entry).map(|entry| entry.file);
+        (file, closed.or(replaced))
+    }
+}
+
+impl FilePool {
+    /// A pool of up to `limit` open files, at least one.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            open: Mutex::new(Open {
+                files: HashMap::new(),
+                limit: limit.max(1),
+                clock: 0,
+            }),
+        }
+    }
+
+    /// A file of `storage`, opened where it is not open for that yet.
+    pub(super) fn file(
+        &self,
+        storage: &Shared,
+        index: FileIndex,
+        access: Access,
+    ) -> Result<Arc<File>, DiskError> {
+        let key = (storage.id, index);
+        if let Some(file) = self.open.lock().find(key, access) {
+            return Ok(file);
+        }
+        let file = Arc::new(self.open_file(storage, index, access)?);
+        let (file, closed) = self.open.lock().keep(key, access, file);
+        // Closing may take its time; not under the lock.
+        drop(closed);
+        Ok(file)
+    }
+
+    /// A file of `storage` that can be read, if it is open.
+    pub(super) fn if_open(&self, storage: &Shared, index: FileIndex) -> Option<Arc<File>> {
+        self.open.lock().find((storage.id, index), Access::Read)
+    }
+
+    /// Creates a file of `storage` where it is missing, and leaves it closed.
+    pub(super) fn create(&self, storage: &Shared, index: FileIndex) -> Result<(), DiskError> {
+        self.open_file(storage, index, Access::Write).map(drop)
+    }
+
+    fn open_file(
+        &self,
+        storage: &Shared,
+        index: FileIndex,
+        access: Access,
+    ) -> Result<File, DiskError> {
+        let op = match access {
+            Access::Read => DiskOp::Open,
+            Access::Write => DiskOp::Create,
+        };
+        let mut retries = 0;
+        loop {
+            let error = match path::open(&storage.spec.save_path, storage.spec.path(index), access)
+            {
+                Ok(file) => return Ok(file),
+                Err(fault) => storage.error(op, Some(index), fault),
+            };
+            if error.kind != DiskErrorKind::TooManyOpenFiles || retries == RETRIES {
+                return Err(error);
+            }
+            let closed = std::mem::take(&mut self.open.lock().files);
+            drop(closed);
+            if retries > 0 {
+                std::thread::sleep(RETRY_WAIT * (1 << retries));
+            }
+            retries += 1;
+        }
+    }
+
+    /// Closes every file of `storage`.
+    pub(super) fn close_all(&self, storage: &Shared) {
+        let closed: Vec<_> = {
+            let mut open = self.open.lock();
+            open.files
+                .extract_if(|key, _| key.0 == storage.id)
+                .collect()
+        };
+        drop(closed);
+    }
+
+    /// How many files are open.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.open.lock().files.len()
+    }
+}

@@ -1,0 +1,197 @@
+//! Files: worker threads that hash, write, read and check; a pool of open
+//! files; backpressure.
+//!
+//! The session starts one [`Disk`] and opens a [`Storage`] on it for every
+//! torrent. Peer tasks hand blocks to [`Storage::write`] and wait at
+//! [`Disk::below_watermark`] before they read more from their sockets. The
+//! worker that owns a piece advances its SHA-1 (BEP 3) as blocks come in,
+//! writes it when it matches, and reports [`DiskEvent`]s to the torrent. At
+//! the end storages are closed and [`Disk::stop`] joins every thread.
+//!
+//! Nothing here panics on what a peer or a file contains, and a storage error
+//! concerns the piece and the torrent it happened to, nobody else.
+
+mod bits;
+mod budget;
+mod check;
+mod error;
+mod event;
+mod files;
+mod io;
+mod partial;
+mod path;
+mod pieces;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod transfer;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+pub use check::{CheckHandle, CheckId, CheckMode};
+pub use error::{DiskError, DiskErrorKind, DiskOp};
+pub use event::DiskEvent;
+pub use storage::{SpecError, Storage, StorageSpec};
+
+use crate::buffers::BufferPool;
+use budget::Budget;
+use files::FilePool;
+use storage::Shared;
+use worker::{Message, Worker};
+
+/// How a [`Disk`] is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskConfig {
+    /// Worker threads, at least 1.
+    pub workers: usize,
+    /// Files open at once, over all torrents, at least 1.
+    pub file_pool_size: usize,
+    /// Payload bytes handed over and not yet written or dropped, above which
+    /// peers should stop reading.
+    pub max_queued_bytes: usize,
+}
+
+impl Default for DiskConfig {
+    /// Two workers, 40 files, 100 MiB.
+    fn default() -> Self {
+        Self {
+            workers: 2,
+            file_pool_size: 40,
+            max_queued_bytes: 100 * 1024 * 1024,
+        }
+    }
+}
+
+/// What all workers and storages use.
+struct Common {
+    files: FilePool,
+    pool: BufferPool,
+    budget: Budget,
+    /// Numbers storages and checks.
+    ids: AtomicU64,
+}
+
+impl Common {
+    fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// The disk workers. Clones are the same workers; dropping the last one stops
+/// and joins them, like [`stop`](Self::stop) does without blocking.
+#[derive(Clone)]
+pub struct Disk {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    common: Arc<Common>,
+    workers: Arc<[Sender<Message>]>,
+    threads: Mutex<Vec<Thread>>,
+}
+
+struct Thread {
+    handle: JoinHandle<()>,
+    /// Resolves, with an error, when the thread is about to end.
+    ended: oneshot::Receiver<()>,
+}
+
+impl Disk {
+    /// Starts the workers. Fails where the system gives no threads.
+    pub fn start(config: DiskConfig, pool: BufferPool) -> std::io::Result<Self> {
+        let count = config.workers.max(1);
+        let common = Arc::new(Common {
+            files: FilePool::new(config.file_pool_size),
+            pool,
+            budget: Budget::new(config.max_queued_bytes),
+            ids: AtomicU64::new(0),
+        });
+        let (workers, inboxes): (Vec<_>, Vec<_>) =
+            (0..count).map(|_| crossbeam_channel::unbounded()).unzip();
+        // Made first, so that a failure below stops the threads started.
+        let disk = Self {
+            inner: Arc::new(Inner {
+                common: common.clone(),
+                workers: workers.into(),
+                threads: Mutex::new(Vec::with_capacity(count)),
+            }),
+        };
+        for (index, inbox) in inboxes.into_iter().enumerate() {
+            let limit = config.max_queued_bytes;
+            let worker = Worker::new(index, count, limit, inbox, common.clone());
+            let (alive, ended) = oneshot::channel::<()>();
+            let handle = std::thread::Builder::new()
+                .name(format!("torrent-disk-{index}"))
+                .spawn(move || {
+                    let _alive = alive;
+                    worker.run();
+                })?;
+            disk.inner.threads.lock().push(Thread { handle, ended });
+        }
+        Ok(disk)
+    }
+
+    /// Opens a storage; does no I/O yet. Its events go to `events`; where that
+    /// channel is full they wait and merge.
+    pub fn open(&self, spec: StorageSpec, events: mpsc::Sender<DiskEvent>) -> Storage {
+        let inner = &self.inner;
+        let id = inner.common.next_id();
+        let shared = Arc::new(Shared::new(id, spec, events, inner.workers.len()));
+        Storage::new(shared, inner.common.clone(), inner.workers.clone())
+    }
+
+    /// Payload bytes handed over and not yet written or dropped.
+    pub fn queued_bytes(&self) -> usize {
+        self.inner.common.budget.queued()
+    }
+
+    /// Whether peers should stop reading from their sockets.
+    pub fn is_congested(&self) -> bool {
+        self.inner.common.budget.congested()
+    }
+
+    /// Waits while the workers are behind: from when the queued bytes passed
+    /// the limit until they are down to three quarters of it.
+    pub async fn below_watermark(&self) {
+        self.inner.common.budget.below_watermark().await;
+    }
+
+    /// Lets every worker deal with what was handed over, then ends and joins
+    /// their threads. Storages are of no use afterwards.
+    pub async fn stop(&self) {
+        let threads = self.inner.tell_to_stop();
+        for thread in threads {
+            // The sender goes with the thread: an error is what we wait for.
+            let _ = thread.ended.await;
+            // Workers catch their panics; there is nothing to pass on.
+            let _ = thread.handle.join();
+        }
+        self.inner.common.budget.lift();
+    }
+}
+
+impl Inner {
+    fn tell_to_stop(&self) -> Vec<Thread> {
+        for worker in self.workers.iter() {
+            // A worker that has stopped needs no telling.
+            let _ = worker.send(Message::Stop);
+        }
+        std::mem::take(&mut *self.threads.lock())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for thread in self.tell_to_stop() {
+            let _ = thread.handle.join();
+        }
+        self.common.budget.lift();
+    }
+}

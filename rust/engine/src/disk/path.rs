@@ -1,0 +1,331 @@
+//! Opening, measuring and deleting a torrent's files without ever leaving the
+//! save path.
+//!
+//! The save path itself is the user's choice and may be anything, a symbolic
+//! link included. Below it the names come from a stranger, and the folder may
+//! have been prepared by one: so every part is opened relative to the folder
+//! before it, symbolic links are refused (those that stay inside too: a rule
+//! without exceptions needs no race-free resolution of targets), and only
+//! regular files are opened, so that a planted pipe or device cannot stall or
+//! feed a worker. Callers pass paths of plain names only; `StorageSpec` has
+//! checked that.
+
+#[cfg(not(unix))]
+pub(super) use fallback::{length, open, remove_file, remove_folder};
+#[cfg(unix)]
+pub(super) use unix::{length, open, remove_file, remove_folder};
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Reading an existing file.
+    Read,
+    /// Reading and writing; the file and its folders are created where
+    /// missing, and never truncated.
+    Write,
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::ffi::OsStr;
+    use std::fs::File;
+    use std::io;
+    use std::path::Path;
+
+    use rustix::fd::OwnedFd;
+    use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, mkdirat, openat, statat, unlinkat};
+    use rustix::io::Errno;
+
+    use super::super::error::Fault;
+    use super::Access;
+
+    /// A handle that only serves to look names up in a folder.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
+
+    /// Opens the file `name` below `root`.
+    pub(in super::super) fn open(root: &Path, name: &Path, access: Access) -> Result<File, Fault> {
+        let (folder, leaf) = folder_of(root, name, access == Access::Write)?;
+        // Opening a pipe would wait for its other end without NONBLOCK; on
+        // regular files it means nothing.
+        let common = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = match access {
+            Access::Read => OFlags::RDONLY,
+            Access::Write => OFlags::RDWR | OFlags::CREATE,
+        };
+        let file = match openat(&folder, leaf, common | flags, Mode::from_raw_mode(0o666)) {
+            Ok(file) => file,
+            // FreeBSD says MLINK, and every other system LOOP.
+            Err(Errno::LOOP | Errno::MLINK) => return Err(Fault::Symlink),
+            Err(errno) => return Err(errno.into()),
+        };
+        if FileType::from_raw_mode(fstat(&file)?.st_mode) != FileType::RegularFile {
+            return Err(Fault::NotAFile);
+        }
+        Ok(File::from(file))
+    }
+
+    /// The length of the file `name` below `root`; `None` where there is no
+    /// such file.
+    pub(in super::super) fn length(root: &Path, name: &Path) -> Result<Option<u64>, Fault> {
+        let stat = folder_of(root, name, false)
+            .and_then(|(folder, leaf)| Ok(statat(&folder, leaf, AtFlags::SYMLINK_NOFOLLOW)?));
+        let stat = match stat {
+            Ok(stat) => stat,
+            Err(Fault::Io(error)) if is_missing(&error) => return Ok(None),
+            Err(fault) => return Err(fault),
+        };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok(Some(u64::try_from(stat.st_size).unwrap_or(0))),
+            FileType::Symlink => Err(Fault::Symlink),
+            _ => Err(Fault::NotAFile),
+        }
+    }
+
+    /// Deletes the regular file `name` below `root`. A missing one is fine.
+    pub(in super::super) fn remove_file(root: &Path, name: &Path) -> Result<(), Fault> {
+        if length(root, name)?.is_some() {
+            let (folder, leaf) = folder_of(root, name, false)?;
+            unlinkat(&folder, leaf, AtFlags::empty())?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the folder `name` below `root` if it is empty.
+    pub(in super::super) fn remove_folder(root: &Path, name: &Path) -> Result<(), Fault> {
+        let (folder, leaf) = folder_of(root, name, false)?;
+        Ok(unlinkat(&folder, leaf, AtFlags::REMOVEDIR)?)
+    }
+
+    fn is_missing(error: &io::Error) -> bool {
+        matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        )
+    }
+
+    /// The folder that holds `name`, and the last part of `name` in it.
+    fn folder_of<'a>(
+        root: &Path,
+        name: &'a Path,
+        create: bool,
+    ) -> Result<(OwnedFd, &'a OsStr), Fault> {
+        let invalid = || Fault::Io(io::ErrorKind::InvalidFilename.into());
+        let leaf = name.file_name().ok_or_else(invalid)?;
+        let mut folder = match rustix::fs::open(root, FOLDER, Mode::empty()) {
+            Err(Errno::NOENT) if create => {
+                std::fs::create_dir_all(root)?;
+                rustix::fs::open(root, FOLDER, Mode::empty())?
+            }
+            opened => opened?,
+        };
+        for part in name.parent().into_iter().flat_map(Path::iter) {
+            folder = enter(&folder, part, create)?;
+        }
+        Ok((folder, leaf))
+    }
+
+    fn enter(folder: &OwnedFd, part: &OsStr, create: bool) -> Result<OwnedFd, Fault> {
+        let open = || openat(folder, part, FOLDER | OFlags::NOFOLLOW, Mode::empty());
+        let opened = match open() {
+            Err(Errno::NOENT) if create => {
+                match mkdirat(folder, part, Mode::from_raw_mode(0o777)) {
+                    Ok(()) | Err(Errno::EXIST) => open(),
+                    Err(errno) => Err(errno),
+                }
+            }
+            opened => opened,
+        };
+        match opened {
+            Err(Errno::NOTDIR | Errno::LOOP | Errno::MLINK) if is_symlink(folder, part) => {
+                Err(Fault::Symlink)
+            }
+            opened => Ok(opened?),
+        }
+    }
+
+    fn is_symlink(folder: &OwnedFd, part: &OsStr) -> bool {
+        statat(folder, part, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+    }
+}
+
+/// Where there is no opening relative to a folder, every part is examined
+/// before it is used. Somebody who can swap a folder for a link in between
+/// can defeat that; on such systems making links needs privileges.
+#[cfg(not(unix))]
+mod fallback {
+    use std::fs::{self, File, OpenOptions};
+    use std::io;
+    use std::path::{Path, PathBuf};
+
+    use super::super::error::Fault;
+    use super::Access;
+
+    /// Opens the file `name` below `root`.
+    pub(in super::super) fn open(root: &Path, name: &Path, access: Access) -> Result<File, Fault> {
+        let path = root.join(name);
+        if access == Access::Write {
+            fs::create_dir_all(root)?;
+            create_folders(root, name)?;
+        }
+        if let Some(found) = examine(root, name)?
+            && !found.is_file()
+        {
+            return Err(Fault::NotAFile);
+        }
+        let mut options = OpenOptions::new();
+        options.read(true);
+        if access == Access::Write {
+            options.write(true).create(true);
+        }
+        Ok(options.open(path)?)
+    }
+
+    /// The length of the file `name` below `root`; `None` where there is no
+    /// such file.
+    pub(in super::super) fn length(root: &Path, name: &Path) -> Result<Option<u64>, Fault> {
+        match examine(root, name)? {
+            None => Ok(None),
+            Some(found) if found.is_file() => Ok(Some(found.len())),
+            Some(_) => Err(Fault::NotAFile),
+        }
+    }
+
+    /// Deletes the regular file `name` below `root`. A missing one is fine.
+    pub(in super::super) fn remove_file(root: &Path, name: &Path) -> Result<(), Fault> {
+        if length(root, name)?.is_some() {
+            fs::remove_file(root.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the folder `name` below `root` if it is empty.
+    pub(in super::super) fn remove_folder(root: &Path, name: &Path) -> Result<(), Fault> {
+        if examine(root, name)?.is_some() {
+            fs::remove_dir(root.join(name))?;
+        }
+        Ok(())
+    }
+
+    fn create_folders(root: &Path, name: &Path) -> Result<(), Fault> {
+        let mut path = PathBuf::new();
+        for part in name.parent().into_iter().flat_map(Path::iter) {
+            path.push(part);
+            if examine(root, &path)?.is_none() {
+                match fs::create_dir(root.join(&path)) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(error.into());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What `name` is, or `None` where it does not exist.
+    fn examine(root: &Path, name: &Path) -> Result<Option<fs::Metadata>, Fault> {
+        let mut path = root.to_owned();
+        let mut found = None;
+        for part in name.iter() {
+            path.push(part);
+            match fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.is_symlink() => return Err(Fault::Symlink),
+                Ok(metadata) => found = Some(metadata),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use super::super::error::Fault;
+    use super::*;
+
+    #[test]
+    fn folders_are_created_and_nothing_is_truncated() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("new/root");
+        let name = Path::new("a/b/file");
+        assert!(open(&root, name, Access::Read).is_err());
+        assert_eq!(length(&root, name).unwrap(), None);
+        drop(open(&root, name, Access::Write).unwrap());
+        std::fs::write(root.join(name), b"abc").unwrap();
+        drop(open(&root, name, Access::Write).unwrap());
+        assert_eq!(length(&root, name).unwrap(), Some(3));
+    }
+
+    #[test]
+    fn links_are_refused_wherever_they_lie_below_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = dir.path().join("outside");
+        std::fs::create_dir(&outside).unwrap();
+        std::fs::write(outside.join("victim"), b"victim").unwrap();
+        let real = dir.path().join("real");
+        std::fs::create_dir(&real).unwrap();
+        // The root may be a link.
+        let root = dir.path().join("root");
+        symlink(&real, &root).unwrap();
+        symlink(&outside, root.join("folder")).unwrap();
+        symlink(outside.join("victim"), root.join("leaf")).unwrap();
+        symlink(outside.join("new"), root.join("dangling")).unwrap();
+        for name in ["folder/victim", "folder/new", "leaf", "dangling"] {
+            let name = Path::new(name);
+            for access in [Access::Read, Access::Write] {
+                assert!(matches!(open(&root, name, access), Err(Fault::Symlink)));
+            }
+            assert!(matches!(length(&root, name), Err(Fault::Symlink)));
+            assert!(matches!(remove_file(&root, name), Err(Fault::Symlink)));
+            assert!(remove_folder(&root, name).is_err());
+        }
+        assert!(open(&root, Path::new("own"), Access::Write).is_ok());
+        assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 1);
+        assert!(real.join("own").exists());
+    }
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("folder")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            dir.path().join("pipe"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        for name in ["folder", "pipe"] {
+            let name = Path::new(name);
+            assert!(matches!(
+                open(dir.path(), name, Access::Read),
+                Err(Fault::NotAFile)
+            ));
+            assert!(open(dir.path(), name, Access::Write).is_err());
+            assert!(matches!(length(dir.path(), name), Err(Fault::NotAFile)));
+            assert!(remove_file(dir.path(), name).is_err());
+        }
+    }
+
+    #[test]
+    fn a_folder_goes_only_when_it_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let (name, folder) = (Path::new("t/a/1"), Path::new("t/a"));
+        drop(open(dir.path(), name, Access::Write).unwrap());
+        assert!(remove_folder(dir.path(), folder).is_err());
+        remove_file(dir.path(), name).unwrap();
+        remove_file(dir.path(), name).unwrap();
+        remove_folder(dir.path(), folder).unwrap();
+        assert!(!dir.path().join("t/a").exists() && dir.path().join("t").exists());
+    }
+}

@@ -1,0 +1,188 @@
+//! One worker's share of one torrent: takes blocks, follows the hash, and
+//! turns complete pieces into writes and events.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use torrent_core::ids::{BLOCK_SIZE, Block, PeerKey, PieceIndex};
+
+use super::Common;
+use super::error::DiskError;
+use super::event::{DiskEvent, Outbox};
+use super::partial::{Next, Partial};
+use super::storage::Shared;
+use crate::buffers::BufferClass;
+
+/// Unfinished pieces that are kept for their memory.
+const SPARES: usize = 16;
+
+/// Larger pieces than this many blocks are not kept: 64 MiB pieces are rare.
+const SPARE_BLOCKS: u32 = 4096;
+
+/// What one worker uses for all its torrents.
+pub(super) struct Tools {
+    pub(super) common: Arc<Common>,
+    /// Payload bytes in memory, over all unfinished pieces of the worker.
+    pub(super) held: usize,
+    spare: Vec<Partial>,
+}
+
+impl Tools {
+    pub(super) fn new(common: Arc<Common>) -> Self {
+        Self {
+            common,
+            held: 0,
+            spare: Vec::new(),
+        }
+    }
+
+    fn partial(&mut self, blocks: u32) -> Partial {
+        let mut partial = self.spare.pop().unwrap_or_default();
+        partial.reset(blocks);
+        partial
+    }
+
+    fn recycle(&mut self, mut partial: Partial, blocks: u32) {
+        self.held -= partial.held();
+        if self.spare.len() < SPARES && blocks <= SPARE_BLOCKS {
+            partial.reset(0);
+            self.spare.push(partial);
+        }
+    }
+}
+
+/// A torrent's unfinished pieces in one worker, and its unsent events.
+pub(super) struct Local {
+    pub(super) shared: Arc<Shared>,
+    pub(super) partials: HashMap<PieceIndex, Partial>,
+    pub(super) outbox: Outbox,
+}
+
+impl Local {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            partials: HashMap::new(),
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// Takes one block, and finishes its piece if it was the last.
+    pub(super) fn accept(&mut self, tools: &mut Tools, block: Block, data: Bytes, from: PeerKey) {
+        let layout = &self.shared.spec.layout;
+        let length = data.len();
+        if length == 0 || layout.block_len(block) as usize != length {
+            // Peers' blocks are compared with the requests before they come here.
+            return self.outbox.push(DiskEvent::Internal {
+                message: format!("block {block} came with {length} bytes"),
+            });
+        }
+        if self.shared.have.get(block.piece) {
+            return self.outbox.push(DiskEvent::Redundant {
+                bytes: length as u64,
+            });
+        }
+        let partial = self
+            .partials
+            .entry(block.piece)
+            .or_insert_with(|| tools.partial(layout.blocks_in_piece(block.piece)));
+        if !partial.insert(block.index, data, from) {
+            return self.outbox.push(DiskEvent::Redundant {
+                bytes: length as u64,
+            });
+        }
+        tools.held += length;
+        self.advance(tools, block.piece);
+    }
+
+    /// Hashes what is next in line in `piece`, and finishes it when it is
+    /// complete.
+    fn advance(&mut self, tools: &mut Tools, piece: PieceIndex) {
+        const BLOCKS: u32 = BufferClass::Large.size() as u32 / BLOCK_SIZE;
+        let layout = &self.shared.spec.layout;
+        while let Some(partial) = self.partials.get_mut(&piece) {
+            let (first, count) = match partial.advance(BLOCKS) {
+                Next::Wait => return,
+                Next::Complete => return self.complete(tools, piece),
+                Next::ReadBack { first, count } => (first, count),
+            };
+            let begin = first * BLOCK_SIZE;
+            let length = (count * BLOCK_SIZE).min(layout.piece_len(piece) - begin);
+            let offset = layout.piece_offset(piece) + u64::from(begin);
+            match tools.common.read_pooled(&self.shared, offset, length) {
+                Ok(data) => partial.hash_stored(&data, count),
+                Err(error) => return self.lose(tools, piece, error),
+            }
+        }
+    }
+
+    fn complete(&mut self, tools: &mut Tools, piece: PieceIndex) {
+        let Some(mut partial) = self.partials.remove(&piece) else {
+            return;
+        };
+        let event = if partial.digest() != *self.shared.spec.hash(piece) {
+            DiskEvent::PieceFailed {
+                piece,
+                senders: partial.senders().to_vec(),
+            }
+        } else if let Err(error) = self.write(tools, piece, &partial, false) {
+            DiskEvent::WriteFailed { piece, error }
+        } else {
+            self.shared.have.set(piece);
+            DiskEvent::Verified(vec![piece])
+        };
+        self.outbox.push(event);
+        tools.recycle(partial, self.shared.spec.layout.blocks_in_piece(piece));
+    }
+
+    /// Writes what `piece` holds in memory before it is complete, to free the
+    /// memory. Only what is hashed if `hashed_only`: that need never be read
+    /// back.
+    pub(super) fn write_early(&mut self, tools: &mut Tools, piece: PieceIndex, hashed_only: bool) {
+        let Some(mut partial) = self.partials.remove(&piece) else {
+            return;
+        };
+        let written = self.write(tools, piece, &partial, hashed_only);
+        if written.is_ok() {
+            tools.held -= partial.stored(hashed_only);
+        }
+        self.partials.insert(piece, partial);
+        if let Err(error) = written {
+            self.lose(tools, piece, error);
+        }
+    }
+
+    fn write(
+        &self,
+        tools: &Tools,
+        piece: PieceIndex,
+        partial: &Partial,
+        hashed_only: bool,
+    ) -> Result<(), DiskError> {
+        let offset = self.shared.spec.layout.piece_offset(piece);
+        partial
+            .runs(hashed_only)
+            .try_for_each(|(begin, run)| tools.common.write(&self.shared, offset + begin, run))
+    }
+
+    /// Drops `piece` for a storage error.
+    fn lose(&mut self, tools: &mut Tools, piece: PieceIndex, error: DiskError) {
+        if let Some(partial) = self.partials.remove(&piece) {
+            tools.recycle(partial, self.shared.spec.layout.blocks_in_piece(piece));
+        }
+        self.outbox.push(DiskEvent::WriteFailed { piece, error });
+    }
+
+    /// Drops every unfinished piece.
+    pub(super) fn discard(&mut self, tools: &mut Tools) {
+        for (piece, partial) in self.partials.drain() {
+            tools.recycle(partial, self.shared.spec.layout.blocks_in_piece(piece));
+        }
+    }
+
+    /// Payload bytes in memory.
+    pub(super) fn held(&self) -> usize {
+        self.partials.values().map(Partial::held).sum()
+    }
+}

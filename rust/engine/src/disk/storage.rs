@@ -1,0 +1,528 @@
+//! One torrent's files: what they are ([`StorageSpec`]) and the handle
+//! through which peers and the torrent task use them ([`Storage`]).
+//!
+//! In order: [`Disk::open`](super::Disk::open), then either a
+//! [`check`](Storage::check) or [`set_have`](Storage::set_have) from resume
+//! data, [`prepare`](Storage::prepare) when a download starts, writes and
+//! reads, [`close`](Storage::close). Dropping the last handle closes too.
+
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use crossbeam_channel::Sender;
+use tokio::sync::{mpsc, oneshot};
+use torrent_core::bitfield::Bitfield;
+use torrent_core::ids::{Block, FileIndex, PeerKey, PieceIndex};
+use torrent_core::layout::Layout;
+
+use super::Common;
+use super::bits::AtomicBits;
+use super::check::{CheckHandle, CheckJob, CheckMode};
+use super::error::{DiskError, DiskOp, Fault};
+use super::event::DiskEvent;
+use super::worker::Message;
+use crate::buffers::BufferClass;
+
+/// Bytes in a SHA-1.
+const HASH: usize = 20;
+
+/// What a torrent's storage consists of.
+#[derive(Clone, Debug)]
+pub struct StorageSpec {
+    pub(super) layout: Layout,
+    paths: Vec<PathBuf>,
+    hashes: Bytes,
+    pub(super) save_path: PathBuf,
+}
+
+/// Why a [`StorageSpec`] makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// There is not one path per file.
+    #[error("{paths} paths for {files} files")]
+    PathCount {
+        /// Paths given.
+        paths: usize,
+        /// Files in the layout.
+        files: usize,
+    },
+    /// There is not one hash per piece.
+    #[error("{bytes} bytes of hashes for {pieces} pieces")]
+    HashCount {
+        /// Bytes given; 20 a piece are due.
+        bytes: usize,
+        /// Pieces in the layout.
+        pieces: u32,
+    },
+    /// A path is empty, absolute, or has a part that is not a plain name.
+    #[error("unsafe file path {}", .0.display())]
+    UnsafePath(PathBuf),
+    /// The save path is empty.
+    #[error("the save path is empty")]
+    NoSavePath,
+}
+
+impl StorageSpec {
+    /// The files of `layout` at `paths` (one per file, plain names below
+    /// `save_path`), whose pieces have the SHA-1 `hashes` (20 bytes each). A
+    /// relative save path is meant from the current folder of now.
+    pub fn new(
+        layout: Layout,
+        paths: Vec<PathBuf>,
+        hashes: Bytes,
+        save_path: &Path,
+    ) -> Result<Self, SpecError> {
+        let (files, pieces) = (layout.files().len(), layout.num_pieces());
+        if paths.len() != files {
+            let paths = paths.len();
+            return Err(SpecError::PathCount { paths, files });
+        }
+        if hashes.len() as u64 != u64::from(pieces) * HASH as u64 {
+            let bytes = hashes.len();
+            return Err(SpecError::HashCount { bytes, pieces });
+        }
+        if let Some(path) = paths.iter().find(|path| !is_plain(path)) {
+            return Err(SpecError::UnsafePath(path.clone()));
+        }
+        let save_path = std::path::absolute(save_path).map_err(|_| SpecError::NoSavePath)?;
+        Ok(Self {
+            layout,
+            paths,
+            hashes,
+            save_path,
+        })
+    }
+
+    /// The path of a file, below the save path; empty for an unknown file.
+    pub(super) fn path(&self, file: FileIndex) -> &Path {
+        self.paths
+            .get(file.0 as usize)
+            .map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// The due hash of a piece; empty for an unknown piece.
+    pub(super) fn hash(&self, piece: PieceIndex) -> &[u8] {
+        let at = piece.0 as usize * HASH;
+        self.hashes.get(at..at + HASH).unwrap_or_default()
+    }
+
+    /// The files that are stored: their index, length in bytes and path.
+    pub(super) fn stored_files(&self) -> impl Iterator<Item = (FileIndex, u64, &Path)> {
+        (0u32..)
+            .zip(self.layout.files().iter().zip(&self.paths))
+            .filter(|(_, (place, _))| !place.pad)
+            .map(|(index, (place, path))| (FileIndex(index), place.length, path.as_path()))
+    }
+}
+
+fn is_plain(path: &Path) -> bool {
+    !path.as_os_str().is_empty()
+        && path.components().all(|part| match part {
+            Component::Normal(name) => !name.as_encoded_bytes().contains(&0),
+            _ => false,
+        })
+}
+
+/// What the handles of a storage and the workers share.
+pub(super) struct Shared {
+    /// Unique in this process's disk.
+    pub(super) id: u64,
+    pub(super) spec: StorageSpec,
+    pub(super) events: mpsc::Sender<DiskEvent>,
+    /// The verified pieces.
+    pub(super) have: AtomicBits,
+    /// The worker that owns piece 0.
+    first_worker: usize,
+    /// New writes and reads are refused.
+    closing: AtomicBool,
+    /// Which workers have let go of the storage.
+    closed: Box<[AtomicBool]>,
+    /// How many have not.
+    open_workers: AtomicUsize,
+}
+
+impl Shared {
+    pub(super) fn new(
+        id: u64,
+        spec: StorageSpec,
+        events: mpsc::Sender<DiskEvent>,
+        workers: usize,
+    ) -> Self {
+        Self {
+            id,
+            have: AtomicBits::new(spec.layout.num_pieces()),
+            spec,
+            events,
+            first_worker: (id % workers as u64) as usize,
+            closing: AtomicBool::new(false),
+            closed: (0..workers).map(|_| AtomicBool::new(false)).collect(),
+            open_workers: AtomicUsize::new(workers),
+        }
+    }
+
+    pub(super) fn error(&self, op: DiskOp, file: Option<FileIndex>, fault: Fault) -> DiskError {
+        let path = match file {
+            Some(file) => self.spec.save_path.join(self.spec.path(file)),
+            None => self.spec.save_path.clone(),
+        };
+        DiskError::new(op, file, &path, fault)
+    }
+
+    /// Whether the worker has let go of this storage.
+    pub(super) fn is_closed(&self, worker: usize) -> bool {
+        self.closed
+            .get(worker)
+            .is_none_or(|closed| closed.load(Ordering::Acquire))
+    }
+
+    /// Notes that the worker lets go. Returns whether it was the last one.
+    pub(super) fn close_worker(&self, worker: usize) -> bool {
+        self.closed
+            .get(worker)
+            .is_some_and(|closed| !closed.swap(true, Ordering::AcqRel))
+            && self.open_workers.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Neighbouring pieces go to different workers, so that one torrent uses
+    /// them all, and torrents of one piece start at different ones.
+    fn worker_of(&self, piece: PieceIndex) -> usize {
+        (piece.0 as usize + self.first_worker) % self.closed.len().max(1)
+    }
+}
+
+/// A torrent's storage. Clones are the same storage.
+#[derive(Clone)]
+pub struct Storage {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    shared: Arc<Shared>,
+    common: Arc<Common>,
+    workers: Arc<[Sender<Message>]>,
+}
+
+impl Storage {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        common: Arc<Common>,
+        workers: Arc<[Sender<Message>]>,
+    ) -> Self {
+        Self {
+            handle: Arc::new(Handle {
+                shared,
+                common,
+                workers,
+            }),
+        }
+    }
+
+    /// Hands over the blocks that `from` has sent. Never waits; the bytes
+    /// count as queued until they are written or dropped, and it is up to the
+    /// peer to mind [`Disk::below_watermark`](super::Disk::below_watermark)
+    /// before it reads more. Blocks of verified pieces are reported as
+    /// redundant. After [`close`](Self::close) blocks are dropped silently.
+    pub fn write(&self, mut batch: Vec<(Block, Bytes)>, from: PeerKey) {
+        let shared = &self.handle.shared;
+        let Some(first) = batch.first() else { return };
+        if shared.closing.load(Ordering::Acquire) {
+            return;
+        }
+        // Usually all blocks are of one piece.
+        let owner = shared.worker_of(first.0.piece);
+        let mut rest = batch.extract_if(.., |(block, _)| shared.worker_of(block.piece) != owner);
+        let Some(stray) = rest.next() else {
+            drop(rest);
+            return self.send_blocks(owner, batch, from);
+        };
+        let mut strays: Vec<_> = std::iter::once(stray).chain(rest).collect();
+        self.send_blocks(owner, batch, from);
+        for worker in 0..self.handle.workers.len() {
+            let part: Vec<_> = strays
+                .extract_if(.., |(block, _)| shared.worker_of(block.piece) == worker)
+                .collect();
+            if !part.is_empty() {
+                self.send_blocks(worker, part, from);
+            }
+        }
+    }
+
+    fn send_blocks(&self, worker: usize, blocks: Vec<(Block, Bytes)>, from: PeerKey) {
+        let budget = &self.handle.common.budget;
+        let bytes = blocks.iter().map(|(_, data)| data.len()).sum();
+        budget.charge(bytes);
+        let sent = self.send(
+            worker,
+            Message::Write {
+                storage: self.handle.shared.clone(),
+                from,
+                blocks,
+                bytes,
+            },
+        );
+        if !sent {
+            budget.release(bytes);
+        }
+    }
+
+    /// Reads `length` bytes (1 byte to 256 KiB, within one piece) from offset
+    /// `begin` of `piece`. The caller asks for verified pieces only. Bytes of
+    /// pad files are zeros; a file that is missing or too short is an error,
+    /// never made-up bytes.
+    pub async fn read(
+        &self,
+        piece: PieceIndex,
+        begin: u32,
+        length: u32,
+    ) -> Result<Bytes, DiskError> {
+        let shared = &self.handle.shared;
+        if !shared.spec.layout.contains(piece, begin, length)
+            || length as usize > BufferClass::Large.size()
+        {
+            return Err(shared.error(DiskOp::Read, None, Fault::OutOfRange));
+        }
+        if shared.closing.load(Ordering::Acquire) {
+            return Err(shared.error(DiskOp::Read, None, Fault::Closed));
+        }
+        let offset = shared.spec.layout.piece_offset(piece) + u64::from(begin);
+        if let Some(data) = self.handle.common.read_cached(shared, offset, length) {
+            return Ok(data);
+        }
+        self.ask(shared.worker_of(piece), DiskOp::Read, |reply| {
+            Message::Read {
+                storage: shared.clone(),
+                offset,
+                length,
+                reply,
+            }
+        })
+        .await?
+    }
+
+    /// Tells which pieces are verified, from resume data. Blocks for them are
+    /// ignored.
+    pub fn set_have(&self, pieces: &Bitfield) {
+        self.handle.shared.have.replace(pieces);
+    }
+
+    /// The pieces that are verified now.
+    pub fn have(&self) -> Bitfield {
+        self.handle.shared.have.to_bitfield()
+    }
+
+    /// Hashes existing files on all workers. Unfinished pieces in memory are
+    /// dropped first, and no blocks should be written before the check has
+    /// ended with [`DiskEvent::Checked`] or [`DiskEvent::CheckFailed`]. Where
+    /// no file holds a byte it ends at once.
+    pub fn check(&self, mode: CheckMode) -> CheckHandle {
+        self.discard_partials();
+        let handle = &self.handle;
+        let job = Arc::new(CheckJob::new(
+            handle.common.next_id(),
+            handle.shared.clone(),
+            mode,
+            handle.workers.clone(),
+        ));
+        self.send(handle.shared.first_worker, Message::Survey(job.clone()));
+        CheckHandle::new(job)
+    }
+
+    /// Drops the blocks of unfinished pieces, in memory and on their way to
+    /// the workers. For a torrent that forgets them too, as after an error.
+    pub fn discard_partials(&self) {
+        for worker in 0..self.handle.workers.len() {
+            self.send(worker, Message::Discard(self.handle.shared.clone()));
+        }
+    }
+
+    /// Creates the save path and the files of length 0. Other files are
+    /// created with their first piece.
+    pub async fn prepare(&self) -> Result<(), DiskError> {
+        let shared = &self.handle.shared;
+        self.ask(shared.first_worker, DiskOp::Create, |reply| {
+            Message::Prepare {
+                storage: shared.clone(),
+                reply,
+            }
+        })
+        .await?
+    }
+
+    /// Waits until everything handed over before has been dealt with: all
+    /// pieces that it completes are written and reported (or failed), and
+    /// blocks of unfinished pieces are in memory.
+    pub async fn flush(&self) {
+        self.ask_all(|reply| Message::Flush { reply }).await;
+    }
+
+    /// Closes the storage: blocks handed over before are dealt with, then
+    /// unfinished pieces are dropped, checks end without an event and the
+    /// files are closed. Nothing is written afterwards.
+    pub async fn close(&self) {
+        let shared = &self.handle.shared;
+        shared.closing.store(true, Ordering::Release);
+        self.ask_all(|reply| Message::Close {
+            storage: shared.clone(),
+            reply: Some(reply),
+        })
+        .await;
+    }
+
+    /// Closes the storage and deletes its files and the folders that are
+    /// empty then, below the save path. Files that are not the torrent's
+    /// stay. Goes on after an error and returns the first.
+    pub async fn delete_files(&self) -> Result<(), DiskError> {
+        self.close().await;
+        let shared = &self.handle.shared;
+        self.ask(shared.first_worker, DiskOp::Delete, |reply| {
+            Message::Delete {
+                storage: shared.clone(),
+                reply,
+            }
+        })
+        .await?
+    }
+
+    /// The worker that owns piece 0, and what it knows this storage by.
+    #[cfg(test)]
+    pub(super) fn first_worker(&self) -> (Sender<Message>, Arc<Shared>) {
+        let shared = self.handle.shared.clone();
+        (self.handle.workers[shared.first_worker].clone(), shared)
+    }
+
+    /// Sends to a worker. False where it has stopped.
+    fn send(&self, worker: usize, message: Message) -> bool {
+        self.handle
+            .workers
+            .get(worker)
+            .is_some_and(|worker| worker.send(message).is_ok())
+    }
+
+    /// Asks one worker; a worker that has stopped is a closed storage.
+    async fn ask<T>(
+        &self,
+        worker: usize,
+        op: DiskOp,
+        message: impl FnOnce(oneshot::Sender<T>) -> Message,
+    ) -> Result<T, DiskError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(worker, message(reply));
+        answer
+            .await
+            .map_err(|_| self.handle.shared.error(op, None, Fault::Closed))
+    }
+
+    /// Asks every worker and waits for all, stopped ones excepted.
+    async fn ask_all(&self, message: impl Fn(oneshot::Sender<()>) -> Message) {
+        let ask = |worker| {
+            let (reply, answer) = oneshot::channel();
+            self.send(worker, message(reply));
+            answer
+        };
+        let answers: Vec<_> = (0..self.handle.workers.len()).map(ask).collect();
+        for answer in answers {
+            // An error is a worker that has stopped: it holds nothing.
+            let _ = answer.await;
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.shared.closing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        for worker in self.workers.iter() {
+            // A worker that has stopped holds nothing.
+            let _ = worker.send(Message::Close {
+                storage: self.shared.clone(),
+                reply: None,
+            });
+        }
+    }
+}
+
+impl Shared {
+    /// Creates the save path and the empty files.
+    pub(super) fn prepare(&self, common: &Common) -> Result<(), DiskError> {
+        std::fs::create_dir_all(&self.spec.save_path)
+            .map_err(|error| self.error(DiskOp::Create, None, Fault::Io(error)))?;
+        for (file, length, _) in self.spec.stored_files() {
+            if length == 0 {
+                common.files.create(self, file)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the files and the folders that are empty then.
+    pub(super) fn delete(&self) -> Result<(), DiskError> {
+        let root = &self.spec.save_path;
+        let mut outcome = Ok(());
+        let mut folders = Vec::new();
+        for (file, _, name) in self.spec.stored_files() {
+            match super::path::remove_file(root, name) {
+                Ok(()) => {}
+                // Without the save path there is nothing to delete.
+                Err(Fault::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(fault) if outcome.is_ok() => {
+                    outcome = Err(self.error(DiskOp::Delete, Some(file), fault));
+                }
+                Err(_) => {}
+            }
+            folders.extend(name.ancestors().skip(1));
+        }
+        // The deepest first.
+        folders.sort_unstable_by_key(|folder| std::cmp::Reverse(folder.components().count()));
+        folders.dedup();
+        for folder in folders {
+            if !folder.as_os_str().is_empty() {
+                // A folder that holds something else stays.
+                let _ = super::path::remove_folder(root, folder);
+            }
+        }
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(paths: &[&str], hashes: usize, save_path: &str) -> Result<StorageSpec, SpecError> {
+        let layout = Layout::new(4, paths.iter().map(|_| (4, false))).unwrap();
+        StorageSpec::new(
+            layout,
+            paths.iter().map(PathBuf::from).collect(),
+            Bytes::from(vec![0; hashes]),
+            Path::new(save_path),
+        )
+    }
+
+    #[test]
+    fn only_plain_relative_paths_are_taken() {
+        for path in ["", ".", "..", "a/../b", "/etc/passwd", "../a", "a\0b"] {
+            let error = spec(&[path], 20, "/save").unwrap_err();
+            assert_eq!(error, SpecError::UnsafePath(PathBuf::from(path)), "{path}");
+        }
+        for path in ["a", "a/b", "..a/b..", "a b"] {
+            assert!(spec(&[path], 20, "/save").is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn counts_must_match() {
+        assert!(matches!(
+            spec(&["a", "b"], 39, "/save"),
+            Err(SpecError::HashCount { .. })
+        ));
+        assert_eq!(spec(&["a"], 20, "").unwrap_err(), SpecError::NoSavePath);
+        let layout = Layout::new(4, [(4, false)]).unwrap();
+        let none = StorageSpec::new(layout, Vec::new(), Bytes::new(), Path::new("/"));
+        assert!(matches!(none, Err(SpecError::PathCount { .. })));
+    }
+}

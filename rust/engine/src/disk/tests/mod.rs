@@ -1,0 +1,186 @@
+//! Driver tests: real workers on real files in folders of their own.
+
+mod checking;
+mod faults;
+mod lifecycle;
+mod writing;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use torrent_core::ids::{BLOCK_SIZE, Block, PeerKey, PieceIndex};
+use torrent_core::layout::Layout;
+
+use super::{Disk, DiskConfig, DiskEvent, Storage, StorageSpec};
+use crate::buffers::BufferPool;
+use crate::hash::sha1;
+
+const PEER: PeerKey = PeerKey(1);
+
+/// A torrent with its payload, a disk, and a storage in a folder of its own.
+struct World {
+    dir: tempfile::TempDir,
+    layout: Layout,
+    payload: Vec<u8>,
+    paths: Vec<PathBuf>,
+    disk: Disk,
+    storage: Storage,
+    events: mpsc::Receiver<DiskEvent>,
+    pool: BufferPool,
+}
+
+/// Files as (path, length); a path that starts with `.pad` is padding.
+fn world(piece_length: u32, files: &[(&str, u64)]) -> World {
+    world_with(piece_length, files, DiskConfig::default())
+}
+
+fn world_with(piece_length: u32, files: &[(&str, u64)], config: DiskConfig) -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let pads = files
+        .iter()
+        .map(|(path, length)| (*length, path.starts_with(".pad")));
+    let layout = Layout::new(piece_length, pads).unwrap();
+    // Every byte differs from its neighbours and from those a block away.
+    let mut payload: Vec<u8> = (0..layout.total_length())
+        .map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8)
+        .collect();
+    for place in layout.files().iter().filter(|place| place.pad) {
+        payload[place.offset as usize..(place.offset + place.length) as usize].fill(0);
+    }
+    let paths: Vec<_> = files.iter().map(|(path, _)| PathBuf::from(path)).collect();
+    let pool = BufferPool::new(4, 4);
+    let disk = Disk::start(config, pool.clone()).unwrap();
+    // Room for an event per piece, so that no test has to drain as it goes.
+    let (sender, events) = mpsc::channel(1 << 16);
+    let spec = spec(&layout, &paths, &payload, dir.path());
+    let storage = disk.open(spec, sender);
+    World {
+        dir,
+        layout,
+        payload,
+        paths,
+        disk,
+        storage,
+        events,
+        pool,
+    }
+}
+
+fn spec(layout: &Layout, paths: &[PathBuf], payload: &[u8], save_path: &Path) -> StorageSpec {
+    let hashes: Vec<u8> = payload
+        .chunks(layout.piece_length() as usize)
+        .flat_map(sha1)
+        .collect();
+    StorageSpec::new(layout.clone(), paths.to_owned(), hashes.into(), save_path).unwrap()
+}
+
+impl World {
+    fn path(&self, file: usize) -> PathBuf {
+        self.dir.path().join(&self.paths[file])
+    }
+
+    fn blocks_of(&self, piece: u32) -> Vec<(Block, Bytes)> {
+        let piece = PieceIndex(piece);
+        (0..self.layout.blocks_in_piece(piece))
+            .map(|index| {
+                let block = Block::new(piece, index);
+                let begin = self.layout.piece_offset(piece) + u64::from(index * BLOCK_SIZE);
+                let end = begin + u64::from(self.layout.block_len(block));
+                let data = &self.payload[begin as usize..end as usize];
+                (block, Bytes::copy_from_slice(data))
+            })
+            .collect()
+    }
+
+    fn all_blocks(&self) -> Vec<(Block, Bytes)> {
+        let pieces = self.layout.pieces();
+        pieces.flat_map(|piece| self.blocks_of(piece.0)).collect()
+    }
+
+    /// The next event, or a failed test.
+    async fn event(&mut self) -> DiskEvent {
+        tokio::time::timeout(Duration::from_secs(20), self.events.recv())
+            .await
+            .expect("an event in time")
+            .expect("a channel")
+    }
+
+    /// Everything reported about what was handed over so far.
+    async fn settle(&mut self) -> Vec<DiskEvent> {
+        self.storage.flush().await;
+        let mut events = Vec::new();
+        while let Ok(event) = self.events.try_recv() {
+            events.push(event);
+        }
+        events
+    }
+
+    /// Puts the payload on disk without the storage's help.
+    fn fill_files(&self) {
+        for (place, path) in self.layout.files().iter().zip(&self.paths) {
+            let path = self.dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let range = place.offset as usize..(place.offset + place.length) as usize;
+            if !place.pad {
+                fs::write(path, &self.payload[range]).unwrap();
+            }
+        }
+    }
+
+    /// Every stored file has its contents and padding was not stored.
+    fn assert_files(&self) {
+        for (place, path) in self.layout.files().iter().zip(&self.paths) {
+            let path = self.dir.path().join(path);
+            if place.pad {
+                assert!(!path.exists(), "{}", path.display());
+            } else {
+                let range = place.offset as usize..(place.offset + place.length) as usize;
+                let found = fs::read(&path).unwrap();
+                assert!(found == self.payload[range], "{}", path.display());
+            }
+        }
+    }
+}
+
+/// Waits until `condition` holds: for what a worker does unasked.
+async fn until(mut condition: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the condition never held");
+}
+
+/// The pieces reported as verified, sorted; any other event fails the test.
+fn verified(events: &[DiskEvent]) -> Vec<u32> {
+    let mut pieces = Vec::new();
+    for event in events {
+        match event {
+            DiskEvent::Verified(some) => pieces.extend(some.iter().map(|piece| piece.0)),
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+    pieces.sort_unstable();
+    pieces
+}
+
+/// A small generator, so that a failing order can be had again.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        (self.0 >> 33) as usize % bound
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for at in (1..items.len()).rev() {
+            items.swap(at, self.below(at + 1));
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Bytes between a torrent's run of bytes and its files: one vectored write
+//! and one read per file span. Pad files are never stored and read as zeros
+//! (BEP 47).
+
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
+use super::Common;
+use super::error::{DiskError, DiskOp};
+use super::io::{read_exact_at, write_all_at};
+use super::partial::Slot;
+use super::path::Access;
+use super::storage::Shared;
+use crate::buffers::BufferClass;
+
+impl Common {
+    /// Writes a run of neighbouring blocks that starts at `offset` in the
+    /// torrent.
+    pub(super) fn write(
+        &self,
+        storage: &Shared,
+        offset: u64,
+        run: &[Slot],
+    ) -> Result<(), DiskError> {
+        let mut blocks = run.iter().filter_map(|slot| match slot {
+            Slot::Held(data) => Some(data.as_ref()),
+            Slot::Empty | Slot::Stored => None,
+        });
+        let length = blocks.clone().map(<[u8]>::len).sum::<usize>() as u64;
+        let mut slices = Vec::with_capacity(run.len());
+        let mut rest: &[u8] = &[];
+        for span in storage.spec.layout.spans(offset, length) {
+            slices.clear();
+            let mut wanted = span.length;
+            while wanted > 0 {
+                if rest.is_empty() {
+                    let Some(next) = blocks.next() else { break };
+                    rest = next;
+                }
+                let part = usize::try_from(wanted).map_or(rest.len(), |n| n.min(rest.len()));
+                let (head, tail) = rest.split_at(part);
+                slices.push(IoSlice::new(head));
+                rest = tail;
+                wanted -= part as u64;
+            }
+            if span.pad {
+                continue;
+            }
+            let file = self.files.file(storage, span.file, Access::Write)?;
+            write_all_at(&file, &mut slices, span.offset)
+                .map_err(|fault| storage.error(DiskOp::Write, Some(span.file), fault))?;
+        }
+        Ok(())
+    }
+
+    /// Fills `buffer` from `offset` in the torrent on.
+    pub(super) fn read(
+        &self,
+        storage: &Shared,
+        offset: u64,
+        mut buffer: &mut [u8],
+    ) -> Result<(), DiskError> {
+        for span in storage.spec.layout.spans(offset, buffer.len() as u64) {
+            let length = usize::try_from(span.length).map_or(buffer.len(), |n| n.min(buffer.len()));
+            let (part, rest) = buffer.split_at_mut(length);
+            buffer = rest;
+            if span.pad {
+                part.fill(0);
+                continue;
+            }
+            let file = self.files.file(storage, span.file, Access::Read)?;
+            read_exact_at(&file, part, span.offset)
+                .map_err(|fault| storage.error(DiskOp::Read, Some(span.file), fault))?;
+        }
+        Ok(())
+    }
+
+    /// Reads `length` bytes into a pooled buffer.
+    pub(super) fn read_pooled(
+        &self,
+        storage: &Shared,
+        offset: u64,
+        length: u32,
+    ) -> Result<Bytes, DiskError> {
+        let length = length as usize;
+        let mut buffer = self.pool.take(BufferClass::fitting(length));
+        self.read(storage, offset, &mut buffer[..length])?;
+        Ok(buffer.freeze(length))
+    }
+
+    /// Reads `length` bytes without waiting for a device: `None` unless the
+    /// files are open and the page cache holds all of it. What a seed sends
+    /// is mostly there, and a trip to a worker and back costs more than the
+    /// copy.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(super) fn read_cached(&self, storage: &Shared, offset: u64, length: u32) -> Option<Bytes> {
+        use std::io::IoSliceMut;
+
+        use rustix::io::{ReadWriteFlags, preadv2};
+
+        let length = length as usize;
+        // Before a buffer is taken: most misses are files that are not open.
+        let first = storage.spec.layout.spans(offset, 1).next()?;
+        if !first.pad {
+            self.files.if_open(storage, first.file)?;
+        }
+        let mut buffer = self.pool.take(BufferClass::fitting(length));
+        let mut at = 0;
+        for span in storage.spec.layout.spans(offset, length as u64) {
+            let part = buffer.get_mut(at..at + usize::try_from(span.length).ok()?)?;
+            at += part.len();
+            if span.pad {
+                part.fill(0);
+                continue;
+            }
+            let file = self.files.if_open(storage, span.file)?;
+            let wanted = part.len();
+            let slices = &mut [IoSliceMut::new(part)];
+            match preadv2(&*file, slices, span.offset, ReadWriteFlags::NOWAIT) {
+                Ok(read) if read == wanted => {}
+                // Not cached, short or failed: the worker finds out which.
+                _ => return None,
+            }
+        }
+        Some(buffer.freeze(length))
+    }
+
+    /// There is no asking the page cache alone on this system.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(super) fn read_cached(&self, _: &Shared, _: u64, _: u32) -> Option<Bytes> {
+        None
+    }
+}

@@ -1,0 +1,409 @@
+//! A disk worker: one thread that owns a share of every torrent's pieces.
+//!
+//! Each wake it takes a bounded number of messages, answers reads first (a
+//! peer waits for them), then takes blocks, writes early if it holds too
+//! much, does a step of a check, and posts what it has to report. It never
+//! waits for a torrent to take its events.
+//!
+//! The channel to a worker has no bound of its own. Writes are bounded by the
+//! byte budget that peers mind; reads by the peers' send queues.
+//!
+//! Memory: blocks are held until their piece is verified, so that one write
+//! does for a piece and nothing is read back. When a worker's share of half
+//! the budget is used up it writes hashed prefixes early, and if that is not
+//! enough blocks ahead of the hash, which it reads back when the hash gets
+//! there. So many slow peers on large pieces never come to a standstill. The
+//! same happens when the buffers lent out, of which payload may be a small
+//! part, come to twice the budget.
+
+use std::any::Any;
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use tokio::sync::oneshot;
+use torrent_core::ids::{Block, PeerKey};
+
+use super::Common;
+use super::check::{CheckJob, CheckTask};
+use super::error::{DiskError, DiskOp, Fault};
+use super::event::DiskEvent;
+use super::pieces::{Local, Tools};
+use super::storage::Shared;
+
+/// Messages taken in one wake. A write carries up to 256 KiB.
+const BATCH: usize = 32;
+
+/// How soon a worker tries again to post events to a full channel.
+const REPOST: Duration = Duration::from_millis(5);
+
+/// What a worker is asked to do.
+pub(super) enum Message {
+    Write {
+        storage: Arc<Shared>,
+        from: PeerKey,
+        blocks: Vec<(Block, Bytes)>,
+        /// Their payload, as charged to the budget.
+        bytes: usize,
+    },
+    Read {
+        storage: Arc<Shared>,
+        offset: u64,
+        length: u32,
+        reply: oneshot::Sender<Result<Bytes, DiskError>>,
+    },
+    Prepare {
+        storage: Arc<Shared>,
+        reply: oneshot::Sender<Result<(), DiskError>>,
+    },
+    /// Start a check.
+    Survey(Arc<CheckJob>),
+    /// Take part in a check.
+    Check(Arc<CheckJob>),
+    /// Drop unfinished pieces.
+    Discard(Arc<Shared>),
+    Flush {
+        reply: oneshot::Sender<()>,
+    },
+    Close {
+        storage: Arc<Shared>,
+        reply: Option<oneshot::Sender<()>>,
+    },
+    Delete {
+        storage: Arc<Shared>,
+        reply: oneshot::Sender<Result<(), DiskError>>,
+    },
+    /// Deal with what came before, then end.
+    Stop,
+    /// Panic, for the test of what happens then.
+    #[cfg(test)]
+    Panic(Arc<Shared>),
+}
+
+impl Message {
+    /// Whom it is about.
+    fn storage(&self) -> Option<&Arc<Shared>> {
+        match self {
+            Self::Write { storage, .. }
+            | Self::Read { storage, .. }
+            | Self::Prepare { storage, .. }
+            | Self::Discard(storage)
+            | Self::Close { storage, .. }
+            | Self::Delete { storage, .. } => Some(storage),
+            Self::Survey(job) | Self::Check(job) => Some(&job.storage),
+            Self::Flush { .. } | Self::Stop => None,
+            #[cfg(test)]
+            Self::Panic(storage) => Some(storage),
+        }
+    }
+}
+
+/// The state of a worker's thread.
+pub(super) struct Worker {
+    index: usize,
+    inbox: Receiver<Message>,
+    tools: Tools,
+    locals: HashMap<u64, Local>,
+    checks: VecDeque<CheckTask>,
+    /// Bytes charged to the budget for messages taken, and not released.
+    owed: usize,
+    /// Payload bytes that may be held.
+    held_limit: usize,
+    /// Bytes of lent buffers above which nothing should be held.
+    lent_limit: usize,
+    /// Whose work is being done, to know whom a panic concerns.
+    current: Option<Arc<Shared>>,
+    /// Whether some events could not be posted.
+    unposted: bool,
+}
+
+impl Worker {
+    /// The worker `index` of `workers`, under a budget of `limit` bytes.
+    pub(super) fn new(
+        index: usize,
+        workers: usize,
+        limit: usize,
+        inbox: Receiver<Message>,
+        common: Arc<Common>,
+    ) -> Self {
+        Self {
+            index,
+            inbox,
+            tools: Tools::new(common),
+            locals: HashMap::new(),
+            checks: VecDeque::new(),
+            owed: 0,
+            held_limit: limit / 2 / workers.max(1),
+            lent_limit: limit.saturating_mul(2),
+            current: None,
+            unposted: false,
+        }
+    }
+
+    /// Works until told to stop.
+    pub(super) fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let open = self.take(&mut batch);
+            let reads = batch
+                .extract_if(.., |message| matches!(message, Message::Read { .. }))
+                .collect::<Vec<_>>();
+            for message in reads {
+                self.guard(|worker| worker.handle(message));
+            }
+            let mut going = open;
+            for message in batch.drain(..) {
+                if matches!(message, Message::Stop) {
+                    going = false;
+                    break;
+                }
+                self.guard(|worker| worker.handle(message));
+                self.settle();
+            }
+            self.guard(Self::relieve);
+            self.guard(Self::check);
+            self.settle();
+            self.post();
+            if !going {
+                // Unfinished pieces go with the worker, and their bytes.
+                self.tools.common.budget.release(self.owed);
+                return;
+            }
+        }
+    }
+
+    /// Waits for messages unless there is other work, and takes a batch.
+    /// Returns false when nobody can send any more.
+    fn take(&mut self, batch: &mut Vec<Message>) -> bool {
+        let first = if !self.checks.is_empty() {
+            self.inbox.recv_timeout(Duration::ZERO)
+        } else if self.unposted {
+            self.inbox.recv_timeout(REPOST)
+        } else {
+            self.inbox
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected)
+        };
+        match first {
+            Ok(first) => batch.push(first),
+            Err(RecvTimeoutError::Timeout) => return true,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+        batch.extend(self.inbox.try_iter().take(BATCH - 1));
+        true
+    }
+
+    /// Runs `work`; a panic in it becomes an event, and costs the torrent
+    /// concerned its unfinished pieces, whose state may be half changed.
+    fn guard(&mut self, work: impl FnOnce(&mut Self)) {
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(self)));
+        let concerned = self.current.take();
+        let Err(panic) = outcome else { return };
+        let message = words_of(panic.as_ref());
+        tracing::error!(worker = self.index, message, "disk worker panicked");
+        if let Some(shared) = concerned {
+            self.checks.retain(|task| {
+                let other = task.job.storage.id != shared.id;
+                if !other {
+                    task.job.cancel();
+                }
+                other
+            });
+            if let Some(local) = self.local(&shared) {
+                local.partials.clear();
+                local.outbox.push(DiskEvent::Internal { message });
+            }
+        }
+        self.tools.held = self.locals.values().map(Local::held).sum();
+    }
+
+    /// This worker's share of a storage, unless it is closed.
+    fn local(&mut self, shared: &Arc<Shared>) -> Option<&mut Local> {
+        if shared.is_closed(self.index) {
+            return None;
+        }
+        let local = self.locals.entry(shared.id);
+        Some(local.or_insert_with(|| Local::new(shared.clone())))
+    }
+
+    fn report(&mut self, shared: &Arc<Shared>, event: Option<DiskEvent>) {
+        if let (Some(event), Some(local)) = (event, self.local(shared)) {
+            local.outbox.push(event);
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        self.current = message.storage().cloned();
+        match message {
+            Message::Write {
+                storage,
+                from,
+                blocks,
+                bytes,
+            } => {
+                self.owed += bytes;
+                self.write(&storage, from, blocks);
+            }
+            Message::Read {
+                storage,
+                offset,
+                length,
+                reply,
+            } => {
+                let outcome = if storage.is_closed(self.index) {
+                    Err(storage.error(DiskOp::Read, None, Fault::Closed))
+                } else {
+                    self.tools.common.read_pooled(&storage, offset, length)
+                };
+                // Who asked may be gone, here and below.
+                let _ = reply.send(outcome);
+            }
+            Message::Prepare { storage, reply } => {
+                let outcome = if storage.is_closed(self.index) {
+                    Err(storage.error(DiskOp::Create, None, Fault::Closed))
+                } else {
+                    storage.prepare(&self.tools.common)
+                };
+                let _ = reply.send(outcome);
+            }
+            Message::Survey(job) => {
+                if !job.storage.is_closed(self.index) {
+                    let event = job.survey(&self.tools.common);
+                    self.report(&job.storage, event);
+                }
+            }
+            Message::Check(job) => {
+                if !job.storage.is_closed(self.index) {
+                    self.checks.push_back(CheckTask::new(job));
+                }
+            }
+            Message::Discard(storage) => {
+                if let Some(local) = self.locals.get_mut(&storage.id) {
+                    local.discard(&mut self.tools);
+                }
+            }
+            Message::Flush { reply } => {
+                self.post();
+                let _ = reply.send(());
+            }
+            Message::Close { storage, reply } => {
+                self.close(&storage);
+                if let Some(reply) = reply {
+                    let _ = reply.send(());
+                }
+            }
+            Message::Delete { storage, reply } => {
+                let _ = reply.send(storage.delete());
+            }
+            Message::Stop => {}
+            #[cfg(test)]
+            Message::Panic(_) => panic!("asked to"),
+        }
+    }
+
+    fn write(&mut self, storage: &Arc<Shared>, from: PeerKey, blocks: Vec<(Block, Bytes)>) {
+        if storage.is_closed(self.index) {
+            return;
+        }
+        let local = self
+            .locals
+            .entry(storage.id)
+            .or_insert_with(|| Local::new(storage.clone()));
+        for (block, data) in blocks {
+            local.accept(&mut self.tools, block, data, from);
+        }
+    }
+
+    fn close(&mut self, storage: &Arc<Shared>) {
+        self.checks.retain(|task| task.job.storage.id != storage.id);
+        if let Some(mut local) = self.locals.remove(&storage.id) {
+            local.discard(&mut self.tools);
+            // What does not fit in the channel now is lost with the storage.
+            local.outbox.post(&storage.events);
+        }
+        if storage.close_worker(self.index) {
+            self.tools.common.files.close_all(storage);
+        }
+    }
+
+    /// Writes early until no more than half of the allowed bytes are held.
+    fn relieve(&mut self) {
+        let lent = self.tools.common.pool.outstanding_bytes();
+        if self.tools.held <= self.held_limit && lent <= self.lent_limit {
+            return;
+        }
+        let target = self.held_limit.min(self.tools.held) / 2;
+        for hashed_only in [true, false] {
+            let mut pieces: Vec<_> = self
+                .locals
+                .values()
+                .flat_map(|local| {
+                    local.partials.iter().map(move |(&piece, partial)| {
+                        let bytes = if hashed_only {
+                            partial.held_hashed()
+                        } else {
+                            partial.held()
+                        };
+                        (bytes, local.shared.clone(), piece)
+                    })
+                })
+                .filter(|&(bytes, ..)| bytes > 0)
+                .collect();
+            // The most bytes for the fewest writes.
+            pieces.sort_unstable_by_key(|&(bytes, ..)| std::cmp::Reverse(bytes));
+            for (_, shared, piece) in pieces {
+                if self.tools.held <= target {
+                    return;
+                }
+                if let Some(local) = self.locals.get_mut(&shared.id) {
+                    self.current = Some(shared);
+                    local.write_early(&mut self.tools, piece, hashed_only);
+                }
+            }
+        }
+    }
+
+    /// Does a step of the check that is first in line.
+    fn check(&mut self) {
+        // It stays in line, so that a panic in it is put down to it.
+        let Some(task) = self.checks.front_mut() else {
+            return;
+        };
+        let storage = task.job.storage.clone();
+        self.current = Some(storage.clone());
+        let step = task.step(&self.tools.common);
+        if step.over {
+            self.checks.pop_front();
+        }
+        self.report(&storage, step.event);
+    }
+
+    /// Releases what was dealt with.
+    fn settle(&mut self) {
+        let held = self.tools.held;
+        self.tools
+            .common
+            .budget
+            .release(self.owed.saturating_sub(held));
+        self.owed = held;
+    }
+
+    /// Posts events, as far as the torrents' channels take them.
+    fn post(&mut self) {
+        self.unposted = false;
+        for local in self.locals.values_mut() {
+            self.unposted |= !local.outbox.post(&local.shared.events);
+        }
+    }
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|&words| words.to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panic without words".to_owned())
+}
