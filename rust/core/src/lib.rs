@@ -13,12 +13,14 @@ pub mod ids;
 pub mod layout;
 pub mod magnet;
 pub mod metainfo;
+pub mod peerlist;
 pub mod picker;
 pub mod rate;
 pub mod settings;
-mod uri;
 pub mod value;
 pub mod window;
+mod uri;
 
+mod crc32c;
 #[cfg(test)]
 mod testing;

@@ -1,0 +1,511 @@
+//! The peers that a torrent knows of, connected or not, and which of them to
+//! try next.
+//!
+//! One [`PeerList`] a torrent, owned by its brain. What trackers, the DHT and
+//! peers tell goes in through [`PeerList::add`]; [`PeerList::next_candidate`]
+//! hands out an endpoint to dial, and [`PeerList::connected`],
+//! [`PeerList::failed`] and [`PeerList::closed`] say what became of it. A peer
+//! that dialled us is known by the port on which it listens, once it has said
+//! so (`p`, BEP 10): add it with [`Sources::INCOMING`], then say `connected`.
+//!
+//! Endpoints come from strangers, so their number is bounded, and what was
+//! never tried gives way only to what comes from a better source.
+
+mod canonical;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::{IpAddr, SocketAddr},
+    ops::BitOr,
+    time::{Duration, Instant},
+};
+
+pub use self::canonical::canonical_priority;
+
+/// Who told of a peer: a set of libtorrent's flags, empty for one that the
+/// user entered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sources(u8);
+
+impl Sources {
+    /// The user.
+    pub const MANUAL: Self = Self(0);
+    /// A tracker.
+    pub const TRACKER: Self = Self(1);
+    /// The DHT (BEP 5).
+    pub const DHT: Self = Self(2);
+    /// Another peer (BEP 11).
+    pub const PEX: Self = Self(4);
+    /// The local network (BEP 14).
+    pub const LSD: Self = Self(8);
+    /// Resume data.
+    pub const RESUME_DATA: Self = Self(16);
+    /// The peer itself: it connected to us.
+    pub const INCOMING: Self = Self(32);
+
+    /// The flags as a number.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Whether all of `other` are among these.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// How much is to be thought of them: 0 for strangers' word alone.
+    fn rank(self) -> u8 {
+        let any = |flags: Self| self.0 & flags.0 != 0;
+        if self == Self::MANUAL || any(Self::TRACKER | Self::LSD | Self::INCOMING) {
+            2
+        } else {
+            u8::from(any(Self::DHT | Self::PEX))
+        }
+    }
+}
+
+impl BitOr for Sources {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Why an endpoint was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// Nobody listens on port 0.
+    #[error("the port of the peer is 0")]
+    PortZero,
+    /// The address is unspecified, multicast or broadcast.
+    #[error("the address of the peer is no host's")]
+    NoHost,
+    /// It is where we listen ourselves.
+    #[error("the peer is ourselves")]
+    Own,
+    /// The address is banned.
+    #[error("the peer is banned")]
+    Banned,
+    /// The list is full, and holds nothing worse.
+    #[error("the list of peers is full")]
+    Full,
+}
+
+/// The settings of a peer list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerListSettings {
+    /// Most peers known (`max_peerlist_size`).
+    pub max_size: usize,
+    /// After this many failures in a row a peer is not tried again
+    /// (`max_failcount`).
+    pub max_failcount: u8,
+    /// Wait before a peer is tried again, once more for each failure
+    /// (`min_reconnect_time`).
+    pub min_reconnect: Duration,
+    /// Whether one address may have several connections
+    /// (`allow_multiple_connections_per_ip`).
+    pub many_per_ip: bool,
+}
+
+impl Default for PeerListSettings {
+    fn default() -> Self {
+        Self {
+            max_size: 3000,
+            max_failcount: 3,
+            min_reconnect: Duration::from_secs(60),
+            many_per_ip: false,
+        }
+    }
+}
+
+/// Most addresses kept banned; the oldest ban is lifted for a new one.
+const MAX_BANNED: usize = 10_000;
+
+#[derive(Clone, Debug)]
+struct Known {
+    sources: Sources,
+    failures: u8,
+    /// Being dialled, or connected.
+    busy: bool,
+    /// When it was last dialled, or its connection closed.
+    last_tried: Option<Instant>,
+    seed: bool,
+    local: bool,
+    /// BEP 40.
+    priority: u32,
+}
+
+impl Known {
+    /// How little is lost with it: the highest goes first.
+    fn dispensable(&self) -> (u8, Reverse<u8>, Reverse<u32>) {
+        (
+            self.failures,
+            Reverse(self.sources.rank()),
+            Reverse(self.priority),
+        )
+    }
+
+    /// How well it is worth a try: the lowest goes first.
+    fn merit(&self) -> impl Ord + use<> {
+        (
+            self.failures,
+            !self.local,
+            self.last_tried,
+            Reverse(self.sources.rank()),
+            Reverse(self.priority),
+        )
+    }
+}
+
+/// All known peers of one torrent.
+#[derive(Clone, Debug)]
+pub struct PeerList {
+    settings: PeerListSettings,
+    peers: BTreeMap<SocketAddr, Known>,
+    /// Connections, dials included, by address.
+    busy: BTreeMap<IpAddr, u32>,
+    banned: BTreeSet<IpAddr>,
+    /// `banned`, the oldest first.
+    bans: VecDeque<IpAddr>,
+    /// Where we listen, as others see it.
+    own: Vec<SocketAddr>,
+    finished: bool,
+}
+
+impl PeerList {
+    /// A list that knows nobody.
+    pub fn new(settings: PeerListSettings) -> Self {
+        Self {
+            settings,
+            peers: BTreeMap::new(),
+            busy: BTreeMap::new(),
+            banned: BTreeSet::new(),
+            bans: VecDeque::new(),
+            own: Vec::new(),
+            finished: false,
+        }
+    }
+
+    /// Puts other settings into effect. A list that is now too long shrinks as
+    /// peers come in.
+    pub fn set_settings(&mut self, settings: PeerListSettings) {
+        self.settings = settings;
+    }
+
+    /// Tells where we listen, both locally and as seen from outside: we never
+    /// dial ourselves, and the first endpoint of each family ranks the peers of
+    /// that family (BEP 40).
+    pub fn set_own(&mut self, own: Vec<SocketAddr>) {
+        self.own = own.into_iter().map(canonical).collect();
+        let own = &self.own;
+        self.peers
+            .retain(|addr, known| known.busy || !own.contains(addr));
+        for (addr, known) in &mut self.peers {
+            known.priority = priority_of(&self.own, *addr);
+        }
+    }
+
+    /// Tells whether we have all that we want: then seeds are of no use to us.
+    pub fn set_finished(&mut self, finished: bool) {
+        self.finished = finished;
+    }
+
+    /// Learns of a peer from `source`. Returns whether it is new. One that is
+    /// known, and now vouched for by a tracker, the local network or the user,
+    /// has one failure forgiven.
+    pub fn add(&mut self, addr: SocketAddr, source: Sources) -> Result<bool, Refused> {
+        let addr = canonical(addr);
+        if addr.port() == 0 {
+            return Err(Refused::PortZero);
+        }
+        if !may_be_a_host(addr.ip()) {
+            return Err(Refused::NoHost);
+        }
+        if self.own.contains(&addr) {
+            return Err(Refused::Own);
+        }
+        if self.is_banned(addr.ip()) {
+            return Err(Refused::Banned);
+        }
+        if let Some(known) = self.peers.get_mut(&addr) {
+            if source.rank() > 1 {
+                known.failures = known.failures.saturating_sub(1);
+            }
+            known.sources = known.sources | source;
+            return Ok(false);
+        }
+        let known = Known {
+            sources: source,
+            failures: 0,
+            busy: false,
+            last_tried: None,
+            seed: false,
+            local: is_local(addr.ip()),
+            priority: priority_of(&self.own, addr),
+        };
+        while self.peers.len() >= self.settings.max_size {
+            self.evict_for(&known)?;
+        }
+        self.peers.insert(addr, known);
+        Ok(true)
+    }
+
+    /// Drops the peer that is missed least, if that is less than `other`.
+    fn evict_for(&mut self, other: &Known) -> Result<(), Refused> {
+        let worst = self
+            .peers
+            .iter()
+            .filter(|(_, known)| !known.busy)
+            .max_by_key(|(_, known)| known.dispensable())
+            // Among equals the older stays, or a flood would wash it away.
+            .filter(|(_, known)| {
+                (known.failures, Reverse(known.sources.rank()))
+                    > (other.failures, Reverse(other.sources.rank()))
+            })
+            .map(|(&addr, _)| addr);
+        match worst {
+            Some(addr) => {
+                self.peers.remove(&addr);
+                Ok(())
+            }
+            None => Err(Refused::Full),
+        }
+    }
+
+    /// The peer to dial next, from now on counted as being dialled. `None` when
+    /// there is none, or none whose wait is over.
+    pub fn next_candidate(&mut self, now: Instant) -> Option<SocketAddr> {
+        let addr = self
+            .peers
+            .iter()
+            .filter(|(addr, known)| {
+                self.is_candidate(addr, known) && self.due(known).is_none_or(|due| due <= now)
+            })
+            .min_by_key(|(_, known)| known.merit())
+            .map(|(&addr, _)| addr)?;
+        if let Some(known) = self.peers.get_mut(&addr) {
+            known.last_tried = Some(now);
+        }
+        self.set_busy(addr, true);
+        Some(addr)
+    }
+
+    /// When [`PeerList::next_candidate`] will have somebody, if nothing else
+    /// happens: perhaps in the past. `None` for never.
+    pub fn next_at(&self, now: Instant) -> Option<Instant> {
+        self.peers
+            .iter()
+            .filter(|(addr, known)| self.is_candidate(addr, known))
+            .map(|(_, known)| self.due(known).unwrap_or(now))
+            .min()
+    }
+
+    fn is_candidate(&self, addr: &SocketAddr, known: &Known) -> bool {
+        !known.busy
+            && known.failures < self.settings.max_failcount
+            && !(self.finished && known.seed)
+            && (self.settings.many_per_ip || !self.busy.contains_key(&addr.ip()))
+    }
+
+    /// When the wait of a peer is over; `None` when it was never tried.
+    fn due(&self, known: &Known) -> Option<Instant> {
+        let wait = self
+            .settings
+            .min_reconnect
+            .saturating_mul(u32::from(known.failures) + 1);
+        known.last_tried.map(|last| last + wait.min(MAX_WAIT))
+    }
+
+    /// Notes that a peer, dialled or incoming, has completed its handshake.
+    /// Unknown ones are ignored.
+    pub fn connected(&mut self, addr: SocketAddr) {
+        let addr = canonical(addr);
+        self.set_busy(addr, true);
+        if let Some(known) = self.peers.get_mut(&addr) {
+            known.failures = 0;
+        }
+    }
+
+    /// Notes that a dial failed, or a connection closed by the peer's fault.
+    pub fn failed(&mut self, now: Instant, addr: SocketAddr) {
+        let addr = canonical(addr);
+        self.closed(now, addr);
+        if let Some(known) = self.peers.get_mut(&addr) {
+            known.failures = known.failures.saturating_add(1);
+        }
+    }
+
+    /// Notes that a dial or connection ended by nobody's fault.
+    pub fn closed(&mut self, now: Instant, addr: SocketAddr) {
+        let addr = canonical(addr);
+        self.set_busy(addr, false);
+        if let Some(known) = self.peers.get_mut(&addr) {
+            known.last_tried = Some(now);
+        }
+    }
+
+    fn set_busy(&mut self, addr: SocketAddr, busy: bool) {
+        let Some(known) = self.peers.get_mut(&addr) else {
+            return;
+        };
+        if std::mem::replace(&mut known.busy, busy) == busy {
+            return;
+        }
+        let count = self.busy.entry(addr.ip()).or_default();
+        if busy {
+            *count += 1;
+        } else {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.busy.remove(&addr.ip());
+            }
+        }
+    }
+
+    /// Notes whether a peer is a seed.
+    pub fn set_seed(&mut self, addr: SocketAddr, seed: bool) {
+        if let Some(known) = self.peers.get_mut(&canonical(addr)) {
+            known.seed = seed;
+        }
+    }
+
+    /// Forgives all failures and waits: after the network was away, or the
+    /// torrent paused, they say nothing.
+    pub fn forgive_all(&mut self) {
+        for known in self.peers.values_mut() {
+            known.failures = 0;
+            known.last_tried = None;
+        }
+    }
+
+    /// Bans an address, an IPv6 one with its whole /64, and forgets its peers.
+    /// Their connections are the caller's to close.
+    pub fn ban(&mut self, ip: IpAddr) {
+        let ip = ban_unit(ip);
+        if !self.banned.insert(ip) {
+            return;
+        }
+        self.bans.push_back(ip);
+        if self.bans.len() > MAX_BANNED
+            && let Some(oldest) = self.bans.pop_front()
+        {
+            self.banned.remove(&oldest);
+        }
+        let gone: Vec<SocketAddr> = self
+            .peers
+            .keys()
+            .filter(|addr| ban_unit(addr.ip()) == ip)
+            .copied()
+            .collect();
+        for addr in gone {
+            self.set_busy(addr, false);
+            self.peers.remove(&addr);
+        }
+    }
+
+    /// Whether an address is banned.
+    pub fn is_banned(&self, ip: IpAddr) -> bool {
+        self.banned.contains(&ban_unit(ip))
+    }
+
+    /// The banned addresses; an IPv6 one stands for its /64.
+    pub fn banned(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.bans.iter().copied()
+    }
+
+    /// Who told of a peer; `None` when it is not known.
+    pub fn sources(&self, addr: SocketAddr) -> Option<Sources> {
+        self.peers.get(&canonical(addr)).map(|known| known.sources)
+    }
+
+    /// Failures of a peer in a row; 0 when it is not known.
+    pub fn failcount(&self, addr: SocketAddr) -> u8 {
+        self.peers
+            .get(&canonical(addr))
+            .map_or(0, |known| known.failures)
+    }
+
+    /// How many peers are known.
+    pub fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Whether no peer is known.
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty()
+    }
+
+    /// How many known peers are seeds.
+    pub fn num_seeds(&self) -> usize {
+        self.peers.values().filter(|known| known.seed).count()
+    }
+
+    /// How many peers may be dialled, now or after their wait.
+    pub fn num_candidates(&self) -> usize {
+        self.peers
+            .iter()
+            .filter(|(addr, known)| self.is_candidate(addr, known))
+            .count()
+    }
+
+    /// Peers worth remembering in resume data: none that has failed.
+    pub fn resumable(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.peers
+            .iter()
+            .filter(|(_, known)| known.failures == 0)
+            .map(|(&addr, _)| addr)
+    }
+}
+
+/// No wait is longer, whatever the settings.
+const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// One name for each endpoint: IPv4 within IPv6 is IPv4, and an IPv6 endpoint
+/// is the same whatever its flow.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    match addr {
+        SocketAddr::V6(mut v6) => match v6.ip().to_ipv4_mapped() {
+            Some(v4) => SocketAddr::new(v4.into(), v6.port()),
+            None => {
+                v6.set_flowinfo(0);
+                v6.into()
+            }
+        },
+        v4 => v4,
+    }
+}
+
+fn priority_of(own: &[SocketAddr], addr: SocketAddr) -> u32 {
+    own.iter()
+        .find(|own| own.is_ipv4() == addr.is_ipv4())
+        .map_or(0, |own| canonical_priority(*own, addr))
+}
+
+fn may_be_a_host(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    !ip.is_unspecified() && !ip.is_multicast() && !broadcast
+}
+
+fn is_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// What a ban covers: who has one address of an IPv6 network has all of it.
+fn ban_unit(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        v4 => v4,
+    }
+}
