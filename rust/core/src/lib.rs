@@ -17,9 +17,9 @@ pub mod peerlist;
 pub mod picker;
 pub mod rate;
 pub mod settings;
+mod uri;
 pub mod value;
 pub mod window;
-mod uri;
 
 mod crc32c;
 #[cfg(test)]
