@@ -1,0 +1,174 @@
+"""libtorrent, set up to be alone with its peers on loopback, and its alerts as plain
+records (an alert of libtorrent's is dead at the next `pop_alerts`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import libtorrent as lt
+
+from harness.waiting import DEADLINE_SECONDS
+
+_CATEGORY = lt.alert.category_t
+
+# Alerts that the tests may look at: all but the logs.
+ALERT_MASK = 0x7FFFFFFF & ~(
+    _CATEGORY.peer_log_notification
+    | _CATEGORY.torrent_log_notification
+    | _CATEGORY.session_log_notification
+    | _CATEGORY.picker_log_notification
+    | _CATEGORY.dht_log_notification
+    | _CATEGORY.port_mapping_log_notification
+)
+
+ISOLATED: dict[str, Any] = {
+    "alert_mask": ALERT_MASK,
+    "alert_queue_size": 100_000,
+    "listen_interfaces": "127.0.0.1:0",
+    "enable_dht": False,
+    "enable_lsd": False,
+    "enable_upnp": False,
+    "enable_natpmp": False,
+    "enable_ip_notifier": False,
+    "dht_bootstrap_nodes": "",
+    "allow_multiple_connections_per_ip": True,
+    # Its destructor waits that long for trackers.
+    "stop_tracker_timeout": 1,
+    # What has to be retried is retried at once.
+    "min_reconnect_time": 1,
+    "tracker_backoff": 10,
+}
+
+# What must never be heard of in a transfer between honest peers. Not `peer_error`: that is
+# also how libtorrent reports an ordinary end of a connection.
+BAD_ALERTS = frozenset(
+    {
+        "hash_failed",
+        "file_error",
+        "torrent_error",
+        "fastresume_rejected",
+        "peer_ban",
+        "invalid_request",
+        "unwanted_block",
+        "session_error",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What is kept of an alert."""
+
+    what: str
+    message: str
+    info_hash: str
+    fields: dict[str, Any]
+
+
+class Oracle:
+    """A libtorrent session. Used as a context manager."""
+
+    def __init__(self, settings: dict[str, Any] | None = None) -> None:
+        self._session = lt.session(ISOLATED | (settings or {}))
+        self.port: int = self._session.listen_port()
+        assert self.port > 0, "libtorrent has no port"
+        self.alerts: list[Alert] = []
+        # Where the search of `wait_for` goes on.
+        self._seen = 0
+
+    def __enter__(self) -> Oracle:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._take_alerts()
+            tail = "\n".join(f"{alert.what}: {alert.message}" for alert in self.alerts[-80:])
+            error.add_note(f"libtorrent's last alerts:\n{tail}")
+        self._session = None
+
+    # --- torrents ---------------------------------------------------------------------
+
+    def add(self, torrent: bytes, save_path: Path, *, seed_mode: bool = False) -> lt.torrent_handle:
+        """Adds a torrent that starts at once."""
+        params = lt.load_torrent_buffer(torrent)
+        params.save_path = str(save_path)
+        params.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
+        if seed_mode:
+            params.flags |= lt.torrent_flags.seed_mode
+        return self._session.add_torrent(params)
+
+    def seed(self, torrent: bytes, save_path: Path) -> lt.torrent_handle:
+        """Adds a torrent whose data is there, and returns when it is checked and seeding."""
+        handle = self.add(torrent, save_path)
+        self.wait_for_state(handle, lt.torrent_status.states.seeding)
+        return handle
+
+    def wait_for_state(self, handle: lt.torrent_handle, state: Any) -> lt.torrent_status:
+        """Waits until the torrent is in a state."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while (status := handle.status()).state != state:
+            assert not status.errc.value(), status.errc.message()
+            if time.monotonic() > deadline:
+                raise AssertionError(f"libtorrent is in state {status.state}, not {state}")
+            # The change comes with an alert, which ends the wait early.
+            self._session.wait_for_alert(100)
+            self._take_alerts()
+        return status
+
+    # --- alerts -----------------------------------------------------------------------
+
+    def wait_for(
+        self,
+        what: str,
+        condition: Callable[[Alert], bool] = lambda alert: True,
+        seconds: float = DEADLINE_SECONDS,
+    ) -> Alert:
+        """The next alert of a type that satisfies `condition`; goes on where the last call
+        ended."""
+        deadline = time.monotonic() + seconds
+        while True:
+            while self._seen < len(self.alerts):
+                alert = self.alerts[self._seen]
+                self._seen += 1
+                if alert.what == what and condition(alert):
+                    return alert
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise AssertionError(f"libtorrent posts no {what} alert in {seconds:.0f} s")
+            self._session.wait_for_alert(max(1, int(left * 1000)))
+            self._take_alerts()
+
+    def assert_no_errors(self) -> None:
+        """Fails if libtorrent found fault with the data, the files or the peer."""
+        self._take_alerts()
+        bad = [f"{alert.what}: {alert.message}" for alert in self.alerts if _is_bad(alert)]
+        assert not bad, "libtorrent complains:\n" + "\n".join(bad)
+
+    def _take_alerts(self) -> None:
+        self.alerts.extend(_record(alert) for alert in self._session.pop_alerts())
+
+
+def _is_bad(alert: Alert) -> bool:
+    return alert.what in BAD_ALERTS
+
+
+def _record(alert: lt.alert) -> Alert:
+    info_hash = ""
+    if isinstance(alert, lt.torrent_alert) and alert.handle.is_valid():
+        info_hash = str(alert.handle.info_hashes().v1)
+    fields: dict[str, Any] = {}
+    for name in ("piece_index", "num_peers", "error_message", "index"):
+        value = getattr(alert, name, None)
+        if value is not None and not callable(value):
+            fields[name] = value
+    return Alert(alert.what(), alert.message(), info_hash, fields)

@@ -1,0 +1,105 @@
+"""Magnet links, good and bad: we read what libtorrent reads and refuse what it refuses."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import libtorrent as lt
+import pytest
+from harness.bencode import bencode
+from harness.rpc import Shim
+
+HEX = "0123456789abcdef0123456789abcdef01234567"
+BASE32 = "AERUKZ4JVPG66AJDIVTYTK6N54ASGRLH"
+V2 = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+V1_LINK = f"magnet:?xt=urn:btih:{HEX}"
+
+GOOD = [
+    V1_LINK,
+    f"magnet:?xt=urn:btih:{HEX.upper()}",
+    f"magnet:?xt=urn:btih:{BASE32}",
+    f"magnet:?xt=urn:btih:{BASE32.lower()}",
+    f"magnet:?xt=urn:btmh:1220{V2}",
+    f"{V1_LINK}&xt=urn:btmh:1220{V2}",
+    f"magnet:?xt.1=urn:btih:{HEX}&xt.2=urn:btmh:1220{V2}",
+    f"magnet:?XT=urn:btih:{HEX}&DN=Name",
+    f"magnet:?dn=first&xt=urn:btih:{HEX}",
+    f"magnet:?xt=urn%3Abtih%3A{HEX}",
+    f"{V1_LINK}&dn=a+b%20c%2f..%2f",
+    f"{V1_LINK}&dn=%e2%82%ac",
+    f"{V1_LINK}&tr=http%3a%2f%2fa%2fannounce&tr=udp%3A%2F%2Fb%3A1&tr.3=https%3a%2f%2fc%2f",
+    f"{V1_LINK}&tr=ftp%3a%2f%2fx&tr=nonsense&tr=http%3a%2f%2fgood%2f",
+    f"{V1_LINK}&ws=http%3a%2f%2fweb%2fseed",
+    f"{V1_LINK}&x.pe=127.0.0.1:6881&x.pe=[::1]:7000&x.pe=nonsense",
+    f"{V1_LINK}&dht=router.example:6881&dht=10.0.0.1:1",
+    f"{V1_LINK}&unknown=1&kt=keyword&xl=5",
+    f"{V1_LINK}&&dn=x",
+    f"{V1_LINK}&so=0,2,4-6",
+]
+
+BAD = [
+    "",
+    "magnet:",
+    "magnet:?",
+    "magnet:?dn=only+a+name",
+    "http://example.org/",
+    f"magnet:xt=urn:btih:{HEX}",
+    "magnet:?xt=urn:btih:",
+    "magnet:?xt=urn:btih:0123",
+    f"magnet:?xt=urn:btih:{HEX[:-1]}g",
+    f"magnet:?xt=urn:btih:{HEX}00",
+    f"magnet:?xt=urn:btmh:1220{V2[:-2]}",
+    f"magnet:?xt=urn:btmh:1320{V2}",
+    f"magnet:?xt=urn:sha1:{BASE32}",
+]
+
+
+def parsed_by_libtorrent(uri: str) -> dict[str, Any]:
+    """What libtorrent reads, by the names of our answers; raises RuntimeError."""
+    params = lt.parse_magnet_uri(uri)
+    hashes = params.info_hashes
+    selected = [index for index, priority in enumerate(params.file_priorities) if priority]
+    return {
+        "info_hash": str(hashes.v1) if hashes.has_v1() else "",
+        "info_hash_v2": str(hashes.v2) if hashes.has_v2() else "",
+        "name": params.name,
+        "trackers": params.trackers,
+        "url_seeds": params.url_seeds,
+        "peers": [
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in params.peers
+        ],
+        "dht_nodes": [{"host": host, "port": port} for host, port in params.dht_nodes],
+        "select_only": selected or None,
+    }
+
+
+@pytest.mark.parametrize("uri", GOOD)
+def test_good_ones_mean_the_same(shim: Shim, uri: str) -> None:
+    answer = shim.call("parse_magnet", uri=uri)
+    del answer["id"], answer["ok"]
+    assert answer == parsed_by_libtorrent(uri)
+
+
+@pytest.mark.parametrize("uri", BAD)
+def test_bad_ones_are_refused(shim: Shim, uri: str) -> None:
+    with pytest.raises(RuntimeError):
+        parsed_by_libtorrent(uri)
+    assert shim.refuse("parse_magnet", uri=uri).code == 202
+
+
+def test_the_link_to_a_torrent_is_libtorrents(shim: Shim) -> None:
+    torrent = bencode(
+        {
+            "announce-list": [["http://a/announce"], ["udp://b:1"]],
+            "url-list": ["http://web/seed"],
+            "info": {
+                "name": "a näme & more",
+                "length": 5,
+                "piece length": 16384,
+                "pieces": b"\x01" * 20,
+            },
+        }
+    )
+    ours = shim.call("parse_torrent", data=base64.b64encode(torrent).decode())["magnet_uri"]
+    assert ours == lt.make_magnet_uri(lt.load_torrent_buffer(torrent))
