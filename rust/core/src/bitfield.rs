@@ -37,23 +37,20 @@ impl Bitfield {
     }
 
     /// Reads a set of `len` numbers from its wire form. `None` when the byte
-    /// count is wrong or a spare bit is set.
+    /// count is wrong. Spare bits should be zero and are made so: libtorrent
+    /// tolerates them too.
     pub fn from_wire(bytes: &[u8], len: u32) -> Option<Self> {
         if bytes.len() != len.div_ceil(8) as usize {
             return None;
         }
-        if let Some(last) = bytes.last()
+        let mut bytes = bytes.to_vec();
+        if let Some(last) = bytes.last_mut()
             && !len.is_multiple_of(8)
-            && last & (0xff >> (len % 8)) != 0
         {
-            return None;
+            *last &= 0xff << (8 - len % 8);
         }
         let ones = bytes.iter().map(|byte| byte.count_ones()).sum();
-        Some(Self {
-            bytes: bytes.to_vec(),
-            len,
-            ones,
-        })
+        Some(Self { bytes, len, ones })
     }
 
     /// The wire form: `len` bits, high bit first, padded with zeros.
@@ -138,7 +135,7 @@ mod tests {
         let mut set = Bitfield::new(10);
         assert!(set.set(0) && set.set(9));
         assert_eq!(set.as_bytes(), [0x80, 0x40]);
-        assert_eq!(Bitfield::from_wire(&[0x80, 0x41], 10), None);
+        assert_eq!(Bitfield::from_wire(&[0x80, 0x7f], 10), Some(set));
         assert_eq!(Bitfield::from_wire(&[0x80], 10), None);
         assert_eq!(Bitfield::full(10).as_bytes(), [0xff, 0xc0]);
         assert!(Bitfield::full(0).is_full());

@@ -13,13 +13,16 @@ pub mod ids;
 pub mod layout;
 pub mod magnet;
 pub mod metainfo;
+pub mod peer;
 pub mod peerlist;
 pub mod picker;
 pub mod rate;
 pub mod settings;
+pub mod torrent;
 mod uri;
 pub mod value;
 pub mod window;
+pub mod wire;
 
 mod crc32c;
 #[cfg(test)]

@@ -1,0 +1,593 @@
+//! One connection after its handshake, as a machine without I/O (BEP 3).
+//!
+//! The driver feeds received bytes to [`Connection::handle_input`], hands the
+//! block payloads that come out of it to the disk, carries out
+//! [`Connection::poll_read`], sends [`Connection::slices`], and passes
+//! [`Connection::take_report`] on to the torrent once per wake. The torrent
+//! answers with leases of blocks: permission to request them here. So the
+//! picker is asked once per tens of blocks, and the next requests leave in the
+//! same wake in which blocks arrive.
+
+mod send;
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::bitfield::Bitfield;
+use crate::ids::{BLOCK_SIZE, Block, PieceIndex};
+use crate::layout::Layout;
+use crate::settings::Settings;
+use crate::window::{Window, WindowLimits};
+use crate::wire::{Message, Request, WireError, message_limit};
+use send::SendQueue;
+
+/// Most bytes that one read job asks of the disk.
+pub const READ_JOB_BYTES: u32 = 256 * 1024;
+
+/// Read jobs under way for one peer: one being read while one is being sent.
+const READ_JOBS: usize = 2;
+
+/// Requests that make no sense, or come while the peer is choked, after which
+/// the peer is cut off; libtorrent's number.
+const MAX_INVALID_REQUESTS: u32 = 300;
+
+/// Why a connection must be closed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerError {
+    /// The peer does not speak the protocol.
+    #[error("protocol error: {0}")]
+    Wire(#[from] WireError),
+    /// A piece number beyond the torrent's last.
+    #[error("the peer named piece {0}, which does not exist")]
+    NoSuchPiece(u32),
+    /// A bitfield of another torrent's size.
+    #[error("the peer's bitfield has the wrong size")]
+    WrongBitfield,
+    /// Bytes that belong to no block.
+    #[error("the peer sent bytes that belong to no block")]
+    NoSuchBlock,
+    /// Too many requests at once.
+    #[error("the peer asked for too many blocks at once")]
+    TooManyRequests,
+    /// Too many senseless requests.
+    #[error("the peer made too many invalid requests")]
+    InvalidRequests,
+    /// Nothing was heard for too long.
+    #[error("the peer has been silent for too long")]
+    TimedOut,
+}
+
+/// A block that arrived and was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockIn {
+    /// Which block.
+    pub block: Block,
+    /// Where its bytes stand in the input.
+    pub payload: Range<usize>,
+}
+
+/// Bytes to be read from disk for the peer: the requests it covers stand end
+/// to end in one piece.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadJob {
+    /// The piece.
+    pub piece: PieceIndex,
+    /// Offset of the first byte within the piece.
+    pub begin: u32,
+    /// Length in bytes, at most [`READ_JOB_BYTES`].
+    pub length: u32,
+    spans: Vec<(u32, u32)>,
+}
+
+/// Totals and gauges of a connection, as last reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerStats {
+    /// Bytes received.
+    pub received: u64,
+    /// Bytes sent.
+    pub sent: u64,
+    /// Bytes of accepted blocks received.
+    pub payload_received: u64,
+    /// Bytes of blocks sent.
+    pub payload_sent: u64,
+    /// Payload bytes that came unasked.
+    pub redundant: u64,
+    /// Blocks asked for and not yet here.
+    pub outstanding: u32,
+    /// Blocks that the peer asked for and did not get yet.
+    pub upload_queue: u32,
+    /// Blocks that we aim to have outstanding.
+    pub target: u32,
+    /// The peer owes us blocks for too long.
+    pub snubbed: bool,
+}
+
+/// What happened on a connection since the last report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// All that the peer has, when it said so.
+    pub bitfield: Option<Bitfield>,
+    /// Pieces that it got since.
+    pub haves: Vec<PieceIndex>,
+    /// Blocks that were accepted; their bytes are on the way to the disk.
+    pub blocks: Vec<Block>,
+    /// Leased blocks that it will not deliver.
+    pub returned: Vec<Block>,
+    /// Blocks that it could take on, beyond what was asked for before.
+    pub want: u32,
+    /// It began (`true`) or ceased to choke us.
+    pub choked: Option<bool>,
+    /// It began or ceased to be interested in us.
+    pub interested: Option<bool>,
+    /// Totals and gauges.
+    pub stats: PeerStats,
+}
+
+/// Limits of a connection, taken from the settings when it is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    window: WindowLimits,
+    max_in: usize,
+    peer_timeout: Duration,
+    request_timeout: Duration,
+    send_watermark: usize,
+}
+
+impl From<&Settings> for Limits {
+    fn from(settings: &Settings) -> Self {
+        let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
+        Self {
+            window: WindowLimits {
+                queue_time: seconds(settings.request_queue_time),
+                max: settings.max_out_request_queue as u32,
+            },
+            max_in: settings.max_allowed_in_request_queue as usize,
+            peer_timeout: seconds(settings.peer_timeout),
+            request_timeout: seconds(settings.request_timeout),
+            send_watermark: settings.send_buffer_watermark as usize,
+        }
+    }
+}
+
+/// The protocol state of one connection.
+#[derive(Debug)]
+pub struct Connection {
+    layout: Arc<Layout>,
+    limits: Limits,
+    message_limit: usize,
+
+    choking: bool,
+    interested: bool,
+    peer_choking: bool,
+    /// The pieces that we told the peer of.
+    announced: Bitfield,
+
+    window: Window,
+    leased: VecDeque<Block>,
+    /// Requested and not yet here, oldest first.
+    outstanding: VecDeque<Block>,
+    /// Blocks asked of the torrent and not yet leased.
+    asked: u32,
+    /// When the peer last delivered, or was first asked after a pause.
+    last_block: Instant,
+
+    uploads: VecDeque<Request>,
+    jobs: usize,
+    job_bytes: usize,
+    invalid_requests: u32,
+
+    send: SendQueue,
+    last_received: Instant,
+    last_sent: Instant,
+    report: Report,
+    dirty: bool,
+}
+
+impl Connection {
+    /// A connection whose handshake is done.
+    pub fn new(layout: Arc<Layout>, limits: Limits, now: Instant) -> Self {
+        Self {
+            message_limit: message_limit(layout.num_pieces()),
+            announced: Bitfield::new(layout.num_pieces()),
+            window: Window::new(now, limits.window),
+            layout,
+            limits,
+            choking: true,
+            interested: false,
+            peer_choking: true,
+            leased: VecDeque::new(),
+            outstanding: VecDeque::new(),
+            asked: 0,
+            last_block: now,
+            uploads: VecDeque::new(),
+            jobs: 0,
+            job_bytes: 0,
+            invalid_requests: 0,
+            send: SendQueue::default(),
+            last_received: now,
+            last_sent: now,
+            report: Report::default(),
+            dirty: false,
+        }
+    }
+
+    /// Takes all whole messages at the beginning of `input`, appending the
+    /// blocks among them to `blocks`. Returns how many bytes were taken; the
+    /// rest must come again, with more behind it.
+    pub fn handle_input(
+        &mut self,
+        now: Instant,
+        input: &[u8],
+        blocks: &mut Vec<BlockIn>,
+    ) -> Result<usize, PeerError> {
+        let mut taken = 0;
+        let accepted_before = blocks.len();
+        while let Some((message, used)) = Message::decode(&input[taken..], self.message_limit)? {
+            self.last_received = now;
+            let end = taken + used;
+            self.handle_message(message, end, blocks)?;
+            taken = end;
+        }
+        let accepted = &blocks[accepted_before..];
+        if !accepted.is_empty() {
+            let bytes = accepted
+                .iter()
+                .map(|block| block.payload.len() as u64)
+                .sum();
+            self.last_block = now;
+            self.report.stats.payload_received += bytes;
+            self.window.on_block(now, bytes);
+        }
+        self.fill_window(now);
+        Ok(taken)
+    }
+
+    /// Counts `bytes` that were received.
+    pub fn count_received(&mut self, bytes: usize) {
+        self.report.stats.received += bytes as u64;
+    }
+
+    fn handle_message(
+        &mut self,
+        message: Message<'_>,
+        end: usize,
+        blocks: &mut Vec<BlockIn>,
+    ) -> Result<(), PeerError> {
+        match message {
+            Message::KeepAlive | Message::Port(_) | Message::Unknown(_) => {}
+            Message::Choke => {
+                self.peer_choking = true;
+                self.note_choke(true);
+                self.give_back();
+            }
+            Message::Unchoke => {
+                if self.peer_choking {
+                    self.peer_choking = false;
+                    self.note_choke(false);
+                }
+            }
+            Message::Interested => self.note_interest(true),
+            Message::NotInterested => self.note_interest(false),
+            Message::Have(piece) => {
+                if piece.0 >= self.layout.num_pieces() {
+                    return Err(PeerError::NoSuchPiece(piece.0));
+                }
+                self.report.haves.push(piece);
+                self.dirty = true;
+            }
+            Message::Bitfield(bits) => {
+                let pieces = Bitfield::from_wire(bits, self.layout.num_pieces())
+                    .ok_or(PeerError::WrongBitfield)?;
+                self.report.haves.clear();
+                self.report.bitfield = Some(pieces);
+                self.dirty = true;
+            }
+            Message::Request(request) => self.handle_request(request)?,
+            Message::Cancel(request) => self.uploads.retain(|queued| *queued != request),
+            Message::Piece { piece, begin, data } => {
+                let length = data.len() as u32;
+                let block = self
+                    .layout
+                    .block_at(piece, begin, length)
+                    .ok_or(PeerError::NoSuchBlock)?;
+                if let Some(at) = self.outstanding.iter().position(|&asked| asked == block) {
+                    self.outstanding.remove(at);
+                    self.report.blocks.push(block);
+                    blocks.push(BlockIn {
+                        block,
+                        payload: end - data.len()..end,
+                    });
+                } else {
+                    self.report.stats.redundant += u64::from(length);
+                }
+                self.dirty = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn note_choke(&mut self, choked: bool) {
+        self.report.choked = Some(choked);
+        // The torrent forgets what a choked peer asked for, and so do we.
+        self.asked = 0;
+        self.report.want = 0;
+        self.dirty = true;
+    }
+
+    fn note_interest(&mut self, interested: bool) {
+        if !interested {
+            self.uploads.clear();
+        }
+        self.report.interested = Some(interested);
+        self.dirty = true;
+    }
+
+    fn handle_request(&mut self, request: Request) -> Result<(), PeerError> {
+        let Request {
+            piece,
+            begin,
+            length,
+        } = request;
+        let valid = !self.choking
+            && length <= BLOCK_SIZE
+            && self.layout.contains(piece, begin, length)
+            && self.announced.get(piece.0);
+        if !valid {
+            self.invalid_requests += 1;
+            if self.invalid_requests > MAX_INVALID_REQUESTS {
+                return Err(PeerError::InvalidRequests);
+            }
+            return Ok(());
+        }
+        if self.uploads.len() >= self.limits.max_in {
+            return Err(PeerError::TooManyRequests);
+        }
+        self.uploads.push_back(request);
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Gives every leased block back to the torrent.
+    fn give_back(&mut self) {
+        let returned = &mut self.report.returned;
+        returned.extend(self.outstanding.drain(..));
+        returned.extend(self.leased.drain(..));
+        self.dirty = true;
+    }
+
+    /// Sends requests for leased blocks as far as the window is open, and asks
+    /// the torrent for more in good time.
+    fn fill_window(&mut self, now: Instant) {
+        if self.peer_choking || !self.interested {
+            return;
+        }
+        let target = self.window.target();
+        if self.outstanding.is_empty() {
+            self.last_block = now;
+        }
+        if !self.leased.is_empty() {
+            self.window.on_requested(now, self.outstanding.len() as u32);
+        }
+        while (self.outstanding.len() as u32) < target
+            && let Some(block) = self.leased.pop_front()
+        {
+            self.outstanding.push_back(block);
+            let request = self.request_for(block);
+            self.send.message(&Message::Request(request));
+        }
+        // A reserve of leased blocks keeps the window full while the torrent
+        // is thinking.
+        let wished = target + target / 4 + 1;
+        let held = self.outstanding.len() as u32 + self.leased.len() as u32 + self.asked;
+        if held + wished / 8 < wished {
+            let more = wished - held;
+            self.asked += more;
+            self.report.want += more;
+            self.dirty = true;
+        }
+    }
+
+    fn request_for(&self, block: Block) -> Request {
+        Request {
+            piece: block.piece,
+            begin: block.begin(),
+            length: self.layout.block_len(block),
+        }
+    }
+
+    /// Opens the conversation: tells the peer what we have.
+    pub fn announce_pieces(&mut self, have: &Bitfield) {
+        self.announced = have.clone();
+        if !have.none() {
+            self.send.message(&Message::Bitfield(have.as_bytes()));
+        }
+    }
+
+    /// Tells the peer of pieces that we got since.
+    pub fn announce_have(&mut self, pieces: &[PieceIndex]) {
+        for &piece in pieces {
+            if self.announced.set(piece.0) {
+                self.send.message(&Message::Have(piece));
+            }
+        }
+    }
+
+    /// Lets the connection request these blocks.
+    pub fn lease(&mut self, now: Instant, blocks: &[Block]) {
+        self.asked = self.asked.saturating_sub(blocks.len() as u32);
+        self.leased.extend(blocks);
+        if self.peer_choking || !self.interested {
+            self.give_back();
+        } else {
+            self.fill_window(now);
+        }
+    }
+
+    /// Takes leases back: somebody else delivered the blocks.
+    pub fn cancel(&mut self, now: Instant, blocks: &[Block]) {
+        for &block in blocks {
+            if let Some(at) = self.outstanding.iter().position(|&asked| asked == block) {
+                self.outstanding.remove(at);
+                let request = self.request_for(block);
+                self.send.message(&Message::Cancel(request));
+            } else {
+                self.leased.retain(|&leased| leased != block);
+            }
+        }
+        self.fill_window(now);
+    }
+
+    /// Chokes the peer or lets it download.
+    pub fn set_choking(&mut self, choking: bool) {
+        if self.choking == choking {
+            return;
+        }
+        self.choking = choking;
+        if choking {
+            self.uploads.clear();
+            self.send.message(&Message::Choke);
+        } else {
+            self.send.message(&Message::Unchoke);
+        }
+    }
+
+    /// Tells the peer whether we want something it has.
+    pub fn set_interested(&mut self, now: Instant, interested: bool) {
+        if self.interested == interested {
+            return;
+        }
+        self.interested = interested;
+        if interested {
+            self.send.message(&Message::Interested);
+            self.fill_window(now);
+        } else {
+            self.send.message(&Message::NotInterested);
+            self.asked = 0;
+            self.report.want = 0;
+            self.give_back();
+        }
+    }
+
+    /// The next bytes to read from disk for the peer, if it may have some and
+    /// its send queue is below the watermark.
+    pub fn poll_read(&mut self) -> Option<ReadJob> {
+        if self.jobs >= READ_JOBS || self.send.len() + self.job_bytes >= self.limits.send_watermark
+        {
+            return None;
+        }
+        let first = self.uploads.pop_front()?;
+        let mut job = ReadJob {
+            piece: first.piece,
+            begin: first.begin,
+            length: first.length,
+            spans: vec![(first.begin, first.length)],
+        };
+        while let Some(next) = self.uploads.front()
+            && next.piece == job.piece
+            && next.begin == job.begin + job.length
+            && job.length + next.length <= READ_JOB_BYTES
+        {
+            job.length += next.length;
+            job.spans.push((next.begin, next.length));
+            self.uploads.pop_front();
+        }
+        self.jobs += 1;
+        self.job_bytes += job.length as usize;
+        Some(job)
+    }
+
+    /// Queues what was read. Nothing is sent for data that could not be read
+    /// (`None`), nor to a peer that was choked meanwhile.
+    pub fn handle_read(&mut self, job: &ReadJob, data: Option<&Bytes>) {
+        self.jobs -= 1;
+        self.job_bytes -= job.length as usize;
+        let Some(data) = data.filter(|data| data.len() == job.length as usize) else {
+            return;
+        };
+        if !self.choking {
+            self.send.blocks(job.piece, job.begin, data, &job.spans);
+            self.report.stats.payload_sent += u64::from(job.length);
+            self.dirty = true;
+        }
+    }
+
+    /// Whether there is something to send.
+    pub fn wants_write(&self) -> bool {
+        self.send.len() > 0
+    }
+
+    /// Fills `out` with what to send next; returns how many are filled.
+    pub fn slices<'a>(&'a mut self, out: &mut [IoSlice<'a>]) -> usize {
+        self.send.slices(out)
+    }
+
+    /// The first `bytes` of what was to be sent are sent.
+    pub fn handle_sent(&mut self, now: Instant, bytes: usize) {
+        self.send.advance(bytes);
+        self.last_sent = now;
+        self.report.stats.sent += bytes as u64;
+    }
+
+    /// When [`Self::handle_timeout`] is due.
+    pub fn poll_timeout(&self) -> Instant {
+        let mut due = (self.last_received + self.limits.peer_timeout)
+            .min(self.last_sent + self.limits.peer_timeout / 2);
+        if !self.outstanding.is_empty() && !self.window.is_snubbed() {
+            due = due.min(self.last_block + self.limits.request_timeout);
+        }
+        due
+    }
+
+    /// Does what time asks for: keep-alives, giving up on a silent peer.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), PeerError> {
+        if now >= self.last_received + self.limits.peer_timeout {
+            return Err(PeerError::TimedOut);
+        }
+        if now >= self.last_sent + self.limits.peer_timeout / 2 {
+            self.send.message(&Message::KeepAlive);
+            self.last_sent = now;
+        }
+        if !self.outstanding.is_empty()
+            && !self.window.is_snubbed()
+            && now >= self.last_block + self.limits.request_timeout
+        {
+            self.window.set_snubbed(now, true);
+            self.give_back();
+            self.fill_window(now);
+        }
+        Ok(())
+    }
+
+    /// What happened since the last report, if anything the torrent cares for.
+    pub fn take_report(&mut self) -> Option<Report> {
+        if !std::mem::take(&mut self.dirty) {
+            return None;
+        }
+        Some(self.final_report())
+    }
+
+    /// The report whether or not there is news: for the moment of closing,
+    /// and for the torrent's regular look at the totals.
+    pub fn final_report(&mut self) -> Report {
+        self.dirty = false;
+        let stats = PeerStats {
+            outstanding: self.outstanding.len() as u32,
+            upload_queue: self.uploads.len() as u32,
+            target: self.window.target(),
+            snubbed: self.window.is_snubbed(),
+            ..self.report.stats
+        };
+        let report = std::mem::take(&mut self.report);
+        self.report.stats = stats;
+        Report { stats, ..report }
+    }
+}
+
+#[cfg(test)]
+mod tests;

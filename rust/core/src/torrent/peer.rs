@@ -1,0 +1,192 @@
+//! What the brain knows of one connection.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::bitfield::Bitfield;
+use crate::choker::Candidate;
+use crate::ids::{Block, PeerId, PeerKey, PieceIndex};
+use crate::peer::PeerStats;
+use crate::peerlist::Sources;
+use crate::picker::PeerPieces;
+use crate::rate::RateMeter;
+
+/// What is known of a connection when its handshake is done.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerMeta {
+    /// The other end.
+    pub endpoint: SocketAddr,
+    /// How it names itself.
+    pub id: PeerId,
+    /// Whether it called us.
+    pub incoming: bool,
+    /// Where we know it from.
+    pub source: Sources,
+}
+
+/// One connection in the swarm.
+#[derive(Debug)]
+pub struct Peer {
+    /// Who it is.
+    pub meta: PeerMeta,
+    /// When its handshake was done.
+    pub connected_at: Instant,
+    /// We told it that we are interested.
+    pub interested: bool,
+    /// It is interested in us.
+    pub interested_in_us: bool,
+    /// It chokes us.
+    pub choking_us: bool,
+    /// We choke it.
+    pub choked_by_us: bool,
+    /// When we choked or unchoked it last, or else when it connected.
+    since: Instant,
+    /// We have never unchoked it.
+    fresh: bool,
+    /// Pieces it took part in that failed their hash.
+    pub hash_failures: u32,
+    /// When anything last went either way.
+    pub last_active: Instant,
+    /// Totals and gauges as last reported.
+    pub stats: PeerStats,
+    /// Rate of bytes received.
+    pub download: RateMeter,
+    /// Rate of bytes sent.
+    pub upload: RateMeter,
+    /// Rate of payload received.
+    pub payload_download: RateMeter,
+    /// Rate of payload sent.
+    pub payload_upload: RateMeter,
+    pieces: Bitfield,
+    leased: VecDeque<Block>,
+    /// Wanted pieces that it has and we lack.
+    pub(super) interesting: u32,
+    /// Blocks it could take on.
+    pub(super) want: u32,
+    /// Payload sent when it was unchoked.
+    sent_before: u64,
+}
+
+impl Peer {
+    pub(super) fn new(meta: PeerMeta, num_pieces: u32, now: Instant) -> Self {
+        Self {
+            meta,
+            connected_at: now,
+            interested: false,
+            interested_in_us: false,
+            choking_us: true,
+            choked_by_us: true,
+            since: now,
+            fresh: true,
+            hash_failures: 0,
+            last_active: now,
+            stats: PeerStats::default(),
+            download: RateMeter::new(now),
+            upload: RateMeter::new(now),
+            payload_download: RateMeter::new(now),
+            payload_upload: RateMeter::new(now),
+            pieces: Bitfield::new(num_pieces),
+            leased: VecDeque::new(),
+            interesting: 0,
+            want: 0,
+            sent_before: 0,
+        }
+    }
+
+    /// The pieces that it has.
+    pub fn pieces(&self) -> &Bitfield {
+        &self.pieces
+    }
+
+    /// Whether it has everything.
+    pub fn is_seed(&self) -> bool {
+        self.pieces.is_full()
+    }
+
+    pub(super) fn set_pieces(&mut self, pieces: Bitfield) {
+        self.pieces = pieces;
+    }
+
+    /// Adds a piece; whether it was new.
+    pub(super) fn add_piece(&mut self, piece: PieceIndex) -> bool {
+        self.pieces.set(piece.0)
+    }
+
+    pub(super) fn peer_pieces(&self) -> PeerPieces<'_> {
+        if self.pieces.is_full() {
+            PeerPieces::All
+        } else {
+            PeerPieces::Some(&self.pieces)
+        }
+    }
+
+    /// We got these pieces: it is less interesting now.
+    pub(super) fn lose_interest_in(&mut self, pieces: &[PieceIndex]) {
+        let fewer = pieces
+            .iter()
+            .filter(|piece| self.pieces.get(piece.0))
+            .count();
+        self.interesting = self.interesting.saturating_sub(fewer as u32);
+    }
+
+    pub(super) fn leased(&self) -> impl Iterator<Item = Block> + '_ {
+        self.leased.iter().copied()
+    }
+
+    pub(super) fn lease(&mut self, blocks: &[Block]) {
+        self.leased.extend(blocks);
+    }
+
+    pub(super) fn lease_ended(&mut self, block: Block) {
+        // Leases end roughly in the order in which they began.
+        if let Some(at) = self.leased.iter().position(|&leased| leased == block) {
+            self.leased.remove(at);
+        }
+    }
+
+    /// Takes over new totals and returns the difference to the last ones.
+    pub(super) fn count(&mut self, now: Instant, stats: &PeerStats) -> PeerStats {
+        let old = std::mem::replace(&mut self.stats, *stats);
+        let more = PeerStats {
+            received: stats.received - old.received,
+            sent: stats.sent - old.sent,
+            payload_received: stats.payload_received - old.payload_received,
+            payload_sent: stats.payload_sent - old.payload_sent,
+            redundant: stats.redundant - old.redundant,
+            ..*stats
+        };
+        if more.received + more.sent > 0 {
+            self.last_active = now;
+        }
+        self.download.add(now, more.received);
+        self.upload.add(now, more.sent);
+        self.payload_download.add(now, more.payload_received);
+        self.payload_upload.add(now, more.payload_sent);
+        more
+    }
+
+    /// We choke it now, or let it download.
+    pub(super) fn set_choked(&mut self, now: Instant, choked: bool) {
+        self.choked_by_us = choked;
+        self.since = now;
+        self.fresh &= choked;
+        self.sent_before = self.stats.payload_sent;
+    }
+
+    /// How it stands before the choker.
+    pub(super) fn candidate(&mut self, key: PeerKey, now: Instant) -> Candidate {
+        let pieces = u64::from(self.pieces.len().max(1));
+        Candidate {
+            key,
+            interested: self.interested_in_us && !self.is_seed(),
+            unchoked: !self.choked_by_us,
+            fresh: self.fresh,
+            since: self.since,
+            download_rate: self.payload_download.rate(now),
+            upload_rate: self.payload_upload.rate(now),
+            uploaded: self.stats.payload_sent - self.sent_before,
+            progress: (u64::from(self.pieces.count()) * 1000 / pieces) as u16,
+        }
+    }
+}
