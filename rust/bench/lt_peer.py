@@ -21,7 +21,6 @@ CHECKING = {
     lt.torrent_status.states.checking_resume_data,
 }
 ERROR_ALERTS = lt.alert.category_t.error_notification
-STATUS_ALERTS = lt.alert.category_t.status_notification
 
 
 class Peer:
@@ -64,8 +63,6 @@ class Peer:
         params.settings = {
             **settings,
             "listen_interfaces": f"127.0.0.1:{listen_port}",
-            # Only the few alerts that are waited for, or tell of trouble.
-            "alert_mask": int(ERROR_ALERTS | STATUS_ALERTS),
             "stop_tracker_timeout": 0,
         }
         self._session = lt.session(params)

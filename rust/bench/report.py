@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from statistics import median
 
+import machine
 from payload import MIB
 from transfer import Cost, Transfer
 
@@ -57,13 +58,25 @@ def ratios(rounds: list[Round], reference: str, tested: str) -> str:
     return "\n".join(lines)
 
 
+def noise(rounds: list[Round]) -> str:
+    """A warning where other processes took part in what was measured, else nothing."""
+    shares = [one.others_share for this_round in rounds for one in this_round.values()]
+    if median(shares) <= machine.QUIET_SHARE:
+        return ""
+    return (
+        f"NOTE: other processes used {median(shares):.0%} of the machine meanwhile (at most "
+        f"{max(shares):.0%}): rates are too low, ratios are rough"
+    )
+
+
 def progress(transfer: Transfer) -> str:
     """One line about one transfer."""
     gib = transfer.size / GIB
     return (
         f"{transfer.seeder} -> {transfer.leecher}: {transfer.rate() / MIB:.0f} MiB/s, CPU-s/GiB "
         f"seeder {transfer.seeder_cost.cpu_seconds / gib:.2f} "
-        f"leecher {transfer.leecher_cost.cpu_seconds / gib:.2f}"
+        f"leecher {transfer.leecher_cost.cpu_seconds / gib:.2f}, "
+        f"other processes {transfer.others_share:.0%}"
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import machine
 from isolation import loopback_bytes
 from participant import Engine, Participant, ParticipantError
 from payload import Payload
@@ -44,6 +45,8 @@ class Transfer:
     start_seconds: float
     seeder_cost: Cost
     leecher_cost: Cost
+    # What other processes used of the machine's CPU meanwhile (0 to 1): noise.
+    others_share: float
 
     def rate(self) -> float:
         """Bytes a second."""
@@ -99,6 +102,7 @@ def _measure(
 
     for side in sides:
         side.reset_peak()
+    busy_before = machine.busy_seconds()
     cpu_before = [side.cpu_seconds() for side in sides]
     wire_before = loopback_bytes()
     asked = time.perf_counter()
@@ -117,11 +121,13 @@ def _measure(
     done = time.perf_counter()
 
     time.sleep(SETTLE_SECONDS)
+    spent = [side.cpu_seconds() - before for side, before in zip(sides, cpu_before, strict=True)]
+    others = machine.busy_seconds() - busy_before - sum(spent)
+    elapsed = time.perf_counter() - asked
     costs = []
-    for side, cpu, base in zip(sides, cpu_before, before_session, strict=True):
-        spent = side.cpu_seconds() - cpu
+    for side, cpu, base in zip(sides, spent, before_session, strict=True):
         peak = side.peak_resident_bytes()
-        costs.append(Cost(spent, peak, max(0, peak - base)))
+        costs.append(Cost(cpu, peak, max(0, peak - base)))
     return Transfer(
         seeder.engine.name,
         leecher.engine.name,
@@ -129,6 +135,7 @@ def _measure(
         done - first_data,
         first_data - asked,
         *costs,
+        others_share=max(0.0, machine.share(others, elapsed)),
     )
 
 
