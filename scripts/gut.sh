@@ -70,6 +70,10 @@ install_runner() {
   echo "$key" >"$to/.installed"
 }
 
+# link TARGET NAME: leaves a good link alone; a new one would look like a change
+# that has to be imported.
+link() { [[ $(readlink "$2") == "$1" ]] || ln -sfn "$1" "$2"; }
+
 # make_small_runner_project FOLDER: a project of its own for the small runner,
 # made of links to the real one. Both runners call their classes the same, and a
 # project can hold only one of them.
@@ -78,9 +82,9 @@ make_small_runner_project() {
   mkdir -p "$project/addons"
   cmp -s "$PROJECT/project.godot" "$project/project.godot" ||
     cp "$PROJECT/project.godot" "$project/project.godot"
-  ln -sfn "$ROOT/demo" "$project/demo"
-  ln -sfn "$ROOT/test" "$project/test"
-  ln -sfn "$ADDON" "$project/addons/godot-torrent"
+  link "$ROOT/demo" "$project/demo"
+  link "$ROOT/test" "$project/test"
+  link "$ADDON" "$project/addons/godot-torrent"
   install_runner "$SMALL_RUNNER" "$project/addons/gut"
   import_project "$project"
 }

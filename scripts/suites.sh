@@ -165,8 +165,9 @@ check_runner() {
   local label=$1 folder=$2 project=$TARGET_DIR/selftest-$1 passing failing count
   local tests=$ROOT/test/support/selftest
   mkdir -p "$project"
-  printf 'config_version=5\n\n[application]\n\nconfig/name="selftest"\n' >"$project/project.godot"
-  ln -sfn "$tests" "$project/test"
+  [[ -e $project/project.godot ]] ||
+    printf 'config_version=5\n\n[application]\n\nconfig/name="selftest"\n' >"$project/project.godot"
+  link "$tests" "$project/test"
   install_runner "$folder" "$project/addons/gut"
   import_project "$project"
   say "checking the runner itself ($label)"
