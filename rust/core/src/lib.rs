@@ -19,6 +19,7 @@ pub mod picker;
 pub mod rate;
 pub mod settings;
 pub mod torrent;
+pub mod tracker;
 mod uri;
 pub mod value;
 pub mod window;
