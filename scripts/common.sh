@@ -45,7 +45,7 @@ run_logged() {
   fi
   if ((status != 0)); then
     [[ ${V:-0} == 1 ]] || tail -n "${LOG_LINES:-80}" "$log" >&2
-    warn "'$1' failed with status $status; all of its output is in $log"
+    warn "$name failed with status $status; all of its output is in $log"
   fi
   return "$status"
 }
