@@ -9,6 +9,7 @@
 pub mod bencode;
 pub mod bitfield;
 pub mod choker;
+pub mod clients;
 pub mod ids;
 pub mod layout;
 pub mod magnet;

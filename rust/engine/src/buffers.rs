@@ -118,6 +118,16 @@ impl BufferPool {
         }
     }
 
+    /// A buffer of at least `length` bytes. One beyond the large class is made
+    /// for the occasion and not kept.
+    pub fn take_at_least(&self, length: usize) -> Buffer {
+        let mut buffer = self.take(BufferClass::fitting(length));
+        if buffer.data.len() < length {
+            buffer.data = vec![0; length].into_boxed_slice();
+        }
+        buffer
+    }
+
     /// Bytes of all buffers lent out now, whole buffers however little of one
     /// is in use.
     pub fn outstanding_bytes(&self) -> usize {
@@ -196,7 +206,7 @@ impl Drop for Buffer {
             .fetch_sub(self.class.size(), Ordering::Relaxed);
         let data = std::mem::take(&mut self.data);
         let mut shelf = self.shelves.shelf(self.class).lock();
-        if shelf.free.len() < shelf.retain {
+        if shelf.free.len() < shelf.retain && data.len() == self.class.size() {
             shelf.free.push(data);
         }
     }

@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use torrent_core::create::CreateError;
 use torrent_core::magnet::MagnetError;
 use torrent_core::metainfo::MetainfoError;
 use torrent_core::settings::SettingsError;
@@ -172,7 +171,8 @@ impl Error {
 
     /// An error of the file system about `path`.
     pub fn from_io(error: &std::io::Error, path: &std::path::Path) -> Self {
-        Self::because(storage_kind(error.kind()), error.to_string()).about(path.display().to_string())
+        Self::because(storage_kind(error.kind()), error.to_string())
+            .about(path.display().to_string())
     }
 
     /// Its kind.
@@ -237,12 +237,6 @@ impl From<MagnetError> for Error {
     }
 }
 
-impl From<CreateError> for Error {
-    fn from(error: CreateError) -> Self {
-        Self::because(ErrorKind::InvalidParameter, error.to_string())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,7 +245,11 @@ mod tests {
     fn codes_are_unique_and_name_their_category() {
         for (at, kind) in ErrorKind::ALL.iter().enumerate() {
             assert_eq!(ErrorKind::from_code(i64::from(kind.code())), Some(*kind));
-            assert!(ErrorKind::ALL[..at].iter().all(|other| other.code() < kind.code()));
+            assert!(
+                ErrorKind::ALL[..at]
+                    .iter()
+                    .all(|other| other.code() < kind.code())
+            );
             assert_eq!(kind.code() / 100, kind.category() as i32, "{}", kind.name());
         }
     }

@@ -77,16 +77,27 @@ pub struct Kind {
     pub category: u32,
     /// Its claim on the queue.
     pub priority: Priority,
-    /// Whether objects of the binding live by it: it is posted whatever the
-    /// mask says, and shows up as an alert only when the mask lets it.
-    pub signal: bool,
+    /// Who lives by it.
+    pub audience: Audience,
+}
+
+/// Whom an event is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Readers of alerts: made only when the mask lets it.
+    Alerts,
+    /// Also the binding's objects: made whatever the mask says, and an alert
+    /// only when the mask lets it.
+    Both,
+    /// The binding's objects alone: never an alert.
+    Signals,
 }
 
 macro_rules! event_kinds {
-    ($( $name:ident = $number:literal, $text:literal, $category:expr, $priority:ident, $signal:literal; )*) => {
+    ($( $name:ident = $number:literal, $text:literal, $category:expr, $priority:ident, $audience:ident; )*) => {
         /// The kinds of event, one constant each.
         pub mod kind {
-            use super::{Kind, Priority, category};
+            use super::{Audience, Kind, Priority, category};
             $(
                 #[doc = concat!("`", $text, "`")]
                 pub const $name: Kind = Kind {
@@ -94,7 +105,7 @@ macro_rules! event_kinds {
                     name: $text,
                     category: $category,
                     priority: Priority::$priority,
-                    signal: $signal,
+                    audience: Audience::$audience,
                 };
             )*
             /// Every kind.
@@ -104,35 +115,36 @@ macro_rules! event_kinds {
 }
 
 event_kinds! {
-    TORRENT_REMOVED = 4, "torrent_removed", category::STATUS, Critical, true;
-    READ_PIECE = 5, "read_piece", category::STORAGE, Critical, true;
-    FILE_COMPLETED = 6, "file_completed", category::FILE_PROGRESS, Normal, true;
-    STATE_CHANGED = 10, "state_changed", category::STATUS, High, true;
-    TRACKER_ERROR = 11, "tracker_error", category::TRACKER | category::ERROR, High, false;
-    TRACKER_WARNING = 12, "tracker_warning", category::TRACKER | category::ERROR, Normal, false;
-    TRACKER_REPLY = 15, "tracker_reply", category::TRACKER, Normal, false;
-    TRACKER_ANNOUNCE = 17, "tracker_announce", category::TRACKER, Normal, false;
-    HASH_FAILED = 18, "hash_failed", category::STATUS, Normal, false;
-    PEER_ERROR = 22, "peer_error", category::PEER, Normal, false;
-    PEER_CONNECT = 23, "peer_connect", category::CONNECT, Normal, false;
-    PEER_DISCONNECTED = 24, "peer_disconnected", category::CONNECT, Normal, false;
-    TORRENT_FINISHED = 26, "torrent_finished", category::STATUS, High, true;
-    PIECE_FINISHED = 27, "piece_finished", category::PIECE_PROGRESS, Normal, true;
-    TORRENT_DELETED = 35, "torrent_deleted", category::STORAGE, Critical, false;
-    TORRENT_DELETE_FAILED = 36, "torrent_delete_failed", category::STORAGE | category::ERROR, Critical, true;
-    TORRENT_PAUSED = 39, "torrent_paused", category::STATUS, High, false;
-    TORRENT_RESUMED = 40, "torrent_resumed", category::STATUS, High, false;
-    TORRENT_CHECKED = 41, "torrent_checked", category::STATUS, High, true;
-    FILE_ERROR = 43, "file_error", category::STATUS | category::ERROR | category::STORAGE, High, true;
-    LISTEN_FAILED = 48, "listen_failed", category::STATUS | category::ERROR, Critical, true;
-    LISTEN_SUCCEEDED = 49, "listen_succeeded", category::STATUS, Critical, false;
-    TORRENT_ERROR = 64, "torrent_error", category::ERROR | category::STATUS, High, true;
-    INCOMING_CONNECTION = 66, "incoming_connection", category::PEER, Normal, false;
-    ADD_TORRENT = 67, "add_torrent", category::STATUS, Critical, true;
-    STATE_UPDATE = 68, "state_update", category::STATUS, High, true;
-    SESSION_STATS = 70, "session_stats", 0, Critical, false;
-    ALERTS_DROPPED = 95, "alerts_dropped", category::ERROR, Meta, false;
-    INTERNAL_ERROR = 10_001, "internal_error", category::ERROR, Critical, true;
+    TORRENT_REMOVED = 4, "torrent_removed", category::STATUS, Critical, Both;
+    READ_PIECE = 5, "read_piece", category::STORAGE, Critical, Both;
+    FILE_COMPLETED = 6, "file_completed", category::FILE_PROGRESS, Normal, Both;
+    STATE_CHANGED = 10, "state_changed", category::STATUS, High, Both;
+    TRACKER_ERROR = 11, "tracker_error", category::TRACKER | category::ERROR, High, Alerts;
+    TRACKER_WARNING = 12, "tracker_warning", category::TRACKER | category::ERROR, Normal, Alerts;
+    TRACKER_REPLY = 15, "tracker_reply", category::TRACKER, Normal, Alerts;
+    TRACKER_ANNOUNCE = 17, "tracker_announce", category::TRACKER, Normal, Alerts;
+    HASH_FAILED = 18, "hash_failed", category::STATUS, Normal, Alerts;
+    PEER_ERROR = 22, "peer_error", category::PEER, Normal, Alerts;
+    PEER_CONNECT = 23, "peer_connect", category::CONNECT, Normal, Alerts;
+    PEER_DISCONNECTED = 24, "peer_disconnected", category::CONNECT, Normal, Alerts;
+    TORRENT_FINISHED = 26, "torrent_finished", category::STATUS, High, Both;
+    PIECE_FINISHED = 27, "piece_finished", category::PIECE_PROGRESS, Normal, Both;
+    TORRENT_DELETED = 35, "torrent_deleted", category::STORAGE, Critical, Alerts;
+    TORRENT_DELETE_FAILED = 36, "torrent_delete_failed", category::STORAGE | category::ERROR, Critical, Both;
+    TORRENT_PAUSED = 39, "torrent_paused", category::STATUS, High, Alerts;
+    TORRENT_RESUMED = 40, "torrent_resumed", category::STATUS, High, Alerts;
+    TORRENT_CHECKED = 41, "torrent_checked", category::STATUS, High, Both;
+    FILE_ERROR = 43, "file_error", category::STATUS | category::ERROR | category::STORAGE, High, Both;
+    LISTEN_FAILED = 48, "listen_failed", category::STATUS | category::ERROR, Critical, Both;
+    LISTEN_SUCCEEDED = 49, "listen_succeeded", category::STATUS, Critical, Alerts;
+    TORRENT_ERROR = 64, "torrent_error", category::ERROR | category::STATUS, High, Both;
+    INCOMING_CONNECTION = 66, "incoming_connection", category::PEER, Normal, Alerts;
+    ADD_TORRENT = 67, "add_torrent", category::STATUS, Critical, Both;
+    STATE_UPDATE = 68, "state_update", category::STATUS, High, Both;
+    SESSION_STATS = 70, "session_stats", 0, Critical, Alerts;
+    ALERTS_DROPPED = 95, "alerts_dropped", category::ERROR, Meta, Alerts;
+    INTERNAL_ERROR = 10_001, "internal_error", category::ERROR, Critical, Both;
+    TORRENTS_UPDATED = 10_002, "torrents_updated", category::STATUS, Normal, Signals;
 }
 
 /// What an event says beyond its kind.
@@ -318,7 +330,11 @@ fn fields(detail: &Detail) -> Fields {
         ],
         Detail::Pieces(pieces) => vec![(
             "pieces".into(),
-            pieces.iter().map(|piece| piece.0).collect::<Vec<_>>().into(),
+            pieces
+                .iter()
+                .map(|piece| piece.0)
+                .collect::<Vec<_>>()
+                .into(),
         )],
         Detail::Piece(piece) => vec![("piece_index".into(), piece.0.into())],
         Detail::PieceData { piece, data, error } => vec![
@@ -407,7 +423,12 @@ mod tests {
     fn numbers_and_names_are_unique() {
         for (at, one) in kind::ALL.iter().enumerate() {
             for other in &kind::ALL[..at] {
-                assert!(one.number > other.number, "{} after {}", one.name, other.name);
+                assert!(
+                    one.number > other.number,
+                    "{} after {}",
+                    one.name,
+                    other.name
+                );
                 assert_ne!(one.name, other.name);
             }
         }

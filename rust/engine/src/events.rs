@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::event::{Alert, Detail, Event, Kind, kind};
+use crate::event::{Alert, Audience, Detail, Event, Kind, kind};
 use crate::handle::TorrentHandle;
 
 /// Where tasks post events. Full means drop and count: a consumer that never
@@ -51,7 +51,7 @@ impl EventSink {
     /// Whether an event of `kind` would reach anybody: to be asked before one
     /// is built.
     pub(crate) fn wants(&self, kind: Kind) -> bool {
-        kind.signal || kind.category == 0 || kind.category & self.mask() != 0
+        kind.audience != Audience::Alerts || kind.category == 0 || kind.category & self.mask() != 0
     }
 
     /// Posts an event if anybody wants it; `detail` is only called then.
@@ -153,7 +153,8 @@ impl AlertQueue {
 
     /// Queues the alerts of `event` that the mask lets in, and returns them.
     pub fn push(&self, event: &Event) -> Vec<Arc<Alert>> {
-        if event.kind.category != 0 && event.kind.category & self.mask() == 0 {
+        let masked = event.kind.category != 0 && event.kind.category & self.mask() == 0;
+        if masked || event.kind.audience == Audience::Signals {
             return Vec::new();
         }
         let made: Vec<_> = Alert::from_event(event).into_iter().map(Arc::new).collect();

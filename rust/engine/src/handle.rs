@@ -17,6 +17,7 @@ use torrent_core::metainfo::Metainfo;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus};
+use crate::torrent::Arrival;
 
 /// Commands that wait for a torrent's task. When the channel is full the
 /// caller gets an error: a task that is a thousand commands behind is stuck.
@@ -41,10 +42,10 @@ pub(crate) enum Command {
     ReadPiece(PieceIndex, Option<oneshot::Sender<Result<Bytes>>>),
     /// Write everything buffered to the files.
     Flush(oneshot::Sender<()>),
+    /// Take in this connection.
+    Incoming(Arrival),
     /// Stop for good; with the files deleted if asked.
-    Remove {
-        delete_files: bool,
-    },
+    Remove { delete_files: bool },
 }
 
 /// What the game wants of a torrent. Written by handles, read by the task, so
@@ -104,9 +105,7 @@ impl TorrentHandle {
             .commands
             .try_send(command)
             .map_err(|error| match error {
-                mpsc::error::TrySendError::Closed(_) => {
-                    Error::new(ErrorKind::InvalidTorrentHandle)
-                }
+                mpsc::error::TrySendError::Closed(_) => Error::new(ErrorKind::InvalidTorrentHandle),
                 mpsc::error::TrySendError::Full(_) => {
                     Error::because(ErrorKind::Timeout, "the torrent does not take commands")
                 }
@@ -301,7 +300,9 @@ impl TorrentHandle {
                 format!("{} priorities for {count} pieces", priorities.len()),
             ));
         }
-        self.change(|options| options.piece_priorities[..priorities.len()].copy_from_slice(priorities))
+        self.change(|options| {
+            options.piece_priorities[..priorities.len()].copy_from_slice(priorities)
+        })
     }
 
     /// Sets the priority of one file; its pieces follow. A piece that several
@@ -331,7 +332,11 @@ impl TorrentHandle {
         if priorities.len() > info.files.len() {
             return Err(Error::because(
                 ErrorKind::InvalidFileIndex,
-                format!("{} priorities for {} files", priorities.len(), info.files.len()),
+                format!(
+                    "{} priorities for {} files",
+                    priorities.len(),
+                    info.files.len()
+                ),
             ));
         }
         self.change(|options| {
@@ -400,7 +405,10 @@ impl TorrentHandle {
 
     /// Uses these tiers of trackers instead.
     pub fn replace_trackers(&self, tiers: Vec<Vec<String>>) -> Result<()> {
-        tiers.iter().flatten().try_for_each(|url| check_tracker(url))?;
+        tiers
+            .iter()
+            .flatten()
+            .try_for_each(|url| check_tracker(url))?;
         self.change_trackers(|current| *current = tiers)
     }
 

@@ -1,7 +1,29 @@
-//! Runs torrent-core: tokio drivers, disk workers, sessions, handles, events
+//! Runs `torrent_core`: tokio drivers, disk workers, sessions, handles, events
 //! and settings.
+//!
+//! [`Session::start`](session::Session::start) begins; torrents are added to it
+//! and answer through their [`TorrentHandle`](handle::TorrentHandle)s; what
+//! happens waits in the [`EventSink`](events::EventSink).
 #![warn(missing_docs)]
 
+mod accept;
 pub mod buffers;
 pub mod disk;
+pub mod error;
+pub mod event;
+pub mod events;
+pub mod handle;
 pub mod hash;
+pub mod info;
+mod net;
+mod pace;
+mod peer;
+mod runtime;
+pub mod session;
+mod stats;
+pub mod status;
+mod torrent;
+mod tracker;
+
+pub use runtime::join_all;
+pub use torrent_core as core;

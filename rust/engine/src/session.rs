@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -18,7 +18,9 @@ use torrent_core::value::{Fields, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind, unix_millis};
 use crate::events::EventSink;
-use crate::handle::{COMMAND_QUEUE, Command, Options, Shared, TorrentHandle, View, piece_priorities};
+use crate::handle::{
+    COMMAND_QUEUE, Command, Options, Shared, TorrentHandle, View, piece_priorities,
+};
 use crate::net::listen::{self, Listening};
 use crate::runtime::{self, Joiner};
 use crate::stats::Stats;
@@ -43,7 +45,6 @@ pub(crate) enum SessionCommand {
 pub(crate) struct NewTorrent {
     pub(crate) handle: TorrentHandle,
     pub(crate) commands: mpsc::Receiver<Command>,
-    pub(crate) seed_mode: bool,
 }
 
 /// What the session's tasks share.
@@ -54,12 +55,27 @@ pub(crate) struct SessionShared {
     pub(crate) events: EventSink,
     pub(crate) registry: Mutex<BTreeMap<InfoHash, TorrentHandle>>,
     pub(crate) listening: Vec<SocketAddr>,
+    listen_errors: Vec<(SocketAddr, String)>,
     pub(crate) stats: Stats,
+    connections: AtomicI64,
     running: AtomicBool,
     commands: mpsc::Sender<SessionCommand>,
 }
 
 impl SessionShared {
+    /// Whether one more connection stays within the session's limit.
+    pub(crate) fn room_for_connection(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) < self.settings.borrow().connections_limit
+    }
+
+    pub(crate) fn connection_opened(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connection_closed(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Takes a torrent out of the registry, if it is still this one.
     pub(crate) fn forget(&self, handle: &TorrentHandle) {
         let mut registry = self.registry.lock();
@@ -80,8 +96,6 @@ pub struct AddTorrent {
     pub paused: bool,
     /// Fetch pieces in order.
     pub sequential: bool,
-    /// Believe that all data is there without hashing it first.
-    pub seed_mode: bool,
     /// Priorities from the first file on; files without one get 4.
     pub file_priorities: Vec<u8>,
 }
@@ -98,7 +112,6 @@ impl AddTorrent {
             save_path,
             paused: false,
             sequential: false,
-            seed_mode: false,
             file_priorities: Vec::new(),
         })
     }
@@ -118,26 +131,46 @@ impl Session {
     /// [`Self::listen_errors`] and as a `listen_failed` event.
     pub fn start(settings: Settings) -> Result<Self> {
         let Listening { sockets, errors } = listen::bind(&settings)?;
-        let listening = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
+        let listening = sockets
+            .iter()
+            .filter_map(|socket| socket.local_addr().ok())
+            .collect();
         let (commands, inbox) = mpsc::channel(SESSION_QUEUE);
-        let events = EventSink::new(settings.alert_mask as u32, settings.alert_queue_size as usize);
+        let events = EventSink::new(
+            settings.alert_mask as u32,
+            settings.alert_queue_size as usize,
+        );
         let shared = Arc::new(SessionShared {
             settings: watch::Sender::new(Arc::new(settings)),
             paused: watch::Sender::new(false),
             events,
             registry: Mutex::default(),
             listening,
+            listen_errors: errors
+                .into_iter()
+                .map(|(at, error)| (at, error.to_string()))
+                .collect(),
             stats: Stats::default(),
+            connections: AtomicI64::new(0),
             running: AtomicBool::new(true),
             commands,
         });
         for &endpoint in &shared.listening {
             let error = String::new();
-            shared.events.post(kind::LISTEN_SUCCEEDED, None, || Detail::Listen { endpoint, error });
+            shared
+                .events
+                .post(kind::LISTEN_SUCCEEDED, None, || Detail::Listen {
+                    endpoint,
+                    error,
+                });
         }
-        for (endpoint, error) in errors {
-            let error = error.to_string();
-            shared.events.post(kind::LISTEN_FAILED, None, || Detail::Listen { endpoint, error });
+        for (endpoint, error) in shared.listen_errors.clone() {
+            shared
+                .events
+                .post(kind::LISTEN_FAILED, None, || Detail::Listen {
+                    endpoint,
+                    error,
+                });
         }
         let joiner = runtime::spawn(Arc::clone(&shared), inbox, sockets)?;
         Ok(Self {
@@ -196,9 +229,10 @@ impl Session {
     ) -> Result<()> {
         let mut settings = Settings::clone(&self.settings());
         settings.apply(patch)?;
-        self.shared
-            .events
-            .configure(settings.alert_mask as u32, settings.alert_queue_size as usize);
+        self.shared.events.configure(
+            settings.alert_mask as u32,
+            settings.alert_queue_size as usize,
+        );
         self.shared.settings.send_replace(Arc::new(settings));
         Ok(())
     }
@@ -220,7 +254,11 @@ impl Session {
         if add.file_priorities.len() > info.files.len() {
             return Err(Error::because(
                 ErrorKind::InvalidFileIndex,
-                format!("{} priorities for {} files", add.file_priorities.len(), info.files.len()),
+                format!(
+                    "{} priorities for {} files",
+                    add.file_priorities.len(),
+                    info.files.len()
+                ),
             ));
         }
         let mut file_priorities = add.file_priorities;
@@ -236,11 +274,12 @@ impl Session {
             trackers: add.metainfo.tiers.clone(),
         };
         let hash = info.hash;
-        let view = View::of_new(&add.metainfo, &add.save_path, &options);
+        let added_time = unix_millis() / 1000;
+        let view = View::of_new(&add.metainfo, &add.save_path, &options, added_time);
         let handle = TorrentHandle {
             shared: Arc::new(Shared {
                 save_path: add.save_path,
-                added_time: unix_millis() / 1000,
+                added_time,
                 options: Mutex::new(options),
                 view,
                 commands,
@@ -258,9 +297,9 @@ impl Session {
         let new = NewTorrent {
             handle: handle.clone(),
             commands: inbox,
-            seed_mode: add.seed_mode,
         };
-        self.post(SessionCommand::Add(new)).inspect_err(|_| self.shared.forget(&handle))?;
+        self.post(SessionCommand::Add(new))
+            .inspect_err(|_| self.shared.forget(&handle))?;
         Ok(handle)
     }
 
@@ -277,7 +316,9 @@ impl Session {
             .shared
             .commands
             .try_send(Command::Remove { delete_files })
-            .map_err(|_| Error::new(ErrorKind::TorrentRemoveFailed).about(handle.info_hash().to_string()))
+            .map_err(|_| {
+                Error::new(ErrorKind::TorrentRemoveFailed).about(handle.info_hash().to_string())
+            })
     }
 
     /// The torrent with this hash.
@@ -310,6 +351,11 @@ impl Session {
         &self.shared.listening
     }
 
+    /// The endpoints that could not be listened on, and why.
+    pub fn listen_errors(&self) -> &[(SocketAddr, String)] {
+        &self.shared.listen_errors
+    }
+
     /// Where events wait.
     pub fn events(&self) -> &EventSink {
         &self.shared.events
@@ -329,7 +375,9 @@ impl Session {
     /// Posts the counters as a `session_stats` event.
     pub fn post_session_stats(&self) -> Result<()> {
         self.check_running()?;
-        self.shared.events.post(kind::SESSION_STATS, None, || Detail::Stats(self.stats()));
+        self.shared
+            .events
+            .post(kind::SESSION_STATS, None, || Detail::Stats(self.stats()));
         Ok(())
     }
 }

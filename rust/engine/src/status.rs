@@ -5,51 +5,7 @@ use std::net::IpAddr;
 
 use torrent_core::ids::{InfoHash, PeerId};
 use torrent_core::record;
-use torrent_core::value::Value;
-
-/// What a torrent is doing; the numbers are libtorrent's `state_t`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(i32)]
-pub enum TorrentState {
-    /// Hashing files that were found on disk.
-    CheckingFiles = 1,
-    /// Fetching the info dictionary from peers (BEP 9).
-    DownloadingMetadata = 2,
-    /// Downloading.
-    Downloading = 3,
-    /// Everything wanted is there, but not all of the torrent.
-    Finished = 4,
-    /// All of the torrent is there.
-    Seeding = 5,
-    /// Just added; looking at what is on disk.
-    #[default]
-    CheckingResumeData = 7,
-}
-
-impl TorrentState {
-    /// libtorrent's number.
-    pub const fn code(self) -> i32 {
-        self as i32
-    }
-
-    /// libtorrent's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::CheckingFiles => "checking_files",
-            Self::DownloadingMetadata => "downloading_metadata",
-            Self::Downloading => "downloading",
-            Self::Finished => "finished",
-            Self::Seeding => "seeding",
-            Self::CheckingResumeData => "checking_resume_data",
-        }
-    }
-}
-
-impl From<TorrentState> for Value {
-    fn from(state: TorrentState) -> Self {
-        state.code().into()
-    }
-}
+pub use torrent_core::torrent::TorrentState;
 
 record! {
     /// One torrent at one moment. Sizes are bytes, rates bytes per second,
@@ -260,8 +216,6 @@ record! {
         pub scrape_incomplete: i64,
         /// It has answered at least once.
         pub verified: bool,
-        /// Where we have it from: "torrent" or "client".
-        pub source: String,
     }
 }
 

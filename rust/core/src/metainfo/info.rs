@@ -102,6 +102,11 @@ impl Info {
         })
     }
 
+    /// SHA-1 of every piece, 20 bytes each, in order.
+    pub fn piece_hashes(&self) -> &Bytes {
+        &self.pieces
+    }
+
     /// Whether the torrent has a list of files, which then lie in a folder of
     /// its name; else it is one file of that name.
     pub fn is_multi_file(&self) -> bool {

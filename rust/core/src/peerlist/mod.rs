@@ -57,6 +57,23 @@ impl Sources {
         self.0 & other.0 == other.0
     }
 
+    /// The flags by name; "manual" when the user entered the peer.
+    pub fn names(self) -> Vec<&'static str> {
+        const NAMES: [(Sources, &str); 6] = [
+            (Sources::TRACKER, "tracker"),
+            (Sources::DHT, "dht"),
+            (Sources::PEX, "pex"),
+            (Sources::LSD, "lsd"),
+            (Sources::RESUME_DATA, "resume"),
+            (Sources::INCOMING, "incoming"),
+        ];
+        if self == Self::MANUAL {
+            return vec!["manual"];
+        }
+        let known = NAMES.iter().filter(|(flag, _)| self.contains(*flag));
+        known.map(|(_, name)| *name).collect()
+    }
+
     /// How much is to be thought of them: 0 for strangers' word alone.
     fn rank(self) -> u8 {
         let any = |flags: Self| self.0 & flags.0 != 0;

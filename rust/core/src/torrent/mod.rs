@@ -754,7 +754,7 @@ impl Torrent {
             self.hungry.remove(&key);
         }
         if !blocks.is_empty() {
-            peer.lease(&blocks);
+            peer.lease(now, &blocks);
             self.command(key, PeerCommand::Lease(blocks));
         }
     }

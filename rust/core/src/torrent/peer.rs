@@ -48,6 +48,8 @@ pub struct Peer {
     pub hash_failures: u32,
     /// When anything last went either way.
     pub last_active: Instant,
+    /// When it was last given blocks to request.
+    pub last_lease: Option<Instant>,
     /// Totals and gauges as last reported.
     pub stats: PeerStats,
     /// Rate of bytes received.
@@ -81,6 +83,7 @@ impl Peer {
             fresh: true,
             hash_failures: 0,
             last_active: now,
+            last_lease: None,
             stats: PeerStats::default(),
             download: RateMeter::new(now),
             upload: RateMeter::new(now),
@@ -134,7 +137,8 @@ impl Peer {
         self.leased.iter().copied()
     }
 
-    pub(super) fn lease(&mut self, blocks: &[Block]) {
+    pub(super) fn lease(&mut self, now: Instant, blocks: &[Block]) {
+        self.last_lease = Some(now);
         self.leased.extend(blocks);
     }
 

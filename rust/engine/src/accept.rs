@@ -1,0 +1,109 @@
+//! Accepts connections and hands each to its torrent once the first half of
+//! its handshake says which one that is.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use crate::event::{Detail, kind};
+use crate::handle::Command;
+use crate::net;
+use crate::peer::handshake;
+use crate::runtime::{Context, supervise};
+use crate::torrent::Arrival;
+
+/// Connections in the handshake at once; further ones wait in the system's
+/// backlog. A peer that dawdles is cut off by the handshake's time limit.
+const MAX_HANDSHAKES: usize = 256;
+
+/// Pause after the system refused to hand over a connection (no file
+/// descriptors left, say): trying again at once would only burn the processor.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Starts a task for each listening socket.
+pub(crate) fn spawn(context: &Arc<Context>, sockets: Vec<std::net::TcpListener>) -> JoinSet<()> {
+    let permits = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let mut tasks = JoinSet::new();
+    for socket in sockets {
+        match TcpListener::from_std(socket) {
+            Ok(listener) => {
+                let accepting = accept(Arc::clone(context), listener, Arc::clone(&permits));
+                tasks.spawn(accepting);
+            }
+            Err(error) => tracing::error!(%error, "a listening socket was lost"),
+        }
+    }
+    tasks
+}
+
+async fn accept(context: Arc<Context>, listener: TcpListener, permits: Arc<Semaphore>) {
+    let mut handshakes = JoinSet::new();
+    loop {
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+            return;
+        };
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, endpoint)) => {
+                    let welcome = welcome(Arc::clone(&context), stream, endpoint, permit);
+                    handshakes.spawn(supervise(Arc::clone(&context), "handshake", welcome));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no connection could be accepted");
+                    tokio::time::sleep(RETRY).await;
+                }
+            },
+            Some(_) = handshakes.join_next() => {}
+        }
+    }
+}
+
+async fn welcome(
+    context: Arc<Context>,
+    mut stream: TcpStream,
+    endpoint: SocketAddr,
+    _permit: OwnedSemaphorePermit,
+) {
+    let settings = context.session.settings.borrow().clone();
+    if !settings.enable_incoming_tcp || net::tune(&stream).is_err() {
+        return;
+    }
+    context.session.stats.incoming_connections.add(1);
+    let events = &context.session.events;
+    events.post(kind::INCOMING_CONNECTION, None, || Detail::Peer {
+        peer: endpoint,
+        reason: String::new(),
+    });
+    let limit = Duration::from_secs(settings.handshake_timeout.unsigned_abs());
+    let known = |hash| context.session.registry.lock().contains_key(&hash);
+    let theirs = match handshake::incoming(&mut stream, context.peer_id, limit, known).await {
+        Ok(theirs) => theirs,
+        Err(error) => {
+            context.session.stats.error_incoming_peers.add(1);
+            events.post(kind::PEER_ERROR, None, || Detail::Peer {
+                peer: endpoint,
+                reason: error.to_string(),
+            });
+            return;
+        }
+    };
+    let torrent = context
+        .session
+        .registry
+        .lock()
+        .get(&theirs.info_hash)
+        .cloned();
+    if let Some(torrent) = torrent {
+        let arrival = Arrival {
+            stream,
+            endpoint,
+            peer_id: theirs.peer_id,
+        };
+        // A torrent too busy to take commands takes no connections either.
+        let _ = torrent.shared.commands.try_send(Command::Incoming(arrival));
+    }
+}

@@ -1,0 +1,99 @@
+//! The exchange of handshakes that begins every connection (BEP 3).
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use torrent_core::ids::{InfoHash, PeerId};
+use torrent_core::wire::{HANDSHAKE_LEN, Handshake, WireError};
+
+/// Bytes up to and including the info-hash.
+const UP_TO_HASH: usize = 48;
+
+/// Why a connection did not come about.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandshakeError {
+    /// The socket failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The other end does not speak BitTorrent.
+    #[error("{0}")]
+    Wire(#[from] WireError),
+    /// The other end is in another swarm.
+    #[error("the peer answered for another torrent")]
+    WrongTorrent,
+    /// Nobody here has that torrent.
+    #[error("the peer asked for a torrent that is not here")]
+    UnknownTorrent,
+    /// It took too long.
+    #[error("the handshake took too long")]
+    TimedOut,
+}
+
+/// Speaks first and waits for the answer.
+pub(crate) async fn outgoing(
+    stream: &mut TcpStream,
+    info_hash: InfoHash,
+    peer_id: PeerId,
+    limit: Duration,
+) -> Result<Handshake, HandshakeError> {
+    let ours = Handshake {
+        reserved: [0; 8],
+        info_hash,
+        peer_id,
+    };
+    let exchange = async {
+        stream.write_all(&ours.encode()).await?;
+        let mut bytes = [0; HANDSHAKE_LEN];
+        stream.read_exact(&mut bytes).await?;
+        let theirs = Handshake::decode(&bytes)?;
+        if theirs.info_hash == info_hash {
+            Ok(theirs)
+        } else {
+            Err(HandshakeError::WrongTorrent)
+        }
+    };
+    timeout(limit, exchange)
+        .await
+        .unwrap_or(Err(HandshakeError::TimedOut))
+}
+
+/// Listens first, and answers if `known` says that the torrent is here.
+pub(crate) async fn incoming(
+    stream: &mut TcpStream,
+    peer_id: PeerId,
+    limit: Duration,
+    known: impl Fn(InfoHash) -> bool + Send,
+) -> Result<Handshake, HandshakeError> {
+    let exchange = async {
+        let mut bytes = [0; HANDSHAKE_LEN];
+        // A stranger's protocol shows in the first bytes, however few come.
+        let mut got = 0;
+        while got < UP_TO_HASH {
+            let count = stream.read(&mut bytes[got..UP_TO_HASH]).await?;
+            if count == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            got += count;
+            Handshake::check_prefix(&bytes[..got])?;
+        }
+        let mut info_hash = InfoHash::default();
+        info_hash.0.copy_from_slice(&bytes[28..UP_TO_HASH]);
+        if !known(info_hash) {
+            return Err(HandshakeError::UnknownTorrent);
+        }
+        let ours = Handshake {
+            reserved: [0; 8],
+            info_hash,
+            peer_id,
+        };
+        stream.write_all(&ours.encode()).await?;
+        stream.read_exact(&mut bytes[UP_TO_HASH..]).await?;
+        Ok(Handshake::decode(&bytes)?)
+    };
+    timeout(limit, exchange)
+        .await
+        .unwrap_or(Err(HandshakeError::TimedOut))
+}

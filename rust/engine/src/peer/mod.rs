@@ -1,0 +1,285 @@
+//! One task per connection: moves bytes between the socket, the protocol
+//! machine of `torrent_core::peer`, and the disk. It decides nothing.
+
+pub(crate) mod handshake;
+pub(crate) mod mailbox;
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesOrdered, StreamExt};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+use torrent_core::ids::PeerKey;
+use torrent_core::peer::{BlockIn, Connection, PeerError, ReadJob, Report};
+use torrent_core::torrent::{CloseReason, PeerCommand};
+
+use crate::buffers::{Buffer, BufferClass, BufferPool};
+use crate::disk::{Disk, Storage};
+use mailbox::Mailbox;
+
+/// Segments in one vectored send: a read job of 256 KiB is 32 of them.
+const MAX_SLICES: usize = 64;
+
+/// Sends in a row before the task looks at anything else.
+const MAX_SENDS: usize = 8;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Ended {
+    /// The other end closed it.
+    #[error("closed by the peer")]
+    ByPeer,
+    /// We closed it.
+    #[error("{0}")]
+    ByUs(CloseReason),
+    /// The other end broke the protocol.
+    #[error("{0}")]
+    Protocol(#[from] PeerError),
+    /// The socket failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The torrent is gone.
+    #[error("the torrent is gone")]
+    Orphaned,
+}
+
+/// What the torrent hears of a connection, once per wake.
+#[derive(Debug)]
+pub(crate) struct PeerReport {
+    pub(crate) key: PeerKey,
+    pub(crate) report: Report,
+}
+
+/// What a connection task is made of.
+pub(crate) struct PeerTask {
+    pub(crate) key: PeerKey,
+    pub(crate) stream: TcpStream,
+    pub(crate) connection: Connection,
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// The torrent always drains this; a full channel makes the connection wait.
+    pub(crate) reports: mpsc::Sender<PeerReport>,
+    pub(crate) storage: Storage,
+    pub(crate) disk: Disk,
+    pub(crate) pool: BufferPool,
+}
+
+type ReadResult = (ReadJob, Option<Bytes>);
+type Reads = FuturesOrdered<Pin<Box<dyn Future<Output = ReadResult> + Send>>>;
+
+impl PeerTask {
+    /// Runs until the connection ends. Returns what there was still to report.
+    pub(crate) async fn run(mut self) -> (Report, Ended) {
+        let ended = match self.converse().await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        };
+        (self.connection.final_report(), ended)
+    }
+
+    async fn converse(&mut self) -> Result<std::convert::Infallible, Ended> {
+        let mut input = Input::new(&self.pool);
+        let mut reads = Reads::new();
+        let mut commands = Vec::new();
+        let mut congested = false;
+        let timer = sleep_until(self.connection.poll_timeout().into());
+        tokio::pin!(timer);
+        loop {
+            while let Some(job) = self.connection.poll_read() {
+                reads.push_back(Box::pin(read(self.storage.clone(), job)));
+            }
+            let blocked = self.send()?;
+            if let Some(report) = self.connection.take_report() {
+                let key = self.key;
+                let report = PeerReport { key, report };
+                self.reports
+                    .send(report)
+                    .await
+                    .map_err(|_| Ended::Orphaned)?;
+            }
+            let due = self.connection.poll_timeout().into();
+            if due < timer.deadline() {
+                timer.as_mut().reset(due);
+            }
+            let interest = match (congested, blocked) {
+                (false, false) => Some(Interest::READABLE),
+                (false, true) => Some(Interest::READABLE | Interest::WRITABLE),
+                (true, true) => Some(Interest::WRITABLE),
+                (true, false) => None,
+            };
+            tokio::select! {
+                ready = ready(&self.stream, interest) => {
+                    if ready?.is_readable() && !congested {
+                        self.receive(&mut input)?;
+                        congested = self.disk.is_congested();
+                    }
+                }
+                () = self.disk.below_watermark(), if congested => congested = false,
+                () = self.mailbox.arrived() => {
+                    self.mailbox.take(&mut commands);
+                    for command in commands.drain(..) {
+                        self.obey(command)?;
+                    }
+                }
+                Some((job, data)) = reads.next(), if !reads.is_empty() => {
+                    self.connection.handle_read(&job, data.as_ref());
+                }
+                () = &mut timer => {
+                    self.connection.handle_timeout(Instant::now())?;
+                    timer.as_mut().reset(self.connection.poll_timeout().into());
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, command: PeerCommand) -> Result<(), Ended> {
+        let now = Instant::now();
+        match command {
+            PeerCommand::Start(have) => self.connection.announce_pieces(&have),
+            PeerCommand::Lease(blocks) => self.connection.lease(now, &blocks),
+            PeerCommand::Cancel(blocks) => self.connection.cancel(now, &blocks),
+            PeerCommand::Have(pieces) => self.connection.announce_have(&pieces),
+            PeerCommand::Choke(choke) => self.connection.set_choking(choke),
+            PeerCommand::Interested(wanted) => self.connection.set_interested(now, wanted),
+            PeerCommand::Close(reason) => return Err(Ended::ByUs(reason)),
+        }
+        Ok(())
+    }
+
+    /// Sends what waits, as far as the socket takes it. Whether some is left.
+    fn send(&mut self) -> Result<bool, Ended> {
+        for _ in 0..MAX_SENDS {
+            if !self.connection.wants_write() {
+                return Ok(false);
+            }
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let filled = self.connection.slices(&mut slices);
+            match self.stream.try_write_vectored(&slices[..filled]) {
+                Ok(sent) => self.connection.handle_sent(Instant::now(), sent),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.connection.wants_write())
+    }
+
+    /// Receives once, and hands the blocks that came to the disk.
+    fn receive(&mut self, input: &mut Input) -> Result<(), Ended> {
+        let count = match self.stream.try_read(input.free()) {
+            Ok(0) => return Err(Ended::ByPeer),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        self.connection.count_received(count);
+        let now = Instant::now();
+        let mut blocks = Vec::new();
+        let taken = self
+            .connection
+            .handle_input(now, input.received(count), &mut blocks)?;
+        let payload = input.consume(taken, &blocks, &self.pool);
+        if !blocks.is_empty() {
+            let batch = blocks
+                .iter()
+                .map(|it| (it.block, payload.slice(it.payload.clone())))
+                .collect();
+            self.storage.write(batch, self.key);
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the socket, or for ever where there is nothing to wait for.
+async fn ready(stream: &TcpStream, interest: Option<Interest>) -> io::Result<tokio::io::Ready> {
+    match interest {
+        Some(interest) => stream.ready(interest).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn read(storage: Storage, job: ReadJob) -> ReadResult {
+    let data = storage.read(job.piece, job.begin, job.length).await;
+    // A failed read is also reported by the storage's owner when it matters
+    // for the torrent; towards the peer the request simply stays unanswered.
+    (job, data.ok())
+}
+
+/// The receive buffer. Block payloads leave it as slices; a message that is
+/// not whole yet moves to the next buffer.
+struct Input {
+    buffer: Buffer,
+    class: BufferClass,
+    /// Received and not yet taken: `start..end`.
+    start: usize,
+    end: usize,
+}
+
+impl Input {
+    fn new(pool: &BufferPool) -> Self {
+        Self {
+            buffer: pool.take(BufferClass::Small),
+            class: BufferClass::Small,
+            start: 0,
+            end: 0,
+        }
+    }
+
+    fn free(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.end..]
+    }
+
+    /// Everything not yet taken, with `count` new bytes.
+    fn received(&mut self, count: usize) -> &[u8] {
+        self.end += count;
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Takes `taken` bytes off. Returns them as shareable bytes when `blocks`
+    /// point into them.
+    fn consume(&mut self, taken: usize, blocks: &[BlockIn], pool: &BufferPool) -> Bytes {
+        let first = self.start;
+        self.start += taken;
+        let full = self.end == self.buffer.len();
+        if blocks.is_empty() {
+            if self.start == self.end {
+                (self.start, self.end) = (0, 0);
+            } else if full {
+                self.buffer.copy_within(self.start..self.end, 0);
+                (self.start, self.end) = (0, self.end - self.start);
+                self.make_room(pool);
+            }
+            return Bytes::new();
+        }
+        // A peer that fills the buffer gets a large one, a slow one goes back
+        // to a small one, so that few bytes do not pin a large buffer.
+        self.class = if full {
+            BufferClass::Large
+        } else if self.end < BufferClass::Small.size() {
+            BufferClass::Small
+        } else {
+            self.class
+        };
+        let rest = self.end - self.start;
+        let mut next = pool.take(self.class);
+        next[..rest].copy_from_slice(&self.buffer[self.start..self.end]);
+        let length = self.start;
+        let buffer = std::mem::replace(&mut self.buffer, next);
+        (self.start, self.end) = (0, rest);
+        buffer.freeze(length).slice(first..)
+    }
+
+    /// A message longer than the buffer (a large bitfield) needs a larger one.
+    fn make_room(&mut self, pool: &BufferPool) {
+        if self.end == self.buffer.len() {
+            let mut next = pool.take_at_least(self.buffer.len() * 2);
+            next[..self.end].copy_from_slice(&self.buffer[..self.end]);
+            self.buffer = next;
+        }
+    }
+}

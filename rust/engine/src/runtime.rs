@@ -1,0 +1,306 @@
+//! The background of a session: one thread that owns the tokio runtime and
+//! runs the session's task until the ordered shutdown is complete.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use torrent_core::ids::{InfoHash, PeerId};
+
+use crate::accept;
+use crate::buffers::BufferPool;
+use crate::disk::{Disk, DiskConfig};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Detail, kind};
+use crate::pace::Pace;
+use crate::session::{NewTorrent, SessionCommand, SessionShared};
+use crate::status::TorrentStatus;
+use crate::torrent;
+use crate::tracker::TrackerClient;
+
+/// How long the parts of a shutdown may take together. A game that quits
+/// waits for this at most.
+const SHUTDOWN_LIMIT: Duration = Duration::from_millis(4500);
+
+/// What runtime threads that hang in the operating system (a name look-up)
+/// are given before they are left behind.
+const RUNTIME_LIMIT: Duration = Duration::from_millis(300);
+
+/// How often idle buffers are freed.
+const TRIM_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Sessions whose threads still run, for [`join_all`].
+static RUNNING: Mutex<Vec<Arc<Done>>> = Mutex::new(Vec::new());
+
+/// Told when a session's thread has nothing left to do.
+#[derive(Debug, Default)]
+struct Done {
+    finished: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Done {
+    fn wait(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let mut finished = self.finished.lock();
+        while !*finished {
+            if self.changed.wait_until(&mut finished, deadline).timed_out() {
+                return *finished;
+            }
+        }
+        true
+    }
+}
+
+/// Waits for the end of a session.
+#[derive(Debug)]
+pub(crate) struct Joiner {
+    done: Arc<Done>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Joiner {
+    /// Waits until the session is over, at most `limit`. Whether it is.
+    pub(crate) fn join(&self, limit: Duration) -> bool {
+        if !self.done.wait(limit) {
+            return false;
+        }
+        if let Some(thread) = self.thread.lock().take() {
+            // It has said that it is done: this only waits for its last steps.
+            let _ = thread.join();
+        }
+        true
+    }
+}
+
+/// Waits until every stopped session's threads have ended, so that the library
+/// may be unloaded; at most `limit`. Whether they have.
+pub fn join_all(limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
+    let running = RUNNING.lock().clone();
+    running
+        .iter()
+        .all(|done| done.wait(deadline.saturating_duration_since(Instant::now())))
+}
+
+/// What all tasks of a session share.
+pub(crate) struct Context {
+    pub(crate) session: Arc<SessionShared>,
+    pub(crate) disk: Disk,
+    pub(crate) pool: BufferPool,
+    pub(crate) trackers: TrackerClient,
+    pub(crate) peer_id: PeerId,
+    pub(crate) pace: Pace,
+    /// True from the beginning of the shutdown on.
+    pub(crate) stopping: watch::Sender<bool>,
+}
+
+/// Starts the disk workers and the thread of a session.
+pub(crate) fn spawn(
+    session: Arc<SessionShared>,
+    inbox: mpsc::Receiver<SessionCommand>,
+    sockets: Vec<TcpListener>,
+) -> Result<Joiner> {
+    let failed =
+        |error: std::io::Error| Error::because(ErrorKind::SessionStartFailed, error.to_string());
+    let settings = session.settings.borrow().clone();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let pool = BufferPool::default();
+    let config = DiskConfig {
+        workers: cores.clamp(1, settings.aio_threads as usize),
+        file_pool_size: settings.file_pool_size as usize,
+        max_queued_bytes: settings.max_queued_disk_bytes as usize,
+    };
+    let disk = Disk::start(config, pool.clone()).map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.clamp(1, 4))
+        .thread_name("torrent-io")
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let context = Arc::new(Context {
+        trackers: TrackerClient::new(&settings),
+        peer_id: new_peer_id(&settings.peer_fingerprint),
+        pace: Pace::default(),
+        stopping: watch::Sender::new(false),
+        session,
+        disk,
+        pool,
+    });
+    let done = Arc::new(Done::default());
+    let thread = std::thread::Builder::new()
+        .name("torrent-session".to_owned())
+        .spawn({
+            let done = Arc::clone(&done);
+            move || {
+                RUNNING.lock().push(Arc::clone(&done));
+                runtime.block_on(run(context, inbox, sockets));
+                runtime.shutdown_timeout(RUNTIME_LIMIT);
+                RUNNING.lock().retain(|other| !Arc::ptr_eq(other, &done));
+                *done.finished.lock() = true;
+                done.changed.notify_all();
+            }
+        })
+        .map_err(failed)?;
+    Ok(Joiner {
+        done,
+        thread: Mutex::new(Some(thread)),
+    })
+}
+
+/// The fingerprint, and random letters and digits to fill up (BEP 20).
+fn new_peer_id(fingerprint: &str) -> PeerId {
+    const LETTERS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+    let mut id = PeerId(rand::random::<[u8; 20]>().map(|byte| LETTERS[usize::from(byte & 63)]));
+    let known = fingerprint.len().min(id.0.len());
+    id.0[..known].copy_from_slice(&fingerprint.as_bytes()[..known]);
+    id
+}
+
+/// Runs a task and turns its panic into an `internal_error` event.
+pub(crate) async fn supervise(
+    context: Arc<Context>,
+    name: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    if let Err(error) = tokio::spawn(task).await
+        && error.is_panic()
+    {
+        report_panic(&context.session, name);
+    }
+}
+
+/// Posts the event that stands for a panic in a task.
+pub(crate) fn report_panic(session: &SessionShared, name: &'static str) {
+    tracing::error!(task = name, "a task panicked");
+    let message = format!("the {name} task failed");
+    session.events.post(kind::INTERNAL_ERROR, None, || {
+        Detail::Error(Error::because(ErrorKind::InternalException, message))
+    });
+}
+
+/// The session's task.
+struct SessionTask {
+    context: Arc<Context>,
+    /// Torrents that run, or are still shutting down.
+    torrents: JoinSet<InfoHash>,
+    alive: HashMap<InfoHash, Vec<NewTorrent>>,
+    /// Statuses as of the last `torrents_updated` and `state_update`.
+    last_tick: HashMap<InfoHash, Arc<TorrentStatus>>,
+    last_update: HashMap<InfoHash, Arc<TorrentStatus>>,
+}
+
+async fn run(
+    context: Arc<Context>,
+    mut inbox: mpsc::Receiver<SessionCommand>,
+    sockets: Vec<TcpListener>,
+) {
+    let mut listeners = accept::spawn(&context, sockets);
+    let mut task = SessionTask {
+        context: Arc::clone(&context),
+        torrents: JoinSet::new(),
+        alive: HashMap::new(),
+        last_tick: HashMap::new(),
+        last_update: HashMap::new(),
+    };
+    let mut trim = tokio::time::interval(TRIM_INTERVAL);
+    loop {
+        let tick = Duration::from_millis(
+            context
+                .session
+                .settings
+                .borrow()
+                .status_update_interval
+                .unsigned_abs(),
+        );
+        tokio::select! {
+            command = inbox.recv() => match command {
+                Some(SessionCommand::Add(new)) => task.add(new),
+                Some(SessionCommand::PostUpdates) => task.post_updates(),
+                Some(SessionCommand::Stop) | None => break,
+            },
+            Some(ended) = task.torrents.join_next() => task.ended(ended.ok()),
+            () = tokio::time::sleep(tick) => task.post_tick(),
+            _ = trim.tick() => context.pool.trim(),
+        }
+    }
+    context.stopping.send_replace(true);
+    listeners.shutdown().await;
+    let all_ended = async {
+        while let Some(ended) = task.torrents.join_next().await {
+            task.alive.clear();
+            drop(ended);
+        }
+        context.disk.stop().await;
+    };
+    if tokio::time::timeout(SHUTDOWN_LIMIT, all_ended)
+        .await
+        .is_err()
+    {
+        tracing::warn!("the shutdown took too long and was cut short");
+        task.torrents.shutdown().await;
+    }
+}
+
+impl SessionTask {
+    /// Runs a torrent; one whose predecessor of the same hash is still closing
+    /// its files waits for that.
+    fn add(&mut self, new: NewTorrent) {
+        let hash = new.handle.info_hash();
+        if let Some(waiting) = self.alive.get_mut(&hash) {
+            waiting.push(new);
+            return;
+        }
+        self.alive.insert(hash, Vec::new());
+        let context = Arc::clone(&self.context);
+        self.torrents.spawn(async move {
+            supervise(Arc::clone(&context), "torrent", torrent::run(context, new)).await;
+            hash
+        });
+    }
+
+    fn ended(&mut self, hash: Option<InfoHash>) {
+        let Some(hash) = hash else { return };
+        self.last_tick.remove(&hash);
+        self.last_update.remove(&hash);
+        for next in self.alive.remove(&hash).into_iter().flatten() {
+            self.add(next);
+        }
+    }
+
+    fn post_updates(&mut self) {
+        let changed = changes(&self.context.session, &mut self.last_update);
+        let events = &self.context.session.events;
+        events.post(kind::STATE_UPDATE, None, || Detail::Statuses(changed));
+    }
+
+    fn post_tick(&mut self) {
+        let changed = changes(&self.context.session, &mut self.last_tick);
+        if !changed.is_empty() {
+            let events = &self.context.session.events;
+            events.post(kind::TORRENTS_UPDATED, None, || Detail::Statuses(changed));
+        }
+    }
+}
+
+/// The statuses that differ from those in `last`, which is brought up to date.
+fn changes(
+    session: &SessionShared,
+    last: &mut HashMap<InfoHash, Arc<TorrentStatus>>,
+) -> Vec<Arc<TorrentStatus>> {
+    let handles: Vec<_> = session.registry.lock().values().cloned().collect();
+    handles
+        .iter()
+        .filter_map(|handle| {
+            let status = handle.status();
+            let known = last.insert(handle.info_hash(), Arc::clone(&status));
+            let same = known.is_some_and(|known| Arc::ptr_eq(&known, &status) || *known == *status);
+            (!same).then_some(status)
+        })
+        .collect()
+}

@@ -1,0 +1,76 @@
+//! Outgoing connections: a task each, paced by the session, until the
+//! handshake is done or has failed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use torrent_core::ids::{InfoHash, PeerId};
+use torrent_core::torrent::PeerMeta;
+
+use super::{Driver, TaskEnd};
+use crate::event::{Detail, kind};
+use crate::net;
+use crate::peer::handshake::{self, HandshakeError};
+use crate::runtime::Context;
+
+/// A connection that was made, or could not be.
+pub(super) struct Dialled {
+    endpoint: SocketAddr,
+    result: Result<(TcpStream, PeerId), HandshakeError>,
+}
+
+impl Driver {
+    pub(super) fn dial(&mut self, endpoint: SocketAddr) {
+        let context = Arc::clone(&self.context);
+        let info_hash = self.handle.info_hash();
+        self.tasks.spawn(async move {
+            let result = connect(&context, endpoint, info_hash).await;
+            TaskEnd::Dialled(Dialled { endpoint, result })
+        });
+    }
+
+    pub(super) fn dialled(&mut self, dialled: Dialled) {
+        let Dialled { endpoint, result } = dialled;
+        match result {
+            Ok((stream, id)) => {
+                let meta = PeerMeta {
+                    endpoint,
+                    id,
+                    incoming: false,
+                    source: self.brain.peer_list().sources(endpoint).unwrap_or_default(),
+                };
+                self.join(stream, meta);
+            }
+            Err(error) => {
+                let stats = &self.context.session.stats;
+                match error {
+                    HandshakeError::TimedOut => stats.connect_timeouts.add(1),
+                    _ => stats.error_outgoing_peers.add(1),
+                }
+                self.brain.connect_failed(Instant::now(), endpoint);
+                self.post(kind::PEER_ERROR, || Detail::Peer {
+                    peer: endpoint,
+                    reason: error.to_string(),
+                });
+            }
+        }
+    }
+}
+
+async fn connect(
+    context: &Context,
+    endpoint: SocketAddr,
+    info_hash: InfoHash,
+) -> Result<(TcpStream, PeerId), HandshakeError> {
+    let settings = context.session.settings.borrow().clone();
+    context.pace.turn(settings.connection_speed as u32).await;
+    context.session.stats.connection_attempts.add(1);
+    let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
+    let limit = seconds(settings.peer_connect_timeout);
+    let mut stream = net::dial::connect(endpoint, limit).await?;
+    let limit = seconds(settings.handshake_timeout);
+    let theirs = handshake::outgoing(&mut stream, info_hash, context.peer_id, limit).await?;
+    Ok((stream, theirs.peer_id))
+}

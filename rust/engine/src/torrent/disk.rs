@@ -1,0 +1,210 @@
+//! What the disk tells a torrent, and what the torrent asks of it.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use torrent_core::ids::PieceIndex;
+use torrent_core::metainfo::Info;
+use torrent_core::peer::READ_JOB_BYTES;
+use torrent_core::torrent::TorrentState;
+
+use super::{Driver, TaskEnd};
+use crate::disk::{
+    CheckId, CheckMode, DiskError, DiskErrorKind, DiskEvent, SpecError, Storage, StorageSpec,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Detail, kind};
+
+impl From<DiskError> for Error {
+    fn from(error: DiskError) -> Self {
+        let kind = match error.kind {
+            DiskErrorKind::NoSpace | DiskErrorKind::FileTooLarge => ErrorKind::DiskFull,
+            DiskErrorKind::PermissionDenied | DiskErrorKind::ReadOnly => {
+                ErrorKind::PermissionDenied
+            }
+            DiskErrorKind::NotFound => ErrorKind::PathNotFound,
+            _ => ErrorKind::InvalidPath,
+        };
+        Self::because(kind, error.message.clone()).about(error.path.display().to_string())
+    }
+}
+
+/// Where the files of `info` lie below `save_path`.
+pub(super) fn spec(info: &Info, save_path: &Path) -> std::result::Result<StorageSpec, SpecError> {
+    let paths = info
+        .files
+        .iter()
+        .map(|file| PathBuf::from(&file.path))
+        .collect();
+    StorageSpec::new(
+        info.layout.clone(),
+        paths,
+        info.piece_hashes().clone(),
+        save_path,
+    )
+}
+
+impl Driver {
+    /// Looks at what is on disk.
+    pub(super) fn start_check(&mut self) {
+        self.check_progress = 0.0;
+        self.check = Some(self.storage.check(CheckMode::All));
+    }
+
+    /// Forgets what we have and looks at the disk again.
+    pub(super) fn recheck(&mut self) {
+        if self.check.is_some() {
+            return;
+        }
+        self.announcer.stop();
+        self.brain.checking(TorrentState::CheckingFiles);
+        self.start_check();
+    }
+
+    fn is_current(&self, check: CheckId) -> bool {
+        self.check
+            .as_ref()
+            .is_some_and(|current| current.id() == check)
+    }
+
+    pub(super) fn disk_event(&mut self, event: DiskEvent) {
+        let now = Instant::now();
+        let stats = &self.context.session.stats;
+        match event {
+            DiskEvent::Verified(pieces) => {
+                stats.num_piece_passed.add(pieces.len() as u64);
+                self.brain.pieces_verified(&pieces);
+            }
+            DiskEvent::PieceFailed { piece, senders } => {
+                stats.num_piece_failed.add(1);
+                stats
+                    .recv_failed_bytes
+                    .add(u64::from(self.layout.piece_len(piece)));
+                self.brain.piece_failed(now, piece, &senders);
+            }
+            DiskEvent::Redundant { bytes } => self.brain.count_redundant(bytes),
+            DiskEvent::WriteFailed { piece, error } => {
+                self.fail(error.into());
+                self.brain.piece_lost(now, piece);
+            }
+            DiskEvent::CheckProgress { check, done, total } if self.is_current(check) => {
+                self.check_progress = f64::from(done) / f64::from(total.max(1));
+                if self.brain.state() == TorrentState::CheckingResumeData {
+                    self.brain.checking(TorrentState::CheckingFiles);
+                }
+                self.clocks.snapshot_now();
+            }
+            DiskEvent::Checked { check, have } if self.is_current(check) => {
+                self.check = None;
+                self.checked(now, &have);
+            }
+            DiskEvent::CheckFailed { check, error } if self.is_current(check) => {
+                self.check = None;
+                self.fail(error.into());
+                let have = self.storage.have();
+                self.checked(now, &have);
+            }
+            DiskEvent::Internal { message } => {
+                tracing::error!(message, "a disk worker failed");
+                self.fail(Error::because(ErrorKind::InternalException, message));
+                self.post(kind::INTERNAL_ERROR, || {
+                    Detail::Error(Error::new(ErrorKind::InternalException))
+                });
+            }
+            // Ends of checks that were given up.
+            _ => {}
+        }
+    }
+
+    fn checked(&mut self, now: Instant, have: &torrent_core::bitfield::Bitfield) {
+        self.brain.checked(now, have);
+        self.publish_pieces();
+        self.post(kind::TORRENT_CHECKED, || Detail::None);
+        if !self.paused {
+            self.announcer.start(now);
+        }
+        self.prepare_files();
+    }
+
+    /// Creates folders and empty files, unless everything is there already.
+    pub(super) fn prepare_files(&mut self) {
+        if self.brain.picker().is_seed() {
+            return;
+        }
+        let storage = self.storage.clone();
+        self.tasks.spawn(async move {
+            match storage.prepare().await {
+                Ok(()) => TaskEnd::Done,
+                Err(error) => TaskEnd::StorageFailed(error),
+            }
+        });
+    }
+
+    pub(super) fn read_piece(
+        &mut self,
+        piece: PieceIndex,
+        answer: Option<oneshot::Sender<Result<Bytes>>>,
+    ) {
+        let have = self.brain.picker().we_have(piece);
+        let length = self.layout.piece_len(piece);
+        let storage = self.storage.clone();
+        let handle = self.handle.clone();
+        let context = std::sync::Arc::clone(&self.context);
+        self.tasks.spawn(async move {
+            let read = if have {
+                read_whole(&storage, piece, length)
+                    .await
+                    .map_err(Error::from)
+            } else {
+                Err(Error::because(
+                    ErrorKind::InvalidPieceIndex,
+                    format!("piece {piece} is not downloaded"),
+                ))
+            };
+            let events = &context.session.events;
+            events.post(kind::READ_PIECE, Some(&handle), || Detail::PieceData {
+                piece,
+                data: read.as_ref().map_or_else(|_| Bytes::new(), Bytes::clone),
+                error: read
+                    .as_ref()
+                    .map_or_else(ToString::to_string, |_| String::new()),
+            });
+            if let Some(answer) = answer {
+                // Nobody may be waiting any more.
+                let _ = answer.send(read);
+            }
+            TaskEnd::Done
+        });
+    }
+
+    pub(super) fn flush(&mut self, answer: oneshot::Sender<()>) {
+        let storage = self.storage.clone();
+        self.tasks.spawn(async move {
+            storage.flush().await;
+            // Nobody may be waiting any more.
+            let _ = answer.send(());
+            TaskEnd::Done
+        });
+    }
+}
+
+async fn read_whole(
+    storage: &Storage,
+    piece: PieceIndex,
+    length: u32,
+) -> std::result::Result<Bytes, DiskError> {
+    if length <= READ_JOB_BYTES {
+        return storage.read(piece, 0, length).await;
+    }
+    let mut whole = Vec::with_capacity(length as usize);
+    while (whole.len() as u32) < length {
+        let begin = whole.len() as u32;
+        let part = storage
+            .read(piece, begin, READ_JOB_BYTES.min(length - begin))
+            .await?;
+        whole.extend_from_slice(&part);
+    }
+    Ok(whole.into())
+}

@@ -1,0 +1,391 @@
+//! One task per torrent: drives `torrent_core::torrent` and carries out what
+//! it decides. Payload never passes through here.
+
+mod dial;
+mod disk;
+mod peers;
+mod snapshot;
+mod stop;
+mod trackers;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use torrent_core::ids::{PeerId, PeerKey};
+use torrent_core::layout::Layout;
+use torrent_core::picker::Priority;
+use torrent_core::torrent::{Output, Torrent, TorrentEvent};
+use torrent_core::tracker::Announcer;
+
+use crate::disk::{CheckHandle, DiskError, DiskEvent, Storage, StorageSpec};
+use crate::error::{Error, ErrorKind};
+use crate::event::{Detail, Kind, kind};
+use crate::handle::{Command, TorrentHandle};
+use crate::peer::PeerReport;
+use crate::peer::mailbox::Mailbox;
+use crate::runtime::Context;
+use crate::session::NewTorrent;
+use snapshot::Clocks;
+use trackers::Announced;
+
+/// Reports of connections that wait; a full channel makes connections wait.
+const REPORT_QUEUE: usize = 1024;
+
+/// Disk events that wait; the workers keep and merge what does not fit.
+const DISK_QUEUE: usize = 1024;
+
+/// Messages taken at once from each channel, so that work per wake is bounded.
+const BATCH: usize = 128;
+
+/// A connection that a peer made to this torrent, after its handshake.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) stream: TcpStream,
+    pub(crate) endpoint: SocketAddr,
+    pub(crate) peer_id: PeerId,
+}
+
+/// What a task of the torrent ended with.
+enum TaskEnd {
+    Peer(peers::PeerEnd),
+    Dialled(dial::Dialled),
+    StorageFailed(DiskError),
+    Done,
+}
+
+/// The torrent's task.
+struct Driver {
+    context: Arc<Context>,
+    handle: TorrentHandle,
+    layout: Arc<Layout>,
+    brain: Torrent,
+    announcer: Announcer,
+    storage: Storage,
+    check: Option<CheckHandle>,
+    check_progress: f64,
+
+    peers: HashMap<PeerKey, Arc<Mailbox>>,
+    next_key: u64,
+    tasks: JoinSet<TaskEnd>,
+    announces: JoinSet<Announced>,
+    /// Tells us apart from others behind the same address (BEP 7).
+    announce_key: u32,
+    reports: mpsc::Sender<PeerReport>,
+
+    paused: bool,
+    error: Option<Error>,
+    clocks: Clocks,
+}
+
+/// What ended the torrent's loop.
+enum Verdict {
+    Removed { delete_files: bool },
+    SessionStopped,
+}
+
+/// Runs a torrent from its arrival to its end.
+pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
+    let (reports, report_queue) = mpsc::channel(REPORT_QUEUE);
+    let (disk_events, disk_queue) = mpsc::channel(DISK_QUEUE);
+    let handle = new.handle.clone();
+    let spec = match storage_spec(&handle) {
+        Ok(spec) => spec,
+        Err(error) => return refuse(&context, &handle, error),
+    };
+    let storage = context.disk.open(spec, disk_events);
+    let mut driver = Driver::new(context, handle, storage, reports);
+    driver.begin();
+    let queues = Queues {
+        commands: new.commands,
+        reports: report_queue,
+        disk: disk_queue,
+    };
+    let verdict = driver.live(queues).await;
+    driver.end(verdict).await;
+}
+
+struct Queues {
+    commands: mpsc::Receiver<Command>,
+    reports: mpsc::Receiver<PeerReport>,
+    disk: mpsc::Receiver<DiskEvent>,
+}
+
+fn storage_spec(handle: &TorrentHandle) -> Result<StorageSpec, Error> {
+    let info = &handle.metainfo().info;
+    disk::spec(info, handle.save_path()).map_err(|error| {
+        Error::because(ErrorKind::InvalidPath, error.to_string())
+            .about(handle.save_path().display().to_string())
+    })
+}
+
+/// A torrent that cannot even begin: it says why and leaves.
+fn refuse(context: &Context, handle: &TorrentHandle, error: Error) {
+    context.session.forget(handle);
+    handle
+        .shared
+        .removed
+        .store(true, std::sync::atomic::Ordering::Release);
+    let events = &context.session.events;
+    events.post(kind::TORRENT_ERROR, Some(handle), || Detail::Error(error));
+    events.post(kind::TORRENT_REMOVED, Some(handle), || Detail::None);
+}
+
+impl Driver {
+    fn new(
+        context: Arc<Context>,
+        handle: TorrentHandle,
+        storage: Storage,
+        reports: mpsc::Sender<PeerReport>,
+    ) -> Self {
+        let now = Instant::now();
+        let settings = context.session.settings.borrow().clone();
+        let layout = Arc::new(handle.metainfo().info.layout.clone());
+        let seed = rand::random();
+        let tiers = handle.shared.options.lock().trackers.clone();
+        Self {
+            brain: Torrent::new(
+                Arc::clone(&layout),
+                context.peer_id,
+                Arc::clone(&settings),
+                seed,
+                now,
+            ),
+            announcer: {
+                let mut announcer = Announcer::new(trackers::settings(&settings), seed);
+                announcer.set_tiers(now, &tiers);
+                announcer
+            },
+            clocks: Clocks::new(now),
+            context,
+            handle,
+            layout,
+            storage,
+            check: None,
+            check_progress: 0.0,
+            peers: HashMap::new(),
+            next_key: 0,
+            tasks: JoinSet::new(),
+            announces: JoinSet::new(),
+            announce_key: rand::random(),
+            reports,
+            paused: true,
+            error: None,
+        }
+    }
+
+    fn begin(&mut self) {
+        self.post(kind::ADD_TORRENT, || Detail::None);
+        self.read_options();
+        self.start_check();
+        self.settle();
+        self.publish(Instant::now());
+    }
+
+    async fn live(&mut self, mut queues: Queues) -> Verdict {
+        let mut stopping = self.context.stopping.subscribe();
+        let mut settings = self.context.session.settings.subscribe();
+        let mut session_paused = self.context.session.paused.subscribe();
+        let mut reports = Vec::with_capacity(BATCH);
+        let mut disk = Vec::with_capacity(BATCH);
+        loop {
+            if *stopping.borrow_and_update() {
+                return Verdict::SessionStopped;
+            }
+            let due = self.due();
+            tokio::select! {
+                count = queues.reports.recv_many(&mut reports, BATCH) => {
+                    debug_assert!(count > 0, "the driver holds a sender itself");
+                    let now = Instant::now();
+                    for PeerReport { key, report } in reports.drain(..) {
+                        self.brain.peer_report(now, key, report);
+                    }
+                }
+                _ = queues.disk.recv_many(&mut disk, BATCH) => {
+                    for event in disk.drain(..) {
+                        self.disk_event(event);
+                    }
+                }
+                command = queues.commands.recv() => match command {
+                    Some(Command::Remove { delete_files }) => {
+                        return Verdict::Removed { delete_files };
+                    }
+                    Some(command) => self.obey(command),
+                    None => return Verdict::SessionStopped,
+                },
+                Some(ended) = self.tasks.join_next() => self.task_ended(ended),
+                Some(Ok(announced)) = self.announces.join_next() => self.announced(announced),
+                _ = settings.changed() => self.apply_settings(),
+                _ = session_paused.changed() => self.read_options(),
+                _ = stopping.changed() => {}
+                () = tokio::time::sleep_until(due.into()) => {
+                    let now = Instant::now();
+                    self.brain.handle_timeout(now);
+                    self.announcer.handle_timeout(now);
+                }
+            }
+            self.settle();
+        }
+    }
+
+    /// When the next of the machines wants to be woken.
+    fn due(&self) -> Instant {
+        let machines = [self.brain.poll_timeout(), self.announcer.poll_timeout()];
+        machines
+            .into_iter()
+            .flatten()
+            .fold(self.clocks.next_snapshot(), Instant::min)
+    }
+
+    /// Carries out what the machines decided, and shows it.
+    fn settle(&mut self) {
+        while let Some(output) = self.brain.poll_output() {
+            match output {
+                Output::Peer(key, command) => {
+                    if let Some(mailbox) = self.peers.get(&key) {
+                        mailbox.post(command);
+                    }
+                }
+                Output::Connect(endpoint) => self.dial(endpoint),
+                Output::Event(event) => self.brain_event(event),
+            }
+        }
+        self.announce_pending();
+        let now = Instant::now();
+        if now >= self.clocks.next_snapshot() {
+            self.publish(now);
+        }
+    }
+
+    fn brain_event(&mut self, event: TorrentEvent) {
+        match event {
+            TorrentEvent::StateChanged { state, previous } => {
+                self.clocks
+                    .state_changed(Instant::now(), state, self.paused);
+                // Whoever hears of the change finds it in the snapshot too.
+                self.publish(Instant::now());
+                self.post(kind::STATE_CHANGED, || Detail::State { state, previous });
+            }
+            TorrentEvent::Finished => {
+                self.clocks.finished();
+                self.announcer.completed(Instant::now());
+                self.publish(Instant::now());
+                self.post(kind::TORRENT_FINISHED, || Detail::None);
+            }
+            TorrentEvent::PiecesVerified(pieces) => {
+                self.publish_pieces();
+                self.post(kind::PIECE_FINISHED, || Detail::Pieces(pieces));
+            }
+            TorrentEvent::HashFailed(piece) => {
+                self.post(kind::HASH_FAILED, || Detail::Piece(piece));
+            }
+            TorrentEvent::FileCompleted(file) => {
+                self.post(kind::FILE_COMPLETED, || Detail::File(file));
+            }
+        }
+    }
+
+    fn post(&self, kind: Kind, detail: impl FnOnce() -> Detail) {
+        self.context
+            .session
+            .events
+            .post(kind, Some(&self.handle), detail);
+    }
+
+    fn task_ended(&mut self, ended: Result<TaskEnd, tokio::task::JoinError>) {
+        match ended {
+            Ok(TaskEnd::Peer(end)) => self.peer_ended(end),
+            Ok(TaskEnd::Dialled(dialled)) => self.dialled(dialled),
+            Ok(TaskEnd::StorageFailed(error)) => self.fail(error.into()),
+            Ok(TaskEnd::Done) | Err(_) => {}
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now = Instant::now();
+        match command {
+            Command::OptionsChanged => self.read_options(),
+            Command::Recheck => self.recheck(),
+            Command::Reannounce(tracker) => self.announcer.reannounce(now, tracker),
+            Command::ClearError => self.clear_error(),
+            Command::Connect(peer) => self.brain.connect_to(peer),
+            Command::Trackers(tiers) => self.announcer.set_tiers(now, &tiers),
+            Command::ReadPiece(piece, answer) => self.read_piece(piece, answer),
+            Command::Flush(answer) => self.flush(answer),
+            Command::Incoming(arrival) => self.welcome(arrival),
+            // Taken out before it comes here.
+            Command::Remove { .. } => {}
+        }
+    }
+
+    fn apply_settings(&mut self) {
+        let settings = self.context.session.settings.borrow().clone();
+        self.announcer.set_settings(trackers::settings(&settings));
+        self.brain.apply_settings(settings);
+        self.read_options();
+    }
+
+    /// Puts the game's wishes into effect.
+    fn read_options(&mut self) {
+        let now = Instant::now();
+        let options = self.handle.shared.options.lock().clone();
+        self.brain.set_sequential(options.sequential);
+        self.brain
+            .set_limits(options.max_connections, options.max_uploads);
+        let priorities: Vec<Priority> = options
+            .piece_priorities
+            .iter()
+            .map(|&priority| Priority::new(priority).unwrap_or_default())
+            .collect();
+        self.brain.set_priorities(now, &priorities);
+        let paused = options.paused || *self.context.session.paused.borrow();
+        if paused != self.paused {
+            self.paused = paused;
+            self.pause_changed(now);
+        }
+    }
+
+    fn pause_changed(&mut self, now: Instant) {
+        self.clocks.paused_changed(now, self.paused);
+        if self.paused {
+            self.brain.stop();
+            self.announcer.stop();
+            self.post(kind::TORRENT_PAUSED, || Detail::None);
+        } else {
+            self.brain.start(now);
+            if !self.brain.state().is_checking() {
+                self.announcer.start(now);
+            }
+            self.post(kind::TORRENT_RESUMED, || Detail::None);
+        }
+        self.clocks.snapshot_now();
+    }
+
+    /// Storage is in trouble: nothing new is fetched, what we have is served.
+    fn fail(&mut self, error: Error) {
+        tracing::warn!(torrent = %self.handle.info_hash(), %error, "storage failed");
+        self.brain.set_upload_mode(Instant::now(), true);
+        if self.error.as_ref() == Some(&error) {
+            return;
+        }
+        self.error = Some(error.clone());
+        self.publish(Instant::now());
+        self.post(kind::FILE_ERROR, || Detail::Error(error.clone()));
+        self.post(kind::TORRENT_ERROR, || Detail::Error(error));
+    }
+
+    fn clear_error(&mut self) {
+        if self.error.take().is_some() {
+            self.brain.set_upload_mode(Instant::now(), false);
+            self.prepare_files();
+            self.clocks.snapshot_now();
+        }
+    }
+}
+
+/// How long the torrent's own tasks are waited for when it ends.
+const TASKS_LIMIT: Duration = Duration::from_secs(2);

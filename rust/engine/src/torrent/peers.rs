@@ -1,0 +1,120 @@
+//! Connections of a torrent: taking them in, and their end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+use torrent_core::ids::PeerKey;
+use torrent_core::peer::{Connection, Limits, Report};
+use torrent_core::peerlist::Sources;
+use torrent_core::torrent::PeerMeta;
+
+use super::{Arrival, Driver, TaskEnd};
+use crate::event::{Detail, kind};
+use crate::peer::mailbox::Mailbox;
+use crate::peer::{Ended, PeerTask};
+use crate::runtime::report_panic;
+
+/// How a connection ended; `None` when its task panicked.
+pub(super) struct PeerEnd {
+    key: PeerKey,
+    endpoint: SocketAddr,
+    incoming: bool,
+    outcome: Option<(Report, Ended)>,
+}
+
+impl Driver {
+    pub(super) fn welcome(&mut self, arrival: Arrival) {
+        let meta = PeerMeta {
+            endpoint: arrival.endpoint,
+            id: arrival.peer_id,
+            incoming: true,
+            source: Sources::INCOMING,
+        };
+        self.join(arrival.stream, meta);
+    }
+
+    /// Takes a connection in, or closes it again.
+    pub(super) fn join(&mut self, stream: TcpStream, meta: PeerMeta) {
+        let now = Instant::now();
+        let key = PeerKey(self.next_key);
+        self.next_key += 1;
+        let mailbox = Arc::new(Mailbox::default());
+        let endpoint = meta.endpoint;
+        let full = !self.context.session.room_for_connection();
+        let refused = if full {
+            Some(torrent_core::torrent::CloseReason::TooMany)
+        } else {
+            self.peers.insert(key, Arc::clone(&mailbox));
+            self.brain.peer_connected(now, key, meta).err()
+        };
+        if let Some(reason) = refused {
+            self.peers.remove(&key);
+            if !meta.incoming {
+                self.brain.connect_failed(now, endpoint);
+            }
+            self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
+                peer: endpoint,
+                reason: reason.to_string(),
+            });
+            return;
+        }
+        self.context.session.connection_opened();
+        self.post(kind::PEER_CONNECT, || Detail::Peer {
+            peer: endpoint,
+            reason: String::new(),
+        });
+        let settings = self.context.session.settings.borrow().clone();
+        let task = PeerTask {
+            key,
+            stream,
+            connection: Connection::new(Arc::clone(&self.layout), Limits::from(&*settings), now),
+            mailbox,
+            reports: self.reports.clone(),
+            storage: self.storage.clone(),
+            disk: self.context.disk.clone(),
+            pool: self.context.pool.clone(),
+        };
+        let incoming = meta.incoming;
+        self.tasks.spawn(async move {
+            // A task of its own, so that its panic is only its own.
+            let outcome = tokio::spawn(task.run()).await.ok();
+            TaskEnd::Peer(PeerEnd {
+                key,
+                endpoint,
+                incoming,
+                outcome,
+            })
+        });
+    }
+
+    pub(super) fn peer_ended(&mut self, end: PeerEnd) {
+        self.peers.remove(&end.key);
+        self.context.session.connection_closed();
+        let stats = &self.context.session.stats;
+        stats.disconnected_peers.add(1);
+        let (report, ended) = match end.outcome {
+            Some((report, ended)) => (report, Some(ended)),
+            None => {
+                report_panic(&self.context.session, "peer");
+                (self.brain.last_report(end.key), None)
+            }
+        };
+        let failed = matches!(ended, Some(Ended::Protocol(_) | Ended::Io(_)));
+        if failed && end.incoming {
+            stats.error_incoming_peers.add(1);
+        } else if failed {
+            stats.error_outgoing_peers.add(1);
+        }
+        self.brain
+            .peer_disconnected(Instant::now(), end.key, report, failed);
+        let reason = ended.map_or_else(String::new, |ended| ended.to_string());
+        let peer = end.endpoint;
+        if failed {
+            let reason = reason.clone();
+            self.post(kind::PEER_ERROR, || Detail::Peer { peer, reason });
+        }
+        self.post(kind::PEER_DISCONNECTED, || Detail::Peer { peer, reason });
+    }
+}

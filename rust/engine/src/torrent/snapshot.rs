@@ -1,0 +1,406 @@
+//! What others see of a torrent: builds the snapshots that readers copy.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use torrent_core::bitfield::Bitfield;
+use torrent_core::clients;
+use torrent_core::ids::{BLOCK_SIZE, PeerKey};
+use torrent_core::layout::Layout;
+use torrent_core::torrent::{Peer, TorrentState};
+use torrent_core::tracker::TrackerRow;
+
+use super::Driver;
+use crate::event::unix_millis;
+use crate::handle::{Options, View};
+use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus, hex_peer_id, is_local};
+
+/// Adds up how long the torrent was in its states, and says when the next
+/// snapshot is due.
+#[derive(Debug)]
+pub(super) struct Clocks {
+    next_snapshot: Instant,
+    counted_to: Instant,
+    running: bool,
+    state: TorrentState,
+    active: Duration,
+    finished: Duration,
+    seeding: Duration,
+    completed_time: i64,
+    last_seen_complete: i64,
+    last_download: Option<Instant>,
+    last_upload: Option<Instant>,
+    payload: (u64, u64),
+}
+
+impl Clocks {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            next_snapshot: now,
+            counted_to: now,
+            running: false,
+            state: TorrentState::default(),
+            active: Duration::ZERO,
+            finished: Duration::ZERO,
+            seeding: Duration::ZERO,
+            completed_time: 0,
+            last_seen_complete: 0,
+            last_download: None,
+            last_upload: None,
+            payload: (0, 0),
+        }
+    }
+
+    pub(super) fn next_snapshot(&self) -> Instant {
+        self.next_snapshot
+    }
+
+    /// Asks for a snapshot at the end of this wake.
+    pub(super) fn snapshot_now(&mut self) {
+        self.next_snapshot = self.counted_to;
+    }
+
+    fn advance(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.counted_to);
+        self.counted_to = now;
+        if !self.running {
+            return;
+        }
+        self.active += passed;
+        if matches!(self.state, TorrentState::Finished | TorrentState::Seeding) {
+            self.finished += passed;
+        }
+        if self.state == TorrentState::Seeding {
+            self.seeding += passed;
+        }
+    }
+
+    pub(super) fn state_changed(&mut self, now: Instant, state: TorrentState, paused: bool) {
+        self.advance(now);
+        self.state = state;
+        self.running = !paused;
+    }
+
+    pub(super) fn paused_changed(&mut self, now: Instant, paused: bool) {
+        self.advance(now);
+        self.running = !paused;
+    }
+
+    pub(super) fn finished(&mut self) {
+        if self.completed_time == 0 {
+            self.completed_time = unix_millis() / 1000;
+        }
+    }
+
+    /// Notes when payload last went either way.
+    fn note_payload(&mut self, now: Instant, received: u64, sent: u64) {
+        if received > self.payload.0 {
+            self.last_download = Some(now);
+        }
+        if sent > self.payload.1 {
+            self.last_upload = Some(now);
+        }
+        self.payload = (received, sent);
+    }
+}
+
+impl View {
+    /// What is seen of a torrent before its task has begun.
+    pub(crate) fn of_new(
+        metainfo: &torrent_core::metainfo::Metainfo,
+        save_path: &std::path::Path,
+        options: &Options,
+        added_time: i64,
+    ) -> Self {
+        let layout = &metainfo.info.layout;
+        let view = Self::default();
+        view.pieces
+            .store(Arc::new(Bitfield::new(layout.num_pieces())));
+        view.availability
+            .store(Arc::new(vec![0; layout.num_pieces() as usize]));
+        view.file_progress
+            .store(Arc::new(vec![0; layout.files().len()]));
+        view.status.store(Arc::new(TorrentStatus {
+            info_hash: metainfo.info.hash.to_string(),
+            name: metainfo.info.name.clone(),
+            save_path: save_path.display().to_string(),
+            paused: options.paused,
+            has_metadata: true,
+            total_size: stored_bytes(layout),
+            num_pieces: layout.num_pieces(),
+            block_size: BLOCK_SIZE,
+            num_complete: -1,
+            num_incomplete: -1,
+            time_since_download: -1,
+            time_since_upload: -1,
+            next_announce: -1,
+            connections_limit: options.max_connections,
+            uploads_limit: options.max_uploads,
+            added_time,
+            eta: -1,
+            ratio: -1.0,
+            is_sequential_download: options.sequential,
+            ..TorrentStatus::default()
+        }));
+        view
+    }
+}
+
+/// Bytes of all files, padding apart.
+fn stored_bytes(layout: &Layout) -> u64 {
+    let stored = layout.files().iter().filter(|file| !file.pad);
+    stored.map(|file| file.length).sum()
+}
+
+fn seconds_since(now: Instant, then: Option<Instant>) -> i64 {
+    then.map_or(-1, |then| {
+        now.saturating_duration_since(then).as_secs() as i64
+    })
+}
+
+impl Driver {
+    /// Replaces the snapshots.
+    pub(super) fn publish(&mut self, now: Instant) {
+        let interval = self
+            .context
+            .session
+            .settings
+            .borrow()
+            .status_update_interval;
+        self.clocks.next_snapshot = now + Duration::from_millis(interval.unsigned_abs());
+        let status = self.status(now);
+        let peers = self.peer_infos(now);
+        let trackers: Vec<_> = self
+            .announcer
+            .status(now)
+            .into_iter()
+            .map(tracker_status)
+            .collect();
+        let picker = self.brain.picker();
+        let availability = self
+            .layout
+            .pieces()
+            .map(|piece| picker.availability(piece))
+            .collect();
+        let queue = picker
+            .partial_pieces()
+            .map(|partial| PartialPiece {
+                piece_index: partial.piece.0,
+                blocks_in_piece: partial.blocks().len() as u32,
+                finished: partial.received(),
+                requested: partial.requested(),
+            })
+            .collect();
+        let view = &self.handle.shared.view;
+        view.peers.store(Arc::new(peers));
+        view.trackers.store(Arc::new(trackers));
+        view.availability.store(Arc::new(availability));
+        view.download_queue.store(Arc::new(queue));
+        view.file_progress
+            .store(Arc::new(self.brain.file_progress()));
+        view.status.store(Arc::new(status));
+    }
+
+    /// Replaces the snapshot of what we have.
+    pub(super) fn publish_pieces(&self) {
+        let have = self.brain.picker().have().clone();
+        self.handle.shared.view.pieces.store(Arc::new(have));
+    }
+
+    fn status(&mut self, now: Instant) -> TorrentStatus {
+        self.clocks.advance(now);
+        let info = &self.handle.metainfo().info;
+        let options = self.handle.shared.options.lock().clone();
+        let state = self.brain.state();
+        let (seeds_known, downloaders_known) = self.announcer.swarm();
+        let next_announce = self.announcer.poll_timeout();
+        let current_tracker = self.announcer.last_working().unwrap_or_default().to_owned();
+        let list = self.brain.peer_list();
+        let (list_peers, list_seeds) = (list.len() as u32, list.num_seeds() as u32);
+        let candidates = list.num_candidates() as u32;
+        let num_connections = self.brain.num_connections() as u32;
+        let (mut num_peers, mut num_seeds, mut num_uploads) = (0, 0, 0);
+        for (_, peer) in self.brain.peers() {
+            num_peers += 1;
+            num_seeds += u32::from(peer.is_seed());
+            num_uploads += u32::from(!peer.choked_by_us);
+        }
+        if num_seeds > 0 || state == TorrentState::Seeding {
+            self.clocks.last_seen_complete = unix_millis() / 1000;
+        }
+        let picker = self.brain.picker();
+        let (wanted, wanted_done) = (picker.total_wanted(), picker.wanted_done());
+        let (done, have) = (picker.done(), picker.num_have());
+        let (is_finished, is_seeding) = (picker.is_finished(), picker.is_seed());
+        let (copies, fraction) = picker.distributed_copies();
+        let checking = state.is_checking();
+        let totals = self.brain.totals();
+        self.clocks
+            .note_payload(now, totals.payload_received, totals.payload_sent);
+        let payload_rate = totals.payload_download.rate(now);
+        let left = wanted.saturating_sub(wanted_done);
+        TorrentStatus {
+            info_hash: info.hash.to_string(),
+            name: info.name.clone(),
+            save_path: self.handle.save_path().display().to_string(),
+            state,
+            paused: self.paused,
+            is_finished: is_finished && !checking,
+            is_seeding: is_seeding && !checking,
+            has_metadata: true,
+            progress: match (checking, wanted) {
+                (true, _) => self.check_progress,
+                (false, 0) => 1.0,
+                (false, wanted) => wanted_done as f64 / wanted as f64,
+            },
+            total_done: done,
+            total_size: stored_bytes(&self.layout),
+            total_wanted: wanted,
+            total_wanted_done: wanted_done,
+            total_download: totals.received,
+            total_upload: totals.sent,
+            total_payload_download: totals.payload_received,
+            total_payload_upload: totals.payload_sent,
+            total_failed_bytes: totals.failed,
+            total_redundant_bytes: totals.redundant,
+            download_rate: totals.download.rate(now),
+            upload_rate: totals.upload.rate(now),
+            download_payload_rate: payload_rate,
+            upload_payload_rate: totals.payload_upload.rate(now),
+            ratio: match totals.payload_received {
+                0 => -1.0,
+                received => totals.payload_sent as f64 / received as f64,
+            },
+            num_peers,
+            num_seeds,
+            num_complete: seeds_known.map_or(-1, i64::from),
+            num_incomplete: downloaders_known.map_or(-1, i64::from),
+            num_connections,
+            connections_limit: options.max_connections,
+            uploads_limit: options.max_uploads,
+            num_uploads,
+            list_peers,
+            list_seeds,
+            connect_candidates: candidates,
+            active_time: self.clocks.active.as_secs(),
+            finished_time: self.clocks.finished.as_secs(),
+            seeding_time: self.clocks.seeding.as_secs(),
+            time_since_download: seconds_since(now, self.clocks.last_download),
+            time_since_upload: seconds_since(now, self.clocks.last_upload),
+            next_announce: next_announce.map_or(-1, |due| {
+                due.saturating_duration_since(now).as_secs() as i64
+            }),
+            announces_to_trackers: next_announce.is_some(),
+            current_tracker,
+            num_pieces: info.layout.num_pieces(),
+            pieces_downloaded: have,
+            block_size: BLOCK_SIZE,
+            distributed_copies: if is_seeding {
+                -1.0
+            } else {
+                f64::from(copies) + f64::from(fraction) / 1000.0
+            },
+            error: self
+                .error
+                .as_ref()
+                .map_or_else(String::new, |error| error.message().to_owned()),
+            error_file: self
+                .error
+                .as_ref()
+                .map_or_else(String::new, |error| error.context().to_owned()),
+            added_time: self.handle.added_time(),
+            completed_time: self.clocks.completed_time,
+            last_seen_complete: self.clocks.last_seen_complete,
+            eta: match (left, payload_rate) {
+                (0, _) => 0,
+                (_, 0) => -1,
+                (left, rate) => left.div_ceil(rate) as i64,
+            },
+            is_sequential_download: options.sequential,
+        }
+    }
+
+    fn peer_infos(&mut self, now: Instant) -> Vec<PeerInfo> {
+        let optimistic: Vec<PeerKey> = {
+            let keys: Vec<PeerKey> = self.brain.peers().map(|(key, _)| key).collect();
+            keys.into_iter()
+                .filter(|&key| self.brain.is_optimistic(key))
+                .collect()
+        };
+        let failcounts: Vec<u32> = {
+            let endpoints: Vec<_> = self
+                .brain
+                .peers()
+                .map(|(_, peer)| peer.meta.endpoint)
+                .collect();
+            let list = self.brain.peer_list();
+            endpoints
+                .into_iter()
+                .map(|at| u32::from(list.failcount(at)))
+                .collect()
+        };
+        self.brain
+            .peers()
+            .zip(failcounts)
+            .map(|((key, peer), failcount)| PeerInfo {
+                failcount,
+                is_optimistic_unchoke: optimistic.contains(&key),
+                ..peer_info(now, peer)
+            })
+            .collect()
+    }
+}
+
+fn peer_info(now: Instant, peer: &mut Peer) -> PeerInfo {
+    let endpoint = peer.meta.endpoint;
+    let pieces = peer.pieces();
+    PeerInfo {
+        ip: endpoint.ip().to_string(),
+        port: endpoint.port(),
+        client: clients::name(peer.meta.id),
+        peer_id: hex_peer_id(peer.meta.id),
+        connection_type: "tcp".to_owned(),
+        source: peer.meta.source.names().join(","),
+        is_seed: peer.is_seed(),
+        is_local: is_local(endpoint.ip()),
+        is_incoming: peer.meta.incoming,
+        progress: f64::from(pieces.count()) / f64::from(pieces.len().max(1)),
+        pieces_downloaded: pieces.count(),
+        download_rate: peer.download.rate(now),
+        upload_rate: peer.upload.rate(now),
+        payload_download_rate: peer.payload_download.rate(now),
+        payload_upload_rate: peer.payload_upload.rate(now),
+        total_download: peer.stats.payload_received,
+        total_upload: peer.stats.payload_sent,
+        last_request: seconds_since(now, peer.last_lease),
+        last_active: seconds_since(now, Some(peer.last_active)),
+        download_queue_length: peer.stats.outstanding,
+        upload_queue_length: peer.stats.upload_queue,
+        target_download_queue_length: peer.stats.target,
+        is_interesting: peer.interested,
+        is_choked: peer.choked_by_us,
+        is_remote_interested: peer.interested_in_us,
+        is_remote_choked: peer.choking_us,
+        is_snubbed: peer.stats.snubbed,
+        is_optimistic_unchoke: false,
+        num_hashfails: peer.hash_failures,
+        failcount: 0,
+    }
+}
+
+fn tracker_status(row: TrackerRow) -> TrackerStatus {
+    let seconds = |duration: Duration| duration.as_secs() as i64;
+    TrackerStatus {
+        url: row.url,
+        tier: row.tier,
+        status: row.state.name().to_owned(),
+        message: row.message,
+        next_announce: row.next_announce.map_or(-1, seconds),
+        min_announce: seconds(row.min_announce),
+        fails: row.fails,
+        last_error: row.last_error,
+        scrape_complete: row.complete.map_or(-1, i64::from),
+        scrape_incomplete: row.incomplete.map_or(-1, i64::from),
+        verified: row.verified,
+    }
+}

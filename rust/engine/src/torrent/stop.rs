@@ -1,0 +1,72 @@
+//! The end of a torrent, in order: connections, disk, trackers, events.
+
+use std::time::{Duration, Instant};
+
+use super::{Driver, TASKS_LIMIT, TaskEnd, Verdict};
+use crate::error::Error;
+use crate::event::{Detail, kind};
+
+impl Driver {
+    pub(super) async fn end(mut self, verdict: Verdict) {
+        if let Some(check) = self.check.take() {
+            check.cancel();
+        }
+        self.brain.stop();
+        self.announcer.stop();
+        self.settle();
+        let announced = self.take_announces();
+        let closing = async {
+            self.join_tasks().await;
+            match verdict {
+                Verdict::Removed { delete_files: true } => self.delete_files().await,
+                _ => self.storage.close().await,
+            }
+        };
+        tokio::join!(closing, announced);
+        self.publish(Instant::now());
+        self.context.session.forget(&self.handle);
+        if matches!(verdict, Verdict::Removed { .. }) {
+            self.post(kind::TORRENT_REMOVED, || Detail::None);
+        }
+    }
+
+    /// Waits for connections to close; those that hang are cut.
+    async fn join_tasks(&mut self) {
+        let deadline = tokio::time::sleep(TASKS_LIMIT);
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                ended = self.tasks.join_next() => match ended {
+                    Some(Ok(TaskEnd::Peer(end))) => self.peer_ended(end),
+                    Some(_) if !self.peers.is_empty() => {}
+                    // Dials and reads that are still under way serve nobody.
+                    _ => break,
+                },
+                () = &mut deadline => break,
+            }
+        }
+        self.tasks.shutdown().await;
+    }
+
+    async fn delete_files(&mut self) {
+        match self.storage.delete_files().await {
+            Ok(()) => self.post(kind::TORRENT_DELETED, || Detail::None),
+            Err(error) => {
+                let error = Error::from(error);
+                self.post(kind::TORRENT_DELETE_FAILED, || Detail::Error(error));
+            }
+        }
+    }
+
+    /// The last announces, on their own and within their own limit.
+    fn take_announces(&mut self) -> impl Future<Output = ()> + use<> {
+        let mut announces = std::mem::take(&mut self.announces);
+        let limit = self.context.session.settings.borrow().stop_tracker_timeout;
+        let limit = Duration::from_secs(limit.unsigned_abs());
+        async move {
+            let all = async { while announces.join_next().await.is_some() {} };
+            // What is not answered by then is dropped with the set.
+            let _ = tokio::time::timeout(limit, all).await;
+        }
+    }
+}
