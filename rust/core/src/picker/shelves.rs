@@ -30,7 +30,7 @@ const SAMPLED: usize = 2048;
 struct Shelf {
     /// Empty universe until a piece first gets this priority.
     open: Bitfield,
-    /// By level, in no order within one; empty while not filed.
+    /// By level, in no order within one; all empty while not filed.
     levels: Vec<Vec<u32>>,
 }
 
@@ -39,7 +39,7 @@ struct Shelf {
 pub(super) struct Shelves {
     pieces: u32,
     shelves: [Shelf; Priority::LEVELS],
-    /// Index of each open piece within its level; empty while not filed.
+    /// Index of each open piece within its level, while filed.
     place: Vec<u32>,
     filed: bool,
     total: u32,
@@ -109,7 +109,12 @@ impl Shelves {
         }
         self.total -= 1;
         if self.total == 0 {
+            // A finished torrent may seed for years: no room for an order.
             self.unfile();
+            self.place = Vec::new();
+            for shelf in &mut self.shelves {
+                shelf.levels = Vec::new();
+            }
         } else if self.filed {
             self.take(piece, priority, level_of(availability));
         }
@@ -130,12 +135,11 @@ impl Shelves {
         self.filed && changes < self.total / 8
     }
 
-    /// Forgets the levels and gives their memory back.
+    /// Forgets the levels.
     pub(super) fn unfile(&mut self) {
-        for shelf in &mut self.shelves {
-            shelf.levels = Vec::new();
+        for level in self.shelves.iter_mut().flat_map(|shelf| &mut shelf.levels) {
+            level.clear();
         }
-        self.place = Vec::new();
         self.filed = false;
     }
 
@@ -146,16 +150,21 @@ impl Shelves {
         }
         self.place.resize(self.pieces as usize, 0);
         for shelf in &mut self.shelves {
-            // Counted first, so that a level is allocated once and exactly.
-            let mut sizes = Vec::new();
+            // Counted first, so that a level grows at most once.
+            let mut sizes = [0; LEVELS as usize];
             for piece in Common::all(&shelf.open, &PeerPieces::All) {
-                let level = level_of(availability[piece as usize]);
-                if level >= sizes.len() {
-                    sizes.resize(level + 1, 0);
-                }
-                sizes[level] += 1;
+                sizes[level_of(availability[piece as usize])] += 1;
             }
-            shelf.levels = sizes.into_iter().map(Vec::with_capacity).collect();
+            let used = sizes
+                .iter()
+                .rposition(|&size| size > 0)
+                .map_or(0, |last| last + 1);
+            if shelf.levels.len() < used {
+                shelf.levels.resize_with(used, Vec::new);
+            }
+            for (level, size) in shelf.levels.iter_mut().zip(sizes) {
+                level.reserve_exact(size);
+            }
             for piece in Common::all(&shelf.open, &PeerPieces::All) {
                 let level = &mut shelf.levels[level_of(availability[piece as usize])];
                 self.place[piece as usize] = level.len() as u32;
@@ -286,7 +295,6 @@ impl Shelves {
         let open: u32 = self.shelves.iter().map(|shelf| shelf.open.count()).sum();
         assert_eq!(open, self.total);
         if !self.filed {
-            assert!(self.place.is_empty());
             return;
         }
         for shelf in &self.shelves {

@@ -1,16 +1,21 @@
 //! Walks over the common members of two bitfields, 64 pieces at a step: what
 //! makes a question about two million pieces a matter of microseconds.
 
+use std::{iter::Zip, slice::Iter};
+
 use super::PeerPieces;
 use crate::bitfield::Bitfield;
 
-/// Members of `set` that `has` holds too, from the 64-piece word `first` up to
-/// but not including the word `end`, in ascending order.
+/// Eight bytes, the lowest piece in the highest bit.
+type Word = [u8; 8];
+
+/// Members of `set` that `has` holds too, in ascending order.
 pub(super) struct Common<'a> {
-    set: &'a [u8],
-    has: Option<&'a [u8]>,
-    next_word: u32,
-    end: u32,
+    words: Zip<Iter<'a, Word>, Iter<'a, Word>>,
+    /// What is left over after the last whole word, if it is to be walked.
+    tail: Option<u64>,
+    /// The first piece of the next word.
+    next: u32,
     bits: u64,
 }
 
@@ -19,15 +24,23 @@ impl<'a> Common<'a> {
         Self::between(set, has, 0, words(set))
     }
 
+    /// Only those from the 64-piece word `first` up to but not including the
+    /// word `end`.
     pub(super) fn between(set: &'a Bitfield, has: &PeerPieces<'a>, first: u32, end: u32) -> Self {
+        let (set, set_rest) = set.as_bytes().as_chunks();
+        let (has, has_rest) = match has {
+            PeerPieces::All => (set, set_rest),
+            PeerPieces::Some(pieces) => pieces.as_bytes().as_chunks(),
+        };
+        let part = |words: &'a [Word]| {
+            let end = words.len().min(end as usize);
+            words.get(first as usize..end).unwrap_or_default()
+        };
+        let with_tail = (first as usize..end as usize).contains(&set.len());
         Self {
-            set: set.as_bytes(),
-            has: match has {
-                PeerPieces::All => None,
-                PeerPieces::Some(pieces) => Some(pieces.as_bytes()),
-            },
-            next_word: first,
-            end,
+            words: part(set).iter().zip(part(has)),
+            tail: with_tail.then(|| tail(set_rest) & tail(has_rest)),
+            next: first * 64,
             bits: 0,
         }
     }
@@ -38,20 +51,15 @@ impl Iterator for Common<'_> {
 
     fn next(&mut self) -> Option<u32> {
         while self.bits == 0 {
-            if self.next_word >= self.end {
-                return None;
-            }
-            self.bits = word(self.set, self.next_word);
-            if let Some(has) = self.has
-                && self.bits != 0
-            {
-                self.bits &= word(has, self.next_word);
-            }
-            self.next_word += 1;
+            self.bits = match self.words.next() {
+                Some((set, has)) => u64::from_be_bytes(*set) & u64::from_be_bytes(*has),
+                None => self.tail.take()?,
+            };
+            self.next += 64;
         }
         let bit = self.bits.leading_zeros();
         self.bits &= !(1 << (63 - bit));
-        Some((self.next_word - 1) * 64 + bit)
+        Some(self.next - 64 + bit)
     }
 }
 
@@ -60,18 +68,12 @@ pub(super) fn words(set: &Bitfield) -> u32 {
     set.len().div_ceil(64)
 }
 
-/// The `at`-th word, the lowest piece in its highest bit; zeros past the end.
-fn word(bytes: &[u8], at: u32) -> u64 {
-    let rest = bytes.get(at as usize * 8..).unwrap_or_default();
-    match rest.first_chunk::<8>() {
-        Some(whole) => u64::from_be_bytes(*whole),
-        None => rest
-            .iter()
-            .zip((0..8).rev())
-            .fold(0, |word, (&byte, place)| {
-                word | u64::from(byte) << (8 * place)
-            }),
-    }
+/// The word that begins with `rest`, which is shorter than one.
+fn tail(rest: &[u8]) -> u64 {
+    let places = (0..8).rev().map(|place| 8 * place);
+    rest.iter()
+        .zip(places)
+        .fold(0, |word, (&byte, place)| word | u64::from(byte) << place)
 }
 
 #[cfg(test)]
@@ -92,8 +94,10 @@ mod tests {
             let both: Vec<u32> = a.iter().filter(|&piece| b.get(piece)).collect();
             prop_assert_eq!(Common::all(&a, &PeerPieces::Some(&b)).collect::<Vec<_>>(), both.clone());
             prop_assert_eq!(Common::all(&a, &PeerPieces::All).collect::<Vec<_>>(), a.iter().collect::<Vec<_>>());
-            let late: Vec<u32> = both.into_iter().filter(|&piece| piece >= first * 64).collect();
+            let late: Vec<u32> = both.iter().copied().filter(|&piece| piece >= first * 64).collect();
             prop_assert_eq!(Common::between(&a, &PeerPieces::Some(&b), first, words(&a)).collect::<Vec<_>>(), late);
+            let early: Vec<u32> = both.into_iter().filter(|&piece| piece < first * 64).collect();
+            prop_assert_eq!(Common::between(&a, &PeerPieces::Some(&b), 0, first).collect::<Vec<_>>(), early);
         }
     }
 }
