@@ -182,6 +182,13 @@ impl AlertQueue {
         alerts.drain(..count).collect()
     }
 
+    /// Removes and returns the oldest alert that `wanted` names.
+    pub fn take_first(&self, wanted: impl Fn(&Alert) -> bool) -> Option<Arc<Alert>> {
+        let mut alerts = self.alerts.lock();
+        let at = alerts.iter().position(|alert| wanted(alert))?;
+        alerts.remove(at)
+    }
+
     /// Drops the waiting alerts.
     pub fn clear(&self) {
         self.alerts.lock().clear();
@@ -231,6 +238,7 @@ mod tests {
             queue.push(&event(kind::PEER_CONNECT));
         }
         assert_eq!((queue.peek().len(), queue.dropped()), (2, 1));
+        assert!(queue.take_first(|alert| alert.kind == kind::TORRENT_FINISHED).is_none());
         assert_eq!(queue.pop(1).len(), 1);
         assert_eq!(queue.peek().len(), 1);
         queue.clear();
