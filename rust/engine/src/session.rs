@@ -45,6 +45,7 @@ pub(crate) enum SessionCommand {
 pub(crate) struct NewTorrent {
     pub(crate) handle: TorrentHandle,
     pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) paused: bool,
 }
 
 /// What the session's tasks share.
@@ -297,6 +298,7 @@ impl Session {
         let new = NewTorrent {
             handle: handle.clone(),
             commands: inbox,
+            paused: add.paused,
         };
         self.post(SessionCommand::Add(new))
             .inspect_err(|_| self.shared.forget(&handle))?;

@@ -99,7 +99,7 @@ pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
     };
     let storage = context.disk.open(spec, disk_events);
     let mut driver = Driver::new(context, handle, storage, reports);
-    driver.begin();
+    driver.begin(new.paused);
     let queues = Queues {
         commands: new.commands,
         reports: report_queue,
@@ -178,12 +178,18 @@ impl Driver {
         }
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, paused: bool) {
         self.post(kind::ADD_TORRENT, || Detail::None);
+        let now = Instant::now();
+        self.paused = paused;
+        self.clocks.paused_changed(now, paused);
+        if !paused {
+            self.brain.start(now);
+        }
         self.read_options();
         self.start_check();
         self.settle();
-        self.publish(Instant::now());
+        self.publish(now);
     }
 
     async fn live(&mut self, mut queues: Queues) -> Verdict {

@@ -1,0 +1,202 @@
+//! What the driver tests share: payloads, torrents of them, sessions on
+//! loopback, and waiting for events instead of for time.
+#![allow(dead_code, reason = "each test file uses its part of it")]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sha1::{Digest, Sha1};
+use tempfile::TempDir;
+use torrent_engine::core::settings::Settings;
+use torrent_engine::core::value::Value;
+use torrent_engine::event::{Event, Kind};
+use torrent_engine::handle::TorrentHandle;
+use torrent_engine::session::{AddTorrent, Session};
+
+/// Nothing in these tests takes this long unless it is stuck.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// A payload of several files, in a folder called "payload".
+pub struct Payload {
+    pub files: Vec<(&'static str, Vec<u8>)>,
+    pub piece_length: usize,
+}
+
+impl Payload {
+    /// Files of these lengths, filled with bytes that `seed` decides.
+    pub fn new(lengths: &[(&'static str, usize)], piece_length: usize, seed: u32) -> Self {
+        let mut state = seed | 1;
+        let mut fill = |length: usize| {
+            let mut bytes = Vec::with_capacity(length + 4);
+            while bytes.len() < length {
+                // Xorshift: cheap, and no two blocks alike.
+                state ^= state << 13;
+                state ^= state >> 17;
+                state ^= state << 5;
+                bytes.extend_from_slice(&state.to_le_bytes());
+            }
+            bytes.truncate(length);
+            bytes
+        };
+        Self {
+            files: lengths
+                .iter()
+                .map(|&(name, length)| (name, fill(length)))
+                .collect(),
+            piece_length,
+        }
+    }
+
+    /// The torrent file, with one tracker when there is one.
+    pub fn torrent(&self, tracker: Option<&str>) -> Vec<u8> {
+        let all: Vec<u8> = self
+            .files
+            .iter()
+            .flat_map(|(_, bytes)| bytes.clone())
+            .collect();
+        let mut out = b"d".to_vec();
+        if let Some(url) = tracker {
+            out.extend(format!("8:announce{}:{url}", url.len()).bytes());
+        }
+        out.extend(b"4:infod5:filesl");
+        for (name, bytes) in &self.files {
+            let (length, parts) = (bytes.len(), name.split('/'));
+            out.extend(format!("d6:lengthi{length}e4:pathl").bytes());
+            for part in parts {
+                out.extend(format!("{}:{part}", part.len()).bytes());
+            }
+            out.extend(b"ee");
+        }
+        out.extend(format!("e4:name7:payload12:piece lengthi{}e", self.piece_length).bytes());
+        let hashes: Vec<u8> = all
+            .chunks(self.piece_length)
+            .flat_map(Sha1::digest)
+            .collect();
+        out.extend(format!("6:pieces{}:", hashes.len()).bytes());
+        out.extend(hashes);
+        out.extend(b"ee");
+        out
+    }
+
+    /// Writes the files below `folder`.
+    pub fn write(&self, folder: &Path) {
+        for (name, bytes) in &self.files {
+            let path = folder.join("payload").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+
+    /// Asserts that the files below `folder` are the payload.
+    pub fn assert_at(&self, folder: &Path) {
+        for (name, bytes) in &self.files {
+            let path = folder.join("payload").join(name);
+            let found = std::fs::read(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(found == *bytes, "{name} differs");
+        }
+    }
+}
+
+/// A session on a port of the system's choice, with its folder and the events
+/// that nobody has waited for yet.
+pub struct Node {
+    pub session: Session,
+    pub folder: TempDir,
+    seen: Vec<Event>,
+}
+
+impl Node {
+    pub fn new() -> Self {
+        Self::with(&[])
+    }
+
+    pub fn with(patch: &[(&str, Value)]) -> Self {
+        let mut settings = Settings::default();
+        let base = [
+            ("listen_interfaces", Value::from("127.0.0.1:0")),
+            ("allow_multiple_connections_per_ip", Value::Bool(true)),
+            ("alert_mask", Value::Int(0xffff_ffff)),
+            ("alert_queue_size", Value::Int(1_000_000)),
+            ("status_update_interval", Value::Int(20)),
+        ];
+        let all = base.iter().chain(patch);
+        settings
+            .apply(all.map(|(name, value)| (*name, value)))
+            .unwrap();
+        Self {
+            session: Session::start(settings).unwrap(),
+            folder: TempDir::new().unwrap(),
+            seen: Vec::new(),
+        }
+    }
+
+    pub fn endpoint(&self) -> SocketAddr {
+        self.session.listening()[0]
+    }
+
+    pub fn add(&self, torrent: &[u8]) -> TorrentHandle {
+        let add = AddTorrent::from_data(torrent, self.folder.path()).unwrap();
+        self.session.add_torrent(add).unwrap()
+    }
+
+    /// Waits for an event of `kind` that `accept`s, and returns it. Earlier
+    /// events stay for later waits.
+    pub fn wait_where(&mut self, kind: Kind, accept: impl Fn(&Event) -> bool) -> Event {
+        let deadline = Instant::now() + LIMIT;
+        let mut fresh = Vec::new();
+        loop {
+            let found = |event: &Event| event.kind == kind && accept(event);
+            if let Some(at) = self.seen.iter().position(found) {
+                return self.seen.remove(at);
+            }
+            assert!(
+                Instant::now() < deadline,
+                "no {} among {:?}",
+                kind.name,
+                self.names()
+            );
+            self.session.events().take(&mut fresh);
+            if fresh.is_empty() {
+                // Polling, as a game does each frame.
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            self.seen.append(&mut fresh);
+        }
+    }
+
+    pub fn wait(&mut self, kind: Kind) -> Event {
+        self.wait_where(kind, |_| true)
+    }
+
+    /// Every event so far, waited for or not.
+    pub fn drain(&mut self) -> Vec<Event> {
+        let mut fresh = Vec::new();
+        self.session.events().take(&mut fresh);
+        self.seen.append(&mut fresh);
+        std::mem::take(&mut self.seen)
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.seen.iter().map(|event| event.kind.name).collect();
+        names.dedup();
+        names
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.session.stop();
+        let over = self.session.join(LIMIT);
+        assert!(over || std::thread::panicking(), "the session did not stop");
+    }
+}
+
+/// Waits until `condition` holds.
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
