@@ -1,0 +1,82 @@
+//! Which torrents the session has.
+
+use std::path::{Path, PathBuf};
+
+use torrent_core::value::Value;
+use torrent_engine::error::{Error, ErrorKind};
+use torrent_engine::session::AddTorrent;
+
+use super::torrent_files::read_torrent;
+use super::{done, field, torrent};
+use crate::app::App;
+use crate::params::Params;
+use crate::protocol::{Outcome, invalid};
+
+/// Adds a torrent file, to download what is not there yet.
+pub(super) async fn torrent_file(app: &App, mut params: Params) -> Outcome {
+    let path = params.text("path")?;
+    let save_path = params.opt_text("save_path")?.map(PathBuf::from);
+    let mut seed_mode = params.flag("seed_mode")?;
+    let mut paused = params.flag("paused")?;
+    let file_priorities = params.opt_priorities("file_priorities")?.unwrap_or_default();
+    let mut sequential = false;
+    for flag in params.opt_texts("flags")?.unwrap_or_default() {
+        match flag.as_str() {
+            "seed_mode" => seed_mode = true,
+            "paused" => paused = true,
+            "sequential_download" => sequential = true,
+            unknown => return Err(invalid(format!("unknown flag '{unknown}' in 'flags'"))),
+        }
+    }
+    params.finish()?;
+    if seed_mode {
+        return Err(invalid("'seed_mode' is not supported: data that is there is always checked"));
+    }
+    let running = app.running()?;
+    let save_path = save_path
+        .or_else(|| running.download_dir.clone())
+        .ok_or_else(|| Error::because(ErrorKind::EmptySavePath, "neither 'save_path' nor 'download_dir' is given"))?;
+    let add = AddTorrent {
+        paused,
+        sequential,
+        file_priorities,
+        ..load(&path, save_path).await?
+    };
+    add_to(app, add)
+}
+
+/// Adds a torrent file whose data is there; it is checked and then seeded.
+pub(super) async fn torrent_and_seed(app: &App, mut params: Params) -> Outcome {
+    let path = params.text("path")?;
+    let data_dir = params.text("data_dir")?;
+    params.finish()?;
+    app.running()?;
+    add_to(app, load(&path, data_dir.into()).await?)
+}
+
+async fn load(path: &str, save_path: PathBuf) -> Result<AddTorrent, Error> {
+    let data = read_torrent(Path::new(path)).await?;
+    AddTorrent::from_data(&data, save_path).map_err(|error| error.about(path))
+}
+
+fn add_to(app: &App, add: AddTorrent) -> Outcome {
+    let handle = app.running()?.session.add_torrent(add)?;
+    Ok(field("torrent_id", handle.info_hash().to_string()))
+}
+
+/// Takes a torrent out of the session.
+pub(super) fn remove(app: &App, mut params: Params) -> Outcome {
+    let handle = torrent(app, &mut params)?;
+    let delete_files = params.flag("delete_files")?;
+    params.finish()?;
+    app.running()?.session.remove_torrent(&handle, delete_files)?;
+    Ok(done())
+}
+
+/// The ids of all torrents.
+pub(super) fn list(app: &App, params: Params) -> Outcome {
+    params.finish()?;
+    let torrents = app.running()?.session.torrents();
+    let ids = torrents.iter().map(|torrent| Value::from(torrent.info_hash().to_string()));
+    Ok(field("torrents", Value::List(ids.collect())))
+}

@@ -1,0 +1,83 @@
+//! What a torrent is told to do.
+
+use std::net::{IpAddr, SocketAddr};
+
+use torrent_engine::error::Result;
+use torrent_engine::handle::TorrentHandle;
+
+use super::{done, only_torrent, torrent};
+use crate::app::App;
+use crate::params::Params;
+use crate::protocol::{Outcome, invalid};
+
+/// A command that takes nothing but a torrent.
+pub(super) fn simple(app: &App, params: Params, act: impl FnOnce(&TorrentHandle) -> Result<()>) -> Outcome {
+    act(&only_torrent(app, params)?)?;
+    Ok(done())
+}
+
+/// Answers when everything received so far is in the files.
+pub(super) async fn flush_cache(app: &App, params: Params) -> Outcome {
+    only_torrent(app, params)?.flush().await?;
+    Ok(done())
+}
+
+/// Changes the options that are given; none if one of them has a wrong type.
+pub(super) fn set_options(app: &App, mut params: Params) -> Outcome {
+    let torrent = torrent(app, &mut params)?;
+    let max_connections = params.opt_int("max_connections", -1..=65_535)?;
+    let max_uploads = params.opt_int("max_uploads", -1..=65_535)?;
+    let sequential = params.opt_flag("sequential_download")?;
+    let file_priorities = params.opt_priorities("file_priorities")?;
+    let piece_priorities = params.opt_priorities("piece_priorities")?;
+    params.finish()?;
+    if let Some(limit) = max_connections {
+        torrent.set_max_connections(limit)?;
+    }
+    if let Some(limit) = max_uploads {
+        torrent.set_max_uploads(limit)?;
+    }
+    if let Some(sequential) = sequential {
+        torrent.set_sequential_download(sequential)?;
+    }
+    // Files first: pieces that are given too say it more precisely.
+    if let Some(priorities) = file_priorities {
+        torrent.prioritize_files(&priorities)?;
+    }
+    if let Some(priorities) = piece_priorities {
+        torrent.prioritize_pieces(&priorities)?;
+    }
+    Ok(done())
+}
+
+/// Connects to a peer; an alert says how that went.
+pub(super) fn connect_peer(app: &App, mut params: Params) -> Outcome {
+    let torrent = torrent(app, &mut params)?;
+    let ip = params.text("ip")?;
+    let port = params.int("port", 1..=65_535)?;
+    params.finish()?;
+    let ip: IpAddr = ip
+        .parse()
+        .map_err(|_| invalid(format!("parameter 'ip' must be an IP address, not '{ip}'")))?;
+    torrent.connect_peer(SocketAddr::new(ip, port as u16))?;
+    Ok(done())
+}
+
+/// Adds a tracker, to the first tier where none is given.
+pub(super) fn add_tracker(app: &App, mut params: Params) -> Outcome {
+    let torrent = torrent(app, &mut params)?;
+    let url = params.text("url")?;
+    let tier = params.opt_int("tier", 0..=255)?.unwrap_or(0);
+    params.finish()?;
+    torrent.add_tracker(&url, tier as usize)?;
+    Ok(done())
+}
+
+/// Removes a tracker.
+pub(super) fn remove_tracker(app: &App, mut params: Params) -> Outcome {
+    let torrent = torrent(app, &mut params)?;
+    let url = params.text("url")?;
+    params.finish()?;
+    torrent.remove_tracker(&url)?;
+    Ok(done())
+}

@@ -1,0 +1,87 @@
+//! The table of commands, and one file for each topic. A command takes its
+//! parameters, calls the engine, and names the answer's fields.
+
+mod add;
+mod alerts;
+mod control;
+mod query;
+mod session;
+mod torrent_files;
+
+use torrent_core::value::{Fields, Value};
+use torrent_engine::error::Result;
+use torrent_engine::handle::TorrentHandle;
+
+use crate::app::App;
+use crate::params::Params;
+use crate::protocol::{Outcome, invalid};
+
+/// Carries out one command.
+pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome {
+    match command {
+        "init" => session::init(app, params).await,
+        "shutdown" => session::shutdown(app, params).await,
+        "version" => session::version(params),
+        "get_status" => session::status(app, params),
+        "get_engine_stats" => session::engine_stats(app, params),
+        "apply_settings" => session::apply_settings(app, params),
+        "get_settings" => session::settings(app, params),
+
+        "add_torrent_file" => add::torrent_file(app, params).await,
+        "add_torrent_and_seed" => add::torrent_and_seed(app, params).await,
+        "remove_torrent" => add::remove(app, params),
+        "list_torrents" => add::list(app, params),
+
+        "get_torrent_status" => query::torrent_status(app, params),
+        "get_torrent_info" => query::torrent_info(app, params).await,
+        "get_peers" => query::peers(app, params),
+        "get_trackers" => query::trackers(app, params),
+        "get_file_progress" => query::file_progress(app, params),
+        "get_piece_availability" => query::piece_availability(app, params),
+        "get_file_priorities" => query::file_priorities(app, params),
+        "get_piece_priorities" => query::piece_priorities(app, params),
+        "read_piece" => query::read_piece(app, params).await,
+
+        "pause_torrent" => control::simple(app, params, TorrentHandle::pause),
+        "resume_torrent" => control::simple(app, params, TorrentHandle::resume),
+        "force_recheck" => control::simple(app, params, TorrentHandle::force_recheck),
+        "force_reannounce" => control::simple(app, params, |torrent| torrent.force_reannounce(None)),
+        "clear_error" => control::simple(app, params, TorrentHandle::clear_error),
+        "flush_cache" => control::flush_cache(app, params).await,
+        "set_torrent_options" => control::set_options(app, params),
+        "connect_peer" => control::connect_peer(app, params),
+        "add_tracker" => control::add_tracker(app, params),
+        "remove_tracker" => control::remove_tracker(app, params),
+
+        "parse_torrent" => torrent_files::parse(params).await,
+        "parse_magnet" => torrent_files::parse_magnet(params),
+
+        "get_alerts" => alerts::get(app, params),
+        "wait_for_alert" => alerts::wait_for(app, params).await,
+        "subscribe" => alerts::subscribe(app, params),
+
+        unknown => Err(invalid(format!("Unknown command '{unknown}'"))),
+    }
+}
+
+/// The torrent that the parameters name.
+fn torrent(app: &App, params: &mut Params) -> Result<TorrentHandle> {
+    app.torrent(&params.text("torrent_id")?)
+}
+
+/// The torrent of a command that takes nothing else.
+fn only_torrent(app: &App, mut params: Params) -> Result<TorrentHandle> {
+    let id = params.text("torrent_id")?;
+    params.finish()?;
+    app.torrent(&id)
+}
+
+/// An answer of one field.
+fn field(name: &'static str, value: impl Into<Value>) -> Fields {
+    vec![(name.into(), value.into())]
+}
+
+/// An answer that says no more than that it worked.
+fn done() -> Fields {
+    Fields::new()
+}

@@ -1,0 +1,122 @@
+//! The session as a whole: start and stop, settings, statistics.
+
+use std::path::PathBuf;
+
+use torrent_core::settings::Settings;
+use torrent_core::value::{Fields, Value};
+use torrent_engine::event::category;
+use torrent_engine::session::Session;
+
+use super::query::status_fields;
+use super::{done, field};
+use crate::app::{App, run_blocking};
+use crate::params::Params;
+use crate::protocol::Outcome;
+
+/// The version of the protocol, raised when a client must know of a change.
+const PROTOCOL: i64 = 1;
+
+/// The alerts that a client gets which says nothing about `alert_mask`: all
+/// but those that come by the thousand while data moves.
+const ALERT_MASK: u32 = category::ALL
+    & !(category::PEER
+        | category::PIECE_PROGRESS
+        | category::BLOCK_PROGRESS
+        | category::UPLOAD
+        | category::STATS);
+
+/// Starts the session.
+pub(super) async fn init(app: &mut App, mut params: Params) -> Outcome {
+    let port = params.opt_int("listen_port", 0..=65_535)?.unwrap_or(0);
+    let download_dir = params.opt_text("download_dir")?.map(PathBuf::from);
+    let patch = params.named_values("settings")?;
+    params.finish()?;
+    app.check_idle()?;
+
+    let mut settings = Settings {
+        alert_mask: i64::from(ALERT_MASK),
+        ..Settings::default()
+    };
+    // An interface that is named in the settings goes before a port.
+    settings.apply([("listen_port", &Value::Int(port))])?;
+    settings.apply(borrowed(&patch))?;
+    let session = run_blocking(move || Session::start(settings)).await?;
+    let session = &app.run(session, download_dir).session;
+    Ok(field("listen_port", listen_port(session)))
+}
+
+/// Stops the session; the process ends after the answer.
+pub(super) async fn shutdown(app: &mut App, params: Params) -> Outcome {
+    params.finish()?;
+    app.shut_down().await?;
+    Ok(done())
+}
+
+/// Who answers.
+pub(super) fn version(params: Params) -> Outcome {
+    params.finish()?;
+    Ok(vec![
+        ("name".into(), "godot-torrent".into()),
+        ("version".into(), env!("CARGO_PKG_VERSION").into()),
+        ("protocol".into(), PROTOCOL.into()),
+    ])
+}
+
+/// The session and every torrent at a glance.
+pub(super) fn status(app: &App, params: Params) -> Outcome {
+    params.finish()?;
+    let session = &app.running()?.session;
+    let torrents = session.torrents();
+    let listening: Vec<_> = session.listening().iter().map(ToString::to_string).collect();
+    let engine: Fields = vec![
+        ("running".into(), session.is_running().into()),
+        ("paused".into(), session.is_paused().into()),
+        ("listen_port".into(), listen_port(session).into()),
+        ("listening".into(), listening.into()),
+        ("num_torrents".into(), torrents.len().into()),
+    ];
+    let torrents: Fields = torrents
+        .iter()
+        .map(|torrent| (torrent.info_hash().to_string().into(), status_fields(torrent).into()))
+        .collect();
+    Ok(vec![
+        ("engine".into(), engine.into()),
+        ("torrents".into(), torrents.into()),
+    ])
+}
+
+/// The counters.
+pub(super) fn engine_stats(app: &App, params: Params) -> Outcome {
+    params.finish()?;
+    Ok(field("stats", app.running()?.session.stats()))
+}
+
+/// Changes settings, all of them or none, and answers with what is in force.
+pub(super) fn apply_settings(app: &App, mut params: Params) -> Outcome {
+    let patch = params.named_values("settings")?;
+    params.finish()?;
+    let running = app.running()?;
+    running.session.apply_settings(borrowed(&patch))?;
+    running.alerts.configure(&running.session.settings());
+    Ok(field("settings", all_settings(&running.session)))
+}
+
+/// The settings in force.
+pub(super) fn settings(app: &App, params: Params) -> Outcome {
+    params.finish()?;
+    Ok(field("settings", all_settings(&app.running()?.session)))
+}
+
+fn borrowed(patch: &[(String, Value)]) -> impl Iterator<Item = (&str, &Value)> {
+    patch.iter().map(|(name, value)| (name.as_str(), value))
+}
+
+fn all_settings(session: &Session) -> Fields {
+    let values = session.settings().values();
+    values.into_iter().map(|(name, value)| (name.into(), value)).collect()
+}
+
+/// The port of the first socket that accepts connections; 0 when none does.
+fn listen_port(session: &Session) -> u16 {
+    session.listening().first().map_or(0, |endpoint| endpoint.port())
+}
