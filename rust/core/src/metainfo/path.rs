@@ -115,12 +115,13 @@ fn sanitise(element: &[u8], policy: PathPolicy) -> String {
     name
 }
 
-/// Separators, and characters that nobody sees and that make one name look
+/// Separators, NUL, and characters that nobody sees and that make one name look
 /// like another: zero-width ones, and those that change the writing direction.
 fn is_dropped(c: char) -> bool {
     matches!(
         c,
         '/' | '\\'
+            | '\0'
             | '\u{61c}'
             | '\u{200b}'..='\u{200f}'
             | '\u{202a}'..='\u{202e}'
@@ -176,7 +177,7 @@ mod tests {
             (b"../../etc", "....etc"),
             (b"a/b\\c", "abc"),
             (b"C:\\x", "C:x"),
-            (b"nul\0l", "nul_l"),
+            (b"nul\0l", "null"),
             (b"a\x1b[31m\x7f", "a_[31m_"),
             (b"\xc2\x85x", "_x"),
             (b"\xc0\xae\xc0\xae", "__"),
@@ -249,6 +250,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn whatever_comes_in_a_plain_name_comes_out(
             bytes in prop::collection::vec(prop_oneof![
