@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -30,8 +31,8 @@ pub(crate) enum Command {
     OptionsChanged,
     /// Hash everything on disk again.
     Recheck,
-    /// Announce now: to one tracker by index, or to all.
-    Reannounce(Option<usize>),
+    /// Announce after this time: to one tracker by index, or to all.
+    Reannounce(Duration, Option<usize>),
     /// Forget the error and go on.
     ClearError,
     /// Connect to this peer.
@@ -40,8 +41,8 @@ pub(crate) enum Command {
     Trackers(Vec<Vec<String>>),
     /// Read a verified piece and post it.
     ReadPiece(PieceIndex, Option<oneshot::Sender<Result<Bytes>>>),
-    /// Write everything buffered to the files.
-    Flush(oneshot::Sender<()>),
+    /// Write everything that can be written to the files.
+    Flush(Option<oneshot::Sender<()>>),
     /// Take in this connection.
     Incoming(Arrival),
     /// Stop for good; with the files deleted if asked.
@@ -225,9 +226,20 @@ impl TorrentHandle {
         self.post(Command::Recheck)
     }
 
-    /// Announces now, to the tracker with this index or to all.
-    pub fn force_reannounce(&self, tracker: Option<usize>) -> Result<()> {
-        self.post(Command::Reannounce(tracker))
+    /// Announces after this time, to the tracker with this index or to the one
+    /// whose turn it is.
+    pub fn force_reannounce(&self, after: Duration, tracker: Option<usize>) -> Result<()> {
+        self.check_valid()?;
+        let count = self.shared.options.lock().trackers.iter().flatten().count();
+        if let Some(index) = tracker
+            && index >= count
+        {
+            return Err(Error::because(
+                ErrorKind::InvalidParameter,
+                format!("tracker {index} of {count}"),
+            ));
+        }
+        self.post(Command::Reannounce(after, tracker))
     }
 
     /// Forgets the error and goes on.
@@ -437,10 +449,15 @@ impl TorrentHandle {
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::InvalidTorrentHandle)))
     }
 
-    /// Waits until everything received so far is in the files.
+    /// Writes every complete piece to the files soon.
+    pub fn flush_cache(&self) -> Result<()> {
+        self.post(Command::Flush(None))
+    }
+
+    /// Waits until every complete piece received so far is in the files.
     pub async fn flush(&self) -> Result<()> {
         let (answer, done) = oneshot::channel();
-        self.post(Command::Flush(answer))?;
+        self.post(Command::Flush(Some(answer)))?;
         done.await
             .map_err(|_| Error::new(ErrorKind::InvalidTorrentHandle))
     }
@@ -482,7 +499,8 @@ fn check_limit(limit: i64) -> Result<()> {
     }
 }
 
-fn check_tracker(url: &str) -> Result<()> {
+/// Whether `url` can be a tracker's.
+pub(crate) fn check_tracker(url: &str) -> Result<()> {
     let parsed = url::Url::parse(url)
         .map_err(|error| Error::because(ErrorKind::InvalidUrl, error.to_string()).about(url))?;
     match parsed.scheme() {

@@ -16,7 +16,7 @@ use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Detail, kind, unix_millis};
+use crate::event::{Detail, Kind, category, kind, unix_millis};
 use crate::events::EventSink;
 use crate::handle::{
     COMMAND_QUEUE, Command, Options, Shared, TorrentHandle, View, piece_priorities,
@@ -97,6 +97,8 @@ pub struct AddTorrent {
     pub paused: bool,
     /// Fetch pieces in order.
     pub sequential: bool,
+    /// Trackers beside those of the torrent file, each a tier of its own.
+    pub trackers: Vec<String>,
     /// Priorities from the first file on; files without one get 4.
     pub file_priorities: Vec<u8>,
 }
@@ -113,6 +115,7 @@ impl AddTorrent {
             save_path,
             paused: false,
             sequential: false,
+            trackers: Vec::new(),
             file_priorities: Vec::new(),
         })
     }
@@ -262,6 +265,13 @@ impl Session {
                 ),
             ));
         }
+        add.trackers.iter().try_for_each(|url| check_tracker(url))?;
+        let mut trackers = add.metainfo.tiers.clone();
+        for url in add.trackers {
+            if !trackers.iter().flatten().any(|known| *known == url) {
+                trackers.push(vec![url]);
+            }
+        }
         let mut file_priorities = add.file_priorities;
         file_priorities.resize(info.files.len(), 4);
         let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
@@ -272,7 +282,7 @@ impl Session {
             max_uploads: -1,
             piece_priorities: piece_priorities(&info.layout, &file_priorities),
             file_priorities,
-            trackers: add.metainfo.tiers.clone(),
+            trackers,
         };
         let hash = info.hash;
         let added_time = unix_millis() / 1000;
@@ -303,6 +313,19 @@ impl Session {
         self.post(SessionCommand::Add(new))
             .inspect_err(|_| self.shared.forget(&handle))?;
         Ok(handle)
+    }
+
+    /// Tells readers of alerts that a torrent could not be added: an
+    /// `add_torrent` alert, in the error category too, so that the default
+    /// mask shows it.
+    pub fn post_add_failure(&self, error: &Error) {
+        let failed = Kind {
+            category: category::STATUS | category::ERROR,
+            ..kind::ADD_TORRENT
+        };
+        self.shared
+            .events
+            .post(failed, None, || Detail::Error(error.clone()));
     }
 
     /// Takes a torrent out of the session; with `delete_files` its files and

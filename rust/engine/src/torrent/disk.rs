@@ -179,12 +179,14 @@ impl Driver {
         });
     }
 
-    pub(super) fn flush(&mut self, answer: oneshot::Sender<()>) {
+    pub(super) fn flush(&mut self, answer: Option<oneshot::Sender<()>>) {
         let storage = self.storage.clone();
         self.tasks.spawn(async move {
             storage.flush().await;
-            // Nobody may be waiting any more.
-            let _ = answer.send(());
+            if let Some(answer) = answer {
+                // Nobody may be waiting any more.
+                let _ = answer.send(());
+            }
             TaskEnd::Done
         });
     }

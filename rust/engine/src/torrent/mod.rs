@@ -55,6 +55,7 @@ enum TaskEnd {
     Peer(peers::PeerEnd),
     Dialled(dial::Dialled),
     StorageFailed(DiskError),
+    Reannounce(Option<usize>),
     Done,
 }
 
@@ -306,6 +307,9 @@ impl Driver {
         match ended {
             Ok(TaskEnd::Peer(end)) => self.peer_ended(end),
             Ok(TaskEnd::Dialled(dialled)) => self.dialled(dialled),
+            Ok(TaskEnd::Reannounce(tracker)) => {
+                self.announcer.reannounce(Instant::now(), tracker);
+            }
             Ok(TaskEnd::StorageFailed(error)) => self.fail(error.into()),
             Ok(TaskEnd::Done) | Err(_) => {}
         }
@@ -316,7 +320,12 @@ impl Driver {
         match command {
             Command::OptionsChanged => self.read_options(),
             Command::Recheck => self.recheck(),
-            Command::Reannounce(tracker) => self.announcer.reannounce(now, tracker),
+            Command::Reannounce(after, tracker) => {
+                self.tasks.spawn(async move {
+                    tokio::time::sleep(after).await;
+                    TaskEnd::Reannounce(tracker)
+                });
+            }
             Command::ClearError => self.clear_error(),
             Command::Connect(peer) => self.brain.connect_to(peer),
             Command::Trackers(tiers) => self.announcer.set_tiers(now, &tiers),
@@ -380,8 +389,7 @@ impl Driver {
         }
         self.error = Some(error.clone());
         self.publish(Instant::now());
-        self.post(kind::FILE_ERROR, || Detail::Error(error.clone()));
-        self.post(kind::TORRENT_ERROR, || Detail::Error(error));
+        self.post(kind::FILE_ERROR, || Detail::Error(error));
     }
 
     fn clear_error(&mut self) {
