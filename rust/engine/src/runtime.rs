@@ -124,7 +124,7 @@ pub(crate) fn spawn(
         .build()
         .map_err(failed)?;
     let context = Arc::new(Context {
-        trackers: TrackerClient::new(&settings),
+        trackers: TrackerClient::new(session.settings.subscribe()),
         peer_id: new_peer_id(&settings.peer_fingerprint),
         pace: Pace::default(),
         stopping: watch::Sender::new(false),

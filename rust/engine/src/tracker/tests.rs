@@ -1,0 +1,367 @@
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use torrent_core::tracker::RequestId;
+
+use super::*;
+
+const PEERS: &[u8] = b"d8:intervali900e5:peers6:\x7f\0\0\x01\x1a\xe1e";
+
+/// 4 MiB of zeros, packed into 4 KiB.
+const BOMB: &[u8] = include_bytes!("tests/zeros.gz");
+
+fn response(head: &str, body: &[u8]) -> Vec<u8> {
+    let mut all = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
+    all.extend_from_slice(body);
+    all
+}
+
+/// A tracker on loopback whose behaviour is the path's first word.
+struct Server {
+    addr: SocketAddr,
+    task: tokio::task::JoinHandle<()>,
+    requests: Arc<parking_lot::Mutex<Vec<String>>>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let requests = Arc::<parking_lot::Mutex<Vec<String>>>::default();
+        let seen = Arc::clone(&requests);
+        let task = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(stream, Arc::clone(&seen)));
+            }
+        });
+        Self {
+            addr,
+            task,
+            requests,
+        }
+    }
+
+    fn hits(&self) -> usize {
+        self.requests.lock().len()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(mut stream: TcpStream, seen: Arc<parking_lot::Mutex<Vec<String>>>) {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if stream.read_exact(&mut byte).await.is_err() {
+            return;
+        }
+        request.push(byte[0]);
+    }
+    let request = String::from_utf8(request).unwrap();
+    let target = request.split(' ').nth(1).unwrap().to_owned();
+    seen.lock().push(request);
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let behaviour = path.trim_start_matches("/announce").trim_matches('/');
+    let answer = match behaviour {
+        "refused" => response(
+            "403 Forbidden",
+            b"d14:failure reason8:no entry8:retry in5:nevere",
+        ),
+        "bad-request" => response("400 Bad Request", b"d14:failure reason"),
+        "gone" => response("410 Gone", b"gone"),
+        "error" => response("500 Internal Server Error", b"<html>"),
+        "garbage" => response("200 OK", b"\0\xffgarbage"),
+        "nothing" => response("200 OK", b""),
+        "short-peers" => response("200 OK", b"d5:peers5:abcdee"),
+        "long" => response("200 OK", &vec![b'x'; 3 << 20]),
+        "bomb" => response("200 OK\r\ncontent-encoding: gzip", BOMB),
+        "bad-gzip" => response("200 OK\r\ncontent-encoding: gzip", b"not gzip at all"),
+        "chunks" => {
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nde\r\n0\r\n\r\n".to_vec()
+        }
+        "bad-chunk" => {
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff1\r\nde\r\n"
+                .to_vec()
+        }
+        "until-close" => b"HTTP/1.0 200 OK\r\n\r\nde".to_vec(),
+        "cut" => b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nde".to_vec(),
+        "no-http" => b"220 mail.example ESMTP\r\n".to_vec(),
+        "endless-head" => {
+            let mut head = b"HTTP/1.1 200 OK\r\nx: ".to_vec();
+            head.resize(2 << 20, b'a');
+            head
+        }
+        "loop" => response("302 Found\r\nlocation: /announce/loop", b""),
+        "hop" => response(&format!("301 Moved\r\nlocation: /announce?{query}"), b""),
+        "to-file" => response("302 Found\r\nlocation: file:///etc/passwd", b""),
+        "to-nowhere" => response("302 Found", b""),
+        "away" => {
+            let there = query.split('&').next().unwrap().trim_start_matches("to=");
+            response(
+                &format!("307 Temporary Redirect\r\nlocation: http://{there}"),
+                b"",
+            )
+        }
+        "silent" => std::future::pending().await,
+        "slow" => {
+            let head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n";
+            let _ = stream.write_all(head).await;
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            return;
+        }
+        _ => response("200 OK", PEERS),
+    };
+    let _ = stream.write_all(&answer).await;
+    let _ = stream.shutdown().await;
+}
+
+fn settings(change: impl FnOnce(&mut Settings)) -> watch::Sender<Arc<Settings>> {
+    let mut settings = Settings {
+        tracker_completion_timeout: 2,
+        tracker_receive_timeout: 1,
+        ..Settings::default()
+    };
+    change(&mut settings);
+    watch::Sender::new(Arc::new(settings))
+}
+
+fn request(url: String) -> AnnounceRequest {
+    AnnounceRequest {
+        id: RequestId(1),
+        url,
+        event: Event::Started,
+        tracker_id: None,
+        num_want: 50,
+    }
+}
+
+async fn announce(client: &TrackerClient, url: String) -> Result<Reply, TrackerError> {
+    client.announce(&request(url), &Report::default()).await
+}
+
+/// The outcome of announcing to a behaviour.
+async fn outcome(behaviour: &str) -> Result<Reply, TrackerError> {
+    let server = Server::start().await;
+    let client = TrackerClient::new(settings(|_| {}).subscribe());
+    announce(
+        &client,
+        format!("http://{}/announce/{behaviour}", server.addr),
+    )
+    .await
+}
+
+async fn error(behaviour: &str) -> String {
+    outcome(behaviour).await.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn an_announce_brings_peers() {
+    let server = Server::start().await;
+    let settings = settings(|settings| settings.user_agent = "test/1".to_owned());
+    let client = TrackerClient::new(settings.subscribe());
+    let url = format!("http://{}/announce?pk=1", server.addr);
+    let reply = announce(&client, url).await.unwrap();
+    assert_eq!(reply.interval, Duration::from_secs(900));
+    assert_eq!(reply.peers, ["127.0.0.1:6881".parse().unwrap()]);
+    let seen = server.requests.lock()[0].clone();
+    assert!(
+        seen.starts_with("GET /announce?pk=1&info_hash=%00%00"),
+        "{seen}"
+    );
+    assert!(seen.contains("&event=started&numwant=50&"), "{seen}");
+    assert!(
+        seen.contains("user-agent: test/1\r\n") && seen.contains("accept-encoding: gzip"),
+        "{seen}"
+    );
+}
+
+#[tokio::test]
+async fn every_way_to_send_a_body_works() {
+    for behaviour in ["chunks", "until-close"] {
+        assert_eq!(
+            outcome(behaviour).await,
+            Ok(Reply::default()),
+            "{behaviour}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn refusals_count_whatever_the_status() {
+    let refused = outcome("refused").await.unwrap_err();
+    assert_eq!(refused.to_string(), "no entry");
+    assert_eq!(Failure::from(refused).retry, Retry::Never);
+    assert_eq!(error("bad-request").await, "HTTP status 400 Bad Request");
+    assert_eq!(
+        error("error").await,
+        "HTTP status 500 Internal Server Error"
+    );
+    let gone = outcome("gone").await.unwrap_err();
+    assert_eq!(Failure::from(gone).retry, Retry::Never);
+}
+
+#[tokio::test]
+async fn nonsense_is_an_error_that_says_so() {
+    for behaviour in ["garbage", "nothing"] {
+        let error = error(behaviour).await;
+        assert!(
+            error.starts_with("the tracker's reply is not bencode"),
+            "{error}"
+        );
+    }
+    assert_eq!(
+        error("short-peers").await,
+        "'peers' has 5 bytes, not a multiple of 6"
+    );
+    for behaviour in ["bad-gzip", "bad-chunk", "cut", "no-http", "endless-head"] {
+        let error = outcome(behaviour).await.unwrap_err();
+        assert!(
+            matches!(error, TrackerError::Http(_)),
+            "{behaviour}: {error:?}"
+        );
+        assert!(!error.to_string().contains("info_hash"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn long_answers_are_cut_off_also_when_packed() {
+    let expected = "the answer is longer than 1048576 bytes";
+    assert_eq!(error("long").await, expected);
+    assert_eq!(error("bomb").await, expected);
+}
+
+#[tokio::test]
+async fn silence_and_slowness_have_an_end() {
+    let begun = Instant::now();
+    assert_eq!(error("silent").await, "no data for 1 s");
+    assert_eq!(error("slow").await, "no complete answer within 2 s");
+    assert!(begun.elapsed() < Duration::from_secs(6));
+}
+
+#[tokio::test]
+async fn stopping_has_a_limit_of_its_own() {
+    let server = Server::start().await;
+    let settings = settings(|settings| settings.stop_tracker_timeout = 0);
+    let client = TrackerClient::new(settings.subscribe());
+    let request = AnnounceRequest {
+        event: Event::Stopped,
+        ..request(format!("http://{}/announce/silent", server.addr))
+    };
+    let error = client
+        .announce(&request, &Report::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error, TrackerError::Timeout(Duration::ZERO));
+}
+
+#[tokio::test]
+async fn redirects_are_followed_within_reason() {
+    assert_eq!(outcome("hop").await.unwrap().peers.len(), 1);
+    assert_eq!(error("loop").await, "more than 5 redirects");
+    assert_eq!(
+        error("to-file").await,
+        "a redirect to 'file:///etc/passwd', which is not an HTTP address"
+    );
+    assert_eq!(error("to-nowhere").await, "HTTP status 302 Found");
+}
+
+#[tokio::test]
+async fn the_local_network_is_only_asked_for_announces() {
+    let server = Server::start().await;
+    let client = TrackerClient::new(settings(|_| {}).subscribe());
+    let port = server.addr.port();
+    for url in [
+        format!("http://127.0.0.1:{port}/admin"),
+        format!("http://127.0.0.1:{port}/x/announce"),
+        format!("http://localhost:{port}/admin"),
+        format!("http://0.0.0.0:{port}/"),
+        format!("http://2130706433:{port}/"),
+        format!("http://[::ffff:127.0.0.1]:{port}/"),
+        format!("http://127.0.0.1:{port}/announce/away?to=127.0.0.1:{port}/admin"),
+    ] {
+        let error = announce(&client, url.clone()).await.unwrap_err();
+        assert!(
+            matches!(error, TrackerError::Blocked(_)),
+            "{url}: {error:?}"
+        );
+    }
+    assert_eq!(server.hits(), 1, "the redirect alone");
+    let local = format!("http://localhost:{port}/announce/away?to=127.0.0.1:{port}/announce");
+    announce(&client, local).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_outside_redirects_into_the_local_network() {
+    let outside = Server::start().await;
+    // The server's own address plays the outside.
+    let client = TrackerClient::with_rule(settings(|_| {}).subscribe(), |ip| {
+        ip != IpAddr::from([127, 0, 0, 1]) && is_internal(ip)
+    });
+    let port = outside.addr.port();
+    for there in [
+        format!("127.0.0.2:{port}/announce"),
+        format!("[::1]:{port}/announce"),
+        "169.254.169.254/announce".to_owned(),
+        "192.168.0.1/announce".to_owned(),
+    ] {
+        let url = format!("http://{}/away?to={there}", outside.addr);
+        let error = announce(&client, url).await.unwrap_err();
+        assert!(
+            matches!(error, TrackerError::Blocked(_)),
+            "{there}: {error:?}"
+        );
+    }
+    assert_eq!(outside.hits(), 4);
+    let url = format!("http://{0}/away?to={0}/any", outside.addr);
+    announce(&client, url).await.unwrap();
+}
+
+#[tokio::test]
+async fn unreachable_trackers_say_why() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    drop(listener);
+    let client = TrackerClient::new(settings(|_| {}).subscribe());
+    let refused = announce(&client, format!("http://{addr}/announce")).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.to_lowercase().contains("refused"), "{refused}");
+    let udp = announce(&client, "udp://t.example:80".to_owned()).await;
+    assert_eq!(
+        udp.unwrap_err().to_string(),
+        "udp trackers are not supported"
+    );
+}
+
+#[tokio::test]
+async fn a_user_agent_that_cannot_be_sent_is_an_error() {
+    let server = Server::start().await;
+    let settings = settings(|settings| settings.user_agent = "a\nb".to_owned());
+    let client = TrackerClient::new(settings.subscribe());
+    let url = format!("http://{}/announce", server.addr);
+    let error = announce(&client, url).await.unwrap_err();
+    assert!(matches!(error, TrackerError::Http(_)), "{error:?}");
+    assert_eq!(server.hits(), 0);
+}
+
+#[tokio::test]
+async fn a_dropped_announce_frees_its_place_and_its_connection() {
+    let server = Server::start().await;
+    let client = TrackerClient::new(settings(|_| {}).subscribe());
+    let url = format!("http://{}/announce/silent", server.addr);
+    let many = (0..MAX_CONCURRENT + 10).map(|_| announce(&client, url.clone()));
+    let many = futures_util::future::join_all(many);
+    assert!(timeout(Duration::from_millis(500), many).await.is_err());
+    assert!(server.hits() <= MAX_CONCURRENT);
+    assert_eq!(client.slots.available_permits(), MAX_CONCURRENT);
+    let url = format!("http://{}/announce", server.addr);
+    announce(&client, url).await.unwrap();
+}
