@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, Kind, category, kind, unix_millis};
 use crate::events::EventSink;
 use crate::handle::{
-    COMMAND_QUEUE, Command, Options, Shared, TorrentHandle, View, piece_priorities,
+    COMMAND_QUEUE, Command, Options, Shared, TorrentHandle, View, check_tracker, piece_priorities,
 };
 use crate::net::listen::{self, Listening};
 use crate::runtime::{self, Joiner};
