@@ -1,1 +1,46 @@
-//! placeholder
+//! The GDExtension: Godot classes over `torrent-engine`.
+//!
+//! Nothing is decided here. A `#[func]` converts its arguments, calls one
+//! method of an engine handle and converts the result. Each class has a file
+//! of its own; `convert` turns values into variants and back, `dispatch` turns
+//! events into signals and alerts, `report` turns errors into what a game
+//! sees, `lifetime` ends every session before the library is unloaded.
+//!
+//! All methods take `&self` (with cells for what changes) or the object as a
+//! whole (`gd_self`) where signals are emitted: printing an error can call a
+//! script's own logger, and that may call straight back into the object, which
+//! must not find it borrowed.
+
+mod add_params;
+mod alert_manager;
+mod convert;
+mod dispatch;
+mod frames;
+mod lifetime;
+mod peer_info;
+mod report;
+mod snapshot;
+mod torrent_error;
+mod torrent_handle;
+mod torrent_info;
+mod torrent_session;
+mod torrent_status;
+
+/// The library's only entry point, which is what the macro asks to be sure of.
+#[allow(unsafe_code)]
+mod entry {
+    use godot::init::{ExtensionLibrary, InitStage, gdextension};
+
+    struct GodotTorrent;
+
+    #[gdextension]
+    unsafe impl ExtensionLibrary for GodotTorrent {
+        fn on_stage_deinit(stage: InitStage) {
+            // The classes go with this stage, and the code may be unloaded
+            // soon after: no thread of ours may run it then.
+            if stage == InitStage::Scene {
+                crate::lifetime::end_all();
+            }
+        }
+    }
+}

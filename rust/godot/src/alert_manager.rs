@@ -1,0 +1,402 @@
+//! `AlertManager`: the queue and filter between a session and the game.
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use godot::builtin::{Array, Callable, GString, VarDictionary};
+use godot::classes::IRefCounted;
+use godot::meta::ToGodot;
+use godot::obj::{Base, Gd};
+use godot::register::{GodotClass, godot_api};
+use torrent_core::settings::Settings;
+use torrent_core::value::Value;
+use torrent_engine::event::{Alert, Event, category, kind};
+use torrent_engine::events::AlertQueue;
+
+use crate::convert::{invalid, to_int, to_variant};
+use crate::report;
+use crate::torrent_session::{Running, SharedRun};
+
+/// The queue of alerts between a session and the game, and the filter before
+/// it.
+///
+/// An alert is a Dictionary that says that something happened: `type_name`
+/// ("torrent_finished", "tracker_error", …), `message`, `category`,
+/// `timestamp_ms`, `info_hash` where it concerns a torrent, and fields of its
+/// own. Signals of [TorrentSession] and [TorrentHandle] cover what most games
+/// need; alerts say more, and can be kept and searched.
+///
+/// Only alerts of the categories in the mask are made; at first that is
+/// [constant CATEGORY_ERROR] alone.
+///
+/// ```gdscript
+/// var alerts := session.get_alert_manager()
+/// alerts.enable_tracker_alerts(true)
+/// alerts.subscribe("tracker_error", func(alert): print(alert.message))
+/// ```
+///
+/// Each session has a manager of its own. One that the game has set up can be
+/// handed to one or more sessions with [method TorrentSession.set_alert_manager].
+#[derive(GodotClass)]
+#[class(base=RefCounted)]
+pub(crate) struct AlertManager {
+    queue: Arc<AlertQueue>,
+    subscribers: RefCell<Vec<(&'static str, Callable)>>,
+    /// The sessions that fill the queue: they stop making what is masked.
+    sessions: RefCell<Vec<Weak<SharedRun>>>,
+    base: Base<godot::classes::RefCounted>,
+}
+
+#[godot_api]
+impl IRefCounted for AlertManager {
+    fn init(base: Base<godot::classes::RefCounted>) -> Self {
+        let defaults = Settings::default();
+        Self {
+            queue: Arc::new(AlertQueue::new(
+                defaults.alert_mask as u32,
+                defaults.alert_queue_size as usize,
+            )),
+            subscribers: RefCell::default(),
+            sessions: RefCell::default(),
+            base,
+        }
+    }
+}
+
+impl AlertManager {
+    /// Lets a session fill this queue.
+    pub(crate) fn attach(&self, session: &Running) {
+        let mut sessions = self.sessions.borrow_mut();
+        sessions.retain(|known| known.strong_count() > 0);
+        sessions.push(Rc::downgrade(session));
+        drop(sessions);
+        self.configure_sessions();
+    }
+
+    /// Lets a session fill another queue from now on.
+    pub(crate) fn detach(&self, session: &Running) {
+        let gone = Rc::downgrade(session);
+        self.sessions
+            .borrow_mut()
+            .retain(|known| !known.ptr_eq(&gone));
+    }
+
+    /// The mask and the queue's size, as a session's settings have them.
+    pub(crate) fn write_to(&self, settings: &mut Settings) {
+        settings.alert_mask = i64::from(self.queue.mask());
+        settings.alert_queue_size = to_int(self.queue.limit() as u64);
+    }
+
+    /// Takes the mask and the queue's size from a session's settings.
+    pub(crate) fn read_from(&self, settings: &Settings) {
+        self.queue.set_mask(settings.alert_mask as u32);
+        self.queue.set_limit(settings.alert_queue_size as usize);
+        self.configure_sessions();
+    }
+
+    fn configure_sessions(&self) {
+        let mask = Value::Int(i64::from(self.queue.mask()));
+        let limit = Value::Int(to_int(self.queue.limit() as u64));
+        for session in self.sessions.borrow().iter().filter_map(Weak::upgrade) {
+            if let Some(engine) = &*session.borrow() {
+                let patch = [("alert_mask", &mask), ("alert_queue_size", &limit)];
+                report::ok("AlertManager", engine.apply_settings(patch));
+            }
+        }
+    }
+
+    /// Queues the alerts of an event; returns those that passed the mask.
+    pub(crate) fn queue(&self, event: &Event) -> Vec<Arc<Alert>> {
+        self.queue.push(event)
+    }
+
+    /// Tells everybody who listens here of an alert.
+    pub(crate) fn announce(this: &Gd<Self>, name: &str, alert: &VarDictionary) {
+        this.signals().alert_posted().emit(alert);
+        let calls: Vec<Callable> = {
+            let manager = this.bind();
+            let mut subscribers = manager.subscribers.borrow_mut();
+            subscribers.retain(|(_, callable)| callable.is_valid());
+            let wanted = subscribers.iter().filter(|(wanted, _)| *wanted == name);
+            wanted.map(|(_, callable)| callable.clone()).collect()
+        };
+        for callable in calls {
+            // One subscriber may have freed the next one.
+            if callable.is_valid() {
+                callable.call(&[alert.to_variant()]);
+            }
+        }
+    }
+
+    /// The waiting alerts.
+    pub(crate) fn alerts(&self) -> Array<VarDictionary> {
+        self.filtered(|_| true)
+    }
+
+    /// Drops the waiting alerts.
+    pub(crate) fn clear(&self) {
+        self.queue.clear();
+    }
+
+    fn filtered(&self, keep: impl Fn(&Alert) -> bool) -> Array<VarDictionary> {
+        let alerts = self.queue.peek();
+        alerts
+            .iter()
+            .filter(|alert| keep(alert))
+            .map(|alert| to_script(alert))
+            .collect()
+    }
+
+    fn of_category(&self, bits: u32) -> Array<VarDictionary> {
+        self.filtered(|alert| alert.kind.category & bits != 0)
+    }
+
+    fn enable(&self, bits: u32, enabled: bool) {
+        let mask = self.queue.mask();
+        self.queue
+            .set_mask(if enabled { mask | bits } else { mask & !bits });
+        self.configure_sessions();
+    }
+}
+
+/// An alert as a script sees it.
+pub(crate) fn to_script(alert: &Alert) -> VarDictionary {
+    to_variant(&alert.to_value()).to()
+}
+
+#[godot_api]
+impl AlertManager {
+    /// An alert got into the queue.
+    #[signal]
+    pub(crate) fn alert_posted(alert: VarDictionary);
+
+    /// Errors of any kind.
+    #[constant]
+    const CATEGORY_ERROR: i64 = category::ERROR as i64;
+    /// What peers send and do.
+    #[constant]
+    const CATEGORY_PEER: i64 = category::PEER as i64;
+    /// Files on disk.
+    #[constant]
+    const CATEGORY_STORAGE: i64 = category::STORAGE as i64;
+    /// Announces to trackers and their answers.
+    #[constant]
+    const CATEGORY_TRACKER: i64 = category::TRACKER as i64;
+    /// Connections made and closed.
+    #[constant]
+    const CATEGORY_CONNECT: i64 = category::CONNECT as i64;
+    /// Changes of a torrent's or the session's state.
+    #[constant]
+    const CATEGORY_STATUS: i64 = category::STATUS as i64;
+    /// Finished files.
+    #[constant]
+    const CATEGORY_FILE_PROGRESS: i64 = category::FILE_PROGRESS as i64;
+    /// Finished pieces.
+    #[constant]
+    const CATEGORY_PIECE_PROGRESS: i64 = category::PIECE_PROGRESS as i64;
+    /// Everything.
+    #[constant]
+    const CATEGORY_ALL: i64 = category::ALL as i64;
+
+    /// The waiting alerts, oldest first. They stay in the queue.
+    #[func]
+    fn get_alerts(&self) -> Array<VarDictionary> {
+        self.alerts()
+    }
+
+    /// The waiting alerts with this number.
+    #[func]
+    fn get_alerts_by_type(&self, r#type: i64) -> Array<VarDictionary> {
+        self.filtered(|alert| i64::from(alert.kind.number) == r#type)
+    }
+
+    /// The waiting alerts with this name, for example "torrent_finished".
+    #[func]
+    fn get_alerts_by_name(&self, type_name: GString) -> Array<VarDictionary> {
+        let name = type_name.to_string();
+        self.filtered(|alert| alert.kind.name == name)
+    }
+
+    /// The waiting alerts that concern a torrent.
+    #[func]
+    fn get_torrent_alerts(&self) -> Array<VarDictionary> {
+        self.filtered(|alert| alert.info_hash.is_some())
+    }
+
+    /// The waiting alerts about peers and connections.
+    #[func]
+    fn get_peer_alerts(&self) -> Array<VarDictionary> {
+        self.of_category(category::PEER | category::CONNECT)
+    }
+
+    /// The waiting alerts about trackers.
+    #[func]
+    fn get_tracker_alerts(&self) -> Array<VarDictionary> {
+        self.of_category(category::TRACKER)
+    }
+
+    /// The waiting alerts about errors.
+    #[func]
+    fn get_error_alerts(&self) -> Array<VarDictionary> {
+        self.of_category(category::ERROR)
+    }
+
+    /// The waiting alerts, oldest first; the queue is empty afterwards.
+    #[func]
+    fn pop_alerts(&self) -> Array<VarDictionary> {
+        let alerts = self.queue.pop(usize::MAX);
+        alerts.iter().map(|alert| to_script(alert)).collect()
+    }
+
+    /// Empties the queue.
+    #[func]
+    fn clear_alerts(&self) {
+        self.clear();
+    }
+
+    /// Chooses which alerts are made: the sum of `CATEGORY_` constants. False for a
+    /// number that is no such sum.
+    #[func]
+    fn set_alert_mask(&self, mask: i64) -> bool {
+        let bits =
+            u32::try_from(mask).map_err(|_| invalid(format!("{mask} is not a sum of categories")));
+        let bits = report::ok("AlertManager.set_alert_mask", bits);
+        bits.inspect(|&bits| {
+            self.queue.set_mask(bits);
+            self.configure_sessions();
+        })
+        .is_some()
+    }
+
+    /// Which alerts are made: the sum of `CATEGORY_` constants.
+    #[func]
+    fn get_alert_mask(&self) -> i64 {
+        i64::from(self.queue.mask())
+    }
+
+    /// Turns alerts about errors on or off.
+    #[func]
+    fn enable_error_alerts(&self, enabled: bool) {
+        self.enable(category::ERROR, enabled);
+    }
+
+    /// Turns alerts about changes of state on or off.
+    #[func]
+    fn enable_status_alerts(&self, enabled: bool) {
+        self.enable(category::STATUS, enabled);
+    }
+
+    /// Turns alerts about finished pieces and files on or off.
+    #[func]
+    fn enable_progress_alerts(&self, enabled: bool) {
+        self.enable(category::PIECE_PROGRESS | category::FILE_PROGRESS, enabled);
+    }
+
+    /// Turns alerts about finished pieces on or off.
+    #[func]
+    fn enable_piece_progress_alerts(&self, enabled: bool) {
+        self.enable(category::PIECE_PROGRESS, enabled);
+    }
+
+    /// Turns alerts about finished files on or off.
+    #[func]
+    fn enable_file_progress_alerts(&self, enabled: bool) {
+        self.enable(category::FILE_PROGRESS, enabled);
+    }
+
+    /// Turns alerts about what peers do on or off.
+    #[func]
+    fn enable_peer_alerts(&self, enabled: bool) {
+        self.enable(category::PEER, enabled);
+    }
+
+    /// Turns alerts about files on disk on or off.
+    #[func]
+    fn enable_storage_alerts(&self, enabled: bool) {
+        self.enable(category::STORAGE, enabled);
+    }
+
+    /// Turns alerts about trackers on or off.
+    #[func]
+    fn enable_tracker_alerts(&self, enabled: bool) {
+        self.enable(category::TRACKER, enabled);
+    }
+
+    /// Turns alerts about connections on or off.
+    #[func]
+    fn enable_connect_alerts(&self, enabled: bool) {
+        self.enable(category::CONNECT, enabled);
+    }
+
+    /// Limits how many alerts wait; those beyond it are dropped and counted. The more
+    /// important ones may exceed it up to threefold. At least 1, at most 10 000 000.
+    #[func]
+    fn set_queue_limit(&self, limit: i64) -> bool {
+        let checked = match limit {
+            1..=10_000_000 => Ok(limit as usize),
+            _ => Err(invalid(format!(
+                "the limit is a number from 1 to 10000000, not {limit}"
+            ))),
+        };
+        let checked = report::ok("AlertManager.set_queue_limit", checked);
+        checked
+            .inspect(|&limit| {
+                self.queue.set_limit(limit);
+                self.configure_sessions();
+            })
+            .is_some()
+    }
+
+    /// How many alerts may wait.
+    #[func]
+    fn get_queue_limit(&self) -> i64 {
+        to_int(self.queue.limit() as u64)
+    }
+
+    /// How many alerts were dropped because the queue was full.
+    #[func]
+    fn get_dropped_count(&self) -> i64 {
+        to_int(self.queue.dropped())
+    }
+
+    /// Calls `callable` with each new alert of this name. The mask counts here too.
+    /// False for a name that no alert has. Ends with [method unsubscribe] or with the
+    /// callable's object.
+    #[func]
+    fn subscribe(&self, type_name: GString, callable: Callable) -> bool {
+        let known = kind_name(&type_name).and_then(|name| match callable.is_valid() {
+            true => Ok(name),
+            false => Err(invalid("the callable is not valid")),
+        });
+        let name = report::ok("AlertManager.subscribe", known);
+        let name = name.filter(|name| !self.is_subscribed(name, &callable));
+        name.map(|name| self.subscribers.borrow_mut().push((name, callable)))
+            .is_some()
+    }
+
+    /// Ends what [method subscribe] began. False when there is nothing to end.
+    #[func]
+    fn unsubscribe(&self, type_name: GString, callable: Callable) -> bool {
+        let name = type_name.to_string();
+        let mut subscribers = self.subscribers.borrow_mut();
+        let before = subscribers.len();
+        subscribers.retain(|(known, called)| *known != name || *called != callable);
+        subscribers.len() < before
+    }
+
+    fn is_subscribed(&self, name: &str, callable: &Callable) -> bool {
+        let subscribers = self.subscribers.borrow();
+        subscribers
+            .iter()
+            .any(|(known, called)| *known == name && called == callable)
+    }
+}
+
+fn kind_name(name: &GString) -> torrent_engine::error::Result<&'static str> {
+    let name = name.to_string();
+    let known = kind::ALL.iter().find(|kind| kind.name == name);
+    known
+        .map(|kind| kind.name)
+        .ok_or_else(|| invalid(format!("there is no alert '{name}'")))
+}

@@ -1,0 +1,44 @@
+//! How a failed call shows: one error in Godot's output that names the class,
+//! the method and the reason, and the same error kept for `get_last_error()`.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use godot::builtin::{GString, vslice};
+use godot::global;
+use torrent_engine::error::{Error, Result};
+
+/// The last error of a session. The session, its torrents and its alert
+/// manager share one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastError(Rc<RefCell<Option<Error>>>);
+
+impl LastError {
+    /// The last error, if there was one.
+    pub(crate) fn get(&self) -> Option<Error> {
+        self.0.borrow().clone()
+    }
+
+    /// Keeps and prints a failure. `place` is "Class.method".
+    pub(crate) fn report(&self, place: &str, error: &Error) {
+        // Kept first: a logger that hears of it can already ask for it.
+        *self.0.borrow_mut() = Some(error.clone());
+        print_error(place, error);
+    }
+
+    /// The value of a success; a failure is kept, printed and `None`.
+    pub(crate) fn ok<T>(&self, place: &str, result: Result<T>) -> Option<T> {
+        result.inspect_err(|error| self.report(place, error)).ok()
+    }
+}
+
+/// Prints a failure that no session is there to keep.
+pub(crate) fn print_error(place: &str, error: &Error) {
+    let text = GString::from(&format!("{place}: {error}"));
+    global::push_error(vslice![text]);
+}
+
+/// The value of a success; a failure is printed and `None`.
+pub(crate) fn ok<T>(place: &str, result: Result<T>) -> Option<T> {
+    result.inspect_err(|error| print_error(place, error)).ok()
+}

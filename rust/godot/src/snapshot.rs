@@ -1,0 +1,59 @@
+//! Classes that show one record of the engine: a getter for each field.
+
+/// How a field's value reaches a script.
+pub(crate) trait ToScript {
+    /// The type in the script.
+    type Script;
+    /// The value in the script.
+    fn to_script(&self) -> Self::Script;
+}
+
+macro_rules! to_script {
+    ($script:ty; $convert:expr; $($field:ty),*) => {
+        $(impl ToScript for $field {
+            type Script = $script;
+            fn to_script(&self) -> $script {
+                #[allow(clippy::redundant_closure_call)]
+                ($convert)(self)
+            }
+        })*
+    };
+}
+
+to_script!(bool; |value: &bool| *value; bool);
+to_script!(f64; |value: &f64| *value; f64);
+to_script!(i64; |value: &i64| *value; i64);
+to_script!(i64; |value: &u16| i64::from(*value); u16);
+to_script!(i64; |value: &u32| i64::from(*value); u32);
+to_script!(i64; |value: &u64| crate::convert::to_int(*value); u64);
+to_script!(i64; |value: &torrent_engine::status::TorrentState| i64::from(value.code()); torrent_engine::status::TorrentState);
+to_script!(godot::builtin::GString; |value: &String| godot::builtin::GString::from(value); String);
+
+/// Writes the methods of a class that shows a record. The methods named before
+/// the `getters` are taken as they are; each getter is `name -> type = field`.
+/// Attributes pass as plain tokens, because doc comments have to reach the
+/// class registration in their own form.
+macro_rules! snapshot_methods {
+    (
+        impl $class:ident {
+            $($methods:tt)*
+        }
+        getters {
+            $( $(#[$($meta:tt)*])+ $getter:ident -> $script:ident = $field:ident; )*
+        }
+    ) => {
+        #[godot_api]
+        impl $class {
+            $($methods)*
+
+            $(
+                $(#[$($meta)*])+
+                #[func]
+                fn $getter(&self) -> $script {
+                    $crate::snapshot::ToScript::to_script(&self.record.$field)
+                }
+            )*
+        }
+    };
+}
+pub(crate) use snapshot_methods;

@@ -1,0 +1,470 @@
+//! `TorrentHandle`: one torrent of a session.
+
+use std::cell::Cell;
+use std::net::{IpAddr, SocketAddr};
+
+use godot::builtin::{Array, GString, PackedByteArray, VarArray, VarDictionary};
+use godot::classes::RefCounted;
+use godot::obj::{Base, Gd, NewGd};
+use godot::register::{GodotClass, godot_api};
+use torrent_engine::error::{Error, ErrorKind, Result};
+use torrent_engine::handle::TorrentHandle as Torrent;
+
+use crate::convert::{self, invalid, to_int};
+use crate::peer_info::PeerInfo;
+use crate::report::LastError;
+use crate::torrent_info::TorrentInfo;
+use crate::torrent_status::TorrentStatus;
+
+/// A torrent of a session: control it, ask it how it is doing, wait for it.
+///
+/// [method TorrentSession.add_torrent_file] returns one. The same torrent
+/// always has the same handle, so signals can be connected once and handles
+/// compared. A torrent that is added starts at once.
+///
+/// ```gdscript
+/// var handle := session.add_torrent_file(data, "user://downloads")
+/// handle.progress_changed.connect(func(progress): bar.value = progress)
+/// await handle.finished
+/// ```
+///
+/// After the torrent was removed, or its session stopped, the handle is no
+/// longer valid: it still knows what it knew last, but can no longer be told
+/// to do anything.
+#[derive(GodotClass)]
+#[class(init, base=RefCounted)]
+pub(crate) struct TorrentHandle {
+    torrent: Option<Torrent>,
+    errors: LastError,
+    /// The progress that was last told.
+    told_progress: Cell<f64>,
+    base: Base<RefCounted>,
+}
+
+impl TorrentHandle {
+    pub(crate) fn of(torrent: Torrent, errors: LastError) -> Gd<Self> {
+        let mut object = Self::new_gd();
+        {
+            let mut handle = object.bind_mut();
+            handle.torrent = Some(torrent);
+            handle.errors = errors;
+        }
+        object
+    }
+
+    /// The engine's handle, unless a script made this object itself.
+    pub(crate) fn torrent(&self) -> Result<&Torrent> {
+        self.torrent
+            .as_ref()
+            .ok_or_else(|| Error::new(ErrorKind::InvalidTorrentHandle))
+    }
+
+    /// Whether the torrent is part of a running session.
+    pub(crate) fn is_in_session(&self) -> bool {
+        self.torrent.as_ref().is_some_and(Torrent::is_valid)
+    }
+
+    /// Whether this is the object of `torrent`.
+    pub(crate) fn is_of(&self, torrent: &Torrent) -> bool {
+        self.torrent.as_ref() == Some(torrent)
+    }
+
+    /// Remembers the progress; whether it is news.
+    pub(crate) fn note_progress(&self, progress: f64) -> bool {
+        self.told_progress.replace(progress) != progress
+    }
+
+    /// The result of a call on the torrent; a failure is reported and `None`.
+    fn call<T>(&self, method: &str, call: impl FnOnce(&Torrent) -> Result<T>) -> Option<T> {
+        let place = format!("TorrentHandle.{method}");
+        self.errors.ok(&place, self.torrent().and_then(call))
+    }
+
+    /// Tells the torrent something; whether that worked.
+    fn tell(&self, method: &str, call: impl FnOnce(&Torrent) -> Result<()>) -> bool {
+        self.call(method, call).is_some()
+    }
+
+    /// Something that can always be read.
+    fn read<T>(&self, method: &str, read: impl FnOnce(&Torrent) -> T) -> Option<T> {
+        self.call(method, |torrent| Ok(read(torrent)))
+    }
+}
+
+#[godot_api]
+impl TorrentHandle {
+    /// Everything wanted is complete and can be opened.
+    #[signal]
+    pub(crate) fn finished();
+
+    /// The torrent does something else now: `STATE_` constants of [TorrentStatus].
+    #[signal]
+    pub(crate) fn state_changed(state: i64, previous: i64);
+
+    /// The progress is another one, 0.0 to 1.0. A few times a second at most.
+    #[signal]
+    pub(crate) fn progress_changed(progress: f64);
+
+    /// A piece was received and matches its hash.
+    #[signal]
+    pub(crate) fn piece_finished(index: i64);
+
+    /// A file is complete.
+    #[signal]
+    pub(crate) fn file_completed(index: i64);
+
+    /// The files that were found on disk are checked.
+    #[signal]
+    pub(crate) fn checked();
+
+    /// A piece that [method read_piece] asked for; empty when it could not be read.
+    #[signal]
+    pub(crate) fn piece_read(index: i64, data: PackedByteArray);
+
+    /// Something went wrong with the torrent.
+    #[signal]
+    pub(crate) fn error_occurred(message: GString);
+
+    /// The torrent is out of the session, its files are closed.
+    #[signal]
+    pub(crate) fn removed();
+
+    /// Whether the torrent is part of a running session.
+    #[func]
+    fn is_valid(&self) -> bool {
+        self.is_in_session()
+    }
+
+    /// Stops all traffic of this torrent until [method resume].
+    #[func]
+    fn pause(&self) -> bool {
+        self.tell("pause", Torrent::pause)
+    }
+
+    /// Goes on after [method pause].
+    #[func]
+    fn resume(&self) -> bool {
+        self.tell("resume", Torrent::resume)
+    }
+
+    /// Whether the torrent was told to pause.
+    #[func]
+    fn is_paused(&self) -> bool {
+        self.read("is_paused", Torrent::is_paused)
+            .unwrap_or_default()
+    }
+
+    /// Hashes everything on disk again. [signal checked] says when that is done.
+    #[func]
+    fn force_recheck(&self) -> bool {
+        self.tell("force_recheck", Torrent::force_recheck)
+    }
+
+    /// Forgets the torrent's error and goes on.
+    #[func]
+    fn clear_error(&self) -> bool {
+        self.tell("clear_error", Torrent::clear_error)
+    }
+
+    /// The torrent's name.
+    #[func]
+    fn get_name(&self) -> GString {
+        self.read("get_name", |torrent| GString::from(torrent.name()))
+            .unwrap_or_default()
+    }
+
+    /// The torrent's info-hash, its name all over the world: 40 hexadecimal digits.
+    #[func]
+    fn get_info_hash(&self) -> GString {
+        let hash = self.read("get_info_hash", |torrent| torrent.info_hash().to_string());
+        hash.as_ref().map(GString::from).unwrap_or_default()
+    }
+
+    /// What the torrent consists of: files, pieces, trackers.
+    #[func]
+    fn get_torrent_info(&self) -> Option<Gd<TorrentInfo>> {
+        self.read("get_torrent_info", |torrent| {
+            TorrentInfo::of(torrent.metainfo().clone())
+        })
+    }
+
+    /// How the torrent is doing. Costs microseconds; ask as often as you like.
+    #[func]
+    fn get_status(&self) -> Option<Gd<TorrentStatus>> {
+        self.read("get_status", |torrent| TorrentStatus::of(torrent.status()))
+    }
+
+    /// A link that names this torrent and its trackers.
+    #[func]
+    fn get_magnet_uri(&self) -> GString {
+        let uri = self.read("get_magnet_uri", |torrent| {
+            torrent.metainfo().magnet().to_string()
+        });
+        uri.as_ref().map(GString::from).unwrap_or_default()
+    }
+
+    /// The torrent file, as it can be saved and given to others.
+    #[func]
+    fn get_torrent_file_data(&self) -> PackedByteArray {
+        let data = self.read("get_torrent_file_data", |torrent| {
+            torrent.metainfo().to_bytes()
+        });
+        data.map(PackedByteArray::from).unwrap_or_default()
+    }
+
+    /// The folder that the torrent's files are in, as an absolute path.
+    #[func]
+    fn get_save_path(&self) -> GString {
+        let path = self.read("get_save_path", |torrent| {
+            torrent.save_path().display().to_string()
+        });
+        path.as_ref().map(GString::from).unwrap_or_default()
+    }
+
+    /// Unix time at which the torrent was added.
+    #[func]
+    fn get_added_time(&self) -> i64 {
+        self.read("get_added_time", Torrent::added_time)
+            .unwrap_or_default()
+    }
+
+    /// Sets how much one piece is wanted: 0 not at all, 1 least, 4 normal, 7 most.
+    #[func]
+    fn set_piece_priority(&self, index: i64, priority: i64) -> bool {
+        self.tell("set_piece_priority", |torrent| {
+            torrent.set_piece_priority(convert::to_piece(index)?, convert::to_priority(priority)?)
+        })
+    }
+
+    /// How much one piece is wanted, 0 to 7.
+    #[func]
+    fn get_piece_priority(&self, index: i64) -> i64 {
+        let priority = self.call("get_piece_priority", |torrent| {
+            torrent.piece_priority(convert::to_piece(index)?)
+        });
+        priority.map(i64::from).unwrap_or_default()
+    }
+
+    /// How much each piece is wanted: one byte for each.
+    #[func]
+    fn get_piece_priorities(&self) -> PackedByteArray {
+        let priorities = self.read("get_piece_priorities", Torrent::piece_priorities);
+        priorities.map(PackedByteArray::from).unwrap_or_default()
+    }
+
+    /// Sets how much pieces are wanted, one byte for each, from the first piece on.
+    #[func]
+    fn prioritize_pieces(&self, priorities: PackedByteArray) -> bool {
+        self.tell("prioritize_pieces", |torrent| {
+            torrent.prioritize_pieces(priorities.as_slice())
+        })
+    }
+
+    /// Sets how much one file is wanted: 0 not at all, 1 least, 4 normal, 7 most. Its
+    /// pieces follow; one that belongs to several files takes the highest of theirs.
+    #[func]
+    fn set_file_priority(&self, index: i64, priority: i64) -> bool {
+        self.tell("set_file_priority", |torrent| {
+            torrent.set_file_priority(convert::to_file(index)?, convert::to_priority(priority)?)
+        })
+    }
+
+    /// How much one file is wanted, 0 to 7.
+    #[func]
+    fn get_file_priority(&self, index: i64) -> i64 {
+        let priority = self.call("get_file_priority", |torrent| {
+            torrent.file_priority(convert::to_file(index)?)
+        });
+        priority.map(i64::from).unwrap_or_default()
+    }
+
+    /// How much each file is wanted: one byte for each.
+    #[func]
+    fn get_file_priorities(&self) -> PackedByteArray {
+        let priorities = self.read("get_file_priorities", Torrent::file_priorities);
+        priorities.map(PackedByteArray::from).unwrap_or_default()
+    }
+
+    /// Sets how much files are wanted, one byte for each, from the first file on.
+    ///
+    /// ```gdscript
+    /// # Of three files, fetch the second one only.
+    /// handle.prioritize_files(PackedByteArray([0, 4, 0]))
+    /// ```
+    #[func]
+    fn prioritize_files(&self, priorities: PackedByteArray) -> bool {
+        self.tell("prioritize_files", |torrent| {
+            torrent.prioritize_files(priorities.as_slice())
+        })
+    }
+
+    /// Verified bytes of each file.
+    #[func]
+    fn get_file_progress(&self) -> Array<i64> {
+        let progress = self
+            .read("get_file_progress", Torrent::file_progress)
+            .unwrap_or_default();
+        progress.iter().map(|&bytes| to_int(bytes)).collect()
+    }
+
+    /// Whether a piece is there and verified.
+    #[func]
+    fn have_piece(&self, index: i64) -> bool {
+        let have = self.call("have_piece", |torrent| {
+            torrent.have_piece(convert::to_piece(index)?)
+        });
+        have.unwrap_or_default()
+    }
+
+    /// Which pieces are there and verified: one byte for each, 1 or 0.
+    #[func]
+    fn get_pieces(&self) -> PackedByteArray {
+        let pieces = self.read("get_pieces", Torrent::pieces).unwrap_or_default();
+        (0..pieces.len())
+            .map(|piece| u8::from(pieces.get(piece)))
+            .collect()
+    }
+
+    /// Reads a verified piece from the disk. It comes with [signal piece_read].
+    #[func]
+    fn read_piece(&self, index: i64) -> bool {
+        self.tell("read_piece", |torrent| {
+            torrent.read_piece(convert::to_piece(index)?)
+        })
+    }
+
+    /// How many connected peers have each piece.
+    #[func]
+    fn get_piece_availability(&self) -> Array<i64> {
+        let counts = self.read("get_piece_availability", Torrent::piece_availability);
+        counts
+            .unwrap_or_default()
+            .iter()
+            .map(|&count| i64::from(count))
+            .collect()
+    }
+
+    /// The pieces that are being fetched: piece_index, blocks_in_piece, finished, requested.
+    #[func]
+    fn get_download_queue(&self) -> Array<VarDictionary> {
+        let queue = self
+            .read("get_download_queue", Torrent::download_queue)
+            .unwrap_or_default();
+        queue
+            .iter()
+            .map(|piece| convert::to_dictionary(&piece.fields()))
+            .collect()
+    }
+
+    /// Fetches pieces in order instead of the rarest first. Worse for the swarm, good for
+    /// what is watched or heard while it comes.
+    #[func]
+    fn set_sequential_download(&self, sequential: bool) -> bool {
+        self.tell("set_sequential_download", |torrent| {
+            torrent.set_sequential_download(sequential)
+        })
+    }
+
+    /// Whether pieces are fetched in order.
+    #[func]
+    fn is_sequential_download(&self) -> bool {
+        self.read("is_sequential_download", Torrent::is_sequential_download)
+            .unwrap_or_default()
+    }
+
+    /// The connected peers.
+    #[func]
+    fn get_peer_info(&self) -> Array<Gd<PeerInfo>> {
+        let peers = self
+            .read("get_peer_info", Torrent::peers)
+            .unwrap_or_default();
+        peers.iter().map(PeerInfo::of).collect()
+    }
+
+    /// Connects to a peer at an IP address. True means that it will be tried.
+    #[func]
+    fn connect_peer(&self, ip: GString, port: i64) -> bool {
+        self.tell("connect_peer", |torrent| {
+            torrent.connect_peer(endpoint(&ip, port)?)
+        })
+    }
+
+    /// Limits the connections of this torrent: -1 for no limit, else at least 2.
+    #[func]
+    fn set_max_connections(&self, limit: i64) -> bool {
+        self.tell("set_max_connections", |torrent| {
+            torrent.set_max_connections(limit)
+        })
+    }
+
+    /// Most connections of this torrent; -1 unlimited.
+    #[func]
+    fn get_max_connections(&self) -> i64 {
+        self.read("get_max_connections", Torrent::max_connections)
+            .unwrap_or_default()
+    }
+
+    /// Limits the peers that may download from us at once: -1 for the session's limit,
+    /// else at least 2.
+    #[func]
+    fn set_max_uploads(&self, limit: i64) -> bool {
+        self.tell("set_max_uploads", |torrent| torrent.set_max_uploads(limit))
+    }
+
+    /// Most peers that may download from us at once; -1 the session's limit.
+    #[func]
+    fn get_max_uploads(&self) -> i64 {
+        self.read("get_max_uploads", Torrent::max_uploads)
+            .unwrap_or_default()
+    }
+
+    /// Adds a tracker. Those of a lower tier are tried first; a known one stays where it is.
+    #[func]
+    fn add_tracker(&self, url: GString, #[opt(default = 0)] tier: i64) -> bool {
+        self.tell("add_tracker", |torrent| {
+            let tier =
+                usize::try_from(tier).map_err(|_| invalid(format!("there is no tier {tier}")))?;
+            torrent.add_tracker(&url.to_string(), tier)
+        })
+    }
+
+    /// Removes a tracker.
+    #[func]
+    fn remove_tracker(&self, url: GString) -> bool {
+        self.tell("remove_tracker", |torrent| {
+            torrent.remove_tracker(&url.to_string())
+        })
+    }
+
+    /// Uses these trackers instead: URLs (one tier each), or Arrays of URLs (a tier each),
+    /// or Dictionaries with url and tier, as [method get_trackers] returns them.
+    #[func]
+    fn replace_trackers(&self, trackers: VarArray) -> bool {
+        self.tell("replace_trackers", |torrent| {
+            torrent.replace_trackers(convert::to_tiers(&trackers)?)
+        })
+    }
+
+    /// The trackers and how they are doing: url, tier, status, message, next_announce,
+    /// min_announce, fails, last_error, scrape_complete, scrape_incomplete, verified, source.
+    #[func]
+    fn get_trackers(&self) -> Array<VarDictionary> {
+        let trackers = self
+            .read("get_trackers", Torrent::trackers)
+            .unwrap_or_default();
+        trackers
+            .iter()
+            .map(|tracker| convert::to_dictionary(&tracker.fields()))
+            .collect()
+    }
+}
+
+fn endpoint(ip: &GString, port: i64) -> Result<SocketAddr> {
+    let text = ip.to_string();
+    let ip: IpAddr = text
+        .parse()
+        .map_err(|_| invalid("not an IP address").about(text))?;
+    let port = u16::try_from(port)
+        .map_err(|_| invalid(format!("a port is a number from 1 to 65535, not {port}")))?;
+    Ok(SocketAddr::new(ip, port))
+}

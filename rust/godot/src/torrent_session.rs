@@ -1,0 +1,620 @@
+//! `TorrentSession`: the torrents of a game, and their network.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use godot::builtin::{Array, GString, PackedByteArray, PackedInt32Array, VarDictionary};
+use godot::classes::{IRefCounted, RefCounted};
+use godot::obj::{Base, Gd, NewGd};
+use godot::register::{GodotClass, godot_api};
+use torrent_core::ids::InfoHash;
+use torrent_core::settings::Settings;
+use torrent_core::value::{Fields, Value};
+use torrent_engine::error::{Error, ErrorKind, Result};
+use torrent_engine::event::{Detail, Event, kind};
+use torrent_engine::handle::TorrentHandle as Torrent;
+use torrent_engine::session::{AddTorrent, Session};
+
+use crate::alert_manager::AlertManager;
+use crate::convert::{self, invalid};
+use crate::dispatch::{self, Notice};
+use crate::report::LastError;
+use crate::torrent_error::TorrentError;
+use crate::torrent_handle::TorrentHandle;
+use crate::{add_params, frames, lifetime};
+
+/// The engine's session while one runs.
+pub(crate) type SharedRun = RefCell<Option<Session>>;
+
+/// The session object and its alert manager both know the engine's session.
+pub(crate) type Running = Rc<SharedRun>;
+
+/// How long a start waits for the end of the run before, so that it finds the
+/// port free. Usually that takes a few milliseconds.
+const RESTART_PATIENCE: Duration = Duration::from_millis(250);
+
+/// Downloads and shares torrents in the background.
+///
+/// A game makes one session, starts it and adds torrents:
+///
+/// ```gdscript
+/// var session := TorrentSession.new()
+///
+/// func _ready():
+///     session.start_session()
+///     var data := FileAccess.get_file_as_bytes("res://maps.torrent")
+///     var handle := session.add_torrent_file(data, "user://maps")
+///     await handle.finished
+///     print("All maps are there.")
+/// ```
+///
+/// Keep it in a variable that lives as long as it is needed: a session that
+/// nothing refers to is stopped and freed, and with it its downloads.
+///
+/// Nothing here makes the game wait. Network, files and hashing run in threads
+/// of their own; what happened there is told by signals, once a frame, on the
+/// main thread. A signal never comes during a call, always between two frames.
+///
+/// A call that fails returns null, false or something empty, prints one error
+/// that names the reason, and leaves it in [method get_last_error].
+///
+/// Paths can be absolute or begin with `user://` or `res://`. Sizes are bytes,
+/// rates bytes per second, times seconds.
+#[derive(GodotClass)]
+#[class(base=RefCounted)]
+pub(crate) struct TorrentSession {
+    run: Running,
+    /// Earlier runs that are about to end.
+    ending: RefCell<Vec<Session>>,
+    settings: RefCell<Settings>,
+    manager: RefCell<Gd<AlertManager>>,
+    /// The object of each torrent.
+    objects: RefCell<BTreeMap<InfoHash, Gd<TorrentHandle>>>,
+    /// Objects of torrents that were told to go.
+    leaving: RefCell<Vec<Gd<TorrentHandle>>>,
+    inbox: RefCell<VecDeque<Notice>>,
+    delivering: Cell<bool>,
+    errors: LastError,
+    base: Base<RefCounted>,
+}
+
+#[godot_api]
+impl IRefCounted for TorrentSession {
+    fn init(base: Base<RefCounted>) -> Self {
+        let run = Running::default();
+        let manager = AlertManager::new_gd();
+        manager.bind().attach(&run);
+        Self {
+            run,
+            ending: RefCell::default(),
+            settings: RefCell::default(),
+            manager: RefCell::new(manager),
+            objects: RefCell::default(),
+            leaving: RefCell::default(),
+            inbox: RefCell::default(),
+            delivering: Cell::default(),
+            errors: LastError::default(),
+            base,
+        }
+    }
+}
+
+impl Drop for TorrentSession {
+    fn drop(&mut self) {
+        // Threads end in the background; `lifetime` waits for them.
+        if let Some(session) = self.run.take() {
+            session.stop();
+        }
+    }
+}
+
+/// Ends the state of delivering, also when a listener made us panic.
+struct Delivering<'a>(&'a Gd<TorrentSession>);
+
+impl Drop for Delivering<'_> {
+    fn drop(&mut self) {
+        self.0.bind().delivering.set(false);
+    }
+}
+
+impl TorrentSession {
+    pub(crate) fn errors(&self) -> LastError {
+        self.errors.clone()
+    }
+
+    pub(crate) fn manager(&self) -> Gd<AlertManager> {
+        self.manager.borrow().clone()
+    }
+
+    /// The result of a call; a failure is reported and `None`.
+    fn report<T>(&self, method: &str, result: Result<T>) -> Option<T> {
+        self.errors.ok(&format!("TorrentSession.{method}"), result)
+    }
+
+    /// The engine's session.
+    fn running(&self) -> Result<Session> {
+        let session = self.run.borrow().clone();
+        session.ok_or_else(|| Error::new(ErrorKind::SessionNotRunning))
+    }
+
+    /// The settings of this run or the next one.
+    fn settings(&self) -> Settings {
+        let mut settings = self.settings.borrow().clone();
+        self.manager().bind().write_to(&mut settings);
+        settings
+    }
+
+    fn apply(&self, patch: &Fields) -> Result<()> {
+        let mut settings = self.settings();
+        settings.apply(entries(patch))?;
+        if let Ok(session) = self.running() {
+            session.apply_settings(entries(patch))?;
+        }
+        self.manager().bind().read_from(&settings);
+        self.settings.replace(settings);
+        Ok(())
+    }
+
+    fn apply_one(&self, name: &'static str, value: i64) -> Result<()> {
+        self.apply(&vec![(name.into(), value.into())])
+    }
+
+    fn start(&self, patch: &Fields) -> Result<()> {
+        if self.run.borrow().is_some() {
+            return Err(Error::new(ErrorKind::SessionAlreadyRunning));
+        }
+        self.apply(patch)?;
+        for session in &*self.ending.borrow() {
+            session.join(RESTART_PATIENCE);
+        }
+        let session = Session::start(self.settings())?;
+        lifetime::remember(&session);
+        self.run.replace(Some(session));
+        self.inbox.borrow_mut().push_back(Notice::Started);
+        Ok(())
+    }
+
+    /// Starts and follows the frames from then on.
+    fn start_object(this: &Gd<Self>, method: &str, patch: Result<Fields>) -> bool {
+        let session = this.bind();
+        let started = patch.and_then(|patch| session.start(&patch));
+        let started = session.report(method, started).is_some();
+        if started {
+            frames::follow(this);
+        }
+        started
+    }
+
+    /// Takes what has happened since into the inbox.
+    fn collect(&self) {
+        let mut inbox = self.inbox.borrow_mut();
+        let mut events = Vec::new();
+        self.ending.borrow_mut().retain(|session| {
+            // Asked first, so that nothing can come after the events taken.
+            let ended = session.join(Duration::ZERO);
+            session.events().take(&mut events);
+            inbox.extend(events.drain(..).map(Notice::Event));
+            if ended {
+                inbox.push_back(Notice::Stopped);
+            }
+            !ended
+        });
+        if let Some(session) = &*self.run.borrow() {
+            session.events().take(&mut events);
+            inbox.extend(events.drain(..).map(Notice::Event));
+        }
+    }
+
+    fn next_notice(&self) -> Option<Notice> {
+        self.inbox.borrow_mut().pop_front()
+    }
+
+    /// The object of a torrent; made with the first need.
+    fn object(&self, torrent: &Torrent) -> Gd<TorrentHandle> {
+        let hash = torrent.info_hash();
+        let mut objects = self.objects.borrow_mut();
+        match objects.get(&hash) {
+            Some(object) if object.bind().is_of(torrent) => object.clone(),
+            _ => {
+                let object = TorrentHandle::of(torrent.clone(), self.errors());
+                objects.insert(hash, object.clone());
+                object
+            }
+        }
+    }
+
+    /// The object of a torrent that has one.
+    pub(crate) fn known_object(&self, hash: InfoHash) -> Option<Gd<TorrentHandle>> {
+        self.objects.borrow().get(&hash).cloned()
+    }
+
+    /// The object of the torrent that an event is about, unless the torrent
+    /// has been removed since: then nobody wants to hear of it any more.
+    pub(crate) fn object_of(&self, event: &Event) -> Option<Gd<TorrentHandle>> {
+        let torrent = event
+            .torrent
+            .as_ref()
+            .filter(|torrent| torrent.is_valid())?;
+        Some(self.object(torrent))
+    }
+
+    /// Gives up the object of a torrent that is gone.
+    pub(crate) fn take_leaving(&self, torrent: &Torrent) -> Option<Gd<TorrentHandle>> {
+        let mut leaving = self.leaving.borrow_mut();
+        let at = leaving
+            .iter()
+            .position(|object| object.bind().is_of(torrent))?;
+        Some(leaving.swap_remove(at))
+    }
+
+    fn add(&self, add: Result<AddTorrent>) -> Result<Gd<TorrentHandle>> {
+        let added = self.running().and_then(|session| session.add_torrent(add?));
+        if let Err(error) = &added
+            && error.kind() != ErrorKind::SessionNotRunning
+        {
+            // The engine has never heard of it; alerts tell of it all the same.
+            let event = Event::new(kind::ADD_TORRENT, None, Detail::Error(error.clone()));
+            self.inbox.borrow_mut().push_back(Notice::Event(event));
+        }
+        added.map(|torrent| self.object(&torrent))
+    }
+
+    fn remove(&self, handle: Option<Gd<TorrentHandle>>, delete_files: bool) -> Result<()> {
+        let session = self.running()?;
+        let handle = handle.ok_or_else(|| Error::new(ErrorKind::InvalidTorrentHandle))?;
+        let torrent = handle.bind().torrent()?.clone();
+        if torrent.is_valid()
+            && session.find_torrent(torrent.info_hash()).as_ref() != Some(&torrent)
+        {
+            let message = "the torrent belongs to another session";
+            return Err(Error::because(ErrorKind::TorrentNotFound, message));
+        }
+        session.remove_torrent(&torrent, delete_files)?;
+        self.objects.borrow_mut().remove(&torrent.info_hash());
+        self.leaving.borrow_mut().push(handle);
+        Ok(())
+    }
+}
+
+fn entries(patch: &Fields) -> impl Iterator<Item = (&str, &Value)> {
+    patch.iter().map(|(name, value)| (name.as_ref(), value))
+}
+
+fn settings_dictionary(settings: &Settings) -> VarDictionary {
+    let values = settings.values().into_iter();
+    convert::to_dictionary(
+        &values
+            .map(|(name, value)| (name.into(), value))
+            .collect::<Fields>(),
+    )
+}
+
+#[godot_api]
+impl TorrentSession {
+    /// The session runs.
+    #[signal]
+    pub(crate) fn session_started();
+
+    /// The session has stopped: all files are closed, the port is free.
+    #[signal]
+    pub(crate) fn session_stopped();
+
+    /// An alert passed the mask of the session's [AlertManager].
+    #[signal]
+    pub(crate) fn alert_posted(alert: VarDictionary);
+
+    /// A torrent is part of the session now.
+    #[signal]
+    pub(crate) fn torrent_added(handle: Gd<TorrentHandle>);
+
+    /// A torrent has left the session, its files are closed.
+    #[signal]
+    pub(crate) fn torrent_removed(info_hash: GString);
+
+    /// Everything wanted of a torrent is complete and can be opened.
+    #[signal]
+    pub(crate) fn torrent_finished(handle: Gd<TorrentHandle>);
+
+    /// A torrent does something else now: `STATE_` constants of [TorrentStatus].
+    #[signal]
+    pub(crate) fn torrent_state_changed(handle: Gd<TorrentHandle>, state: i64, previous: i64);
+
+    /// Something went wrong with a torrent, for example with its files.
+    #[signal]
+    pub(crate) fn torrent_error(handle: Gd<TorrentHandle>, message: GString);
+
+    /// The status of these torrents is another one. Comes every half second at most (see
+    /// the setting `status_update_interval`), and only when something changed.
+    #[signal]
+    pub(crate) fn torrents_updated(handles: Array<Gd<TorrentHandle>>);
+
+    /// A port that the session should listen on cannot be used.
+    #[signal]
+    pub(crate) fn listen_failed(message: GString);
+
+    /// Starts the session with the settings applied so far. False when it runs already or
+    /// cannot be started. A port that is in use does not keep it from starting: see
+    /// [signal listen_failed].
+    #[func(gd_self)]
+    fn start_session(this: Gd<Self>) -> bool {
+        Self::start_object(&this, "start_session", Ok(Fields::new()))
+    }
+
+    /// Applies settings, then starts the session. False when one of them is wrong, the
+    /// session runs already or cannot be started.
+    ///
+    /// ```gdscript
+    /// session.start_session_with_settings({"listen_port": 7000, "connections_limit": 50})
+    /// ```
+    #[func(gd_self)]
+    fn start_session_with_settings(this: Gd<Self>, settings: VarDictionary) -> bool {
+        let patch = convert::from_dictionary(&settings);
+        Self::start_object(&this, "start_session_with_settings", patch)
+    }
+
+    /// Stops the session: its torrents say goodbye to their trackers, files are closed,
+    /// threads end. That happens in the background; [signal session_stopped] says when it
+    /// is done. All handles become invalid at once.
+    #[func]
+    fn stop_session(&self) {
+        let Some(session) = self.run.take() else {
+            return;
+        };
+        session.stop();
+        self.ending.borrow_mut().push(session);
+        self.objects.borrow_mut().clear();
+    }
+
+    /// Whether the session was started and not stopped.
+    #[func]
+    fn is_running(&self) -> bool {
+        self.run.borrow().as_ref().is_some_and(Session::is_running)
+    }
+
+    /// Stops the traffic of all torrents until [method resume_session].
+    #[func]
+    fn pause_session(&self) -> bool {
+        let paused = self.running().map(|session| session.pause());
+        self.report("pause_session", paused).is_some()
+    }
+
+    /// Goes on after [method pause_session].
+    #[func]
+    fn resume_session(&self) -> bool {
+        let resumed = self.running().map(|session| session.resume());
+        self.report("resume_session", resumed).is_some()
+    }
+
+    /// Whether the session as a whole is paused.
+    #[func]
+    fn is_session_paused(&self) -> bool {
+        self.run.borrow().as_ref().is_some_and(Session::is_paused)
+    }
+
+    /// Emits the signals of what happened since the last time. In a SceneTree that happens
+    /// by itself each frame; under a main loop of one's own, call it regularly. Within a
+    /// signal's handler it does nothing.
+    #[func(gd_self)]
+    fn poll(this: Gd<Self>) {
+        if this.bind().delivering.replace(true) {
+            return;
+        }
+        let _delivering = Delivering(&this);
+        this.bind().collect();
+        while let Some(notice) = Self::next(&this) {
+            dispatch::deliver(&this, notice);
+        }
+    }
+
+    /// Changes settings by name, before or after the start: all of them, or none when one
+    /// is unknown or wrong. See [method get_default_settings] for the names.
+    #[func]
+    fn apply_settings(&self, settings: VarDictionary) -> bool {
+        let applied = convert::from_dictionary(&settings).and_then(|patch| self.apply(&patch));
+        self.report("apply_settings", applied).is_some()
+    }
+
+    /// All settings by name, as they are now.
+    #[func]
+    fn get_settings(&self) -> VarDictionary {
+        settings_dictionary(&self.settings())
+    }
+
+    /// All settings by name, as they are in a new session.
+    #[func]
+    fn get_default_settings() -> VarDictionary {
+        settings_dictionary(&Settings::default())
+    }
+
+    /// Listens on this port of all addresses, 0 for any free one. Counts with the next start.
+    #[func]
+    fn set_listen_port(&self, port: i64) -> bool {
+        let applied = self.apply_one("listen_port", port);
+        self.report("set_listen_port", applied).is_some()
+    }
+
+    /// Listens on the first free port of a range. Counts with the next start.
+    #[func]
+    fn set_listen_port_range(&self, min_port: i64, max_port: i64) -> bool {
+        let applied = match max_port.checked_sub(min_port) {
+            Some(more) if more >= 0 && max_port <= 65_535 => self.apply(&vec![
+                ("listen_port".into(), min_port.into()),
+                ("max_retry_port_bind".into(), more.into()),
+            ]),
+            _ => Err(invalid(format!(
+                "{min_port} to {max_port} is not a range of ports"
+            ))),
+        };
+        self.report("set_listen_port_range", applied).is_some()
+    }
+
+    /// Limits the connections of all torrents together, at least 2.
+    #[func]
+    fn set_max_connections(&self, limit: i64) -> bool {
+        let applied = self.apply_one("connections_limit", limit);
+        self.report("set_max_connections", applied).is_some()
+    }
+
+    /// Most connections of all torrents together.
+    #[func]
+    fn get_max_connections(&self) -> i64 {
+        self.settings.borrow().connections_limit
+    }
+
+    /// Limits the peers that may download from us at once in each torrent; -1 for no limit.
+    #[func]
+    fn set_max_uploads(&self, limit: i64) -> bool {
+        let applied = self.apply_one("unchoke_slots_limit", limit);
+        self.report("set_max_uploads", applied).is_some()
+    }
+
+    /// Most peers that may download from us at once in each torrent; -1 unlimited.
+    #[func]
+    fn get_max_uploads(&self) -> i64 {
+        self.settings.borrow().unchoke_slots_limit
+    }
+
+    /// The ports on which the session accepts connections. Empty when it does not run.
+    #[func]
+    fn get_listening_ports(&self) -> PackedInt32Array {
+        let run = self.run.borrow();
+        let endpoints = run.as_ref().map(Session::listening).unwrap_or_default();
+        let mut ports: Vec<i32> = endpoints
+            .iter()
+            .map(|endpoint| i32::from(endpoint.port()))
+            .collect();
+        ports.dedup();
+        ports.into()
+    }
+
+    /// Adds a torrent from the bytes of its torrent file, to be downloaded into a folder.
+    /// Files that are already there are checked and used. Null when it cannot be added; a
+    /// torrent that is already part of the session is returned as it is.
+    #[func]
+    fn add_torrent_file(
+        &self,
+        torrent_data: PackedByteArray,
+        save_path: GString,
+    ) -> Option<Gd<TorrentHandle>> {
+        let path = convert::to_save_path(&save_path);
+        let add = path.and_then(|path| AddTorrent::from_data(torrent_data.as_slice(), path));
+        self.report("add_torrent_file", self.add(add))
+    }
+
+    /// Adds a torrent with more to say about it: `torrent_data` (PackedByteArray) and
+    /// `save_path` (String), and, if wanted, `file_priorities` (from the first file on, 0 to
+    /// 7), `paused` and `sequential_download`. The last two can also be named in an Array
+    /// `flags`.
+    ///
+    /// ```gdscript
+    /// session.add_torrent({
+    ///     "torrent_data": data,
+    ///     "save_path": "user://maps",
+    ///     "file_priorities": [4, 0, 4],
+    ///     "paused": true,
+    /// })
+    /// ```
+    #[func]
+    fn add_torrent(&self, params: VarDictionary) -> Option<Gd<TorrentHandle>> {
+        self.report("add_torrent", self.add(add_params::read(&params)))
+    }
+
+    /// Takes a torrent out of the session; with `delete_files` its files are deleted too.
+    /// [signal TorrentHandle.removed] says when that is done.
+    #[func]
+    fn remove_torrent(
+        &self,
+        handle: Option<Gd<TorrentHandle>>,
+        #[opt(default = false)] delete_files: bool,
+    ) -> bool {
+        self.report("remove_torrent", self.remove(handle, delete_files))
+            .is_some()
+    }
+
+    /// The torrent with this info-hash (40 hexadecimal digits), or null.
+    #[func]
+    fn find_torrent(&self, info_hash: GString) -> Option<Gd<TorrentHandle>> {
+        let hash = self.report("find_torrent", convert::to_info_hash(&info_hash))?;
+        let torrent = self.run.borrow().as_ref()?.find_torrent(hash)?;
+        Some(self.object(&torrent))
+    }
+
+    /// All torrents of the session.
+    #[func]
+    fn get_torrents(&self) -> Array<Gd<TorrentHandle>> {
+        let torrents = self
+            .run
+            .borrow()
+            .as_ref()
+            .map(Session::torrents)
+            .unwrap_or_default();
+        torrents
+            .iter()
+            .map(|torrent| self.object(torrent))
+            .collect()
+    }
+
+    /// The alerts that wait in the session's [AlertManager], oldest first. They stay there.
+    #[func]
+    fn get_alerts(&self) -> Array<VarDictionary> {
+        self.manager().bind().alerts()
+    }
+
+    /// Drops the waiting alerts.
+    #[func]
+    fn clear_alerts(&self) {
+        self.manager().bind().clear();
+    }
+
+    /// Asks for a `state_update` alert: `torrent_status` in it is an Array with the status
+    /// of each torrent that changed since the last one.
+    #[func]
+    fn post_torrent_updates(&self) -> bool {
+        let posted = self
+            .running()
+            .and_then(|session| session.post_torrent_updates());
+        self.report("post_torrent_updates", posted).is_some()
+    }
+
+    /// Counters of the session by name, for example `net.recv_bytes`. Empty when it does
+    /// not run.
+    #[func]
+    fn get_session_stats(&self) -> VarDictionary {
+        let stats = self.run.borrow().as_ref().map(Session::stats);
+        convert::to_dictionary(&stats.unwrap_or_default())
+    }
+
+    /// The queue of alerts of this session, and their filter.
+    #[func]
+    fn get_alert_manager(&self) -> Gd<AlertManager> {
+        self.manager()
+    }
+
+    /// Uses this queue of alerts from now on. Several sessions can share one.
+    #[func]
+    fn set_alert_manager(&self, manager: Option<Gd<AlertManager>>) -> bool {
+        let manager = manager.ok_or_else(|| invalid("the manager is null"));
+        let manager = self.report("set_alert_manager", manager);
+        manager
+            .map(|manager| {
+                self.manager().bind().detach(&self.run);
+                manager.bind().attach(&self.run);
+                self.manager.replace(manager);
+            })
+            .is_some()
+    }
+
+    /// The last error of this session and its torrents. Never null: without an error its
+    /// code is [constant TorrentError.OK].
+    #[func]
+    fn get_last_error(&self) -> Gd<TorrentError> {
+        let none = || Error::new(ErrorKind::Ok);
+        TorrentError::of(self.errors.get().unwrap_or_else(none))
+    }
+
+    fn next(this: &Gd<Self>) -> Option<Notice> {
+        this.bind().next_notice()
+    }
+}
