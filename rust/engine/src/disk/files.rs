@@ -112,6 +112,7 @@ impl FilePool {
     }
 
     /// A file of `storage` that can be read, if it is open.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(super) fn if_open(&self, storage: &Shared, index: FileIndex) -> Option<Arc<File>> {
         self.open.lock().find((storage.id, index), Access::Read)
     }

@@ -228,3 +228,65 @@ async fn an_oversized_file_keeps_its_tail() {
     assert!(found[world.payload.len()..].iter().all(|&byte| byte == 9));
     assert_eq!(found.len(), 2 * SIZE as usize);
 }
+
+#[tokio::test]
+async fn any_layout_in_any_order_under_any_budget() {
+    for seed in 0..60 {
+        let mut dice = Dice(seed);
+        let names: Vec<_> = (0..1 + dice.below(8))
+            .map(|at| match dice.below(4) {
+                0 => format!(".pad/{at}"),
+                1 => format!("deep/er/{at}"),
+                _ => format!("{at}"),
+            })
+            .collect();
+        let mut files: Vec<(&str, u64)> = names
+            .iter()
+            .map(|name| {
+                let scale = [1, 20, 20_000, 200_000][dice.below(4)];
+                (name.as_str(), dice.below(scale) as u64)
+            })
+            .collect();
+        files.push(("last", 1));
+        let piece_length = [1000, 16_384, 40_000, 65_536, 300_000][dice.below(5)];
+        let config = DiskConfig {
+            workers: 1 + dice.below(3),
+            file_pool_size: 1 + dice.below(3),
+            max_queued_bytes: [1, 40_000, 100_000, 10_000_000][dice.below(4)],
+        };
+        let mut world = world_with(piece_length, &files, config);
+        world.storage.prepare().await.unwrap();
+        let mut blocks = world.all_blocks();
+        if dice.below(3) > 0 {
+            dice.shuffle(&mut blocks);
+        }
+        let again = blocks[dice.below(blocks.len())].clone();
+        let twice = again.1.len() as u64;
+        blocks.push(again);
+        while !blocks.is_empty() {
+            world.disk.below_watermark().await;
+            let count = 1 + dice.below(blocks.len().min(20));
+            world.storage.write(blocks.drain(..count).collect(), PEER);
+        }
+        let mut redundant = 0;
+        let mut events = world.settle().await;
+        events.retain(|event| match event {
+            DiskEvent::Redundant { bytes } => {
+                redundant += bytes;
+                false
+            }
+            _ => true,
+        });
+        assert_eq!(redundant, twice, "seed {seed}");
+        let pieces = world.layout.num_pieces();
+        assert_eq!(verified(&events).len() as u32, pieces, "seed {seed}");
+        world.assert_files();
+        assert_eq!(world.disk.queued_bytes(), 0, "seed {seed}");
+        for piece in world.layout.pieces() {
+            let length = world.layout.piece_len(piece).min(256 * 1024);
+            let data = world.storage.read(piece, 0, length).await.unwrap();
+            let at = world.layout.piece_offset(piece) as usize;
+            assert!(data == world.payload[at..at + length as usize]);
+        }
+    }
+}
