@@ -21,6 +21,7 @@ mod io;
 mod partial;
 mod path;
 mod pieces;
+mod spec;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,8 @@ use tokio::sync::{mpsc, oneshot};
 pub use check::{CheckHandle, CheckId, CheckMode};
 pub use error::{DiskError, DiskErrorKind, DiskOp};
 pub use event::DiskEvent;
-pub use storage::{SpecError, Storage, StorageSpec};
+pub use spec::{SpecError, StorageSpec};
+pub use storage::Storage;
 
 use crate::buffers::BufferPool;
 use budget::Budget;
