@@ -189,25 +189,31 @@ pub fn name(id: PeerId) -> String {
         .or_else(|| by_dashes(&id.0))
         .or_else(|| by_text(&id.0))
         .or_else(|| by_shadow(&id.0))
+        .or_else(|| by_code(&id.0))
         .unwrap_or_else(|| unknown(&id.0))
 }
 
-/// `-XXvvvv-`.
-fn by_convention(id: &[u8; 20]) -> Option<String> {
+/// `-XXvvvv-`: the code and the numbers.
+fn convention(id: &[u8; 20]) -> Option<([u8; 2], [u8; 4])> {
     let [b'-', code0, code1, a, b, c, d, b'-', ..] = *id else {
         return None;
     };
-    let code = [code0, code1];
     let version = [number(a)?, number(b)?, number(c)?, number(d)?];
-    let known = CLIENTS.iter().find(|(known, ..)| **known == code);
-    if let Some(&(_, name, style)) = known {
-        return Some(format!("{name} {}", version_text(style, version)));
-    }
+    Some(([code0, code1], version))
+}
+
+fn by_convention(id: &[u8; 20]) -> Option<String> {
+    let (code, version) = convention(id)?;
+    let (_, name, style) = CLIENTS.iter().find(|(known, ..)| **known == code)?;
+    Some(format!("{name} {}", version_text(*style, version)))
+}
+
+/// A client that is new to us but keeps to the convention.
+fn by_code(id: &[u8; 20]) -> Option<String> {
+    let (code, version) = convention(id)?;
+    let [code0, code1] = code.map(char::from);
     let readable = code.iter().all(u8::is_ascii_alphanumeric);
-    readable.then(|| {
-        let [code0, code1] = code.map(char::from);
-        format!("{code0}{code1} {}", version_text(Numbers, version))
-    })
+    readable.then(|| format!("{code0}{code1} {}", version_text(Numbers, version)))
 }
 
 fn version_text(style: Version, [a, b, c, d]: [u8; 4]) -> String {
