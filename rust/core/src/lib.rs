@@ -10,6 +10,7 @@ pub mod bencode;
 pub mod bitfield;
 pub mod choker;
 pub mod clients;
+pub mod create;
 pub mod ids;
 pub mod layout;
 pub mod magnet;
