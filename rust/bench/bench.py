@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Loopback throughput of torrent-rpc beside libtorrent's, in both directions.
 
-Each round moves one payload libtorrent -> libtorrent, libtorrent -> ours and
+Each round moves one payload libtorrent -> ours, libtorrent -> libtorrent and
 ours -> libtorrent, each side in a process of its own, in an order that rotates from round
 to round; ratios are taken within a round. Every copy is compared with the payload.
 Run it with ./build.sh bench, or with a Python that has libtorrent.
@@ -33,6 +33,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 LIBTORRENT = "libtorrent"
 OURS = "ours"
+FEEDER = "feeder"
+SINK = "sink"
 
 # One plain TCP connection on loopback and nothing beside it, by libtorrent's names, for
 # both engines.
@@ -76,10 +78,15 @@ def main() -> int:
     work, where = payloads.make_work_dir(size, options.dir)
     print(f"{where}, {size // payloads.MIB} MiB in pieces of {options.piece_size // 1024} KiB")
     try:
-        ours = None if options.only == "baseline" else our_engine(options.rpc, work)
+        engines = {LIBTORRENT: libtorrent}
+        if options.only != "baseline":
+            engines[OURS] = our_engine(options.rpc, work)
+        if options.partner == "raw":
+            engines |= raw_peers()
+        comparisons = comparisons_of(options)
         payloads.touch_memory(work, 2 * size)
         payload = payloads.make(work, size, options.piece_size)
-        rounds = run_rounds(options, libtorrent, ours, payload, work)
+        rounds = run_rounds(options, engines, comparisons, payload, work)
     except ParticipantError as error:
         print(f"benchmark failed: {error}", file=sys.stderr)
         return 1
@@ -87,10 +94,10 @@ def main() -> int:
         shutil.rmtree(work, ignore_errors=True)
 
     print()
-    print(report.table(rounds, LIBTORRENT, ours and OURS))
-    if ours is not None:
+    print(report.table(rounds, comparisons))
+    if OURS in engines:
         print()
-        print(report.ratios(rounds, LIBTORRENT, OURS))
+        print(report.ratios(rounds, comparisons))
     print()
     print(report.LEGEND)
     if note := report.noise(rounds):
@@ -112,7 +119,14 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=positive, default=5, help="default 5")
     parser.add_argument(
-        "--only", choices=["baseline"], help="baseline: libtorrent -> libtorrent alone"
+        "--only", choices=["baseline"], help="baseline: libtorrent alone, without ours"
+    )
+    parser.add_argument(
+        "--partner",
+        choices=["libtorrent", "raw"],
+        default="libtorrent",
+        help="who is at the other end: libtorrent (default), or torrent-bench's feeder and sink, "
+        "which neither hash nor store and so leave the machine to the engine under test",
     )
     parser.add_argument(
         "--rpc",
@@ -185,12 +199,7 @@ def libtorrent_engine(options: argparse.Namespace) -> Engine:
 
 
 def our_engine(rpc: str | None, work: Path) -> Engine:
-    command = shlex.split(rpc or os.environ.get("TORRENT_RPC") or str(default_rpc()))
-    if shutil.which(command[0]) is None:
-        raise ParticipantError(
-            f"{command[0]} is not there: cargo build --release -p torrent-rpc makes it, "
-            "and --rpc names another"
-        )
+    command = shlex.split(rpc) if rpc else [built("torrent-rpc", "TORRENT_RPC")]
     # An engine refuses settings that it does not have (yet): it is given those it lists.
     with Participant(Engine(OURS, command, {}), "settings", work, timeout=30) as ours:
         ours.call("init", listen_port=0, download_dir=str(work), settings={})
@@ -199,30 +208,53 @@ def our_engine(rpc: str | None, work: Path) -> Engine:
     return Engine(OURS, command, {name: ISOLATED[name] for name in ISOLATED if name in known})
 
 
-def default_rpc() -> Path:
+def raw_peers() -> dict[str, Engine]:
+    program = built("torrent-bench", "TORRENT_BENCH")
+    return {
+        FEEDER: Engine(FEEDER, [program, "feeder"], {}),
+        SINK: Engine(SINK, [program, "sink"], {}, stores=False),
+    }
+
+
+def built(program: str, variable: str) -> str:
+    """The path of one of our programs: what the environment says, else where Cargo puts it."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return target / "release" / "torrent-rpc"
+    path = os.environ.get(variable) or str(target / "release" / program)
+    if shutil.which(path) is None:
+        raise ParticipantError(
+            f"{path} is not there: cargo build --release -p {program} makes it, "
+            f"and ${variable} names another"
+        )
+    return path
+
+
+def comparisons_of(options: argparse.Namespace) -> list[report.Comparison]:
+    seeder, leecher = (FEEDER, SINK) if options.partner == "raw" else (LIBTORRENT, LIBTORRENT)
+    ours = options.only != "baseline"
+    return [
+        report.Comparison("leech", (seeder, OURS) if ours else None, (seeder, LIBTORRENT)),
+        report.Comparison("seed", (OURS, leecher) if ours else None, (LIBTORRENT, leecher)),
+    ]
 
 
 def run_rounds(
     options: argparse.Namespace,
-    libtorrent: Engine,
-    ours: Engine | None,
+    engines: dict[str, Engine],
+    comparisons: list[report.Comparison],
     payload: payloads.Payload,
     work: Path,
 ) -> list[report.Round]:
-    pairs = [(libtorrent, libtorrent)]
-    if ours is not None:
-        pairs += [(libtorrent, ours), (ours, libtorrent)]
+    # Each once, in order: libtorrent -> libtorrent is the reference of both directions.
+    pairs = list(dict.fromkeys(pair for one in comparisons for pair in one.pairs()))
     rounds = []
     for number in range(options.rounds):
         this_round: report.Round = {}
         first = number % len(pairs)
         for seeder, leecher in pairs[first:] + pairs[:first]:
             machine.wait_until_quiet(options.wait_quiet)
-            done = transfer.run(seeder, leecher, payload, work, options.timeout)
+            done = transfer.run(engines[seeder], engines[leecher], payload, work, options.timeout)
             print(f"round {number + 1}: {report.progress(done)}", flush=True)
-            this_round[seeder.name, leecher.name] = done
+            this_round[seeder, leecher] = done
         rounds.append(this_round)
     return rounds
 

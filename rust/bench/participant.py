@@ -24,6 +24,8 @@ class Engine:
     name: str
     command: list[str]
     settings: dict[str, Any]
+    # A sink is none that does: there is no copy to verify.
+    stores: bool = True
 
 
 class Participant:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import median
 
 import machine
@@ -11,8 +12,10 @@ from transfer import Cost, Transfer
 
 GIB = 1024 * MIB
 
-# One round: the transfers in it by (seeder, leecher).
-Round = dict[tuple[str, str], Transfer]
+# Names of a seeder and a leecher.
+Pair = tuple[str, str]
+# One round: the transfers in it.
+Round = dict[Pair, Transfer]
 
 HEADER = (
     f"{'':<34}{'MiB/s':>8}  {'(min-max)':<13}{'CPU-s/GiB':>10}{'partner':>9}"
@@ -26,35 +29,49 @@ grown      the same less what the process had before its session (a Python, in l
 start      from the request to connect until the first data, which is in none of the rates"""
 
 
-def table(rounds: list[Round], reference: str, tested: str | None) -> str:
+@dataclass(frozen=True)
+class Comparison:
+    """Two transfers of a round in which the same side is under test."""
+
+    # "leech" or "seed": the side that is compared.
+    direction: str
+    # Seeder and leecher; `tested` is missing where libtorrent alone is measured.
+    tested: Pair | None
+    reference: Pair
+
+    def pairs(self) -> list[Pair]:
+        """The transfers that it needs."""
+        return [self.reference] if self.tested is None else [self.tested, self.reference]
+
+
+def table(rounds: list[Round], comparisons: list[Comparison]) -> str:
     """Medians over the rounds, one row for each transfer and side under test."""
-    rows = [
-        ("leech", reference, tested),
-        ("leech", reference, reference),
-        ("seed", tested, reference),
-        ("seed", reference, reference),
-    ]
-    lines = [HEADER]
-    for direction, seeder, leecher in rows:
-        if seeder is not None and leecher is not None:
-            transfers = [one[seeder, leecher] for one in rounds]
-            lines.append(_row(f"{direction:<6}{seeder} -> {leecher}", direction, transfers))
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            HEADER,
+            *(
+                _row(comparison.direction, [one[pair] for one in rounds])
+                for comparison in comparisons
+                for pair in comparison.pairs()
+            ),
+        ]
+    )
 
 
-def ratios(rounds: list[Round], reference: str, tested: str) -> str:
+def ratios(rounds: list[Round], comparisons: list[Comparison]) -> str:
     """Tested by reference, taken within each round: median (min-max) over the rounds."""
     lines = []
-    for direction, pair in (("leech", (reference, tested)), ("seed", (tested, reference))):
+    for comparison in comparisons:
+        side = comparison.direction
         parts = [
-            f"{label} {_ratio(rounds, pair, (reference, reference), value)}"
+            f"{label} {_ratio(rounds, comparison, value)}"
             for label, value in (
-                ("rate", Transfer.rate),
-                ("CPU", lambda one, side=direction: _tested(one, side).cpu_seconds),
-                ("memory grown", lambda one, side=direction: _tested(one, side).grown_bytes),
+                ("rate", lambda one, _: one.rate()),
+                ("CPU", lambda one, side: _tested(one, side).cpu_seconds),
+                ("memory grown", lambda one, side: _tested(one, side).grown_bytes),
             )
         ]
-        lines.append(f"{direction + ':':<7}{tested}/{reference} " + ", ".join(parts))
+        lines.append(f"{side + ':':<7}ours/libtorrent " + ", ".join(parts))
     return "\n".join(lines)
 
 
@@ -80,7 +97,8 @@ def progress(transfer: Transfer) -> str:
     )
 
 
-def _row(label: str, direction: str, transfers: list[Transfer]) -> str:
+def _row(direction: str, transfers: list[Transfer]) -> str:
+    label = f"{direction:<6}{transfers[0].seeder} -> {transfers[0].leecher}"
     other = "seed" if direction == "leech" else "leech"
     rates = [one.rate() / MIB for one in transfers]
     gib = transfers[0].size / GIB
@@ -104,11 +122,10 @@ def _tested(transfer: Transfer, direction: str) -> Cost:
 
 
 def _ratio(
-    rounds: list[Round],
-    tested: tuple[str, str],
-    reference: tuple[str, str],
-    value: Callable[[Transfer], float],
+    rounds: list[Round], comparison: Comparison, value: Callable[[Transfer, str], float]
 ) -> str:
+    tested, reference = comparison.pairs()
+    side = comparison.direction
     # A side that grew by less than the kernel counts would divide by zero.
-    found = [value(one[tested]) / max(value(one[reference]), 1e-9) for one in rounds]
+    found = [value(one[tested], side) / max(value(one[reference], side), 1e-9) for one in rounds]
     return f"{median(found):.2f}x ({min(found):.2f}-{max(found):.2f})"
