@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use torrent_core::create::CreateError;
 use torrent_core::magnet::MagnetError;
 use torrent_core::metainfo::MetainfoError;
 use torrent_core::settings::SettingsError;
@@ -221,6 +222,12 @@ impl std::error::Error for Error {}
 
 impl From<SettingsError> for Error {
     fn from(error: SettingsError) -> Self {
+        Self::because(ErrorKind::InvalidParameter, error.to_string())
+    }
+}
+
+impl From<CreateError> for Error {
+    fn from(error: CreateError) -> Self {
         Self::because(ErrorKind::InvalidParameter, error.to_string())
     }
 }

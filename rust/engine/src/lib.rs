@@ -8,6 +8,7 @@
 
 mod accept;
 pub mod buffers;
+pub mod create;
 pub mod disk;
 pub mod error;
 pub mod event;
