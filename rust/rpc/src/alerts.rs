@@ -152,10 +152,16 @@ mod tests {
     #[tokio::test]
     async fn a_wait_takes_what_is_there_and_leaves_the_rest() {
         let (alerts, output) = alerts();
-        for kind in [kind::TORRENT_CHECKED, kind::TORRENT_FINISHED, kind::TORRENT_PAUSED] {
+        for kind in [
+            kind::TORRENT_CHECKED,
+            kind::TORRENT_FINISHED,
+            kind::TORRENT_PAUSED,
+        ] {
             alerts.deliver(&event(kind), &output).await.unwrap();
         }
-        let found = alerts.wait_for(|alert| alert.kind.name == "torrent_finished").await;
+        let found = alerts
+            .wait_for(|alert| alert.kind.name == "torrent_finished")
+            .await;
         assert_eq!(found.kind, kind::TORRENT_FINISHED);
         let left: Vec<_> = alerts.pop(9).iter().map(|alert| alert.kind.name).collect();
         assert_eq!(left, ["torrent_checked", "torrent_paused"]);
@@ -166,11 +172,21 @@ mod tests {
         let (alerts, output) = alerts();
         let waiter = tokio::spawn({
             let alerts = Arc::clone(&alerts);
-            async move { alerts.wait_for(|alert| alert.kind.name == "torrent_paused").await }
+            async move {
+                alerts
+                    .wait_for(|alert| alert.kind.name == "torrent_paused")
+                    .await
+            }
         });
         tokio::task::yield_now().await;
-        alerts.deliver(&event(kind::TORRENT_CHECKED), &output).await.unwrap();
-        alerts.deliver(&event(kind::TORRENT_PAUSED), &output).await.unwrap();
+        alerts
+            .deliver(&event(kind::TORRENT_CHECKED), &output)
+            .await
+            .unwrap();
+        alerts
+            .deliver(&event(kind::TORRENT_PAUSED), &output)
+            .await
+            .unwrap();
         let found = tokio::time::timeout(Duration::from_secs(10), waiter).await;
         assert_eq!(found.unwrap().unwrap().kind, kind::TORRENT_PAUSED);
         assert_eq!(alerts.pop(9).len(), 1);

@@ -41,7 +41,10 @@ pub(crate) struct Running {
 impl App {
     /// Without a session.
     pub(crate) fn new(output: Output) -> Self {
-        Self { output, running: None }
+        Self {
+            output,
+            running: None,
+        }
     }
 
     /// Fails if a session runs already.
@@ -56,7 +59,8 @@ impl App {
     pub(crate) fn run(&mut self, session: Session, download_dir: Option<PathBuf>) -> &Running {
         let alerts = Arc::new(Alerts::new(&session.settings()));
         let pump = tokio::spawn({
-            let (session, alerts, output) = (session.clone(), Arc::clone(&alerts), self.output.clone());
+            let (session, alerts, output) =
+                (session.clone(), Arc::clone(&alerts), self.output.clone());
             async move { alerts.pump(&session, &output).await }
         });
         self.running.insert(Running {
@@ -69,9 +73,12 @@ impl App {
 
     /// The running session.
     pub(crate) fn running(&self) -> Result<&Running> {
-        self.running
-            .as_ref()
-            .ok_or_else(|| Error::because(ErrorKind::SessionNotRunning, "the session is not running: 'init' starts it"))
+        self.running.as_ref().ok_or_else(|| {
+            Error::because(
+                ErrorKind::SessionNotRunning,
+                "the session is not running: 'init' starts it",
+            )
+        })
     }
 
     /// The torrent that a `torrent_id` names.
@@ -79,7 +86,12 @@ impl App {
         let session = &self.running()?.session;
         InfoHash::from_hex(id)
             .and_then(|hash| session.find_torrent(hash))
-            .ok_or_else(|| Error::because(ErrorKind::TorrentNotFound, format!("unknown torrent_id '{id}'")))
+            .ok_or_else(|| {
+                Error::because(
+                    ErrorKind::TorrentNotFound,
+                    format!("unknown torrent_id '{id}'"),
+                )
+            })
     }
 
     /// Stops the session, if one runs, and returns when all of it is done. May
@@ -119,5 +131,10 @@ pub(crate) async fn run_blocking<T: Send + 'static>(
 ) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
-        .unwrap_or_else(|error| Err(Error::because(ErrorKind::InternalException, error.to_string())))
+        .unwrap_or_else(|error| {
+            Err(Error::because(
+                ErrorKind::InternalException,
+                error.to_string(),
+            ))
+        })
 }

@@ -26,23 +26,25 @@ pub(crate) enum Line {
 /// Starts reading; the channel closes with the end of the input.
 pub(crate) fn start() -> io::Result<mpsc::Receiver<Line>> {
     let (lines, receiver) = mpsc::channel(QUEUE);
-    thread::Builder::new().name("stdin".to_owned()).spawn(move || {
-        let mut input = io::stdin().lock();
-        loop {
-            match next(&mut input, MAX_LINE) {
-                Ok(Some(line)) => {
-                    if lines.blocking_send(line).is_err() {
+    thread::Builder::new()
+        .name("stdin".to_owned())
+        .spawn(move || {
+            let mut input = io::stdin().lock();
+            loop {
+                match next(&mut input, MAX_LINE) {
+                    Ok(Some(line)) => {
+                        if lines.blocking_send(line).is_err() {
+                            return;
+                        }
+                    }
+                    Ok(None) => return,
+                    Err(error) => {
+                        tracing::error!(%error, "standard input cannot be read");
                         return;
                     }
                 }
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::error!(%error, "standard input cannot be read");
-                    return;
-                }
             }
-        }
-    })?;
+        })?;
     Ok(receiver)
 }
 
@@ -50,7 +52,10 @@ pub(crate) fn start() -> io::Result<mpsc::Receiver<Line>> {
 fn next(input: &mut impl BufRead, limit: u64) -> io::Result<Option<Line>> {
     let mut line = Vec::new();
     // One more than the limit, so that the line's end fits too.
-    let read = input.by_ref().take(limit + 1).read_until(b'\n', &mut line)?;
+    let read = input
+        .by_ref()
+        .take(limit + 1)
+        .read_until(b'\n', &mut line)?;
     if read == 0 {
         return Ok(None);
     }

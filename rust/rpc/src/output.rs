@@ -35,13 +35,15 @@ pub(crate) struct Closed;
 pub(crate) fn start(target: impl Write + Send + 'static) -> io::Result<(Output, Writer)> {
     let (lines, queue) = mpsc::channel(QUEUE);
     let (finished, done) = oneshot::channel();
-    thread::Builder::new().name("stdout".to_owned()).spawn(move || {
-        if let Err(error) = write_all(queue, target) {
-            tracing::warn!(%error, "standard output is closed");
-        }
-        // Nobody may be waiting any more.
-        let _ = finished.send(());
-    })?;
+    thread::Builder::new()
+        .name("stdout".to_owned())
+        .spawn(move || {
+            if let Err(error) = write_all(queue, target) {
+                tracing::warn!(%error, "standard output is closed");
+            }
+            // Nobody may be waiting any more.
+            let _ = finished.send(());
+        })?;
     Ok((Output { lines }, Writer { done }))
 }
 
@@ -115,7 +117,10 @@ mod tests {
         let target = Shared::default();
         let (output, writer) = start(target.clone()).unwrap();
         for number in 0..1000 {
-            output.send(format!("{number}\n").into_bytes()).await.unwrap();
+            output
+                .send(format!("{number}\n").into_bytes())
+                .await
+                .unwrap();
         }
         drop(output);
         writer.finish().await;

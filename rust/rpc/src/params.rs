@@ -70,7 +70,11 @@ impl Params {
     }
 
     /// A whole number within `range`.
-    pub(crate) fn opt_int(&mut self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>> {
+    pub(crate) fn opt_int(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>> {
         let expected = format!("a whole number from {} to {}", range.start(), range.end());
         self.take(name, &expected, |value| {
             whole(&value).filter(|number| range.contains(number))
@@ -123,7 +127,12 @@ impl Params {
     /// Named values; none where it is absent.
     pub(crate) fn named_values(&mut self, name: &str) -> Result<Vec<(String, Value)>> {
         let read = self.take(name, "an object", |value| match value {
-            Json::Object(fields) => Some(fields.into_iter().map(|(name, value)| (name, to_value(value))).collect()),
+            Json::Object(fields) => Some(
+                fields
+                    .into_iter()
+                    .map(|(name, value)| (name, to_value(value)))
+                    .collect(),
+            ),
             _ => None,
         })?;
         Ok(read.unwrap_or_default())
@@ -132,16 +141,20 @@ impl Params {
     /// Tiers of trackers: an array of URLs, one tier each, or of arrays of
     /// URLs, a tier each (BEP 12).
     pub(crate) fn opt_tiers(&mut self, name: &str) -> Result<Option<Vec<Vec<String>>>> {
-        self.take(name, "an array of URLs or of arrays of URLs", |value| match value {
-            Json::Array(items) => items
-                .into_iter()
-                .map(|item| match item {
-                    Json::String(url) => Some(vec![url]),
-                    tier => texts(tier),
-                })
-                .collect(),
-            _ => None,
-        })
+        self.take(
+            name,
+            "an array of URLs or of arrays of URLs",
+            |value| match value {
+                Json::Array(items) => items
+                    .into_iter()
+                    .map(|item| match item {
+                        Json::String(url) => Some(vec![url]),
+                        tier => texts(tier),
+                    })
+                    .collect(),
+                _ => None,
+            },
+        )
     }
 }
 
@@ -220,7 +233,10 @@ mod tests {
             "path": 5, "port": 70000, "half": 0.5, "paused": 1, "list": ["a", 1],
             "priorities": [8], "data": "?", "settings": [], "types": "all", "tiers": ["a", ["b", 2]],
         }));
-        assert_eq!(message(given.text("path")), "parameter 'path' must be a string");
+        assert_eq!(
+            message(given.text("path")),
+            "parameter 'path' must be a string"
+        );
         assert_eq!(message(given.text("path")), "missing parameter 'path'");
         assert_eq!(
             message(given.int("port", 1..=65_535)),
@@ -244,9 +260,15 @@ mod tests {
             "tiers": ["a", ["b", "c"]],
         }));
         assert_eq!(given.int("port", 0..=65_535).unwrap(), 7000);
-        assert_eq!(given.opt_priorities("priorities").unwrap(), Some(vec![0, 7]));
+        assert_eq!(
+            given.opt_priorities("priorities").unwrap(),
+            Some(vec![0, 7])
+        );
         assert_eq!(given.texts_or_all("all").unwrap(), None);
-        assert_eq!(given.texts_or_all("some").unwrap(), Some(vec!["x".to_owned()]));
+        assert_eq!(
+            given.texts_or_all("some").unwrap(),
+            Some(vec!["x".to_owned()])
+        );
         assert_eq!(given.opt_bytes("data").unwrap(), Some(vec![0, 1]));
         let settings = given.named_values("settings").unwrap();
         assert_eq!(settings[0], ("a".to_owned(), Value::Int(1)));

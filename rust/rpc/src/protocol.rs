@@ -37,20 +37,30 @@ pub(crate) type Outcome = Result<Fields, Error>;
 pub(crate) fn parse(line: &[u8]) -> Result<Request, (Id, Error)> {
     let nobody = |what: String| (Id::default(), invalid(what));
     // Two steps, so that a line that is JSON but no request is told so.
-    let whole: &RawValue = serde_json::from_slice(line).map_err(|error| nobody(format!("not JSON: {error}")))?;
+    let whole: &RawValue =
+        serde_json::from_slice(line).map_err(|error| nobody(format!("not JSON: {error}")))?;
     let fields: HashMap<String, &RawValue> = serde_json::from_str(whole.get())
         .map_err(|_| nobody("a request is an object with 'id', 'cmd' and 'params'".to_owned()))?;
     let id = Id(fields.get("id").map(|&id| id.to_owned()));
     match command(&fields) {
-        Ok((command, params)) => Ok(Request { id, command, params }),
+        Ok((command, params)) => Ok(Request {
+            id,
+            command,
+            params,
+        }),
         Err(error) => Err((id, error)),
     }
 }
 
 fn command(fields: &HashMap<String, &RawValue>) -> Result<(String, Params), Error> {
-    let raw = fields.get("cmd").ok_or_else(|| invalid("the request has no 'cmd'"))?;
+    let raw = fields
+        .get("cmd")
+        .ok_or_else(|| invalid("the request has no 'cmd'"))?;
     let command = serde_json::from_str(raw.get()).map_err(|_| invalid("'cmd' must be a string"))?;
-    let params = match fields.get("params").map(|raw| serde_json::from_str(raw.get())) {
+    let params = match fields
+        .get("params")
+        .map(|raw| serde_json::from_str(raw.get()))
+    {
         None | Some(Ok(Json::Null)) => Params::default(),
         Some(Ok(Json::Object(params))) => Params::new(params),
         Some(Ok(_)) => return Err(invalid("'params' must be an object")),
@@ -154,7 +164,10 @@ mod tests {
     fn what_is_not_json_is_answered_without_an_id() {
         for line in ["", "hello", "{", r#"{"id":1"#, "1 2", "\u{feff}{}"] {
             let answer = refusal(line);
-            assert!(answer.starts_with(r#"{"id":null,"ok":false,"error":"not JSON"#), "{answer}");
+            assert!(
+                answer.starts_with(r#"{"id":null,"ok":false,"error":"not JSON"#),
+                "{answer}"
+            );
             assert!(answer.ends_with("\"code\":600}\n"), "{answer}");
         }
         let (_, error) = parse(b"\"\xff\"").unwrap_err();
@@ -171,7 +184,10 @@ mod tests {
             (r#"{"id":7,"cmd":"x","params":[]}"#, "7", "'params'"),
         ] {
             let answer = refusal(line);
-            assert!(answer.starts_with(&format!(r#"{{"id":{id},"ok":false"#)), "{answer}");
+            assert!(
+                answer.starts_with(&format!(r#"{{"id":{id},"ok":false"#)),
+                "{answer}"
+            );
             assert!(answer.contains(what), "{answer}");
         }
     }

@@ -18,7 +18,9 @@ pub(super) async fn torrent_file(app: &App, mut params: Params) -> Outcome {
     let save_path = params.opt_text("save_path")?.map(PathBuf::from);
     let mut seed_mode = params.flag("seed_mode")?;
     let mut paused = params.flag("paused")?;
-    let file_priorities = params.opt_priorities("file_priorities")?.unwrap_or_default();
+    let file_priorities = params
+        .opt_priorities("file_priorities")?
+        .unwrap_or_default();
     let mut sequential = false;
     for flag in params.opt_texts("flags")?.unwrap_or_default() {
         match flag.as_str() {
@@ -30,12 +32,19 @@ pub(super) async fn torrent_file(app: &App, mut params: Params) -> Outcome {
     }
     params.finish()?;
     if seed_mode {
-        return Err(invalid("'seed_mode' is not supported: data that is there is always checked"));
+        return Err(invalid(
+            "'seed_mode' is not supported: data that is there is always checked",
+        ));
     }
     let running = app.running()?;
     let save_path = save_path
         .or_else(|| running.download_dir.clone())
-        .ok_or_else(|| Error::because(ErrorKind::EmptySavePath, "neither 'save_path' nor 'download_dir' is given"))?;
+        .ok_or_else(|| {
+            Error::because(
+                ErrorKind::EmptySavePath,
+                "neither 'save_path' nor 'download_dir' is given",
+            )
+        })?;
     let add = AddTorrent {
         paused,
         sequential,
@@ -69,7 +78,9 @@ pub(super) fn remove(app: &App, mut params: Params) -> Outcome {
     let handle = torrent(app, &mut params)?;
     let delete_files = params.flag("delete_files")?;
     params.finish()?;
-    app.running()?.session.remove_torrent(&handle, delete_files)?;
+    app.running()?
+        .session
+        .remove_torrent(&handle, delete_files)?;
     Ok(done())
 }
 
@@ -77,6 +88,8 @@ pub(super) fn remove(app: &App, mut params: Params) -> Outcome {
 pub(super) fn list(app: &App, params: Params) -> Outcome {
     params.finish()?;
     let torrents = app.running()?.session.torrents();
-    let ids = torrents.iter().map(|torrent| Value::from(torrent.info_hash().to_string()));
+    let ids = torrents
+        .iter()
+        .map(|torrent| Value::from(torrent.info_hash().to_string()));
     Ok(field("torrents", Value::List(ids.collect())))
 }

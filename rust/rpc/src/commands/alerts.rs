@@ -37,13 +37,20 @@ pub(super) async fn wait_for(app: &App, mut params: Params) -> Outcome {
     let is_wanted = |alert: &Alert| {
         alert.kind.number == kind.number
             && torrent.as_ref().is_none_or(|id| {
-                alert.info_hash.is_some_and(|hash| hash.to_string().eq_ignore_ascii_case(id))
+                alert
+                    .info_hash
+                    .is_some_and(|hash| hash.to_string().eq_ignore_ascii_case(id))
             })
     };
     let waiting = app.running()?.alerts.wait_for(is_wanted);
     let alert: Arc<Alert> = tokio::time::timeout(Duration::from_millis(limit as u64), waiting)
         .await
-        .map_err(|_| Error::because(ErrorKind::Timeout, format!("TIMEOUT: no {name} alert within {limit} ms")))?;
+        .map_err(|_| {
+            Error::because(
+                ErrorKind::Timeout,
+                format!("TIMEOUT: no {name} alert within {limit} ms"),
+            )
+        })?;
     Ok(field("alert", alert.to_value()))
 }
 
@@ -53,7 +60,12 @@ pub(super) fn subscribe(app: &App, mut params: Params) -> Outcome {
     params.finish()?;
     let subscription = match names {
         None => Subscription::All,
-        Some(names) => Subscription::Kinds(names.iter().map(|name| find_kind(name)).collect::<Result<_>>()?),
+        Some(names) => Subscription::Kinds(
+            names
+                .iter()
+                .map(|name| find_kind(name))
+                .collect::<Result<_>>()?,
+        ),
     };
     app.running()?.alerts.subscribe(subscription);
     Ok(done())

@@ -11,7 +11,11 @@ use crate::params::Params;
 use crate::protocol::{Outcome, invalid};
 
 /// A command that takes nothing but a torrent.
-pub(super) fn simple(app: &App, params: Params, act: impl FnOnce(&TorrentHandle) -> Result<()>) -> Outcome {
+pub(super) fn simple(
+    app: &App,
+    params: Params,
+    act: impl FnOnce(&TorrentHandle) -> Result<()>,
+) -> Outcome {
     act(&only_torrent(app, params)?)?;
     Ok(done())
 }

@@ -45,7 +45,9 @@ pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome
         "pause_torrent" => control::simple(app, params, TorrentHandle::pause),
         "resume_torrent" => control::simple(app, params, TorrentHandle::resume),
         "force_recheck" => control::simple(app, params, TorrentHandle::force_recheck),
-        "force_reannounce" => control::simple(app, params, |torrent| torrent.force_reannounce(None)),
+        "force_reannounce" => control::simple(app, params, |torrent| {
+            torrent.force_reannounce(std::time::Duration::ZERO, None)
+        }),
         "clear_error" => control::simple(app, params, TorrentHandle::clear_error),
         "flush_cache" => control::flush_cache(app, params).await,
         "set_torrent_options" => control::set_options(app, params),
@@ -53,6 +55,7 @@ pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome
         "add_tracker" => control::add_tracker(app, params),
         "remove_tracker" => control::remove_tracker(app, params),
 
+        "create_torrent" => torrent_files::create(params).await,
         "parse_torrent" => torrent_files::parse(params).await,
         "parse_magnet" => torrent_files::parse_magnet(params),
 

@@ -18,7 +18,10 @@ pub(super) fn status_fields(torrent: &TorrentHandle) -> Fields {
     let status = torrent.status();
     let mut fields = status.fields();
     fields.push(("state_string".into(), status.state.name().into()));
-    fields.push(("pieces".into(), Bytes::copy_from_slice(torrent.pieces().as_bytes()).into()));
+    fields.push((
+        "pieces".into(),
+        Bytes::copy_from_slice(torrent.pieces().as_bytes()).into(),
+    ));
     fields
 }
 
@@ -34,7 +37,9 @@ pub(super) async fn torrent_info(app: &App, mut params: Params) -> Outcome {
     params.finish()?;
     let info = match (id, path) {
         (Some(id), None) => info_fields(app.torrent(&id)?.metainfo()),
-        (None, Some(path)) => info_fields(&parse_file(&path, &read_torrent(Path::new(&path)).await?)?),
+        (None, Some(path)) => {
+            info_fields(&parse_file(&path, &read_torrent(Path::new(&path)).await?)?)
+        }
         _ => return Err(invalid("either 'torrent_id' or 'path' must be given")),
     };
     Ok(field("info", info))
@@ -42,12 +47,18 @@ pub(super) async fn torrent_info(app: &App, mut params: Params) -> Outcome {
 
 pub(super) fn peers(app: &App, params: Params) -> Outcome {
     let peers = only_torrent(app, params)?.peers();
-    Ok(field("peers", records(peers.iter().map(|peer| peer.fields()))))
+    Ok(field(
+        "peers",
+        records(peers.iter().map(|peer| peer.fields())),
+    ))
 }
 
 pub(super) fn trackers(app: &App, params: Params) -> Outcome {
     let trackers = only_torrent(app, params)?.trackers();
-    Ok(field("trackers", records(trackers.iter().map(|tracker| tracker.fields()))))
+    Ok(field(
+        "trackers",
+        records(trackers.iter().map(|tracker| tracker.fields())),
+    ))
 }
 
 fn records(records: impl Iterator<Item = Fields>) -> Value {

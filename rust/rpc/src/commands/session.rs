@@ -67,7 +67,11 @@ pub(super) fn status(app: &App, params: Params) -> Outcome {
     params.finish()?;
     let session = &app.running()?.session;
     let torrents = session.torrents();
-    let listening: Vec<_> = session.listening().iter().map(ToString::to_string).collect();
+    let listening: Vec<_> = session
+        .listening()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let engine: Fields = vec![
         ("running".into(), session.is_running().into()),
         ("paused".into(), session.is_paused().into()),
@@ -77,7 +81,12 @@ pub(super) fn status(app: &App, params: Params) -> Outcome {
     ];
     let torrents: Fields = torrents
         .iter()
-        .map(|torrent| (torrent.info_hash().to_string().into(), status_fields(torrent).into()))
+        .map(|torrent| {
+            (
+                torrent.info_hash().to_string().into(),
+                status_fields(torrent).into(),
+            )
+        })
         .collect();
     Ok(vec![
         ("engine".into(), engine.into()),
@@ -113,10 +122,16 @@ fn borrowed(patch: &[(String, Value)]) -> impl Iterator<Item = (&str, &Value)> {
 
 fn all_settings(session: &Session) -> Fields {
     let values = session.settings().values();
-    values.into_iter().map(|(name, value)| (name.into(), value)).collect()
+    values
+        .into_iter()
+        .map(|(name, value)| (name.into(), value))
+        .collect()
 }
 
 /// The port of the first socket that accepts connections; 0 when none does.
 fn listen_port(session: &Session) -> u16 {
-    session.listening().first().map_or(0, |endpoint| endpoint.port())
+    session
+        .listening()
+        .first()
+        .map_or(0, |endpoint| endpoint.port())
 }

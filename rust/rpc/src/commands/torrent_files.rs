@@ -1,11 +1,14 @@
 //! Torrent files and magnet links: made, and read without being added.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use torrent_core::create::TorrentBuilder;
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{Limits, Metainfo};
+use torrent_engine::create::{Canceller, CreateJob, CreateTorrent, Source};
 use torrent_engine::error::{Error, Result};
+use torrent_engine::event::unix_millis;
 use torrent_engine::info::{info_fields, magnet_fields};
 
 use crate::app::run_blocking;
@@ -30,6 +33,68 @@ pub(super) async fn read_torrent(path: &Path) -> Result<Vec<u8>> {
 /// Parses what was read from `path`, which an error names.
 pub(super) fn parse_file(path: &str, data: &[u8]) -> Result<Metainfo> {
     Metainfo::parse(data).map_err(|error| Error::from(error).about(path))
+}
+
+/// Makes a torrent of what is at a path.
+pub(super) async fn create(mut params: Params) -> Outcome {
+    let path = params.text("path")?;
+    let out = params.opt_text("out")?.map(PathBuf::from);
+    let piece_size = params
+        .opt_int("piece_size", 0..=i64::from(u32::MAX))?
+        .unwrap_or(0);
+    let version = params.opt_text("version")?;
+    let tiers = params.opt_tiers("trackers")?.unwrap_or_default();
+    let description = TorrentBuilder {
+        piece_size: piece_size as u32,
+        trackers: (0..)
+            .zip(tiers)
+            .flat_map(|(tier, urls)| urls.into_iter().map(move |url| (url, tier)))
+            .collect(),
+        url_seeds: params.opt_texts("url_seeds")?.unwrap_or_default(),
+        comment: params.opt_text("comment")?.unwrap_or_default(),
+        creator: params.opt_text("creator")?.unwrap_or_default(),
+        private: params.flag("private")?,
+        creation_date: Some(unix_millis() / 1000),
+        ..TorrentBuilder::default()
+    };
+    let include_hidden = params.flag("include_hidden")?;
+    params.finish()?;
+    if let Some(other) = version.filter(|version| version != "v1") {
+        return Err(invalid(format!(
+            "'{other}' is not a version of torrents that can be made: \"v1\" is"
+        )));
+    }
+    let job = CreateJob::start(CreateTorrent {
+        sources: vec![Source::at(path, include_hidden)],
+        description,
+    })?;
+    let cancel_on_drop = CancelOnDrop(job.canceller());
+    let created = run_blocking(move || {
+        let created = job.wait()?;
+        if let Some(out) = out {
+            std::fs::write(&out, &created.data).map_err(|error| Error::from_io(&error, &out))?;
+        }
+        Ok(created)
+    })
+    .await?;
+    drop(cancel_on_drop);
+    Ok(vec![
+        ("torrent".into(), created.data.into()),
+        (
+            "info_hash".into(),
+            created.metainfo.info.hash.to_string().into(),
+        ),
+        ("info_hash_v2".into(), "".into()),
+    ])
+}
+
+/// Ends the hashing when nobody waits for the answer any more.
+struct CancelOnDrop(Canceller);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 /// The fields of a torrent file, on disk or in the request.
