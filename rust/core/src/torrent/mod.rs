@@ -484,11 +484,6 @@ impl Torrent {
         self.feed_hungry(now);
     }
 
-    /// Payload that the disk threw away because it had it already.
-    pub fn count_redundant(&mut self, bytes: u64) {
-        self.totals.redundant += bytes;
-    }
-
     // ---- what connections say ---------------------------------------------
 
     /// A connection is past its handshake. Returns why it must be closed

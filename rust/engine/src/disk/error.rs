@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use torrent_core::ids::FileIndex;
 
@@ -90,6 +91,9 @@ pub struct DiskError {
     pub message: String,
     /// The system's error number, where it gave one.
     pub os_code: Option<i32>,
+    /// When it happened: an old error says nothing about a cause that has
+    /// been put right since.
+    pub at: Instant,
 }
 
 impl DiskError {
@@ -109,6 +113,7 @@ impl DiskError {
             path: path.to_owned(),
             message: fault.to_string(),
             os_code,
+            at: Instant::now(),
         }
     }
 }

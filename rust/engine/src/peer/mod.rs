@@ -16,7 +16,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
-use torrent_core::ids::PeerKey;
+use torrent_core::ids::{Block, PeerKey};
 use torrent_core::peer::{BlockIn, Connection, PeerError, ReadJob, Report};
 use torrent_core::torrent::{CloseReason, PeerCommand};
 
@@ -116,8 +116,14 @@ impl PeerTask {
             tokio::select! {
                 ready = ready(&self.stream, interest) => {
                     if ready?.is_readable() && !congested {
-                        self.receive(&mut input)?;
-                        congested = self.disk.is_congested();
+                        let blocks = self.receive(&mut input)?;
+                        // The torrent hears of blocks before the disk has
+                        // them, and so before it hears what became of them.
+                        self.report().await?;
+                        if !blocks.is_empty() {
+                            self.storage.write(blocks, self.key);
+                            congested = self.disk.is_congested();
+                        }
                     }
                 }
                 () = self.disk.below_watermark(), if congested => congested = false,
@@ -169,12 +175,22 @@ impl PeerTask {
         Ok(self.connection.wants_write())
     }
 
-    /// Receives once, and hands the blocks that came to the disk.
-    fn receive(&mut self, input: &mut Input) -> Result<(), Ended> {
+    /// Tells the torrent what happened, if anything did.
+    async fn report(&mut self) -> Result<(), Ended> {
+        let Some(report) = self.connection.take_report() else {
+            return Ok(());
+        };
+        let key = self.key;
+        let report = PeerReport { key, report };
+        self.reports.send(report).await.map_err(|_| Ended::Orphaned)
+    }
+
+    /// Receives once; returns the blocks that came.
+    fn receive(&mut self, input: &mut Input) -> Result<Vec<(Block, Bytes)>, Ended> {
         let count = match self.stream.try_read(input.free()) {
             Ok(0) => return Err(Ended::ByPeer),
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
         };
         self.connection.count_received(count);
@@ -184,14 +200,8 @@ impl PeerTask {
             .connection
             .handle_input(now, input.received(count), &mut blocks)?;
         let payload = input.consume(taken, &blocks, &self.pool);
-        if !blocks.is_empty() {
-            let batch = blocks
-                .iter()
-                .map(|it| (it.block, payload.slice(it.payload.clone())))
-                .collect();
-            self.storage.write(batch, self.key);
-        }
-        Ok(())
+        let with_bytes = |it: &BlockIn| (it.block, payload.slice(it.payload.clone()));
+        Ok(blocks.iter().map(with_bytes).collect())
     }
 }
 

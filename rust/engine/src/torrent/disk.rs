@@ -84,9 +84,10 @@ impl Driver {
                     .add(u64::from(self.layout.piece_len(piece)));
                 self.brain.piece_failed(now, piece, &senders);
             }
-            DiskEvent::Redundant { bytes } => self.brain.count_redundant(bytes),
+            // The brain has counted them from the connections' reports.
+            DiskEvent::Redundant { .. } => {}
             DiskEvent::WriteFailed { piece, error } => {
-                self.fail(error.into());
+                self.storage_failed(error);
                 self.brain.piece_lost(now, piece);
             }
             DiskEvent::CheckProgress { check, done, total } if self.is_current(check) => {
@@ -102,7 +103,7 @@ impl Driver {
             }
             DiskEvent::CheckFailed { check, error } if self.is_current(check) => {
                 self.check = None;
-                self.fail(error.into());
+                self.storage_failed(error);
                 let have = self.storage.have();
                 self.checked(now, &have);
             }
@@ -115,6 +116,14 @@ impl Driver {
             }
             // Ends of checks that were given up.
             _ => {}
+        }
+    }
+
+    /// Takes an error to heart, unless it is older than the game's word that
+    /// its cause is gone.
+    pub(super) fn storage_failed(&mut self, error: DiskError) {
+        if self.error_cleared.is_none_or(|cleared| error.at > cleared) {
+            self.fail(error.into());
         }
     }
 

@@ -80,6 +80,7 @@ struct Driver {
 
     paused: bool,
     error: Option<Error>,
+    error_cleared: Option<Instant>,
     clocks: Clocks,
 }
 
@@ -176,6 +177,7 @@ impl Driver {
             reports,
             paused: true,
             error: None,
+            error_cleared: None,
         }
     }
 
@@ -207,12 +209,12 @@ impl Driver {
             tokio::select! {
                 count = queues.reports.recv_many(&mut reports, BATCH) => {
                     debug_assert!(count > 0, "the driver holds a sender itself");
-                    let now = Instant::now();
-                    for PeerReport { key, report } in reports.drain(..) {
-                        self.brain.peer_report(now, key, report);
-                    }
+                    self.peer_reports(reports.drain(..));
                 }
                 _ = queues.disk.recv_many(&mut disk, BATCH) => {
+                    // What connections reported before comes first: a verdict
+                    // on a piece must not overtake the news of its blocks.
+                    self.peer_reports(std::iter::from_fn(|| queues.reports.try_recv().ok()));
                     for event in disk.drain(..) {
                         self.disk_event(event);
                     }
@@ -236,6 +238,13 @@ impl Driver {
                 }
             }
             self.settle();
+        }
+    }
+
+    fn peer_reports(&mut self, reports: impl Iterator<Item = PeerReport>) {
+        let now = Instant::now();
+        for PeerReport { key, report } in reports {
+            self.brain.peer_report(now, key, report);
         }
     }
 
@@ -310,7 +319,7 @@ impl Driver {
             Ok(TaskEnd::Reannounce(tracker)) => {
                 self.announcer.reannounce(Instant::now(), tracker);
             }
-            Ok(TaskEnd::StorageFailed(error)) => self.fail(error.into()),
+            Ok(TaskEnd::StorageFailed(error)) => self.storage_failed(error),
             Ok(TaskEnd::Done) | Err(_) => {}
         }
     }
@@ -394,7 +403,9 @@ impl Driver {
 
     fn clear_error(&mut self) {
         if self.error.take().is_some() {
-            self.brain.set_upload_mode(Instant::now(), false);
+            let now = Instant::now();
+            self.error_cleared = Some(now);
+            self.brain.set_upload_mode(now, false);
             self.prepare_files();
             self.clocks.snapshot_now();
         }

@@ -15,17 +15,17 @@ use torrent_engine::handle::TorrentHandle;
 use torrent_engine::session::{AddTorrent, Session};
 
 /// Nothing in these tests takes this long unless it is stuck.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A payload of several files, in a folder called "payload".
-pub struct Payload {
-    pub files: Vec<(&'static str, Vec<u8>)>,
-    pub piece_length: usize,
+pub(crate) struct Payload {
+    pub(crate) files: Vec<(&'static str, Vec<u8>)>,
+    pub(crate) piece_length: usize,
 }
 
 impl Payload {
     /// Files of these lengths, filled with bytes that `seed` decides.
-    pub fn new(lengths: &[(&'static str, usize)], piece_length: usize, seed: u32) -> Self {
+    pub(crate) fn new(lengths: &[(&'static str, usize)], piece_length: usize, seed: u32) -> Self {
         let mut state = seed | 1;
         let mut fill = |length: usize| {
             let mut bytes = Vec::with_capacity(length + 4);
@@ -49,7 +49,7 @@ impl Payload {
     }
 
     /// The torrent file, with one tracker when there is one.
-    pub fn torrent(&self, tracker: Option<&str>) -> Vec<u8> {
+    pub(crate) fn torrent(&self, tracker: Option<&str>) -> Vec<u8> {
         let all: Vec<u8> = self
             .files
             .iter()
@@ -80,7 +80,7 @@ impl Payload {
     }
 
     /// Writes the files below `folder`.
-    pub fn write(&self, folder: &Path) {
+    pub(crate) fn write(&self, folder: &Path) {
         for (name, bytes) in &self.files {
             let path = folder.join("payload").join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -89,7 +89,7 @@ impl Payload {
     }
 
     /// Asserts that the files below `folder` are the payload.
-    pub fn assert_at(&self, folder: &Path) {
+    pub(crate) fn assert_at(&self, folder: &Path) {
         for (name, bytes) in &self.files {
             let path = folder.join("payload").join(name);
             let found = std::fs::read(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -100,18 +100,18 @@ impl Payload {
 
 /// A session on a port of the system's choice, with its folder and the events
 /// that nobody has waited for yet.
-pub struct Node {
-    pub session: Session,
-    pub folder: TempDir,
+pub(crate) struct Node {
+    pub(crate) session: Session,
+    pub(crate) folder: TempDir,
     seen: Vec<Event>,
 }
 
 impl Node {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(&[])
     }
 
-    pub fn with(patch: &[(&str, Value)]) -> Self {
+    pub(crate) fn with(patch: &[(&str, Value)]) -> Self {
         let mut settings = Settings::default();
         let base = [
             ("listen_interfaces", Value::from("127.0.0.1:0")),
@@ -131,18 +131,18 @@ impl Node {
         }
     }
 
-    pub fn endpoint(&self) -> SocketAddr {
+    pub(crate) fn endpoint(&self) -> SocketAddr {
         self.session.listening()[0]
     }
 
-    pub fn add(&self, torrent: &[u8]) -> TorrentHandle {
+    pub(crate) fn add(&self, torrent: &[u8]) -> TorrentHandle {
         let add = AddTorrent::from_data(torrent, self.folder.path()).unwrap();
         self.session.add_torrent(add).unwrap()
     }
 
     /// Waits for an event of `kind` that `accept`s, and returns it. Earlier
     /// events stay for later waits.
-    pub fn wait_where(&mut self, kind: Kind, accept: impl Fn(&Event) -> bool) -> Event {
+    pub(crate) fn wait_where(&mut self, kind: Kind, accept: impl Fn(&Event) -> bool) -> Event {
         let deadline = Instant::now() + LIMIT;
         let mut fresh = Vec::new();
         loop {
@@ -165,12 +165,12 @@ impl Node {
         }
     }
 
-    pub fn wait(&mut self, kind: Kind) -> Event {
+    pub(crate) fn wait(&mut self, kind: Kind) -> Event {
         self.wait_where(kind, |_| true)
     }
 
     /// Every event so far, waited for or not.
-    pub fn drain(&mut self) -> Vec<Event> {
+    pub(crate) fn drain(&mut self) -> Vec<Event> {
         let mut fresh = Vec::new();
         self.session.events().take(&mut fresh);
         self.seen.append(&mut fresh);
@@ -193,7 +193,7 @@ impl Drop for Node {
 }
 
 /// Waits until `condition` holds.
-pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !condition() {
         assert!(Instant::now() < deadline, "never: {what}");
