@@ -8,7 +8,9 @@ import_project() {
   project_is_imported "$project" "$stamp" && return
   say "importing $(basename "$project")"
   mkdir -p "$project/.godot"
-  # Known before the first import, so that scripts find the classes in it.
+  # Known before the first import, so that scripts find the classes in it. And a
+  # headless editor that discovers an extension by itself crashes when it ends
+  # (godotengine/godot#123511, #111048).
   echo "res://addons/godot-torrent/godot-torrent.gdextension" >"$project/.godot/extension_list.cfg"
   run_logged "import-$(basename "$project")" limited 300 "$GODOT" --headless --path "$project" --import ||
     die "Godot could not import $project"
