@@ -306,11 +306,17 @@ impl PeerList {
             })
             .min_by_key(|(_, known)| known.merit())
             .map(|(&addr, _)| addr)?;
+        self.dialling(now, addr);
+        Some(addr)
+    }
+
+    /// Notes that a peer is being dialled out of its turn.
+    pub fn dialling(&mut self, now: Instant, addr: SocketAddr) {
+        let addr = canonical(addr);
         if let Some(known) = self.peers.get_mut(&addr) {
             known.last_tried = Some(now);
         }
         self.set_busy(addr, true);
-        Some(addr)
     }
 
     /// When [`PeerList::next_candidate`] will have somebody, if nothing else

@@ -391,7 +391,7 @@ impl Torrent {
     }
 
     /// Connects to a peer now, whatever its failures were.
-    pub fn connect_to(&mut self, endpoint: SocketAddr) {
+    pub fn connect_to(&mut self, now: Instant, endpoint: SocketAddr) {
         if self.list.add(endpoint, Sources::MANUAL).is_err() || !self.is_running() {
             return;
         }
@@ -399,6 +399,7 @@ impl Torrent {
         if self.connecting.contains(&endpoint) || self.peers.values().any(connected) {
             return;
         }
+        self.list.dialling(now, endpoint);
         self.connecting.insert(endpoint);
         self.outputs.push_back(Output::Connect(endpoint));
     }
@@ -486,26 +487,51 @@ impl Torrent {
 
     // ---- what connections say ---------------------------------------------
 
-    /// A connection is past its handshake. Returns why it must be closed
-    /// again, or takes it in.
+    /// A connection is past its handshake; `room` says whether the session's
+    /// limit leaves room for it. Returns why it must be closed again, or takes
+    /// it in.
     pub fn peer_connected(
         &mut self,
         now: Instant,
         key: PeerKey,
         meta: PeerMeta,
+        room: bool,
     ) -> Result<(), CloseReason> {
         if !meta.incoming {
             self.connecting.remove(&meta.endpoint);
         }
+        if let Err(reason) = self.admit(&meta, room) {
+            if !meta.incoming {
+                self.list.closed(now, meta.endpoint);
+            }
+            return Err(reason);
+        }
+        self.list.connected(meta.endpoint);
+        let start = PeerCommand::Start(Arc::new(self.picker.have().clone()));
+        self.peers
+            .insert(key, Peer::new(meta, self.layout.num_pieces(), now));
+        self.command(key, start);
+        Ok(())
+    }
+
+    /// Whether a connection may join the others.
+    fn admit(&mut self, meta: &PeerMeta, room: bool) -> Result<(), CloseReason> {
         if !self.is_running() {
             return Err(CloseReason::Stopped);
         }
         if meta.id == self.our_id {
-            self.list.failed(now, meta.endpoint);
             return Err(CloseReason::OurselvesAgain);
         }
-        if self.peers.values().any(|peer| peer.meta.id == meta.id) {
-            return Err(CloseReason::Duplicate);
+        let twin = self.peers.iter().find(|(_, peer)| peer.meta.id == meta.id);
+        if let Some((&key, peer)) = twin {
+            // Two peers that dial each other at once must agree on which of
+            // the two connections stays: that of the greater peer id.
+            let ours_counts = self.our_id > meta.id;
+            if peer.meta.incoming == meta.incoming || ours_counts == meta.incoming {
+                return Err(CloseReason::Duplicate);
+            }
+            self.command(key, PeerCommand::Close(CloseReason::Duplicate));
+            return Ok(());
         }
         let same_ip = |peer: &Peer| peer.meta.endpoint.ip() == meta.endpoint.ip();
         if !self.settings.allow_multiple_connections_per_ip
@@ -514,14 +540,9 @@ impl Torrent {
         {
             return Err(CloseReason::Duplicate);
         }
-        if self.peers.len() >= self.max_connections {
+        if !room || self.peers.len() >= self.max_connections {
             return Err(CloseReason::TooMany);
         }
-        self.list.connected(meta.endpoint);
-        let start = PeerCommand::Start(Arc::new(self.picker.have().clone()));
-        self.peers
-            .insert(key, Peer::new(meta, self.layout.num_pieces(), now));
-        self.command(key, start);
         Ok(())
     }
 
@@ -729,6 +750,9 @@ impl Torrent {
 
     /// Leases blocks to a peer that wants some.
     fn feed(&mut self, now: Instant, key: PeerKey) {
+        if !self.is_running() {
+            return;
+        }
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };

@@ -50,7 +50,7 @@ impl Driver {
                     _ => stats.error_outgoing_peers.add(1),
                 }
                 self.brain.connect_failed(Instant::now(), endpoint);
-                self.post(kind::PEER_ERROR, || Detail::Peer {
+                self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
                     peer: endpoint,
                     reason: error.to_string(),
                 });

@@ -336,7 +336,7 @@ impl Driver {
                 });
             }
             Command::ClearError => self.clear_error(),
-            Command::Connect(peer) => self.brain.connect_to(peer),
+            Command::Connect(peer) => self.brain.connect_to(now, peer),
             Command::Trackers(tiers) => self.announcer.set_tiers(now, &tiers),
             Command::ReadPiece(piece, answer) => self.read_piece(piece, answer),
             Command::Flush(answer) => self.flush(answer),

@@ -42,18 +42,10 @@ impl Driver {
         self.next_key += 1;
         let mailbox = Arc::new(Mailbox::default());
         let endpoint = meta.endpoint;
-        let full = !self.context.session.room_for_connection();
-        let refused = if full {
-            Some(torrent_core::torrent::CloseReason::TooMany)
-        } else {
-            self.peers.insert(key, Arc::clone(&mailbox));
-            self.brain.peer_connected(now, key, meta).err()
-        };
-        if let Some(reason) = refused {
+        self.peers.insert(key, Arc::clone(&mailbox));
+        let room = self.context.session.room_for_connection();
+        if let Err(reason) = self.brain.peer_connected(now, key, meta, room) {
             self.peers.remove(&key);
-            if !meta.incoming {
-                self.brain.connect_failed(now, endpoint);
-            }
             self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
                 peer: endpoint,
                 reason: reason.to_string(),
