@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) struct Found {
     /// Where it is on disk.
     pub(super) disk: PathBuf,
-    /// Its path in the torrent, below the torrent's own folder.
+    /// Its name, or the path to it from the folder on that was added.
     pub(super) elements: Vec<String>,
     /// Its length in bytes.
     pub(super) length: u64,
@@ -45,7 +45,8 @@ pub(super) fn file(path: &Path) -> Result<Found> {
     found(path.to_owned(), vec![name], &metadata)
 }
 
-/// All files in the folder at `path` and below. Those whose name begins with a
+/// All files in the folder at `path` and below, the folder's own name before
+/// theirs. Those whose name begins with a
 /// dot only with `hidden`.
 pub(super) fn folder(path: &Path, hidden: bool, interrupt: &Interrupt) -> Result<Vec<Found>> {
     let root = path
@@ -58,7 +59,7 @@ pub(super) fn folder(path: &Path, hidden: bool, interrupt: &Interrupt) -> Result
     };
     let mut files = Vec::new();
     // The entries still to be looked at, the next one last.
-    let mut pending = walk.entries(path, &[])?;
+    let mut pending = walk.entries(path, &[name_of(path)?])?;
     while let Some((disk, elements)) = pending.pop() {
         let metadata = walk.look_at(&disk)?;
         if metadata.is_dir() {
@@ -174,7 +175,8 @@ mod tests {
     use crate::create::tests::Folder;
 
     fn names(files: &[Found]) -> Vec<String> {
-        files.iter().map(|file| file.elements.join("/")).collect()
+        let below = |file: &Found| file.elements[1..].join("/");
+        files.iter().map(below).collect()
     }
 
     fn walk(folder: &Folder, hidden: bool) -> Result<Vec<Found>> {
