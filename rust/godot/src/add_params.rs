@@ -32,15 +32,12 @@ pub(crate) fn read(params: &VarDictionary) -> Result<AddTorrent> {
         match (name.as_ref(), value) {
             ("torrent_data" | "save_path", _) => {}
             ("file_priorities", value) => add.file_priorities = priorities(value)?,
-            ("flags", Value::List(flags)) => {
-                for flag in flags {
-                    let Value::Str(flag) = flag else {
-                        return Err(wrong("flags", "an Array of names"));
-                    };
-                    set_flag(&mut add, flag, true)?;
+            ("trackers", value) => add.trackers = texts("trackers", value)?,
+            ("flags", value) => {
+                for flag in texts("flags", value)? {
+                    set_flag(&mut add, &flag, true)?;
                 }
             }
-            ("flags", _) => return Err(wrong("flags", "an Array of names")),
             (flag, Value::Bool(on)) => set_flag(&mut add, flag, *on)?,
             (flag, _) => {
                 // Says which of the two is wrong.
@@ -59,6 +56,17 @@ fn set_flag(add: &mut AddTorrent, name: &str, on: bool) -> Result<()> {
         _ => return Err(invalid(format!("there is no parameter '{name}'"))),
     }
     Ok(())
+}
+
+fn texts(name: &str, value: &Value) -> Result<Vec<String>> {
+    let Value::List(values) = value else {
+        return Err(wrong(name, "an Array of texts"));
+    };
+    let text = |value: &Value| match value {
+        Value::Str(text) => Ok(text.to_string()),
+        _ => Err(wrong(name, "an Array of texts")),
+    };
+    values.iter().map(text).collect()
 }
 
 fn priorities(value: &Value) -> Result<Vec<u8>> {

@@ -1,6 +1,7 @@
 //! The only place where values cross between the engine and Godot.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use godot::builtin::{
     GString, PackedArray, PackedByteArray, PackedFloat32Array, PackedFloat64Array,
@@ -171,6 +172,19 @@ pub(crate) fn to_priority(priority: i64) -> Result<u8> {
         let message = format!("{priority} is not a priority from 0 to 7");
         Error::because(ErrorKind::InvalidPriority, message)
     })
+}
+
+/// When to announce, and to which tracker: -1 stands for those whose turn it is.
+pub(crate) fn to_announce(seconds: i64, tracker: i64) -> Result<(Duration, Option<usize>)> {
+    let seconds = u32::try_from(seconds)
+        .map_err(|_| invalid(format!("{seconds} is not a number of seconds to wait")))?;
+    let tracker = match tracker {
+        -1 => None,
+        index => Some(
+            usize::try_from(index).map_err(|_| invalid(format!("there is no tracker {index}")))?,
+        ),
+    };
+    Ok((Duration::from_secs(seconds.into()), tracker))
 }
 
 /// A v1 info-hash in hex.

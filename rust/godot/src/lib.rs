@@ -20,6 +20,7 @@ mod lifetime;
 mod peer_info;
 mod report;
 mod snapshot;
+mod torrent_creator;
 mod torrent_error;
 mod torrent_handle;
 mod torrent_info;

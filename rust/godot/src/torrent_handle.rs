@@ -160,6 +160,26 @@ impl TorrentHandle {
         self.tell("force_recheck", Torrent::force_recheck)
     }
 
+    /// Asks trackers for peers, in so many seconds: the tracker with this index in
+    /// [method get_trackers], or with -1 those whose turn it is.
+    #[func]
+    fn force_reannounce(
+        &self,
+        #[opt(default = 0)] seconds: i64,
+        #[opt(default = -1)] tracker_index: i64,
+    ) -> bool {
+        self.tell("force_reannounce", |torrent| {
+            let (after, tracker) = convert::to_announce(seconds, tracker_index)?;
+            torrent.force_reannounce(after, tracker)
+        })
+    }
+
+    /// Writes every complete piece to the files soon. Finished files are written anyway.
+    #[func]
+    fn flush_cache(&self) -> bool {
+        self.tell("flush_cache", Torrent::flush_cache)
+    }
+
     /// Forgets the torrent's error and goes on.
     #[func]
     fn clear_error(&self) -> bool {

@@ -20,7 +20,7 @@ use torrent_engine::session::{AddTorrent, Session};
 use crate::alert_manager::AlertManager;
 use crate::convert::{self, invalid};
 use crate::dispatch::{self, Notice};
-use crate::report::LastError;
+use crate::report::{self, LastError};
 use crate::torrent_error::TorrentError;
 use crate::torrent_handle::TorrentHandle;
 use crate::{add_params, frames, lifetime};
@@ -254,7 +254,9 @@ impl TorrentSession {
         if let Err(error) = &added
             && error.kind() != ErrorKind::SessionNotRunning
         {
-            // The engine has never heard of it; alerts tell of it all the same.
+            // The engine has never heard of it; alerts tell of it all the same,
+            // after what has happened before.
+            self.collect();
             let event = Event::new(kind::ADD_TORRENT, None, Detail::Error(error.clone()));
             self.inbox.borrow_mut().push_back(Notice::Event(event));
         }
@@ -428,6 +430,16 @@ impl TorrentSession {
         settings_dictionary(&Settings::default())
     }
 
+    /// All settings of a kind of use: "default", "high_throughput" (a dedicated server),
+    /// "low_memory" (a small device) or "lan" (games at home). Empty for another name.
+    #[func]
+    fn get_settings_preset(name: GString) -> VarDictionary {
+        let unknown = || invalid(format!("there is no preset '{name}'"));
+        let preset = Settings::preset(&name.to_string()).ok_or_else(unknown);
+        let preset = report::ok("TorrentSession.get_settings_preset", preset);
+        preset.as_ref().map(settings_dictionary).unwrap_or_default()
+    }
+
     /// Listens on this port of all addresses, 0 for any free one. Counts with the next start.
     #[func]
     fn set_listen_port(&self, port: i64) -> bool {
@@ -505,8 +517,8 @@ impl TorrentSession {
 
     /// Adds a torrent with more to say about it: `torrent_data` (PackedByteArray) and
     /// `save_path` (String), and, if wanted, `file_priorities` (from the first file on, 0 to
-    /// 7), `paused` and `sequential_download`. The last two can also be named in an Array
-    /// `flags`.
+    /// 7), `trackers` (URLs, beside those of the torrent file), `paused` and
+    /// `sequential_download`. The last two can also be named in an Array `flags`.
     ///
     /// ```gdscript
     /// session.add_torrent({

@@ -1,0 +1,127 @@
+extends "res://demo/demo.gd"
+## A whole transfer on one machine: makes a file and a torrent of it, shares it from
+## one session, downloads it with another one, and compares the two.
+##
+##     ./build.sh demo loopback_transfer -- --size-mib=256
+
+const FOLDER := "user://demo_loopback_transfer"
+const FILE := "payload.bin"
+const MIB := 1024 * 1024
+const LOOPBACK := {"listen_interfaces": "127.0.0.1:0", "status_update_interval": 100}
+
+## Milliseconds between two lines of progress.
+const INTERVAL := 250
+
+var _size := 64 * MIB
+var _sharing := TorrentSession.new()
+var _downloading := TorrentSession.new()
+var _next_line := 0
+
+
+func _run() -> void:
+	for argument in OS.get_cmdline_user_args():
+		if not check(_read(argument), "unknown argument '%s'" % argument):
+			return
+
+	remove_tree(FOLDER)
+	say("making %d MiB in %s" % [_size / MIB, ProjectSettings.globalize_path(FOLDER)])
+	if not _make_payload(FOLDER + "/shared"):
+		return
+	var data := await _make_torrent(FOLDER + "/shared/" + FILE)
+	if not check(data.size() > 0, "there is no torrent"):
+		return
+
+	var shared := _add(_sharing, data, FOLDER + "/shared")
+	if shared == null:
+		return
+	if not await until(func() -> bool: return shared.get_status().is_seeding()):
+		return
+	var port := _sharing.get_listening_ports()[0]
+	say("sharing on 127.0.0.1:%d" % port)
+
+	var handle := _add(_downloading, data, FOLDER + "/downloaded")
+	if handle == null:
+		return
+	handle.progress_changed.connect(func(_progress: float) -> void: _show_progress(handle))
+	handle.error_occurred.connect(fail)
+	var begin := Time.get_ticks_usec()
+	check(handle.connect_peer("127.0.0.1", port), "the peer is not taken")
+	await handle.finished
+	var seconds := (Time.get_ticks_usec() - begin) / 1e6
+	say("downloaded in %.2f s, %.0f MiB/s" % [seconds, _size / seconds / MIB])
+	_compare()
+
+
+func _read(argument: String) -> bool:
+	if argument.begins_with("--size-mib=") and argument.get_slice("=", 1).to_int() > 0:
+		_size = argument.get_slice("=", 1).to_int() * MIB
+		return true
+	return false
+
+
+func _clean_up() -> void:
+	for session: TorrentSession in [_sharing, _downloading]:
+		if session.is_running():
+			session.stop_session()
+			await session.session_stopped
+	remove_tree(FOLDER)
+
+
+func _make_payload(folder: String) -> bool:
+	DirAccess.make_dir_recursive_absolute(folder)
+	var file := FileAccess.open(folder.path_join(FILE), FileAccess.WRITE)
+	if not check(file != null, "%s cannot be written" % folder):
+		return false
+	var crypto := Crypto.new()
+	for i in _size / MIB:
+		if not check(file.store_buffer(crypto.generate_random_bytes(MIB)), "the disk is full"):
+			return false
+	return true
+
+
+func _make_torrent(path: String) -> PackedByteArray:
+	var creator := TorrentCreator.new()
+	if not check(creator.add_file(path), "%s cannot be added" % path):
+		return PackedByteArray()
+	creator.failed.connect(fail)
+	creator.generate()
+	var data: PackedByteArray = await creator.completed
+	say("torrent: %d bytes, info-hash %s" % [data.size(), creator.get_info_hash()])
+	return data
+
+
+func _add(session: TorrentSession, data: PackedByteArray, path: String) -> TorrentHandle:
+	if not check(session.start_session_with_settings(LOOPBACK), "a session does not start"):
+		return null
+	var handle := session.add_torrent_file(data, path)
+	check(handle != null, session.get_last_error().get_message())
+	return handle
+
+
+func _show_progress(handle: TorrentHandle) -> void:
+	var now := Time.get_ticks_msec()
+	var status := handle.get_status()
+	if now < _next_line and not status.is_finished():
+		return
+	_next_line = now + INTERVAL
+	var left := status.get_eta()
+	say(
+		(
+			"%5.1f %%  %6.1f MiB/s  %d peers  ETA %s"
+			% [
+				status.get_progress() * 100.0,
+				status.get_download_rate() / float(MIB),
+				status.get_num_peers(),
+				"%d s" % left if left >= 0 else "unknown",
+			]
+		)
+	)
+
+
+func _compare() -> void:
+	var there := FileAccess.get_sha256(FOLDER + "/shared/" + FILE)
+	var here := FileAccess.get_sha256(FOLDER + "/downloaded/" + FILE)
+	say("SHA-256 shared     %s" % there)
+	say("SHA-256 downloaded %s" % here)
+	if check(there != "" and there == here, "the files differ"):
+		say("OK: the files are the same")

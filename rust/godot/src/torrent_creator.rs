@@ -1,0 +1,391 @@
+//! `TorrentCreator`: makes torrents from files and folders.
+
+use std::cell::{Cell, RefCell};
+
+use godot::builtin::{GString, PackedByteArray};
+use godot::classes::{IRefCounted, RefCounted};
+use godot::obj::{Base, Gd};
+use godot::register::{GodotClass, godot_api};
+use torrent_core::create::{Entry, TorrentBuilder};
+use torrent_engine::create::{CreateJob, CreateTorrent, Created, Source};
+use torrent_engine::error::{Error, ErrorKind, Result};
+use torrent_engine::event::unix_millis;
+
+use crate::convert::{self, invalid};
+use crate::{frames, report};
+
+/// Makes a torrent from a file, or from a folder and everything in it.
+///
+/// ```gdscript
+/// var creator := TorrentCreator.new()
+/// creator.add_directory("user://my_mod")
+/// creator.add_tracker("https://tracker.example/announce")
+/// creator.generate()
+/// var torrent_data: PackedByteArray = await creator.completed
+/// creator.save_to_file("user://my_mod.torrent")
+/// ```
+///
+/// [method generate] works in the background, [method generate_blocking] makes
+/// the game wait. The files must not change until it is done. A call that fails
+/// returns false or something empty and prints one error that names the reason.
+#[derive(GodotClass)]
+#[class(base=RefCounted)]
+pub(crate) struct TorrentCreator {
+    sources: RefCell<Vec<Source>>,
+    description: RefCell<TorrentBuilder>,
+    job: RefCell<Option<CreateJob>>,
+    /// The progress that was last told.
+    told: Cell<(u32, u32)>,
+    created: RefCell<Option<Created>>,
+    base: Base<RefCounted>,
+}
+
+#[godot_api]
+impl IRefCounted for TorrentCreator {
+    fn init(base: Base<RefCounted>) -> Self {
+        let description = TorrentBuilder {
+            creation_date: Some(unix_millis() / 1000),
+            ..TorrentBuilder::default()
+        };
+        Self {
+            sources: RefCell::default(),
+            description: RefCell::new(description),
+            job: RefCell::default(),
+            told: Cell::default(),
+            created: RefCell::default(),
+            base,
+        }
+    }
+}
+
+/// Whether a torrent can be described like this; what is in it does not matter.
+fn check(description: TorrentBuilder) -> Result<()> {
+    let file = Entry {
+        path: vec!["file".to_owned()],
+        length: 1,
+        ..Entry::default()
+    };
+    let probe = TorrentBuilder {
+        entries: vec![file],
+        ..description
+    };
+    probe.plan().map(drop).map_err(Error::from)
+}
+
+/// Refuses what is not there: better now than in the background.
+fn look_at(source: &Source) -> Result<()> {
+    let path = source.path();
+    let metadata = std::fs::metadata(path).map_err(|error| Error::from_io(&error, path))?;
+    let problem = match source {
+        Source::File(_) if metadata.is_dir() => "it is a folder, not a file",
+        Source::Folder { .. } if !metadata.is_dir() => "it is not a folder",
+        _ => return Ok(()),
+    };
+    Err(Error::because(ErrorKind::InvalidPath, problem).about(path.display().to_string()))
+}
+
+impl TorrentCreator {
+    /// Whether a call worked; a failure is printed.
+    fn done(method: &str, result: Result<()>) -> bool {
+        report::ok(&format!("TorrentCreator.{method}"), result).is_some()
+    }
+
+    fn add(&self, source: Source) -> Result<()> {
+        look_at(&source)?;
+        self.sources.borrow_mut().push(source);
+        Ok(())
+    }
+
+    fn order(&self) -> CreateTorrent {
+        CreateTorrent {
+            sources: self.sources.borrow().clone(),
+            description: self.description.borrow().clone(),
+        }
+    }
+
+    fn start(&self) -> Result<()> {
+        if self.job.borrow().is_some() {
+            return Err(invalid("it is already at work"));
+        }
+        let order = self.order();
+        if order.sources.is_empty() {
+            return Err(invalid("there is nothing to make a torrent of"));
+        }
+        self.told.set((0, 0));
+        self.job.replace(Some(CreateJob::start(order)?));
+        Ok(())
+    }
+
+    fn make(&self) -> Result<PackedByteArray> {
+        let order = self.order();
+        if order.sources.is_empty() {
+            return Err(invalid("there is nothing to make a torrent of"));
+        }
+        Ok(self.keep(order.generate()?))
+    }
+
+    fn keep(&self, created: Created) -> PackedByteArray {
+        let data = PackedByteArray::from(created.data.as_ref());
+        self.created.replace(Some(created));
+        data
+    }
+
+    /// The progress, if it is news, and the result, when it is there.
+    fn look(&self) -> (Option<(u32, u32)>, Option<Result<Created>>) {
+        let mut slot = self.job.borrow_mut();
+        let Some(job) = slot.as_mut() else {
+            return (None, None);
+        };
+        // In this order, so that the last progress is told before the result.
+        let result = job.poll();
+        let progress = job.progress();
+        if result.is_some() {
+            slot.take();
+        }
+        let is_news = self.told.replace(progress) != progress;
+        (is_news.then_some(progress), result)
+    }
+
+    fn save(&self, path: &GString) -> Result<()> {
+        let created = self.created.borrow();
+        let created = created
+            .as_ref()
+            .ok_or_else(|| invalid("no torrent is made yet"))?;
+        let path = convert::to_path(path);
+        std::fs::write(&path, &created.data).map_err(|error| Error::from_io(&error, &path))
+    }
+
+    /// Changes the description, unless no torrent could be described like that.
+    fn describe(&self, change: impl FnOnce(&mut TorrentBuilder)) -> Result<()> {
+        let mut changed = self.description.borrow().clone();
+        change(&mut changed);
+        check(changed.clone())?;
+        self.description.replace(changed);
+        Ok(())
+    }
+}
+
+#[godot_api]
+impl TorrentCreator {
+    /// More pieces are hashed, of so many in all.
+    #[signal]
+    fn progress(pieces_hashed: i64, pieces_total: i64);
+
+    /// The torrent is made: the bytes of a torrent file.
+    #[signal]
+    fn completed(torrent_data: PackedByteArray);
+
+    /// No torrent could be made.
+    #[signal]
+    fn failed(message: GString);
+
+    /// Puts a file into the torrent.
+    #[func]
+    fn add_file(&self, path: GString) -> bool {
+        Self::done("add_file", self.add(Source::File(convert::to_path(&path))))
+    }
+
+    /// Puts a folder with everything in it into the torrent; what is hidden (its name
+    /// begins with a dot) only if asked.
+    #[func]
+    fn add_directory(&self, path: GString, #[opt(default = false)] include_hidden: bool) -> bool {
+        let path = convert::to_path(&path);
+        Self::done(
+            "add_directory",
+            self.add(Source::Folder {
+                path,
+                include_hidden,
+            }),
+        )
+    }
+
+    /// Gives the torrent another name than that of its file or folder.
+    #[func]
+    fn set_name(&self, name: GString) -> bool {
+        let name = Some(name.to_string()).filter(|name| !name.is_empty());
+        Self::done(
+            "set_name",
+            self.describe(|description| description.name = name),
+        )
+    }
+
+    /// Sets the bytes in a piece: a power of two or a multiple of 16384, at most 128 MiB;
+    /// 0 to have it chosen by the size of the files.
+    #[func]
+    fn set_piece_size(&self, bytes: i64) -> bool {
+        let size =
+            u32::try_from(bytes).map_err(|_| invalid(format!("{bytes} is not a piece size")));
+        let result =
+            size.and_then(|size| self.describe(|description| description.piece_size = size));
+        Self::done("set_piece_size", result)
+    }
+
+    /// Sets a free text that goes with the torrent.
+    #[func]
+    fn set_comment(&self, comment: GString) {
+        self.description.borrow_mut().comment = comment.to_string();
+    }
+
+    /// Sets the name of the program that made the torrent.
+    #[func]
+    fn set_creator(&self, creator: GString) {
+        self.description.borrow_mut().creator = creator.to_string();
+    }
+
+    /// Sets the Unix time at which the torrent was made, which is now unless another one
+    /// is set; 0 leaves it out.
+    #[func]
+    fn set_creation_date(&self, unix_time: i64) {
+        self.description.borrow_mut().creation_date = Some(unix_time).filter(|&time| time > 0);
+    }
+
+    /// Lets peers come from the torrent's trackers alone.
+    #[func]
+    fn set_private(&self, private: bool) {
+        self.description.borrow_mut().private = private;
+    }
+
+    /// Names the tracker that the torrent is made for, which gives it an info-hash of its
+    /// own there.
+    #[func]
+    fn set_source(&self, source: GString) {
+        self.description.borrow_mut().source = source.to_string();
+    }
+
+    /// Adds a tracker. Those of a lower tier are tried first.
+    #[func]
+    fn add_tracker(&self, url: GString, #[opt(default = 0)] tier: i64) -> bool {
+        let tier = u32::try_from(tier).map_err(|_| invalid(format!("there is no tier {tier}")));
+        let result = tier.and_then(|tier| {
+            self.describe(|description| description.trackers.push((url.to_string(), tier)))
+        });
+        Self::done("add_tracker", result)
+    }
+
+    /// Names a web server that has the files (BEP 19).
+    #[func]
+    fn add_url_seed(&self, url: GString) {
+        self.description
+            .borrow_mut()
+            .url_seeds
+            .push(url.to_string());
+    }
+
+    /// Names a web server that has the files and hands them out by piece (BEP 17).
+    #[func]
+    fn add_http_seed(&self, url: GString) {
+        self.description
+            .borrow_mut()
+            .http_seeds
+            .push(url.to_string());
+    }
+
+    /// Names a DHT node through which peers can be found.
+    #[func]
+    fn add_node(&self, host: GString, port: i64) -> bool {
+        let port = u16::try_from(port).ok().filter(|&port| port > 0);
+        let port = port.ok_or_else(|| invalid("a port is a number from 1 to 65535"));
+        let result = port.map(|port| {
+            self.description
+                .borrow_mut()
+                .nodes
+                .push((host.to_string(), port));
+        });
+        Self::done("add_node", result)
+    }
+
+    /// Names a torrent that shares files with this one, by its info-hash (BEP 38).
+    #[func]
+    fn add_similar_torrent(&self, info_hash: GString) -> bool {
+        let result = convert::to_info_hash(&info_hash)
+            .map(|hash| self.description.borrow_mut().similar.push(hash));
+        Self::done("add_similar_torrent", result)
+    }
+
+    /// Names a collection of torrents that share files (BEP 38).
+    #[func]
+    fn add_collection(&self, name: GString) {
+        self.description
+            .borrow_mut()
+            .collections
+            .push(name.to_string());
+    }
+
+    /// Begins to make the torrent in the background. [signal completed] or
+    /// [signal failed] says how it ended.
+    #[func(gd_self)]
+    fn generate(this: Gd<Self>) -> bool {
+        let started = Self::done("generate", this.bind().start());
+        if started {
+            frames::follow(&this);
+        }
+        started
+    }
+
+    /// Makes the torrent at once and returns the bytes of its torrent file. The game
+    /// waits for it: large files take seconds.
+    #[func]
+    fn generate_blocking(&self) -> PackedByteArray {
+        report::ok("TorrentCreator.generate_blocking", self.make()).unwrap_or_default()
+    }
+
+    /// Gives up what [method generate] began. No signal comes of it.
+    #[func]
+    fn cancel(&self) {
+        self.job.take();
+    }
+
+    /// Emits the signals of what happened since the last time. In a SceneTree that happens
+    /// by itself each frame.
+    #[func(gd_self)]
+    fn poll(mut this: Gd<Self>) {
+        let (progress, result) = this.bind().look();
+        if let Some((hashed, total)) = progress {
+            this.signals()
+                .progress()
+                .emit(i64::from(hashed), i64::from(total));
+        }
+        match result {
+            Some(Ok(created)) => Self::complete(&mut this, created),
+            Some(Err(error)) => Self::give_up(&mut this, &error),
+            None => {}
+        }
+    }
+
+    /// Writes the torrent that was made to a file.
+    #[func]
+    fn save_to_file(&self, path: GString) -> bool {
+        Self::done("save_to_file", self.save(&path))
+    }
+
+    /// The info-hash of the torrent that was made: 40 hexadecimal digits, or nothing.
+    #[func]
+    fn get_info_hash(&self) -> GString {
+        let created = self.created.borrow();
+        let hash = created
+            .as_ref()
+            .map(|created| created.metainfo.info.hash.to_string());
+        hash.as_ref().map(GString::from).unwrap_or_default()
+    }
+
+    /// A link that names the torrent that was made and its trackers.
+    #[func]
+    fn get_magnet_uri(&self) -> GString {
+        let created = self.created.borrow();
+        let uri = created
+            .as_ref()
+            .map(|created| created.metainfo.magnet().to_string());
+        uri.as_ref().map(GString::from).unwrap_or_default()
+    }
+
+    fn complete(this: &mut Gd<Self>, created: Created) {
+        let data = this.bind().keep(created);
+        this.signals().completed().emit(&data);
+    }
+
+    fn give_up(this: &mut Gd<Self>, error: &Error) {
+        report::print_error("TorrentCreator.generate", error);
+        let message = GString::from(&error.to_string());
+        this.signals().failed().emit(&message);
+    }
+}

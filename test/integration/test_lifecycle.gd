@@ -1,0 +1,176 @@
+extends "res://test/integration/torrent_test.gd"
+## Ends in the middle of things: no crash, no thread left.
+
+const ROUNDS := 20
+
+var _held: TorrentSession = null
+var _calls := 0
+
+
+func after_each() -> void:
+	_held = null
+	_calls = 0
+	await super()
+
+
+## A session that this test holds and nothing else knows.
+func unheld() -> TorrentSession:
+	var session := TorrentSession.new()
+	assert_true(session.start_session_with_settings(LOOPBACK))
+	return session
+
+
+func test_a_session_freed_in_the_middle_of_a_download_leaves_nothing() -> void:
+	# The first session may leave what the engine keeps for all of them.
+	await _free_in_the_middle(make_torrent(64 * MIB, 256 * KIB), 0)
+	var before := await _settled_threads()
+	for number in range(1, ROUNDS + 1):
+		await _free_in_the_middle(torrent_of(folder + "/seed/data.bin", 256 * KIB), number)
+	var is_quiet := func() -> bool: return threads() <= before
+	assert_true(await wait_until(is_quiet, LIMIT), "%d threads, then %d" % [before, threads()])
+
+
+## The number of threads once everything that ends has ended.
+func _settled_threads() -> int:
+	var last := [threads(), Time.get_ticks_msec()]
+	var is_settled := func() -> bool:
+		if threads() != last[0]:
+			last.assign([threads(), Time.get_ticks_msec()])
+		return Time.get_ticks_msec() - last[1] > 500
+	await wait_until(is_settled, LIMIT)
+	return last[0]
+
+
+func _free_in_the_middle(data: PackedByteArray, number: int) -> void:
+	var seeder := unheld()
+	var leecher := unheld()
+	await seed_torrent(seeder, data)
+	var handle := leecher.add_torrent_file(data, folder + "/save/%d" % number)
+	handle.connect_peer("127.0.0.1", port_of(seeder))
+	var has_begun := func() -> bool: return handle.get_status().get_total_done() > 0
+	assert_true(await wait_until(has_begun, LIMIT), "round %d begins" % number)
+	assert_false(handle.get_status().is_finished(), "round %d is in the middle" % number)
+	var session: WeakRef = weakref(leecher)
+	leecher = null
+	assert_null(session.get_ref(), "nothing else holds the session")
+	assert_false(handle.is_valid())
+	assert_false(handle.pause())
+	assert_push_error("TorrentHandle.pause")
+
+
+func test_a_game_that_quits_in_the_middle_ends_well() -> void:
+	var data := make_torrent(64 * MIB, 256 * KIB)
+	write_file(folder + "/data.torrent", data)
+	var godot := OS.get_environment("GODOT")
+	if godot.is_empty():
+		godot = OS.get_executable_path()
+	var arguments := [
+		"--headless",
+		"--path",
+		ProjectSettings.globalize_path("res://"),
+		"-s",
+		"res://test/integration/quit_midway.gd",
+		"--",
+		ProjectSettings.globalize_path(folder),
+	]
+	for number in ROUNDS:
+		var output := []
+		var status := OS.execute(godot, arguments, output, true)
+		assert_eq(status, 0, "round %d: %s" % [number, "".join(output)])
+		assert_string_contains("".join(output), "in the middle")
+		remove_tree(folder + "/save")
+
+
+# --- handlers may do anything ---
+
+
+## A session that downloads, with the handle's first piece as the occasion.
+func _prepare() -> Array:
+	var seeder := start_session()
+	var data := make_torrent(8 * MIB, 64 * KIB)
+	await seed_torrent(seeder, data)
+	_held = unheld()
+	var handle := _held.add_torrent_file(data, folder + "/save")
+	return [handle, port_of(seeder)]
+
+
+func test_a_handler_removes_its_torrent() -> void:
+	var prepared: Array = await _prepare()
+	var handle: TorrentHandle = prepared[0]
+	watch_signals(handle)
+	handle.piece_finished.connect(
+		func(_index: int) -> void:
+			_calls += 1
+			_held.remove_torrent(handle)
+	)
+	handle.connect_peer("127.0.0.1", prepared[1])
+	await wait_until(func() -> bool: return get_signal_emit_count(handle, "removed") > 0, LIMIT)
+	assert_signal_emit_count(handle.removed, 1)
+	assert_eq(_calls, 1, "nothing more is heard of a torrent that was removed")
+	assert_signal_not_emitted(handle.finished)
+	assert_eq(_held.get_torrents().size(), 0)
+
+
+func test_a_handler_stops_its_session() -> void:
+	var prepared: Array = await _prepare()
+	var handle: TorrentHandle = prepared[0]
+	var stopped := [false]
+	_held.session_stopped.connect(func() -> void: stopped[0] = true)
+	handle.piece_finished.connect(
+		func(_index: int) -> void:
+			_calls += 1
+			_held.stop_session()
+	)
+	handle.connect_peer("127.0.0.1", prepared[1])
+	assert_true(await wait_until(func() -> bool: return stopped[0], LIMIT))
+	assert_eq(_calls, 1)
+	assert_false(handle.is_valid())
+	assert_false(_held.is_running())
+
+
+func test_a_handler_frees_its_session() -> void:
+	var prepared: Array = await _prepare()
+	var handle: TorrentHandle = prepared[0]
+	var session: WeakRef = weakref(_held)
+	handle.piece_finished.connect(
+		func(_index: int) -> void:
+			_calls += 1
+			_held = null
+	)
+	handle.connect_peer("127.0.0.1", prepared[1])
+	assert_true(await wait_until(func() -> bool: return session.get_ref() == null, LIMIT))
+	assert_eq(_calls, 1)
+	assert_false(handle.is_valid())
+
+
+func test_a_handler_polls_and_restarts() -> void:
+	_held = unheld()
+	var starts := [0]
+	var stops := [0]
+	_held.session_started.connect(
+		func() -> void:
+			starts[0] += 1
+			_held.poll()
+			_held.stop_session()
+	)
+	_held.session_stopped.connect(
+		func() -> void:
+			stops[0] += 1
+			_held.poll()
+			if stops[0] < 3:
+				assert_true(_held.start_session())
+	)
+	assert_true(await wait_until(func() -> bool: return stops[0] == 3, LIMIT))
+	assert_eq(starts[0], 3)
+
+
+func test_a_forgotten_session_is_freed() -> void:
+	var session: WeakRef = weakref(unheld())
+	assert_null(session.get_ref())
+
+
+func test_many_sessions_at_once() -> void:
+	var ports := {}
+	for i in 8:
+		ports[port_of(start_session())] = true
+	assert_eq(ports.size(), 8)
