@@ -37,6 +37,9 @@ ISOLATED: dict[str, Any] = {
     "enable_ip_notifier": False,
     "dht_bootstrap_nodes": "",
     "allow_multiple_connections_per_ip": True,
+    # It would try uTP first, and TCP only seconds later.
+    "enable_outgoing_utp": False,
+    "enable_incoming_utp": False,
     # Its destructor waits that long for trackers.
     "stop_tracker_timeout": 1,
     # What has to be retried is retried at once.

@@ -30,6 +30,8 @@ class Tracker:
     """A tracker that answers until its context ends. It knows only whom it was told of."""
 
     interval: int = 1800
+    # How soon it may be asked again by somebody who is told to.
+    min_interval: int = 1
     # Answered to every announce, where it is not empty.
     failure: str = ""
     announces: list[Announce] = field(default_factory=list)
@@ -115,6 +117,7 @@ class Tracker:
         return bencode(
             {
                 "interval": self.interval,
+                "min interval": self.min_interval,
                 "complete": 0,
                 "incomplete": len(others) + 1,
                 "peers": b"".join(host + port.to_bytes(2, "big") for port in others),

@@ -102,4 +102,6 @@ def test_the_link_to_a_torrent_is_libtorrents(shim: Shim) -> None:
         }
     )
     ours = shim.call("parse_torrent", data=base64.b64encode(torrent).decode())["magnet_uri"]
-    assert ours == lt.make_magnet_uri(lt.load_torrent_buffer(torrent))
+    params = lt.load_torrent_buffer(torrent)
+    params.name = params.ti.name()
+    assert ours == lt.make_magnet_uri(params)

@@ -45,9 +45,13 @@ def parsed_by_libtorrent(data: bytes) -> dict[str, Any]:
     params = lt.load_torrent_buffer(data)
     ti = params.ti
     layout = ti.layout()
+    # Files whose name is taken are stored under another one.
+    renamed = params.renamed_files
+    # Tiers that nothing is left of leave gaps here.
+    tiers = sorted(set(params.tracker_tiers))
     entries = [
         {
-            "path": layout.file_path(index),
+            "path": renamed.get(index) or layout.file_path(index),
             "size": layout.file_size(index),
             "offset": layout.file_offset(index),
             "pad": bool(layout.file_flags(index) & lt.file_storage.flag_pad_file),
@@ -69,7 +73,7 @@ def parsed_by_libtorrent(data: bytes) -> dict[str, Any]:
         "creation_date": params.creation_date,
         "files": entries,
         "trackers": [
-            {"url": url, "tier": tier}
+            {"url": url, "tier": tiers.index(tier)}
             for url, tier in zip(params.trackers, params.tracker_tiers, strict=True)
         ],
         "web_seeds": params.url_seeds,
@@ -111,7 +115,7 @@ GOOD: dict[str, bytes] = {
     "negative date": torrent(info(), **{"creation date": -1}),
     "web seeds": torrent(info(), **{"url-list": ["http://w/a", "http://w/a", "http://w/b c"]}),
     "one web seed": torrent(files(a_file("x")), **{"url-list": "http://w/dir"}),
-    "nodes": torrent(info(), nodes=[["router", 6881], ["x", 0], ["y"], 5]),
+    "nodes": torrent(info(), nodes=[["router", 6881], ["x"], ["y", "z"], 5]),
     "several files": torrent(files(a_file("a"), a_file("b", "c", length=20_000), a_file("d"))),
     "empty files": torrent(files(a_file("a", length=0), a_file("b"), a_file("c", length=0))),
     "attributes": torrent(
