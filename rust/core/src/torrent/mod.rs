@@ -856,6 +856,19 @@ impl Torrent {
     fn command(&mut self, key: PeerKey, command: PeerCommand) {
         self.outputs.push_back(Output::Peer(key, command));
     }
+
+    /// Panics when the parts disagree with each other.
+    #[cfg(any(debug_assertions, test))]
+    pub fn check_invariants(&self) {
+        self.picker.check_invariants();
+        for (key, peer) in &self.peers {
+            let interesting = self.picker.interesting_pieces(&peer.peer_pieces());
+            assert_eq!(peer.interesting, interesting, "what {key:?} has for us");
+            assert_eq!(peer.interested, interesting > 0 && !self.upload_mode);
+            assert!(!self.hungry.contains(key) || peer.want > 0);
+        }
+        assert!(self.hungry.iter().all(|key| self.peers.contains_key(key)));
+    }
 }
 
 fn peer_list_settings(settings: &Settings) -> PeerListSettings {
