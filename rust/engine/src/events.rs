@@ -238,7 +238,11 @@ mod tests {
             queue.push(&event(kind::PEER_CONNECT));
         }
         assert_eq!((queue.peek().len(), queue.dropped()), (2, 1));
-        assert!(queue.take_first(|alert| alert.kind == kind::TORRENT_FINISHED).is_none());
+        assert!(
+            queue
+                .take_first(|alert| alert.kind == kind::TORRENT_FINISHED)
+                .is_none()
+        );
         assert_eq!(queue.pop(1).len(), 1);
         assert_eq!(queue.peek().len(), 1);
         queue.clear();
