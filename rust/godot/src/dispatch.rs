@@ -24,6 +24,12 @@ pub(crate) enum Notice {
     Event(Event),
 }
 
+/// Whether anybody but the call that delivers still holds the session. When a
+/// listener has dropped the last reference, nobody wants to hear the rest.
+pub(crate) fn is_held(session: &Gd<TorrentSession>) -> bool {
+    session.get_reference_count() > 1
+}
+
 /// Tells the game.
 pub(crate) fn deliver(session: &Gd<TorrentSession>, notice: Notice) {
     match notice {
@@ -98,7 +104,7 @@ fn emit_of_torrent(session: &Gd<TorrentSession>, handle: &Gd<TorrentHandle>, eve
             for piece in pieces {
                 // A listener may have removed the torrent at an earlier one.
                 let is_valid = handle.bind().is_in_session();
-                if is_valid {
+                if is_valid && is_held(session) {
                     handle.signals().piece_finished().emit(i64::from(piece.0));
                 }
             }

@@ -405,7 +405,9 @@ impl TorrentSession {
         }
         let _delivering = Delivering(&this);
         this.bind().collect();
-        while let Some(notice) = Self::next(&this) {
+        while dispatch::is_held(&this)
+            && let Some(notice) = Self::next(&this)
+        {
             dispatch::deliver(&this, notice);
         }
     }
