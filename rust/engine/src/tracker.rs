@@ -6,10 +6,14 @@
 //! network is only asked at a path that begins with `/announce`, and never
 //! because somebody outside redirects there; names are looked up and addresses
 //! judged in one step, so a second look-up cannot give another answer.
+//!
+//! HTTPS trusts whom the system trusts. The certificates are read with the
+//! first HTTPS announce: most swarms never need them.
 
 mod resolve;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,7 +22,8 @@ use std::time::Duration;
 use reqwest::header::{LOCATION, USER_AGENT};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
-use tokio::sync::{Semaphore, watch};
+use rustls::ClientConfig;
+use tokio::sync::{OnceCell, Semaphore, watch};
 use tokio::time::timeout;
 use torrent_core::settings::Settings;
 use torrent_core::tracker::{
@@ -63,6 +68,9 @@ pub(crate) enum TrackerError {
     /// More redirects than anybody needs.
     #[error("more than {MAX_REDIRECTS} redirects")]
     Redirects,
+    /// Nothing to check an HTTPS tracker's certificate against.
+    #[error("HTTPS is not possible here: {0}")]
+    Tls(String),
     /// A redirect to something that is no HTTP URL.
     #[error("a redirect to '{0}', which is not an HTTP address")]
     BadRedirect(String),
@@ -119,29 +127,35 @@ impl Limits {
 pub(crate) struct TrackerClient {
     settings: watch::Receiver<Arc<Settings>>,
     slots: Semaphore,
+    rules: Rules,
+    plain: Result<Clients, TrackerError>,
+    secure: OnceCell<Clients>,
+}
+
+/// What tests replace.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
     is_internal: fn(IpAddr) -> bool,
-    /// Connects anywhere.
-    anywhere: Result<Client, TrackerError>,
-    /// Knows no address of the local network.
-    outside: Result<Client, TrackerError>,
+    trust: fn() -> Result<ClientConfig, TrackerError>,
 }
 
 impl TrackerClient {
     /// A client that goes by the settings in force at each announce.
     pub(crate) fn new(settings: watch::Receiver<Arc<Settings>>) -> Self {
-        Self::with_rule(settings, is_internal)
+        let rules = Rules {
+            is_internal,
+            trust: tls::system_trust,
+        };
+        Self::with_rules(settings, rules)
     }
 
-    fn with_rule(
-        settings: watch::Receiver<Arc<Settings>>,
-        is_internal: fn(IpAddr) -> bool,
-    ) -> Self {
+    fn with_rules(settings: watch::Receiver<Arc<Settings>>, rules: Rules) -> Self {
         Self {
             settings,
             slots: Semaphore::new(MAX_CONCURRENT),
-            is_internal,
-            anywhere: client(Resolver::anywhere()),
-            outside: client(Resolver::without(is_internal)),
+            rules,
+            plain: tls::no_trust().and_then(|tls| Clients::new(tls, rules.is_internal)),
+            secure: OnceCell::new(),
         }
     }
 
@@ -165,7 +179,7 @@ impl TrackerClient {
     async fn fetch(&self, mut url: Url, limits: &Limits) -> Result<Reply, TrackerError> {
         let mut inside_allowed = true;
         for _ in 0..=MAX_REDIRECTS {
-            let client = self.client_for(&url, inside_allowed)?;
+            let client = self.client_for(&url, inside_allowed).await?;
             let answer = client
                 .get(url.clone())
                 .header(USER_AGENT, &limits.user_agent)
@@ -174,7 +188,7 @@ impl TrackerClient {
             // Once outside there is no way back in.
             inside_allowed &= response
                 .remote_addr()
-                .is_some_and(|addr| (self.is_internal)(addr.ip()));
+                .is_some_and(|addr| (self.rules.is_internal)(addr.ip()));
             match redirect(&url, &response)? {
                 Some(next) => url = next,
                 None => return read(response, limits).await,
@@ -184,27 +198,60 @@ impl TrackerClient {
     }
 
     /// The client that may fetch `url`.
-    fn client_for(&self, url: &Url, inside_allowed: bool) -> Result<&Client, TrackerError> {
-        let client = if inside_allowed && url.path().starts_with("/announce") {
-            &self.anywhere
-        } else {
-            // An address in the URL is never looked up, so it is judged here.
-            let literal = match url.host() {
-                Some(Host::Ipv4(ip)) => Some(IpAddr::from(ip)),
-                Some(Host::Ipv6(ip)) => Some(IpAddr::from(ip)),
-                _ => None,
-            };
-            if literal.is_some_and(self.is_internal) {
-                return Err(blocked(url));
-            }
-            &self.outside
+    async fn client_for(&self, url: &Url, inside_allowed: bool) -> Result<&Client, TrackerError> {
+        let anywhere = inside_allowed && url.path().starts_with("/announce");
+        // An address in the URL is never looked up, so it is judged here.
+        let literal = match url.host() {
+            Some(Host::Ipv4(ip)) => Some(IpAddr::from(ip)),
+            Some(Host::Ipv6(ip)) => Some(IpAddr::from(ip)),
+            _ => None,
         };
-        client.as_ref().map_err(Clone::clone)
+        if !anywhere && literal.is_some_and(self.rules.is_internal) {
+            return Err(blocked(url));
+        }
+        let clients = if url.scheme() == "https" {
+            self.secure
+                .get_or_try_init(|| self.secure_clients())
+                .await?
+        } else {
+            self.plain.as_ref().map_err(Clone::clone)?
+        };
+        Ok(if anywhere {
+            &clients.anywhere
+        } else {
+            &clients.outside
+        })
+    }
+
+    async fn secure_clients(&self) -> Result<Clients, TrackerError> {
+        let config = tokio::task::spawn_blocking(self.rules.trust)
+            .await
+            .map_err(|error| TrackerError::Tls(error.to_string()))??;
+        Clients::new(config, self.rules.is_internal)
     }
 }
 
-fn client(resolver: Resolver) -> Result<Client, TrackerError> {
+/// Two HTTP clients for the two kinds of place.
+#[derive(Debug)]
+struct Clients {
+    /// Connects anywhere.
+    anywhere: Client,
+    /// Knows no address of the local network.
+    outside: Client,
+}
+
+impl Clients {
+    fn new(tls: ClientConfig, is_internal: fn(IpAddr) -> bool) -> Result<Self, TrackerError> {
+        Ok(Self {
+            anywhere: client(Resolver::anywhere(), tls.clone())?,
+            outside: client(Resolver::without(is_internal), tls)?,
+        })
+    }
+}
+
+fn client(resolver: Resolver, tls: ClientConfig) -> Result<Client, TrackerError> {
     Client::builder()
+        .tls_backend_preconfigured(tls)
         .dns_resolver(Arc::new(resolver))
         .redirect(Policy::none())
         .referer(false)

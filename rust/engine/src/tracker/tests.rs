@@ -1,8 +1,11 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use torrent_core::tracker::RequestId;
 
 use super::*;
@@ -11,6 +14,10 @@ const PEERS: &[u8] = b"d8:intervali900e5:peers6:\x7f\0\0\x01\x1a\xe1e";
 
 /// 4 MiB of zeros, packed into 4 KiB.
 const BOMB: &[u8] = include_bytes!("tests/zeros.gz");
+
+/// For "localhost" and 127.0.0.1, from 2020 to 2119, signed by itself.
+const CERTIFICATE: &[u8] = include_bytes!("tests/certificate.der");
+const KEY: &[u8] = include_bytes!("tests/key.der");
 
 fn response(head: &str, body: &[u8]) -> Vec<u8> {
     let mut all = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
@@ -44,6 +51,37 @@ impl Server {
         }
     }
 
+    async fn start_secure() -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from(CERTIFICATE)],
+                PrivatePkcs8KeyDer::from(KEY).into(),
+            )
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let requests = Arc::<parking_lot::Mutex<Vec<String>>>::default();
+        let seen = Arc::clone(&requests);
+        let task = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    serve(stream, Arc::clone(&seen)).await;
+                }
+            }
+        });
+        Self {
+            addr,
+            task,
+            requests,
+        }
+    }
+
     fn hits(&self) -> usize {
         self.requests.lock().len()
     }
@@ -55,7 +93,10 @@ impl Drop for Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, seen: Arc<parking_lot::Mutex<Vec<String>>>) {
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    seen: Arc<parking_lot::Mutex<Vec<String>>>,
+) {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -303,9 +344,11 @@ async fn the_local_network_is_only_asked_for_announces() {
 async fn nobody_outside_redirects_into_the_local_network() {
     let outside = Server::start().await;
     // The server's own address plays the outside.
-    let client = TrackerClient::with_rule(settings(|_| {}).subscribe(), |ip| {
-        ip != IpAddr::from([127, 0, 0, 1]) && is_internal(ip)
-    });
+    let rules = Rules {
+        is_internal: |ip| ip != IpAddr::from([127, 0, 0, 1]) && is_internal(ip),
+        trust: tls::no_trust,
+    };
+    let client = TrackerClient::with_rules(settings(|_| {}).subscribe(), rules);
     let port = outside.addr.port();
     for there in [
         format!("127.0.0.2:{port}/announce"),
@@ -322,6 +365,55 @@ async fn nobody_outside_redirects_into_the_local_network() {
     }
     assert_eq!(outside.hits(), 4);
     let url = format!("http://{0}/away?to={0}/any", outside.addr);
+    announce(&client, url).await.unwrap();
+}
+
+#[tokio::test]
+async fn https_asks_for_a_certificate_that_is_trusted() {
+    let server = Server::start_secure().await;
+    let port = server.addr.port();
+    let trusting = Rules {
+        is_internal,
+        trust: || {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from(CERTIFICATE)).unwrap();
+            tls::trust(roots)
+        },
+    };
+    let client = TrackerClient::with_rules(settings(|_| {}).subscribe(), trusting);
+    for host in ["localhost", "127.0.0.1"] {
+        let url = format!("https://{host}:{port}/announce");
+        assert_eq!(announce(&client, url).await.unwrap().peers.len(), 1);
+    }
+    let blocked = announce(&client, format!("https://localhost:{port}/admin")).await;
+    assert!(
+        matches!(blocked, Err(TrackerError::Blocked(_))),
+        "{blocked:?}"
+    );
+    let hits = server.hits();
+
+    let strict = Rules {
+        is_internal,
+        trust: tls::no_trust,
+    };
+    let client = TrackerClient::with_rules(settings(|_| {}).subscribe(), strict);
+    let error = announce(&client, format!("https://localhost:{port}/announce")).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("certificate"), "{error}");
+    assert_eq!(server.hits(), hits);
+
+    let without = Rules {
+        is_internal,
+        trust: || Err(TrackerError::Tls("none".to_owned())),
+    };
+    let client = TrackerClient::with_rules(settings(|_| {}).subscribe(), without);
+    let error = announce(&client, format!("https://localhost:{port}/announce")).await;
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "HTTPS is not possible here: none"
+    );
+    let plain = Server::start().await;
+    let url = format!("http://{}/announce", plain.addr);
     announce(&client, url).await.unwrap();
 }
 
