@@ -76,6 +76,8 @@ def test_we_connect_to_the_leecher(
     payload = single_file(tmp_path / "seed", rng, 64 * KIB, 2_000_001)
     torrent_id = seed(ours, payload)
     leecher = oracle.add(payload.torrent, tmp_path / "save")
+    # Before that it turns us away, and nobody calls again within a minute.
+    oracle.wait_for("torrent_checked")
     ours.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=oracle.port)
     oracle.wait_for("torrent_finished")
     oracle.wait_for_state(leecher, SEEDING)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use torrent_core::value::Value;
 use torrent_engine::error::{Error, ErrorKind, Result};
-use torrent_engine::event::{Alert, Kind, kind};
+use torrent_engine::event::{Alert, Audience, Kind, kind};
 
 use super::{done, field};
 use crate::alerts::Subscription;
@@ -74,6 +74,7 @@ pub(super) fn subscribe(app: &App, mut params: Params) -> Outcome {
 fn find_kind(name: &str) -> Result<Kind> {
     kind::ALL
         .iter()
+        .filter(|kind| kind.audience != Audience::Signals)
         .find(|kind| kind.name == name)
         .copied()
         .ok_or_else(|| invalid(format!("unknown alert type '{name}'")))

@@ -17,13 +17,13 @@ use crate::protocol::Outcome;
 const PROTOCOL: i64 = 1;
 
 /// The alerts that a client gets which says nothing about `alert_mask`: all
-/// but those that come by the thousand while data moves.
-const ALERT_MASK: u32 = category::ALL
-    & !(category::PEER
-        | category::PIECE_PROGRESS
-        | category::BLOCK_PROGRESS
-        | category::UPLOAD
-        | category::STATS);
+/// but those about single blocks, which come by the thousand while data moves.
+const ALERT_MASK: u32 =
+    category::ALL & !(category::BLOCK_PROGRESS | category::UPLOAD | category::STATS);
+
+/// The queue of a client that says nothing about `alert_queue_size`: enough
+/// for the pieces of a large torrent, which come one alert each.
+const ALERT_QUEUE_SIZE: i64 = 20_000;
 
 /// Starts the session.
 pub(super) async fn init(app: &mut App, mut params: Params) -> Outcome {
@@ -35,6 +35,7 @@ pub(super) async fn init(app: &mut App, mut params: Params) -> Outcome {
 
     let mut settings = Settings {
         alert_mask: i64::from(ALERT_MASK),
+        alert_queue_size: ALERT_QUEUE_SIZE,
         ..Settings::default()
     };
     // An interface that is named in the settings goes before a port.
