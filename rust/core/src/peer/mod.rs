@@ -32,8 +32,8 @@ pub const READ_JOB_BYTES: u32 = 256 * 1024;
 /// Read jobs under way for one peer: one being read while one is being sent.
 const READ_JOBS: usize = 2;
 
-/// Requests that make no sense, or come while the peer is choked, after which
-/// the peer is cut off; libtorrent's number.
+/// Requests that make no sense, after which the peer is cut off; libtorrent's
+/// number.
 const MAX_INVALID_REQUESTS: u32 = 300;
 
 /// Why a connection must be closed.
@@ -181,6 +181,8 @@ pub struct Connection {
     jobs: usize,
     job_bytes: usize,
     invalid_requests: u32,
+    /// Requests that came since we choked the peer.
+    choked_requests: usize,
 
     send: SendQueue,
     last_received: Instant,
@@ -209,6 +211,7 @@ impl Connection {
             jobs: 0,
             job_bytes: 0,
             invalid_requests: 0,
+            choked_requests: 0,
             send: SendQueue::default(),
             last_received: now,
             last_sent: now,
@@ -219,21 +222,24 @@ impl Connection {
 
     /// Takes all whole messages at the beginning of `input`, appending the
     /// blocks among them to `blocks`. Returns how many bytes were taken; the
-    /// rest must come again, with more behind it.
+    /// rest must come again, with more behind it. After an error none of the
+    /// blocks of this input count as received.
     pub fn handle_input(
         &mut self,
         now: Instant,
         input: &[u8],
         blocks: &mut Vec<BlockIn>,
     ) -> Result<usize, PeerError> {
-        let mut taken = 0;
+        // A part of a message is a sign of life too.
+        self.last_received = now;
         let accepted_before = blocks.len();
-        while let Some((message, used)) = Message::decode(&input[taken..], self.message_limit)? {
-            self.last_received = now;
-            let end = taken + used;
-            self.handle_message(message, end, blocks)?;
-            taken = end;
-        }
+        let taken = match self.take_messages(input, blocks) {
+            Ok(taken) => taken,
+            Err(error) => {
+                self.disown(&blocks.split_off(accepted_before));
+                return Err(error);
+            }
+        };
         let accepted = &blocks[accepted_before..];
         if !accepted.is_empty() {
             let bytes = accepted
@@ -246,6 +252,28 @@ impl Connection {
         }
         self.fill_window(now);
         Ok(taken)
+    }
+
+    fn take_messages(
+        &mut self,
+        input: &[u8],
+        blocks: &mut Vec<BlockIn>,
+    ) -> Result<usize, PeerError> {
+        let mut taken = 0;
+        while let Some((message, used)) = Message::decode(&input[taken..], self.message_limit)? {
+            let end = taken + used;
+            self.handle_message(message, end, blocks)?;
+            taken = end;
+        }
+        Ok(taken)
+    }
+
+    /// Takes back that these blocks, the last ones, were received.
+    fn disown(&mut self, blocks: &[BlockIn]) {
+        let reported = &mut self.report.blocks;
+        reported.truncate(reported.len().saturating_sub(blocks.len()));
+        let returned = &mut self.report.returned;
+        returned.extend(blocks.iter().map(|it| it.block));
     }
 
     /// Counts `bytes` that were received.
@@ -334,10 +362,18 @@ impl Connection {
             begin,
             length,
         } = request;
-        let valid = !self.choking
-            && length <= BLOCK_SIZE
+        let valid = length <= BLOCK_SIZE
             && self.layout.contains(piece, begin, length)
             && self.announced.get(piece.0);
+        if self.choking {
+            // They may have crossed the choke, but no more of them than we
+            // would have queued.
+            self.choked_requests += 1;
+            if self.choked_requests > self.limits.max_in {
+                return Err(PeerError::InvalidRequests);
+            }
+            return Ok(());
+        }
         if !valid {
             self.invalid_requests += 1;
             if self.invalid_requests > MAX_INVALID_REQUESTS {
@@ -381,9 +417,7 @@ impl Connection {
             let request = self.request_for(block);
             self.send.message(&Message::Request(request));
         }
-        // A reserve of leased blocks keeps the window full while the torrent
-        // is thinking.
-        let wished = target + target / 4 + 1;
+        let wished = self.wished();
         let held = self.outstanding.len() as u32 + self.leased.len() as u32 + self.asked;
         if held + wished / 8 < wished {
             let more = wished - held;
@@ -391,6 +425,13 @@ impl Connection {
             self.report.want += more;
             self.dirty = true;
         }
+    }
+
+    /// Blocks to hold, requested or not: a reserve of leased ones keeps the
+    /// window full while the torrent is thinking.
+    fn wished(&self) -> u32 {
+        let target = self.window.target();
+        target + target / 4 + 1
     }
 
     fn request_for(&self, block: Block) -> Request {
@@ -426,6 +467,17 @@ impl Connection {
             self.give_back();
         } else {
             self.fill_window(now);
+            self.give_back_surplus();
+        }
+    }
+
+    /// Gives back what a snubbing peer asked for in better days: it would only
+    /// sit on it.
+    fn give_back_surplus(&mut self) {
+        let most = self.wished() as usize;
+        if self.window.is_snubbed() && self.leased.len() > most {
+            self.report.returned.extend(self.leased.drain(most..));
+            self.dirty = true;
         }
     }
 
@@ -449,6 +501,7 @@ impl Connection {
             return;
         }
         self.choking = choking;
+        self.choked_requests = 0;
         if choking {
             self.uploads.clear();
             self.send.message(&Message::Choke);

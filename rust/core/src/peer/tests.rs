@@ -388,3 +388,60 @@ fn pieces_are_announced_once() {
     world.conn.announce_pieces(&Bitfield::new(8));
     assert!(world.sent().is_empty(), "an empty bitfield is not sent");
 }
+
+#[test]
+fn blocks_before_an_error_in_the_same_input_are_given_back() {
+    let mut world = World::new().downloading(3);
+    let data = vec![7; BLOCK_SIZE as usize];
+    world.feed(&[piece(0, &data)]).unwrap();
+    let bad = Message::Have(PieceIndex(8));
+    let error = world.feed(&[piece(1, &data), bad, piece(2, &data)]);
+    assert_eq!(error, Err(PeerError::NoSuchPiece(8)));
+    let report = world.report();
+    assert_eq!(report.blocks, [block(0)]);
+    assert_eq!(report.returned, [block(1)]);
+}
+
+#[test]
+fn a_snubbed_peer_keeps_few_of_the_blocks_it_asked_for_before() {
+    let mut world = World::new().downloading(1);
+    world.now = world.conn.poll_timeout();
+    world.conn.handle_timeout(world.now).unwrap();
+    world.report();
+    let blocks: Vec<Block> = (0..20).map(block).collect();
+    world.conn.lease(world.now, &blocks);
+    let report = world.report();
+    assert!(report.stats.snubbed);
+    assert_eq!(report.stats.outstanding, 1);
+    assert!(report.returned.len() >= 15, "{}", report.returned.len());
+}
+
+#[test]
+fn requests_that_cross_a_choke_are_no_offence() {
+    let mut world = World::with(|settings| settings.max_allowed_in_request_queue = 100);
+    world.conn.announce_pieces(&Bitfield::full(8));
+    for _ in 0..20 {
+        world.conn.set_choking(false);
+        world.conn.set_choking(true);
+        let flood: Vec<_> = (0..30).chain(0..30).map(request).collect();
+        world.feed(&flood).unwrap();
+        assert_eq!(world.conn.poll_read(), None);
+    }
+    let flood: Vec<_> = (0..30).map(request).collect();
+    world.feed(&flood).unwrap();
+    assert_eq!(world.feed(&flood), Err(PeerError::InvalidRequests));
+}
+
+#[test]
+fn a_long_message_over_a_slow_link_is_not_silence() {
+    let mut world = World::new().downloading(1);
+    let mut input = Vec::new();
+    piece(0, &[7; BLOCK_SIZE as usize]).encode(&mut input);
+    for part in 1..5 {
+        world.now += Duration::from_secs(50);
+        let (now, end) = (world.now, part * 4000);
+        let taken = world.conn.handle_input(now, &input[..end], &mut Vec::new());
+        assert_eq!(taken, Ok(0));
+        world.conn.handle_timeout(now).unwrap();
+    }
+}

@@ -12,6 +12,8 @@ use crate::peerlist::Sources;
 use crate::picker::PeerPieces;
 use crate::rate::RateMeter;
 
+use super::CloseReason;
+
 /// What is known of a connection when its handshake is done.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerMeta {
@@ -68,6 +70,13 @@ pub struct Peer {
     pub(super) want: u32,
     /// Payload sent when it was unchoked.
     sent_before: u64,
+    /// The entry in the list of peers that stands for it, if one does: an
+    /// incoming connection comes from a port that nobody listens on.
+    pub(super) listed: Option<SocketAddr>,
+    /// It was told to close, and why.
+    pub(super) closing: Option<CloseReason>,
+    /// The disk has dropped what it delivered last.
+    pub(super) disowned: bool,
 }
 
 impl Peer {
@@ -94,6 +103,9 @@ impl Peer {
             interesting: 0,
             want: 0,
             sent_before: 0,
+            listed: (!meta.incoming).then_some(meta.endpoint),
+            closing: None,
+            disowned: false,
         }
     }
 
@@ -140,6 +152,19 @@ impl Peer {
     pub(super) fn lease(&mut self, now: Instant, blocks: &[Block]) {
         self.last_lease = Some(now);
         self.leased.extend(blocks);
+    }
+
+    /// Ends the leases on blocks of some pieces, and returns the blocks.
+    pub(super) fn revoke(&mut self, concerned: impl Fn(PieceIndex) -> bool) -> Vec<Block> {
+        let mut revoked = Vec::new();
+        self.leased.retain(|&block| {
+            let ends = concerned(block.piece);
+            if ends {
+                revoked.push(block);
+            }
+            !ends
+        });
+        revoked
     }
 
     pub(super) fn lease_ended(&mut self, block: Block) {

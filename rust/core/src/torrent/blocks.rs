@@ -1,0 +1,240 @@
+//! Blocks: what peers have, what we want of it, and who is to send it.
+
+use std::time::Instant;
+
+use super::{Output, PeerCommand, Torrent};
+use crate::bitfield::Bitfield;
+use crate::ids::{Block, PeerKey, PieceIndex};
+use crate::peer::Report;
+use crate::picker::{Received, Speed};
+
+/// Blocks leased to one peer in one go, at most.
+const MAX_LEASE: u32 = 512;
+
+impl Torrent {
+    /// What happened on a connection since its last report.
+    pub fn peer_report(&mut self, now: Instant, key: PeerKey, report: Report) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        self.totals.add(now, peer.count(now, &report.stats));
+        let disowned = peer.disowned;
+        let open = peer.closing.is_none();
+        let news = report.bitfield.is_some() || !report.haves.is_empty();
+        if let Some(pieces) = report.bitfield {
+            self.note_bitfield(key, pieces);
+        }
+        self.note_haves(key, &report.haves);
+        if !disowned {
+            self.note_blocks(key, &report.blocks);
+        }
+        let freed = self.note_returned(key, &report.returned);
+        self.note_flags(now, key, report.choked, report.interested);
+        if open {
+            self.update_interest(key);
+            if let Some(peer) = self.peers.get_mut(&key)
+                && peer.interested
+            {
+                peer.want += report.want;
+                if news || report.want > 0 {
+                    self.feed(now, key);
+                }
+            }
+        }
+        if freed {
+            self.feed_hungry(now);
+        }
+    }
+
+    fn note_bitfield(&mut self, key: PeerKey, pieces: Bitfield) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        if peer.is_seed() {
+            self.picker.peer_seed_left();
+        } else {
+            self.picker.peer_left(peer.pieces());
+        }
+        peer.set_pieces(pieces);
+        if peer.is_seed() {
+            self.picker.peer_seed_joined();
+        } else {
+            self.picker.peer_joined(peer.pieces());
+        }
+        peer.interesting = self.picker.interesting_pieces(&peer.peer_pieces());
+        if let Some(endpoint) = peer.listed {
+            self.list.set_seed(endpoint, peer.is_seed());
+        }
+    }
+
+    fn note_haves(&mut self, key: PeerKey, pieces: &[PieceIndex]) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        for &piece in pieces {
+            if !peer.add_piece(piece) {
+                continue;
+            }
+            self.picker.peer_has(piece);
+            if self.picker.is_wanted(piece) {
+                peer.interesting += 1;
+            }
+            if peer.is_seed() {
+                self.picker.peer_left(peer.pieces());
+                self.picker.peer_seed_joined();
+                if let Some(endpoint) = peer.listed {
+                    self.list.set_seed(endpoint, true);
+                }
+            }
+        }
+    }
+
+    /// Blocks are here; whoever else was asked for them need not send them.
+    fn note_blocks(&mut self, key: PeerKey, blocks: &[Block]) {
+        let mut others = Vec::new();
+        for &block in blocks {
+            if let Some(peer) = self.peers.get_mut(&key) {
+                peer.lease_ended(block);
+            }
+            if self.picker.received(key, block, &mut others) == Received::Duplicate {
+                self.totals.redundant += u64::from(self.layout.block_len(block));
+            }
+            for other in others.drain(..) {
+                if let Some(peer) = self.peers.get_mut(&other) {
+                    peer.lease_ended(block);
+                }
+                self.command(other, PeerCommand::Cancel(vec![block]));
+            }
+        }
+    }
+
+    /// Blocks will not come from this peer; whether there were any.
+    fn note_returned(&mut self, key: PeerKey, blocks: &[Block]) -> bool {
+        for &block in blocks {
+            if let Some(peer) = self.peers.get_mut(&key) {
+                peer.lease_ended(block);
+            }
+            self.picker.returned(key, block);
+        }
+        !blocks.is_empty()
+    }
+
+    /// Takes note of choke and interest.
+    fn note_flags(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        choked: Option<bool>,
+        interested: Option<bool>,
+    ) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        if let Some(choked) = choked {
+            // The connection begins anew too.
+            peer.choking_us = choked;
+            peer.want = 0;
+            self.hungry.remove(&key);
+        }
+        if let Some(interested) = interested {
+            peer.interested_in_us = interested;
+            self.rechoke(now);
+        }
+    }
+
+    /// Leases blocks to a peer that wants some.
+    pub(super) fn feed(&mut self, now: Instant, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        let ready = peer.want > 0
+            && peer.interesting > 0
+            && !peer.choking_us
+            && !self.upload_mode
+            && peer.closing.is_none();
+        if !ready {
+            return;
+        }
+        let rate = peer.payload_download.rate(now);
+        let speed = Speed::of(rate, self.layout.piece_length());
+        let mut blocks = Vec::new();
+        let count = peer.want.min(MAX_LEASE);
+        let pieces = peer.peer_pieces();
+        self.picker.pick(key, &pieces, count, speed, &mut blocks);
+        peer.want -= blocks.len() as u32;
+        if peer.want > 0 {
+            self.hungry.insert(key);
+        } else {
+            self.hungry.remove(&key);
+        }
+        if !blocks.is_empty() {
+            peer.lease(now, &blocks);
+            self.command(key, PeerCommand::Lease(blocks));
+        }
+    }
+
+    /// Serves peers that wanted more blocks than there were.
+    pub(super) fn feed_hungry(&mut self, now: Instant) {
+        let waiting: Vec<PeerKey> = self.hungry.iter().copied().collect();
+        for key in waiting {
+            self.feed(now, key);
+        }
+    }
+
+    /// Takes back what peers were asked for of pieces that are not wanted any
+    /// more.
+    pub(super) fn revoke_unwanted(&mut self) {
+        let wanted = |piece| self.picker.is_wanted(piece);
+        let any = |peer: &super::Peer| peer.leased().any(|block| !wanted(block.piece));
+        if self.peers.values().any(any) {
+            let mut unwanted = Bitfield::full(self.layout.num_pieces());
+            for piece in self.layout.pieces().filter(|&piece| wanted(piece)) {
+                unwanted.clear(piece.0);
+            }
+            self.revoke(|piece| unwanted.get(piece.0));
+        }
+    }
+
+    /// Takes back what peers were asked for of some pieces.
+    pub(super) fn revoke(&mut self, concerned: impl Fn(PieceIndex) -> bool) {
+        for (&key, peer) in &mut self.peers {
+            let blocks = peer.revoke(&concerned);
+            for &block in &blocks {
+                self.picker.returned(key, block);
+            }
+            if !blocks.is_empty() {
+                let cancel = PeerCommand::Cancel(blocks);
+                self.outputs.push_back(Output::Peer(key, cancel));
+            }
+        }
+    }
+
+    pub(super) fn update_all_interest(&mut self) {
+        for peer in self.peers.values_mut() {
+            peer.interesting = self.picker.interesting_pieces(&peer.peer_pieces());
+        }
+        self.send_interest();
+    }
+
+    pub(super) fn send_interest(&mut self) {
+        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
+        for key in keys {
+            self.update_interest(key);
+        }
+    }
+
+    fn update_interest(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        let interested = peer.interesting > 0 && !self.upload_mode;
+        if peer.interested != interested {
+            peer.interested = interested;
+            if !interested {
+                peer.want = 0;
+                self.hungry.remove(&key);
+            }
+            self.command(key, PeerCommand::Interested(interested));
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Connections of a torrent: which are made, taken in and closed, and who may
+//! download over them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{CloseReason, Output, Peer, PeerCommand, PeerMeta, Torrent};
+use crate::choker::Candidate;
+use crate::ids::PeerKey;
+use crate::peer::Report;
+use crate::peerlist::Sources;
+
+/// Two connections with the same peer that came about within this time are two
+/// dials that crossed; later the older one stays.
+const CROSSING: Duration = Duration::from_secs(10);
+
+impl Torrent {
+    /// Learns of endpoints in this swarm.
+    pub fn add_peers(
+        &mut self,
+        now: Instant,
+        endpoints: impl IntoIterator<Item = SocketAddr>,
+        source: Sources,
+    ) {
+        for endpoint in endpoints {
+            // Refused ones (banned, our own, no host) are simply not peers.
+            let _ = self.list.add(endpoint, source);
+        }
+        if self.is_running() {
+            self.connect_more(now);
+        }
+    }
+
+    /// Connects to a peer now, whatever its failures were.
+    pub fn connect_to(&mut self, now: Instant, endpoint: SocketAddr) {
+        if self.list.add(endpoint, Sources::MANUAL).is_err() || !self.is_running() {
+            return;
+        }
+        let connected = |peer: &Peer| peer.closing.is_none() && peer.listed == Some(endpoint);
+        if self.connecting.contains(&endpoint) || self.peers.values().any(connected) {
+            return;
+        }
+        self.list.dialling(now, endpoint);
+        self.connecting.insert(endpoint);
+        self.outputs.push_back(Output::Connect(endpoint));
+    }
+
+    /// A connection is past its handshake; `room` says whether the session's
+    /// limit leaves room for it. Returns why it must be closed again, or takes
+    /// it in.
+    pub fn peer_connected(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        meta: PeerMeta,
+        room: bool,
+    ) -> Result<(), CloseReason> {
+        if !meta.incoming {
+            self.connecting.remove(&meta.endpoint);
+        }
+        let mut peer = Peer::new(meta, self.layout.num_pieces(), now);
+        if let Err(reason) = self.admit(now, &mut peer, room) {
+            // By now it may stand for another connection to the same peer.
+            if let Some(endpoint) = peer.listed {
+                if reason == CloseReason::OurselvesAgain {
+                    self.list.failed(now, endpoint);
+                } else {
+                    self.list.closed(now, endpoint);
+                }
+            }
+            return Err(reason);
+        }
+        if let Some(endpoint) = peer.listed {
+            self.list.connected(endpoint);
+        }
+        self.peers.insert(key, peer);
+        let have = Arc::new(self.picker.have().clone());
+        self.command(key, PeerCommand::Start(have));
+        Ok(())
+    }
+
+    /// Whether a connection may join the others.
+    fn admit(&mut self, now: Instant, new: &mut Peer, room: bool) -> Result<(), CloseReason> {
+        if !self.is_running() {
+            return Err(CloseReason::Stopped);
+        }
+        if new.meta.id == self.our_id {
+            return Err(CloseReason::OurselvesAgain);
+        }
+        let mut others = self
+            .peers
+            .iter_mut()
+            .filter(|(_, peer)| peer.closing.is_none());
+        if let Some((&key, old)) = others.find(|(_, peer)| peer.meta.id == new.meta.id) {
+            // Two peers that dial each other at once must agree on which of
+            // the two connections stays: that of the greater peer id.
+            let ours_stays = self.our_id > new.meta.id;
+            let crossed = old.meta.incoming != new.meta.incoming
+                && now.saturating_duration_since(old.connected_at) < CROSSING;
+            if crossed && ours_stays != new.meta.incoming {
+                new.listed = new.listed.or(old.listed.take());
+                self.close(key, CloseReason::Duplicate);
+                return Ok(());
+            }
+            if old.listed.is_none() {
+                old.listed = new.listed.take();
+            }
+            return Err(CloseReason::Duplicate);
+        }
+        let ip = new.meta.endpoint.ip();
+        let (mut open, mut same_ip) = (0, false);
+        for peer in self.peers.values().filter(|peer| peer.closing.is_none()) {
+            open += 1;
+            same_ip |= peer.meta.endpoint.ip() == ip;
+        }
+        if new.meta.incoming && same_ip && !self.settings.allow_multiple_connections_per_ip {
+            return Err(CloseReason::Duplicate);
+        }
+        if !room || open >= self.max_connections {
+            return Err(CloseReason::TooMany);
+        }
+        Ok(())
+    }
+
+    /// An outgoing connection could not be made.
+    pub fn connect_failed(&mut self, now: Instant, endpoint: SocketAddr) {
+        self.connecting.remove(&endpoint);
+        self.list.failed(now, endpoint);
+    }
+
+    /// A connection is closed; `last` is what it still had to say.
+    pub fn peer_disconnected(&mut self, now: Instant, key: PeerKey, last: Report, failed: bool) {
+        self.peer_report(now, key, last);
+        let Some(peer) = self.peers.remove(&key) else {
+            return;
+        };
+        self.hungry.remove(&key);
+        if peer.is_seed() {
+            self.picker.peer_seed_left();
+        } else {
+            self.picker.peer_left(peer.pieces());
+        }
+        for block in peer.leased() {
+            self.picker.returned(key, block);
+        }
+        if let Some(endpoint) = peer.listed {
+            if failed {
+                self.list.failed(now, endpoint);
+            } else {
+                self.list.closed(now, endpoint);
+            }
+        }
+        if peer.closing == Some(CloseReason::Stopped) && self.is_running() {
+            // Running again before the connection was gone.
+            self.list.forgive_all();
+        }
+        self.feed_hungry(now);
+        self.rechoke(now);
+    }
+
+    /// An empty report for a connection whose task is lost: its totals stay.
+    pub fn last_report(&self, key: PeerKey) -> Report {
+        let stats = self.peers.get(&key).map(|peer| peer.stats);
+        Report {
+            stats: stats.unwrap_or_default(),
+            ..Report::default()
+        }
+    }
+
+    /// Closes a connection: it is a peer no longer, though it may still report.
+    pub(super) fn close(&mut self, key: PeerKey, reason: CloseReason) {
+        if let Some(peer) = self.peers.get_mut(&key)
+            && peer.closing.is_none()
+        {
+            peer.closing = Some(reason);
+            self.hungry.remove(&key);
+            self.command(key, PeerCommand::Close(reason));
+        }
+    }
+
+    pub(super) fn close_all(&mut self, reason: CloseReason) {
+        let all: Vec<PeerKey> = self.peers.keys().copied().collect();
+        for key in all {
+            self.close(key, reason);
+        }
+    }
+
+    /// Closes the newest connections beyond the limit.
+    pub(super) fn drop_surplus(&mut self) {
+        let open: Vec<PeerKey> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.closing.is_none())
+            .map(|(&key, _)| key)
+            .collect();
+        for &key in open.iter().skip(self.max_connections) {
+            self.close(key, CloseReason::TooMany);
+        }
+    }
+
+    /// Closes connections on which neither side needs anything.
+    pub(super) fn drop_redundant(&mut self) {
+        if !self.picker.is_finished() {
+            return;
+        }
+        let seeds: Vec<PeerKey> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.is_seed())
+            .map(|(&key, _)| key)
+            .collect();
+        for key in seeds {
+            self.close(key, CloseReason::Redundant);
+        }
+    }
+
+    pub(super) fn connect_more(&mut self, now: Instant) {
+        if !self.settings.enable_outgoing_tcp {
+            return;
+        }
+        self.list.set_finished(self.picker.is_finished());
+        // The session paces the dialling; this only bounds one burst.
+        let mut burst = self.settings.connection_speed;
+        while burst > 0
+            && self.num_connections() < self.max_connections
+            && let Some(endpoint) = self.list.next_candidate(now)
+        {
+            burst -= 1;
+            self.connecting.insert(endpoint);
+            self.outputs.push_back(Output::Connect(endpoint));
+        }
+    }
+
+    /// Chooses whom to let download.
+    pub(super) fn rechoke(&mut self, now: Instant) {
+        let seeding = self.picker.is_finished();
+        let candidates: Vec<Candidate> = self
+            .peers
+            .iter_mut()
+            .filter(|(_, peer)| peer.closing.is_none())
+            .map(|(&key, peer)| peer.candidate(key, now))
+            .collect();
+        let changes = self.choker.decide(now, &candidates, seeding);
+        self.choke(now, &changes.choke, true);
+        self.choke(now, &changes.unchoke, false);
+    }
+
+    fn choke(&mut self, now: Instant, keys: &[PeerKey], choked: bool) {
+        for &key in keys {
+            if let Some(peer) = self.peers.get_mut(&key) {
+                peer.set_choked(now, choked);
+                self.command(key, PeerCommand::Choke(choked));
+            }
+        }
+    }
+}

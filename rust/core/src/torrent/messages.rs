@@ -1,0 +1,127 @@
+//! What a torrent says: its states, events, and commands to connections.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::bitfield::Bitfield;
+use crate::ids::{Block, PeerKey, PieceIndex};
+
+/// What a torrent is doing; the numbers are libtorrent's `state_t`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+pub enum TorrentState {
+    /// Hashing files that were found on disk.
+    CheckingFiles = 1,
+    /// Fetching the info dictionary from peers (BEP 9).
+    DownloadingMetadata = 2,
+    /// Downloading.
+    Downloading = 3,
+    /// Everything wanted is there, but not all of the torrent.
+    Finished = 4,
+    /// All of the torrent is there.
+    Seeding = 5,
+    /// Just added; looking at what is on disk.
+    #[default]
+    CheckingResumeData = 7,
+}
+
+impl TorrentState {
+    /// libtorrent's number.
+    pub const fn code(self) -> i32 {
+        self as i32
+    }
+
+    /// libtorrent's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CheckingFiles => "checking_files",
+            Self::DownloadingMetadata => "downloading_metadata",
+            Self::Downloading => "downloading",
+            Self::Finished => "finished",
+            Self::Seeding => "seeding",
+            Self::CheckingResumeData => "checking_resume_data",
+        }
+    }
+
+    /// Whether files are being looked at, so that there is no traffic.
+    pub const fn is_checking(self) -> bool {
+        matches!(self, Self::CheckingFiles | Self::CheckingResumeData)
+    }
+}
+
+impl From<TorrentState> for crate::value::Value {
+    fn from(state: TorrentState) -> Self {
+        state.code().into()
+    }
+}
+
+/// Why a connection is closed from our side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The torrent is paused, checked or removed.
+    #[error("the torrent was stopped")]
+    Stopped,
+    /// Both ends have everything.
+    #[error("neither side needs anything")]
+    Redundant,
+    /// There are too many connections.
+    #[error("too many connections")]
+    TooMany,
+    /// The same peer is connected already.
+    #[error("the peer is connected already")]
+    Duplicate,
+    /// We connected to ourselves.
+    #[error("connected to ourselves")]
+    OurselvesAgain,
+}
+
+/// What a connection is told to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerCommand {
+    /// Open with this bitfield.
+    Start(Arc<Bitfield>),
+    /// Request these blocks.
+    Lease(Vec<Block>),
+    /// Do not request these blocks after all.
+    Cancel(Vec<Block>),
+    /// Tell the peer that we have these pieces.
+    Have(Arc<[PieceIndex]>),
+    /// Choke the peer, or let it download.
+    Choke(bool),
+    /// Tell the peer whether we want something it has.
+    Interested(bool),
+    /// Close the connection.
+    Close(CloseReason),
+}
+
+/// Something to tell the world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TorrentEvent {
+    /// The state changed.
+    StateChanged {
+        /// What it is now.
+        state: TorrentState,
+        /// What it was before.
+        previous: TorrentState,
+    },
+    /// Everything wanted is there.
+    Finished,
+    /// These pieces are there.
+    PiecesVerified(Vec<PieceIndex>),
+    /// A piece did not have the right hash and is fetched again.
+    HashFailed(PieceIndex),
+    /// All of this file is there.
+    FileCompleted(u32),
+}
+
+/// What the driver is to carry out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Tell a connection something.
+    Peer(PeerKey, PeerCommand),
+    /// Connect to this endpoint; then call `peer_connected` or `connect_failed`.
+    Connect(SocketAddr),
+    /// Post an event.
+    Event(TorrentEvent),
+}
