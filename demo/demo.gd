@@ -57,6 +57,8 @@ func until(condition: Callable) -> bool:
 
 ## Deletes a folder of the demo's own and all that is in it.
 func remove_tree(path: String) -> void:
+	if not DirAccess.dir_exists_absolute(path):
+		return
 	for name in DirAccess.get_directories_at(path):
 		remove_tree(path.path_join(name))
 	for name in DirAccess.get_files_at(path):

@@ -7,10 +7,10 @@ extends "res://demo/demo.gd"
 const FOLDER := "user://demo_loopback_transfer"
 const FILE := "payload.bin"
 const MIB := 1024 * 1024
-const LOOPBACK := {"listen_interfaces": "127.0.0.1:0", "status_update_interval": 100}
+const LOOPBACK := {"listen_interfaces": "127.0.0.1:0", "status_update_interval": 50}
 
 ## Milliseconds between two lines of progress.
-const INTERVAL := 250
+const INTERVAL := 100
 
 var _size := 64 * MIB
 var _sharing := TorrentSession.new()
@@ -42,12 +42,14 @@ func _run() -> void:
 	var handle := _add(_downloading, data, FOLDER + "/downloaded")
 	if handle == null:
 		return
-	handle.progress_changed.connect(func(_progress: float) -> void: _show_progress(handle))
+	handle.progress_changed.connect(_on_progress_changed.bind(handle))
 	handle.error_occurred.connect(fail)
 	var begin := Time.get_ticks_usec()
 	check(handle.connect_peer("127.0.0.1", port), "the peer is not taken")
 	await handle.finished
 	var seconds := (Time.get_ticks_usec() - begin) / 1e6
+	handle.progress_changed.disconnect(_on_progress_changed)
+	_show_progress(handle)
 	say("downloaded in %.2f s, %.0f MiB/s" % [seconds, _size / seconds / MIB])
 	_compare()
 
@@ -98,16 +100,18 @@ func _add(session: TorrentSession, data: PackedByteArray, path: String) -> Torre
 	return handle
 
 
+func _on_progress_changed(_progress: float, handle: TorrentHandle) -> void:
+	if Time.get_ticks_msec() >= _next_line:
+		_next_line = Time.get_ticks_msec() + INTERVAL
+		_show_progress(handle)
+
+
 func _show_progress(handle: TorrentHandle) -> void:
-	var now := Time.get_ticks_msec()
 	var status := handle.get_status()
-	if now < _next_line and not status.is_finished():
-		return
-	_next_line = now + INTERVAL
 	var left := status.get_eta()
 	say(
 		(
-			"%5.1f %%  %6.1f MiB/s  %d peers  ETA %s"
+			"%5.1f %%  %6.1f MiB/s  peers %d  ETA %s"
 			% [
 				status.get_progress() * 100.0,
 				status.get_download_rate() / float(MIB),

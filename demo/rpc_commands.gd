@@ -22,6 +22,8 @@ var _session := TorrentSession.new()
 var _download_dir := ""
 ## The alerts that were not taken yet.
 var _alerts: Array[Dictionary] = []
+## The torrent that the last command was about.
+var _asked_id := ""
 ## The types that are announced: an Array of names, or null for all.
 var _announced: Variant = []
 
@@ -99,6 +101,7 @@ func cmd_get_status(params: Params) -> Dictionary:
 		"running": _session.is_running(),
 		"paused": _session.is_session_paused(),
 		"listen_port": _listen_port(),
+		"listening": Array(_session.get_listening_ports()),
 		"num_torrents": torrents.size(),
 	}
 	return {"engine": engine, "torrents": torrents}
@@ -330,6 +333,9 @@ func cmd_create_torrent(params: Params) -> Dictionary:
 	creator.set_comment(params.text("comment", ""))
 	creator.set_creator(params.text("creator", ""))
 	creator.set_private(params.flag("private"))
+	for url: String in params.texts("url_seeds"):
+		creator.add_url_seed(url)
+	var include_hidden := params.flag("include_hidden")
 	if not params.finish():
 		return {}
 	if version != "v1":
@@ -341,7 +347,9 @@ func cmd_create_torrent(params: Params) -> Dictionary:
 			if not creator.add_tracker(url, tier):
 				return _failure("'%s' is not a tracker" % url, TorrentError.INVALID_URL)
 	var is_folder := DirAccess.dir_exists_absolute(path)
-	var added := creator.add_directory(path, true) if is_folder else creator.add_file(path)
+	var added := (
+		creator.add_directory(path, include_hidden) if is_folder else creator.add_file(path)
+	)
 	if not added:
 		return _failure("%s cannot be read" % path, TorrentError.PATH_NOT_FOUND)
 	return await _generate(creator, out)
@@ -398,10 +406,10 @@ func _read_torrent(path: String) -> Dictionary:
 
 
 func cmd_get_alerts(params: Params) -> Dictionary:
-	var most := params.number("max", 1 << 32)
+	var most := params.number("max", 1 << 32, 0)
 	if not _ready_for(params):
 		return _not_running(params)
-	var taken := _alerts.slice(0, most)
+	var taken := _alerts.slice(0, mini(most, _alerts.size()))
 	_alerts = _alerts.slice(taken.size())
 	return {"alerts": taken}
 
@@ -409,9 +417,11 @@ func cmd_get_alerts(params: Params) -> Dictionary:
 func cmd_wait_for_alert(params: Params) -> Dictionary:
 	var type_name := params.text("type_name")
 	var id := params.text("torrent_id", "").to_lower()
-	var limit := params.number("timeout_ms")
+	var limit := params.number("timeout_ms", null, 0)
 	if not _ready_for(params):
 		return _not_running(params)
+	if not _is_alert(type_name):
+		return _failure("unknown alert type '%s'" % type_name)
 	var deadline := Time.get_ticks_msec() + limit
 	while true:
 		for i in _alerts.size():
@@ -430,8 +440,16 @@ func cmd_subscribe(params: Params) -> Dictionary:
 	var names: Variant = params.texts_or_all("type_names")
 	if not _ready_for(params):
 		return _not_running(params)
+	for name: String in names if names != null else []:
+		if not _is_alert(name):
+			return _failure("unknown alert type '%s'" % name)
 	_announced = names
 	return {}
+
+
+## Whether there are alerts of this type: only those can be subscribed to.
+func _is_alert(type_name: String) -> bool:
+	return AlertManager.new().subscribe(type_name, _on_alert)
 
 
 # --- what they have in common ---
@@ -463,11 +481,11 @@ func _not_running(params: Params) -> Dictionary:
 
 ## The torrent that the parameters name, or null.
 func _handle(params: Params) -> TorrentHandle:
-	var id := params.text("torrent_id").to_lower()
+	_asked_id = params.text("torrent_id").to_lower()
 	if not _ready_for(params):
 		return null
 	for handle in _session.get_torrents():
-		if handle.get_info_hash() == id:
+		if handle.get_info_hash() == _asked_id:
 			return handle
 	return null
 
@@ -475,7 +493,8 @@ func _handle(params: Params) -> TorrentHandle:
 func _no_torrent(params: Params) -> Dictionary:
 	if params.problem != "" or not _session.is_running():
 		return _not_running(params)
-	return _failure("unknown torrent_id", TorrentError.TORRENT_NOT_FOUND)
+	var message := "unknown torrent_id '%s'" % _asked_id
+	return _failure(message, TorrentError.TORRENT_NOT_FOUND)
 
 
 func _tell(params: Params, command: Callable) -> Dictionary:
@@ -537,6 +556,15 @@ func _info(info: TorrentInfo) -> Dictionary:
 		"creation_date": info.get_creation_date(),
 		"files": info.get_files(),
 		"trackers": info.get_trackers(),
+		"web_seeds": _web_seeds(info, "url_seed"),
+		"http_seeds": _web_seeds(info, "http_seed"),
 		"nodes": info.get_nodes(),
 		"magnet_uri": info.get_magnet_uri(),
 	}
+
+
+func _web_seeds(info: TorrentInfo, type: String) -> Array:
+	var seeds := info.get_web_seeds().filter(
+		func(seed: Dictionary) -> bool: return seed.type == type
+	)
+	return seeds.map(func(seed: Dictionary) -> String: return seed.url)

@@ -34,11 +34,12 @@ func flag(name: String, default := false) -> bool:
 	)
 
 
-func number(name: String, default: Variant = null) -> int:
-	var is_whole := func(value: Variant) -> bool: return _is_whole(value)
-	return int(
-		_take(name, default if default != null else 0, default == null, "a whole number", is_whole)
-	)
+func number(name: String, default: Variant = null, least := -(1 << 53)) -> int:
+	var fits := func(value: Variant) -> bool: return _is_whole(value) and value >= least
+	var expected := "a whole number"
+	if least == 0:
+		expected += " from 0"
+	return int(_take(name, default if default != null else 0, default == null, expected, fits))
 
 
 func object(name: String) -> Dictionary:
@@ -68,7 +69,13 @@ func priorities(name: String) -> PackedByteArray:
 
 
 func bytes(name: String) -> PackedByteArray:
-	return Marshalls.base64_to_raw(text(name, ""))
+	var is_base64 := RegEx.create_from_string(
+		"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}(==|[A-Za-z0-9+/]=))?$"
+	)
+	var fits := func(value: Variant) -> bool:
+		return value is String and is_base64.search(value) != null
+	var encoded: String = _take(name, "", false, "bytes in base64", fits)
+	return Marshalls.base64_to_raw(encoded) if encoded != "" else PackedByteArray()
 
 
 ## An array of texts, or "*", which gives null.

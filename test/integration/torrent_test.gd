@@ -168,6 +168,8 @@ func threads() -> int:
 
 
 func remove_tree(path: String) -> void:
+	if not DirAccess.dir_exists_absolute(path):
+		return
 	for name in DirAccess.get_directories_at(path):
 		remove_tree(path.path_join(name))
 	for name in DirAccess.get_files_at(path):
