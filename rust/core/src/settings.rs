@@ -262,7 +262,7 @@ settings! {
     max_queued_disk_bytes: i64 = 104_857_600, Some(1_048_576..=4_294_967_296), "bytes", Restart;
     /// Peers asked of a tracker.
     num_want: i64 = 200, Some(0..=10_000), "peers", Live;
-    /// Shortest time between two announces to one tracker, unless it asks for less itself.
+    /// Shortest time between two regular announces to one tracker; a tracker can ask for longer.
     min_announce_interval: i64 = 300, SECONDS, "seconds", Live;
     /// Limit for a whole tracker request.
     tracker_completion_timeout: i64 = 30, SECONDS, "seconds", Live;

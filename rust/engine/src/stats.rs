@@ -68,12 +68,6 @@ counters! {
     "ses.num_piece_passed" => num_piece_passed;
     /// Pieces that failed it.
     "ses.num_piece_failed" => num_piece_failed;
-    /// Blocks written to files.
-    "disk.num_blocks_written" => num_blocks_written;
-    /// Blocks read from files for peers.
-    "disk.num_blocks_read" => num_blocks_read;
-    /// Blocks hashed, while downloading and while checking.
-    "disk.num_blocks_hashed" => num_blocks_hashed;
     /// Announces sent (a metric of this library's own).
     "tracker.num_announces" => num_announces;
     /// Announces that failed (a metric of this library's own).

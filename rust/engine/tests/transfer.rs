@@ -65,6 +65,11 @@ fn a_download_is_byte_for_byte_and_tells_its_story_in_order() {
     assert_eq!(status.total_failed_bytes, 0);
     assert!(handle.pieces().is_full());
     assert_eq!(*handle.file_progress(), [300_001, 0, 1_500_003, 7]);
+    let stats = leech.session.stats();
+    let stat = |name: &str| stats.iter().find(|(key, _)| key == name).unwrap().1.clone();
+    assert_eq!(stat("net.recv_payload_bytes"), Value::Int(1_800_011));
+    assert_eq!(stat("ses.num_piece_passed"), Value::Int(28));
+    assert_eq!(stat("ses.num_seeding_torrents"), Value::Int(1));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use torrent_core::ids::{PeerId, PeerKey};
 use torrent_core::layout::Layout;
 use torrent_core::picker::Priority;
-use torrent_core::torrent::{Output, Torrent, TorrentEvent};
+use torrent_core::torrent::{Output, Torrent, TorrentEvent, TorrentState};
 use torrent_core::tracker::Announcer;
 
 use crate::disk::{CheckHandle, DiskError, DiskEvent, Storage, StorageSpec};
@@ -30,7 +30,7 @@ use crate::peer::PeerReport;
 use crate::peer::mailbox::Mailbox;
 use crate::runtime::Context;
 use crate::session::NewTorrent;
-use snapshot::Clocks;
+use snapshot::{Clocks, Counted};
 use trackers::Announced;
 
 /// Reports of connections that wait; a full channel makes connections wait.
@@ -82,6 +82,7 @@ struct Driver {
     error: Option<Error>,
     error_cleared: Option<Instant>,
     clocks: Clocks,
+    counted: Counted,
 }
 
 /// What ended the torrent's loop.
@@ -178,6 +179,7 @@ impl Driver {
             paused: true,
             error: None,
             error_cleared: None,
+            counted: Counted::default(),
         }
     }
 
@@ -282,6 +284,8 @@ impl Driver {
             TorrentEvent::StateChanged { state, previous } => {
                 self.clocks
                     .state_changed(Instant::now(), state, self.paused);
+                self.announcer
+                    .set_upload_only(state == TorrentState::Finished);
                 // Whoever hears of the change finds it in the snapshot too.
                 self.publish(Instant::now());
                 self.post(kind::STATE_CHANGED, || Detail::State { state, previous });

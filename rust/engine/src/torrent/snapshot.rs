@@ -13,7 +13,18 @@ use torrent_core::tracker::TrackerRow;
 use super::Driver;
 use crate::event::unix_millis;
 use crate::handle::{Options, View};
+use crate::stats::Counter;
 use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus, hex_peer_id, is_local};
+
+/// What the session's counters know of the torrent's totals.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    received: u64,
+    sent: u64,
+    payload_received: u64,
+    payload_sent: u64,
+    redundant: u64,
+}
 
 /// Adds up how long the torrent was in its states, and says when the next
 /// snapshot is due.
@@ -168,6 +179,7 @@ impl Driver {
             .borrow()
             .status_update_interval;
         self.clocks.next_snapshot = now + Duration::from_millis(interval.unsigned_abs());
+        self.feed_counters();
         let status = self.status(now);
         let peers = self.peer_infos(now);
         let trackers: Vec<_> = self
@@ -199,6 +211,33 @@ impl Driver {
         view.file_progress
             .store(Arc::new(self.brain.file_progress()));
         view.status.store(Arc::new(status));
+    }
+
+    /// Brings the session's counters up to date.
+    fn feed_counters(&mut self) {
+        let totals = self.brain.totals();
+        let stats = &self.context.session.stats;
+        let counted = &mut self.counted;
+        let feed = |counter: &Counter, known: &mut u64, total: u64| {
+            counter.add(total - std::mem::replace(known, total));
+        };
+        feed(&stats.recv_bytes, &mut counted.received, totals.received);
+        feed(&stats.sent_bytes, &mut counted.sent, totals.sent);
+        feed(
+            &stats.recv_payload_bytes,
+            &mut counted.payload_received,
+            totals.payload_received,
+        );
+        feed(
+            &stats.sent_payload_bytes,
+            &mut counted.payload_sent,
+            totals.payload_sent,
+        );
+        feed(
+            &stats.recv_redundant_bytes,
+            &mut counted.redundant,
+            totals.redundant,
+        );
     }
 
     /// Replaces the snapshot of what we have.

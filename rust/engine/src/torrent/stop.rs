@@ -12,6 +12,8 @@ impl Driver {
             check.cancel();
         }
         self.brain.stop();
+        // Only the last announces are worth waiting for.
+        self.announces.abort_all();
         self.announcer.stop();
         self.settle();
         let announced = self.take_announces();

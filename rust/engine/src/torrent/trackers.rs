@@ -60,7 +60,8 @@ impl Driver {
 
     fn announce_report(&mut self) -> Report {
         let listening = self.context.session.listening.first();
-        let left = self.brain.picker().wanted_left();
+        let done = self.brain.picker().done();
+        let left = self.layout.total_length().saturating_sub(done);
         let totals = self.brain.totals();
         Report {
             info_hash: self.handle.info_hash(),
