@@ -40,6 +40,8 @@ ISOLATED: dict[str, Any] = {
     # It would try uTP first, and TCP only seconds later.
     "enable_outgoing_utp": False,
     "enable_incoming_utp": False,
+    # The same goes for encryption.
+    "out_enc_policy": int(lt.enc_policy.disabled),
     # Its destructor waits that long for trackers.
     "stop_tracker_timeout": 1,
     # What has to be retried is retried at once.

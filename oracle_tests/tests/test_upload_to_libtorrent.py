@@ -106,3 +106,11 @@ def test_three_leechers_share_our_seed(shim: Shim, rng: random.Random, tmp_path:
             oracle.wait_for("cache_flushed")
             payload.assert_same(tmp_path / f"save{number}")
             oracle.assert_no_errors()
+
+
+def test_a_leecher_that_would_rather_encrypt_is_served_in_the_end(
+    shim: Shim, rng: random.Random, tmp_path: Path
+) -> None:
+    payload = single_file(tmp_path / "seed", rng, 64 * KIB, 500_003)
+    with Oracle({"out_enc_policy": int(lt.enc_policy.enabled)}) as oracle:
+        upload(shim, oracle, payload, tmp_path / "save")
