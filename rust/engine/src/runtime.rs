@@ -209,6 +209,7 @@ async fn run(
         last_update: HashMap::new(),
     };
     let mut trim = tokio::time::interval(TRIM_INTERVAL);
+    let mut next_tick = tokio::time::Instant::now();
     loop {
         let tick = Duration::from_millis(
             context
@@ -225,7 +226,10 @@ async fn run(
                 Some(SessionCommand::Stop) | None => break,
             },
             Some(ended) = task.torrents.join_next() => task.ended(ended.ok()),
-            () = tokio::time::sleep(tick) => task.post_tick(),
+            () = tokio::time::sleep_until(next_tick) => {
+                next_tick = tokio::time::Instant::now() + tick;
+                task.post_tick();
+            }
             _ = trim.tick() => context.pool.trim(),
         }
     }

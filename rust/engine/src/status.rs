@@ -30,13 +30,13 @@ record! {
         pub has_metadata: bool,
         /// Share of the wanted bytes (or, while checking, of the check): 0 to 1.
         pub progress: f64,
-        /// Verified bytes.
+        /// Verified bytes, and received blocks of unfinished pieces.
         pub total_done: u64,
         /// All bytes of the torrent, without padding.
         pub total_size: u64,
         /// Bytes of the wanted files.
         pub total_wanted: u64,
-        /// Verified bytes of the wanted files.
+        /// The same of the wanted files.
         pub total_wanted_done: u64,
         /// Bytes received since the start, protocol included.
         pub total_download: u64,

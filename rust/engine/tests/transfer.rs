@@ -59,6 +59,16 @@ fn a_download_is_byte_for_byte_and_tells_its_story_in_order() {
         )
     });
     payload.assert_at(leech.folder.path());
+    let mut completed: Vec<u32> = leech
+        .drain()
+        .iter()
+        .filter_map(|event| match event.detail {
+            Detail::File(file) => Some(file),
+            _ => None,
+        })
+        .collect();
+    completed.sort_unstable();
+    assert_eq!(completed, [0, 1, 2, 3], "each file once, the empty one too");
     let status = handle.status();
     assert_eq!((status.progress, status.is_seeding), (1.0, true));
     assert_eq!(status.total_payload_download, 1_800_011);
@@ -171,8 +181,14 @@ fn a_recheck_finds_what_was_damaged_and_fetches_it_again() {
     std::fs::write(&path, bytes).unwrap();
     handle.force_recheck().unwrap();
     leech.wait(kind::TORRENT_CHECKED);
-    wait_until("one piece is missing", || {
-        handle.pieces().count() == handle.pieces().len() - 1
+    leech.wait_where(kind::STATE_CHANGED, |event| {
+        matches!(
+            event.detail,
+            Detail::State {
+                state: TorrentState::Downloading,
+                previous: TorrentState::CheckingFiles
+            }
+        )
     });
     handle.connect_peer(seed.endpoint()).unwrap();
     leech.wait(kind::TORRENT_FINISHED);

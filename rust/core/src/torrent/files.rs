@@ -72,6 +72,13 @@ impl FileProgress {
     }
 }
 
+/// The files without a byte, padding apart.
+pub(super) fn empty(layout: &Layout) -> impl Iterator<Item = u32> + use<> {
+    let files = layout.files().iter().zip(0..);
+    let empty = files.filter(|(place, _)| place.length == 0 && !place.pad);
+    empty.map(|(_, file)| file).collect::<Vec<_>>().into_iter()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -263,6 +263,10 @@ impl Torrent {
             self.finish();
         } else {
             self.set_state(TorrentState::Downloading);
+            // No piece will ever complete them.
+            for file in files::empty(&self.layout) {
+                self.event(TorrentEvent::FileCompleted(file));
+            }
         }
     }
 
