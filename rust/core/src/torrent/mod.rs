@@ -12,6 +12,8 @@ mod connections;
 mod files;
 mod messages;
 mod peer;
+#[cfg(test)]
+mod tests;
 mod totals;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -299,11 +301,12 @@ impl Torrent {
         self.update_state();
     }
 
-    /// A piece did not have the right hash.
+    /// A piece did not have the right hash. `senders` are those of its blocks.
     pub fn piece_failed(&mut self, now: Instant, piece: PieceIndex, senders: &[PeerKey]) {
         self.totals.failed += u64::from(self.layout.piece_len(piece));
+        let senders: BTreeSet<PeerKey> = senders.iter().copied().collect();
         for key in senders {
-            if let Some(peer) = self.peers.get_mut(key) {
+            if let Some(peer) = self.peers.get_mut(&key) {
                 peer.hash_failures += 1;
             }
         }
