@@ -5,7 +5,8 @@
 //! A [`Swarm`] is made from a seed. Nodes are added, events are scripted, and
 //! [`Swarm::run_until`] lets time pass. Everything that chance decides comes
 //! from the seed, so the same seed gives the same [`Swarm::log`], line by
-//! line, and a failure is repeated by its seed alone: [`each_seed`] prints it.
+//! line, and a failure is repeated by its seed alone: [`each_seed`] prints it,
+//! and `TORRENT_SIM_SEED=17 cargo test -p torrent-sim <name>` runs it again.
 //!
 //! What runs is the real brain and the real connections. What is modelled is
 //! what the engine's drivers do around them: tasks that talk through queues

@@ -8,9 +8,13 @@ use torrent_sim::{DiskSpec, Link, NodeSpec, Swarm, each_seed};
 #[test]
 fn bad_bytes_are_noticed_and_fetched_again() {
     each_seed(0..12, |seed| {
-        let mut swarm = Swarm::new(seed, payload(seed), Link::default());
+        let link = Link {
+            rate: 256 * 1024,
+            ..Link::default()
+        };
+        let mut swarm = Swarm::new(seed, payload(seed), link);
         let liar = DiskSpec {
-            corrupt_reads: 0.05,
+            corrupt_reads: 0.2,
             ..DiskSpec::default()
         };
         let bad = swarm.add(NodeSpec::seed().disk(liar));
