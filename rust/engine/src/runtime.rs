@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use torrent_core::ids::{InfoHash, PeerId};
 
@@ -96,8 +96,6 @@ pub(crate) struct Context {
     pub(crate) trackers: TrackerClient,
     pub(crate) peer_id: PeerId,
     pub(crate) pace: Pace,
-    /// True from the beginning of the shutdown on.
-    pub(crate) stopping: watch::Sender<bool>,
 }
 
 /// Starts the disk workers and the thread of a session.
@@ -127,7 +125,6 @@ pub(crate) fn spawn(
         trackers: TrackerClient::new(session.settings.subscribe()),
         peer_id: new_peer_id(&settings.peer_fingerprint),
         pace: Pace::default(),
-        stopping: watch::Sender::new(false),
         session,
         disk,
         pool,
@@ -210,7 +207,8 @@ async fn run(
     };
     let mut trim = tokio::time::interval(TRIM_INTERVAL);
     let mut next_tick = tokio::time::Instant::now();
-    loop {
+    let mut stopping = context.session.stopping.subscribe();
+    while !*stopping.borrow_and_update() {
         let tick = Duration::from_millis(
             context
                 .session
@@ -223,17 +221,17 @@ async fn run(
             command = inbox.recv() => match command {
                 Some(SessionCommand::Add(new)) => task.add(new),
                 Some(SessionCommand::PostUpdates) => task.post_updates(),
-                Some(SessionCommand::Stop) | None => break,
+                None => break,
             },
             Some(ended) = task.torrents.join_next() => task.ended(ended.ok()),
             () = tokio::time::sleep_until(next_tick) => {
                 next_tick = tokio::time::Instant::now() + tick;
                 task.post_tick();
             }
+            _ = stopping.changed() => {}
             _ = trim.tick() => context.pool.trim(),
         }
     }
-    context.stopping.send_replace(true);
     listeners.shutdown().await;
     let all_ended = async {
         while let Some(ended) = task.torrents.join_next().await {

@@ -36,8 +36,6 @@ pub(crate) enum SessionCommand {
     Add(NewTorrent),
     /// Post a `state_update` event with what changed since the last one.
     PostUpdates,
-    /// Stop everything in order.
-    Stop,
 }
 
 /// A torrent on its way to its task.
@@ -53,6 +51,8 @@ pub(crate) struct NewTorrent {
 pub(crate) struct SessionShared {
     pub(crate) settings: watch::Sender<Arc<Settings>>,
     pub(crate) paused: watch::Sender<bool>,
+    /// True from the beginning of the shutdown on.
+    pub(crate) stopping: watch::Sender<bool>,
     pub(crate) events: EventSink,
     pub(crate) registry: Mutex<BTreeMap<InfoHash, TorrentHandle>>,
     pub(crate) listening: Vec<SocketAddr>,
@@ -75,6 +75,15 @@ impl SessionShared {
 
     pub(crate) fn connection_closed(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn stop(&self) {
+        if self.running.swap(false, Ordering::AcqRel) {
+            for handle in self.registry.lock().values() {
+                handle.shared.removed.store(true, Ordering::Release);
+            }
+            self.stopping.send_replace(true);
+        }
     }
 
     /// Takes a torrent out of the registry, if it is still this one.
@@ -126,6 +135,17 @@ impl AddTorrent {
 pub struct Session {
     shared: Arc<SessionShared>,
     joiner: Arc<Joiner>,
+    /// Shared by all clones: the last one to go stops the session.
+    _stop: Arc<StopOnDrop>,
+}
+
+#[derive(Debug)]
+struct StopOnDrop(Arc<SessionShared>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 impl Session {
@@ -147,6 +167,7 @@ impl Session {
         let shared = Arc::new(SessionShared {
             settings: watch::Sender::new(Arc::new(settings)),
             paused: watch::Sender::new(false),
+            stopping: watch::Sender::new(false),
             events,
             registry: Mutex::default(),
             listening,
@@ -178,21 +199,17 @@ impl Session {
         }
         let joiner = runtime::spawn(Arc::clone(&shared), inbox, sockets)?;
         Ok(Self {
+            _stop: Arc::new(StopOnDrop(Arc::clone(&shared))),
             shared,
             joiner: Arc::new(joiner),
         })
     }
 
     /// Begins the ordered shutdown and returns at once: torrents stop and
-    /// announce it, files are closed, threads end.
+    /// announce it, files are closed, threads end. A session that nobody holds
+    /// any more does the same.
     pub fn stop(&self) {
-        if self.shared.running.swap(false, Ordering::AcqRel) {
-            for handle in self.torrents() {
-                handle.shared.removed.store(true, Ordering::Release);
-            }
-            // A full queue means a stuck task; closing it is then the message.
-            let _ = self.shared.commands.try_send(SessionCommand::Stop);
-        }
+        self.shared.stop();
     }
 
     /// Waits until the shutdown is complete, at most `limit`. Whether it is.

@@ -291,3 +291,24 @@ fn stopping_in_the_middle_leaves_no_thread() {
         assert!(leech.session.join(support::LIMIT));
     }
 }
+
+#[test]
+fn a_session_that_nobody_holds_stops_itself() {
+    let payload = files();
+    let (seed, torrent) = seed(&payload);
+    let folder = tempfile::TempDir::new().unwrap();
+    let port = {
+        let mut settings = torrent_engine::core::settings::Settings::default();
+        let loopback = Value::from("127.0.0.1:0");
+        settings.apply([("listen_interfaces", &loopback)]).unwrap();
+        let session = torrent_engine::session::Session::start(settings).unwrap();
+        let add = torrent_engine::session::AddTorrent::from_data(&torrent, folder.path()).unwrap();
+        let handle = session.add_torrent(add).unwrap();
+        handle.connect_peer(seed.endpoint()).unwrap();
+        session.listening()[0]
+    };
+    // Nobody listens there any more once it is over.
+    wait_until("the port is free", || {
+        std::net::TcpListener::bind(port).is_ok()
+    });
+}

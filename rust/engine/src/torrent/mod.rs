@@ -198,7 +198,7 @@ impl Driver {
     }
 
     async fn live(&mut self, mut queues: Queues) -> Verdict {
-        let mut stopping = self.context.stopping.subscribe();
+        let mut stopping = self.context.session.stopping.subscribe();
         let mut settings = self.context.session.settings.subscribe();
         let mut session_paused = self.context.session.paused.subscribe();
         let mut reports = Vec::with_capacity(BATCH);
