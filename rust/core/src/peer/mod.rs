@@ -8,7 +8,9 @@
 //! picker is asked once per tens of blocks, and the next requests leave in the
 //! same wake in which blocks arrive.
 
+mod report;
 mod send;
+mod upload;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -24,13 +26,10 @@ use crate::layout::Layout;
 use crate::settings::Settings;
 use crate::window::{Window, WindowLimits};
 use crate::wire::{Message, Request, WireError, message_limit};
+pub use report::{PeerStats, Report};
 use send::SendQueue;
-
-/// Most bytes that one read job asks of the disk.
-pub const READ_JOB_BYTES: u32 = 256 * 1024;
-
-/// Read jobs under way for one peer: one being read while one is being sent.
-const READ_JOBS: usize = 2;
+use upload::Uploads;
+pub use upload::{READ_JOB_BYTES, ReadJob};
 
 /// Requests that make no sense, after which the peer is cut off; libtorrent's
 /// number.
@@ -70,63 +69,6 @@ pub struct BlockIn {
     pub block: Block,
     /// Where its bytes stand in the input.
     pub payload: Range<usize>,
-}
-
-/// Bytes to be read from disk for the peer: the requests it covers stand end
-/// to end in one piece.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadJob {
-    /// The piece.
-    pub piece: PieceIndex,
-    /// Offset of the first byte within the piece.
-    pub begin: u32,
-    /// Length in bytes, at most [`READ_JOB_BYTES`].
-    pub length: u32,
-    spans: Vec<(u32, u32)>,
-}
-
-/// Totals and gauges of a connection, as last reported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PeerStats {
-    /// Bytes received.
-    pub received: u64,
-    /// Bytes sent.
-    pub sent: u64,
-    /// Bytes of accepted blocks received.
-    pub payload_received: u64,
-    /// Bytes of blocks sent.
-    pub payload_sent: u64,
-    /// Payload bytes that came unasked.
-    pub redundant: u64,
-    /// Blocks asked for and not yet here.
-    pub outstanding: u32,
-    /// Blocks that the peer asked for and did not get yet.
-    pub upload_queue: u32,
-    /// Blocks that we aim to have outstanding.
-    pub target: u32,
-    /// The peer owes us blocks for too long.
-    pub snubbed: bool,
-}
-
-/// What happened on a connection since the last report.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// All that the peer has, when it said so.
-    pub bitfield: Option<Bitfield>,
-    /// Pieces that it got since.
-    pub haves: Vec<PieceIndex>,
-    /// Blocks that were accepted; their bytes are on the way to the disk.
-    pub blocks: Vec<Block>,
-    /// Leased blocks that it will not deliver.
-    pub returned: Vec<Block>,
-    /// Blocks that it could take on, beyond what was asked for before.
-    pub want: u32,
-    /// It began (`true`) or ceased to choke us.
-    pub choked: Option<bool>,
-    /// It began or ceased to be interested in us.
-    pub interested: Option<bool>,
-    /// Totals and gauges.
-    pub stats: PeerStats,
 }
 
 /// Limits of a connection, taken from the settings when it is made.
@@ -177,9 +119,7 @@ pub struct Connection {
     /// When the peer last delivered, or was first asked after a pause.
     last_block: Instant,
 
-    uploads: VecDeque<Request>,
-    jobs: usize,
-    job_bytes: usize,
+    uploads: Uploads,
     invalid_requests: u32,
     /// Requests that came since we choked the peer.
     choked_requests: usize,
@@ -207,9 +147,7 @@ impl Connection {
             outstanding: VecDeque::new(),
             asked: 0,
             last_block: now,
-            uploads: VecDeque::new(),
-            jobs: 0,
-            job_bytes: 0,
+            uploads: Uploads::default(),
             invalid_requests: 0,
             choked_requests: 0,
             send: SendQueue::default(),
@@ -317,7 +255,7 @@ impl Connection {
                 self.dirty = true;
             }
             Message::Request(request) => self.handle_request(request)?,
-            Message::Cancel(request) => self.uploads.retain(|queued| *queued != request),
+            Message::Cancel(request) => self.uploads.cancel(request),
             Message::Piece { piece, begin, data } => {
                 let length = data.len() as u32;
                 let block = self
@@ -384,7 +322,7 @@ impl Connection {
         if self.uploads.len() >= self.limits.max_in {
             return Err(PeerError::TooManyRequests);
         }
-        self.uploads.push_back(request);
+        self.uploads.push(request);
         self.dirty = true;
         Ok(())
     }
@@ -530,36 +468,14 @@ impl Connection {
     /// The next bytes to read from disk for the peer, if it may have some and
     /// its send queue is below the watermark.
     pub fn poll_read(&mut self) -> Option<ReadJob> {
-        if self.jobs >= READ_JOBS || self.send.len() + self.job_bytes >= self.limits.send_watermark
-        {
-            return None;
-        }
-        let first = self.uploads.pop_front()?;
-        let mut job = ReadJob {
-            piece: first.piece,
-            begin: first.begin,
-            length: first.length,
-            spans: vec![(first.begin, first.length)],
-        };
-        while let Some(next) = self.uploads.front()
-            && next.piece == job.piece
-            && next.begin == job.begin + job.length
-            && job.length + next.length <= READ_JOB_BYTES
-        {
-            job.length += next.length;
-            job.spans.push((next.begin, next.length));
-            self.uploads.pop_front();
-        }
-        self.jobs += 1;
-        self.job_bytes += job.length as usize;
-        Some(job)
+        self.uploads
+            .next(self.send.len(), self.limits.send_watermark)
     }
 
     /// Queues what was read. Nothing is sent for data that could not be read
     /// (`None`), nor to a peer that was choked meanwhile.
     pub fn handle_read(&mut self, job: &ReadJob, data: Option<&Bytes>) {
-        self.jobs -= 1;
-        self.job_bytes -= job.length as usize;
+        self.uploads.done(job);
         let Some(data) = data.filter(|data| data.len() == job.length as usize) else {
             return;
         };

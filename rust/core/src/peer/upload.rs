@@ -1,0 +1,86 @@
+//! The way up: a peer's requests, gathered into reads of adjacent blocks.
+
+use std::collections::VecDeque;
+
+use crate::ids::PieceIndex;
+use crate::wire::Request;
+
+/// Most bytes that one read job asks of the disk.
+pub const READ_JOB_BYTES: u32 = 256 * 1024;
+
+/// Read jobs under way for one peer: one being read while one is being sent.
+const READ_JOBS: usize = 2;
+
+/// Bytes to be read from disk for the peer: the requests it covers stand end
+/// to end in one piece.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadJob {
+    /// The piece.
+    pub piece: PieceIndex,
+    /// Offset of the first byte within the piece.
+    pub begin: u32,
+    /// Length in bytes, at most [`READ_JOB_BYTES`].
+    pub length: u32,
+    /// Begin and length of each request.
+    pub(super) spans: Vec<(u32, u32)>,
+}
+
+/// Requests that wait, and reads that are under way for them.
+#[derive(Debug, Default)]
+pub(super) struct Uploads {
+    queue: VecDeque<Request>,
+    jobs: usize,
+    job_bytes: usize,
+}
+
+impl Uploads {
+    /// Requests that wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(super) fn push(&mut self, request: Request) {
+        self.queue.push_back(request);
+    }
+
+    pub(super) fn cancel(&mut self, request: Request) {
+        self.queue.retain(|queued| *queued != request);
+    }
+
+    /// Forgets the requests that wait; reads under way still come back.
+    pub(super) fn clear(&mut self) {
+        self.queue.clear();
+    }
+
+    /// The next read, while what is read and `unsent` stay below `watermark`.
+    pub(super) fn next(&mut self, unsent: usize, watermark: usize) -> Option<ReadJob> {
+        if self.jobs >= READ_JOBS || unsent + self.job_bytes >= watermark {
+            return None;
+        }
+        let first = self.queue.pop_front()?;
+        let mut job = ReadJob {
+            piece: first.piece,
+            begin: first.begin,
+            length: first.length,
+            spans: vec![(first.begin, first.length)],
+        };
+        while let Some(next) = self.queue.front()
+            && next.piece == job.piece
+            && next.begin == job.begin + job.length
+            && job.length + next.length <= READ_JOB_BYTES
+        {
+            job.length += next.length;
+            job.spans.push((next.begin, next.length));
+            self.queue.pop_front();
+        }
+        self.jobs += 1;
+        self.job_bytes += job.length as usize;
+        Some(job)
+    }
+
+    /// A read has come back.
+    pub(super) fn done(&mut self, job: &ReadJob) {
+        self.jobs -= 1;
+        self.job_bytes -= job.length as usize;
+    }
+}
