@@ -21,6 +21,7 @@ mod pace;
 mod peer;
 mod runtime;
 pub mod session;
+mod signals;
 mod stats;
 pub mod status;
 mod torrent;

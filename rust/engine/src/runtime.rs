@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::pace::Pace;
 use crate::session::{NewTorrent, SessionCommand, SessionShared};
+use crate::signals;
 use crate::status::TorrentStatus;
 use crate::torrent;
 use crate::tracker::TrackerClient;
@@ -118,6 +119,7 @@ pub(crate) fn spawn(
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.clamp(1, 4))
         .thread_name("torrent-io")
+        .on_thread_start(signals::block)
         .enable_all()
         .build()
         .map_err(failed)?;
@@ -135,6 +137,7 @@ pub(crate) fn spawn(
         .spawn({
             let done = Arc::clone(&done);
             move || {
+                signals::block();
                 RUNNING.lock().push(Arc::clone(&done));
                 runtime.block_on(run(context, inbox, sockets));
                 runtime.shutdown_timeout(RUNTIME_LIMIT);

@@ -132,6 +132,7 @@ impl Disk {
             let handle = std::thread::Builder::new()
                 .name(format!("torrent-disk-{index}"))
                 .spawn(move || {
+                    crate::signals::block();
                     let _alive = alive;
                     worker.run();
                 })?;
