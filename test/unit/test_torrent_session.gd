@@ -216,6 +216,7 @@ func test_more_can_be_said_about_a_torrent() -> void:
 				"torrent_data": make_torrent(1000),
 				"save_path": folder + "/save",
 				"file_priorities": [7],
+				"trackers": ["http://127.0.0.1:1/announce"],
 				"paused": true,
 				"sequential_download": true,
 			}
@@ -225,7 +226,7 @@ func test_more_can_be_said_about_a_torrent() -> void:
 	assert_true(handle.is_paused())
 	assert_true(handle.is_sequential_download())
 	assert_eq(handle.get_file_priorities(), PackedByteArray([7]))
-	assert_true(await wait_until(func() -> bool: return handle.get_trackers().size() == 1, LIMIT))
+	assert_eq(handle.get_trackers().size(), 1)
 	assert_eq(handle.get_trackers()[0].url, "http://127.0.0.1:1/announce")
 	assert_eq(handle.get_save_path(), ProjectSettings.globalize_path(folder + "/save"))
 

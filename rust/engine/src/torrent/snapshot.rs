@@ -8,7 +8,7 @@ use torrent_core::clients;
 use torrent_core::ids::{BLOCK_SIZE, PeerKey};
 use torrent_core::layout::Layout;
 use torrent_core::torrent::{Peer, TorrentState};
-use torrent_core::tracker::TrackerRow;
+use torrent_core::tracker::{TrackerRow, TrackerState};
 
 use super::Driver;
 use crate::event::unix_millis;
@@ -131,6 +131,19 @@ impl View {
             .store(Arc::new(vec![0; layout.num_pieces() as usize]));
         view.file_progress
             .store(Arc::new(vec![0; layout.files().len()]));
+        let tiers = options.trackers.iter().zip(0..);
+        let trackers = tiers.flat_map(|(tier, number)| {
+            tier.iter().map(move |url| TrackerStatus {
+                url: url.clone(),
+                tier: number,
+                status: TrackerState::NotContacted.name().to_owned(),
+                next_announce: -1,
+                scrape_complete: -1,
+                scrape_incomplete: -1,
+                ..TrackerStatus::default()
+            })
+        });
+        view.trackers.store(Arc::new(trackers.collect()));
         view.status.store(Arc::new(TorrentStatus {
             info_hash: metainfo.info.hash.to_string(),
             name: metainfo.info.name.clone(),
