@@ -2,7 +2,8 @@ extends SceneTree
 ## A game that quits in the middle of a transfer without a word to its sessions. Run by
 ## test_lifecycle.gd; the argument is a folder with data.torrent and seed/data.bin.
 
-const SETTINGS := {"listen_interfaces": "127.0.0.1:0"}
+## Slow enough for the middle to be seen.
+const SETTINGS := {"listen_interfaces": "127.0.0.1:0", "max_out_request_queue": 2}
 const LIMIT := 30.0
 
 var _seeder := TorrentSession.new()

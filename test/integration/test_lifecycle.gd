@@ -22,7 +22,7 @@ func unheld() -> TorrentSession:
 
 func test_a_session_freed_in_the_middle_of_a_download_leaves_nothing() -> void:
 	# The first session may leave what the engine keeps for all of them.
-	await _free_in_the_middle(make_torrent(64 * MIB, 256 * KIB), 0)
+	await _free_in_the_middle(make_torrent(128 * MIB, 256 * KIB), 0)
 	var before := await _settled_threads()
 	for number in range(1, ROUNDS + 1):
 		await _free_in_the_middle(torrent_of(folder + "/seed/data.bin", 256 * KIB), number)
@@ -45,6 +45,8 @@ func _free_in_the_middle(data: PackedByteArray, number: int) -> void:
 	var seeder := unheld()
 	var leecher := unheld()
 	await seed_torrent(seeder, data)
+	# Slow enough for the middle to be seen.
+	assert_true(leecher.apply_settings({"max_out_request_queue": 2}))
 	var handle := leecher.add_torrent_file(data, folder + "/save/%d" % number)
 	handle.connect_peer("127.0.0.1", port_of(seeder))
 	var has_begun := func() -> bool: return handle.get_status().get_total_done() > 0
