@@ -149,6 +149,8 @@ func test_wrong_subscriptions_are_refused() -> void:
 	var manager := AlertManager.new()
 	assert_false(manager.subscribe("no_such_alert", func(_alert: Dictionary) -> void: pass))
 	assert_push_error("no_such_alert")
+	assert_false(manager.subscribe("torrents_updated", func(_alert: Dictionary) -> void: pass))
+	assert_push_error("torrents_updated")
 	assert_false(manager.subscribe("torrent_finished", Callable()))
 	assert_push_error("AlertManager.subscribe")
 

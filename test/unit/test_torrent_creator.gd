@@ -131,6 +131,25 @@ func test_cancelled() -> void:
 	assert_signal_not_emitted(creator.failed)
 
 
+func test_cancelled_by_who_hears_of_progress() -> void:
+	write_file(folder + "/a.bin", content(MIB))
+	var creator := TorrentCreator.new()
+	creator.add_file(folder + "/a.bin")
+	watch_signals(creator)
+	var told := [false]
+	creator.progress.connect(
+		func(hashed: int, total: int) -> void:
+			if hashed == total:
+				told[0] = true
+				creator.cancel()
+	)
+	assert_true(creator.generate())
+	assert_true(await wait_until(func() -> bool: return told[0], LIMIT))
+	await wait_process_frames(3)
+	assert_signal_not_emitted(creator.completed)
+	assert_signal_not_emitted(creator.failed)
+
+
 func test_forgotten_in_the_middle() -> void:
 	write_file(folder + "/a.bin", content(64 * MIB))
 	var creator := TorrentCreator.new()

@@ -165,6 +165,18 @@ func test_a_path_that_cannot_be_read_is_named() -> void:
 	)
 
 
+func test_a_folder_or_a_huge_file_is_no_torrent() -> void:
+	assert_null(TorrentInfo.from_file(folder))
+	assert_push_error("TorrentInfo.from_file")
+	# A hole of 8 GiB, of which nothing must be read into memory.
+	var file := FileAccess.open(folder + "/huge.torrent", FileAccess.WRITE)
+	file.seek((1 << 33) - 1)
+	file.store_8(0)
+	file.close()
+	assert_null(TorrentInfo.from_file(folder + "/huge.torrent"))
+	assert_push_error("huge.torrent")
+
+
 func test_a_new_one_is_empty() -> void:
 	var info := TorrentInfo.new()
 	assert_false(info.is_valid())

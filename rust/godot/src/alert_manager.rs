@@ -11,7 +11,8 @@ use godot::obj::{Base, Gd};
 use godot::register::{GodotClass, godot_api};
 use torrent_core::settings::Settings;
 use torrent_core::value::Value;
-use torrent_engine::event::{Alert, Event, category, kind};
+use torrent_engine::error::Result;
+use torrent_engine::event::{Alert, Audience, Event, category, kind};
 use torrent_engine::events::AlertQueue;
 
 use crate::convert::{invalid, to_int, to_variant};
@@ -333,19 +334,12 @@ impl AlertManager {
     /// important ones may exceed it up to threefold. At least 1, at most 10 000 000.
     #[func]
     fn set_queue_limit(&self, limit: i64) -> bool {
-        let checked = match limit {
-            1..=10_000_000 => Ok(limit as usize),
-            _ => Err(invalid(format!(
-                "the limit is a number from 1 to 10000000, not {limit}"
-            ))),
-        };
-        let checked = report::ok("AlertManager.set_queue_limit", checked);
-        checked
-            .inspect(|&limit| {
-                self.queue.set_limit(limit);
-                self.configure_sessions();
-            })
-            .is_some()
+        let limit = report::ok("AlertManager.set_queue_limit", queue_limit(limit));
+        let set = limit.map(|limit| {
+            self.queue.set_limit(limit);
+            self.configure_sessions();
+        });
+        set.is_some()
     }
 
     /// How many alerts may wait.
@@ -393,9 +387,22 @@ impl AlertManager {
     }
 }
 
-fn kind_name(name: &GString) -> torrent_engine::error::Result<&'static str> {
+fn queue_limit(limit: i64) -> Result<usize> {
+    match limit {
+        1..=10_000_000 => Ok(limit as usize),
+        _ => Err(invalid(format!(
+            "the limit is a number from 1 to 10000000, not {limit}"
+        ))),
+    }
+}
+
+/// The name of a kind of alert that can come.
+fn kind_name(name: &GString) -> Result<&'static str> {
     let name = name.to_string();
-    let known = kind::ALL.iter().find(|kind| kind.name == name);
+    let mut alerts = kind::ALL
+        .iter()
+        .filter(|kind| kind.audience != Audience::Signals);
+    let known = alerts.find(|kind| kind.name == name);
     known
         .map(|kind| kind.name)
         .ok_or_else(|| invalid(format!("there is no alert '{name}'")))

@@ -8,6 +8,7 @@ use godot::builtin::{
     PackedInt32Array, PackedInt64Array, PackedStringArray, StringName, VarArray, VarDictionary,
     Variant, VariantType,
 };
+use godot::classes::file_access::ModeFlags;
 use godot::classes::{FileAccess, Os, ProjectSettings};
 use godot::global::Error as GodotError;
 use godot::meta::{PackedElement, ToGodot};
@@ -242,18 +243,17 @@ fn to_url(value: &Value) -> Result<String> {
     }
 }
 
-/// The content of a file, wherever Godot finds it: on disk or in the game's pack.
-pub(crate) fn read_file(path: &GString) -> Result<PackedByteArray> {
-    let data = FileAccess::get_file_as_bytes(path);
-    match FileAccess::get_open_error() {
-        GodotError::OK => Ok(data),
-        error => {
-            let kind = match error {
-                GodotError::ERR_FILE_NOT_FOUND => ErrorKind::PathNotFound,
-                GodotError::ERR_FILE_NO_PERMISSION => ErrorKind::PermissionDenied,
-                _ => ErrorKind::InvalidPath,
-            };
-            Err(Error::new(kind).about(path.to_string()))
-        }
-    }
+/// The content of a file, wherever Godot finds it: on disk or in the game's
+/// pack. Of one with more than `limit` bytes, no more than it takes to see that.
+pub(crate) fn read_file(path: &GString, limit: usize) -> Result<PackedByteArray> {
+    let Some(mut file) = FileAccess::open(path, ModeFlags::READ) else {
+        let kind = match FileAccess::get_open_error() {
+            GodotError::ERR_FILE_NOT_FOUND => ErrorKind::PathNotFound,
+            GodotError::ERR_FILE_NO_PERMISSION => ErrorKind::PermissionDenied,
+            _ => ErrorKind::InvalidPath,
+        };
+        return Err(Error::new(kind).about(path.to_string()));
+    };
+    let length = file.get_length().min(limit as u64 + 1);
+    Ok(file.get_buffer(to_int(length)))
 }

@@ -36,6 +36,8 @@ pub(crate) struct TorrentCreator {
     job: RefCell<Option<CreateJob>>,
     /// The progress that was last told.
     told: Cell<(u32, u32)>,
+    /// What the job made, until it is told.
+    result: RefCell<Option<Result<Created>>>,
     created: RefCell<Option<Created>>,
     base: Base<RefCounted>,
 }
@@ -52,6 +54,7 @@ impl IRefCounted for TorrentCreator {
             description: RefCell::new(description),
             job: RefCell::default(),
             told: Cell::default(),
+            result: RefCell::default(),
             created: RefCell::default(),
             base,
         }
@@ -104,7 +107,7 @@ impl TorrentCreator {
     }
 
     fn start(&self) -> Result<()> {
-        if self.job.borrow().is_some() {
+        if self.job.borrow().is_some() || self.result.borrow().is_some() {
             return Err(invalid("it is already at work"));
         }
         let order = self.order();
@@ -130,20 +133,19 @@ impl TorrentCreator {
         data
     }
 
-    /// The progress, if it is news, and the result, when it is there.
-    fn look(&self) -> (Option<(u32, u32)>, Option<Result<Created>>) {
+    /// The progress of the job, if it is news. A result waits until it is
+    /// asked for, so that the last progress is told before it.
+    fn look(&self) -> Option<(i64, i64)> {
         let mut slot = self.job.borrow_mut();
-        let Some(job) = slot.as_mut() else {
-            return (None, None);
-        };
-        // In this order, so that the last progress is told before the result.
+        let job = slot.as_mut()?;
         let result = job.poll();
         let progress = job.progress();
-        if result.is_some() {
+        if let Some(result) = result {
+            self.result.replace(Some(result));
             slot.take();
         }
         let is_news = self.told.replace(progress) != progress;
-        (is_news.then_some(progress), result)
+        is_news.then_some((progress.0.into(), progress.1.into()))
     }
 
     fn save(&self, path: &GString) -> Result<()> {
@@ -333,22 +335,21 @@ impl TorrentCreator {
     #[func]
     fn cancel(&self) {
         self.job.take();
+        self.result.take();
     }
 
     /// Emits the signals of what happened since the last time. In a SceneTree that happens
     /// by itself each frame.
     #[func(gd_self)]
-    fn poll(mut this: Gd<Self>) {
-        let (progress, result) = this.bind().look();
+    fn poll(this: Gd<Self>) {
+        let progress = this.bind().look();
         if let Some((hashed, total)) = progress {
-            this.signals()
-                .progress()
-                .emit(i64::from(hashed), i64::from(total));
+            this.signals().progress().emit(hashed, total);
         }
-        match result {
-            Some(Ok(created)) => Self::complete(&mut this, created),
-            Some(Err(error)) => Self::give_up(&mut this, &error),
-            None => {}
+        // Not earlier: a listener may just have cancelled.
+        let result = this.bind().result.take();
+        if let Some(result) = result {
+            Self::tell(&this, result);
         }
     }
 
@@ -378,14 +379,17 @@ impl TorrentCreator {
         uri.as_ref().map(GString::from).unwrap_or_default()
     }
 
-    fn complete(this: &mut Gd<Self>, created: Created) {
-        let data = this.bind().keep(created);
-        this.signals().completed().emit(&data);
-    }
-
-    fn give_up(this: &mut Gd<Self>, error: &Error) {
-        report::print_error("TorrentCreator.generate", error);
-        let message = GString::from(&error.to_string());
-        this.signals().failed().emit(&message);
+    fn tell(this: &Gd<Self>, result: Result<Created>) {
+        match result {
+            Ok(created) => {
+                let data = this.bind().keep(created);
+                this.signals().completed().emit(&data);
+            }
+            Err(error) => {
+                report::print_error("TorrentCreator.generate", &error);
+                let message = GString::from(&error.to_string());
+                this.signals().failed().emit(&message);
+            }
+        }
     }
 }

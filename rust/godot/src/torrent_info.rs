@@ -6,7 +6,7 @@ use godot::builtin::{Array, GString, PackedByteArray, VarDictionary};
 use godot::obj::{Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_core::ids::PieceIndex;
-use torrent_core::metainfo::{FileEntry, Metainfo};
+use torrent_core::metainfo::{FileEntry, Limits, Metainfo};
 use torrent_core::value::Fields;
 use torrent_engine::error::{Error, ErrorKind, Result};
 use torrent_engine::info::file_fields;
@@ -78,6 +78,17 @@ fn piece(metainfo: &Metainfo, index: i64) -> Result<PieceIndex> {
     })
 }
 
+/// The record of one file, without making those of all the others.
+fn file_record(index: usize, file: &FileEntry) -> Fields {
+    let mut fields: Fields = file_fields(std::slice::from_ref(file)).concat();
+    for (name, value) in &mut fields {
+        if name == "index" {
+            *value = index.into();
+        }
+    }
+    fields
+}
+
 /// A run of bytes within `0..end`.
 fn run(offset: i64, size: i64, end: u64) -> Result<(u64, u64)> {
     let run = u64::try_from(offset).ok().zip(u64::try_from(size).ok());
@@ -102,7 +113,7 @@ impl TorrentInfo {
     /// be read.
     #[func]
     fn from_file(path: GString) -> Option<Gd<Self>> {
-        let data = convert::read_file(&path);
+        let data = convert::read_file(&path, Limits::default().bytes);
         let parsed = data.and_then(|data| {
             let parsed = Metainfo::parse(data.as_slice()).map_err(Error::from);
             parsed.map_err(|error| error.about(path.to_string()))
@@ -184,7 +195,7 @@ impl TorrentInfo {
     #[func]
     fn get_file_at(&self, index: i64) -> VarDictionary {
         let fields = self.find("get_file_at", |metainfo| {
-            file(metainfo, index).map(|(at, _)| file_fields(&metainfo.info.files).swap_remove(at))
+            file(metainfo, index).map(|(at, file)| file_record(at, file))
         });
         fields.as_deref().map(to_dictionary).unwrap_or_default()
     }
