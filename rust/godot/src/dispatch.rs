@@ -47,7 +47,7 @@ pub(crate) fn deliver(session: &Gd<TorrentSession>, notice: Notice) {
 fn report_failure(session: &Gd<TorrentSession>, event: &Event) {
     let error = match (&event.detail, event.kind) {
         // The call that added the torrent has reported it.
-        (_, kind::ADD_TORRENT) => return,
+        (_, kind) if kind.number == kind::ADD_TORRENT.number => return,
         (Detail::Error(error), _) => error.clone(),
         (Detail::Listen { endpoint, error }, _) if !error.is_empty() => {
             Error::because(ErrorKind::PortBindingFailed, error.clone()).about(endpoint.to_string())

@@ -13,7 +13,7 @@ use torrent_core::ids::InfoHash;
 use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::{Error, ErrorKind, Result};
-use torrent_engine::event::{Detail, Event, kind};
+use torrent_engine::event::Event;
 use torrent_engine::handle::TorrentHandle as Torrent;
 use torrent_engine::session::{AddTorrent, Session};
 
@@ -251,14 +251,8 @@ impl TorrentSession {
 
     fn add(&self, add: Result<AddTorrent>) -> Result<Gd<TorrentHandle>> {
         let added = self.running().and_then(|session| session.add_torrent(add?));
-        if let Err(error) = &added
-            && error.kind() != ErrorKind::SessionNotRunning
-        {
-            // The engine has never heard of it; alerts tell of it all the same,
-            // after what has happened before.
-            self.collect();
-            let event = Event::new(kind::ADD_TORRENT, None, Detail::Error(error.clone()));
-            self.inbox.borrow_mut().push_back(Notice::Event(event));
+        if let (Err(error), Ok(session)) = (&added, self.running()) {
+            session.post_add_failure(error);
         }
         added.map(|torrent| self.object(&torrent))
     }

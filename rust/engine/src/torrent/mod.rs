@@ -397,7 +397,8 @@ impl Driver {
     fn fail(&mut self, error: Error) {
         tracing::warn!(torrent = %self.handle.info_hash(), %error, "storage failed");
         self.brain.set_upload_mode(Instant::now(), true);
-        if self.error.as_ref() == Some(&error) {
+        // One cause fails several writes; the first is what the game hears of.
+        if self.error.is_some() {
             return;
         }
         self.error = Some(error.clone());
