@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{FileIndex, InfoHash, PieceIndex};
-use torrent_core::metainfo::Metainfo;
+use torrent_core::metainfo::{Info, Metainfo};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus};
@@ -339,18 +339,8 @@ impl TorrentHandle {
 
     /// Sets the priorities of the files from the first on; pieces follow.
     pub fn prioritize_files(&self, priorities: &[u8]) -> Result<()> {
-        check_priorities(priorities)?;
         let info = &self.shared.metainfo.info;
-        if priorities.len() > info.files.len() {
-            return Err(Error::because(
-                ErrorKind::InvalidFileIndex,
-                format!(
-                    "{} priorities for {} files",
-                    priorities.len(),
-                    info.files.len()
-                ),
-            ));
-        }
+        check_file_priorities(info, priorities)?;
         self.change(|options| {
             options.file_priorities[..priorities.len()].copy_from_slice(priorities);
             options.piece_priorities = piece_priorities(&info.layout, &options.file_priorities);
@@ -476,6 +466,22 @@ pub(crate) fn piece_priorities(layout: &torrent_core::layout::Layout, files: &[u
         }
     }
     pieces
+}
+
+/// Whether these can be the priorities of the first files of `info`.
+pub(crate) fn check_file_priorities(info: &Info, priorities: &[u8]) -> Result<()> {
+    check_priorities(priorities)?;
+    if priorities.len() <= info.files.len() {
+        return Ok(());
+    }
+    Err(Error::because(
+        ErrorKind::InvalidFileIndex,
+        format!(
+            "{} priorities for {} files",
+            priorities.len(),
+            info.files.len()
+        ),
+    ))
 }
 
 fn check_priorities(priorities: &[u8]) -> Result<()> {

@@ -19,7 +19,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, Kind, category, kind, unix_millis};
 use crate::events::EventSink;
 use crate::handle::{
-    COMMAND_QUEUE, Command, Options, Shared, TorrentHandle, View, check_tracker, piece_priorities,
+    COMMAND_QUEUE, Command, Options, Shared, TorrentHandle, View, check_file_priorities,
+    check_tracker, piece_priorities,
 };
 use crate::net::listen::{self, Listening};
 use crate::runtime::{self, Joiner};
@@ -266,22 +267,7 @@ impl Session {
             return Err(Error::new(ErrorKind::EmptySavePath));
         }
         let info = &add.metainfo.info;
-        if let Some(bad) = add.file_priorities.iter().find(|&&priority| priority > 7) {
-            return Err(Error::because(
-                ErrorKind::InvalidPriority,
-                format!("{bad} is not a priority from 0 to 7"),
-            ));
-        }
-        if add.file_priorities.len() > info.files.len() {
-            return Err(Error::because(
-                ErrorKind::InvalidFileIndex,
-                format!(
-                    "{} priorities for {} files",
-                    add.file_priorities.len(),
-                    info.files.len()
-                ),
-            ));
-        }
+        check_file_priorities(info, &add.file_priorities)?;
         add.trackers.iter().try_for_each(|url| check_tracker(url))?;
         let mut trackers = add.metainfo.tiers.clone();
         for url in add.trackers {

@@ -262,7 +262,14 @@ impl Driver {
     fn status(&mut self, now: Instant) -> TorrentStatus {
         self.clocks.advance(now);
         let info = &self.handle.metainfo().info;
-        let options = self.handle.shared.options.lock().clone();
+        let (connections_limit, uploads_limit, is_sequential_download) = {
+            let options = self.handle.shared.options.lock();
+            (
+                options.max_connections,
+                options.max_uploads,
+                options.sequential,
+            )
+        };
         let state = self.brain.state();
         let (seeds_known, downloaders_known) = self.announcer.swarm();
         let next_announce = self.announcer.poll_timeout();
@@ -328,8 +335,8 @@ impl Driver {
             num_complete: seeds_known.map_or(-1, i64::from),
             num_incomplete: downloaders_known.map_or(-1, i64::from),
             num_connections,
-            connections_limit: options.max_connections,
-            uploads_limit: options.max_uploads,
+            connections_limit,
+            uploads_limit,
             num_uploads,
             list_peers,
             list_seeds,
@@ -368,7 +375,7 @@ impl Driver {
                 (_, 0) => -1,
                 (left, rate) => left.div_ceil(rate) as i64,
             },
-            is_sequential_download: options.sequential,
+            is_sequential_download,
         }
     }
 
