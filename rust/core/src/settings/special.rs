@@ -1,0 +1,63 @@
+//! Names that are not rows of the table: aliases, and features that can only
+//! be off.
+
+use super::{Settings, SettingsError, check};
+use crate::value::Value;
+
+/// The value that means "off" for a feature that this build does not have.
+#[derive(Clone, Copy)]
+pub(super) enum Off {
+    False,
+    Zero,
+}
+
+impl Off {
+    pub(super) fn value(self) -> Value {
+        match self {
+            Self::False => Value::Bool(false),
+            Self::Zero => Value::Int(0),
+        }
+    }
+}
+
+/// Names of libtorrent's that only take their off value here, so that a
+/// settings dictionary which turns a feature off keeps working.
+pub(super) const UNSUPPORTED: &[(&str, Off)] = &[
+    ("enable_dht", Off::False),
+    ("enable_lsd", Off::False),
+    ("enable_upnp", Off::False),
+    ("enable_natpmp", Off::False),
+    ("enable_pex", Off::False),
+    ("enable_utp", Off::False),
+    ("enable_incoming_utp", Off::False),
+    ("enable_outgoing_utp", Off::False),
+    ("enable_ip_notifier", Off::False),
+    ("anonymous_mode", Off::False),
+    ("proxy_type", Off::Zero),
+    ("download_rate_limit", Off::Zero),
+    ("upload_rate_limit", Off::Zero),
+];
+
+pub(super) fn unsupported(name: &str) -> Option<Value> {
+    let (_, off) = UNSUPPORTED.iter().find(|(known, _)| *known == name)?;
+    Some(off.value())
+}
+
+/// Aliases, and features that can only be off.
+pub(super) fn set_other(
+    settings: &mut Settings,
+    name: &str,
+    value: &Value,
+) -> Result<(), SettingsError> {
+    if name == "listen_port" {
+        let port: i64 = check(name, value, Some(0..=65_535))?;
+        settings.listen_interfaces = format!("0.0.0.0:{port},[::]:{port}");
+        return Ok(());
+    }
+    match unsupported(name) {
+        None => Err(SettingsError::Unknown(name.to_owned())),
+        Some(Value::Bool(_)) if !check::<bool>(name, value, None)? => Ok(()),
+        Some(Value::Int(_)) if check::<i64>(name, value, None)? == 0 => Ok(()),
+        Some(_) => Err(SettingsError::Unsupported(name.to_owned())),
+    }
+}

@@ -1,0 +1,145 @@
+//! The table itself: name, type, default, range, unit, effect and doc line of
+//! every setting.
+
+use std::ops::RangeInclusive;
+
+use super::{Effect, SettingInfo, SettingsError, UNSUPPORTED, check, set_other, unsupported};
+use crate::value::Value;
+
+macro_rules! settings {
+    ($( $(#[doc = $doc:literal])+ $name:ident: $kind:ty = $default:expr, $range:expr, $unit:literal, $effect:ident; )*) => {
+        /// Every setting, typed.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Settings {
+            $( $(#[doc = $doc])+ pub $name: $kind, )*
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $( $name: $default.into(), )* }
+            }
+        }
+
+        impl Settings {
+            /// The table, for documentation and editors.
+            pub fn table() -> Vec<SettingInfo> {
+                let defaults = Self::default();
+                vec![ $( SettingInfo {
+                    name: stringify!($name),
+                    default: defaults.$name.into(),
+                    range: $range,
+                    unit: $unit,
+                    effect: Effect::$effect,
+                    doc: concat!($($doc),+).trim_ascii(),
+                }, )* ]
+            }
+
+            /// The value of `name`.
+            pub fn value(&self, name: &str) -> Option<Value> {
+                match name {
+                    $( stringify!($name) => Some(self.$name.clone().into()), )*
+                    _ => unsupported(name),
+                }
+            }
+
+            pub(super) fn set(&mut self, name: &str, value: &Value) -> Result<(), SettingsError> {
+                match name {
+                    $( stringify!($name) => self.$name = check(name, value, $range)?, )*
+                    _ => return set_other(self, name, value),
+                }
+                Ok(())
+            }
+
+            /// Every setting by name, in the order of the table.
+            pub fn values(&self) -> Vec<(&'static str, Value)> {
+                let mut all = vec![ $( (stringify!($name), self.$name.clone().into()), )* ];
+                all.extend(UNSUPPORTED.iter().map(|(name, off)| (*name, off.value())));
+                all
+            }
+        }
+    };
+}
+
+const NONE: Option<RangeInclusive<i64>> = None;
+const SECONDS: Option<RangeInclusive<i64>> = Some(1..=86_400);
+
+settings! {
+    /// How the client names itself to trackers.
+    user_agent: String = concat!("godot-torrent/", env!("CARGO_PKG_VERSION")), NONE, "", Next;
+    /// The first eight characters of our peer id (BEP 20).
+    peer_fingerprint: String = "-GD0100-", NONE, "", Restart;
+    /// Where to listen: comma-separated `ip:port`, IPv6 in brackets, port 0 for any.
+    listen_interfaces: String = "0.0.0.0:6881,[::]:6881", NONE, "", Restart;
+    /// How many higher ports are tried when one is in use.
+    max_retry_port_bind: i64 = 10, Some(0..=65_535), "ports", Restart;
+    /// Let the system choose a port when all of these are in use.
+    listen_system_port_fallback: bool = true, NONE, "", Restart;
+    /// Accept connections over TCP.
+    enable_incoming_tcp: bool = true, NONE, "", Live;
+    /// Connect to peers over TCP.
+    enable_outgoing_tcp: bool = true, NONE, "", Live;
+    /// Connections of all torrents together.
+    connections_limit: i64 = 200, Some(2..=65_535), "connections", Live;
+    /// New outgoing connections per second.
+    connection_speed: i64 = 30, Some(1..=10_000), "per second", Live;
+    /// Allow more than one connection from one IP address.
+    allow_multiple_connections_per_ip: bool = false, NONE, "", Next;
+    /// Known peers kept for one torrent.
+    max_peerlist_size: i64 = 3000, Some(1..=1_000_000), "peers", Live;
+    /// Failed attempts after which a peer is no longer tried.
+    max_failcount: i64 = 3, Some(1..=1000), "attempts", Live;
+    /// Wait before a peer is tried again, times its failures.
+    min_reconnect_time: i64 = 60, SECONDS, "seconds", Live;
+    /// Peers that may download from us at once in each torrent; -1 for no limit.
+    unchoke_slots_limit: i64 = 8, Some(-1..=65_535), "peers", Live;
+    /// Time between choices of whom to unchoke.
+    unchoke_interval: i64 = 15, SECONDS, "seconds", Live;
+    /// Time between changes of the optimistically unchoked peer.
+    optimistic_unchoke_interval: i64 = 30, SECONDS, "seconds", Live;
+    /// Pieces that a peer gets from a seed before the next one has its turn.
+    seeding_piece_quota: i64 = 20, Some(1..=100_000), "pieces", Live;
+    /// Limit for setting up a connection.
+    peer_connect_timeout: i64 = 15, SECONDS, "seconds", Next;
+    /// Limit for the handshake (BEP 3).
+    handshake_timeout: i64 = 10, SECONDS, "seconds", Next;
+    /// Silence after which a connection is closed.
+    peer_timeout: i64 = 120, SECONDS, "seconds", Next;
+    /// Time without a block after which a peer that owes us some counts as snubbing us.
+    request_timeout: i64 = 60, SECONDS, "seconds", Next;
+    /// Outstanding requests at one peer, at most.
+    max_out_request_queue: i64 = 500, Some(2..=5000), "requests", Next;
+    /// Requests of one peer that we queue; it is cut off beyond that.
+    max_allowed_in_request_queue: i64 = 2000, Some(16..=100_000), "requests", Next;
+    /// How much time the outstanding requests should cover at the present rate.
+    request_queue_time: i64 = 3, Some(1..=60), "seconds", Next;
+    /// Pieces chosen at random before rarest-first begins.
+    initial_picker_threshold: i64 = 4, Some(0..=1000), "pieces", Next;
+    /// Bytes queued for one peer above which no more is read from disk for it.
+    send_buffer_watermark: i64 = 524_288, Some(32_768..=67_108_864), "bytes", Next;
+    /// Threads for hashing and file access, at most; one per core is started.
+    aio_threads: i64 = 10, Some(1..=64), "threads", Restart;
+    /// Files held open at once, over all torrents.
+    file_pool_size: i64 = 40, Some(1..=4096), "files", Restart;
+    /// Bytes waiting for the disk above which sockets are no longer read.
+    max_queued_disk_bytes: i64 = 104_857_600, Some(1_048_576..=4_294_967_296), "bytes", Restart;
+    /// Peers asked of a tracker.
+    num_want: i64 = 200, Some(0..=10_000), "peers", Live;
+    /// Shortest time between two regular announces to one tracker; a tracker can ask for longer.
+    min_announce_interval: i64 = 300, SECONDS, "seconds", Live;
+    /// Limit for a whole tracker request.
+    tracker_completion_timeout: i64 = 30, SECONDS, "seconds", Live;
+    /// Limit for a tracker's silence.
+    tracker_receive_timeout: i64 = 10, SECONDS, "seconds", Next;
+    /// Limit for the last announce when a torrent stops.
+    stop_tracker_timeout: i64 = 5, Some(0..=60), "seconds", Live;
+    /// Growth of the wait after each failed announce.
+    tracker_backoff: i64 = 250, Some(0..=10_000), "percent", Live;
+    /// Longest tracker reply that is read.
+    tracker_maximum_response_length: i64 = 1_048_576, Some(1024..=67_108_864), "bytes", Next;
+    /// Which alerts are made: the sum of their category bits.
+    alert_mask: i64 = 1, Some(0..=0xffff_ffff), "", Live;
+    /// Alerts kept until somebody reads them.
+    alert_queue_size: i64 = 2000, Some(1..=10_000_000), "alerts", Live;
+    /// Shortest time between two snapshots of a torrent's status.
+    status_update_interval: i64 = 500, Some(10..=60_000), "milliseconds", Live;
+}
