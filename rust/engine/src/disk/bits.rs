@@ -1,11 +1,11 @@
-//! The verified pieces of a storage, shared between workers without a lock.
+//! Sets of pieces or files of a storage, shared between threads without a
+//! lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use torrent_core::bitfield::Bitfield;
-use torrent_core::ids::PieceIndex;
 
-/// A set of pieces that many threads read and write.
+/// A set of numbers that many threads read and write.
 pub(super) struct AtomicBits {
     words: Box<[AtomicU64]>,
     len: u32,
@@ -20,16 +20,29 @@ impl AtomicBits {
         }
     }
 
-    pub(super) fn get(&self, piece: PieceIndex) -> bool {
+    pub(super) fn get(&self, index: u32) -> bool {
         self.words
-            .get((piece.0 / 64) as usize)
-            .is_some_and(|word| word.load(Ordering::Acquire) & (1 << (piece.0 % 64)) != 0)
+            .get((index / 64) as usize)
+            .is_some_and(|word| word.load(Ordering::Acquire) & (1 << (index % 64)) != 0)
     }
 
-    pub(super) fn set(&self, piece: PieceIndex) {
-        if let Some(word) = self.words.get((piece.0 / 64) as usize) {
-            word.fetch_or(1 << (piece.0 % 64), Ordering::Release);
+    pub(super) fn set(&self, index: u32) {
+        if let Some(word) = self.words.get((index / 64) as usize) {
+            word.fetch_or(1 << (index % 64), Ordering::Release);
         }
+    }
+
+    /// Empties the set and returns what was in it, in order.
+    pub(super) fn take(&self) -> Vec<u32> {
+        let mut taken = Vec::new();
+        for (word, first) in self.words.iter().zip((0..).step_by(64)) {
+            let mut bits = word.swap(0, Ordering::AcqRel);
+            while bits != 0 {
+                taken.push(first + bits.trailing_zeros());
+                bits &= bits - 1;
+            }
+        }
+        taken
     }
 
     /// Makes this the same set as `pieces`.
@@ -45,7 +58,7 @@ impl AtomicBits {
 
     pub(super) fn to_bitfield(&self) -> Bitfield {
         let mut set = Bitfield::new(self.len);
-        for index in (0..self.len).filter(|&index| self.get(PieceIndex(index))) {
+        for index in (0..self.len).filter(|&index| self.get(index)) {
             set.set(index);
         }
         set
@@ -63,12 +76,14 @@ mod tests {
             pieces.set(index);
         }
         let bits = AtomicBits::new(150);
-        bits.set(PieceIndex(5));
+        bits.set(5);
         bits.replace(&pieces);
         assert_eq!(bits.to_bitfield(), pieces);
-        bits.set(PieceIndex(5));
-        bits.set(PieceIndex(1000));
-        assert!(bits.get(PieceIndex(5)) && !bits.get(PieceIndex(1000)));
+        bits.set(5);
+        bits.set(1000);
+        assert!(bits.get(5) && !bits.get(1000));
         assert_eq!(bits.to_bitfield().count(), 9);
+        assert_eq!(bits.take(), [0, 1, 5, 63, 64, 70, 127, 128, 149]);
+        assert!(bits.take().is_empty());
     }
 }

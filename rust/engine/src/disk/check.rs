@@ -181,7 +181,7 @@ impl CheckJob {
 
     fn count(&self, outcome: Option<PieceIndex>) {
         if let Some(piece) = outcome {
-            self.found.set(piece);
+            self.found.set(piece.0);
         }
         self.done.fetch_add(1, Ordering::AcqRel);
     }

@@ -22,6 +22,8 @@ pub enum DiskOp {
     Stat,
     /// Deleting a file or folder.
     Delete,
+    /// Making what was written durable.
+    Sync,
 }
 
 impl DiskOp {
@@ -33,6 +35,7 @@ impl DiskOp {
             Self::Write => "write",
             Self::Stat => "examine",
             Self::Delete => "delete",
+            Self::Sync => "sync",
         }
     }
 }
@@ -105,6 +108,7 @@ impl DiskError {
             Fault::Short => (DiskErrorKind::ShortFile, None),
             Fault::OutOfRange => (DiskErrorKind::OutOfRange, None),
             Fault::Closed => (DiskErrorKind::Closed, None),
+            Fault::CutShort => (DiskErrorKind::Other, None),
         };
         Self {
             op,
@@ -133,6 +137,8 @@ pub(super) enum Fault {
     OutOfRange,
     #[error("the storage is closed")]
     Closed,
+    #[error("the work was cut short")]
+    CutShort,
 }
 
 #[cfg(unix)]

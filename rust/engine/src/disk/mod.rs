@@ -17,12 +17,14 @@ mod check;
 mod error;
 mod event;
 mod files;
+mod inject;
 mod io;
 mod partial;
 mod path;
 mod pieces;
 mod spec;
 mod storage;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -45,6 +47,7 @@ pub use storage::Storage;
 use crate::buffers::BufferPool;
 use budget::Budget;
 use files::FilePool;
+use inject::Faults;
 use storage::Shared;
 use worker::{Message, Worker};
 
@@ -76,6 +79,7 @@ struct Common {
     files: FilePool,
     pool: BufferPool,
     budget: Budget,
+    faults: Faults,
     /// Numbers storages and checks.
     ids: AtomicU64,
 }
@@ -113,6 +117,7 @@ impl Disk {
             files: FilePool::new(config.file_pool_size),
             pool,
             budget: Budget::new(config.max_queued_bytes),
+            faults: Faults::default(),
             ids: AtomicU64::new(0),
         });
         let (workers, inboxes): (Vec<_>, Vec<_>) =

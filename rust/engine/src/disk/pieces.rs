@@ -78,7 +78,7 @@ impl Local {
                 message: format!("block {block} came with {length} bytes"),
             });
         }
-        if self.shared.have.get(block.piece) {
+        if self.shared.have.get(block.piece.0) {
             return self.outbox.push(DiskEvent::Redundant {
                 bytes: length as u64,
             });
@@ -129,7 +129,7 @@ impl Local {
         } else if let Err(error) = self.write(tools, piece, &partial, false) {
             DiskEvent::WriteFailed { piece, error }
         } else {
-            self.shared.have.set(piece);
+            self.shared.have.set(piece.0);
             DiskEvent::Verified(vec![piece])
         };
         self.outbox.push(event);

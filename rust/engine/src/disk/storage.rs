@@ -33,6 +33,10 @@ pub(super) struct Shared {
     pub(super) events: mpsc::Sender<DiskEvent>,
     /// The verified pieces.
     pub(super) have: AtomicBits,
+    /// The files written since they were last synced.
+    pub(super) unsynced: AtomicBits,
+    /// Slow work on the files, which is done by one thread at a time.
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     /// The worker that owns piece 0.
     first_worker: usize,
     /// New writes and reads are refused.
@@ -53,6 +57,8 @@ impl Shared {
         Self {
             id,
             have: AtomicBits::new(spec.layout.num_pieces()),
+            unsynced: AtomicBits::new(spec.layout.files().len() as u32),
+            turn: Arc::default(),
             spec,
             events,
             first_worker: (id % workers as u64) as usize,
@@ -283,6 +289,12 @@ impl Storage {
             }
         })
         .await?
+    }
+
+    /// What work on the files needs.
+    pub(super) fn parts(&self) -> (Arc<Shared>, Arc<Common>) {
+        let handle = &self.handle;
+        (Arc::clone(&handle.shared), Arc::clone(&handle.common))
     }
 
     /// The worker that owns piece 0, and what it knows this storage by.

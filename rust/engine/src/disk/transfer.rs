@@ -48,8 +48,12 @@ impl Common {
                 continue;
             }
             let file = self.files.file(storage, span.file, Access::Write)?;
-            write_all_at(&file, &mut slices, span.offset)
+            self.faults
+                .strike(DiskOp::Write, span.file)
+                .and_then(|()| write_all_at(&file, &mut slices, span.offset))
                 .map_err(|fault| storage.error(DiskOp::Write, Some(span.file), fault))?;
+            // After the write, so that a sync meanwhile cannot miss it.
+            storage.unsynced.set(span.file.0);
         }
         Ok(())
     }
@@ -70,7 +74,9 @@ impl Common {
                 continue;
             }
             let file = self.files.file(storage, span.file, Access::Read)?;
-            read_exact_at(&file, part, span.offset)
+            self.faults
+                .strike(DiskOp::Read, span.file)
+                .and_then(|()| read_exact_at(&file, part, span.offset))
                 .map_err(|fault| storage.error(DiskOp::Read, Some(span.file), fault))?;
         }
         Ok(())

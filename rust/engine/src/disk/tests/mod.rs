@@ -3,6 +3,7 @@
 mod checking;
 mod faults;
 mod lifecycle;
+mod syncing;
 mod writing;
 
 use std::fs;
