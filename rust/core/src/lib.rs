@@ -19,6 +19,7 @@ pub mod peer;
 pub mod peerlist;
 pub mod picker;
 pub mod rate;
+pub mod resume;
 pub mod settings;
 pub mod torrent;
 pub mod tracker;
