@@ -20,6 +20,7 @@ pub mod peerlist;
 pub mod picker;
 pub mod rate;
 pub mod resume;
+pub mod session_state;
 pub mod settings;
 pub mod torrent;
 pub mod tracker;
