@@ -74,6 +74,7 @@ fn download_from_a_seed(bencher: Bencher<'_, '_>, pieces: u32) {
                     &PeerPieces::All,
                     BATCH,
                     Speed::Fast,
+                    &[],
                     &mut blocks,
                 );
                 receive(&mut picker, PeerKey(1), &blocks);
@@ -95,7 +96,14 @@ fn pick_in_a_swarm(bencher: Bencher<'_, '_>, pieces: u32) {
             for _ in 0..TURNS {
                 for (key, set) in (0..).map(PeerKey).zip(&sets) {
                     blocks.clear();
-                    picker.pick(key, &PeerPieces::Some(set), BATCH, Speed::Slow, &mut blocks);
+                    picker.pick(
+                        key,
+                        &PeerPieces::Some(set),
+                        BATCH,
+                        Speed::Slow,
+                        &[],
+                        &mut blocks,
+                    );
                     receive(&mut picker, key, &blocks);
                 }
             }
@@ -154,6 +162,7 @@ fn end_game(bencher: Bencher<'_, '_>) {
                 &PeerPieces::All,
                 u32::MAX,
                 Speed::Fast,
+                &[],
                 &mut blocks,
             );
             picker
@@ -167,6 +176,7 @@ fn end_game(bencher: Bencher<'_, '_>) {
                     &PeerPieces::All,
                     BATCH,
                     Speed::Fast,
+                    &[],
                     &mut blocks,
                 );
             }

@@ -12,9 +12,14 @@
 //! of it; kept by `shelves`, in order of merit) or *begun* (`partial`). Piece
 //! and block numbers out of range are ignored, so hostile numbers do no harm.
 
+mod availability;
+mod extents;
 mod partial;
 mod pick;
+mod queries;
 mod shelves;
+mod types;
+mod urgent;
 mod words;
 
 #[cfg(test)]
@@ -27,9 +32,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::{SeedableRng, rngs::StdRng};
 
 use self::{
+    availability::Availability,
+    extents::Extents,
     partial::{Partial, Returned},
     shelves::Shelves,
-    words::Common,
 };
 use crate::{
     bitfield::Bitfield,
@@ -37,134 +43,10 @@ use crate::{
     layout::Layout,
 };
 
-pub use self::partial::BlockState;
-
-/// How much a piece is wanted: 0 not at all, 1 least, 4 by default, 7 most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Priority(u8);
-
-impl Priority {
-    /// Not to be downloaded.
-    pub const SKIP: Self = Self(0);
-    /// The least that is still downloaded.
-    pub const LOW: Self = Self(1);
-    /// What every piece starts with.
-    pub const NORMAL: Self = Self(4);
-    /// Before everything else.
-    pub const TOP: Self = Self(7);
-
-    const LEVELS: usize = 8;
-
-    /// The priority with this number; `None` above 7.
-    pub const fn new(value: u8) -> Option<Self> {
-        if value <= Self::TOP.0 {
-            Some(Self(value))
-        } else {
-            None
-        }
-    }
-
-    /// The number, 0 to 7.
-    pub const fn value(self) -> u8 {
-        self.0
-    }
-
-    /// Whether a piece of this priority is downloaded.
-    pub const fn is_wanted(self) -> bool {
-        self.0 > 0
-    }
-
-    /// All wanted priorities, the highest first.
-    fn wanted() -> impl Iterator<Item = Self> {
-        (Self::LOW.0..=Self::TOP.0).rev().map(Self)
-    }
-}
-
-impl Default for Priority {
-    fn default() -> Self {
-        Self::NORMAL
-    }
-}
-
-/// What a peer has.
-#[derive(Clone, Copy, Debug)]
-pub enum PeerPieces<'a> {
-    /// Every piece: the peer is a seed.
-    All,
-    /// The pieces of this set.
-    Some(&'a Bitfield),
-}
-
-impl PeerPieces<'_> {
-    /// Whether the peer has `piece`.
-    fn has(&self, piece: u32) -> bool {
-        match self {
-            Self::All => true,
-            Self::Some(pieces) => pieces.get(piece),
-        }
-    }
-}
-
-/// How fast a peer sends, measured against the size of a piece.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speed {
-    /// Shares pieces with others, so that a piece is not held up by it.
-    Slow,
-    /// Gets pieces to itself, so that a bad one has a single author and the
-    /// disk sees whole pieces.
-    Fast,
-}
-
-impl Speed {
-    /// A peer is fast when it sends a whole piece within this many seconds.
-    const WHOLE_PIECE_SECONDS: u64 = 20;
-
-    /// The class of a peer that sends `rate` bytes a second, for pieces of
-    /// `piece_length` bytes.
-    pub fn of(rate: u64, piece_length: u32) -> Self {
-        if rate.saturating_mul(Self::WHOLE_PIECE_SECONDS) >= u64::from(piece_length) {
-            Self::Fast
-        } else {
-            Self::Slow
-        }
-    }
-}
-
-/// What a block that arrived is to us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
-    /// Worth keeping: the first copy of a block that we lack.
-    New,
-    /// A further copy of a block or piece that we have.
-    Duplicate,
-    /// Of a piece that is not wanted, or no block of this torrent.
-    NotWanted,
-}
-
-/// One begun piece, as [`Picker::partial_pieces`] shows it.
-#[derive(Clone, Copy, Debug)]
-pub struct PartialPiece<'a> {
-    /// Which piece.
-    pub piece: PieceIndex,
-    partial: &'a Partial,
-}
-
-impl<'a> PartialPiece<'a> {
-    /// The state of every block of the piece, in order.
-    pub fn blocks(&self) -> impl ExactSizeIterator<Item = BlockState> + use<'a> {
-        self.partial.states()
-    }
-
-    /// How many blocks somebody has been asked for.
-    pub fn requested(&self) -> u32 {
-        self.partial.leased()
-    }
-
-    /// How many blocks are here.
-    pub fn received(&self) -> u32 {
-        self.partial.received()
-    }
-}
+pub use self::{
+    partial::BlockState,
+    types::{PartialPiece, PeerPieces, PickerSettings, Priority, Received, Speed},
+};
 
 /// The state of one torrent's download, and the choice of what to ask for.
 #[derive(Debug)]
@@ -175,15 +57,17 @@ pub struct Picker {
     /// Wanted pieces that we lack, open or begun.
     lacking: Bitfield,
     priorities: Vec<Priority>,
-    /// Peers that have each piece, seeds left out.
-    availability: Vec<u16>,
-    seeds: u32,
+    availability: Availability,
     shelves: Shelves,
     partials: BTreeMap<u32, Partial>,
-    /// Begun pieces that are wanted and have an open block.
+    /// Begun pieces that are wanted, have an open block and are not urgent.
     loose: BTreeSet<u32>,
+    /// Pieces that the owner hands out itself.
+    urgent: BTreeSet<u32>,
+    extents: Extents,
     serial: u64,
     sequential: bool,
+    settings: PickerSettings,
     rng: StdRng,
     wanted_bytes: u64,
     have_bytes: u64,
@@ -203,13 +87,15 @@ impl Picker {
             have: Bitfield::new(pieces),
             lacking: Bitfield::full(pieces),
             priorities: vec![Priority::NORMAL; pieces as usize],
-            availability: vec![0; pieces as usize],
-            seeds: 0,
+            availability: Availability::new(pieces),
             shelves: Shelves::new(pieces),
             partials: BTreeMap::new(),
             loose: BTreeSet::new(),
+            urgent: BTreeSet::new(),
+            extents: Extents::new(pieces, layout.piece_length()),
             serial: 0,
             sequential: false,
+            settings: PickerSettings::default(),
             rng: StdRng::seed_from_u64(seed),
             wanted_bytes: layout.total_length(),
             have_bytes: 0,
@@ -228,6 +114,7 @@ impl Picker {
         if !self.have.set(piece.0) {
             return;
         }
+        self.availability.got(piece.0);
         self.drop_partial(piece.0);
         self.close(piece.0);
         self.lacking.clear(piece.0);
@@ -246,6 +133,7 @@ impl Picker {
         }
         let wanted = self.priority(piece).is_wanted();
         if self.have.clear(piece.0) {
+            self.availability.lost(piece.0);
             let length = u64::from(self.layout.piece_len(piece));
             self.have_bytes -= length;
             if wanted {
@@ -259,73 +147,68 @@ impl Picker {
         }
     }
 
-    /// Whether `piece` is here and verified.
-    pub fn we_have(&self, piece: PieceIndex) -> bool {
-        self.have.get(piece.0)
-    }
-
-    /// The pieces that are here and verified.
-    pub fn have(&self) -> &Bitfield {
-        &self.have
-    }
-
     /// Counts one more peer that has every piece.
     pub fn peer_seed_joined(&mut self) {
-        self.seeds += 1;
+        self.availability.seed_joined();
     }
 
     /// Takes back [`Picker::peer_seed_joined`].
     pub fn peer_seed_left(&mut self) {
-        debug_assert!(self.seeds > 0);
-        self.seeds = self.seeds.saturating_sub(1);
+        self.availability.seed_left();
     }
 
     /// Counts one more peer, which has `pieces`. A set that is full belongs to
     /// [`Picker::peer_seed_joined`]; a peer that becomes one later leaves with
     /// its set and joins as a seed.
     pub fn peer_joined(&mut self, pieces: &Bitfield) {
-        self.count_peer(pieces, |availability| availability.saturating_add(1));
+        self.count_peer(pieces, true);
     }
 
     /// Takes back [`Picker::peer_joined`] and every [`Picker::peer_has`] since:
     /// `pieces` is what the peer had at last.
     pub fn peer_left(&mut self, pieces: &Bitfield) {
-        self.count_peer(pieces, |availability| {
-            debug_assert!(availability > 0);
-            availability.saturating_sub(1)
-        });
+        self.count_peer(pieces, false);
     }
 
-    fn count_peer(&mut self, pieces: &Bitfield, change: impl Fn(u16) -> u16) {
+    fn count_peer(&mut self, pieces: &Bitfield, joined: bool) {
         if !self.shelves.worth_moving(pieces.count()) {
             self.shelves.unfile();
+            self.availability.count(pieces, &self.have, joined);
+            return;
         }
-        for piece in Common::all(pieces, &PeerPieces::All) {
-            self.change_availability(piece, &change);
+        for piece in pieces.iter() {
+            let ours = self.have.get(piece);
+            let change = if joined {
+                self.availability.add(piece, ours)
+            } else {
+                self.availability.sub(piece, ours)
+            };
+            self.moved(piece, change);
         }
     }
 
     /// Counts a piece that a peer (no seed) has got. Call it once a piece and
     /// peer, not for a HAVE that repeats what is known.
     pub fn peer_has(&mut self, piece: PieceIndex) {
-        self.change_availability(piece.0, |availability| availability.saturating_add(1));
+        let change = self.availability.add(piece.0, self.have.get(piece.0));
+        self.moved(piece.0, change);
     }
 
-    fn change_availability(&mut self, piece: u32, change: impl Fn(u16) -> u16) {
-        if let Some(availability) = self.availability.get_mut(piece as usize) {
-            let from = *availability;
-            *availability = change(from);
-            let to = *availability;
-            self.shelves
-                .moved(piece, self.priorities[piece as usize], from, to);
+    /// Takes back [`Picker::peer_has`]: the peer lost the piece (BEP 54).
+    pub fn peer_lost(&mut self, piece: PieceIndex) {
+        let change = self.availability.sub(piece.0, self.have.get(piece.0));
+        self.moved(piece.0, change);
+    }
+
+    fn moved(&mut self, piece: u32, change: Option<(u16, u16)>) {
+        if let (Some((from, to)), Some(&priority)) = (change, self.priorities.get(piece as usize)) {
+            self.shelves.moved(piece, priority, from, to);
         }
     }
 
     /// How many peers have `piece`, seeds included, ourselves not.
     pub fn availability(&self, piece: PieceIndex) -> u32 {
-        self.availability
-            .get(piece.0 as usize)
-            .map_or(0, |&peers| u32::from(peers) + self.seeds)
+        self.availability.with_seeds(piece.0)
     }
 
     /// Sets how much `piece` is wanted. Leases and blocks that are here stay.
@@ -375,6 +258,11 @@ impl Picker {
     /// rarest first.
     pub fn set_sequential(&mut self, sequential: bool) {
         self.sequential = sequential;
+    }
+
+    /// Changes how the choice is made.
+    pub fn set_settings(&mut self, settings: PickerSettings) {
+        self.settings = settings;
     }
 
     /// Takes back the lease of `peer` on `block`: it will not come. Without
@@ -431,118 +319,20 @@ impl Picker {
         Received::New
     }
 
-    /// Whether the peer has a wanted piece that we lack. At worst it reads a
-    /// bit a piece; to follow a HAVE, [`Picker::is_wanted`] is enough.
-    pub fn is_interesting(&self, has: &PeerPieces<'_>) -> bool {
-        Common::all(&self.lacking, has).next().is_some()
-    }
-
-    /// How many wanted pieces that we lack the peer has: where a count that
-    /// follows each HAVE and each finished piece starts from.
-    pub fn interesting_pieces(&self, has: &PeerPieces<'_>) -> u32 {
-        match has {
-            PeerPieces::All => self.lacking.count(),
-            PeerPieces::Some(_) => Common::all(&self.lacking, has).count() as u32,
-        }
-    }
-
-    /// Whether `piece` is wanted and we lack it.
-    pub fn is_wanted(&self, piece: PieceIndex) -> bool {
-        self.lacking.get(piece.0)
-    }
-
-    /// Whether every block of `piece` is here and its hash is still to be
-    /// checked.
-    pub fn piece_complete_blocks(&self, piece: PieceIndex) -> bool {
-        self.partials
-            .get(&piece.0)
-            .is_some_and(Partial::is_complete)
-    }
-
-    /// The peers that sent blocks of a begun or complete, not yet verified
-    /// `piece`, each once.
-    pub fn contributors(&self, piece: PieceIndex) -> Vec<PeerKey> {
-        let mut peers: Vec<PeerKey> = self
-            .partials
-            .get(&piece.0)
-            .into_iter()
-            .flat_map(Partial::received_blocks)
-            .map(|(_, peer)| peer)
-            .collect();
-        peers.sort_unstable();
-        peers.dedup();
-        peers
-    }
-
-    /// The begun pieces, in ascending order.
-    pub fn partial_pieces(&self) -> impl Iterator<Item = PartialPiece<'_>> {
-        self.partials.iter().map(|(&piece, partial)| PartialPiece {
-            piece: PieceIndex(piece),
-            partial,
-        })
-    }
-
-    /// Bytes in wanted pieces, had or not.
-    pub fn total_wanted(&self) -> u64 {
-        self.wanted_bytes
-    }
-
-    /// Bytes in wanted pieces that are here, verified or not.
-    pub fn wanted_done(&self) -> u64 {
-        self.have_wanted_bytes + self.partial_wanted_bytes
-    }
-
-    /// Bytes in wanted pieces that are not here.
-    pub fn wanted_left(&self) -> u64 {
-        self.wanted_bytes - self.wanted_done()
-    }
-
-    /// Bytes that are here, verified or not, wanted or not.
-    pub fn done(&self) -> u64 {
-        self.have_bytes + self.partial_bytes
-    }
-
-    /// How many pieces are here and verified.
-    pub fn num_have(&self) -> u32 {
-        self.have.count()
-    }
-
-    /// Whether every wanted piece is here and verified.
-    pub fn is_finished(&self) -> bool {
-        self.lacking.none()
-    }
-
-    /// Whether every piece is here and verified.
-    pub fn is_seed(&self) -> bool {
-        self.have.is_full()
-    }
-
-    /// How many copies of the torrent the swarm holds, ourselves included: the
-    /// copies of the rarest piece, and how many pieces in a thousand there are
-    /// more copies of. Reads every piece.
-    pub fn distributed_copies(&self) -> (u32, u32) {
-        let copies = |piece: u32| {
-            u32::from(self.availability[piece as usize]) + u32::from(self.have.get(piece))
-        };
-        let pieces = self.layout.num_pieces();
-        let full = (0..pieces).map(copies).min().unwrap_or(0);
-        let more = (0..pieces).filter(|&piece| copies(piece) > full).count() as u64;
-        let per_mille = more * 1000 / u64::from(pieces.max(1));
-        (full + self.seeds, per_mille as u32)
-    }
-
     /// Makes a piece that is not begun open.
     fn open(&mut self, piece: u32) {
-        let at = piece as usize;
-        self.shelves
-            .insert(piece, self.priorities[at], self.availability[at]);
+        if !self.urgent.contains(&piece) {
+            let priority = self.priority(PieceIndex(piece));
+            self.shelves
+                .insert(piece, priority, self.availability.of(piece));
+        }
     }
 
     /// Takes a piece away from the open ones, if it is one of them.
     fn close(&mut self, piece: u32) {
-        let at = piece as usize;
+        let priority = self.priority(PieceIndex(piece));
         self.shelves
-            .remove(piece, self.priorities[at], self.availability[at]);
+            .remove(piece, priority, self.availability.of(piece));
     }
 
     /// Makes an open piece a begun one.
@@ -552,7 +342,7 @@ impl Picker {
         self.serial += 1;
         self.partials
             .insert(piece, Partial::new(blocks, self.serial, owner));
-        self.loose.insert(piece);
+        self.refresh_loose(piece);
     }
 
     /// Forgets the blocks and leases of a begun piece.
@@ -567,21 +357,10 @@ impl Picker {
         }
     }
 
-    /// Bytes of a begun piece that are here.
-    fn received_bytes(&self, piece: u32) -> u64 {
-        self.partials.get(&piece).map_or(0, |partial| {
-            partial
-                .received_blocks()
-                .map(|(index, _)| {
-                    u64::from(self.layout.block_len(Block::new(PieceIndex(piece), index)))
-                })
-                .sum()
-        })
-    }
-
     /// Brings `loose` up to date with one piece.
     fn refresh_loose(&mut self, piece: u32) {
         let loose = self.priority(PieceIndex(piece)).is_wanted()
+            && !self.urgent.contains(&piece)
             && self
                 .partials
                 .get(&piece)
@@ -591,47 +370,5 @@ impl Picker {
         } else {
             self.loose.remove(&piece);
         }
-    }
-
-    /// Panics when the parts disagree with each other.
-    #[cfg(any(debug_assertions, test))]
-    pub fn check_invariants(&self) {
-        self.shelves.check_invariants(&self.availability);
-        let mut totals = [0u64; 5];
-        for piece in self.layout.pieces() {
-            let (have, wanted) = (self.we_have(piece), self.priority(piece).is_wanted());
-            let partial = self.partials.get(&piece.0);
-            assert_eq!(self.is_wanted(piece), wanted && !have);
-            assert!(!(have && partial.is_some()), "{piece} is had and begun");
-            assert_eq!(
-                self.shelves.contains(piece.0, self.priority(piece)),
-                wanted && !have && partial.is_none(),
-                "{piece} is filed wrongly"
-            );
-            let loose = wanted && partial.is_some_and(|partial| partial.open() > 0);
-            assert_eq!(self.loose.contains(&piece.0), loose);
-            if let Some(partial) = partial {
-                partial.check_invariants();
-                assert!(partial.received() + partial.leased() > 0, "{piece} is idle");
-            }
-            let length = u64::from(self.layout.piece_len(piece));
-            let here = self.received_bytes(piece.0);
-            let flag = u64::from;
-            totals[0] += length * flag(wanted);
-            totals[1] += length * flag(have);
-            totals[2] += length * flag(have && wanted);
-            totals[3] += here;
-            totals[4] += here * flag(wanted);
-        }
-        assert_eq!(
-            totals,
-            [
-                self.wanted_bytes,
-                self.have_bytes,
-                self.have_wanted_bytes,
-                self.partial_bytes,
-                self.partial_wanted_bytes
-            ]
-        );
     }
 }

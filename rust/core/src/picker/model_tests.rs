@@ -351,7 +351,7 @@ fn carry_out(op: Op, slow: bool, model: &mut Model, picker: &mut Picker) {
                 Speed::Slow
             };
             let mut out = Vec::new();
-            picker.pick(peer, &has, count, speed, &mut out);
+            picker.pick(peer, &has, count, speed, &[], &mut out);
             model.check_pick(peer, count, &out);
         }
         Op::Answer(peer, at, came) => {
@@ -469,7 +469,7 @@ proptest! {
             let key = PeerKey(*peer);
             let blocks = held.entry(*peer).or_default();
             let speed = if *peer == 0 { Speed::Fast } else { Speed::Slow };
-            picker.pick(key, &PeerPieces::All, *count, speed, blocks);
+            picker.pick(key, &PeerPieces::All, *count, speed, &[], blocks);
             // One of the peers never sends anything.
             for block in if *come && *peer != 2 { std::mem::take(blocks) } else { Vec::new() } {
                 picker.received(key, block, &mut Vec::new());

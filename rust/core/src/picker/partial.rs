@@ -248,29 +248,46 @@ impl Partial {
 
     /// The state of every block, in order.
     pub(super) fn states(&self) -> impl ExactSizeIterator<Item = BlockState> + '_ {
-        self.slots.iter().enumerate().map(|(index, slot)| {
-            let peer = slot.peer;
-            match slot.stage {
-                Stage::Open => BlockState::Open,
-                Stage::Leased => BlockState::Requested {
-                    peer,
-                    peers: self.holders(index as u32),
-                },
-                Stage::Received => BlockState::Received { peer },
-            }
-        })
+        (0..self.slots.len()).map(|index| self.state(index as u32))
     }
 
-    /// Leases one open block.
-    #[cfg(test)]
-    pub(super) fn lease_one(&mut self, peer: PeerKey, index: u32) {
-        let slot = &mut self.slots[index as usize];
-        assert_eq!(slot.stage, Stage::Open);
-        *slot = Slot {
-            peer,
-            stage: Stage::Leased,
+    /// The state of one block; open when there is no such block.
+    pub(super) fn state(&self, index: u32) -> BlockState {
+        let Some(&Slot { peer, stage }) = self.slot(index) else {
+            return BlockState::Open;
         };
-        self.open -= 1;
+        match stage {
+            Stage::Open => BlockState::Open,
+            Stage::Leased => BlockState::Requested {
+                peer,
+                peers: self.holders(index),
+            },
+            Stage::Received => BlockState::Received { peer },
+        }
+    }
+
+    /// Leases one block to `peer`: an open one, or once more one that others
+    /// hold. False when it is here, held by the peer itself, or by too many.
+    pub(super) fn lease_block(&mut self, peer: PeerKey, index: u32) -> bool {
+        let (holders, holds) = (self.holders(index), self.holds(peer, index));
+        let Some(slot) = self.slots.get_mut(index as usize) else {
+            return false;
+        };
+        match slot.stage {
+            Stage::Open => {
+                *slot = Slot {
+                    peer,
+                    stage: Stage::Leased,
+                };
+                self.open -= 1;
+            }
+            Stage::Leased if !holds && holders < MAX_LEASES => self.spare.push((index, peer)),
+            Stage::Leased | Stage::Received => return false,
+        }
+        if self.owner != Some(peer) {
+            self.owner = None;
+        }
+        true
     }
 
     /// Panics when the counts and the slots disagree.

@@ -6,10 +6,6 @@ use super::{
 };
 use crate::ids::{Block, PeerKey, PieceIndex};
 
-/// Until this many pieces are here they are picked at random: a newcomer needs
-/// something to trade soon, and a rare piece comes slowly.
-const RANDOM_FIRST: u32 = 4;
-
 /// Most blocks leased again in one pick of the end game: what a peer may send
 /// in vain stays small beside what it might save.
 const END_GAME_BATCH: usize = 16;
@@ -31,6 +27,7 @@ struct Order<'a> {
     peer: PeerKey,
     has: &'a PeerPieces<'a>,
     speed: Speed,
+    suggested: &'a [PieceIndex],
     until: usize,
     out: &'a mut Vec<Block>,
 }
@@ -54,17 +51,20 @@ impl Picker {
     ///
     /// Higher priorities come first. Within one: begun pieces (the peer's own,
     /// then the fullest, then the oldest; those that another fast peer has to
-    /// itself last of all), then open pieces, the rarest first; the first four
-    /// of a torrent at random. In sequential mode pieces come in ascending
-    /// order, begun or not. Only when every wanted block is here or asked for
-    /// are blocks of other peers leased again (the end game): to at most three
-    /// peers, and from the back of what the others work on.
+    /// itself last of all), then open pieces: those that the peer suggested
+    /// (BEP 6), then the rarest; the first few of a torrent at random. A
+    /// snubbed peer gets its own pieces and then the commonest open ones. In
+    /// sequential mode pieces come in ascending order, begun or not. Only when
+    /// every wanted block is here or asked for are blocks of other peers leased
+    /// again (the end game): to at most three peers, and from the back of what
+    /// the others work on.
     pub fn pick(
         &mut self,
         peer: PeerKey,
         has: &PeerPieces<'_>,
         count: u32,
         speed: Speed,
+        suggested: &[PieceIndex],
         out: &mut Vec<Block>,
     ) {
         let start = out.len();
@@ -72,6 +72,7 @@ impl Picker {
             peer,
             has,
             speed,
+            suggested,
             until: start + count as usize,
             out,
         };
@@ -83,7 +84,8 @@ impl Picker {
         } else {
             self.pick_by_merit(&mut order);
         }
-        if order.out.len() == start && self.loose.is_empty() && self.shelves.total() == 0 {
+        let nothing_open = self.loose.is_empty() && self.shelves.total() == 0;
+        if order.out.len() == start && (nothing_open || !self.settings.strict_end_game) {
             self.pick_again(&mut order);
         }
     }
@@ -107,7 +109,12 @@ impl Picker {
     }
 
     fn pick_by_merit(&mut self, order: &mut Order<'_>) {
+        let snubbed = order.speed == Speed::Snubbed;
         let mut begun = self.candidates(order);
+        for candidate in &mut begun {
+            // It would hold up what others are about to complete.
+            candidate.reserved |= snubbed && !candidate.own;
+        }
         begun.sort_unstable_by_key(|candidate| {
             (
                 candidate.reserved,
@@ -116,43 +123,62 @@ impl Picker {
             )
         });
         let mut begun = begun.into_iter().peekable();
+        if self.settings.partials_first {
+            self.lease_while(&mut begun, order, |next| !next.reserved);
+        }
         for priority in Priority::wanted() {
-            while let Some(next) = begun.next_if(|next| !next.reserved && next.priority == priority)
-            {
-                self.lease_begun(next.piece, order);
-                if order.left() == 0 {
-                    return;
-                }
-            }
+            self.lease_while(&mut begun, order, |next| {
+                !next.reserved && next.priority == priority
+            });
             self.lease_open(priority, order);
             if order.left() == 0 {
                 return;
             }
         }
-        for rest in begun {
-            self.lease_begun(rest.piece, order);
-            if order.left() == 0 {
-                return;
-            }
+        self.lease_while(&mut begun, order, |_| true);
+    }
+
+    /// Leases of begun pieces as long as they pass, and blocks are to be had.
+    fn lease_while(
+        &mut self,
+        begun: &mut std::iter::Peekable<impl Iterator<Item = Candidate>>,
+        order: &mut Order<'_>,
+        passes: impl Fn(&Candidate) -> bool,
+    ) {
+        while order.left() > 0
+            && let Some(next) = begun.next_if(&passes)
+        {
+            self.lease_begun(next.piece, order);
         }
     }
 
     /// The open pieces of one priority, best first.
     fn lease_open(&mut self, priority: Priority, order: &mut Order<'_>) {
+        for piece in order.suggested {
+            if order.left() > 0
+                && self.shelves.contains(piece.0, priority)
+                && order.has.has(piece.0)
+            {
+                self.lease_new(piece.0, order);
+            }
+        }
+        if self.settings.extent_affinity {
+            self.lease_near(priority, order);
+        }
         let mut found = Vec::new();
         while order.left() > 0 && self.shelves.count(priority) > 0 {
             let pieces = self.pieces_for(order.left());
             found.clear();
-            if self.num_have() < RANDOM_FIRST {
-                let (has, rng) = (order.has, &mut self.rng);
-                self.shelves
-                    .anywhere(priority, has, pieces, rng, &mut found);
+            let random = self.num_have() < self.settings.random_first;
+            let (shelves, has) = (&mut self.shelves, order.has);
+            let (rarity, rng) = (self.availability.all(), &mut self.rng);
+            if order.speed == Speed::Snubbed {
+                shelves.commonest(priority, has, pieces, rarity, rng, &mut found);
+            } else if random {
+                shelves.anywhere(priority, has, pieces, rng, &mut found);
             } else {
-                self.shelves.file(&self.availability);
-                let availability = &self.availability;
-                let (has, rng) = (order.has, &mut self.rng);
-                self.shelves
-                    .rarest(priority, has, pieces, availability, rng, &mut found);
+                shelves.file(rarity);
+                shelves.rarest(priority, has, pieces, rarity, rng, &mut found);
             }
             if found.is_empty() {
                 return;
@@ -160,6 +186,20 @@ impl Picker {
             for &piece in &found {
                 self.lease_new(piece, order);
             }
+        }
+    }
+
+    /// The open pieces of one priority next to those begun last.
+    fn lease_near(&mut self, priority: Priority, order: &mut Order<'_>) {
+        let near: Vec<u32> = self
+            .extents
+            .runs()
+            .flatten()
+            .filter(|&piece| self.shelves.contains(piece, priority) && order.has.has(piece))
+            .take(self.pieces_for(order.left()))
+            .collect();
+        for piece in near {
+            self.lease_new(piece, order);
         }
     }
 
@@ -209,8 +249,9 @@ impl Picker {
 
     fn lease_new(&mut self, piece: u32, order: &mut Order<'_>) {
         if order.left() > 0 {
-            let owner = (order.speed == Speed::Fast).then_some(order.peer);
+            let owner = (order.speed != Speed::Slow).then_some(order.peer);
             self.begin(piece, owner);
+            self.extents.begun(piece);
             self.lease_begun(piece, order);
         }
     }
@@ -224,7 +265,10 @@ impl Picker {
             .partials
             .iter()
             .filter(|(piece, partial)| {
-                partial.leased() > 0 && self.lacking.get(**piece) && order.has.has(**piece)
+                partial.leased() > 0
+                    && self.lacking.get(**piece)
+                    && order.has.has(**piece)
+                    && !self.urgent.contains(piece)
             })
             .map(|(&piece, partial)| (partial.serial, piece))
             .collect();

@@ -2,8 +2,9 @@
 //!
 //! One shelf a priority, on it one level an availability, so that the best
 //! piece is at hand and a piece changes level in constant time. A bulk change
-//! (a bitfield of a million pieces) only forgets the levels: they are filed
-//! again, in one pass, when somebody next picks.
+//! (a bitfield of a million pieces) only forgets the levels. They are filed
+//! again a part at each pick, so that none takes long; until they all are, the
+//! choice is among a run of the peer's pieces.
 
 use rand::{Rng, RngExt};
 
@@ -25,12 +26,15 @@ const SCANNED: u32 = 1024;
 /// the choice is exact, in a larger one it is the rarest of a random run.
 const SAMPLED: usize = 2048;
 
+/// Pieces filed at one pick: those of all but the largest torrents.
+const FILED_AT_ONCE: u32 = 32_768;
+
 /// Open pieces of one priority.
 #[derive(Clone, Debug, Default)]
 struct Shelf {
     /// Empty universe until a piece first gets this priority.
     open: Bitfield,
-    /// By level, in no order within one; all empty while not filed.
+    /// By level, in no order within one: the pieces that are filed.
     levels: Vec<Vec<u32>>,
 }
 
@@ -39,9 +43,10 @@ struct Shelf {
 pub(super) struct Shelves {
     pieces: u32,
     shelves: [Shelf; Priority::LEVELS],
-    /// Index of each open piece within its level, while filed.
+    /// Index of each filed piece within its level.
     place: Vec<u32>,
-    filed: bool,
+    /// The open pieces before this one are filed.
+    filed_to: u32,
     total: u32,
 }
 
@@ -56,7 +61,7 @@ impl Shelves {
             pieces,
             shelves: Default::default(),
             place: Vec::new(),
-            filed: false,
+            filed_to: 0,
             total: pieces,
         };
         shelves.shelf_mut(Priority::NORMAL).open = Bitfield::full(pieces);
@@ -97,7 +102,7 @@ impl Shelves {
             return;
         }
         self.total += 1;
-        if self.filed {
+        if piece < self.filed_to {
             self.put(piece, priority, level_of(availability));
         }
     }
@@ -115,7 +120,7 @@ impl Shelves {
             for shelf in &mut self.shelves {
                 shelf.levels = Vec::new();
             }
-        } else if self.filed {
+        } else if piece < self.filed_to {
             self.take(piece, priority, level_of(availability));
         }
     }
@@ -123,7 +128,7 @@ impl Shelves {
     /// Follows a change in how many peers have `piece`.
     pub(super) fn moved(&mut self, piece: u32, priority: Priority, from: u16, to: u16) {
         let (from, to) = (level_of(from), level_of(to));
-        if self.filed && from != to && self.contains(piece, priority) {
+        if piece < self.filed_to && from != to && self.contains(piece, priority) {
             self.take(piece, priority, from);
             self.put(piece, priority, to);
         }
@@ -132,7 +137,7 @@ impl Shelves {
     /// Whether moving `changes` pieces one by one is cheaper than filing all
     /// of them again.
     pub(super) fn worth_moving(&self, changes: u32) -> bool {
-        self.filed && changes < self.total / 8
+        self.filed_to > 0 && changes < self.total / 16
     }
 
     /// Forgets the levels.
@@ -140,38 +145,31 @@ impl Shelves {
         for level in self.shelves.iter_mut().flat_map(|shelf| &mut shelf.levels) {
             level.clear();
         }
-        self.filed = false;
+        self.filed_to = 0;
     }
 
-    /// Brings every open piece to its level.
+    /// Brings the next part of the open pieces to their levels, until all are
+    /// there.
     pub(super) fn file(&mut self, availability: &[u16]) {
-        if self.filed {
+        if self.filed_to >= self.pieces {
             return;
         }
         self.place.resize(self.pieces as usize, 0);
+        let first = self.filed_to / 64;
+        let end = first + FILED_AT_ONCE / 64;
         for shelf in &mut self.shelves {
-            // Counted first, so that a level grows at most once.
-            let mut sizes = [0; LEVELS as usize];
-            for piece in Common::all(&shelf.open, &PeerPieces::All) {
-                sizes[level_of(availability[piece as usize])] += 1;
-            }
-            let used = sizes
-                .iter()
-                .rposition(|&size| size > 0)
-                .map_or(0, |last| last + 1);
-            if shelf.levels.len() < used {
-                shelf.levels.resize_with(used, Vec::new);
-            }
-            for (level, size) in shelf.levels.iter_mut().zip(sizes) {
-                level.reserve_exact(size);
-            }
-            for piece in Common::all(&shelf.open, &PeerPieces::All) {
-                let level = &mut shelf.levels[level_of(availability[piece as usize])];
+            for piece in Common::between(&shelf.open, &PeerPieces::All, first, end) {
+                let at = level_of(availability[piece as usize]);
+                if at >= shelf.levels.len() {
+                    shelf.levels.resize_with(at + 1, Vec::new);
+                }
+                let level = &mut shelf.levels[at];
                 self.place[piece as usize] = level.len() as u32;
                 level.push(piece);
             }
         }
-        self.filed = true;
+        // Always a whole number of words, but for the end.
+        self.filed_to = (end * 64).min(self.pieces);
     }
 
     fn put(&mut self, piece: u32, priority: Priority, level: usize) {
@@ -194,7 +192,7 @@ impl Shelves {
     }
 
     /// Appends to `out` up to `count` open pieces of `priority` that the peer
-    /// has, rarest first, random among equals. The shelves must be filed.
+    /// has, rarest first, random among equals.
     pub(super) fn rarest(
         &self,
         priority: Priority,
@@ -204,9 +202,12 @@ impl Shelves {
         rng: &mut impl Rng,
         out: &mut Vec<u32>,
     ) {
-        debug_assert!(self.filed);
         let shelf = self.shelf(priority);
         let until = out.len() + count;
+        if self.filed_to < self.pieces {
+            self.rarest_of_peer(shelf, has, until, availability, rng, out);
+            return;
+        }
         let mut budget = SCANNED;
         for level in shelf.levels.iter().filter(|level| !level.is_empty()) {
             // A random start, then neighbours: pieces that come together are
@@ -257,6 +258,27 @@ impl Shelves {
     }
 
     /// Appends to `out` up to `count` open pieces of `priority` that the peer
+    /// has, of a random run of them those that most peers have.
+    pub(super) fn commonest(
+        &self,
+        priority: Priority,
+        has: &PeerPieces<'_>,
+        count: usize,
+        availability: &[u16],
+        rng: &mut impl Rng,
+        out: &mut Vec<u32>,
+    ) {
+        let open = &self.shelf(priority).open;
+        let start = rng.random_range(0..words(open).max(1));
+        let mut sample: Vec<u32> = Common::between(open, has, start, words(open))
+            .chain(Common::between(open, has, 0, start))
+            .take(SAMPLED)
+            .collect();
+        sample.sort_by_key(|&piece| std::cmp::Reverse(availability[piece as usize]));
+        out.extend(sample.into_iter().take(count));
+    }
+
+    /// Appends to `out` up to `count` open pieces of `priority` that the peer
     /// has, from a random place on, whatever their rarity.
     pub(super) fn anywhere(
         &self,
@@ -294,12 +316,10 @@ impl Shelves {
     pub(super) fn check_invariants(&self, availability: &[u16]) {
         let open: u32 = self.shelves.iter().map(|shelf| shelf.open.count()).sum();
         assert_eq!(open, self.total);
-        if !self.filed {
-            return;
-        }
         for shelf in &self.shelves {
             let filed: usize = shelf.levels.iter().map(Vec::len).sum();
-            assert_eq!(filed, shelf.open.count() as usize);
+            let open = shelf.open.iter().filter(|&piece| piece < self.filed_to);
+            assert_eq!(filed, open.count());
             for (level, pieces) in shelf.levels.iter().enumerate() {
                 for (at, &piece) in pieces.iter().enumerate() {
                     assert!(shelf.open.get(piece));

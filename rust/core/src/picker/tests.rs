@@ -67,7 +67,7 @@ impl World {
                             picker.begin(piece.0, None);
                         }
                         let partial = picker.partials.get_mut(&piece.0).unwrap();
-                        partial.lease_one(peer(state), index);
+                        assert!(partial.lease_block(peer(state), index));
                         picker.refresh_loose(piece.0);
                     }
                     'A'..='Z' => {
@@ -91,7 +91,8 @@ impl World {
         assert_eq!(has.len() as u32, self.len);
         let (pieces, mut out) = (set(has), Vec::new());
         let has = PeerPieces::Some(&pieces);
-        self.picker.pick(peer(who), &has, count, speed, &mut out);
+        self.picker
+            .pick(peer(who), &has, count, speed, &[], &mut out);
         self.picker.check_invariants();
         let names: Vec<String> = out.iter().map(Block::to_string).collect();
         names.join(" ")
@@ -196,7 +197,7 @@ fn the_first_pieces_are_picked_at_random_and_a_seed_repeats_itself() {
             picker.peer_has(PieceIndex(piece));
         }
         let mut out = Vec::new();
-        picker.pick(PeerKey(1), &PeerPieces::All, 1, Speed::Slow, &mut out);
+        picker.pick(PeerKey(1), &PeerPieces::All, 1, Speed::Slow, &[], &mut out);
         out[0].piece.0
     };
     let picks: BTreeSet<u32> = (0..50).map(first).collect();
@@ -214,7 +215,7 @@ fn ties_are_broken_at_random() {
                 picker.set_have(PieceIndex(piece));
             }
             let mut out = Vec::new();
-            picker.pick(PeerKey(1), &PeerPieces::All, 1, Speed::Slow, &mut out);
+            picker.pick(PeerKey(1), &PeerPieces::All, 1, Speed::Slow, &[], &mut out);
             out[0].piece.0
         })
         .collect();
@@ -358,9 +359,176 @@ fn a_peer_that_lacks_all_the_rare_pieces_still_gets_the_rarest_of_its_own() {
         &PeerPieces::Some(&some),
         3,
         Speed::Slow,
+        &[],
         &mut out,
     );
     let picked: Vec<u32> = out.iter().map(|block| block.piece.0).collect();
     assert_eq!(picked[..2], [40_100, 40_500]);
     assert!(some.get(picked[2]));
+}
+
+#[test]
+fn suggested_pieces_come_before_rarer_ones() {
+    let mut world = after_start(".... .... ....", "139", "444");
+    let (pieces, mut out) = (set("xxxxxxx"), Vec::new());
+    let suggested = [PieceIndex(6), PieceIndex(99), PieceIndex(0)];
+    world.picker.pick(
+        peer('a'),
+        &PeerPieces::Some(&pieces),
+        5,
+        Speed::Slow,
+        &suggested,
+        &mut out,
+    );
+    let picked: Vec<u32> = out.iter().map(|block| block.piece.0).collect();
+    assert_eq!(picked, [6, 6, 6, 6, 4]);
+}
+
+#[test]
+fn a_snubbed_peer_keeps_to_common_pieces_of_its_own() {
+    let mut world = after_start("bbb. .... ....", "119", "444");
+    assert_eq!(world.pick_at(Speed::Snubbed, 'a', "xxxxxxx", 1), "6:0");
+    // Others leave it to the piece, and it comes back to it.
+    assert_eq!(world.pick('c', "xxxxxxx", 2), "4:3 5:0");
+    assert_eq!(world.pick_at(Speed::Snubbed, 'a', "xxxxxxx", 2), "6:1 6:2");
+    // A piece that others are at work on only when there is nothing else.
+    assert_eq!(world.pick_at(Speed::Snubbed, 'a', "xxxxxx-", 1), "5:1");
+}
+
+#[test]
+fn begun_pieces_can_go_before_priorities() {
+    let mut world = after_start("b... ....", "11", "17");
+    world.picker.set_settings(PickerSettings {
+        partials_first: true,
+        ..PickerSettings::default()
+    });
+    assert_eq!(world.pick('a', "xxxxxx", 4), "4:1 4:2 4:3 5:0");
+}
+
+#[test]
+fn without_the_strict_end_game_a_peer_helps_where_it_can() {
+    let mut world = after_start("bbbb ....", "11", "44");
+    assert_eq!(world.pick('a', "xxxxx-", 1), "");
+    world.picker.set_settings(PickerSettings {
+        strict_end_game: false,
+        ..PickerSettings::default()
+    });
+    assert_eq!(world.pick('a', "xxxxx-", 1), "4:3");
+}
+
+#[test]
+fn the_random_start_lasts_as_long_as_it_is_told() {
+    let layout = Layout::new(BLOCK_SIZE, [(500 * u64::from(BLOCK_SIZE), false)]).unwrap();
+    let rarest = |random_first| {
+        let mut picker = Picker::new(&layout, 5);
+        for piece in 0..400 {
+            picker.peer_has(PieceIndex(piece));
+        }
+        picker.set_settings(PickerSettings {
+            random_first,
+            ..PickerSettings::default()
+        });
+        let mut out = Vec::new();
+        picker.pick(PeerKey(1), &PeerPieces::All, 50, Speed::Slow, &[], &mut out);
+        out.iter().all(|block| block.piece.0 >= 400)
+    };
+    assert!(rarest(0));
+    assert!(!rarest(4));
+}
+
+#[test]
+fn new_pieces_keep_to_the_extents_that_were_begun() {
+    let mib = 1024 * 1024;
+    let layout = Layout::new(mib, [(400 * u64::from(mib), false)]).unwrap();
+    let mut picker = Picker::new(&layout, 1);
+    for piece in 0..4 {
+        picker.set_have(PieceIndex(piece));
+    }
+    picker.set_settings(PickerSettings {
+        extent_affinity: true,
+        ..PickerSettings::default()
+    });
+    let mut out = Vec::new();
+    picker.pick(
+        PeerKey(1),
+        &PeerPieces::All,
+        4 * 64,
+        Speed::Slow,
+        &[],
+        &mut out,
+    );
+    picker.pick(
+        PeerKey(2),
+        &PeerPieces::All,
+        3 * 64,
+        Speed::Slow,
+        &[],
+        &mut out,
+    );
+    let extents: BTreeSet<u32> = out.iter().map(|block| block.piece.0 / 4).collect();
+    // The first pick takes what lies together in its order of merit, the next
+    // ones fill those extents.
+    let pieces: BTreeSet<u32> = out.iter().map(|block| block.piece.0).collect();
+    assert_eq!(pieces.len(), 7);
+    assert!(extents.len() <= 3, "{pieces:?}");
+}
+
+#[test]
+fn urgent_pieces_are_not_for_everyone() {
+    let mut world = after_start(".... ....", "11", "44");
+    world.picker.set_urgent(PieceIndex(4), true);
+    world.picker.check_invariants();
+    assert_eq!(world.pick('a', "xxxxx-", 4), "");
+    let (all, block) = (PeerPieces::All, Block::new(PieceIndex(4), 2));
+    assert!(world.picker.lease_urgent(peer('a'), &all, block));
+    assert!(!world.picker.lease_urgent(peer('a'), &all, block));
+    assert!(world.picker.lease_urgent(peer('b'), &all, block));
+    world.picker.check_invariants();
+    assert_eq!(world.pick('c', "xxxxx-", 4), "");
+    // Given back, it is open to all again.
+    world.give_back('a', 4, 2);
+    world.give_back('b', 4, 2);
+    assert_eq!(world.draw(), format!("{HAD} .... ...."));
+    assert!(world.picker.lease_urgent(peer('b'), &all, block));
+    world.picker.set_urgent(PieceIndex(4), false);
+    world.picker.check_invariants();
+    assert_eq!(world.pick('c', "xxxxx-", 4), "4:0 4:1 4:3");
+    world.picker.set_urgent(PieceIndex(5), true);
+    world.picker.set_have(PieceIndex(5));
+    world.picker.check_invariants();
+    let had = Block::new(PieceIndex(5), 0);
+    assert!(!world.picker.lease_urgent(peer('a'), &all, had));
+}
+
+#[test]
+fn a_large_torrent_is_filed_in_parts_and_picked_from_meanwhile() {
+    let pieces = 100_000;
+    let layout = Layout::new(
+        BLOCK_SIZE,
+        [(u64::from(pieces) * u64::from(BLOCK_SIZE), false)],
+    )
+    .unwrap();
+    let mut picker = Picker::new(&layout, 1);
+    for piece in 0..4 {
+        picker.set_have(PieceIndex(piece));
+    }
+    let mut most = Bitfield::full(pieces);
+    most.clear(70_000);
+    picker.peer_joined(&most);
+    let mut out = Vec::new();
+    for round in 0..6 {
+        out.clear();
+        picker.pick(PeerKey(1), &PeerPieces::All, 8, Speed::Slow, &[], &mut out);
+        assert_eq!(out.len(), 8);
+        picker.check_invariants();
+        for piece in [round * 10, 99_990 + round] {
+            picker.peer_has(PieceIndex(piece));
+        }
+        picker.check_invariants();
+    }
+    assert_eq!(picker.availability(PieceIndex(70_000)), 0);
+    let rare = picker.partials.contains_key(&70_000);
+    assert!(rare, "found as soon as all are filed");
+    picker.peer_left(&most);
+    picker.check_invariants();
 }

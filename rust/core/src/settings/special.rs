@@ -33,6 +33,7 @@ pub(super) const UNSUPPORTED: &[(&str, Off)] = &[
     ("enable_outgoing_utp", Off::False),
     ("enable_ip_notifier", Off::False),
     ("anonymous_mode", Off::False),
+    ("predictive_piece_announce", Off::Zero),
     ("proxy_type", Off::Zero),
     ("download_rate_limit", Off::Zero),
     ("upload_rate_limit", Off::Zero),

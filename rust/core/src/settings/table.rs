@@ -113,7 +113,19 @@ settings! {
     /// How much time the outstanding requests should cover at the present rate.
     request_queue_time: i64 = 3, Some(1..=60), "seconds", Next;
     /// Pieces chosen at random before rarest-first begins.
-    initial_picker_threshold: i64 = 4, Some(0..=1000), "pieces", Next;
+    initial_picker_threshold: i64 = 4, Some(0..=1000), "pieces", Live;
+    /// A peer that sends a whole piece within this time gets pieces to itself.
+    whole_pieces_threshold: i64 = 20, Some(0..=3600), "seconds", Live;
+    /// Fetch begun pieces before all others, whatever the priorities.
+    prioritize_partial_pieces: bool = false, NONE, "", Live;
+    /// Ask for blocks twice only when no block is open, not when a peer has none of the open ones.
+    strict_end_game_mode: bool = true, NONE, "", Live;
+    /// Take new pieces next to those begun last, in extents of 4 MiB.
+    piece_extent_affinity: bool = false, NONE, "", Live;
+    /// Fetch pieces in order while nearly all peers are seeds, which is easier for disks.
+    auto_sequential: bool = true, NONE, "", Live;
+    /// Bytes sent for each byte received that share mode aims for.
+    share_mode_target: i64 = 3, Some(0..=10_000), "", Live;
     /// Bytes queued for one peer above which no more is read from disk for it.
     send_buffer_watermark: i64 = 524_288, Some(32_768..=67_108_864), "bytes", Next;
     /// Threads for hashing and file access, at most; one per core is started.

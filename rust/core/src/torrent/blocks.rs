@@ -156,11 +156,17 @@ impl Torrent {
             return;
         }
         let rate = peer.payload_download.rate(now);
-        let speed = Speed::of(rate, self.layout.piece_length());
+        let speed = if peer.stats.snubbed {
+            Speed::Snubbed
+        } else {
+            let threshold = self.settings.whole_pieces_threshold.unsigned_abs();
+            Speed::of(rate, self.layout.piece_length(), threshold)
+        };
         let mut blocks = Vec::new();
         let count = peer.want.min(MAX_LEASE);
         let pieces = peer.peer_pieces();
-        self.picker.pick(key, &pieces, count, speed, &mut blocks);
+        self.picker
+            .pick(key, &pieces, count, speed, &[], &mut blocks);
         peer.want -= blocks.len() as u32;
         if peer.want > 0 {
             self.hungry.insert(key);

@@ -26,7 +26,7 @@ use crate::choker::{Choker, ChokerSettings, Slots};
 use crate::ids::{PeerId, PeerKey, PieceIndex};
 use crate::layout::Layout;
 use crate::peerlist::{PeerList, PeerListSettings};
-use crate::picker::{Picker, Priority};
+use crate::picker::{Picker, PickerSettings, Priority};
 use crate::settings::Settings;
 use files::FileProgress;
 pub use messages::{CloseReason, Output, PeerCommand, TorrentEvent, TorrentState};
@@ -35,6 +35,10 @@ pub use totals::Totals;
 
 /// How often choking, rates and connections are looked at.
 const TICK: Duration = Duration::from_millis(500);
+
+/// Seeds for each other peer, and at least, that make a swarm well seeded;
+/// libtorrent's number.
+const AUTO_SEQUENTIAL_SEEDS: usize = 10;
 
 /// The brain. See the module's words for how it is driven.
 #[derive(Debug)]
@@ -55,6 +59,7 @@ pub struct Torrent {
 
     state: TorrentState,
     running: bool,
+    sequential: bool,
     /// No new blocks are asked for: storage is in trouble.
     upload_mode: bool,
     next_tick: Instant,
@@ -72,8 +77,10 @@ impl Torrent {
         seed: u64,
         now: Instant,
     ) -> Self {
+        let mut picker = Picker::new(&layout, seed);
+        picker.set_settings(picker_settings(&settings));
         Self {
-            picker: Picker::new(&layout, seed),
+            picker,
             choker: Choker::new(choker_settings(&settings, &layout, -1)),
             list: PeerList::new(peer_list_settings(&settings)),
             files: FileProgress::new(&layout),
@@ -86,6 +93,7 @@ impl Torrent {
             connecting: BTreeSet::new(),
             state: TorrentState::CheckingResumeData,
             running: false,
+            sequential: false,
             upload_mode: false,
             next_tick: now,
             outputs: VecDeque::new(),
@@ -170,6 +178,7 @@ impl Torrent {
     /// Takes new settings into use.
     pub fn apply_settings(&mut self, settings: Arc<Settings>) {
         self.list.set_settings(peer_list_settings(&settings));
+        self.picker.set_settings(picker_settings(&settings));
         self.settings = settings;
     }
 
@@ -190,7 +199,20 @@ impl Torrent {
 
     /// Fetches pieces in order, or the rarest first.
     pub fn set_sequential(&mut self, sequential: bool) {
-        self.picker.set_sequential(sequential);
+        self.sequential = sequential;
+        self.update_order();
+    }
+
+    /// Where nearly all peers are seeds there is nothing rare to save, and
+    /// pieces in order are easier for everybody's disk.
+    fn update_order(&mut self) {
+        let peers = self.peers.values();
+        let open = peers.filter(|peer| peer.closing.is_none());
+        let (seeds, others): (Vec<_>, Vec<_>) = open.partition(|peer| peer.is_seed());
+        let auto = self.settings.auto_sequential
+            && seeds.len() >= AUTO_SEQUENTIAL_SEEDS
+            && others.len() * AUTO_SEQUENTIAL_SEEDS <= seeds.len();
+        self.picker.set_sequential(self.sequential || auto);
     }
 
     /// Sets the priorities of all pieces.
@@ -334,6 +356,7 @@ impl Torrent {
         if self.state.is_checking() {
             return;
         }
+        self.update_order();
         self.rechoke(now);
         self.drop_redundant();
         self.feed_hungry(now);
@@ -406,6 +429,15 @@ fn peer_list_settings(settings: &Settings) -> PeerListSettings {
         max_failcount: settings.max_failcount.min(255) as u8,
         min_reconnect: Duration::from_secs(settings.min_reconnect_time.unsigned_abs()),
         many_per_ip: settings.allow_multiple_connections_per_ip,
+    }
+}
+
+fn picker_settings(settings: &Settings) -> PickerSettings {
+    PickerSettings {
+        random_first: settings.initial_picker_threshold.unsigned_abs() as u32,
+        partials_first: settings.prioritize_partial_pieces,
+        extent_affinity: settings.piece_extent_affinity,
+        strict_end_game: settings.strict_end_game_mode,
     }
 }
 
