@@ -32,6 +32,12 @@ impl AtomicBits {
         }
     }
 
+    pub(super) fn clear(&self, index: u32) {
+        if let Some(word) = self.words.get((index / 64) as usize) {
+            word.fetch_and(!(1 << (index % 64)), Ordering::Release);
+        }
+    }
+
     /// Empties the set and returns what was in it, in order.
     pub(super) fn take(&self) -> Vec<u32> {
         let mut taken = Vec::new();
@@ -83,6 +89,9 @@ mod tests {
         bits.set(1000);
         assert!(bits.get(5) && !bits.get(1000));
         assert_eq!(bits.to_bitfield().count(), 9);
+        bits.set(6);
+        bits.clear(6);
+        bits.clear(1000);
         assert_eq!(bits.take(), [0, 1, 5, 63, 64, 70, 127, 128, 149]);
         assert!(bits.take().is_empty());
     }

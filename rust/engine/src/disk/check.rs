@@ -223,6 +223,15 @@ impl CheckJob {
             }
         }
         self.storage.have.replace(&have);
+        // What was hashed needs no trust any more.
+        match &self.mode {
+            CheckMode::All => drop(self.storage.trusted.take()),
+            CheckMode::Only(wanted) => {
+                for piece in wanted.iter() {
+                    self.storage.trusted.clear(piece);
+                }
+            }
+        }
         Some(DiskEvent::Checked {
             check: self.id,
             have,

@@ -74,6 +74,8 @@ pub enum DiskErrorKind {
     OutOfRange,
     /// The storage has been closed.
     Closed,
+    /// A piece that was taken on trust is not what it should be.
+    WrongHash,
     /// Something else; the message tells.
     Other,
 }
@@ -108,6 +110,7 @@ impl DiskError {
             Fault::Short => (DiskErrorKind::ShortFile, None),
             Fault::OutOfRange => (DiskErrorKind::OutOfRange, None),
             Fault::Closed => (DiskErrorKind::Closed, None),
+            Fault::WrongHash => (DiskErrorKind::WrongHash, None),
             Fault::CutShort => (DiskErrorKind::Other, None),
         };
         Self {
@@ -137,6 +140,8 @@ pub(super) enum Fault {
     OutOfRange,
     #[error("the storage is closed")]
     Closed,
+    #[error("the piece does not match its hash")]
+    WrongHash,
     #[error("the work was cut short")]
     CutShort,
 }

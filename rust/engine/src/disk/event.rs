@@ -39,6 +39,14 @@ pub enum DiskEvent {
         /// What went wrong.
         error: DiskError,
     },
+    /// A piece that was taken on trust is wrong, or cannot be read. Nobody got
+    /// a byte of it. The resume data lied: everything has to be checked.
+    TrustBroken {
+        /// The piece.
+        piece: PieceIndex,
+        /// What is wrong with it.
+        error: DiskError,
+    },
     /// How far a check is. At most ten a second.
     CheckProgress {
         /// The check.

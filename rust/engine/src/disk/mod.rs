@@ -22,6 +22,7 @@ mod io;
 mod partial;
 mod path;
 mod pieces;
+mod resume;
 mod spec;
 mod storage;
 mod sync;
@@ -41,6 +42,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use check::{CheckHandle, CheckId, CheckMode};
 pub use error::{DiskError, DiskErrorKind, DiskOp};
 pub use event::DiskEvent;
+pub use resume::{ResumeAccepted, ResumeClaim, ResumeRejected};
 pub use spec::{SpecError, StorageSpec};
 pub use storage::Storage;
 

@@ -5,6 +5,7 @@
 //! reads, writes and reports as it is told.
 
 use bytes::Bytes;
+use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{BLOCK_SIZE, PeerKey};
 
 use crate::hash::PieceHasher;
@@ -76,6 +77,24 @@ impl Partial {
         *slot = Slot::Held(data);
         *sender = from;
         true
+    }
+
+    /// Takes a block that is in the file already, from nobody that is known.
+    pub(super) fn adopt(&mut self, index: u32) {
+        if let Some(slot @ Slot::Empty) = self.slots.get_mut(index as usize) {
+            *slot = Slot::Stored;
+        }
+    }
+
+    /// The blocks that are in the file.
+    pub(super) fn stored_blocks(&self) -> Bitfield {
+        let mut blocks = Bitfield::new(self.slots.len() as u32);
+        for (index, slot) in (0..).zip(&self.slots) {
+            if matches!(slot, Slot::Stored) {
+                blocks.set(index);
+            }
+        }
+        blocks
     }
 
     /// Hashes every block that is next in line and in memory. A read back is

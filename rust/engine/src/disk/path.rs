@@ -10,10 +10,22 @@
 //! feed a worker. Callers pass paths of plain names only; `StorageSpec` has
 //! checked that.
 
+use std::path::Path;
+
+use torrent_core::resume::FileStat;
+
+use super::error::Fault;
+
 #[cfg(not(unix))]
-pub(super) use fallback::{length, open, remove_file, remove_folder};
+pub(super) use fallback::{open, remove_file, remove_folder, stat};
 #[cfg(unix)]
-pub(super) use unix::{length, open, remove_file, remove_folder};
+pub(super) use unix::{open, remove_file, remove_folder, stat};
+
+/// The length of the file `name` below `root`; `None` where there is no such
+/// file.
+pub(super) fn length(root: &Path, name: &Path) -> Result<Option<u64>, Fault> {
+    Ok(stat(root, name)?.map(|stat| stat.length))
+}
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +49,7 @@ mod unix {
     use rustix::io::Errno;
 
     use super::super::error::Fault;
-    use super::Access;
+    use super::{Access, FileStat};
 
     /// A handle that only serves to look names up in a folder.
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -67,9 +79,9 @@ mod unix {
         Ok(File::from(file))
     }
 
-    /// The length of the file `name` below `root`; `None` where there is no
-    /// such file.
-    pub(in super::super) fn length(root: &Path, name: &Path) -> Result<Option<u64>, Fault> {
+    /// Length and time of the file `name` below `root`; `None` where there is
+    /// no such file.
+    pub(in super::super) fn stat(root: &Path, name: &Path) -> Result<Option<FileStat>, Fault> {
         let stat = folder_of(root, name, false)
             .and_then(|(folder, leaf)| Ok(statat(&folder, leaf, AtFlags::SYMLINK_NOFOLLOW)?));
         let stat = match stat {
@@ -78,7 +90,13 @@ mod unix {
             Err(fault) => return Err(fault),
         };
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Ok(Some(u64::try_from(stat.st_size).unwrap_or(0))),
+            FileType::RegularFile => Ok(Some(FileStat {
+                length: u64::try_from(stat.st_size).unwrap_or(0),
+                modified: stat
+                    .st_mtime
+                    .saturating_mul(1_000_000_000)
+                    .saturating_add(stat.st_mtime_nsec as i64),
+            })),
             FileType::Symlink => Err(Fault::Symlink),
             _ => Err(Fault::NotAFile),
         }
@@ -86,7 +104,7 @@ mod unix {
 
     /// Deletes the regular file `name` below `root`. A missing one is fine.
     pub(in super::super) fn remove_file(root: &Path, name: &Path) -> Result<(), Fault> {
-        if length(root, name)?.is_some() {
+        if stat(root, name)?.is_some() {
             let (folder, leaf) = folder_of(root, name, false)?;
             unlinkat(&folder, leaf, AtFlags::empty())?;
         }
@@ -162,7 +180,7 @@ mod fallback {
     use std::path::{Path, PathBuf};
 
     use super::super::error::Fault;
-    use super::Access;
+    use super::{Access, FileStat};
 
     /// Opens the file `name` below `root`.
     pub(in super::super) fn open(root: &Path, name: &Path, access: Access) -> Result<File, Fault> {
@@ -184,19 +202,28 @@ mod fallback {
         Ok(options.open(path)?)
     }
 
-    /// The length of the file `name` below `root`; `None` where there is no
-    /// such file.
-    pub(in super::super) fn length(root: &Path, name: &Path) -> Result<Option<u64>, Fault> {
+    /// Length and time of the file `name` below `root`; `None` where there is
+    /// no such file.
+    pub(in super::super) fn stat(root: &Path, name: &Path) -> Result<Option<FileStat>, Fault> {
         match examine(root, name)? {
             None => Ok(None),
-            Some(found) if found.is_file() => Ok(Some(found.len())),
+            Some(found) if found.is_file() => Ok(Some(FileStat {
+                length: found.len(),
+                modified: found
+                    .modified()
+                    .ok()
+                    .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+                    .map_or(0, |since| {
+                        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+                    }),
+            })),
             Some(_) => Err(Fault::NotAFile),
         }
     }
 
     /// Deletes the regular file `name` below `root`. A missing one is fine.
     pub(in super::super) fn remove_file(root: &Path, name: &Path) -> Result<(), Fault> {
-        if length(root, name)?.is_some() {
+        if stat(root, name)?.is_some() {
             fs::remove_file(root.join(name))?;
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{BLOCK_SIZE, Block, PeerKey, PieceIndex};
 
 use super::Common;
@@ -179,6 +180,33 @@ impl Local {
         for (piece, partial) in self.partials.drain() {
             tools.recycle(partial, self.shared.spec.layout.blocks_in_piece(piece));
         }
+    }
+
+    /// Writes everything that unfinished pieces hold, and says which of their
+    /// blocks are in the files.
+    pub(super) fn save_partials(&mut self, tools: &mut Tools) -> Vec<(PieceIndex, Bitfield)> {
+        let pieces: Vec<_> = self.partials.keys().copied().collect();
+        for &piece in &pieces {
+            self.write_early(tools, piece, false);
+        }
+        let partials = self.partials.iter();
+        partials
+            .map(|(&piece, partial)| (piece, partial.stored_blocks()))
+            .collect()
+    }
+
+    /// Takes blocks that are in the files already.
+    pub(super) fn adopt(&mut self, tools: &mut Tools, piece: PieceIndex, blocks: &Bitfield) {
+        if self.shared.have.get(piece.0) {
+            return;
+        }
+        let count = self.shared.spec.layout.blocks_in_piece(piece);
+        let partial = self.partials.entry(piece);
+        let partial = partial.or_insert_with(|| tools.partial(count));
+        for block in blocks.iter() {
+            partial.adopt(block);
+        }
+        self.advance(tools, piece);
     }
 
     /// Payload bytes in memory.

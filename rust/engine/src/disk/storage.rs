@@ -2,10 +2,11 @@
 //! use them ([`Storage`]), and what it shares with the workers.
 //!
 //! In order: [`Disk::open`](super::Disk::open), then either a
-//! [`check`](Storage::check) or [`set_have`](Storage::set_have) from resume
-//! data, [`prepare`](Storage::prepare) when a download starts, writes and
+//! [`check`](Storage::check) or [`check_resume`](Storage::check_resume) with
+//! resume data, [`prepare`](Storage::prepare) when a download starts, writes and
 //! reads, [`close`](Storage::close). Dropping the last handle closes too.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     pub(super) events: mpsc::Sender<DiskEvent>,
     /// The verified pieces.
     pub(super) have: AtomicBits,
+    /// Those of them that have not been hashed: see `resume`.
+    pub(super) trusted: AtomicBits,
     /// The files written since they were last synced.
     pub(super) unsynced: AtomicBits,
     /// Slow work on the files, which is done by one thread at a time.
@@ -57,6 +60,7 @@ impl Shared {
         Self {
             id,
             have: AtomicBits::new(spec.layout.num_pieces()),
+            trusted: AtomicBits::new(spec.layout.num_pieces()),
             unsynced: AtomicBits::new(spec.layout.files().len() as u32),
             turn: Arc::default(),
             spec,
@@ -174,8 +178,8 @@ impl Storage {
     }
 
     /// Reads `length` bytes (1 byte to 256 KiB, within one piece) from offset
-    /// `begin` of `piece`. The caller asks for verified pieces only. Bytes of
-    /// pad files are zeros; a file that is missing or too short is an error,
+    /// `begin` of `piece`. The caller asks for verified pieces only; one that
+    /// was taken on trust is hashed first. Bytes of pad files are zeros; a file that is missing or too short is an error,
     /// never made-up bytes.
     pub async fn read(
         &self,
@@ -192,6 +196,16 @@ impl Storage {
         if shared.closing.load(Ordering::Acquire) {
             return Err(shared.error(DiskOp::Read, None, Fault::Closed));
         }
+        if shared.trusted.get(piece.0) {
+            let vouched = self.ask(shared.worker_of(piece), DiskOp::Read, |reply| {
+                Message::Vouch {
+                    storage: shared.clone(),
+                    piece,
+                    reply,
+                }
+            });
+            vouched.await??;
+        }
         let offset = shared.spec.layout.piece_offset(piece) + u64::from(begin);
         if let Some(data) = self.handle.common.read_cached(shared, offset, length) {
             return Ok(data);
@@ -205,12 +219,6 @@ impl Storage {
             }
         })
         .await?
-    }
-
-    /// Tells which pieces are verified, from resume data. Blocks for them are
-    /// ignored.
-    pub fn set_have(&self, pieces: &Bitfield) {
-        self.handle.shared.have.replace(pieces);
     }
 
     /// The pieces that are verified now.
@@ -241,6 +249,37 @@ impl Storage {
         for worker in 0..self.handle.workers.len() {
             self.send(worker, Message::Discard(self.handle.shared.clone()));
         }
+    }
+
+    /// Writes the blocks of unfinished pieces to the files and tells which
+    /// blocks of which pieces are there then.
+    pub async fn save_partials(&self) -> BTreeMap<PieceIndex, Bitfield> {
+        let shared = &self.handle.shared;
+        let ask = |worker| {
+            let (reply, answer) = oneshot::channel();
+            let storage = shared.clone();
+            self.send(worker, Message::SavePartials { storage, reply });
+            answer
+        };
+        let answers: Vec<_> = (0..self.handle.workers.len()).map(ask).collect();
+        let mut all = BTreeMap::new();
+        for answer in answers {
+            // A worker that has stopped holds nothing.
+            all.extend(answer.await.unwrap_or_default());
+        }
+        all
+    }
+
+    /// Takes these blocks of an unfinished piece, which are in the files
+    /// already, as if they had come.
+    pub fn adopt_partial(&self, piece: PieceIndex, blocks: Bitfield) {
+        let shared = &self.handle.shared;
+        let message = Message::Adopt {
+            storage: shared.clone(),
+            piece,
+            blocks,
+        };
+        self.send(shared.worker_of(piece), message);
     }
 
     /// Creates the save path and the files of length 0. Other files are

@@ -25,7 +25,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::sync::oneshot;
-use torrent_core::ids::{Block, PeerKey};
+use torrent_core::bitfield::Bitfield;
+use torrent_core::ids::{Block, PeerKey, PieceIndex};
 
 use super::Common;
 use super::check::{CheckJob, CheckTask};
@@ -54,6 +55,23 @@ pub(super) enum Message {
         offset: u64,
         length: u32,
         reply: oneshot::Sender<Result<Bytes, DiskError>>,
+    },
+    /// Hash a piece that was taken on trust.
+    Vouch {
+        storage: Arc<Shared>,
+        piece: PieceIndex,
+        reply: oneshot::Sender<Result<(), DiskError>>,
+    },
+    /// Write the blocks of unfinished pieces, and say which are there.
+    SavePartials {
+        storage: Arc<Shared>,
+        reply: oneshot::Sender<Vec<(PieceIndex, Bitfield)>>,
+    },
+    /// Take blocks of an unfinished piece that are in the files.
+    Adopt {
+        storage: Arc<Shared>,
+        piece: PieceIndex,
+        blocks: Bitfield,
     },
     Prepare {
         storage: Arc<Shared>,
@@ -89,6 +107,9 @@ impl Message {
         match self {
             Self::Write { storage, .. }
             | Self::Read { storage, .. }
+            | Self::Vouch { storage, .. }
+            | Self::SavePartials { storage, .. }
+            | Self::Adopt { storage, .. }
             | Self::Prepare { storage, .. }
             | Self::Discard(storage)
             | Self::Close { storage, .. }
@@ -149,7 +170,9 @@ impl Worker {
         loop {
             let open = self.take(&mut batch);
             let reads = batch
-                .extract_if(.., |message| matches!(message, Message::Read { .. }))
+                .extract_if(.., |message| {
+                    matches!(message, Message::Read { .. } | Message::Vouch { .. })
+                })
                 .collect::<Vec<_>>();
             for message in reads {
                 self.guard(|worker| worker.handle(message));
@@ -260,6 +283,37 @@ impl Worker {
                 };
                 // Who asked may be gone, here and below.
                 let _ = reply.send(outcome);
+            }
+            Message::Vouch {
+                storage,
+                piece,
+                reply,
+            } => {
+                let outcome = if storage.is_closed(self.index) {
+                    Err(storage.error(DiskOp::Read, None, Fault::Closed))
+                } else {
+                    storage.vouch(&self.tools.common, piece)
+                };
+                let broken = outcome.as_ref().err().cloned();
+                let _ = reply.send(outcome);
+                let event = broken.map(|error| DiskEvent::TrustBroken { piece, error });
+                self.report(&storage, event);
+            }
+            Message::SavePartials { storage, reply } => {
+                let local = self.locals.get_mut(&storage.id);
+                let saved = local.map(|local| local.save_partials(&mut self.tools));
+                let _ = reply.send(saved.unwrap_or_default());
+            }
+            Message::Adopt {
+                storage,
+                piece,
+                blocks,
+            } => {
+                if !storage.is_closed(self.index) {
+                    let local = self.locals.entry(storage.id);
+                    let local = local.or_insert_with(|| Local::new(storage.clone()));
+                    local.adopt(&mut self.tools, piece, &blocks);
+                }
             }
             Message::Prepare { storage, reply } => {
                 let outcome = if storage.is_closed(self.index) {

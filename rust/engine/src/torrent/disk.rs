@@ -90,6 +90,11 @@ impl Driver {
                 self.storage_failed(error);
                 self.brain.piece_lost(now, piece);
             }
+            DiskEvent::TrustBroken { piece, error } => {
+                tracing::warn!(%piece, %error, "resume data was not true");
+                self.post(kind::HASH_FAILED, || Detail::Piece(piece));
+                self.recheck();
+            }
             DiskEvent::CheckProgress { check, done, total } if self.is_current(check) => {
                 self.check_progress = f64::from(done) / f64::from(total.max(1));
                 if self.brain.state() == TorrentState::CheckingResumeData {
