@@ -96,6 +96,17 @@ impl Layout {
         })
     }
 
+    /// The arithmetic of a torrent whose metadata is not known yet: no files
+    /// and no pieces.
+    pub fn unknown() -> Self {
+        Self {
+            piece_length: BLOCK_SIZE,
+            total: 0,
+            pieces: 0,
+            files: Vec::new(),
+        }
+    }
+
     /// Bytes in all files together, padding included.
     pub fn total_length(&self) -> u64 {
         self.total

@@ -7,11 +7,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use crate::ids::{FileIndex, InfoHash};
-use crate::metainfo::{Metainfo, text};
+use crate::metainfo::{Info, Metainfo, text};
 use crate::uri;
 
 /// A magnet link. At least one of the hashes is there when it was parsed.
@@ -57,6 +58,14 @@ pub enum MagnetError {
 const MAX_FILE_INDEX: u32 = 10_000;
 
 impl MagnetUri {
+    /// A link that says no more than the hash.
+    pub fn of_hash(info_hash: InfoHash) -> Self {
+        Self {
+            info_hash: Some(info_hash),
+            ..Self::default()
+        }
+    }
+
     /// Reads a link. Parameters that make no sense are ignored, save for the
     /// hashes.
     pub fn parse(text: &str) -> Result<Self, MagnetError> {
@@ -247,6 +256,39 @@ fn ranges(selected: &BTreeSet<FileIndex>) -> String {
         false => format!("{first}-{last}"),
     });
     texts.collect::<Vec<_>>().join(",")
+}
+
+impl MagnetUri {
+    /// The torrent file that `info`, fetched by means of this link, makes:
+    /// with the link's trackers, web seeds and nodes.
+    pub fn with_info(&self, info: Arc<Info>) -> Metainfo {
+        Metainfo {
+            tiers: self.tiers(),
+            url_seeds: uri::web_seeds(
+                self.url_seeds.iter().map(String::as_bytes),
+                info.is_multi_file(),
+            ),
+            nodes: self.dht_nodes.clone(),
+            ..Metainfo::new(info)
+        }
+    }
+
+    /// The trackers, each a tier of its own.
+    pub fn tiers(&self) -> Vec<Vec<String>> {
+        self.trackers.iter().map(|url| vec![url.clone()]).collect()
+    }
+
+    /// The priorities of `files` files that `so` stands for: 4 for the chosen
+    /// ones, or for all where there is no choice, and 0 for the others.
+    pub fn file_priorities(&self, files: usize) -> Vec<u8> {
+        let Some(chosen) = &self.select_only else {
+            return vec![4; files];
+        };
+        let files = (0..files as u32).map(FileIndex);
+        files
+            .map(|file| if chosen.contains(&file) { 4 } else { 0 })
+            .collect()
+    }
 }
 
 impl Metainfo {

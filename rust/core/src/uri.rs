@@ -1,6 +1,8 @@
 //! The little that metainfo and magnet links need of URLs: which tracker URLs
 //! are worth keeping, and libtorrent's spelling of percent-encoding.
 
+use std::collections::HashSet;
+
 /// The parts of an absolute URL, as bytes of it.
 struct Parts<'a> {
     scheme: &'a [u8],
@@ -93,6 +95,21 @@ pub(crate) fn is_tracker(url: &str) -> bool {
 const UNRESERVED: &[u8] = b"-_!.~*()";
 /// Bytes that a URL may contain without being wrong.
 const RESERVED: &[u8] = b"%+;?:@=&,$/";
+
+/// Web seeds, each once, none empty; those of a torrent with several files
+/// name a folder.
+pub(crate) fn web_seeds<'a>(urls: impl Iterator<Item = &'a [u8]>, folder: bool) -> Vec<String> {
+    let mut seen = HashSet::new();
+    urls.filter(|url| !url.is_empty() && seen.insert(*url))
+        .map(|url| {
+            let mut url = encode_web_seed(url);
+            if folder && !url.ends_with('/') {
+                url.push('/');
+            }
+            url
+        })
+        .collect()
+}
 
 /// A web seed's URL with its path percent-encoded, if that was forgotten. What
 /// is not a URL at all comes back as it is.

@@ -87,6 +87,7 @@ kinds! {
     TorrentAddFailed = 203, "TORRENT_ADD_FAILED", Torrent, true, "the torrent could not be added";
     TorrentRemoveFailed = 204, "TORRENT_REMOVE_FAILED", Torrent, true, "the torrent could not be removed";
     TorrentNotFound = 205, "TORRENT_NOT_FOUND", Torrent, false, "no such torrent";
+    NoMetadata = 206, "NO_METADATA", Torrent, true, "the torrent's metadata is not known yet";
     NetworkInitFailed = 300, "NETWORK_INIT_FAILED", Network, true, "the network could not be set up";
     PortBindingFailed = 301, "PORT_BINDING_FAILED", Network, true, "the port could not be bound";
     ConnectionFailed = 302, "CONNECTION_FAILED", Network, true, "the connection failed";

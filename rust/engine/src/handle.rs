@@ -4,8 +4,8 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{FileIndex, InfoHash, PieceIndex};
-use torrent_core::metainfo::{Info, Metainfo};
+use torrent_core::magnet::MagnetUri;
+use torrent_core::metainfo::{Info, Limits, Metainfo};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus};
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Flush(Option<oneshot::Sender<()>>),
     /// Take in this connection.
     Incoming(Arrival),
+    /// This is the torrent's info dictionary.
+    Metadata(Arc<Info>),
     /// Stop for good; with the files deleted if asked.
     Remove { delete_files: bool },
 }
@@ -76,7 +79,11 @@ pub(crate) struct View {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) metainfo: Arc<Metainfo>,
+    pub(crate) info_hash: InfoHash,
+    /// The link that it was added by, where it was not a torrent file.
+    pub(crate) magnet: Option<MagnetUri>,
+    /// Empty until the metadata is known.
+    pub(crate) metainfo: OnceLock<Arc<Metainfo>>,
     pub(crate) save_path: PathBuf,
     pub(crate) added_time: i64,
     pub(crate) options: Mutex<Options>,
@@ -142,17 +149,76 @@ impl TorrentHandle {
 
     /// v1 info-hash.
     pub fn info_hash(&self) -> InfoHash {
-        self.shared.metainfo.info.hash
+        self.shared.info_hash
     }
 
-    /// Name from the info dictionary.
+    /// Name from the info dictionary; until that is known, the one that the
+    /// magnet link gave, which may be empty and must never become a path.
     pub fn name(&self) -> &str {
-        &self.shared.metainfo.info.name
+        match (self.shared.metainfo.get(), &self.shared.magnet) {
+            (Some(metainfo), _) => &metainfo.info.name,
+            (None, Some(magnet)) => &magnet.name,
+            (None, None) => "",
+        }
     }
 
-    /// The torrent file it was added from.
-    pub fn metainfo(&self) -> &Arc<Metainfo> {
-        &self.shared.metainfo
+    /// The torrent file: the one it was added from, or what was made of a
+    /// magnet link and the metadata from peers; `None` until that is there.
+    pub fn metainfo(&self) -> Option<&Arc<Metainfo>> {
+        self.shared.metainfo.get()
+    }
+
+    /// The torrent file, or the error that says that it is not known yet.
+    pub fn known_metainfo(&self) -> Result<&Arc<Metainfo>> {
+        self.check_valid()?;
+        self.metainfo()
+            .ok_or_else(|| Error::new(ErrorKind::NoMetadata).about(self.info_hash().to_string()))
+    }
+
+    /// Supplies the info dictionary of a torrent that was added without one,
+    /// so that peers need not be asked; one whose metadata is known already is
+    /// left as it is.
+    pub fn set_metadata(&self, info_dict: &[u8]) -> Result<()> {
+        self.check_valid()?;
+        let info = Info::parse(info_dict, &Limits::metadata())?;
+        if info.hash != self.info_hash() {
+            return Err(Error::because(
+                ErrorKind::TorrentInfoParseError,
+                format!("the info dictionary has the hash {}", info.hash),
+            )
+            .about(self.info_hash().to_string()));
+        }
+        self.post(Command::Metadata(info))
+    }
+
+    /// A magnet link to this torrent, with its trackers, web seeds and nodes.
+    pub fn magnet_uri(&self) -> MagnetUri {
+        let mut magnet = match self.metainfo() {
+            Some(metainfo) => metainfo.magnet(),
+            None => MagnetUri {
+                peers: Vec::new(),
+                ..self.magnet_link()
+            },
+        };
+        let trackers = self.shared.options.lock().trackers.clone();
+        magnet.trackers = trackers.into_iter().flatten().collect();
+        magnet
+    }
+
+    /// The link that it was added by, or one of its hash alone.
+    pub(crate) fn magnet_link(&self) -> MagnetUri {
+        let link = self.shared.magnet.clone();
+        link.unwrap_or_else(|| MagnetUri::of_hash(self.info_hash()))
+    }
+
+    /// The .torrent file as bytes, with the present trackers; an error until
+    /// the metadata is known.
+    pub fn torrent_file_data(&self) -> Result<Vec<u8>> {
+        let metainfo = Metainfo {
+            tiers: self.shared.options.lock().trackers.clone(),
+            ..Metainfo::clone(self.known_metainfo()?)
+        };
+        Ok(metainfo.to_bytes())
     }
 
     /// The folder that its files are in.
@@ -223,6 +289,7 @@ impl TorrentHandle {
 
     /// Hashes everything on disk again.
     pub fn force_recheck(&self) -> Result<()> {
+        self.known_metainfo()?;
         self.post(Command::Recheck)
     }
 
@@ -259,8 +326,7 @@ impl TorrentHandle {
     }
 
     fn check_piece(&self, piece: PieceIndex) -> Result<()> {
-        self.check_valid()?;
-        let count = self.shared.metainfo.info.layout.num_pieces();
+        let count = self.known_metainfo()?.info.layout.num_pieces();
         if piece.0 < count {
             Ok(())
         } else {
@@ -272,8 +338,7 @@ impl TorrentHandle {
     }
 
     fn check_file(&self, file: FileIndex) -> Result<()> {
-        self.check_valid()?;
-        let count = self.shared.metainfo.info.files.len();
+        let count = self.known_metainfo()?.info.files.len();
         if (file.0 as usize) < count {
             Ok(())
         } else {
@@ -305,7 +370,7 @@ impl TorrentHandle {
     /// Sets the priorities of the pieces from the first on.
     pub fn prioritize_pieces(&self, priorities: &[u8]) -> Result<()> {
         check_priorities(priorities)?;
-        let count = self.shared.metainfo.info.layout.num_pieces() as usize;
+        let count = self.known_metainfo()?.info.layout.num_pieces() as usize;
         if priorities.len() > count {
             return Err(Error::because(
                 ErrorKind::InvalidPieceIndex,
@@ -339,7 +404,7 @@ impl TorrentHandle {
 
     /// Sets the priorities of the files from the first on; pieces follow.
     pub fn prioritize_files(&self, priorities: &[u8]) -> Result<()> {
-        let info = &self.shared.metainfo.info;
+        let info = &self.known_metainfo()?.info;
         check_file_priorities(info, priorities)?;
         self.change(|options| {
             options.file_priorities[..priorities.len()].copy_from_slice(priorities);
@@ -484,7 +549,7 @@ pub(crate) fn check_file_priorities(info: &Info, priorities: &[u8]) -> Result<()
     ))
 }
 
-fn check_priorities(priorities: &[u8]) -> Result<()> {
+pub(crate) fn check_priorities(priorities: &[u8]) -> Result<()> {
     match priorities.iter().find(|&&priority| priority > 7) {
         None => Ok(()),
         Some(priority) => Err(Error::because(

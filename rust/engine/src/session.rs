@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use torrent_core::ids::InfoHash;
+use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::Metainfo;
 use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
@@ -20,7 +21,7 @@ use crate::event::{Detail, Kind, category, kind, unix_millis};
 use crate::events::EventSink;
 use crate::handle::{
     COMMAND_QUEUE, Command, Options, Shared, TorrentHandle, View, check_file_priorities,
-    check_tracker, piece_priorities,
+    check_priorities, check_tracker, piece_priorities,
 };
 use crate::net::listen::{self, Listening};
 use crate::runtime::{self, Joiner};
@@ -96,20 +97,40 @@ impl SessionShared {
     }
 }
 
+/// What says which torrent to add.
+#[derive(Clone, Debug)]
+pub enum TorrentSource {
+    /// A torrent file.
+    File(Arc<Metainfo>),
+    /// A magnet link, or a hash alone: the metadata comes from peers (BEP 9).
+    Magnet(MagnetUri),
+}
+
+impl TorrentSource {
+    /// The v1 hash; a version 2 magnet link has none.
+    fn info_hash(&self) -> Option<InfoHash> {
+        match self {
+            Self::File(metainfo) => Some(metainfo.info.hash),
+            Self::Magnet(magnet) => magnet.info_hash,
+        }
+    }
+}
+
 /// How to add a torrent.
 #[derive(Clone, Debug)]
 pub struct AddTorrent {
-    /// The torrent file.
-    pub metainfo: Arc<Metainfo>,
+    /// Which torrent.
+    pub source: TorrentSource,
     /// The folder to download into, or that holds the data.
     pub save_path: PathBuf,
     /// Add it paused.
     pub paused: bool,
     /// Fetch pieces in order.
     pub sequential: bool,
-    /// Trackers beside those of the torrent file, each a tier of its own.
+    /// Trackers beside those of the torrent file or link, each a tier of its own.
     pub trackers: Vec<String>,
-    /// Priorities from the first file on; files without one get 4.
+    /// Priorities from the first file on; files without one get 4, or what
+    /// the magnet link's selection says.
     pub file_priorities: Vec<u8>,
 }
 
@@ -120,15 +141,61 @@ impl AddTorrent {
         if save_path.as_os_str().is_empty() {
             return Err(Error::new(ErrorKind::EmptySavePath));
         }
-        Ok(Self {
-            metainfo: Arc::new(Metainfo::parse(data)?),
-            save_path,
+        let source = TorrentSource::File(Arc::new(Metainfo::parse(data)?));
+        Ok(Self::new(source, save_path))
+    }
+
+    /// Adds the torrent that a magnet link names.
+    pub fn from_magnet(uri: &str, save_path: impl Into<PathBuf>) -> Result<Self> {
+        let source = TorrentSource::Magnet(MagnetUri::parse(uri)?);
+        Ok(Self::new(source, save_path))
+    }
+
+    /// Adds a torrent of which only the hash is known.
+    pub fn from_info_hash(info_hash: InfoHash, save_path: impl Into<PathBuf>) -> Self {
+        let source = TorrentSource::Magnet(MagnetUri::of_hash(info_hash));
+        Self::new(source, save_path)
+    }
+
+    fn new(source: TorrentSource, save_path: impl Into<PathBuf>) -> Self {
+        Self {
+            source,
+            save_path: save_path.into(),
             paused: false,
             sequential: false,
             trackers: Vec::new(),
             file_priorities: Vec::new(),
-        })
+        }
     }
+}
+
+/// What the game wants of a new torrent.
+fn options_of(add: &AddTorrent) -> Result<Options> {
+    check_priorities(&add.file_priorities)?;
+    let mut options = Options {
+        paused: add.paused,
+        sequential: add.sequential,
+        max_connections: -1,
+        max_uploads: -1,
+        piece_priorities: Vec::new(),
+        file_priorities: add.file_priorities.clone(),
+        trackers: match &add.source {
+            TorrentSource::File(metainfo) => metainfo.tiers.clone(),
+            TorrentSource::Magnet(magnet) => magnet.tiers(),
+        },
+    };
+    for url in &add.trackers {
+        if !options.trackers.iter().flatten().any(|known| known == url) {
+            options.trackers.push(vec![url.clone()]);
+        }
+    }
+    if let TorrentSource::File(metainfo) = &add.source {
+        let info = &metainfo.info;
+        check_file_priorities(info, &add.file_priorities)?;
+        options.file_priorities.resize(info.files.len(), 4);
+        options.piece_priorities = piece_priorities(&info.layout, &options.file_priorities);
+    }
+    Ok(options)
 }
 
 /// A running (or stopped) session.
@@ -266,47 +333,40 @@ impl Session {
         if add.save_path.as_os_str().is_empty() {
             return Err(Error::new(ErrorKind::EmptySavePath));
         }
-        let info = &add.metainfo.info;
-        check_file_priorities(info, &add.file_priorities)?;
+        let info_hash = add.source.info_hash().ok_or_else(|| {
+            Error::because(
+                ErrorKind::InvalidMagnetUri,
+                "the link names a version 2 torrent only, which is not supported",
+            )
+        })?;
         add.trackers.iter().try_for_each(|url| check_tracker(url))?;
-        let mut trackers = add.metainfo.tiers.clone();
-        for url in add.trackers {
-            if !trackers.iter().flatten().any(|known| *known == url) {
-                trackers.push(vec![url]);
-            }
-        }
-        let mut file_priorities = add.file_priorities;
-        file_priorities.resize(info.files.len(), 4);
         let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
-        let options = Options {
-            paused: add.paused,
-            sequential: add.sequential,
-            max_connections: -1,
-            max_uploads: -1,
-            piece_priorities: piece_priorities(&info.layout, &file_priorities),
-            file_priorities,
-            trackers,
-        };
-        let hash = info.hash;
+        let options = options_of(&add)?;
         let added_time = unix_millis() / 1000;
-        let view = View::of_new(&add.metainfo, &add.save_path, &options, added_time);
+        let (metainfo, magnet) = match add.source {
+            TorrentSource::File(metainfo) => (OnceLock::from(metainfo), None),
+            TorrentSource::Magnet(magnet) => (OnceLock::new(), Some(magnet)),
+        };
         let handle = TorrentHandle {
             shared: Arc::new(Shared {
+                info_hash,
+                magnet,
+                metainfo,
                 save_path: add.save_path,
                 added_time,
                 options: Mutex::new(options),
-                view,
+                view: View::default(),
                 commands,
                 removed: AtomicBool::new(false),
-                metainfo: add.metainfo,
             }),
         };
+        handle.show_new();
         {
             let mut registry = self.shared.registry.lock();
-            if let Some(known) = registry.get(&hash) {
+            if let Some(known) = registry.get(&info_hash) {
                 return Ok(known.clone());
             }
-            registry.insert(hash, handle.clone());
+            registry.insert(info_hash, handle.clone());
         }
         let new = NewTorrent {
             handle: handle.clone(),

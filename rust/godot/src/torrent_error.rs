@@ -183,6 +183,8 @@ error_class! {
         TORRENT_REMOVE_FAILED = TorrentRemoveFailed;
         /// No such torrent.
         TORRENT_NOT_FOUND = TorrentNotFound;
+        /// The torrent's metadata is not known yet: a magnet link gets it from peers.
+        NO_METADATA = NoMetadata;
         /// The network could not be set up.
         NETWORK_INIT_FAILED = NetworkInitFailed;
         /// The port could not be bound, usually because another program uses it.

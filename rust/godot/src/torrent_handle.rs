@@ -200,12 +200,14 @@ impl TorrentHandle {
         hash.as_ref().map(GString::from).unwrap_or_default()
     }
 
-    /// What the torrent consists of: files, pieces, trackers.
+    /// What the torrent consists of: files, pieces, trackers. Null until the
+    /// metadata of a magnet link is known.
     #[func]
     fn get_torrent_info(&self) -> Option<Gd<TorrentInfo>> {
         self.read("get_torrent_info", |torrent| {
-            TorrentInfo::of(torrent.metainfo().clone())
+            torrent.metainfo().cloned().map(TorrentInfo::of)
         })
+        .flatten()
     }
 
     /// How the torrent is doing. Costs microseconds; ask as often as you like.
@@ -217,18 +219,14 @@ impl TorrentHandle {
     /// A link that names this torrent and its trackers.
     #[func]
     fn get_magnet_uri(&self) -> GString {
-        let uri = self.read("get_magnet_uri", |torrent| {
-            torrent.metainfo().magnet().to_string()
-        });
+        let uri = self.read("get_magnet_uri", |torrent| torrent.magnet_uri().to_string());
         uri.as_ref().map(GString::from).unwrap_or_default()
     }
 
     /// The torrent file, as it can be saved and given to others.
     #[func]
     fn get_torrent_file_data(&self) -> PackedByteArray {
-        let data = self.read("get_torrent_file_data", |torrent| {
-            torrent.metainfo().to_bytes()
-        });
+        let data = self.call("get_torrent_file_data", Torrent::torrent_file_data);
         data.map(PackedByteArray::from).unwrap_or_default()
     }
 

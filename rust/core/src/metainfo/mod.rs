@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use crate::bencode::{self, Dict, DictItem, Document, Item};
 use crate::ids::InfoHash;
+use crate::settings::Settings;
 use crate::uri;
 
 pub use error::MetainfoError;
@@ -69,6 +70,17 @@ impl Limits {
             bytes: 30 * 1024 * 1024,
             tokens: 2_500_000,
             ..Self::default()
+        }
+    }
+
+    /// For info dicts that come from peers, as the settings say.
+    pub fn of_settings(settings: &Settings) -> Self {
+        let number = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
+        Self {
+            bytes: number(settings.max_metadata_size),
+            tokens: number(settings.metadata_token_limit),
+            pieces: u32::try_from(settings.max_piece_count).unwrap_or(u32::MAX),
+            ..Self::metadata()
         }
     }
 
@@ -248,17 +260,7 @@ fn url_seeds(root: Dict<'_>, folder: bool) -> Vec<String> {
     };
     let one = value.as_bytes().into_iter();
     let many = value.as_list().into_iter().flat_map(|list| list.iter());
-    let mut seen = std::collections::HashSet::new();
-    one.chain(many.filter_map(|url| url.as_bytes()))
-        .filter(|url| !url.is_empty() && seen.insert(*url))
-        .map(|url| {
-            let mut url = uri::encode_web_seed(url);
-            if folder && !url.ends_with('/') {
-                url.push('/');
-            }
-            url
-        })
-        .collect()
+    uri::web_seeds(one.chain(many.filter_map(|url| url.as_bytes())), folder)
 }
 
 /// `httpseeds`: URLs as they are.

@@ -8,6 +8,7 @@
 //! picker is asked once per tens of blocks, and the next requests leave in the
 //! same wake in which blocks arrive.
 
+mod early;
 mod report;
 mod send;
 mod upload;
@@ -26,6 +27,7 @@ use crate::layout::Layout;
 use crate::settings::Settings;
 use crate::window::{Window, WindowLimits};
 use crate::wire::{Message, Request, WireError, message_limit};
+use early::EarlyPieces;
 pub use report::{PeerStats, Report};
 use send::SendQueue;
 use upload::Uploads;
@@ -79,6 +81,8 @@ pub struct Limits {
     peer_timeout: Duration,
     request_timeout: Duration,
     send_watermark: usize,
+    /// Pieces that a torrent may have, as long as its own number is unknown.
+    max_pieces: u32,
 }
 
 impl From<&Settings> for Limits {
@@ -93,6 +97,7 @@ impl From<&Settings> for Limits {
             peer_timeout: seconds(settings.peer_timeout),
             request_timeout: seconds(settings.request_timeout),
             send_watermark: settings.send_buffer_watermark as usize,
+            max_pieces: settings.max_piece_count as u32,
         }
     }
 }
@@ -100,7 +105,10 @@ impl From<&Settings> for Limits {
 /// The protocol state of one connection.
 #[derive(Debug)]
 pub struct Connection {
+    /// Without pieces while there is no metadata.
     layout: Arc<Layout>,
+    /// What the peer has, as long as there is no metadata to judge it by.
+    early: Option<EarlyPieces>,
     limits: Limits,
     message_limit: usize,
 
@@ -139,6 +147,7 @@ impl Connection {
             announced: Bitfield::new(layout.num_pieces()),
             window: Window::new(now, limits.window),
             layout,
+            early: None,
             limits,
             choking: true,
             interested: false,
@@ -156,6 +165,30 @@ impl Connection {
             report: Report::default(),
             dirty: false,
         }
+    }
+
+    /// A connection of a torrent whose metadata is not known yet; it comes by
+    /// [`Self::set_metadata`].
+    pub fn without_metadata(limits: Limits, now: Instant) -> Self {
+        Self {
+            early: Some(EarlyPieces::new(limits.max_pieces)),
+            message_limit: message_limit(limits.max_pieces),
+            ..Self::new(Arc::new(Layout::unknown()), limits, now)
+        }
+    }
+
+    /// The torrent's metadata is known: what the peer said before is judged by
+    /// it, and the peer is to be closed if it spoke of another torrent.
+    pub fn set_metadata(&mut self, layout: Arc<Layout>) -> Result<(), PeerError> {
+        let Some(early) = self.early.take() else {
+            return Ok(());
+        };
+        self.message_limit = message_limit(layout.num_pieces());
+        self.announced = Bitfield::new(layout.num_pieces());
+        self.report.bitfield = early.judge(layout.num_pieces())?;
+        self.layout = layout;
+        self.dirty = true;
+        Ok(())
     }
 
     /// Takes all whole messages at the beginning of `input`, appending the
@@ -240,6 +273,8 @@ impl Connection {
             }
             Message::Interested => self.note_interest(true),
             Message::NotInterested => self.note_interest(false),
+            Message::Have(piece) if let Some(early) = &mut self.early => early.have(piece)?,
+            Message::Bitfield(bits) if let Some(early) = &mut self.early => early.bitfield(bits)?,
             Message::Have(piece) => {
                 if piece.0 >= self.layout.num_pieces() {
                     return Err(PeerError::NoSuchPiece(piece.0));

@@ -83,6 +83,33 @@ impl World {
     }
 }
 
+#[test]
+fn what_a_peer_says_before_the_metadata_is_judged_when_it_comes() {
+    let has = |bits| Message::Bitfield(bits);
+    let layout = || Arc::new(Layout::new(PIECE, [(u64::from(PIECE) * 10, false)]).unwrap());
+    let mut world = World::new();
+    let limits = Limits::from(&Settings::default());
+    world.conn = Connection::without_metadata(limits, world.now);
+    let early = Message::Have(PieceIndex(9));
+    let asked = request(0);
+    world
+        .feed(&[has(&[0x80, 0]), Message::Unchoke, early, asked])
+        .unwrap();
+    let report = world.report();
+    assert_eq!((report.bitfield, report.haves.len()), (None, 0));
+    world.conn.set_metadata(layout()).unwrap();
+    let pieces = world.report().bitfield.unwrap();
+    assert_eq!(pieces.iter().collect::<Vec<_>>(), [0, 9]);
+    world.feed(&[Message::Have(PieceIndex(1))]).unwrap();
+    assert_eq!(world.report().haves, [PieceIndex(1)]);
+
+    let mut world = World::new();
+    world.conn = Connection::without_metadata(limits, world.now);
+    world.feed(&[has(&[0x80])]).unwrap();
+    let judged = world.conn.set_metadata(layout());
+    assert_eq!(judged, Err(PeerError::WrongBitfield));
+}
+
 /// The `at`-th block of the torrent.
 fn block(at: u32) -> Block {
     Block::new(PieceIndex(at / 4), at % 4)

@@ -128,6 +128,12 @@ settings! {
     share_mode_target: i64 = 3, Some(0..=10_000), "", Live;
     /// Bytes queued for one peer above which no more is read from disk for it.
     send_buffer_watermark: i64 = 524_288, Some(32_768..=67_108_864), "bytes", Next;
+    /// Longest info dictionary that is taken from peers (BEP 9).
+    max_metadata_size: i64 = 31_457_280, Some(1024..=1_073_741_824), "bytes", Next;
+    /// Pieces that a torrent whose info dictionary comes from peers may have.
+    max_piece_count: i64 = 2_097_152, Some(1..=16_777_216), "pieces", Next;
+    /// Bencoded values in an info dictionary that comes from peers.
+    metadata_token_limit: i64 = 2_500_000, Some(100..=100_000_000), "values", Next;
     /// Threads for hashing and file access, at most; one per core is started.
     aio_threads: i64 = 10, Some(1..=64), "threads", Restart;
     /// Files held open at once, over all torrents.

@@ -144,13 +144,14 @@ impl Torrent {
 
     /// Leases blocks to a peer that wants some.
     pub(super) fn feed(&mut self, now: Instant, key: PeerKey) {
+        let may_download = self.may_download();
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
         let ready = peer.want > 0
             && peer.interesting > 0
             && !peer.choking_us
-            && !self.upload_mode
+            && may_download
             && peer.closing.is_none();
         if !ready {
             return;
@@ -230,10 +231,11 @@ impl Torrent {
     }
 
     fn update_interest(&mut self, key: PeerKey) {
+        let may_download = self.may_download();
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
-        let interested = peer.interesting > 0 && !self.upload_mode;
+        let interested = peer.interesting > 0 && may_download;
         if peer.interested != interested {
             peer.interested = interested;
             if !interested {

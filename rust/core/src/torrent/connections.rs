@@ -201,7 +201,7 @@ impl Torrent {
 
     /// Closes connections on which neither side needs anything.
     pub(super) fn drop_redundant(&mut self) {
-        if !self.picker.is_finished() {
+        if !self.is_finished() {
             return;
         }
         let seeds: Vec<PeerKey> = self
@@ -219,7 +219,7 @@ impl Torrent {
         if !self.settings.enable_outgoing_tcp {
             return;
         }
-        self.list.set_finished(self.picker.is_finished());
+        self.list.set_finished(self.is_finished());
         // The session paces the dialling; this only bounds one burst.
         let mut burst = self.settings.connection_speed;
         while burst > 0
@@ -234,6 +234,9 @@ impl Torrent {
 
     /// Chooses whom to let download.
     pub(super) fn rechoke(&mut self, now: Instant) {
+        if !self.has_metadata() {
+            return;
+        }
         let seeding = self.picker.is_finished();
         let candidates: Vec<Candidate> = self
             .peers

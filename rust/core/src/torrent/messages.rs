@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::bitfield::Bitfield;
 use crate::ids::{Block, PeerKey, PieceIndex};
+use crate::layout::Layout;
 
 /// What a torrent is doing; the numbers are libtorrent's `state_t`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +82,8 @@ pub enum CloseReason {
 pub enum PeerCommand {
     /// Open with this bitfield.
     Start(Arc<Bitfield>),
+    /// The metadata is known; this is what it makes of the torrent.
+    Metadata(Arc<Layout>),
     /// Request these blocks.
     Lease(Vec<Block>),
     /// Do not request these blocks after all.

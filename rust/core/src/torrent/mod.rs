@@ -11,6 +11,7 @@ mod blocks;
 mod connections;
 mod files;
 mod messages;
+mod metadata;
 mod peer;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ const AUTO_SEQUENTIAL_SEEDS: usize = 10;
 /// The brain. See the module's words for how it is driven.
 #[derive(Debug)]
 pub struct Torrent {
+    /// Without pieces while there is no metadata.
     layout: Arc<Layout>,
     our_id: PeerId,
     settings: Arc<Settings>,
@@ -121,6 +123,21 @@ impl Torrent {
     /// Whether connections may be made.
     pub fn is_running(&self) -> bool {
         self.running && !self.state.is_checking()
+    }
+
+    /// Whether blocks may be asked for.
+    fn may_download(&self) -> bool {
+        self.has_metadata() && !self.state.is_checking() && !self.upload_mode
+    }
+
+    /// Whether everything wanted is there.
+    fn is_finished(&self) -> bool {
+        self.has_metadata() && self.picker.is_finished()
+    }
+
+    /// Where its bytes are; without pieces while there is no metadata.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
     }
 
     /// Pieces: what we have, want and fetch.
@@ -247,6 +264,9 @@ impl Torrent {
     /// Files are being looked at: no traffic until [`Self::checked`].
     pub fn checking(&mut self, state: TorrentState) {
         debug_assert!(state.is_checking());
+        if self.state.is_checking() {
+            return self.set_state(state);
+        }
         self.close_all(CloseReason::Stopped);
         // The disk drops what is unfinished, so what these connections still
         // report is not there.
@@ -272,6 +292,7 @@ impl Torrent {
         self.list.forgive_all();
         self.next_tick = now;
         self.leave_checking();
+        self.welcome_back(now, have);
     }
 
     /// Forgets blocks of unfinished pieces.
@@ -413,10 +434,11 @@ impl Torrent {
     pub fn check_invariants(&self) {
         self.picker.check_invariants();
         let open = |peer: &Peer| peer.closing.is_none();
+        assert!(self.has_metadata() || self.picker.have().is_empty());
         for (key, peer) in self.peers.iter().filter(|(_, peer)| open(peer)) {
             let interesting = self.picker.interesting_pieces(&peer.peer_pieces());
             assert_eq!(peer.interesting, interesting, "what {key:?} has for us");
-            assert_eq!(peer.interested, interesting > 0 && !self.upload_mode);
+            assert_eq!(peer.interested, interesting > 0 && self.may_download());
             assert!(!self.hungry.contains(key) || peer.want > 0);
         }
         assert!(self.hungry.iter().all(|key| self.peers.contains_key(key)));

@@ -116,7 +116,7 @@ impl Peer {
 
     /// Whether it has everything.
     pub fn is_seed(&self) -> bool {
-        self.pieces.is_full()
+        self.pieces.is_full() && !self.pieces.is_empty()
     }
 
     pub(super) fn set_pieces(&mut self, pieces: Bitfield) {
@@ -129,7 +129,7 @@ impl Peer {
     }
 
     pub(super) fn peer_pieces(&self) -> PeerPieces<'_> {
-        if self.pieces.is_full() {
+        if self.is_seed() {
             PeerPieces::All
         } else {
             PeerPieces::Some(&self.pieces)

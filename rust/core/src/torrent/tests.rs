@@ -1,6 +1,8 @@
 //! Worlds are drawn: `x` is a piece that is there, `.` one that is not, `-` one
 //! that is not wanted. What the brain puts out is compared as text.
 
+mod metadata;
+
 use super::*;
 use crate::ids::{BLOCK_SIZE, Block};
 use crate::peer::{PeerStats, Report};
@@ -196,6 +198,7 @@ fn list(items: &[impl std::fmt::Display]) -> String {
 fn command_text(command: &PeerCommand) -> String {
     match command {
         PeerCommand::Start(have) => format!("start {}", have.count()),
+        PeerCommand::Metadata(layout) => format!("metadata of {}", layout.num_pieces()),
         PeerCommand::Lease(blocks) => {
             let mut blocks = blocks.clone();
             blocks.sort_unstable();

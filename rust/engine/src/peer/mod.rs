@@ -22,6 +22,7 @@ use torrent_core::torrent::{CloseReason, PeerCommand};
 
 use crate::buffers::{Buffer, BufferClass, BufferPool};
 use crate::disk::{Disk, Storage};
+use crate::torrent::content::StorageSlot;
 use mailbox::Mailbox;
 
 /// Segments in one vectored send: a read job of 256 KiB is 32 of them.
@@ -65,7 +66,7 @@ pub(crate) struct PeerTask {
     pub(crate) mailbox: Arc<Mailbox>,
     /// The torrent always drains this; a full channel makes the connection wait.
     pub(crate) reports: mpsc::Sender<PeerReport>,
-    pub(crate) storage: Storage,
+    pub(crate) storage: StorageSlot,
     pub(crate) disk: Disk,
     pub(crate) pool: BufferPool,
 }
@@ -92,7 +93,9 @@ impl PeerTask {
         tokio::pin!(timer);
         loop {
             while let Some(job) = self.connection.poll_read() {
-                reads.push_back(Box::pin(read(self.storage.clone(), job)));
+                if let Some(storage) = self.storage.get() {
+                    reads.push_back(Box::pin(read(storage.clone(), job)));
+                }
             }
             let blocked = self.send()?;
             if let Some(report) = self.connection.take_report() {
@@ -120,8 +123,10 @@ impl PeerTask {
                         // The torrent hears of blocks before the disk has
                         // them, and so before it hears what became of them.
                         self.report().await?;
-                        if !blocks.is_empty() {
-                            self.storage.write(blocks, self.key);
+                        if !blocks.is_empty()
+                            && let Some(storage) = self.storage.get()
+                        {
+                            storage.write(blocks, self.key);
                             congested = self.disk.is_congested();
                         }
                     }
@@ -148,6 +153,7 @@ impl PeerTask {
         let now = Instant::now();
         match command {
             PeerCommand::Start(have) => self.connection.announce_pieces(&have),
+            PeerCommand::Metadata(layout) => self.connection.set_metadata(layout)?,
             PeerCommand::Lease(blocks) => self.connection.lease(now, &blocks),
             PeerCommand::Cancel(blocks) => self.connection.cancel(now, &blocks),
             PeerCommand::Have(pieces) => self.connection.announce_have(&pieces),

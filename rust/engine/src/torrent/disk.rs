@@ -1,19 +1,15 @@
 //! What the disk tells a torrent, and what the torrent asks of it.
 
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use torrent_core::ids::PieceIndex;
-use torrent_core::metainfo::Info;
 use torrent_core::peer::READ_JOB_BYTES;
 use torrent_core::torrent::TorrentState;
 
 use super::{Driver, TaskEnd};
-use crate::disk::{
-    CheckId, CheckMode, DiskError, DiskErrorKind, DiskEvent, SpecError, Storage, StorageSpec,
-};
+use crate::disk::{CheckId, CheckMode, DiskError, DiskErrorKind, DiskEvent, Storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 
@@ -31,31 +27,18 @@ impl From<DiskError> for Error {
     }
 }
 
-/// Where the files of `info` lie below `save_path`.
-pub(super) fn spec(info: &Info, save_path: &Path) -> std::result::Result<StorageSpec, SpecError> {
-    let paths = info
-        .files
-        .iter()
-        .map(|file| PathBuf::from(&file.path))
-        .collect();
-    StorageSpec::new(
-        info.layout.clone(),
-        paths,
-        info.piece_hashes().clone(),
-        save_path,
-    )
-}
-
 impl Driver {
     /// Looks at what is on disk.
     pub(super) fn start_check(&mut self) {
-        self.check_progress = 0.0;
-        self.check = Some(self.storage.check(CheckMode::All));
+        if let Some(storage) = self.storage.get() {
+            self.check_progress = 0.0;
+            self.check = Some(storage.check(CheckMode::All));
+        }
     }
 
     /// Forgets what we have and looks at the disk again.
     pub(super) fn recheck(&mut self) {
-        if self.check.is_some() {
+        if self.check.is_some() || !self.brain.has_metadata() {
             return;
         }
         self.announcer.stop();
@@ -81,7 +64,7 @@ impl Driver {
                 stats.num_piece_failed.add(1);
                 stats
                     .recv_failed_bytes
-                    .add(u64::from(self.layout.piece_len(piece)));
+                    .add(u64::from(self.brain.layout().piece_len(piece)));
                 self.brain.piece_failed(now, piece, &senders);
             }
             // The brain has counted them from the connections' reports.
@@ -109,8 +92,10 @@ impl Driver {
             DiskEvent::CheckFailed { check, error } if self.is_current(check) => {
                 self.check = None;
                 self.storage_failed(error);
-                let have = self.storage.have();
-                self.checked(now, &have);
+                if let Some(storage) = self.storage.get() {
+                    let have = storage.have();
+                    self.checked(now, &have);
+                }
             }
             DiskEvent::Internal { message } => {
                 tracing::error!(message, "a disk worker failed");
@@ -144,10 +129,12 @@ impl Driver {
 
     /// Creates folders and empty files, unless everything is there already.
     pub(super) fn prepare_files(&mut self) {
+        let Some(storage) = self.storage.get().cloned() else {
+            return;
+        };
         if self.brain.picker().is_seed() {
             return;
         }
-        let storage = self.storage.clone();
         self.tasks.spawn(async move {
             match storage.prepare().await {
                 Ok(()) => TaskEnd::Done,
@@ -162,12 +149,12 @@ impl Driver {
         answer: Option<oneshot::Sender<Result<Bytes>>>,
     ) {
         let have = self.brain.picker().we_have(piece);
-        let length = self.layout.piece_len(piece);
-        let storage = self.storage.clone();
+        let length = self.brain.layout().piece_len(piece);
+        let storage = self.storage.get().cloned();
         let handle = self.handle.clone();
         let context = std::sync::Arc::clone(&self.context);
         self.tasks.spawn(async move {
-            let read = if have {
+            let read = if have && let Some(storage) = storage {
                 read_whole(&storage, piece, length)
                     .await
                     .map_err(Error::from)
@@ -194,9 +181,11 @@ impl Driver {
     }
 
     pub(super) fn flush(&mut self, answer: Option<oneshot::Sender<()>>) {
-        let storage = self.storage.clone();
+        let storage = self.storage.get().cloned();
         self.tasks.spawn(async move {
-            storage.flush().await;
+            if let Some(storage) = storage {
+                storage.flush().await;
+            }
             if let Some(answer) = answer {
                 // Nobody may be waiting any more.
                 let _ = answer.send(());

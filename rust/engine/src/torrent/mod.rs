@@ -1,6 +1,7 @@
 //! One task per torrent: drives `torrent_core::torrent` and carries out what
 //! it decides. Payload never passes through here.
 
+pub(crate) mod content;
 mod dial;
 mod disk;
 mod peers;
@@ -17,19 +18,20 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use torrent_core::ids::{PeerId, PeerKey};
-use torrent_core::layout::Layout;
+use torrent_core::peerlist::Sources;
 use torrent_core::picker::Priority;
 use torrent_core::torrent::{Output, Torrent, TorrentEvent, TorrentState};
 use torrent_core::tracker::Announcer;
 
-use crate::disk::{CheckHandle, DiskError, DiskEvent, Storage, StorageSpec};
-use crate::error::{Error, ErrorKind};
+use crate::disk::{CheckHandle, DiskError, DiskEvent};
+use crate::error::Error;
 use crate::event::{Detail, Kind, kind};
 use crate::handle::{Command, TorrentHandle};
 use crate::peer::PeerReport;
 use crate::peer::mailbox::Mailbox;
 use crate::runtime::Context;
 use crate::session::NewTorrent;
+use content::StorageSlot;
 use snapshot::{Clocks, Counted};
 use trackers::Announced;
 
@@ -63,10 +65,11 @@ enum TaskEnd {
 struct Driver {
     context: Arc<Context>,
     handle: TorrentHandle,
-    layout: Arc<Layout>,
     brain: Torrent,
     announcer: Announcer,
-    storage: Storage,
+    storage: StorageSlot,
+    /// Where the disk tells of this torrent.
+    disk_events: mpsc::Sender<DiskEvent>,
     check: Option<CheckHandle>,
     check_progress: f64,
 
@@ -96,12 +99,17 @@ pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
     let (reports, report_queue) = mpsc::channel(REPORT_QUEUE);
     let (disk_events, disk_queue) = mpsc::channel(DISK_QUEUE);
     let handle = new.handle.clone();
-    let spec = match storage_spec(&handle) {
-        Ok(spec) => spec,
-        Err(error) => return refuse(&context, &handle, error),
-    };
-    let storage = context.disk.open(spec, disk_events);
-    let mut driver = Driver::new(context, handle, storage, reports);
+    let storage = StorageSlot::default();
+    if let Some(metainfo) = handle.metainfo() {
+        match content::spec(&metainfo.info, handle.save_path()) {
+            Ok(spec) => {
+                // Nobody else fills it.
+                let _ = storage.set(context.disk.open(spec, disk_events.clone()));
+            }
+            Err(error) => return refuse(&context, &handle, error),
+        }
+    }
+    let mut driver = Driver::new(context, handle, storage, disk_events, reports);
     driver.begin(new.paused);
     let queues = Queues {
         commands: new.commands,
@@ -116,14 +124,6 @@ struct Queues {
     commands: mpsc::Receiver<Command>,
     reports: mpsc::Receiver<PeerReport>,
     disk: mpsc::Receiver<DiskEvent>,
-}
-
-fn storage_spec(handle: &TorrentHandle) -> Result<StorageSpec, Error> {
-    let info = &handle.metainfo().info;
-    disk::spec(info, handle.save_path()).map_err(|error| {
-        Error::because(ErrorKind::InvalidPath, error.to_string())
-            .about(handle.save_path().display().to_string())
-    })
 }
 
 /// A torrent that cannot even begin: it says why and leaves.
@@ -142,22 +142,25 @@ impl Driver {
     fn new(
         context: Arc<Context>,
         handle: TorrentHandle,
-        storage: Storage,
+        storage: StorageSlot,
+        disk_events: mpsc::Sender<DiskEvent>,
         reports: mpsc::Sender<PeerReport>,
     ) -> Self {
         let now = Instant::now();
         let settings = context.session.settings.borrow().clone();
-        let layout = Arc::new(handle.metainfo().info.layout.clone());
         let seed = rand::random();
         let tiers = handle.shared.options.lock().trackers.clone();
         Self {
-            brain: Torrent::new(
-                Arc::clone(&layout),
-                context.peer_id,
-                Arc::clone(&settings),
-                seed,
-                now,
-            ),
+            brain: {
+                let (id, settings) = (context.peer_id, Arc::clone(&settings));
+                match handle.metainfo() {
+                    Some(metainfo) => {
+                        let layout = Arc::new(metainfo.info.layout.clone());
+                        Torrent::new(layout, id, settings, seed, now)
+                    }
+                    None => Torrent::without_metadata(id, settings, now),
+                }
+            },
             announcer: {
                 let mut announcer = Announcer::new(trackers::settings(&settings), seed);
                 announcer.set_tiers(now, &tiers);
@@ -166,8 +169,8 @@ impl Driver {
             clocks: Clocks::new(now),
             context,
             handle,
-            layout,
             storage,
+            disk_events,
             check: None,
             check_progress: 0.0,
             peers: HashMap::new(),
@@ -184,15 +187,27 @@ impl Driver {
     }
 
     fn begin(&mut self, paused: bool) {
-        self.post(kind::ADD_TORRENT, || Detail::None);
         let now = Instant::now();
         self.paused = paused;
+        if !self.brain.has_metadata() {
+            self.brain.fetch_metadata(now);
+            // In libtorrent's order.
+            self.settle();
+        }
+        self.post(kind::ADD_TORRENT, || Detail::None);
         self.clocks.paused_changed(now, paused);
         if !paused {
             self.brain.start(now);
         }
         self.read_options();
         self.start_check();
+        if !self.brain.has_metadata() {
+            self.brain
+                .add_peers(now, self.handle.magnet_link().peers, Sources::MANUAL);
+            if !paused {
+                self.announcer.start(now);
+            }
+        }
         self.settle();
         self.publish(now);
     }
@@ -344,6 +359,7 @@ impl Driver {
             Command::Trackers(tiers) => self.announcer.set_tiers(now, &tiers),
             Command::ReadPiece(piece, answer) => self.read_piece(piece, answer),
             Command::Flush(answer) => self.flush(answer),
+            Command::Metadata(info) => self.metadata_known(info),
             Command::Incoming(arrival) => self.welcome(arrival),
             // Taken out before it comes here.
             Command::Remove { .. } => {}

@@ -58,13 +58,18 @@ impl Driver {
             reason: String::new(),
         });
         let settings = self.context.session.settings.borrow().clone();
+        let limits = Limits::from(&*settings);
         let task = PeerTask {
             key,
             stream,
-            connection: Connection::new(Arc::clone(&self.layout), Limits::from(&*settings), now),
+            connection: if self.brain.has_metadata() {
+                Connection::new(Arc::clone(self.brain.layout()), limits, now)
+            } else {
+                Connection::without_metadata(limits, now)
+            },
             mailbox,
             reports: self.reports.clone(),
-            storage: self.storage.clone(),
+            storage: Arc::clone(&self.storage),
             disk: self.context.disk.clone(),
             pool: self.context.pool.clone(),
         };

@@ -12,7 +12,7 @@ use torrent_core::tracker::{TrackerRow, TrackerState};
 
 use super::Driver;
 use crate::event::unix_millis;
-use crate::handle::{Options, View};
+use crate::handle::TorrentHandle;
 use crate::stats::Counter;
 use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus, hex_peer_id, is_local};
 
@@ -115,22 +115,11 @@ impl Clocks {
     }
 }
 
-impl View {
-    /// What is seen of a torrent before its task has begun.
-    pub(crate) fn of_new(
-        metainfo: &torrent_core::metainfo::Metainfo,
-        save_path: &std::path::Path,
-        options: &Options,
-        added_time: i64,
-    ) -> Self {
-        let layout = &metainfo.info.layout;
-        let view = Self::default();
-        view.pieces
-            .store(Arc::new(Bitfield::new(layout.num_pieces())));
-        view.availability
-            .store(Arc::new(vec![0; layout.num_pieces() as usize]));
-        view.file_progress
-            .store(Arc::new(vec![0; layout.files().len()]));
+impl TorrentHandle {
+    /// Shows what is known of a torrent before its task has begun.
+    pub(crate) fn show_new(&self) {
+        let view = &self.shared.view;
+        let options = self.shared.options.lock();
         let tiers = options.trackers.iter().zip(0..);
         let trackers = tiers.flat_map(|(tier, number)| {
             tier.iter().map(move |url| TrackerStatus {
@@ -144,14 +133,11 @@ impl View {
             })
         });
         view.trackers.store(Arc::new(trackers.collect()));
-        view.status.store(Arc::new(TorrentStatus {
-            info_hash: metainfo.info.hash.to_string(),
-            name: metainfo.info.name.clone(),
-            save_path: save_path.display().to_string(),
+        let mut status = TorrentStatus {
+            info_hash: self.info_hash().to_string(),
+            name: self.name().to_owned(),
+            save_path: self.save_path().display().to_string(),
             paused: options.paused,
-            has_metadata: true,
-            total_size: stored_bytes(layout),
-            num_pieces: layout.num_pieces(),
             block_size: BLOCK_SIZE,
             num_complete: -1,
             num_incomplete: -1,
@@ -160,13 +146,25 @@ impl View {
             next_announce: -1,
             connections_limit: options.max_connections,
             uploads_limit: options.max_uploads,
-            added_time,
+            added_time: self.added_time(),
             eta: -1,
             ratio: -1.0,
             is_sequential_download: options.sequential,
             ..TorrentStatus::default()
-        }));
-        view
+        };
+        if let Some(metainfo) = self.metainfo() {
+            let layout = &metainfo.info.layout;
+            let pieces = layout.num_pieces();
+            view.pieces.store(Arc::new(Bitfield::new(pieces)));
+            let availability = vec![0; pieces as usize];
+            view.availability.store(Arc::new(availability));
+            let progress = vec![0; layout.files().len()];
+            view.file_progress.store(Arc::new(progress));
+            status.has_metadata = true;
+            status.total_size = stored_bytes(layout);
+            status.num_pieces = pieces;
+        }
+        view.status.store(Arc::new(status));
     }
 }
 
@@ -203,7 +201,8 @@ impl Driver {
             .collect();
         let picker = self.brain.picker();
         let availability = self
-            .layout
+            .brain
+            .layout()
             .pieces()
             .map(|piece| picker.availability(piece))
             .collect();
@@ -261,7 +260,6 @@ impl Driver {
 
     fn status(&mut self, now: Instant) -> TorrentStatus {
         self.clocks.advance(now);
-        let info = &self.handle.metainfo().info;
         let (connections_limit, uploads_limit, is_sequential_download) = {
             let options = self.handle.shared.options.lock();
             (
@@ -290,30 +288,37 @@ impl Driver {
         let picker = self.brain.picker();
         let (wanted, wanted_done) = (picker.total_wanted(), picker.wanted_done());
         let (done, have) = (picker.done(), picker.num_have());
-        let (is_finished, is_seeding) = (picker.is_finished(), picker.is_seed());
+        let has_metadata = self.brain.has_metadata();
+        let is_finished = has_metadata && picker.is_finished();
+        let is_seeding = has_metadata && picker.is_seed();
         let (copies, fraction) = picker.distributed_copies();
         let checking = state.is_checking();
+        let (total_size, num_pieces) = {
+            let layout = self.brain.layout();
+            (stored_bytes(layout), layout.num_pieces())
+        };
         let totals = self.brain.totals();
         self.clocks
             .note_payload(now, totals.payload_received, totals.payload_sent);
         let payload_rate = totals.payload_download.rate(now);
         let left = wanted.saturating_sub(wanted_done);
         TorrentStatus {
-            info_hash: info.hash.to_string(),
-            name: info.name.clone(),
+            info_hash: self.handle.info_hash().to_string(),
+            name: self.handle.name().to_owned(),
             save_path: self.handle.save_path().display().to_string(),
             state,
             paused: self.paused,
             is_finished: is_finished && !checking,
             is_seeding: is_seeding && !checking,
-            has_metadata: true,
+            has_metadata,
             progress: match (checking, wanted) {
                 (true, _) => self.check_progress,
+                (false, 0) if !has_metadata => 0.0,
                 (false, 0) => 1.0,
                 (false, wanted) => wanted_done as f64 / wanted as f64,
             },
             total_done: done,
-            total_size: stored_bytes(&self.layout),
+            total_size,
             total_wanted: wanted,
             total_wanted_done: wanted_done,
             total_download: totals.received,
@@ -351,7 +356,7 @@ impl Driver {
             }),
             announces_to_trackers: next_announce.is_some(),
             current_tracker,
-            num_pieces: info.layout.num_pieces(),
+            num_pieces,
             pieces_downloaded: have,
             block_size: BLOCK_SIZE,
             distributed_copies: if is_seeding {
@@ -371,6 +376,7 @@ impl Driver {
             completed_time: self.clocks.completed_time,
             last_seen_complete: self.clocks.last_seen_complete,
             eta: match (left, payload_rate) {
+                (0, _) if !has_metadata => -1,
                 (0, _) => 0,
                 (_, 0) => -1,
                 (left, rate) => left.div_ceil(rate) as i64,

@@ -21,7 +21,11 @@ impl Driver {
             self.join_tasks().await;
             match verdict {
                 Verdict::Removed { delete_files: true } => self.delete_files().await,
-                _ => self.storage.close().await,
+                _ => {
+                    if let Some(storage) = self.storage.get() {
+                        storage.close().await;
+                    }
+                }
             }
         };
         tokio::join!(closing, announced);
@@ -51,7 +55,10 @@ impl Driver {
     }
 
     async fn delete_files(&mut self) {
-        match self.storage.delete_files().await {
+        let Some(storage) = self.storage.get() else {
+            return;
+        };
+        match storage.delete_files().await {
             Ok(()) => self.post(kind::TORRENT_DELETED, || Detail::None),
             Err(error) => {
                 let error = Error::from(error);

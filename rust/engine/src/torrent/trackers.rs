@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use torrent_core::ids::BLOCK_SIZE;
 use torrent_core::peerlist::Sources;
 use torrent_core::settings::Settings;
 use torrent_core::tracker::{
@@ -61,7 +62,11 @@ impl Driver {
     fn announce_report(&mut self) -> Report {
         let listening = self.context.session.listening.first();
         let done = self.brain.picker().done();
-        let left = self.layout.total_length().saturating_sub(done);
+        let left = match self.brain.has_metadata() {
+            true => self.brain.layout().total_length().saturating_sub(done),
+            // Not a seed, whatever else it may turn out to be.
+            false => u64::from(BLOCK_SIZE),
+        };
         let totals = self.brain.totals();
         Report {
             info_hash: self.handle.info_hash(),

@@ -36,7 +36,7 @@ pub(super) async fn torrent_info(app: &App, mut params: Params) -> Outcome {
     let path = params.opt_text("path")?;
     params.finish()?;
     let info = match (id, path) {
-        (Some(id), None) => info_fields(app.torrent(&id)?.metainfo()),
+        (Some(id), None) => info_fields(app.torrent(&id)?.known_metainfo()?),
         (None, Some(path)) => {
             info_fields(&parse_file(&path, &read_torrent(Path::new(&path)).await?)?)
         }

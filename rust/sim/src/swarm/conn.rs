@@ -180,6 +180,11 @@ impl Swarm {
         let connection = &mut conn.connection;
         match command {
             PeerCommand::Start(have) => connection.announce_pieces(&have),
+            PeerCommand::Metadata(layout) => {
+                if let Err(error) = connection.set_metadata(layout) {
+                    return self.end(node, key, Ended::Protocol(error));
+                }
+            }
             PeerCommand::Lease(blocks) => connection.lease(now, &blocks),
             PeerCommand::Cancel(blocks) => connection.cancel(now, &blocks),
             PeerCommand::Have(pieces) => connection.announce_have(&pieces),

@@ -1,0 +1,70 @@
+//! A torrent that begins with a hash alone, and the moment its metadata comes
+//! (BEP 9).
+//!
+//! Until then the torrent has no pieces: it connects to peers, but blocks,
+//! choking and interest wait. In order: [`Torrent::without_metadata`],
+//! [`Torrent::fetch_metadata`], [`Torrent::set_metadata`], and then as for any
+//! other torrent [`Torrent::checked`]. Connections live through all of it;
+//! what their peers have is kept by `crate::peer` until it can be judged.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::files::FileProgress;
+use super::{Output, PeerCommand, Torrent, TorrentState};
+use crate::bitfield::Bitfield;
+use crate::ids::{PeerId, PieceIndex};
+use crate::layout::Layout;
+use crate::picker::Picker;
+use crate::settings::Settings;
+
+impl Torrent {
+    /// A torrent of which only the hash is known; it waits for
+    /// [`Self::fetch_metadata`].
+    pub fn without_metadata(our_id: PeerId, settings: Arc<Settings>, now: Instant) -> Self {
+        Self::new(Arc::new(Layout::unknown()), our_id, settings, 0, now)
+    }
+
+    /// Whether it is known what the torrent consists of.
+    pub fn has_metadata(&self) -> bool {
+        self.layout.num_pieces() > 0
+    }
+
+    /// Looks for peers that have the metadata, until [`Self::set_metadata`].
+    pub fn fetch_metadata(&mut self, now: Instant) {
+        debug_assert!(!self.has_metadata(), "the metadata is known");
+        self.next_tick = now;
+        self.set_state(TorrentState::DownloadingMetadata);
+    }
+
+    /// The metadata is known: the torrent waits for [`Self::checked`], its
+    /// connections stay. Limits, priorities and the order of pieces are as in
+    /// a new torrent and must be set again.
+    pub fn set_metadata(&mut self, layout: Arc<Layout>, seed: u64) {
+        debug_assert!(!self.has_metadata(), "metadata comes once");
+        self.picker = Picker::new(&layout, seed);
+        self.files = FileProgress::new(&layout);
+        self.layout = layout;
+        for (&key, peer) in &mut self.peers {
+            peer.set_pieces(Bitfield::new(self.layout.num_pieces()));
+            let metadata = PeerCommand::Metadata(Arc::clone(&self.layout));
+            self.outputs.push_back(Output::Peer(key, metadata));
+        }
+        self.set_state(TorrentState::CheckingResumeData);
+    }
+
+    /// Connections that lived through the check: they hear what we have, and
+    /// the traffic begins.
+    pub(super) fn welcome_back(&mut self, now: Instant, have: &Bitfield) {
+        let pieces: Arc<[PieceIndex]> = have.iter().map(PieceIndex).collect();
+        let open = self.peers.iter().filter(|(_, peer)| peer.closing.is_none());
+        let open: Vec<_> = open.map(|(&key, _)| key).collect();
+        if !pieces.is_empty() {
+            for key in open {
+                self.command(key, PeerCommand::Have(Arc::clone(&pieces)));
+            }
+        }
+        self.update_all_interest();
+        self.feed_hungry(now);
+    }
+}

@@ -1,0 +1,75 @@
+//! What a torrent consists of: opened at once for one that begins with its
+//! metadata, and for any other when the metadata comes (BEP 9).
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use torrent_core::metainfo::Info;
+
+use super::Driver;
+use crate::disk::{Storage, StorageSpec};
+use crate::error::{Error, ErrorKind};
+use crate::event::{Detail, kind};
+use crate::handle::{TorrentHandle, piece_priorities};
+
+/// The torrent's files; empty until its metadata is known. Connections look
+/// into it, and find it filled before they are told of the metadata.
+pub(crate) type StorageSlot = Arc<OnceLock<Storage>>;
+
+/// Where the files of `info` lie below `save_path`.
+pub(super) fn spec(info: &Info, save_path: &Path) -> Result<StorageSpec, Error> {
+    let paths = info.files.iter().map(|file| PathBuf::from(&file.path));
+    StorageSpec::new(
+        info.layout.clone(),
+        paths.collect(),
+        info.piece_hashes().clone(),
+        save_path,
+    )
+    .map_err(|error| {
+        Error::because(ErrorKind::InvalidPath, error.to_string())
+            .about(save_path.display().to_string())
+    })
+}
+
+impl Driver {
+    /// The metadata of a torrent that began without it is here, and has the
+    /// right hash.
+    pub(super) fn metadata_known(&mut self, info: Arc<Info>) {
+        if self.brain.has_metadata() {
+            return;
+        }
+        let storage = match spec(&info, self.handle.save_path()) {
+            Ok(spec) => self.context.disk.open(spec, self.disk_events.clone()),
+            Err(error) => return self.post(kind::METADATA_FAILED, || Detail::Error(error)),
+        };
+        // Nobody else fills it.
+        let _ = self.storage.set(storage);
+        self.brain
+            .set_metadata(Arc::new(info.layout.clone()), rand::random());
+        self.handle.learn(info);
+        self.read_options();
+        self.publish(Instant::now());
+        self.publish_pieces();
+        self.post(kind::METADATA_RECEIVED, || Detail::None);
+        self.start_check();
+    }
+}
+
+impl TorrentHandle {
+    /// Takes the metadata over; from now on pieces and files can be spoken of.
+    fn learn(&self, info: Arc<Info>) {
+        let mut options = self.shared.options.lock();
+        let magnet = self.magnet_link();
+        let mut priorities = magnet.file_priorities(info.files.len());
+        for (priority, &wished) in priorities.iter_mut().zip(&options.file_priorities) {
+            *priority = wished;
+        }
+        options.piece_priorities = piece_priorities(&info.layout, &priorities);
+        options.file_priorities = priorities;
+        let mut metainfo = magnet.with_info(info);
+        metainfo.tiers.clone_from(&options.trackers);
+        // Under the lock: whoever finds the metadata finds priorities that fit.
+        let _ = self.shared.metainfo.set(Arc::new(metainfo));
+    }
+}

@@ -1,0 +1,138 @@
+//! Torrents that begin with a hash alone.
+
+mod support;
+
+use support::{Node, Payload, wait_until};
+use torrent_engine::core::ids::{FileIndex, PieceIndex};
+use torrent_engine::core::torrent::TorrentState;
+use torrent_engine::error::ErrorKind;
+use torrent_engine::event::{Detail, kind};
+use torrent_engine::handle::TorrentHandle;
+use torrent_engine::session::AddTorrent;
+
+fn files() -> Payload {
+    Payload::new(&[("a.bin", 300_001), ("deep/b.bin", 200_003)], 65_536, 3)
+}
+
+/// A seed that has checked its files.
+fn seed(payload: &Payload) -> (Node, TorrentHandle) {
+    let mut node = Node::new();
+    payload.write(node.folder.path());
+    let handle = node.add(&payload.torrent(None));
+    node.wait(kind::TORRENT_CHECKED);
+    wait_until("seeding", || handle.status().is_seeding);
+    (node, handle)
+}
+
+fn info_dict(seed: &TorrentHandle) -> Vec<u8> {
+    seed.metainfo().unwrap().info.raw.to_vec()
+}
+
+#[test]
+fn the_metadata_can_come_after_the_peers() {
+    let payload = files();
+    let (mut seed, seeding) = seed(&payload);
+    let mut leech = Node::new();
+    let uri = format!(
+        "magnet:?xt=urn:btih:{}&dn=..%2f..%2fevil&x.pe={}&so=1",
+        seeding.info_hash(),
+        seed.endpoint()
+    );
+    let add = AddTorrent::from_magnet(&uri, leech.folder.path()).unwrap();
+    let handle = leech.session.add_torrent(add).unwrap();
+    seed.wait(kind::PEER_CONNECT);
+    leech.wait(kind::PEER_CONNECT);
+    let status = handle.status();
+    assert_eq!(status.state, TorrentState::DownloadingMetadata);
+    assert_eq!((status.has_metadata, status.num_pieces), (false, 0));
+    assert_eq!((status.progress, status.is_finished), (0.0, false));
+    assert_eq!(handle.name(), "../../evil");
+    assert!(handle.metainfo().is_none());
+    let refused = |result: Result<(), _>| {
+        let error: torrent_engine::error::Error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoMetadata);
+    };
+    refused(handle.have_piece(PieceIndex(0)).map(drop));
+    refused(handle.read_piece(PieceIndex(0)));
+    refused(handle.set_file_priority(FileIndex(0), 0));
+    refused(handle.prioritize_pieces(&[1]));
+    refused(handle.force_recheck());
+    refused(handle.torrent_file_data().map(drop));
+
+    let wrong = handle.set_metadata(
+        b"d4:name1:x12:piece lengthi16384e6:lengthi1e6:pieces20:aaaaaaaaaaaaaaaaaaaae",
+    );
+    assert_eq!(wrong.unwrap_err().kind(), ErrorKind::TorrentInfoParseError);
+    handle.set_metadata(&info_dict(&seeding)).unwrap();
+    leech.wait(kind::METADATA_RECEIVED);
+    assert_eq!(handle.name(), "payload");
+    assert_eq!(handle.file_priorities(), [0, 4]);
+    leech.wait(kind::TORRENT_FINISHED);
+    let path = leech.folder.path().join("payload/deep/b.bin");
+    assert!(std::fs::read(path).unwrap() == payload.files[1].1);
+    handle.prioritize_files(&[4, 4]).unwrap();
+    wait_until("seeding", || handle.status().is_seeding);
+    payload.assert_at(leech.folder.path());
+    // One connection all the way.
+    let connects = leech.drain();
+    assert!(
+        connects
+            .iter()
+            .all(|event| event.kind != kind::PEER_CONNECT)
+    );
+    assert_eq!(handle.torrent_file_data().unwrap(), payload.torrent(None));
+}
+
+#[test]
+fn the_story_of_a_magnet_link_is_told_in_libtorrents_order() {
+    let payload = files();
+    let (_seed, seeding) = seed(&payload);
+    let mut leech = Node::new();
+    let add = AddTorrent::from_info_hash(seeding.info_hash(), leech.folder.path());
+    let handle = leech.session.add_torrent(add).unwrap();
+    handle.set_metadata(&info_dict(&seeding)).unwrap();
+    leech.wait(kind::TORRENT_CHECKED);
+    // What was waited for is taken out; everything else is there.
+    let story: Vec<String> = leech
+        .drain()
+        .iter()
+        .filter(|event| event.torrent.is_some())
+        .map(|event| match event.detail {
+            Detail::State { state, .. } => state.name().to_owned(),
+            _ => event.kind.name.to_owned(),
+        })
+        .filter(|line| line != "checking_files")
+        .collect();
+    let expected = [
+        "downloading_metadata",
+        "add_torrent",
+        "metadata_received",
+        "checking_resume_data",
+        "downloading",
+    ];
+    assert_eq!(story, expected);
+}
+
+#[test]
+fn a_version_2_link_is_refused_by_name() {
+    let node = Node::new();
+    let uri = format!("magnet:?xt=urn:btmh:1220{}", "0".repeat(64));
+    let add = AddTorrent::from_magnet(&uri, node.folder.path()).unwrap();
+    let error = node.session.add_torrent(add).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidMagnetUri);
+    assert!(error.message().contains("version 2"), "{error}");
+}
+
+#[test]
+fn a_torrent_without_metadata_stops_in_order() {
+    let node = Node::new();
+    let hash = seed(&files()).1.info_hash();
+    let add = AddTorrent::from_info_hash(hash, node.folder.path());
+    let handle = node.session.add_torrent(add).unwrap();
+    handle.pause().unwrap();
+    wait_until("paused", || handle.status().paused);
+    handle.resume().unwrap();
+    node.session.remove_torrent(&handle, true).unwrap();
+    wait_until("gone", || node.session.find_torrent(hash).is_none());
+    assert!(node.folder.path().read_dir().unwrap().next().is_none());
+}
