@@ -100,3 +100,8 @@ impl fmt::Debug for PeerId {
 /// lives, so a late message from a closed connection cannot reach another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerKey(pub u64);
+
+impl PeerKey {
+    /// No connection: where something came from nobody, as padding does.
+    pub const NOBODY: Self = Self(u64::MAX);
+}

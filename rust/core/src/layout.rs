@@ -40,6 +40,17 @@ pub struct Layout {
     total: u64,
     pieces: u32,
     files: Vec<FilePlace>,
+    /// The runs of padding, in order, none touching the next.
+    padding: Vec<Padding>,
+}
+
+/// A run of padding: of one file, or of several in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Padding {
+    start: u64,
+    end: u64,
+    /// Bytes of padding before it.
+    before: u64,
 }
 
 /// Why a set of files and a piece length make no torrent.
@@ -72,6 +83,7 @@ impl Layout {
         }
         let mut total = 0u64;
         let mut places = Vec::new();
+        let mut padding: Vec<Padding> = Vec::new();
         for (length, pad) in files {
             places.push(FilePlace {
                 offset: total,
@@ -82,6 +94,20 @@ impl Layout {
                 .checked_add(length)
                 .filter(|&total| total <= MAX_TOTAL)
                 .ok_or(LayoutError::TooLarge)?;
+            if pad && length > 0 {
+                let start = total - length;
+                match padding.last_mut() {
+                    Some(last) if last.end == start => last.end = total,
+                    last => {
+                        let before = last.map_or(0, |last| last.before + last.end - last.start);
+                        padding.push(Padding {
+                            start,
+                            end: total,
+                            before,
+                        });
+                    }
+                }
+            }
         }
         if total == 0 {
             return Err(LayoutError::Empty);
@@ -93,6 +119,7 @@ impl Layout {
             total,
             pieces,
             files: places,
+            padding,
         })
     }
 
@@ -104,12 +131,94 @@ impl Layout {
             total: 0,
             pieces: 0,
             files: Vec::new(),
+            padding: Vec::new(),
+        }
+    }
+
+    /// The same pieces, blocks and padding without the files: everything is
+    /// one file.
+    pub fn lengths_only(&self) -> Self {
+        Self {
+            files: vec![FilePlace {
+                offset: 0,
+                length: self.total,
+                pad: false,
+            }],
+            padding: self.padding.clone(),
+            ..*self
         }
     }
 
     /// Bytes in all files together, padding included.
     pub fn total_length(&self) -> u64 {
         self.total
+    }
+
+    /// Bytes in all files together that are stored: without padding.
+    pub fn payload_length(&self) -> u64 {
+        self.total - self.padding_before(self.total)
+    }
+
+    /// Whether there is any padding (BEP 47).
+    pub fn has_padding(&self) -> bool {
+        !self.padding.is_empty()
+    }
+
+    /// Bytes of padding before `offset`.
+    fn padding_before(&self, offset: u64) -> u64 {
+        let after = self.padding.partition_point(|run| run.start < offset);
+        match after.checked_sub(1).and_then(|at| self.padding.get(at)) {
+            Some(run) => run.before + offset.min(run.end) - run.start,
+            None => 0,
+        }
+    }
+
+    /// Bytes of padding among `length` bytes from `offset` in the torrent.
+    fn padding_in(&self, offset: u64, length: u64) -> u64 {
+        if self.padding.is_empty() {
+            return 0;
+        }
+        self.padding_before(offset.saturating_add(length)) - self.padding_before(offset)
+    }
+
+    /// Bytes of `piece` that are no padding; 0 when there is no such piece.
+    pub fn piece_payload(&self, piece: PieceIndex) -> u32 {
+        let length = self.piece_len(piece);
+        length - self.padding_in(self.piece_offset(piece), u64::from(length)) as u32
+    }
+
+    /// Bytes of `block` that are no padding; 0 when there is no such block.
+    pub fn block_payload(&self, block: Block) -> u32 {
+        let length = self.block_len(block);
+        let offset =
+            self.piece_offset(block.piece) + u64::from(block.index) * u64::from(BLOCK_SIZE);
+        length - self.padding_in(offset, u64::from(length)) as u32
+    }
+
+    /// The blocks of `piece` that are padding as a whole, in order: nobody is
+    /// ever asked for them.
+    pub fn padding_blocks(&self, piece: PieceIndex) -> impl Iterator<Item = u32> + use<'_> {
+        let blocks = if self.padding.is_empty() {
+            0
+        } else {
+            self.blocks_in_piece(piece)
+        };
+        (0..blocks).filter(move |&index| self.block_payload(Block::new(piece, index)) == 0)
+    }
+
+    /// The pieces that are padding as a whole, in order: they are had from the
+    /// start.
+    pub fn padding_pieces(&self) -> impl Iterator<Item = PieceIndex> + use<'_> {
+        let unit = u64::from(self.piece_length);
+        self.padding.iter().flat_map(move |run| {
+            let first = run.start.div_ceil(unit);
+            let end = if run.end == self.total {
+                u64::from(self.pieces)
+            } else {
+                run.end / unit
+            };
+            (first as u32..end as u32).map(PieceIndex)
+        })
     }
 
     /// Bytes in a piece, except perhaps the last.
@@ -271,7 +380,66 @@ mod tests {
         assert_eq!(new(1, &[u64::MAX, u64::MAX]), Err(LayoutError::TooLarge));
     }
 
+    #[test]
+    fn padding_is_known_by_piece_and_block() {
+        const UNIT: u64 = BLOCK_SIZE as u64;
+        // Pieces of two blocks: a short file padded to the piece, a run of
+        // padding from two files that covers a whole piece, and a tail.
+        let files = [
+            (100, false),
+            (2 * UNIT - 100, true),
+            (UNIT + 1, false),
+            (UNIT - 1, true),
+            (2 * UNIT, true),
+            (2 * UNIT, false),
+            (7, true),
+        ];
+        let layout = Layout::new(2 * BLOCK_SIZE, files).unwrap();
+        assert_eq!(layout.num_pieces(), 5);
+        assert!(layout.has_padding());
+        assert_eq!(layout.payload_length(), 100 + UNIT + 1 + 2 * UNIT);
+        let payload: Vec<u32> = layout.pieces().map(|at| layout.piece_payload(at)).collect();
+        assert_eq!(payload, [100, BLOCK_SIZE + 1, 0, 2 * BLOCK_SIZE, 0]);
+        let pads = |piece| layout.padding_blocks(PieceIndex(piece)).collect::<Vec<_>>();
+        assert_eq!(pads(0), [1]);
+        assert!(pads(1).is_empty());
+        assert_eq!(pads(2), [0, 1]);
+        assert!(pads(3).is_empty());
+        assert_eq!(pads(4), [0]);
+        assert_eq!(layout.block_payload(Block::new(PieceIndex(1), 1)), 1);
+        let whole: Vec<u32> = layout.padding_pieces().map(|piece| piece.0).collect();
+        assert_eq!(whole, [2, 4]);
+        let lengths = layout.lengths_only();
+        assert_eq!(lengths.files().len(), 1);
+        assert_eq!(lengths.payload_length(), layout.payload_length());
+        let plain = Layout::new(2 * BLOCK_SIZE, [(9 * UNIT, false)]).unwrap();
+        assert!(!plain.has_padding() && plain.padding_pieces().next().is_none());
+    }
+
     proptest! {
+        #[test]
+        fn padding_agrees_with_a_byte_by_byte_model(
+            piece_length in 1u32..40,
+            files in prop::collection::vec((0u64..30, any::<bool>()), 1..12),
+        ) {
+            let pads: Vec<bool> = files.iter()
+                .flat_map(|&(len, pad)| (0..len).map(move |_| pad))
+                .collect();
+            prop_assume!(!pads.is_empty());
+            let layout = Layout::new(piece_length, files).unwrap();
+            let payload: Vec<u32> = pads.chunks(piece_length as usize)
+                .map(|piece| piece.iter().filter(|&&pad| !pad).count() as u32)
+                .collect();
+            let ours: Vec<u32> = layout.pieces().map(|at| layout.piece_payload(at)).collect();
+            let whole: Vec<u32> = layout.padding_pieces().map(|piece| piece.0).collect();
+            let model: Vec<u32> = (0..).zip(&payload)
+                .filter(|&(_, &bytes)| bytes == 0).map(|(at, _)| at).collect();
+            prop_assert_eq!(ours, &payload[..]);
+            prop_assert_eq!(whole, model);
+            let sum: u64 = payload.iter().map(|&bytes| u64::from(bytes)).sum();
+            prop_assert_eq!(layout.payload_length(), sum);
+        }
+
         #[test]
         fn agrees_with_a_byte_by_byte_model(
             piece_length in 1u32..40,

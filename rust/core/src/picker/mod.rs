@@ -51,7 +51,7 @@ pub use self::{
 /// The state of one torrent's download, and the choice of what to ask for.
 #[derive(Debug)]
 pub struct Picker {
-    /// Lengths only: the files of the torrent play no part here.
+    /// Lengths and padding only: the files play no part here.
     layout: Layout,
     have: Bitfield,
     /// Wanted pieces that we lack, open or begun.
@@ -77,13 +77,12 @@ pub struct Picker {
 }
 
 impl Picker {
-    /// Nothing had, nothing asked for, every piece at [`Priority::NORMAL`].
-    /// Ties between pieces are broken by chance that depends on `seed` alone.
+    /// Nothing had but pieces of padding alone, nothing asked for, every piece
+    /// at [`Priority::NORMAL`]. Ties between pieces are broken by chance that depends on `seed` alone.
     pub fn new(layout: &Layout, seed: u64) -> Self {
         let pieces = layout.num_pieces();
-        let lengths = Layout::new(layout.piece_length(), [(layout.total_length(), false)]);
-        Self {
-            layout: lengths.unwrap_or_else(|_| layout.clone()),
+        let mut picker = Self {
+            layout: layout.lengths_only(),
             have: Bitfield::new(pieces),
             lacking: Bitfield::full(pieces),
             priorities: vec![Priority::NORMAL; pieces as usize],
@@ -97,12 +96,16 @@ impl Picker {
             sequential: false,
             settings: PickerSettings::default(),
             rng: StdRng::seed_from_u64(seed),
-            wanted_bytes: layout.total_length(),
+            wanted_bytes: layout.payload_length(),
             have_bytes: 0,
             have_wanted_bytes: 0,
             partial_bytes: 0,
             partial_wanted_bytes: 0,
+        };
+        for piece in layout.padding_pieces() {
+            picker.set_have(piece);
         }
+        picker
     }
 
     fn exists(&self, piece: PieceIndex) -> bool {
@@ -118,7 +121,7 @@ impl Picker {
         self.drop_partial(piece.0);
         self.close(piece.0);
         self.lacking.clear(piece.0);
-        let length = u64::from(self.layout.piece_len(piece));
+        let length = u64::from(self.layout.piece_payload(piece));
         self.have_bytes += length;
         if self.priority(piece).is_wanted() {
             self.have_wanted_bytes += length;
@@ -126,15 +129,16 @@ impl Picker {
     }
 
     /// Notes that `piece` is not here after all: its hash was wrong, or its
-    /// file vanished. All its blocks are open again, and its leases end.
+    /// file vanished. All its blocks are open again, and its leases end. A
+    /// piece of padding alone cannot be lost.
     pub fn lost(&mut self, piece: PieceIndex) {
-        if !self.exists(piece) {
+        if !self.exists(piece) || self.layout.piece_payload(piece) == 0 {
             return;
         }
         let wanted = self.priority(piece).is_wanted();
         if self.have.clear(piece.0) {
             self.availability.lost(piece.0);
-            let length = u64::from(self.layout.piece_len(piece));
+            let length = u64::from(self.layout.piece_payload(piece));
             self.have_bytes -= length;
             if wanted {
                 self.have_wanted_bytes -= length;
@@ -221,7 +225,7 @@ impl Picker {
         self.close(piece.0);
         self.priorities[piece.0 as usize] = priority;
         if before.is_wanted() != priority.is_wanted() {
-            let length = u64::from(self.layout.piece_len(piece));
+            let length = u64::from(self.layout.piece_payload(piece));
             let partial = self.received_bytes(piece.0);
             if priority.is_wanted() {
                 self.wanted_bytes += length;
@@ -293,10 +297,10 @@ impl Picker {
         block: Block,
         cancels: &mut Vec<PeerKey>,
     ) -> Received {
-        let length = u64::from(self.layout.block_len(block));
-        if length == 0 {
+        if self.layout.block_len(block) == 0 {
             return Received::NotWanted;
         }
+        let length = u64::from(self.layout.block_payload(block));
         if self.have.get(block.piece.0) {
             return Received::Duplicate;
         }
@@ -339,9 +343,10 @@ impl Picker {
     fn begin(&mut self, piece: u32, owner: Option<PeerKey>) {
         self.close(piece);
         let blocks = self.layout.blocks_in_piece(PieceIndex(piece));
+        let padding = self.layout.padding_blocks(PieceIndex(piece));
         self.serial += 1;
-        self.partials
-            .insert(piece, Partial::new(blocks, self.serial, owner));
+        let partial = Partial::new(blocks, padding, self.serial, owner);
+        self.partials.insert(piece, partial);
         self.refresh_loose(piece);
     }
 

@@ -257,6 +257,7 @@ impl Model {
                         assert_eq!(cell.holders.len(), peers as usize);
                     }
                     BlockState::Received { peer } => assert_eq!(cell.from, Some(peer)),
+                    BlockState::Padding => panic!("the model has no padding"),
                 }
             }
         }

@@ -23,6 +23,8 @@ pub enum BlockState {
         /// The peer that sent it.
         peer: PeerKey,
     },
+    /// Padding (BEP 47): zeros that nobody is asked for.
+    Padding,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +33,7 @@ enum Stage {
     Open,
     Leased,
     Received,
+    Padding,
 }
 
 /// A block: its stage, and the first peer to hold it or the one that sent it.
@@ -58,6 +61,7 @@ pub(super) struct Partial {
     spare: Vec<(u32, PeerKey)>,
     open: u32,
     received: u32,
+    padding: u32,
     /// No block before this one is open.
     first_open: u32,
     /// Pieces begun earlier have lower numbers.
@@ -67,16 +71,32 @@ pub(super) struct Partial {
 }
 
 impl Partial {
-    pub(super) fn new(blocks: u32, serial: u64, owner: Option<PeerKey>) -> Self {
-        Self {
+    /// A piece of `blocks` blocks, of which those in `padding` (each once) are
+    /// never asked for.
+    pub(super) fn new(
+        blocks: u32,
+        padding: impl Iterator<Item = u32>,
+        serial: u64,
+        owner: Option<PeerKey>,
+    ) -> Self {
+        let mut partial = Self {
             slots: vec![Slot::default(); blocks as usize].into(),
             spare: Vec::new(),
             open: blocks,
             received: 0,
+            padding: 0,
             first_open: 0,
             serial,
             owner,
+        };
+        for index in padding {
+            if let Some(slot) = partial.slots.get_mut(index as usize) {
+                slot.stage = Stage::Padding;
+                partial.open -= 1;
+                partial.padding += 1;
+            }
         }
+        partial
     }
 
     /// Blocks that nobody has been asked for.
@@ -91,11 +111,11 @@ impl Partial {
 
     /// Blocks that somebody has been asked for.
     pub(super) fn leased(&self) -> u32 {
-        self.slots.len() as u32 - self.open - self.received
+        self.slots.len() as u32 - self.open - self.received - self.padding
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.received as usize == self.slots.len()
+        self.open == 0 && self.leased() == 0
     }
 
     /// Whether `peer` has the piece to itself.
@@ -217,7 +237,7 @@ impl Partial {
             return false;
         };
         match slot.stage {
-            Stage::Received => return false,
+            Stage::Received | Stage::Padding => return false,
             Stage::Open => self.open -= 1,
             Stage::Leased if slot.peer != peer => cancels.push(slot.peer),
             Stage::Leased => {}
@@ -263,6 +283,7 @@ impl Partial {
                 peers: self.holders(index),
             },
             Stage::Received => BlockState::Received { peer },
+            Stage::Padding => BlockState::Padding,
         }
     }
 
@@ -282,7 +303,7 @@ impl Partial {
                 self.open -= 1;
             }
             Stage::Leased if !holds && holders < MAX_LEASES => self.spare.push((index, peer)),
-            Stage::Leased | Stage::Received => return false,
+            Stage::Leased | Stage::Received | Stage::Padding => return false,
         }
         if self.owner != Some(peer) {
             self.owner = None;
@@ -296,6 +317,7 @@ impl Partial {
         let count = |stage| self.slots.iter().filter(|slot| slot.stage == stage).count() as u32;
         assert_eq!(self.open, count(Stage::Open));
         assert_eq!(self.received, count(Stage::Received));
+        assert_eq!(self.padding, count(Stage::Padding));
         for (index, slot) in (0..).zip(self.slots.iter()) {
             assert!(index >= self.first_open || slot.stage != Stage::Open);
             assert!(self.holders(index) <= MAX_LEASES);

@@ -69,7 +69,7 @@ impl Picker {
         })
     }
 
-    /// Bytes in wanted pieces, had or not.
+    /// Bytes in wanted pieces, had or not; padding apart, here and below.
     pub fn total_wanted(&self) -> u64 {
         self.wanted_bytes
     }
@@ -117,7 +117,10 @@ impl Picker {
             partial
                 .received_blocks()
                 .map(|(index, _)| {
-                    u64::from(self.layout.block_len(Block::new(PieceIndex(piece), index)))
+                    u64::from(
+                        self.layout
+                            .block_payload(Block::new(PieceIndex(piece), index)),
+                    )
                 })
                 .sum()
         })
@@ -147,7 +150,7 @@ impl Picker {
                 partial.check_invariants();
                 assert!(partial.received() + partial.leased() > 0, "{piece} is idle");
             }
-            let length = u64::from(self.layout.piece_len(piece));
+            let length = u64::from(self.layout.piece_payload(piece));
             let here = self.received_bytes(piece.0);
             let flag = u64::from;
             totals[0] += length * flag(wanted);

@@ -122,6 +122,7 @@ impl World {
                         BlockState::Open => '.',
                         BlockState::Requested { peer, .. } => letter(peer),
                         BlockState::Received { peer } => letter(peer).to_ascii_uppercase(),
+                        BlockState::Padding => '=',
                     })
                     .collect(),
                 None if self.picker.we_have(PieceIndex(piece)) => "****".into(),
@@ -531,4 +532,40 @@ fn a_large_torrent_is_filed_in_parts_and_picked_from_meanwhile() {
     assert!(rare, "found as soon as all are filed");
     picker.peer_left(&most);
     picker.check_invariants();
+}
+
+#[test]
+fn padding_is_never_asked_for_and_counts_for_nothing() {
+    // Piece 0 ends in two blocks of padding, piece 1 is padding alone.
+    let unit = u64::from(BLOCK_SIZE);
+    let files = [(unit + 5, false), (7 * unit - 5, true), (4 * unit, false)];
+    let layout = Layout::new(4 * BLOCK_SIZE, files).unwrap();
+    let mut world = World {
+        picker: Picker::new(&layout, 7),
+        len: 3,
+    };
+    world.picker.check_invariants();
+    assert_eq!(world.draw(), ".... **** ....");
+    assert!(!world.picker.is_interesting(&PeerPieces::Some(&set("-1-"))));
+    assert_eq!(world.picker.total_wanted(), 5 * unit + 5);
+    assert_eq!((world.picker.done(), world.picker.wanted_done()), (0, 0));
+    assert_eq!(world.pick('a', "1--", 9), "0:0 0:1");
+    assert_eq!(world.draw(), "aa== **** ....");
+    assert_eq!(
+        world.receive('a', 0, 3),
+        (Received::Duplicate, String::new())
+    );
+    world.receive('a', 0, 1);
+    assert_eq!(world.picker.done(), 5);
+    assert!(!world.picker.piece_complete_blocks(PieceIndex(0)));
+    world.receive('a', 0, 0);
+    assert!(world.picker.piece_complete_blocks(PieceIndex(0)));
+    assert_eq!(world.picker.contributors(PieceIndex(0)), [peer('a')]);
+    world.picker.set_have(PieceIndex(0));
+    world.picker.lost(PieceIndex(1));
+    world.picker.check_invariants();
+    assert_eq!(world.draw(), "**** **** ....");
+    world.picker.set_have(PieceIndex(2));
+    assert!(world.picker.is_seed());
+    assert_eq!(world.picker.done(), 5 * unit + 5);
 }

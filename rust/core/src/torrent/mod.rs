@@ -346,7 +346,7 @@ impl Torrent {
 
     /// A piece did not have the right hash. `senders` are those of its blocks.
     pub fn piece_failed(&mut self, now: Instant, piece: PieceIndex, senders: &[PeerKey]) {
-        self.totals.failed += u64::from(self.layout.piece_len(piece));
+        self.totals.failed += u64::from(self.layout.piece_payload(piece));
         let senders: BTreeSet<PeerKey> = senders.iter().copied().collect();
         for key in senders {
             if let Some(peer) = self.peers.get_mut(&key) {

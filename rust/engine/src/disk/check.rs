@@ -222,7 +222,7 @@ impl CheckJob {
                 }
             }
         }
-        self.storage.have.replace(&have);
+        self.storage.replace_have(&have);
         // What was hashed needs no trust any more.
         match &self.mode {
             CheckMode::All => drop(self.storage.trusted.take()),
@@ -232,6 +232,7 @@ impl CheckJob {
                 }
             }
         }
+        let have = self.storage.have.to_bitfield();
         Some(DiskEvent::Checked {
             check: self.id,
             have,

@@ -22,7 +22,7 @@ pub enum DiskEvent {
     PieceFailed {
         /// The piece, now empty.
         piece: PieceIndex,
-        /// Who sent it: one key per block, in order.
+        /// Who sent it: one key per block, in order; nobody sends padding.
         senders: Vec<PeerKey>,
     },
     /// Blocks came that were there already.

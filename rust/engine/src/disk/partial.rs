@@ -18,6 +18,9 @@ pub(super) enum Slot {
     Held(Bytes),
     /// In the file: memory was short.
     Stored,
+    /// This many bytes of padding (BEP 47): zeros that never come and are
+    /// never stored.
+    Padding(u32),
 }
 
 /// What the hash needs next.
@@ -62,6 +65,16 @@ impl Partial {
         self.hashed = 0;
         self.held_hashed = 0;
         self.held_ahead = 0;
+    }
+
+    /// Marks a block as `length` bytes of padding, up to
+    /// [`BLOCK_SIZE`]. Only before the first block comes.
+    pub(super) fn pad(&mut self, index: u32, length: u32) {
+        let at = index as usize;
+        if let (Some(slot), Some(sender)) = (self.slots.get_mut(at), self.senders.get_mut(at)) {
+            *slot = Slot::Padding(length);
+            *sender = PeerKey::NOBODY;
+        }
     }
 
     /// Takes a block of the right length. Returns whether it was missing.
@@ -111,6 +124,10 @@ impl Partial {
                     self.held_ahead -= data.len();
                     self.held_hashed += data.len();
                 }
+                Some(&Slot::Padding(length)) => {
+                    self.hasher.update(zeros(length));
+                    self.hashed += 1;
+                }
                 Some(Slot::Stored) => {
                     let more = rest
                         .take(most.saturating_sub(1) as usize)
@@ -137,7 +154,7 @@ impl Partial {
         self.hasher.finish()
     }
 
-    /// Who sent each block.
+    /// Who sent each block; nobody sent padding.
     pub(super) fn senders(&self) -> &[PeerKey] {
         &self.senders
     }
@@ -191,6 +208,12 @@ impl Partial {
     }
 }
 
+/// The first `length` of a block of zeros.
+fn zeros(length: u32) -> &'static [u8] {
+    static ZEROS: [u8; BLOCK_SIZE as usize] = [0; BLOCK_SIZE as usize];
+    ZEROS.get(..length as usize).unwrap_or(&ZEROS)
+}
+
 fn is_held(slot: &Slot) -> bool {
     matches!(slot, Slot::Held(_))
 }
@@ -232,6 +255,28 @@ mod tests {
         assert_eq!(partial.digest(), sha1(&data.concat()));
         assert_eq!(partial.senders(), [from, from, PeerKey(8), from]);
         assert_eq!(partial.runs(false).count(), 1);
+    }
+
+    #[test]
+    fn padding_is_hashed_as_zeros_and_never_written() {
+        let (mut partial, data) = piece(4);
+        partial.pad(1, BLOCK_SIZE);
+        partial.pad(3, 100);
+        assert!(!partial.insert(1, data[1].clone(), PeerKey(1)));
+        partial.insert(0, data[0].clone(), PeerKey(1));
+        assert_eq!(partial.advance(16), Next::Wait);
+        partial.insert(2, data[2].clone(), PeerKey(2));
+        assert_eq!(partial.advance(16), Next::Complete);
+        let whole = [&data[0][..], &[0; SIZE], &data[2], &[0; 100]].concat();
+        assert_eq!(partial.digest(), sha1(&whole));
+        let nobody = PeerKey::NOBODY;
+        assert_eq!(partial.senders(), [PeerKey(1), nobody, PeerKey(2), nobody]);
+        let runs: Vec<_> = partial
+            .runs(false)
+            .map(|(at, run)| (at, run.len()))
+            .collect();
+        assert_eq!(runs, [(0, 1), (2 * SIZE as u64, 1)]);
+        assert_eq!(partial.held(), 2 * SIZE);
     }
 
     #[test]

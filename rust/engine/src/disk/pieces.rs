@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{BLOCK_SIZE, Block, PeerKey, PieceIndex};
+use torrent_core::layout::Layout;
 
 use super::Common;
 use super::error::DiskError;
@@ -38,9 +39,12 @@ impl Tools {
         }
     }
 
-    fn partial(&mut self, blocks: u32) -> Partial {
+    fn partial(&mut self, layout: &Layout, piece: PieceIndex) -> Partial {
         let mut partial = self.spare.pop().unwrap_or_default();
-        partial.reset(blocks);
+        partial.reset(layout.blocks_in_piece(piece));
+        for index in layout.padding_blocks(piece) {
+            partial.pad(index, layout.block_len(Block::new(piece, index)));
+        }
         partial
     }
 
@@ -87,7 +91,7 @@ impl Local {
         let partial = self
             .partials
             .entry(block.piece)
-            .or_insert_with(|| tools.partial(layout.blocks_in_piece(block.piece)));
+            .or_insert_with(|| tools.partial(layout, block.piece));
         if !partial.insert(block.index, data, from) {
             return self.outbox.push(DiskEvent::Redundant {
                 bytes: length as u64,
@@ -200,9 +204,9 @@ impl Local {
         if self.shared.have.get(piece.0) {
             return;
         }
-        let count = self.shared.spec.layout.blocks_in_piece(piece);
+        let layout = &self.shared.spec.layout;
         let partial = self.partials.entry(piece);
-        let partial = partial.or_insert_with(|| tools.partial(count));
+        let partial = partial.or_insert_with(|| tools.partial(layout, piece));
         for block in blocks.iter() {
             partial.adopt(block);
         }

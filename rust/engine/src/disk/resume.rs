@@ -145,7 +145,7 @@ impl Shared {
                 };
             }
         }
-        self.have.replace(&claim.have);
+        self.replace_have(&claim.have);
         let mut trusted = claim.have;
         for piece in hashed {
             trusted.clear(piece);

@@ -57,9 +57,13 @@ impl Shared {
         events: mpsc::Sender<DiskEvent>,
         workers: usize,
     ) -> Self {
+        let have = AtomicBits::new(spec.layout.num_pieces());
+        for piece in spec.layout.padding_pieces() {
+            have.set(piece.0);
+        }
         Self {
             id,
-            have: AtomicBits::new(spec.layout.num_pieces()),
+            have,
             trusted: AtomicBits::new(spec.layout.num_pieces()),
             unsynced: AtomicBits::new(spec.layout.files().len() as u32),
             turn: Arc::default(),
@@ -69,6 +73,14 @@ impl Shared {
             closing: AtomicBool::new(false),
             closed: (0..workers).map(|_| AtomicBool::new(false)).collect(),
             open_workers: AtomicUsize::new(workers),
+        }
+    }
+
+    /// Makes these the verified pieces; those of padding alone always are.
+    pub(super) fn replace_have(&self, pieces: &Bitfield) {
+        self.have.replace(pieces);
+        for piece in self.spec.layout.padding_pieces() {
+            self.have.set(piece.0);
         }
     }
 

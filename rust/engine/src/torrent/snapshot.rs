@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use torrent_core::bitfield::Bitfield;
 use torrent_core::clients;
 use torrent_core::ids::{BLOCK_SIZE, PeerKey};
-use torrent_core::layout::Layout;
 use torrent_core::torrent::{Peer, TorrentState};
 use torrent_core::tracker::{TrackerRow, TrackerState};
 
@@ -161,17 +160,11 @@ impl TorrentHandle {
             let progress = vec![0; layout.files().len()];
             view.file_progress.store(Arc::new(progress));
             status.has_metadata = true;
-            status.total_size = stored_bytes(layout);
+            status.total_size = layout.payload_length();
             status.num_pieces = pieces;
         }
         view.status.store(Arc::new(status));
     }
-}
-
-/// Bytes of all files, padding apart.
-fn stored_bytes(layout: &Layout) -> u64 {
-    let stored = layout.files().iter().filter(|file| !file.pad);
-    stored.map(|file| file.length).sum()
 }
 
 fn seconds_since(now: Instant, then: Option<Instant>) -> i64 {
@@ -295,7 +288,7 @@ impl Driver {
         let checking = state.is_checking();
         let (total_size, num_pieces) = {
             let layout = self.brain.layout();
-            (stored_bytes(layout), layout.num_pieces())
+            (layout.payload_length(), layout.num_pieces())
         };
         let totals = self.brain.totals();
         self.clocks

@@ -89,14 +89,22 @@ impl World {
     fn blocks_of(&self, piece: u32) -> Vec<(Block, Bytes)> {
         let piece = PieceIndex(piece);
         (0..self.layout.blocks_in_piece(piece))
-            .map(|index| {
-                let block = Block::new(piece, index);
-                let begin = self.layout.piece_offset(piece) + u64::from(index * BLOCK_SIZE);
+            .map(|index| Block::new(piece, index))
+            .filter(|&block| self.layout.block_payload(block) > 0)
+            .map(|block| {
+                let begin = self.layout.piece_offset(piece) + u64::from(block.begin());
                 let end = begin + u64::from(self.layout.block_len(block));
                 let data = &self.payload[begin as usize..end as usize];
                 (block, Bytes::copy_from_slice(data))
             })
             .collect()
+    }
+
+    /// The pieces that are not padding alone.
+    fn payload_pieces(&self) -> Vec<u32> {
+        let pieces = self.layout.pieces();
+        let real = pieces.filter(|&piece| self.layout.piece_payload(piece) > 0);
+        real.map(|piece| piece.0).collect()
     }
 
     fn all_blocks(&self) -> Vec<(Block, Bytes)> {

@@ -25,7 +25,7 @@ async fn blocks_in_order_become_files() {
             world.storage.write(world.blocks_of(piece.0), PEER);
         }
         let events = world.settle().await;
-        let all: Vec<u32> = (0..world.layout.num_pieces()).collect();
+        let all = world.payload_pieces();
         assert!(verified(&events) == all, "piece length {piece_length}");
         world.assert_files();
         assert!(world.storage.have().is_full());
@@ -45,7 +45,7 @@ async fn blocks_in_any_order_and_split_become_files() {
         world.storage.write(blocks.drain(..count).collect(), PEER);
     }
     let events = world.settle().await;
-    assert_eq!(verified(&events).len() as u32, world.layout.num_pieces());
+    assert_eq!(verified(&events), world.payload_pieces());
     world.assert_files();
 }
 
@@ -278,8 +278,8 @@ async fn any_layout_in_any_order_under_any_budget() {
             _ => true,
         });
         assert_eq!(redundant, twice, "seed {seed}");
-        let pieces = world.layout.num_pieces();
-        assert_eq!(verified(&events).len() as u32, pieces, "seed {seed}");
+        assert_eq!(verified(&events), world.payload_pieces(), "seed {seed}");
+        assert!(world.storage.have().is_full());
         world.assert_files();
         assert_eq!(world.disk.queued_bytes(), 0, "seed {seed}");
         for piece in world.layout.pieces() {
