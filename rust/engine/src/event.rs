@@ -40,6 +40,22 @@ pub mod category {
     pub const DHT: u32 = 1 << 10;
     /// Statistics.
     pub const STATS: u32 = 1 << 11;
+    /// The log of the session.
+    pub const SESSION_LOG: u32 = 1 << 13;
+    /// The log of torrents.
+    pub const TORRENT_LOG: u32 = 1 << 14;
+    /// The log of connections.
+    pub const PEER_LOG: u32 = 1 << 15;
+    /// What peers ask us for.
+    pub const INCOMING_REQUEST: u32 = 1 << 16;
+    /// The log of the distributed hash table.
+    pub const DHT_LOG: u32 = 1 << 17;
+    /// Answers from the distributed hash table.
+    pub const DHT_OPERATION: u32 = 1 << 18;
+    /// The log of port mapping.
+    pub const PORT_MAPPING_LOG: u32 = 1 << 19;
+    /// The log of choosing pieces.
+    pub const PICKER_LOG: u32 = 1 << 20;
     /// Finished files.
     pub const FILE_PROGRESS: u32 = 1 << 21;
     /// Finished pieces.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::event::{Alert, Audience, Detail, Event, Kind, kind};
+use crate::event::{Alert, Audience, Detail, Event, Kind, category, kind};
 use crate::handle::TorrentHandle;
 
 /// Where tasks post events. Full means drop and count: a consumer that never
@@ -65,6 +65,7 @@ impl EventSink {
             return;
         }
         let event = Event::new(kind, torrent.cloned(), detail());
+        log(&event);
         let mut buffer = self.buffer.lock();
         let limit = self.limit.load(Ordering::Relaxed) * (1 + kind.priority as usize);
         if buffer.events.len() >= limit {
@@ -106,6 +107,25 @@ impl EventSink {
     }
 }
 
+/// Puts the alerts of an event into the log.
+fn log(event: &Event) {
+    const TARGET: &str = "torrent_engine::alert";
+    if event.kind.audience == Audience::Signals {
+        return;
+    }
+    if event.kind.category & category::ERROR != 0 {
+        if tracing::enabled!(target: TARGET, tracing::Level::WARN) {
+            for alert in Alert::from_event(event) {
+                tracing::warn!(target: TARGET, "{}: {}", alert.kind.name, alert.message);
+            }
+        }
+    } else if tracing::enabled!(target: TARGET, tracing::Level::DEBUG) {
+        for alert in Alert::from_event(event) {
+            tracing::debug!(target: TARGET, "{}: {}", alert.kind.name, alert.message);
+        }
+    }
+}
+
 /// A bounded queue of alerts behind a mask: libtorrent's alert queue.
 #[derive(Debug)]
 pub struct AlertQueue {
@@ -134,6 +154,16 @@ impl AlertQueue {
     /// Changes which categories get in.
     pub fn set_mask(&self, mask: u32) {
         self.mask.store(mask, Ordering::Relaxed);
+    }
+
+    /// How many alerts wait.
+    pub fn len(&self) -> usize {
+        self.alerts.lock().len()
+    }
+
+    /// Whether no alert waits.
+    pub fn is_empty(&self) -> bool {
+        self.alerts.lock().is_empty()
     }
 
     /// Alerts of normal priority that are kept.
@@ -198,7 +228,6 @@ impl AlertQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::category;
 
     fn event(kind: Kind) -> Event {
         Event::new(kind, None, Detail::None)

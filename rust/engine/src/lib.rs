@@ -16,6 +16,7 @@ pub mod events;
 pub mod handle;
 pub mod hash;
 pub mod info;
+pub mod log;
 mod net;
 mod pace;
 mod peer;

@@ -200,6 +200,7 @@ async fn run(
     mut inbox: mpsc::Receiver<SessionCommand>,
     sockets: Vec<TcpListener>,
 ) {
+    tracing::info!("the session runs");
     let mut listeners = accept::spawn(&context, sockets);
     let mut task = SessionTask {
         context: Arc::clone(&context),
@@ -250,6 +251,7 @@ async fn run(
         tracing::warn!("the shutdown took too long and was cut short");
         task.torrents.shutdown().await;
     }
+    tracing::info!("the session has stopped");
 }
 
 impl SessionTask {

@@ -63,6 +63,11 @@ impl IRefCounted for AlertManager {
             base,
         }
     }
+
+    fn to_string(&self) -> GString {
+        let (waiting, mask) = (self.queue.len(), self.queue.mask());
+        GString::from(&format!("AlertManager({waiting} alerts, mask {mask:#x})"))
+    }
 }
 
 impl AlertManager {
@@ -178,6 +183,9 @@ impl AlertManager {
     /// What peers send and do.
     #[constant]
     const CATEGORY_PEER: i64 = category::PEER as i64;
+    /// Port mapping in routers.
+    #[constant]
+    const CATEGORY_PORT_MAPPING: i64 = category::PORT_MAPPING as i64;
     /// Files on disk.
     #[constant]
     const CATEGORY_STORAGE: i64 = category::STORAGE as i64;
@@ -190,12 +198,54 @@ impl AlertManager {
     /// Changes of a torrent's or the session's state.
     #[constant]
     const CATEGORY_STATUS: i64 = category::STATUS as i64;
+    /// Addresses that were blocked or banned.
+    #[constant]
+    const CATEGORY_IP_BLOCK: i64 = category::IP_BLOCK as i64;
+    /// What keeps transfers slow.
+    #[constant]
+    const CATEGORY_PERFORMANCE_WARNING: i64 = category::PERFORMANCE_WARNING as i64;
+    /// The distributed hash table.
+    #[constant]
+    const CATEGORY_DHT: i64 = category::DHT as i64;
+    /// Statistics.
+    #[constant]
+    const CATEGORY_STATS: i64 = category::STATS as i64;
+    /// The log of the session.
+    #[constant]
+    const CATEGORY_SESSION_LOG: i64 = category::SESSION_LOG as i64;
+    /// The log of torrents.
+    #[constant]
+    const CATEGORY_TORRENT_LOG: i64 = category::TORRENT_LOG as i64;
+    /// The log of connections.
+    #[constant]
+    const CATEGORY_PEER_LOG: i64 = category::PEER_LOG as i64;
+    /// What peers ask us for.
+    #[constant]
+    const CATEGORY_INCOMING_REQUEST: i64 = category::INCOMING_REQUEST as i64;
+    /// The log of the distributed hash table.
+    #[constant]
+    const CATEGORY_DHT_LOG: i64 = category::DHT_LOG as i64;
+    /// Answers from the distributed hash table.
+    #[constant]
+    const CATEGORY_DHT_OPERATION: i64 = category::DHT_OPERATION as i64;
+    /// The log of port mapping.
+    #[constant]
+    const CATEGORY_PORT_MAPPING_LOG: i64 = category::PORT_MAPPING_LOG as i64;
+    /// The log of choosing pieces.
+    #[constant]
+    const CATEGORY_PICKER_LOG: i64 = category::PICKER_LOG as i64;
     /// Finished files.
     #[constant]
     const CATEGORY_FILE_PROGRESS: i64 = category::FILE_PROGRESS as i64;
     /// Finished pieces.
     #[constant]
     const CATEGORY_PIECE_PROGRESS: i64 = category::PIECE_PROGRESS as i64;
+    /// Blocks sent.
+    #[constant]
+    const CATEGORY_UPLOAD: i64 = category::UPLOAD as i64;
+    /// Blocks asked for and received.
+    #[constant]
+    const CATEGORY_BLOCK_PROGRESS: i64 = category::BLOCK_PROGRESS as i64;
     /// Everything.
     #[constant]
     const CATEGORY_ALL: i64 = category::ALL as i64;
@@ -208,8 +258,8 @@ impl AlertManager {
 
     /// The waiting alerts with this number.
     #[func]
-    fn get_alerts_by_type(&self, r#type: i64) -> Array<VarDictionary> {
-        self.filtered(|alert| i64::from(alert.kind.number) == r#type)
+    fn get_alerts_by_type(&self, alert_type: i64) -> Array<VarDictionary> {
+        self.filtered(|alert| i64::from(alert.kind.number) == alert_type)
     }
 
     /// The waiting alerts with this name, for example "torrent_finished".
@@ -328,6 +378,36 @@ impl AlertManager {
     #[func]
     fn enable_connect_alerts(&self, enabled: bool) {
         self.enable(category::CONNECT, enabled);
+    }
+
+    /// Turns alerts about what keeps transfers slow on or off.
+    #[func]
+    fn enable_performance_alerts(&self, enabled: bool) {
+        self.enable(category::PERFORMANCE_WARNING, enabled);
+    }
+
+    /// Turns alerts about blocked and banned addresses on or off.
+    #[func]
+    fn enable_ip_block_alerts(&self, enabled: bool) {
+        self.enable(category::IP_BLOCK, enabled);
+    }
+
+    /// Turns alerts about each block of a download (many) on or off.
+    #[func]
+    fn enable_block_progress_alerts(&self, enabled: bool) {
+        self.enable(category::BLOCK_PROGRESS, enabled);
+    }
+
+    /// Turns alerts about statistics on or off.
+    #[func]
+    fn enable_stats_alerts(&self, enabled: bool) {
+        self.enable(category::STATS, enabled);
+    }
+
+    /// Turns alerts about each block sent (many) on or off.
+    #[func]
+    fn enable_upload_alerts(&self, enabled: bool) {
+        self.enable(category::UPLOAD, enabled);
     }
 
     /// Limits how many alerts wait; those beyond it are dropped and counted. The more

@@ -5,6 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use torrent_engine::log;
 use torrent_engine::session::Session;
 
 /// How long the end of the game may wait for ordered shutdowns.
@@ -36,5 +37,8 @@ pub(crate) fn end_all() {
         if !session.join(deadline.saturating_duration_since(Instant::now())) {
             godot::global::godot_error!("TorrentSession: a session did not end in time");
         }
+    }
+    if !log::end_all(deadline.saturating_duration_since(Instant::now())) {
+        godot::global::godot_error!("TorrentLogger: a log file was not written in time");
     }
 }

@@ -1,6 +1,7 @@
 //! `PeerInfo`: one connection of a torrent at one moment.
 
 use godot::builtin::{GString, VarDictionary};
+use godot::classes::IRefCounted;
 use godot::obj::{Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_engine::status;
@@ -28,6 +29,16 @@ impl PeerInfo {
         let mut peer = Self::new_gd();
         peer.bind_mut().record = record.clone();
         peer
+    }
+}
+
+#[godot_api]
+impl IRefCounted for PeerInfo {
+    fn to_string(&self) -> GString {
+        let status::PeerInfo {
+            ip, port, client, ..
+        } = &self.record;
+        GString::from(&format!("PeerInfo({ip} port {port}, {client})"))
     }
 }
 

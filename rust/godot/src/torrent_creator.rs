@@ -59,6 +59,15 @@ impl IRefCounted for TorrentCreator {
             base,
         }
     }
+
+    fn to_string(&self) -> GString {
+        let state = match (&*self.job.borrow(), &*self.created.borrow()) {
+            (Some(_), _) => "at work".to_owned(),
+            (None, Some(created)) => created.metainfo.info.hash.to_string(),
+            (None, None) => format!("{} sources", self.sources.borrow().len()),
+        };
+        GString::from(&format!("TorrentCreator({state})"))
+    }
 }
 
 /// Whether a torrent can be described like this; what is in it does not matter.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use godot::builtin::{GString, VarDictionary};
+use godot::classes::IRefCounted;
 use godot::obj::{Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_engine::error::{Error, ErrorCategory, ErrorKind};
@@ -34,6 +35,14 @@ impl TorrentError {
         let mut object = Self::new_gd();
         object.bind_mut().error = error;
         object
+    }
+}
+
+#[godot_api]
+impl IRefCounted for TorrentError {
+    fn to_string(&self) -> GString {
+        let code = self.error.kind().code();
+        GString::from(&format!("TorrentError({code}: {})", self.error))
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 
 use godot::builtin::{Array, GString, PackedByteArray, VarArray, VarDictionary};
-use godot::classes::RefCounted;
+use godot::classes::{IRefCounted, RefCounted};
 use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_engine::error::{Error, ErrorKind, Result};
@@ -39,6 +39,18 @@ pub(crate) struct TorrentHandle {
     /// The progress that was last told.
     told_progress: Cell<f64>,
     base: Base<RefCounted>,
+}
+
+#[godot_api]
+impl IRefCounted for TorrentHandle {
+    fn to_string(&self) -> GString {
+        GString::from(&match &self.torrent {
+            Some(torrent) if torrent.is_valid() => {
+                format!("TorrentHandle({}, {})", torrent.name(), torrent.info_hash())
+            }
+            _ => "TorrentHandle(invalid)".to_owned(),
+        })
+    }
 }
 
 impl TorrentHandle {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use godot::builtin::{Array, GString, PackedByteArray, VarDictionary};
+use godot::classes::IRefCounted;
 use godot::obj::{Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_core::ids::PieceIndex;
@@ -98,6 +99,16 @@ fn run(offset: i64, size: i64, end: u64) -> Result<(u64, u64)> {
                 "{size} bytes at {offset} do not lie within {end} bytes"
             ))
         })
+}
+
+#[godot_api]
+impl IRefCounted for TorrentInfo {
+    fn to_string(&self) -> GString {
+        GString::from(&match self.metainfo.as_deref() {
+            Some(Metainfo { info, .. }) => format!("TorrentInfo({}, {})", info.name, info.hash),
+            None => "TorrentInfo(empty)".to_owned(),
+        })
+    }
 }
 
 #[godot_api]

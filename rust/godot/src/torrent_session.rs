@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use godot::builtin::{Array, GString, PackedByteArray, PackedInt32Array, VarDictionary};
+use godot::builtin::{Array, GString, PackedByteArray, VarDictionary};
 use godot::classes::{IRefCounted, RefCounted};
 use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
@@ -23,6 +23,7 @@ use crate::dispatch::{self, Notice};
 use crate::report::{self, LastError};
 use crate::torrent_error::TorrentError;
 use crate::torrent_handle::TorrentHandle;
+use crate::torrent_logger::TorrentLogger;
 use crate::{add_params, frames, lifetime};
 
 /// The engine's session while one runs.
@@ -76,6 +77,7 @@ pub(crate) struct TorrentSession {
     leaving: RefCell<Vec<Gd<TorrentHandle>>>,
     inbox: RefCell<VecDeque<Notice>>,
     delivering: Cell<bool>,
+    logger: RefCell<Gd<TorrentLogger>>,
     errors: LastError,
     base: Base<RefCounted>,
 }
@@ -95,9 +97,17 @@ impl IRefCounted for TorrentSession {
             leaving: RefCell::default(),
             inbox: RefCell::default(),
             delivering: Cell::default(),
+            logger: RefCell::new(TorrentLogger::new_gd()),
             errors: LastError::default(),
             base,
         }
+    }
+
+    fn to_string(&self) -> GString {
+        GString::from(&match &*self.run.borrow() {
+            Some(session) => format!("TorrentSession({} torrents)", session.torrents().len()),
+            None => "TorrentSession(stopped)".to_owned(),
+        })
     }
 }
 
@@ -486,15 +496,15 @@ impl TorrentSession {
 
     /// The ports on which the session accepts connections. Empty when it does not run.
     #[func]
-    fn get_listening_ports(&self) -> PackedInt32Array {
+    fn get_listening_ports(&self) -> Array<i64> {
         let run = self.run.borrow();
         let endpoints = run.as_ref().map(Session::listening).unwrap_or_default();
-        let mut ports: Vec<i32> = endpoints
+        let mut ports: Vec<i64> = endpoints
             .iter()
-            .map(|endpoint| i32::from(endpoint.port()))
+            .map(|endpoint| i64::from(endpoint.port()))
             .collect();
         ports.dedup();
-        ports.into()
+        ports.into_iter().collect()
     }
 
     /// Adds a torrent from the bytes of its torrent file, to be downloaded into a folder.
@@ -612,6 +622,36 @@ impl TorrentSession {
                 self.manager.replace(manager);
             })
             .is_some()
+    }
+
+    /// Shows what the library does with this logger from now on.
+    #[func]
+    fn set_logger(&self, logger: Option<Gd<TorrentLogger>>) -> bool {
+        let logger = logger.ok_or_else(|| invalid("the logger is null"));
+        let logger = self.report("set_logger", logger);
+        logger.map(|logger| self.logger.replace(logger)).is_some()
+    }
+
+    /// The logger of this session. It is off at first.
+    #[func]
+    fn get_logger(&self) -> Gd<TorrentLogger> {
+        self.logger.borrow().clone()
+    }
+
+    /// Turns the session's logger on or off.
+    #[func]
+    fn enable_logging(&self, enabled: bool) {
+        TorrentLogger::enable(&self.get_logger(), enabled);
+    }
+
+    /// Shows records up to this level: [constant TorrentLogger.NONE] to
+    /// [constant TorrentLogger.TRACE].
+    #[func]
+    fn set_log_level(&self, level: i64) -> bool {
+        let logger = self.get_logger();
+        logger
+            .bind()
+            .choose_level("TorrentSession.set_log_level", level)
     }
 
     /// The last error of this session and its torrents. Never null: without an error its

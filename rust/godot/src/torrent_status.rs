@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use godot::builtin::{GString, VarDictionary};
+use godot::classes::IRefCounted;
 use godot::obj::{Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_engine::status::{self, TorrentState};
@@ -37,6 +38,21 @@ impl TorrentStatus {
         let mut status = Self::new_gd();
         status.bind_mut().record = record;
         status
+    }
+}
+
+#[godot_api]
+impl IRefCounted for TorrentStatus {
+    fn to_string(&self) -> GString {
+        let status::TorrentStatus {
+            name,
+            state,
+            progress,
+            ..
+        } = &*self.record;
+        let percent = progress * 100.0;
+        let text = format!("TorrentStatus({name}, {}, {percent:.1} %)", state.name());
+        GString::from(&text)
     }
 }
 
