@@ -105,3 +105,7 @@ impl PeerKey {
     /// No connection: where something came from nobody, as padding does.
     pub const NOBODY: Self = Self(u64::MAX);
 }
+
+/// Names one torrent within its session. Never reused while the session lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TorrentKey(pub u64);

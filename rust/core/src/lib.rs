@@ -6,12 +6,15 @@
 //! carries out what the machines put out.
 #![warn(missing_docs)]
 
+pub mod ban;
+pub mod bandwidth;
 pub mod bencode;
 pub mod bitfield;
 pub mod choker;
 pub mod clients;
 pub mod create;
 pub mod ids;
+pub mod ipfilter;
 pub mod layout;
 pub mod magnet;
 pub mod metainfo;

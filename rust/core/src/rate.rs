@@ -165,6 +165,14 @@ impl TokenBucket {
         }
     }
 
+    /// Takes back a grant of `bytes` that was not used.
+    pub fn refund(&mut self, bytes: u64) {
+        if self.rate.is_some() {
+            let credit = self.credit.saturating_add(i128::from(bytes) * NANOS);
+            self.credit = credit.min(self.burst());
+        }
+    }
+
     /// When `want` bytes can be taken, or as many as are ever granted at once:
     /// `now` or later. `None` when the rate is zero and that is never.
     pub fn next_at(&mut self, now: Instant, want: u64) -> Option<Instant> {

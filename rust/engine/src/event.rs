@@ -4,7 +4,7 @@
 //! An event is also an alert when its category is in the session's
 //! `alert_mask`; numbers, names, categories and field names are libtorrent's.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,6 +14,7 @@ use torrent_core::value::{Fields, Value};
 
 use crate::error::Error;
 use crate::handle::TorrentHandle;
+use crate::performance::PerformanceWarning;
 use crate::status::{TorrentState, TorrentStatus};
 
 /// Alert categories: libtorrent's bits.
@@ -134,12 +135,16 @@ event_kinds! {
     TORRENT_REMOVED = 4, "torrent_removed", category::STATUS, Critical, Both;
     READ_PIECE = 5, "read_piece", category::STORAGE, Critical, Both;
     FILE_COMPLETED = 6, "file_completed", category::FILE_PROGRESS, Normal, Both;
+    PERFORMANCE = 9, "performance", category::PERFORMANCE_WARNING, Normal, Alerts;
     STATE_CHANGED = 10, "state_changed", category::STATUS, High, Both;
     TRACKER_ERROR = 11, "tracker_error", category::TRACKER | category::ERROR, High, Alerts;
     TRACKER_WARNING = 12, "tracker_warning", category::TRACKER | category::ERROR, Normal, Alerts;
     TRACKER_REPLY = 15, "tracker_reply", category::TRACKER, Normal, Alerts;
     TRACKER_ANNOUNCE = 17, "tracker_announce", category::TRACKER, Normal, Alerts;
     HASH_FAILED = 18, "hash_failed", category::STATUS, Normal, Alerts;
+    PEER_BAN = 19, "peer_ban", category::PEER, Normal, Alerts;
+    PEER_UNSNUBBED = 20, "peer_unsnubbed", category::PEER, Normal, Alerts;
+    PEER_SNUBBED = 21, "peer_snubbed", category::PEER, Normal, Alerts;
     PEER_ERROR = 22, "peer_error", category::PEER, Normal, Alerts;
     PEER_CONNECT = 23, "peer_connect", category::CONNECT, Normal, Alerts;
     PEER_DISCONNECTED = 24, "peer_disconnected", category::CONNECT, Normal, Alerts;
@@ -155,12 +160,14 @@ event_kinds! {
     METADATA_RECEIVED = 45, "metadata_received", category::STATUS, Normal, Alerts;
     LISTEN_FAILED = 48, "listen_failed", category::STATUS | category::ERROR, Critical, Both;
     LISTEN_SUCCEEDED = 49, "listen_succeeded", category::STATUS, Critical, Alerts;
+    PEER_BLOCKED = 54, "peer_blocked", category::IP_BLOCK, Normal, Alerts;
     TORRENT_ERROR = 64, "torrent_error", category::ERROR | category::STATUS, High, Both;
     INCOMING_CONNECTION = 66, "incoming_connection", category::PEER, Normal, Alerts;
     ADD_TORRENT = 67, "add_torrent", category::STATUS, Critical, Both;
     STATE_UPDATE = 68, "state_update", category::STATUS, High, Both;
     SESSION_STATS = 70, "session_stats", 0, Critical, Alerts;
     ALERTS_DROPPED = 95, "alerts_dropped", category::ERROR, Meta, Alerts;
+    IP_BAN = 107, "ip_ban", category::IP_BLOCK, Normal, Alerts;
     INTERNAL_ERROR = 10_001, "internal_error", category::ERROR, Critical, Both;
     TORRENTS_UPDATED = 10_002, "torrents_updated", category::STATUS, Normal, Signals;
 }
@@ -199,6 +206,17 @@ pub enum Detail {
         /// Why it was closed, or what it did wrong; may be empty.
         reason: String,
     },
+    /// A connection with this endpoint was not made, or closed.
+    Blocked {
+        /// The peer's endpoint.
+        peer: SocketAddr,
+        /// Why.
+        reason: BlockReason,
+    },
+    /// An address is banned in the whole session.
+    Banned(IpAddr),
+    /// A setting stands in the way.
+    Performance(PerformanceWarning),
     /// Something about a tracker.
     Tracker {
         /// Its announce URL.
@@ -227,6 +245,28 @@ pub enum Detail {
     Stats(Fields),
     /// Alerts dropped since the last such alert.
     Dropped(u64),
+}
+
+/// Why a peer is not connected with; libtorrent's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockReason {
+    /// Its address is blocked by the IP filter, or banned.
+    IpFilter = 0,
+    /// It listens on a port below 1024.
+    PrivilegedPorts = 3,
+    /// TCP is turned off.
+    TcpDisabled = 5,
+}
+
+impl BlockReason {
+    /// The reason in words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::IpFilter => "blocked by the IP filter",
+            Self::PrivilegedPorts => "its port is privileged",
+            Self::TcpDisabled => "TCP is disabled",
+        }
+    }
 }
 
 /// Something that happened.
@@ -367,6 +407,15 @@ fn fields(detail: &Detail) -> Fields {
             fields.push(("error".into(), reason.clone().into()));
             fields
         }
+        Detail::Blocked { peer, reason } => {
+            let mut fields = endpoint_fields("peer_ip", "peer_port", peer);
+            fields.push(("reason".into(), (*reason as i32).into()));
+            fields
+        }
+        Detail::Banned(ip) => vec![("banned_address".into(), ip.to_string().into())],
+        Detail::Performance(warning) => {
+            vec![("warning_code".into(), (*warning as i32).into())]
+        }
         Detail::Tracker {
             url,
             message,
@@ -415,6 +464,9 @@ fn note(detail: &Detail) -> String {
         Detail::File(index) => format!("file {index}"),
         Detail::Peer { peer, reason } if reason.is_empty() => peer.to_string(),
         Detail::Peer { peer, reason } => format!("{peer}: {reason}"),
+        Detail::Blocked { peer, reason } => format!("{peer}: {}", reason.name()),
+        Detail::Banned(ip) => ip.to_string(),
+        Detail::Performance(warning) => warning.name().to_owned(),
         Detail::Tracker {
             url,
             message,

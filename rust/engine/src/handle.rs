@@ -13,6 +13,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use torrent_core::bitfield::Bitfield;
+use torrent_core::choker::Changes;
 use torrent_core::ids::{FileIndex, InfoHash, PieceIndex};
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{Info, Limits, Metainfo};
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Flush(Option<oneshot::Sender<()>>),
     /// Take in this connection.
     Incoming(Arrival),
+    /// Choke and unchoke these.
+    Choking(Changes),
     /// This is the torrent's info dictionary.
     Metadata(Arc<Info>),
     /// Stop for good; with the files deleted if asked.
@@ -60,6 +63,8 @@ pub(crate) struct Options {
     pub(crate) sequential: bool,
     pub(crate) max_connections: i64,
     pub(crate) max_uploads: i64,
+    pub(crate) download_limit: i64,
+    pub(crate) upload_limit: i64,
     pub(crate) piece_priorities: Vec<u8>,
     pub(crate) file_priorities: Vec<u8>,
     pub(crate) trackers: Vec<Vec<String>>,
@@ -445,6 +450,30 @@ impl TorrentHandle {
         self.shared.options.lock().max_uploads
     }
 
+    /// Limits what this torrent receives, in bytes a second, within the
+    /// session's limit; 0 for no limit of its own.
+    pub fn set_download_limit(&self, limit: i64) -> Result<()> {
+        check_rate(limit)?;
+        self.change(|options| options.download_limit = limit.max(0))
+    }
+
+    /// Most bytes received a second; 0 unlimited.
+    pub fn download_limit(&self) -> i64 {
+        self.shared.options.lock().download_limit
+    }
+
+    /// Limits what this torrent sends, in bytes a second, within the session's
+    /// limit; 0 for no limit of its own.
+    pub fn set_upload_limit(&self, limit: i64) -> Result<()> {
+        check_rate(limit)?;
+        self.change(|options| options.upload_limit = limit.max(0))
+    }
+
+    /// Most bytes sent a second; 0 unlimited.
+    pub fn upload_limit(&self) -> i64 {
+        self.shared.options.lock().upload_limit
+    }
+
     /// Adds a tracker to a tier (BEP 12); a known one is left where it is.
     pub fn add_tracker(&self, url: &str, tier: usize) -> Result<()> {
         check_tracker(url)?;
@@ -566,6 +595,20 @@ fn check_limit(limit: i64) -> Result<()> {
         Err(Error::because(
             ErrorKind::InvalidParameter,
             format!("the limit must be -1 or from 2 to 65535, not {limit}"),
+        ))
+    }
+}
+
+/// The most that a rate limit can be: 2 GB a second.
+pub const MAX_RATE: i64 = i32::MAX as i64;
+
+fn check_rate(limit: i64) -> Result<()> {
+    if (-1..=MAX_RATE).contains(&limit) {
+        Ok(())
+    } else {
+        Err(Error::because(
+            ErrorKind::InvalidParameter,
+            format!("the limit must be from 0 (none) to {MAX_RATE} bytes a second, not {limit}"),
         ))
     }
 }

@@ -8,6 +8,7 @@
 
 mod accept;
 pub mod buffers;
+mod choke;
 pub mod create;
 pub mod disk;
 pub mod error;
@@ -20,6 +21,8 @@ pub mod log;
 mod net;
 mod pace;
 mod peer;
+pub mod performance;
+mod rates;
 mod runtime;
 pub mod session;
 mod signals;

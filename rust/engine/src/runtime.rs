@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -14,10 +15,12 @@ use torrent_core::ids::{InfoHash, PeerId};
 
 use crate::accept;
 use crate::buffers::BufferPool;
+use crate::choke;
 use crate::disk::{Disk, DiskConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::pace::Pace;
+use crate::rates;
 use crate::session::{NewTorrent, SessionCommand, SessionShared};
 use crate::signals;
 use crate::status::TorrentStatus;
@@ -97,6 +100,8 @@ pub(crate) struct Context {
     pub(crate) trackers: TrackerClient,
     pub(crate) peer_id: PeerId,
     pub(crate) pace: Pace,
+    /// The key of the next torrent.
+    pub(crate) next_torrent: AtomicU64,
 }
 
 /// Starts the disk workers and the thread of a session.
@@ -127,6 +132,7 @@ pub(crate) fn spawn(
         trackers: TrackerClient::new(session.settings.subscribe()),
         peer_id: new_peer_id(&settings.peer_fingerprint),
         pace: Pace::default(),
+        next_torrent: AtomicU64::new(0),
         session,
         disk,
         pool,
@@ -202,6 +208,18 @@ async fn run(
 ) {
     tracing::info!("the session runs");
     let mut listeners = accept::spawn(&context, sockets);
+    let mut helpers = JoinSet::new();
+    let session = &context.session;
+    helpers.spawn(supervise(
+        Arc::clone(&context),
+        "choking",
+        choke::run(Arc::clone(session)),
+    ));
+    helpers.spawn(supervise(
+        Arc::clone(&context),
+        "rate limit",
+        rates::run(Arc::clone(session)),
+    ));
     let mut task = SessionTask {
         context: Arc::clone(&context),
         torrents: JoinSet::new(),
@@ -251,6 +269,7 @@ async fn run(
         tracing::warn!("the shutdown took too long and was cut short");
         task.torrents.shutdown().await;
     }
+    helpers.shutdown().await;
     tracing::info!("the session has stopped");
 }
 

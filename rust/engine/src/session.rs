@@ -16,6 +16,7 @@ use torrent_core::metainfo::Metainfo;
 use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
 
+use crate::choke::ChokeDesk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, Kind, category, kind, unix_millis};
 use crate::events::EventSink;
@@ -24,6 +25,7 @@ use crate::handle::{
     check_priorities, check_tracker, piece_priorities,
 };
 use crate::net::listen::{self, Listening};
+use crate::rates::Rates;
 use crate::runtime::{self, Joiner};
 use crate::stats::Stats;
 
@@ -60,6 +62,8 @@ pub(crate) struct SessionShared {
     pub(crate) listening: Vec<SocketAddr>,
     listen_errors: Vec<(SocketAddr, String)>,
     pub(crate) stats: Stats,
+    pub(crate) choking: ChokeDesk,
+    pub(crate) rates: Rates,
     connections: AtomicI64,
     running: AtomicBool,
     commands: mpsc::Sender<SessionCommand>,
@@ -177,6 +181,8 @@ fn options_of(add: &AddTorrent) -> Result<Options> {
         sequential: add.sequential,
         max_connections: -1,
         max_uploads: -1,
+        download_limit: 0,
+        upload_limit: 0,
         piece_priorities: Vec::new(),
         file_priorities: add.file_priorities.clone(),
         trackers: match &add.source {
@@ -232,6 +238,7 @@ impl Session {
             settings.alert_mask as u32,
             settings.alert_queue_size as usize,
         );
+        let rates = Rates::new(&settings);
         let shared = Arc::new(SessionShared {
             settings: watch::Sender::new(Arc::new(settings)),
             paused: watch::Sender::new(false),
@@ -244,6 +251,8 @@ impl Session {
                 .map(|(at, error)| (at, error.to_string()))
                 .collect(),
             stats: Stats::default(),
+            choking: ChokeDesk::default(),
+            rates,
             connections: AtomicI64::new(0),
             running: AtomicBool::new(true),
             commands,
@@ -457,7 +466,9 @@ impl Session {
 
     /// Counters by libtorrent's metric names.
     pub fn stats(&self) -> Fields {
-        self.shared.stats.fields(&self.torrents())
+        let mut fields = self.shared.stats.fields(&self.torrents());
+        fields.extend(self.shared.rates.fields());
+        fields
     }
 
     /// Posts the counters as a `session_stats` event.

@@ -72,6 +72,14 @@ record! {
         pub connections_limit: i64,
         /// Most unchoked peers allowed; -1 unlimited.
         pub uploads_limit: i64,
+        /// Most bytes received a second; 0 unlimited.
+        pub download_limit: i64,
+        /// Most bytes sent a second; 0 unlimited.
+        pub upload_limit: i64,
+        /// Connections that a download limit makes wait.
+        pub down_bandwidth_queue: u32,
+        /// Connections that an upload limit makes wait.
+        pub up_bandwidth_queue: u32,
         /// Unchoked peers.
         pub num_uploads: u32,
         /// Known peers.

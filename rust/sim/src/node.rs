@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use torrent_core::bitfield::Bitfield;
+use torrent_core::choker::Choker;
 use torrent_core::ids::{PeerId, PeerKey};
 use torrent_core::peer::Connection;
 use torrent_core::settings::Settings;
@@ -118,6 +119,7 @@ pub(crate) struct Node {
     pub(crate) id: PeerId,
     pub(crate) settings: Arc<Settings>,
     pub(crate) brain: Torrent,
+    pub(crate) choker: Choker,
     pub(crate) disk: Disk,
     pub(crate) conns: BTreeMap<PeerKey, Conn>,
     pub(crate) next_key: u64,
@@ -141,12 +143,14 @@ impl Node {
         id[11..].copy_from_slice(format!("{:09}", seed % 1_000_000_000).as_bytes());
         let id = PeerId(id);
         let settings = Arc::new(spec.settings);
+        let choker = Choker::new((&*settings).into());
         let layout = Arc::clone(&payload.layout);
         let have = spec.have.bits(payload.num_pieces());
         Self {
             endpoint: SocketAddr::from(([10, 0, index as u8, 1], 6881)),
             id,
             brain: Torrent::new(layout, id, Arc::clone(&settings), seed, now),
+            choker,
             settings,
             disk: Disk::new(spec.disk, payload.clone(), have),
             conns: BTreeMap::new(),

@@ -528,7 +528,12 @@ impl Connection {
 
     /// Fills `out` with what to send next; returns how many are filled.
     pub fn slices<'a>(&'a mut self, out: &mut [IoSlice<'a>]) -> usize {
-        self.send.slices(out)
+        self.send.slices(out, usize::MAX)
+    }
+
+    /// The same, up to `most` bytes: there is a limit.
+    pub fn slices_within<'a>(&'a mut self, out: &mut [IoSlice<'a>], most: usize) -> usize {
+        self.send.slices(out, most)
     }
 
     /// The first `bytes` of what was to be sent are sent.

@@ -64,12 +64,18 @@ impl SendQueue {
         self.bytes
     }
 
-    /// Fills `out` with what to send next; returns how many are filled.
-    pub(super) fn slices<'a>(&'a mut self, out: &mut [IoSlice<'a>]) -> usize {
+    /// Fills `out` with what to send next, up to `most` bytes; returns how many
+    /// are filled.
+    pub(super) fn slices<'a>(&'a mut self, out: &mut [IoSlice<'a>], most: usize) -> usize {
         self.seal();
-        let mut filled = 0;
+        let (mut filled, mut left) = (0, most);
         for (slot, segment) in out.iter_mut().zip(&self.segments) {
-            *slot = IoSlice::new(segment);
+            let bytes = segment.get(..left).unwrap_or(segment);
+            if bytes.is_empty() {
+                break;
+            }
+            *slot = IoSlice::new(bytes);
+            left -= bytes.len();
             filled += 1;
         }
         filled
@@ -97,11 +103,12 @@ mod tests {
         let mut sent = Vec::new();
         while queue.len() > 0 {
             let mut slices = [IoSlice::new(&[]); 4];
-            let filled = queue.slices(&mut slices);
+            let filled = queue.slices(&mut slices, step.max(2));
             let bytes: Vec<u8> = slices[..filled]
                 .iter()
                 .flat_map(|slice| slice.to_vec())
                 .collect();
+            assert!(!bytes.is_empty() && bytes.len() <= step.max(2));
             let count = bytes.len().min(step);
             sent.extend_from_slice(&bytes[..count]);
             queue.advance(count);

@@ -35,8 +35,6 @@ pub(super) const UNSUPPORTED: &[(&str, Off)] = &[
     ("anonymous_mode", Off::False),
     ("predictive_piece_announce", Off::Zero),
     ("proxy_type", Off::Zero),
-    ("download_rate_limit", Off::Zero),
-    ("upload_rate_limit", Off::Zero),
 ];
 
 pub(super) fn unsupported(name: &str) -> Option<Value> {

@@ -78,6 +78,14 @@ settings! {
     enable_incoming_tcp: bool = true, NONE, "", Live;
     /// Connect to peers over TCP.
     enable_outgoing_tcp: bool = true, NONE, "", Live;
+    /// Bytes received a second, over all torrents; 0 for no limit.
+    download_rate_limit: i64 = 0, Some(0..=2_147_483_647), "bytes per second", Live;
+    /// Bytes sent a second, over all torrents; 0 for no limit.
+    upload_rate_limit: i64 = 0, Some(0..=2_147_483_647), "bytes per second", Live;
+    /// Count what the headers of TCP and IP add as part of the limited bytes.
+    rate_limit_ip_overhead: bool = true, NONE, "", Live;
+    /// The session's rate limits do not hold for peers on the local network. An old name of libtorrent's, which leaves it without effect.
+    ignore_limits_on_local_network: bool = false, NONE, "", Live;
     /// Connections of all torrents together.
     connections_limit: i64 = 200, Some(2..=65_535), "connections", Live;
     /// New outgoing connections per second.
@@ -90,12 +98,18 @@ settings! {
     max_failcount: i64 = 3, Some(1..=1000), "attempts", Live;
     /// Wait before a peer is tried again, times its failures.
     min_reconnect_time: i64 = 60, SECONDS, "seconds", Live;
-    /// Peers that may download from us at once in each torrent; -1 for no limit.
+    /// Peers that may download from us at once in the whole session; -1 for no limit.
     unchoke_slots_limit: i64 = 8, Some(-1..=65_535), "peers", Live;
     /// Time between choices of whom to unchoke.
     unchoke_interval: i64 = 15, SECONDS, "seconds", Live;
     /// Time between changes of the optimistically unchoked peer.
     optimistic_unchoke_interval: i64 = 30, SECONDS, "seconds", Live;
+    /// How many peers may download from us: 0 as many as `unchoke_slots_limit` says, 2 as many as fill the line.
+    choking_algorithm: i64 = 0, Some(0..=2), "", Live;
+    /// Whom a seed serves: 0 everybody in turn, 1 the fastest, 2 those who have just begun or are nearly done.
+    seed_choking_algorithm: i64 = 0, Some(0..=2), "", Live;
+    /// How many of the slots go round among untried peers; 0 for a fifth of them.
+    num_optimistic_unchoke_slots: i64 = 0, Some(0..=65_535), "peers", Live;
     /// Pieces that a peer gets from a seed before the next one has its turn.
     seeding_piece_quota: i64 = 20, Some(1..=100_000), "pieces", Live;
     /// Limit for setting up a connection.

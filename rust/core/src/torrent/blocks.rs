@@ -29,7 +29,7 @@ impl Torrent {
             self.note_blocks(key, &report.blocks);
         }
         let freed = self.note_returned(key, &report.returned);
-        self.note_flags(now, key, report.choked, report.interested);
+        self.note_flags(key, report.choked, report.interested);
         if open {
             self.update_interest(key);
             if let Some(peer) = self.peers.get_mut(&key)
@@ -120,13 +120,7 @@ impl Torrent {
     }
 
     /// Takes note of choke and interest.
-    fn note_flags(
-        &mut self,
-        now: Instant,
-        key: PeerKey,
-        choked: Option<bool>,
-        interested: Option<bool>,
-    ) {
+    fn note_flags(&mut self, key: PeerKey, choked: Option<bool>, interested: Option<bool>) {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
@@ -138,7 +132,7 @@ impl Torrent {
         }
         if let Some(interested) = interested {
             peer.interested_in_us = interested;
-            self.rechoke(now);
+            self.choking.changed();
         }
     }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{CloseReason, Output, Peer, PeerCommand, PeerMeta, Torrent};
-use crate::choker::Candidate;
 use crate::ids::PeerKey;
 use crate::peer::Report;
 use crate::peerlist::Sources;
@@ -156,7 +155,7 @@ impl Torrent {
             self.list.forgive_all();
         }
         self.feed_hungry(now);
-        self.rechoke(now);
+        self.choking.changed();
     }
 
     /// An empty report for a connection whose task is lost: its totals stay.
@@ -229,32 +228,6 @@ impl Torrent {
             burst -= 1;
             self.connecting.insert(endpoint);
             self.outputs.push_back(Output::Connect(endpoint));
-        }
-    }
-
-    /// Chooses whom to let download.
-    pub(super) fn rechoke(&mut self, now: Instant) {
-        if !self.has_metadata() {
-            return;
-        }
-        let seeding = self.picker.is_finished();
-        let candidates: Vec<Candidate> = self
-            .peers
-            .iter_mut()
-            .filter(|(_, peer)| peer.closing.is_none())
-            .map(|(&key, peer)| peer.candidate(key, now))
-            .collect();
-        let changes = self.choker.decide(now, &candidates, seeding);
-        self.choke(now, &changes.choke, true);
-        self.choke(now, &changes.unchoke, false);
-    }
-
-    fn choke(&mut self, now: Instant, keys: &[PeerKey], choked: bool) {
-        for &key in keys {
-            if let Some(peer) = self.peers.get_mut(&key) {
-                peer.set_choked(now, choked);
-                self.command(key, PeerCommand::Choke(choked));
-            }
         }
     }
 }

@@ -8,6 +8,7 @@
 //! come here.
 
 mod blocks;
+mod choking;
 mod connections;
 mod files;
 mod messages;
@@ -23,12 +24,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::bitfield::Bitfield;
-use crate::choker::{Choker, ChokerSettings, Slots};
 use crate::ids::{PeerId, PeerKey, PieceIndex};
 use crate::layout::Layout;
 use crate::peerlist::{PeerList, PeerListSettings};
 use crate::picker::{Picker, PickerSettings, Priority};
 use crate::settings::Settings;
+use choking::Choking;
 use files::FileProgress;
 pub use messages::{CloseReason, Output, PeerCommand, TorrentEvent, TorrentState};
 pub use peer::{Peer, PeerMeta};
@@ -51,7 +52,7 @@ pub struct Torrent {
     max_connections: usize,
 
     picker: Picker,
-    choker: Choker,
+    choking: Choking,
     list: PeerList,
     files: FileProgress,
     peers: BTreeMap<PeerKey, Peer>,
@@ -83,7 +84,7 @@ impl Torrent {
         picker.set_settings(picker_settings(&settings));
         Self {
             picker,
-            choker: Choker::new(choker_settings(&settings, &layout, -1)),
+            choking: Choking::default(),
             list: PeerList::new(peer_list_settings(&settings)),
             files: FileProgress::new(&layout),
             layout,
@@ -155,11 +156,6 @@ impl Torrent {
         self.peers.iter_mut().map(|(key, peer)| (*key, peer))
     }
 
-    /// Whether the peer is unchoked to give it a chance.
-    pub fn is_optimistic(&self, key: PeerKey) -> bool {
-        self.choker.is_optimistic(key)
-    }
-
     /// Known endpoints.
     pub fn peer_list(&self) -> &PeerList {
         &self.list
@@ -209,8 +205,7 @@ impl Torrent {
             max_connections.min(session)
         };
         self.max_connections = connections as usize;
-        let choker = choker_settings(&self.settings, &self.layout, max_uploads);
-        self.choker.set_settings(choker);
+        self.choking.set_max_uploads(max_uploads);
         self.drop_surplus();
     }
 
@@ -378,7 +373,7 @@ impl Torrent {
             return;
         }
         self.update_order();
-        self.rechoke(now);
+        self.choking.look_again();
         self.drop_redundant();
         self.feed_hungry(now);
         self.connect_more(now);
@@ -460,23 +455,5 @@ fn picker_settings(settings: &Settings) -> PickerSettings {
         partials_first: settings.prioritize_partial_pieces,
         extent_affinity: settings.piece_extent_affinity,
         strict_end_game: settings.strict_end_game_mode,
-    }
-}
-
-/// The choker's view of the settings; negative `max_uploads` stands for the
-/// session's limit.
-fn choker_settings(settings: &Settings, layout: &Layout, max_uploads: i64) -> ChokerSettings {
-    let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
-    let slots = if max_uploads < 0 {
-        settings.unchoke_slots_limit
-    } else {
-        max_uploads
-    };
-    ChokerSettings {
-        slots: u32::try_from(slots).map_or(Slots::Unlimited, Slots::Fixed),
-        interval: seconds(settings.unchoke_interval),
-        optimistic_interval: seconds(settings.optimistic_unchoke_interval),
-        quota: settings.seeding_piece_quota.unsigned_abs() * u64::from(layout.piece_length()),
-        ..ChokerSettings::new(layout.piece_length())
     }
 }

@@ -46,6 +46,8 @@ pub struct Peer {
     since: Instant,
     /// We have never unchoked it.
     fresh: bool,
+    /// It is unchoked to give it a chance, not for its merit.
+    pub optimistic: bool,
     /// Pieces it took part in that failed their hash.
     pub hash_failures: u32,
     /// When anything last went either way.
@@ -90,6 +92,7 @@ impl Peer {
             choked_by_us: true,
             since: now,
             fresh: true,
+            optimistic: false,
             hash_failures: 0,
             last_active: now,
             last_lease: None,

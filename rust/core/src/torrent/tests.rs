@@ -4,7 +4,8 @@
 mod metadata;
 
 use super::*;
-use crate::ids::{BLOCK_SIZE, Block};
+use crate::choker::Choker;
+use crate::ids::{BLOCK_SIZE, Block, TorrentKey};
 use crate::peer::{PeerStats, Report};
 use crate::peerlist::Sources;
 use crate::testing::at;
@@ -14,6 +15,7 @@ const OUR_ID: u8 = b'M';
 struct World {
     millis: u64,
     torrent: Torrent,
+    choker: Choker,
 }
 
 /// A set of pieces from its drawing.
@@ -68,9 +70,14 @@ impl World {
         let piece = u64::from(2 * BLOCK_SIZE);
         let files = [(piece, false), (piece * (pieces - 1), false)];
         let layout = Layout::new(2 * BLOCK_SIZE, files).unwrap();
+        let choker = Choker::new((&settings).into());
         let mut torrent = Torrent::new(Arc::new(layout), id(OUR_ID), settings.into(), 1, at(0));
         torrent.start(at(0));
-        Self { millis: 0, torrent }
+        Self {
+            millis: 0,
+            torrent,
+            choker,
+        }
     }
 
     fn now(&self) -> Instant {
@@ -157,7 +164,18 @@ impl World {
     }
 
     /// What the brain put out since it was last looked at.
+    /// Lets the session's choker decide.
+    fn choking(&mut self) {
+        while let Some(standing) = self.torrent.take_standing(self.now()) {
+            self.choker.update(TorrentKey(0), standing);
+            for (_, changes) in self.choker.decide(self.now()) {
+                self.torrent.apply_choking(self.now(), &changes);
+            }
+        }
+    }
+
     fn out(&mut self) -> Vec<String> {
+        self.choking();
         std::iter::from_fn(|| self.torrent.poll_output())
             .map(|output| match output {
                 Output::Peer(key, command) => {

@@ -22,6 +22,7 @@ use torrent_core::torrent::{CloseReason, PeerCommand};
 
 use crate::buffers::{Buffer, BufferClass, BufferPool};
 use crate::disk::{Disk, Storage};
+use crate::rates::Valve;
 use crate::torrent::content::StorageSlot;
 use mailbox::Mailbox;
 
@@ -58,12 +59,27 @@ pub(crate) struct PeerReport {
     pub(crate) report: Report,
 }
 
+/// How far what waits to be sent has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    /// Everything is sent.
+    Done,
+    /// The socket takes no more now.
+    Blocked,
+    /// A rate limit lets no more go now.
+    Held,
+}
+
 /// What a connection task is made of.
 pub(crate) struct PeerTask {
     pub(crate) key: PeerKey,
     pub(crate) stream: TcpStream,
     pub(crate) connection: Connection,
     pub(crate) mailbox: Arc<Mailbox>,
+    /// What may be received under rate limits.
+    pub(crate) down: Valve,
+    /// What may be sent.
+    pub(crate) up: Valve,
     /// The torrent always drains this; a full channel makes the connection wait.
     pub(crate) reports: mpsc::Sender<PeerReport>,
     pub(crate) storage: StorageSlot,
@@ -89,6 +105,8 @@ impl PeerTask {
         let mut reads = Reads::new();
         let mut commands = Vec::new();
         let mut congested = false;
+        // There is something to receive that a limit forbids.
+        let mut starved = false;
         let timer = sleep_until(self.connection.poll_timeout().into());
         tokio::pin!(timer);
         loop {
@@ -97,7 +115,8 @@ impl PeerTask {
                     reads.push_back(Box::pin(read(storage.clone(), job)));
                 }
             }
-            let blocked = self.send()?;
+            let sending = self.send()?;
+            let (blocked, held) = (sending == Sending::Blocked, sending == Sending::Held);
             if let Some(report) = self.connection.take_report() {
                 let key = self.key;
                 let report = PeerReport { key, report };
@@ -110,7 +129,7 @@ impl PeerTask {
             if due < timer.deadline() {
                 timer.as_mut().reset(due);
             }
-            let interest = match (congested, blocked) {
+            let interest = match (congested || starved, blocked) {
                 (false, false) => Some(Interest::READABLE),
                 (false, true) => Some(Interest::READABLE | Interest::WRITABLE),
                 (true, true) => Some(Interest::WRITABLE),
@@ -118,8 +137,13 @@ impl PeerTask {
             };
             tokio::select! {
                 ready = ready(&self.stream, interest) => {
-                    if ready?.is_readable() && !congested {
-                        let blocks = self.receive(&mut input)?;
+                    if ready?.is_readable() && !congested && !starved {
+                        let most = self.down.open();
+                        if most == 0 {
+                            starved = true;
+                            continue;
+                        }
+                        let blocks = self.receive(&mut input, most)?;
                         // The torrent hears of blocks before the disk has
                         // them, and so before it hears what became of them.
                         self.report().await?;
@@ -132,6 +156,8 @@ impl PeerTask {
                     }
                 }
                 () = self.disk.below_watermark(), if congested => congested = false,
+                () = self.down.granted(), if starved => starved = self.down.open() == 0,
+                () = self.up.granted(), if held => {}
                 () = self.mailbox.arrived() => {
                     self.mailbox.take(&mut commands);
                     for command in commands.drain(..) {
@@ -164,21 +190,33 @@ impl PeerTask {
         Ok(())
     }
 
-    /// Sends what waits, as far as the socket takes it. Whether some is left.
-    fn send(&mut self) -> Result<bool, Ended> {
+    /// Sends what waits, as far as the socket and the limits take it.
+    fn send(&mut self) -> Result<Sending, Ended> {
         for _ in 0..MAX_SENDS {
             if !self.connection.wants_write() {
-                return Ok(false);
+                return Ok(Sending::Done);
+            }
+            let most = self.up.open();
+            if most == 0 {
+                return Ok(Sending::Held);
             }
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let filled = self.connection.slices(&mut slices);
+            let filled = self.connection.slices_within(&mut slices, most);
             match self.stream.try_write_vectored(&slices[..filled]) {
-                Ok(sent) => self.connection.handle_sent(Instant::now(), sent),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Ok(sent) => {
+                    self.up.used(sent);
+                    self.connection.handle_sent(Instant::now(), sent);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Sending::Blocked);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(self.connection.wants_write())
+        Ok(match self.connection.wants_write() {
+            true => Sending::Blocked,
+            false => Sending::Done,
+        })
     }
 
     /// Tells the torrent what happened, if anything did.
@@ -191,14 +229,17 @@ impl PeerTask {
         self.reports.send(report).await.map_err(|_| Ended::Orphaned)
     }
 
-    /// Receives once; returns the blocks that came.
-    fn receive(&mut self, input: &mut Input) -> Result<Vec<(Block, Bytes)>, Ended> {
-        let count = match self.stream.try_read(input.free()) {
+    /// Receives once, up to `most` bytes; returns the blocks that came.
+    fn receive(&mut self, input: &mut Input, most: usize) -> Result<Vec<(Block, Bytes)>, Ended> {
+        let free = input.free();
+        let most = most.min(free.len());
+        let count = match self.stream.try_read(&mut free[..most]) {
             Ok(0) => return Err(Ended::ByPeer),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
         };
+        self.down.used(count);
         self.connection.count_received(count);
         let now = Instant::now();
         let mut blocks = Vec::new();

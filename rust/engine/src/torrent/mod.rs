@@ -12,12 +12,13 @@ mod trackers;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use torrent_core::ids::{PeerId, PeerKey};
+use torrent_core::ids::{PeerId, PeerKey, TorrentKey};
 use torrent_core::peerlist::Sources;
 use torrent_core::picker::Priority;
 use torrent_core::torrent::{Output, Torrent, TorrentEvent, TorrentState};
@@ -65,6 +66,7 @@ enum TaskEnd {
 struct Driver {
     context: Arc<Context>,
     handle: TorrentHandle,
+    key: TorrentKey,
     brain: Torrent,
     announcer: Announcer,
     storage: StorageSlot,
@@ -167,6 +169,7 @@ impl Driver {
                 announcer
             },
             clocks: Clocks::new(now),
+            key: TorrentKey(context.next_torrent.fetch_add(1, Ordering::Relaxed)),
             context,
             handle,
             storage,
@@ -289,6 +292,12 @@ impl Driver {
         }
         self.announce_pending();
         let now = Instant::now();
+        if let Some(standing) = self.brain.take_standing(now) {
+            let session = &self.context.session;
+            session
+                .choking
+                .report(self.key, standing, &self.handle.shared.commands);
+        }
         if now >= self.clocks.next_snapshot() {
             self.publish(now);
         }
@@ -361,6 +370,7 @@ impl Driver {
             Command::Flush(answer) => self.flush(answer),
             Command::Metadata(info) => self.metadata_known(info),
             Command::Incoming(arrival) => self.welcome(arrival),
+            Command::Choking(changes) => self.brain.apply_choking(now, &changes),
             // Taken out before it comes here.
             Command::Remove { .. } => {}
         }
@@ -378,6 +388,11 @@ impl Driver {
         let now = Instant::now();
         let options = self.handle.shared.options.lock().clone();
         self.brain.set_sequential(options.sequential);
+        self.context.session.rates.set_torrent(
+            self.key,
+            options.download_limit,
+            options.upload_limit,
+        );
         self.brain
             .set_limits(options.max_connections, options.max_uploads);
         let priorities: Vec<Priority> = options

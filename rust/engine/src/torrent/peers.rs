@@ -14,6 +14,7 @@ use super::{Arrival, Driver, TaskEnd};
 use crate::event::{Detail, kind};
 use crate::peer::mailbox::Mailbox;
 use crate::peer::{Ended, PeerTask};
+use crate::rates::{Direction, Valve};
 use crate::runtime::report_panic;
 
 /// How a connection ended; `None` when its task panicked.
@@ -68,6 +69,8 @@ impl Driver {
                 Connection::without_metadata(limits, now)
             },
             mailbox,
+            down: self.valve(Direction::Down, endpoint),
+            up: self.valve(Direction::Up, endpoint),
             reports: self.reports.clone(),
             storage: Arc::clone(&self.storage),
             disk: self.context.disk.clone(),
@@ -84,6 +87,11 @@ impl Driver {
                 outcome,
             })
         });
+    }
+
+    fn valve(&self, direction: Direction, peer: SocketAddr) -> Valve {
+        let session = Arc::clone(&self.context.session);
+        Valve::new(session, direction, self.key, peer)
     }
 
     pub(super) fn peer_ended(&mut self, end: PeerEnd) {

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use torrent_core::bitfield::Bitfield;
 use torrent_core::clients;
-use torrent_core::ids::{BLOCK_SIZE, PeerKey};
+use torrent_core::ids::BLOCK_SIZE;
 use torrent_core::torrent::{Peer, TorrentState};
 use torrent_core::tracker::{TrackerRow, TrackerState};
 
 use super::Driver;
 use crate::event::unix_millis;
 use crate::handle::TorrentHandle;
+use crate::rates::Direction;
 use crate::stats::Counter;
 use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus, hex_peer_id, is_local};
 
@@ -145,6 +146,8 @@ impl TorrentHandle {
             next_announce: -1,
             connections_limit: options.max_connections,
             uploads_limit: options.max_uploads,
+            download_limit: options.download_limit,
+            upload_limit: options.upload_limit,
             added_time: self.added_time(),
             eta: -1,
             ratio: -1.0,
@@ -253,14 +256,18 @@ impl Driver {
 
     fn status(&mut self, now: Instant) -> TorrentStatus {
         self.clocks.advance(now);
-        let (connections_limit, uploads_limit, is_sequential_download) = {
+        let (connections_limit, uploads_limit, is_sequential_download, limits) = {
             let options = self.handle.shared.options.lock();
             (
                 options.max_connections,
                 options.max_uploads,
                 options.sequential,
+                (options.download_limit, options.upload_limit),
             )
         };
+        let rates = &self.context.session.rates;
+        let waiting = [Direction::Down, Direction::Up]
+            .map(|direction| rates.waiting(direction, Some(self.key)) as u32);
         let state = self.brain.state();
         let (seeds_known, downloaders_known) = self.announcer.swarm();
         let next_announce = self.announcer.poll_timeout();
@@ -335,6 +342,10 @@ impl Driver {
             num_connections,
             connections_limit,
             uploads_limit,
+            download_limit: limits.0,
+            upload_limit: limits.1,
+            down_bandwidth_queue: waiting[0],
+            up_bandwidth_queue: waiting[1],
             num_uploads,
             list_peers,
             list_seeds,
@@ -379,12 +390,6 @@ impl Driver {
     }
 
     fn peer_infos(&mut self, now: Instant) -> Vec<PeerInfo> {
-        let optimistic: Vec<PeerKey> = {
-            let keys: Vec<PeerKey> = self.brain.peers().map(|(key, _)| key).collect();
-            keys.into_iter()
-                .filter(|&key| self.brain.is_optimistic(key))
-                .collect()
-        };
         let failcounts: Vec<u32> = {
             let endpoints: Vec<_> = self
                 .brain
@@ -400,9 +405,8 @@ impl Driver {
         self.brain
             .peers()
             .zip(failcounts)
-            .map(|((key, peer), failcount)| PeerInfo {
+            .map(|((_, peer), failcount)| PeerInfo {
                 failcount,
-                is_optimistic_unchoke: optimistic.contains(&key),
                 ..peer_info(now, peer)
             })
             .collect()
@@ -440,7 +444,7 @@ fn peer_info(now: Instant, peer: &mut Peer) -> PeerInfo {
         is_remote_interested: peer.interested_in_us,
         is_remote_choked: peer.choking_us,
         is_snubbed: peer.stats.snubbed,
-        is_optimistic_unchoke: false,
+        is_optimistic_unchoke: peer.optimistic,
         num_hashfails: peer.hash_failures,
         failcount: 0,
     }

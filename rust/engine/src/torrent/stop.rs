@@ -12,6 +12,8 @@ impl Driver {
             check.cancel();
         }
         self.brain.stop();
+        self.context.session.choking.gone(self.key);
+        self.context.session.rates.set_torrent(self.key, 0, 0);
         // Only the last announces are worth waiting for.
         self.announces.abort_all();
         self.announcer.stop();

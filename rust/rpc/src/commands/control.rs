@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use torrent_engine::error::Result;
-use torrent_engine::handle::TorrentHandle;
+use torrent_engine::handle::{MAX_RATE, TorrentHandle};
 
 use super::{done, only_torrent, torrent};
 use crate::app::App;
@@ -31,6 +31,8 @@ pub(super) fn set_options(app: &App, mut params: Params) -> Outcome {
     let torrent = torrent(app, &mut params)?;
     let max_connections = params.opt_int("max_connections", -1..=65_535)?;
     let max_uploads = params.opt_int("max_uploads", -1..=65_535)?;
+    let download_limit = params.opt_int("download_limit", -1..=MAX_RATE)?;
+    let upload_limit = params.opt_int("upload_limit", -1..=MAX_RATE)?;
     let sequential = params.opt_flag("sequential_download")?;
     let file_priorities = params.opt_priorities("file_priorities")?;
     let piece_priorities = params.opt_priorities("piece_priorities")?;
@@ -40,6 +42,12 @@ pub(super) fn set_options(app: &App, mut params: Params) -> Outcome {
     }
     if let Some(limit) = max_uploads {
         torrent.set_max_uploads(limit)?;
+    }
+    if let Some(limit) = download_limit {
+        torrent.set_download_limit(limit)?;
+    }
+    if let Some(limit) = upload_limit {
+        torrent.set_upload_limit(limit)?;
     }
     if let Some(sequential) = sequential {
         torrent.set_sequential_download(sequential)?;

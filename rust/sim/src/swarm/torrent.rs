@@ -1,7 +1,7 @@
 //! The torrent's task of a node: what the brain hears, and what it decides.
 //! In the order of the engine's torrent driver.
 
-use torrent_core::ids::PeerKey;
+use torrent_core::ids::{PeerKey, TorrentKey};
 use torrent_core::peer::Report;
 use torrent_core::torrent::{Output, PeerCommand, TorrentEvent, TorrentState};
 
@@ -79,8 +79,21 @@ impl Swarm {
         self.post(node, Event::Disk(node, event));
     }
 
+    /// Lets the session's choker decide; it is as near as the torrent's task.
+    fn choking(&mut self, node: usize) {
+        let now = self.instant();
+        let it = &mut self.nodes[node];
+        while let Some(standing) = it.brain.take_standing(now) {
+            it.choker.update(TorrentKey(0), standing);
+            for (_, changes) in it.choker.decide(now) {
+                it.brain.apply_choking(now, &changes);
+            }
+        }
+    }
+
     /// Carries out what the brain decided.
     pub(super) fn settle(&mut self, node: usize) {
+        self.choking(node);
         while let Some(output) = self.nodes[node].brain.poll_output() {
             match output {
                 Output::Peer(key, command) => self.tell(node, key, command),

@@ -1,6 +1,7 @@
 //! A torrent that begins without its metadata.
 
 use super::*;
+use crate::choker::ChokerSettings;
 
 impl World {
     /// A running torrent of which only the hash is known.
@@ -9,7 +10,12 @@ impl World {
         let mut torrent = Torrent::without_metadata(id(OUR_ID), settings, at(0));
         torrent.start(at(0));
         torrent.fetch_metadata(at(0));
-        Self { millis: 0, torrent }
+        let choker = Choker::new(ChokerSettings::default());
+        Self {
+            millis: 0,
+            torrent,
+            choker,
+        }
     }
 
     /// It turns out to have this many pieces of two blocks.

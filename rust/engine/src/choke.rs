@@ -1,0 +1,111 @@
+//! The session's choker: one task that hears from all torrents how their peers
+//! stand, and tells them whom to choke and to let download.
+//!
+//! Torrents leave their standing at the [`ChokeDesk`], where only the last one
+//! of each is kept: it never fills up, and no torrent waits. A decision that a
+//! torrent's queue does not take is made again from its next standing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+use torrent_core::choker::{Choker, Standing};
+use torrent_core::ids::TorrentKey;
+
+use crate::handle::Command;
+use crate::performance::{PerformanceWarning, Warnings};
+use crate::session::SessionShared;
+
+/// What a torrent said last; `None` when it is gone.
+type Word = Option<(Standing, mpsc::Sender<Command>)>;
+
+/// Where torrents leave word for the choker.
+#[derive(Debug, Default)]
+pub(crate) struct ChokeDesk {
+    words: Mutex<BTreeMap<TorrentKey, Word>>,
+    arrived: Notify,
+}
+
+impl ChokeDesk {
+    /// How a torrent's peers stand; decisions go to `answers`.
+    pub(crate) fn report(
+        &self,
+        torrent: TorrentKey,
+        standing: Standing,
+        answers: &mpsc::Sender<Command>,
+    ) {
+        self.leave(torrent, Some((standing, answers.clone())));
+    }
+
+    /// A torrent is gone: its slots are free.
+    pub(crate) fn gone(&self, torrent: TorrentKey) {
+        self.leave(torrent, None);
+    }
+
+    fn leave(&self, torrent: TorrentKey, word: Word) {
+        self.words.lock().insert(torrent, word);
+        self.arrived.notify_one();
+    }
+}
+
+/// Says so when no slot, or next to none, is given for merit.
+fn warn(session: &SessionShared, warnings: &mut Warnings) {
+    let settings = session.settings.borrow().clone();
+    let slots = settings.unchoke_slots_limit;
+    let optimistic = settings.num_optimistic_unchoke_slots;
+    if settings.choking_algorithm != 2 && slots >= 0 && optimistic > 0 && optimistic >= slots / 2 {
+        warnings.post(session, PerformanceWarning::TooManyOptimisticUnchokeSlots);
+    }
+}
+
+/// Decides until the session ends.
+pub(crate) async fn run(session: Arc<SessionShared>) {
+    let mut settings = session.settings.subscribe();
+    let mut choker = Choker::new((&**settings.borrow_and_update()).into());
+    let mut answers = HashMap::new();
+    let mut warnings = Warnings::default();
+    warn(&session, &mut warnings);
+    loop {
+        let due = choker.poll_timeout(Instant::now());
+        let round = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = session.choking.arrived.notified() => {}
+            () = round => {}
+            changed = settings.changed() => match changed {
+                Ok(()) => {
+                    choker.set_settings((&**settings.borrow_and_update()).into());
+                    warn(&session, &mut warnings);
+                }
+                Err(_) => return,
+            },
+        }
+        let words = std::mem::take(&mut *session.choking.words.lock());
+        for (torrent, word) in words {
+            match word {
+                Some((standing, to)) => {
+                    choker.update(torrent, standing);
+                    answers.insert(torrent, to);
+                }
+                None => {
+                    choker.remove(torrent);
+                    answers.remove(&torrent);
+                }
+            }
+        }
+        for (torrent, changes) in choker.decide(Instant::now()) {
+            let sent = answers
+                .get(&torrent)
+                .is_some_and(|to| to.try_send(Command::Choking(changes)).is_ok());
+            if !sent {
+                choker.undelivered(torrent);
+            }
+        }
+    }
+}
