@@ -195,6 +195,16 @@ impl<'a> Message<'a> {
         Ok(Some((message, used)))
     }
 
+    /// The piece, the offset and the bytes that are here of a `piece` message
+    /// that is not whole yet.
+    pub fn piece_under_way(input: &[u8]) -> Option<(PieceIndex, u32, u32)> {
+        let here = input.len().checked_sub(PIECE_HEADER_LEN)?;
+        (input[4] == 7).then(|| {
+            let (piece, begin) = (PieceIndex(word(input, 5)), word(input, 9));
+            (piece, begin, here as u32)
+        })
+    }
+
     /// Appends the message as it goes over the wire.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut head = |length: u32, id: u8| {

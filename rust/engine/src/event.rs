@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use torrent_core::ids::{InfoHash, PieceIndex};
+use torrent_core::ids::{Block, InfoHash, PieceIndex};
+use torrent_core::peer::Note;
 use torrent_core::value::{Fields, Value};
+use torrent_core::wire::Request;
 
 use crate::error::Error;
 use crate::handle::TorrentHandle;
@@ -148,8 +150,14 @@ event_kinds! {
     PEER_ERROR = 22, "peer_error", category::PEER, Normal, Alerts;
     PEER_CONNECT = 23, "peer_connect", category::CONNECT, Normal, Alerts;
     PEER_DISCONNECTED = 24, "peer_disconnected", category::CONNECT, Normal, Alerts;
+    INVALID_REQUEST = 25, "invalid_request", category::PEER, Normal, Alerts;
     TORRENT_FINISHED = 26, "torrent_finished", category::STATUS, High, Both;
     PIECE_FINISHED = 27, "piece_finished", category::PIECE_PROGRESS, Normal, Both;
+    REQUEST_DROPPED = 28, "request_dropped", category::BLOCK_PROGRESS | category::PEER, Normal, Alerts;
+    BLOCK_TIMEOUT = 29, "block_timeout", category::BLOCK_PROGRESS | category::PEER, Normal, Alerts;
+    BLOCK_FINISHED = 30, "block_finished", category::BLOCK_PROGRESS, Normal, Alerts;
+    BLOCK_DOWNLOADING = 31, "block_downloading", category::BLOCK_PROGRESS, Normal, Alerts;
+    UNWANTED_BLOCK = 32, "unwanted_block", category::PEER, Normal, Alerts;
     TORRENT_DELETED = 35, "torrent_deleted", category::STORAGE, Critical, Alerts;
     TORRENT_DELETE_FAILED = 36, "torrent_delete_failed", category::STORAGE | category::ERROR, Critical, Both;
     TORRENT_PAUSED = 39, "torrent_paused", category::STATUS, High, Alerts;
@@ -166,6 +174,7 @@ event_kinds! {
     ADD_TORRENT = 67, "add_torrent", category::STATUS, Critical, Both;
     STATE_UPDATE = 68, "state_update", category::STATUS, High, Both;
     SESSION_STATS = 70, "session_stats", 0, Critical, Alerts;
+    BLOCK_UPLOADED = 94, "block_uploaded", category::UPLOAD, Normal, Alerts;
     ALERTS_DROPPED = 95, "alerts_dropped", category::ERROR, Meta, Alerts;
     IP_BAN = 107, "ip_ban", category::IP_BLOCK, Normal, Alerts;
     INTERNAL_ERROR = 10_001, "internal_error", category::ERROR, Critical, Both;
@@ -217,6 +226,26 @@ pub enum Detail {
     Banned(IpAddr),
     /// A setting stands in the way.
     Performance(PerformanceWarning),
+    /// Something about one block at a peer.
+    Block {
+        /// The peer's endpoint.
+        peer: SocketAddr,
+        /// The block.
+        block: Block,
+    },
+    /// A peer asked for what it cannot have.
+    Request {
+        /// The peer's endpoint.
+        peer: SocketAddr,
+        /// What it asked for.
+        request: Request,
+        /// It was told that we have the piece.
+        we_have: bool,
+        /// It said that it is interested.
+        peer_interested: bool,
+        /// We have the piece, but super-seeding keeps it from the peer.
+        withheld: bool,
+    },
     /// Something about a tracker.
     Tracker {
         /// Its announce URL.
@@ -267,6 +296,34 @@ impl BlockReason {
             Self::TcpDisabled => "TCP is disabled",
         }
     }
+}
+
+/// The event of what a connection noted.
+pub(crate) fn of_note(peer: SocketAddr, note: Note) -> (Kind, Detail) {
+    let (kind, block) = match note {
+        Note::Requested(block) => (kind::BLOCK_DOWNLOADING, block),
+        Note::Finished(block) => (kind::BLOCK_FINISHED, block),
+        Note::Dropped(block) => (kind::REQUEST_DROPPED, block),
+        Note::TimedOut(block) => (kind::BLOCK_TIMEOUT, block),
+        Note::Unwanted(block) => (kind::UNWANTED_BLOCK, block),
+        Note::Uploaded(block) => (kind::BLOCK_UPLOADED, block),
+        Note::Invalid {
+            request,
+            we_have,
+            interested,
+            withheld,
+        } => {
+            let detail = Detail::Request {
+                peer,
+                request,
+                we_have,
+                peer_interested: interested,
+                withheld,
+            };
+            return (kind::INVALID_REQUEST, detail);
+        }
+    };
+    (kind, Detail::Block { peer, block })
 }
 
 /// Something that happened.
@@ -416,6 +473,30 @@ fn fields(detail: &Detail) -> Fields {
         Detail::Performance(warning) => {
             vec![("warning_code".into(), (*warning as i32).into())]
         }
+        Detail::Block { peer, block } => {
+            let mut fields = endpoint_fields("peer_ip", "peer_port", peer);
+            fields.push(("piece_index".into(), block.piece.0.into()));
+            fields.push(("block_index".into(), block.index.into()));
+            fields
+        }
+        Detail::Request {
+            peer,
+            request,
+            we_have,
+            peer_interested,
+            withheld,
+        } => {
+            let mut fields = endpoint_fields("peer_ip", "peer_port", peer);
+            fields.extend([
+                ("piece_index".into(), request.piece.0.into()),
+                ("start".into(), request.begin.into()),
+                ("length".into(), request.length.into()),
+                ("we_have".into(), (*we_have).into()),
+                ("peer_interested".into(), (*peer_interested).into()),
+                ("withheld".into(), (*withheld).into()),
+            ]);
+            fields
+        }
         Detail::Tracker {
             url,
             message,
@@ -467,6 +548,11 @@ fn note(detail: &Detail) -> String {
         Detail::Blocked { peer, reason } => format!("{peer}: {}", reason.name()),
         Detail::Banned(ip) => ip.to_string(),
         Detail::Performance(warning) => warning.name().to_owned(),
+        Detail::Block { peer, block } => format!("{peer}: block {block}"),
+        Detail::Request { peer, request, .. } => format!(
+            "{peer}: piece {} from {} on, {} bytes",
+            request.piece, request.begin, request.length
+        ),
         Detail::Tracker {
             url,
             message,

@@ -19,6 +19,7 @@ use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{Info, Limits, Metainfo};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::modes::Modes;
 use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus};
 use crate::torrent::Arrival;
 
@@ -41,6 +42,16 @@ pub(crate) enum Command {
     Connect(SocketAddr),
     /// Use these trackers instead.
     Trackers(Vec<Vec<String>>),
+    /// Look at the priorities in [`Options`] again.
+    PrioritiesChanged,
+    /// Fetch this piece in time.
+    Deadline {
+        piece: PieceIndex,
+        after: Duration,
+        alert: bool,
+    },
+    /// Forget the deadline of this piece, or of all.
+    ResetDeadline(Option<PieceIndex>),
     /// Read a verified piece and post it.
     ReadPiece(PieceIndex, Option<oneshot::Sender<Result<Bytes>>>),
     /// Write everything that can be written to the files.
@@ -65,9 +76,18 @@ pub(crate) struct Options {
     pub(crate) max_uploads: i64,
     pub(crate) download_limit: i64,
     pub(crate) upload_limit: i64,
-    pub(crate) piece_priorities: Vec<u8>,
-    pub(crate) file_priorities: Vec<u8>,
+    pub(crate) modes: Modes,
+    /// Shared, so that a look at the other options does not copy them.
+    pub(crate) piece_priorities: Arc<Vec<u8>>,
+    pub(crate) file_priorities: Arc<Vec<u8>>,
     pub(crate) trackers: Vec<Vec<String>>,
+}
+
+impl Options {
+    /// The priorities of all pieces, to change some.
+    pub(crate) fn pieces_mut(&mut self) -> &mut Vec<u8> {
+        Arc::make_mut(&mut self.piece_priorities)
+    }
 }
 
 /// Everything that can be read of a torrent; each part is replaced as a whole.
@@ -92,6 +112,8 @@ pub(crate) struct Shared {
     pub(crate) save_path: PathBuf,
     pub(crate) added_time: i64,
     pub(crate) options: Mutex<Options>,
+    /// The task was told of changed priorities and has not looked yet.
+    pub(crate) priorities_changed: AtomicBool,
     pub(crate) view: View,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) removed: AtomicBool,
@@ -112,7 +134,7 @@ impl PartialEq for TorrentHandle {
 impl Eq for TorrentHandle {}
 
 impl TorrentHandle {
-    fn post(&self, command: Command) -> Result<()> {
+    pub(crate) fn post(&self, command: Command) -> Result<()> {
         self.check_valid()?;
         self.shared
             .commands
@@ -134,7 +156,7 @@ impl TorrentHandle {
     }
 
     /// Changes options and tells the task, unless nothing changed.
-    fn change(&self, change: impl FnOnce(&mut Options)) -> Result<()> {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Options)) -> Result<()> {
         self.check_valid()?;
         {
             let mut options = self.shared.options.lock();
@@ -145,6 +167,19 @@ impl TorrentHandle {
             }
         }
         self.post(Command::OptionsChanged)
+    }
+
+    /// Changes priorities and tells the task, once for many changes in a row.
+    pub(crate) fn change_priorities(&self, change: impl FnOnce(&mut Options)) -> Result<()> {
+        self.check_valid()?;
+        change(&mut self.shared.options.lock());
+        if self.shared.priorities_changed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.post(Command::PrioritiesChanged).inspect_err(|_| {
+            let changed = &self.shared.priorities_changed;
+            changed.store(false, Ordering::Release);
+        })
     }
 
     /// Whether the torrent is still part of its session.
@@ -330,7 +365,7 @@ impl TorrentHandle {
         self.post(Command::Connect(peer))
     }
 
-    fn check_piece(&self, piece: PieceIndex) -> Result<()> {
+    pub(crate) fn check_piece(&self, piece: PieceIndex) -> Result<()> {
         let count = self.known_metainfo()?.info.layout.num_pieces();
         if piece.0 < count {
             Ok(())
@@ -358,7 +393,7 @@ impl TorrentHandle {
     pub fn set_piece_priority(&self, piece: PieceIndex, priority: u8) -> Result<()> {
         self.check_piece(piece)?;
         check_priorities(&[priority])?;
-        self.change(|options| options.piece_priorities[piece.0 as usize] = priority)
+        self.change_priorities(|options| options.pieces_mut()[piece.0 as usize] = priority)
     }
 
     /// The priority of one piece.
@@ -369,7 +404,7 @@ impl TorrentHandle {
 
     /// The priorities of all pieces.
     pub fn piece_priorities(&self) -> Vec<u8> {
-        self.shared.options.lock().piece_priorities.clone()
+        self.shared.options.lock().piece_priorities.to_vec()
     }
 
     /// Sets the priorities of the pieces from the first on.
@@ -382,8 +417,8 @@ impl TorrentHandle {
                 format!("{} priorities for {count} pieces", priorities.len()),
             ));
         }
-        self.change(|options| {
-            options.piece_priorities[..priorities.len()].copy_from_slice(priorities)
+        self.change_priorities(|options| {
+            options.pieces_mut()[..priorities.len()].copy_from_slice(priorities);
         })
     }
 
@@ -404,16 +439,17 @@ impl TorrentHandle {
 
     /// The priorities of all files.
     pub fn file_priorities(&self) -> Vec<u8> {
-        self.shared.options.lock().file_priorities.clone()
+        self.shared.options.lock().file_priorities.to_vec()
     }
 
     /// Sets the priorities of the files from the first on; pieces follow.
     pub fn prioritize_files(&self, priorities: &[u8]) -> Result<()> {
         let info = &self.known_metainfo()?.info;
         check_file_priorities(info, priorities)?;
-        self.change(|options| {
-            options.file_priorities[..priorities.len()].copy_from_slice(priorities);
-            options.piece_priorities = piece_priorities(&info.layout, &options.file_priorities);
+        self.change_priorities(|options| {
+            let files = Arc::make_mut(&mut options.file_priorities);
+            files[..priorities.len()].copy_from_slice(priorities);
+            options.piece_priorities = Arc::new(piece_priorities(&info.layout, files));
         })
     }
 

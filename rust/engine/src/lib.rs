@@ -18,6 +18,7 @@ pub mod handle;
 pub mod hash;
 pub mod info;
 pub mod log;
+pub mod modes;
 mod net;
 mod pace;
 mod peer;

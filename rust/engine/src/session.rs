@@ -24,6 +24,7 @@ use crate::handle::{
     COMMAND_QUEUE, Command, Options, Shared, TorrentHandle, View, check_file_priorities,
     check_priorities, check_tracker, piece_priorities,
 };
+use crate::modes::Modes;
 use crate::net::listen::{self, Listening};
 use crate::rates::Rates;
 use crate::runtime::{self, Joiner};
@@ -131,6 +132,8 @@ pub struct AddTorrent {
     pub paused: bool,
     /// Fetch pieces in order.
     pub sequential: bool,
+    /// Upload mode, share mode, super-seeding, stopping when ready.
+    pub modes: Modes,
     /// Trackers beside those of the torrent file or link, each a tier of its own.
     pub trackers: Vec<String>,
     /// Priorities from the first file on; files without one get 4, or what
@@ -167,6 +170,7 @@ impl AddTorrent {
             save_path: save_path.into(),
             paused: false,
             sequential: false,
+            modes: Modes::default(),
             trackers: Vec::new(),
             file_priorities: Vec::new(),
         }
@@ -183,8 +187,9 @@ fn options_of(add: &AddTorrent) -> Result<Options> {
         max_uploads: -1,
         download_limit: 0,
         upload_limit: 0,
-        piece_priorities: Vec::new(),
-        file_priorities: add.file_priorities.clone(),
+        modes: add.modes,
+        piece_priorities: Arc::default(),
+        file_priorities: Arc::new(add.file_priorities.clone()),
         trackers: match &add.source {
             TorrentSource::File(metainfo) => metainfo.tiers.clone(),
             TorrentSource::Magnet(magnet) => magnet.tiers(),
@@ -198,8 +203,13 @@ fn options_of(add: &AddTorrent) -> Result<Options> {
     if let TorrentSource::File(metainfo) = &add.source {
         let info = &metainfo.info;
         check_file_priorities(info, &add.file_priorities)?;
-        options.file_priorities.resize(info.files.len(), 4);
-        options.piece_priorities = piece_priorities(&info.layout, &options.file_priorities);
+        let mut files = add.file_priorities.clone();
+        files.resize(info.files.len(), 4);
+        if add.modes.share_mode {
+            files.fill(0);
+        }
+        options.piece_priorities = Arc::new(piece_priorities(&info.layout, &files));
+        options.file_priorities = Arc::new(files);
     }
     Ok(options)
 }
@@ -364,6 +374,7 @@ impl Session {
                 save_path: add.save_path,
                 added_time,
                 options: Mutex::new(options),
+                priorities_changed: AtomicBool::new(false),
                 view: View::default(),
                 commands,
                 removed: AtomicBool::new(false),

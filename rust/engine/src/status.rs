@@ -1,11 +1,12 @@
 //! Snapshots: what a game reads. They are replaced as a whole by the torrent's
 //! task, so a reader never waits and never sees half an update.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use torrent_core::ids::{InfoHash, PeerId};
 use torrent_core::record;
 pub use torrent_core::torrent::TorrentState;
+use torrent_core::value::Value;
 
 record! {
     /// One torrent at one moment. Sizes are bytes, rates bytes per second,
@@ -126,6 +127,25 @@ record! {
         pub ratio: f64,
         /// Pieces are fetched in order.
         pub is_sequential_download: bool,
+        /// Nothing is asked for: so it was told, or storage is in trouble.
+        pub is_upload_mode: bool,
+        /// Only what improves the ratio is fetched.
+        pub is_share_mode: bool,
+        /// Peers are shown one piece at a time once it seeds (BEP 16).
+        pub is_super_seeding: bool,
+        /// It is going to be paused when its files are checked.
+        pub is_stop_when_ready: bool,
+        /// Copies of the torrent in the swarm, ourselves included: the whole
+        /// ones, and the share of pieces there are more of.
+        pub availability: f64,
+        /// A piece of which a block is on its way; -1 none.
+        pub downloading_piece_index: i64,
+        /// The block of it; -1 none.
+        pub downloading_block_index: i64,
+        /// Bytes of that block that are here.
+        pub downloading_progress: u32,
+        /// Bytes of that block.
+        pub downloading_total: u32,
         /// Announces to trackers.
         pub announces_to_trackers: bool,
     }
@@ -195,6 +215,14 @@ record! {
         pub num_hashfails: u32,
         /// Failed attempts to connect to it.
         pub failcount: u32,
+        /// The piece of which it is sending a block; -1 none.
+        pub downloading_piece_index: i64,
+        /// The block of it; -1 none.
+        pub downloading_block_index: i64,
+        /// Bytes of that block that are here.
+        pub downloading_progress: u32,
+        /// Bytes of that block.
+        pub downloading_total: u32,
     }
 }
 
@@ -235,10 +263,64 @@ record! {
         pub piece_index: u32,
         /// Its blocks.
         pub blocks_in_piece: u32,
-        /// Blocks received.
+        /// Blocks received, of a piece that is not complete.
         pub finished: u32,
         /// Blocks asked for.
         pub requested: u32,
+        /// Blocks that wait for the disk: those of a complete piece.
+        pub writing: u32,
+        /// Every block, in order.
+        pub blocks: Vec<BlockInfo>,
+    }
+}
+
+record! {
+    /// A block of a piece that is being fetched.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct BlockInfo {
+        /// What became of it.
+        pub state: BlockProgress,
+        /// The peer that was asked first or that sent it, as `ip:port`; empty
+        /// when there is none or it is gone.
+        pub peer: PeerAddress,
+        /// How many peers were asked.
+        pub num_peers: u32,
+        /// Bytes of it that are here.
+        pub bytes_progress: u32,
+        /// Its length in bytes.
+        pub block_size: u32,
+    }
+}
+
+/// What became of a block; the numbers are libtorrent's `block_state_t`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+pub enum BlockProgress {
+    /// Nobody was asked for it.
+    #[default]
+    None = 0,
+    /// A peer was asked for it.
+    Requested = 1,
+    /// Its piece is complete and on its way to the disk.
+    Writing = 2,
+    /// It is here; its piece is not complete.
+    Finished = 3,
+}
+
+impl From<BlockProgress> for Value {
+    fn from(state: BlockProgress) -> Self {
+        i64::from(state as i32).into()
+    }
+}
+
+/// The endpoint of a peer that may be gone; a text `ip:port`, or an empty one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerAddress(pub Option<SocketAddr>);
+
+impl From<PeerAddress> for Value {
+    fn from(address: PeerAddress) -> Self {
+        let text = address.0.map(|endpoint| endpoint.to_string());
+        text.unwrap_or_default().into()
     }
 }
 

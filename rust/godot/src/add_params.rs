@@ -50,12 +50,8 @@ pub(crate) fn read(params: &VarDictionary) -> Result<AddTorrent> {
 }
 
 fn set_flag(add: &mut AddTorrent, name: &str, on: bool) -> Result<()> {
-    match name {
-        "paused" => add.paused = on,
-        "sequential_download" => add.sequential = on,
-        _ => return Err(invalid(format!("there is no parameter '{name}'"))),
-    }
-    Ok(())
+    add.set_flag(name, on)
+        .map_err(|_| invalid(format!("there is no parameter '{name}'")))
 }
 
 fn texts(name: &str, value: &Value) -> Result<Vec<String>> {

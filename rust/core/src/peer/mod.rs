@@ -8,7 +8,9 @@
 //! picker is asked once per tens of blocks, and the next requests leave in the
 //! same wake in which blocks arrive.
 
+mod commands;
 mod early;
+mod notes;
 mod report;
 mod send;
 mod upload;
@@ -28,7 +30,8 @@ use crate::settings::Settings;
 use crate::window::{Window, WindowLimits};
 use crate::wire::{Message, Request, WireError, message_limit};
 use early::EarlyPieces;
-pub use report::{PeerStats, Report};
+pub use notes::{Note, Watched};
+pub use report::{Incoming, PeerStats, Report};
 use send::SendQueue;
 use upload::Uploads;
 pub use upload::{READ_JOB_BYTES, ReadJob};
@@ -73,8 +76,8 @@ pub struct BlockIn {
     pub payload: Range<usize>,
 }
 
-/// Limits of a connection, taken from the settings when it is made.
-#[derive(Clone, Copy, Debug)]
+/// Limits of a connection, taken from the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     window: WindowLimits,
     max_in: usize,
@@ -95,7 +98,7 @@ impl From<&Settings> for Limits {
             },
             max_in: settings.max_allowed_in_request_queue as usize,
             peer_timeout: seconds(settings.peer_timeout),
-            request_timeout: seconds(settings.request_timeout),
+            request_timeout: seconds(settings.request_timeout.min(settings.piece_timeout)),
             send_watermark: settings.send_buffer_watermark as usize,
             max_pieces: settings.max_piece_count as u32,
         }
@@ -115,6 +118,7 @@ pub struct Connection {
     choking: bool,
     interested: bool,
     peer_choking: bool,
+    peer_interested: bool,
     /// The pieces that we told the peer of.
     announced: Bitfield,
 
@@ -122,6 +126,8 @@ pub struct Connection {
     leased: VecDeque<Block>,
     /// Requested and not yet here, oldest first.
     outstanding: VecDeque<Block>,
+    /// Requested, but others are asked for them now; they are welcome still.
+    late: VecDeque<Block>,
     /// Blocks asked of the torrent and not yet leased.
     asked: u32,
     /// When the peer last delivered, or was first asked after a pause.
@@ -137,6 +143,7 @@ pub struct Connection {
     last_sent: Instant,
     report: Report,
     dirty: bool,
+    watched: Watched,
 }
 
 impl Connection {
@@ -152,8 +159,10 @@ impl Connection {
             choking: true,
             interested: false,
             peer_choking: true,
+            peer_interested: false,
             leased: VecDeque::new(),
             outstanding: VecDeque::new(),
+            late: VecDeque::new(),
             asked: 0,
             last_block: now,
             uploads: Uploads::default(),
@@ -164,6 +173,7 @@ impl Connection {
             last_sent: now,
             report: Report::default(),
             dirty: false,
+            watched: Watched::default(),
         }
     }
 
@@ -189,6 +199,18 @@ impl Connection {
         self.layout = layout;
         self.dirty = true;
         Ok(())
+    }
+
+    /// Puts other limits into effect.
+    pub fn set_limits(&mut self, now: Instant, limits: Limits) {
+        self.limits = limits;
+        self.window.set_limits(limits.window);
+        self.fill_window(now);
+    }
+
+    /// Chooses what [`Report::notes`] tells of.
+    pub fn watch(&mut self, watched: Watched) {
+        self.watched = watched;
     }
 
     /// Takes all whole messages at the beginning of `input`, appending the
@@ -236,7 +258,20 @@ impl Connection {
             self.handle_message(message, end, blocks)?;
             taken = end;
         }
+        self.report.stats.incoming = self.incoming(&input[taken..]);
         Ok(taken)
+    }
+
+    /// The block that is on its way, if `rest` begins with one.
+    fn incoming(&self, rest: &[u8]) -> Option<Incoming> {
+        let (piece, begin, bytes) = Message::piece_under_way(rest)?;
+        let block = Block::new(piece, begin / BLOCK_SIZE);
+        let total = self.layout.block_len(block);
+        (bytes <= total).then_some(Incoming {
+            block,
+            bytes,
+            total,
+        })
     }
 
     /// Takes back that these blocks, the last ones, were received.
@@ -263,7 +298,12 @@ impl Connection {
             Message::Choke => {
                 self.peer_choking = true;
                 self.note_choke(true);
+                if self.watched.trouble {
+                    let dropped = self.outstanding.iter().copied().map(Note::Dropped);
+                    self.report.notes.extend(dropped);
+                }
                 self.give_back();
+                self.late.clear();
             }
             Message::Unchoke => {
                 if self.peer_choking {
@@ -297,20 +337,36 @@ impl Connection {
                     .layout
                     .block_at(piece, begin, length)
                     .ok_or(PeerError::NoSuchBlock)?;
-                if let Some(at) = self.outstanding.iter().position(|&asked| asked == block) {
-                    self.outstanding.remove(at);
+                if self.was_asked(block) {
                     self.report.blocks.push(block);
+                    if self.watched.progress {
+                        self.report.notes.push(Note::Finished(block));
+                    }
                     blocks.push(BlockIn {
                         block,
                         payload: end - data.len()..end,
                     });
                 } else {
                     self.report.stats.redundant += u64::from(length);
+                    if self.watched.peer {
+                        self.report.notes.push(Note::Unwanted(block));
+                    }
                 }
                 self.dirty = true;
             }
         }
         Ok(())
+    }
+
+    /// Whether the block was asked for, which it is no longer.
+    fn was_asked(&mut self, block: Block) -> bool {
+        for asked in [&mut self.outstanding, &mut self.late] {
+            if let Some(at) = asked.iter().position(|&asked| asked == block) {
+                asked.remove(at);
+                return true;
+            }
+        }
+        false
     }
 
     fn note_choke(&mut self, choked: bool) {
@@ -325,6 +381,7 @@ impl Connection {
         if !interested {
             self.uploads.clear();
         }
+        self.peer_interested = interested;
         self.report.interested = Some(interested);
         self.dirty = true;
     }
@@ -349,6 +406,15 @@ impl Connection {
         }
         if !valid {
             self.invalid_requests += 1;
+            if self.watched.peer {
+                self.report.notes.push(Note::Invalid {
+                    request,
+                    we_have: self.announced.get(piece.0),
+                    interested: self.peer_interested,
+                    withheld: false,
+                });
+                self.dirty = true;
+            }
             if self.invalid_requests > MAX_INVALID_REQUESTS {
                 return Err(PeerError::InvalidRequests);
             }
@@ -386,9 +452,7 @@ impl Connection {
         while (self.outstanding.len() as u32) < target
             && let Some(block) = self.leased.pop_front()
         {
-            self.outstanding.push_back(block);
-            let request = self.request_for(block);
-            self.send.message(&Message::Request(request));
+            self.request(block);
         }
         let wished = self.wished();
         let held = self.outstanding.len() as u32 + self.leased.len() as u32 + self.asked;
@@ -396,6 +460,19 @@ impl Connection {
             let more = wished - held;
             self.asked += more;
             self.report.want += more;
+            self.dirty = true;
+        }
+    }
+
+    fn request(&mut self, block: Block) {
+        if !self.late.is_empty() {
+            self.late.retain(|&late| late != block);
+        }
+        self.outstanding.push_back(block);
+        let request = self.request_for(block);
+        self.send.message(&Message::Request(request));
+        if self.watched.progress {
+            self.report.notes.push(Note::Requested(block));
             self.dirty = true;
         }
     }
@@ -430,6 +507,9 @@ impl Connection {
                 self.send.message(&Message::Have(piece));
             }
         }
+        if !self.late.is_empty() {
+            self.late.retain(|late| !pieces.contains(&late.piece));
+        }
     }
 
     /// Lets the connection request these blocks.
@@ -442,6 +522,69 @@ impl Connection {
             self.fill_window(now);
             self.give_back_surplus();
         }
+    }
+
+    /// Requests these blocks at once, before all others, be the window full or
+    /// not.
+    pub fn lease_urgent(&mut self, now: Instant, blocks: &[Block]) {
+        self.asked = self.asked.saturating_sub(blocks.len() as u32);
+        if self.peer_choking || !self.interested {
+            self.report.returned.extend(blocks);
+            self.dirty = true;
+            return;
+        }
+        if self.outstanding.is_empty() {
+            self.last_block = now;
+        }
+        self.window.on_requested(now, self.outstanding.len() as u32);
+        for &block in blocks {
+            if (self.outstanding.len() as u32) < self.limits.window.max {
+                self.request(block);
+            } else {
+                self.report.returned.push(block);
+                self.dirty = true;
+            }
+        }
+        self.fill_window(now);
+    }
+
+    /// Requests at once those of these blocks that are leased and wait.
+    pub fn promote(&mut self, now: Instant, blocks: &[Block]) {
+        let mut waiting = Vec::new();
+        self.leased.retain(|block| {
+            let urgent = blocks.contains(block);
+            if urgent {
+                waiting.push(*block);
+            }
+            !urgent
+        });
+        if !waiting.is_empty() {
+            self.lease_urgent(now, &waiting);
+        }
+    }
+
+    /// Takes leases back because others are asked for the blocks. What was
+    /// requested already may come all the same.
+    pub fn withdraw(&mut self, now: Instant, blocks: &[Block]) {
+        for &block in blocks {
+            if let Some(at) = self.outstanding.iter().position(|&asked| asked == block) {
+                self.outstanding.remove(at);
+                let request = self.request_for(block);
+                self.send.message(&Message::Cancel(request));
+                self.expect_late(block);
+            } else {
+                self.leased.retain(|&leased| leased != block);
+            }
+        }
+        self.fill_window(now);
+    }
+
+    fn expect_late(&mut self, block: Block) {
+        // More than two windows of them will not come any more.
+        if self.late.len() >= 2 * self.limits.window.max as usize {
+            self.late.pop_front();
+        }
+        self.late.push_back(block);
     }
 
     /// Gives back what a snubbing peer asked for in better days: it would only
@@ -517,6 +660,11 @@ impl Connection {
         if !self.choking {
             self.send.blocks(job.piece, job.begin, data, &job.spans);
             self.report.stats.payload_sent += u64::from(job.length);
+            if self.watched.upload {
+                let blocks = job.spans.iter().map(|&(begin, _)| begin / BLOCK_SIZE);
+                let notes = blocks.map(|index| Note::Uploaded(Block::new(job.piece, index)));
+                self.report.notes.extend(notes);
+            }
             self.dirty = true;
         }
     }
@@ -567,6 +715,13 @@ impl Connection {
             && now >= self.last_block + self.limits.request_timeout
         {
             self.window.set_snubbed(now, true);
+            for block in std::mem::take(&mut self.outstanding) {
+                if self.watched.trouble {
+                    self.report.notes.push(Note::TimedOut(block));
+                }
+                self.report.returned.push(block);
+                self.expect_late(block);
+            }
             self.give_back();
             self.fill_window(now);
         }

@@ -1,7 +1,19 @@
 //! What a connection tells its torrent, once per wake.
 
+use super::Note;
 use crate::bitfield::Bitfield;
 use crate::ids::{Block, PieceIndex};
+
+/// A block of which a part has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// Which block.
+    pub block: Block,
+    /// Bytes of it that are here.
+    pub bytes: u32,
+    /// Its length in bytes.
+    pub total: u32,
+}
 
 /// Totals and gauges of a connection, as last reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +36,8 @@ pub struct PeerStats {
     pub target: u32,
     /// The peer owes us blocks for too long.
     pub snubbed: bool,
+    /// The block that is on its way.
+    pub incoming: Option<Incoming>,
 }
 
 /// What happened on a connection since the last report.
@@ -43,6 +57,8 @@ pub struct Report {
     pub choked: Option<bool>,
     /// It began or ceased to be interested in us.
     pub interested: Option<bool>,
+    /// What was watched ([`Watched`](super::Watched)), in order.
+    pub notes: Vec<Note>,
     /// Totals and gauges.
     pub stats: PeerStats,
 }

@@ -237,7 +237,7 @@ fn a_silent_debtor_is_snubbed_and_loses_its_leases() {
     let mut world = World::new().downloading(20);
     world.report();
     let due = world.conn.poll_timeout();
-    assert_eq!(due, world.now + Duration::from_secs(60));
+    assert_eq!(due, world.now + Duration::from_secs(20));
     world.now = due;
     world.conn.handle_timeout(due).unwrap();
     let report = world.report();
@@ -471,4 +471,127 @@ fn a_long_message_over_a_slow_link_is_not_silence() {
         assert_eq!(taken, Ok(0));
         world.conn.handle_timeout(now).unwrap();
     }
+}
+
+#[test]
+fn urgent_blocks_are_requested_before_all_others_be_the_window_full_or_not() {
+    let mut world = World::new().downloading(12);
+    assert_eq!(world.sent().len(), 1 + 4);
+    world.conn.lease_urgent(world.now, &[block(20), block(21)]);
+    assert_eq!(world.sent(), ["request 5:0+16384", "request 5:16384+16384"]);
+    assert_eq!(world.conn.final_report().stats.outstanding, 6);
+}
+
+#[test]
+fn blocks_that_were_withdrawn_are_welcome_all_the_same() {
+    let mut world = World::new().downloading(6);
+    world.sent();
+    world.conn.withdraw(world.now, &[block(0), block(5)]);
+    let sent = world.sent();
+    assert_eq!(sent, ["cancel 0:0", "request 1:0+16384"]);
+    let data = vec![7; BLOCK_SIZE as usize];
+    let late = Message::Piece {
+        piece: PieceIndex(0),
+        begin: 0,
+        data: &data,
+    };
+    assert_eq!(world.feed(&[late]).unwrap().len(), 1);
+    let report = world.conn.final_report();
+    assert_eq!((report.blocks, report.stats.redundant), (vec![block(0)], 0));
+    // Twice is once too often.
+    assert!(world.feed(&[late]).unwrap().is_empty());
+    assert_eq!(world.conn.final_report().stats.redundant, 16_384);
+}
+
+#[test]
+fn a_snubbing_peer_may_still_deliver_what_others_are_asked_for() {
+    let mut world = World::new().downloading(3);
+    world.sent();
+    world.now += Duration::from_secs(20);
+    world.conn.handle_timeout(world.now).unwrap();
+    let report = world.conn.final_report();
+    assert_eq!(report.returned, [block(0), block(1), block(2)]);
+    assert!(report.stats.snubbed && report.notes.is_empty());
+    let data = vec![7; BLOCK_SIZE as usize];
+    let late = Message::Piece {
+        piece: PieceIndex(0),
+        begin: 16_384,
+        data: &data,
+    };
+    assert_eq!(world.feed(&[late]).unwrap().len(), 1);
+    assert!(!world.conn.final_report().stats.snubbed);
+}
+
+#[test]
+fn only_what_is_watched_is_noted() {
+    let everything = Watched {
+        progress: true,
+        trouble: true,
+        peer: true,
+        upload: true,
+    };
+    for watched in [Watched::default(), everything] {
+        let mut world = World::new();
+        world.conn.watch(watched);
+        let mut world = world.downloading(2);
+        let data = vec![7; BLOCK_SIZE as usize];
+        let piece = |index| Message::Piece {
+            piece: PieceIndex(index),
+            begin: 0,
+            data: &data,
+        };
+        world.feed(&[piece(0), piece(4)]).unwrap();
+        world.conn.set_choking(false);
+        let request = Request {
+            piece: PieceIndex(1),
+            begin: 0,
+            length: 1,
+        };
+        world
+            .feed(&[Message::Request(request), Message::Choke])
+            .unwrap();
+        let expected = vec![
+            Note::Requested(block(0)),
+            Note::Requested(block(1)),
+            Note::Finished(block(0)),
+            Note::Unwanted(block(16)),
+            Note::Invalid {
+                request,
+                we_have: false,
+                interested: false,
+                withheld: false,
+            },
+            Note::Dropped(block(1)),
+        ];
+        let noted = world.conn.final_report().notes;
+        let quiet = watched == Watched::default();
+        assert_eq!(noted, if quiet { Vec::new() } else { expected });
+    }
+}
+
+#[test]
+fn a_block_under_way_is_shown() {
+    let mut world = World::new().downloading(1);
+    let data = vec![7; BLOCK_SIZE as usize];
+    let mut input = Vec::new();
+    Message::Piece {
+        piece: PieceIndex(0),
+        begin: 0,
+        data: &data,
+    }
+    .encode(&mut input);
+    let mut blocks = Vec::new();
+    for (end, bytes) in [(12, None), (13, Some(0)), (113, Some(100))] {
+        world
+            .conn
+            .handle_input(world.now, &input[..end], &mut blocks)
+            .unwrap();
+        let incoming = world.conn.final_report().stats.incoming;
+        assert_eq!(incoming.map(|it| it.bytes), bytes);
+    }
+    world
+        .conn
+        .handle_input(world.now, &input, &mut blocks)
+        .unwrap();
+    assert_eq!(world.conn.final_report().stats.incoming, None);
 }

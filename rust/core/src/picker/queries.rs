@@ -104,6 +104,21 @@ impl Picker {
         self.have.is_full()
     }
 
+    /// The piece that fewest peers have, at least one, among those that are
+    /// neither here nor wanted nor begun, and how many have it.
+    pub fn rarest_unwanted(&self) -> Option<(PieceIndex, u32)> {
+        self.layout
+            .pieces()
+            .filter(|&piece| {
+                !self.have.get(piece.0)
+                    && !self.lacking.get(piece.0)
+                    && !self.partials.contains_key(&piece.0)
+            })
+            .map(|piece| (piece, self.availability(piece)))
+            .filter(|&(_, peers)| peers > 0)
+            .min_by_key(|&(_, peers)| peers)
+    }
+
     /// How many copies of the torrent the swarm holds, ourselves included: the
     /// copies of the rarest piece, and how many pieces in a thousand there are
     /// more copies of.

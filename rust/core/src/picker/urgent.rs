@@ -31,9 +31,20 @@ impl Picker {
             false => 0,
         };
         (0..blocks).map(move |index| {
-            let state = partial.map_or(BlockState::Open, |partial| partial.state(index));
-            (Block::new(piece, index), state)
+            let block = Block::new(piece, index);
+            let state = match partial {
+                Some(partial) => partial.state(index),
+                None if self.is_padding(block) => BlockState::Padding,
+                None => BlockState::Open,
+            };
+            (block, state)
         })
+    }
+
+    fn is_padding(&self, block: Block) -> bool {
+        self.layout
+            .padding_blocks(block.piece)
+            .any(|index| index == block.index)
     }
 
     /// Leases one block of an urgent piece to `peer`: an open one, or one that
@@ -42,7 +53,8 @@ impl Picker {
         let piece = block.piece.0;
         let leasable = has.has(piece)
             && self.lacking.get(piece)
-            && block.index < self.layout.blocks_in_piece(block.piece);
+            && block.index < self.layout.blocks_in_piece(block.piece)
+            && !self.is_padding(block);
         if !leasable {
             return false;
         }

@@ -117,15 +117,17 @@ settings! {
     /// Limit for the handshake (BEP 3).
     handshake_timeout: i64 = 10, SECONDS, "seconds", Next;
     /// Silence after which a connection is closed.
-    peer_timeout: i64 = 120, SECONDS, "seconds", Next;
+    peer_timeout: i64 = 120, SECONDS, "seconds", Live;
     /// Time without a block after which a peer that owes us some counts as snubbing us.
-    request_timeout: i64 = 60, SECONDS, "seconds", Next;
+    request_timeout: i64 = 60, SECONDS, "seconds", Live;
+    /// Time without a block after which the blocks a peer owes us are asked of others; no longer than `request_timeout` counts.
+    piece_timeout: i64 = 20, SECONDS, "seconds", Live;
     /// Outstanding requests at one peer, at most.
-    max_out_request_queue: i64 = 500, Some(2..=5000), "requests", Next;
+    max_out_request_queue: i64 = 500, Some(2..=5000), "requests", Live;
     /// Requests of one peer that we queue; it is cut off beyond that.
-    max_allowed_in_request_queue: i64 = 2000, Some(16..=100_000), "requests", Next;
+    max_allowed_in_request_queue: i64 = 2000, Some(16..=100_000), "requests", Live;
     /// How much time the outstanding requests should cover at the present rate.
-    request_queue_time: i64 = 3, Some(1..=60), "seconds", Next;
+    request_queue_time: i64 = 3, Some(1..=60), "seconds", Live;
     /// Pieces chosen at random before rarest-first begins.
     initial_picker_threshold: i64 = 4, Some(0..=1000), "pieces", Live;
     /// A peer that sends a whole piece within this time gets pieces to itself.
@@ -141,7 +143,7 @@ settings! {
     /// Bytes sent for each byte received that share mode aims for.
     share_mode_target: i64 = 3, Some(0..=10_000), "", Live;
     /// Bytes queued for one peer above which no more is read from disk for it.
-    send_buffer_watermark: i64 = 524_288, Some(32_768..=67_108_864), "bytes", Next;
+    send_buffer_watermark: i64 = 524_288, Some(32_768..=67_108_864), "bytes", Live;
     /// Longest info dictionary that is taken from peers (BEP 9).
     max_metadata_size: i64 = 31_457_280, Some(1024..=1_073_741_824), "bytes", Next;
     /// Pieces that a torrent whose info dictionary comes from peers may have.

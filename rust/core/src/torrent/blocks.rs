@@ -25,6 +25,10 @@ impl Torrent {
             self.note_bitfield(key, pieces);
         }
         self.note_haves(key, &report.haves);
+        if news && self.is_super_seeding() {
+            self.super_seed.progressed(now, key);
+            self.show_pieces(now);
+        }
         if !disowned {
             self.note_blocks(key, &report.blocks);
         }
@@ -37,6 +41,7 @@ impl Torrent {
             {
                 peer.want += report.want;
                 if news || report.want > 0 {
+                    self.feed_urgent(now);
                     self.feed(now, key);
                 }
             }
@@ -176,6 +181,7 @@ impl Torrent {
 
     /// Serves peers that wanted more blocks than there were.
     pub(super) fn feed_hungry(&mut self, now: Instant) {
+        self.feed_urgent(now);
         let waiting: Vec<PeerKey> = self.hungry.iter().copied().collect();
         for key in waiting {
             self.feed(now, key);

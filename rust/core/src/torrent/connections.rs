@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{CloseReason, Output, Peer, PeerCommand, PeerMeta, Torrent};
+use crate::bitfield::Bitfield;
 use crate::ids::PeerKey;
-use crate::peer::Report;
+use crate::peer::{Report, Watched};
 use crate::peerlist::Sources;
 
 /// Two connections with the same peer that came about within this time are two
@@ -73,9 +74,18 @@ impl Torrent {
         if let Some(endpoint) = peer.listed {
             self.list.connected(endpoint);
         }
+        let have = if self.is_super_seeding() {
+            let nothing = Bitfield::new(self.layout.num_pieces());
+            peer.told = Some(nothing.clone());
+            nothing
+        } else {
+            self.picker.have().clone()
+        };
         self.peers.insert(key, peer);
-        let have = Arc::new(self.picker.have().clone());
-        self.command(key, PeerCommand::Start(have));
+        self.command(key, PeerCommand::Start(Arc::new(have)));
+        if self.watched != Watched::default() {
+            self.command(key, PeerCommand::Watch(self.watched));
+        }
         Ok(())
     }
 
@@ -200,7 +210,8 @@ impl Torrent {
 
     /// Closes connections on which neither side needs anything.
     pub(super) fn drop_redundant(&mut self) {
-        if !self.is_finished() {
+        // In share mode seeds are where the next piece comes from.
+        if !self.is_finished() || (self.modes.share_mode && !self.picker.is_seed()) {
             return;
         }
         let seeds: Vec<PeerKey> = self
@@ -218,7 +229,8 @@ impl Torrent {
         if !self.settings.enable_outgoing_tcp {
             return;
         }
-        self.list.set_finished(self.is_finished());
+        let share = self.modes.share_mode && !self.picker.is_seed();
+        self.list.set_finished(self.is_finished() && !share);
         // The session paces the dialling; this only bounds one burst.
         let mut burst = self.settings.connection_speed;
         while burst > 0

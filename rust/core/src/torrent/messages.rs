@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::bitfield::Bitfield;
 use crate::ids::{Block, PeerKey, PieceIndex};
 use crate::layout::Layout;
+use crate::peer::{Limits, Watched};
 
 /// What a torrent is doing; the numbers are libtorrent's `state_t`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,8 +87,18 @@ pub enum PeerCommand {
     Metadata(Arc<Layout>),
     /// Request these blocks.
     Lease(Vec<Block>),
+    /// Request these blocks at once, before all others.
+    Urgent(Vec<Block>),
+    /// Request those of these blocks at once that are leased and wait.
+    Promote(Vec<Block>),
     /// Do not request these blocks after all.
     Cancel(Vec<Block>),
+    /// Others are asked for these blocks now; they may come all the same.
+    Withdraw(Vec<Block>),
+    /// Work within these limits.
+    Limits(Limits),
+    /// Note these things.
+    Watch(Watched),
     /// Tell the peer that we have these pieces.
     Have(Arc<[PieceIndex]>),
     /// Choke the peer, or let it download.
@@ -116,6 +127,12 @@ pub enum TorrentEvent {
     HashFailed(PieceIndex),
     /// All of this file is there.
     FileCompleted(u32),
+    /// A piece with a deadline is there, and is to be shown.
+    DeadlineMet(PieceIndex),
+    /// A piece that was to be shown has its deadline no longer.
+    DeadlineCancelled(PieceIndex),
+    /// The files are checked, and the torrent stopped, as it was told to.
+    StoppedWhenReady,
 }
 
 /// What the driver is to carry out.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::files::FileProgress;
-use super::{Output, PeerCommand, Torrent, TorrentState};
+use super::{Output, PeerCommand, Torrent, TorrentState, picker_settings};
 use crate::bitfield::Bitfield;
 use crate::ids::{PeerId, PieceIndex};
 use crate::layout::Layout;
@@ -43,6 +43,7 @@ impl Torrent {
     pub fn set_metadata(&mut self, layout: Arc<Layout>, seed: u64) {
         debug_assert!(!self.has_metadata(), "metadata comes once");
         self.picker = Picker::new(&layout, seed);
+        self.picker.set_settings(picker_settings(&self.settings));
         self.files = FileProgress::new(&layout);
         self.layout = layout;
         for (&key, peer) in &mut self.peers {

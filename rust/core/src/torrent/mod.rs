@@ -10,13 +10,18 @@
 mod blocks;
 mod choking;
 mod connections;
+mod deadlines;
 mod files;
 mod messages;
 mod metadata;
+mod modes;
 mod peer;
+mod share;
+mod super_seed;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod urgent;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -26,13 +31,17 @@ use std::time::{Duration, Instant};
 use crate::bitfield::Bitfield;
 use crate::ids::{PeerId, PeerKey, PieceIndex};
 use crate::layout::Layout;
+use crate::peer::{Limits, Watched};
 use crate::peerlist::{PeerList, PeerListSettings};
 use crate::picker::{Picker, PickerSettings, Priority};
 use crate::settings::Settings;
 use choking::Choking;
+use deadlines::Deadlines;
 use files::FileProgress;
 pub use messages::{CloseReason, Output, PeerCommand, TorrentEvent, TorrentState};
+pub use modes::Modes;
 pub use peer::{Peer, PeerMeta};
+use super_seed::SuperSeed;
 pub use totals::Totals;
 
 /// How often choking, rates and connections are looked at.
@@ -63,8 +72,12 @@ pub struct Torrent {
     state: TorrentState,
     running: bool,
     sequential: bool,
+    modes: Modes,
+    watched: Watched,
+    deadlines: Deadlines,
+    super_seed: SuperSeed,
     /// No new blocks are asked for: storage is in trouble.
-    upload_mode: bool,
+    storage_failed: bool,
     next_tick: Instant,
     outputs: VecDeque<Output>,
 
@@ -97,7 +110,11 @@ impl Torrent {
             state: TorrentState::CheckingResumeData,
             running: false,
             sequential: false,
-            upload_mode: false,
+            modes: Modes::default(),
+            watched: Watched::default(),
+            deadlines: Deadlines::default(),
+            super_seed: SuperSeed::new(seed),
+            storage_failed: false,
             next_tick: now,
             outputs: VecDeque::new(),
             totals: Totals::new(now),
@@ -128,7 +145,7 @@ impl Torrent {
 
     /// Whether blocks may be asked for.
     fn may_download(&self) -> bool {
-        self.has_metadata() && !self.state.is_checking() && !self.upload_mode
+        self.has_metadata() && !self.state.is_checking() && !self.is_upload_only()
     }
 
     /// Whether everything wanted is there.
@@ -154,6 +171,11 @@ impl Torrent {
     /// The connections; mutable because rates are read off as of now.
     pub fn peers(&mut self) -> impl ExactSizeIterator<Item = (PeerKey, &mut Peer)> {
         self.peers.iter_mut().map(|(key, peer)| (*key, peer))
+    }
+
+    /// The other end of a connection.
+    pub fn endpoint(&self, key: PeerKey) -> Option<SocketAddr> {
+        self.peers.get(&key).map(|peer| peer.meta.endpoint)
     }
 
     /// Known endpoints.
@@ -192,6 +214,10 @@ impl Torrent {
     pub fn apply_settings(&mut self, settings: Arc<Settings>) {
         self.list.set_settings(peer_list_settings(&settings));
         self.picker.set_settings(picker_settings(&settings));
+        let limits = Limits::from(&*settings);
+        if limits != Limits::from(&*self.settings) {
+            self.command_all(PeerCommand::Limits(limits));
+        }
         self.settings = settings;
     }
 
@@ -207,6 +233,13 @@ impl Torrent {
         self.max_connections = connections as usize;
         self.choking.set_max_uploads(max_uploads);
         self.drop_surplus();
+    }
+
+    /// Chooses what connections note in their reports.
+    pub fn watch(&mut self, watched: Watched) {
+        if std::mem::replace(&mut self.watched, watched) != watched {
+            self.command_all(PeerCommand::Watch(watched));
+        }
     }
 
     /// Fetches pieces in order, or the rarest first.
@@ -237,6 +270,7 @@ impl Torrent {
             }
         }
         if changed {
+            self.drop_unwanted_deadlines(now);
             self.revoke_unwanted();
             self.update_all_interest();
             self.update_state();
@@ -246,10 +280,10 @@ impl Torrent {
 
     /// Asks for no new blocks while storage is in trouble; what we have is
     /// still served.
-    pub fn set_upload_mode(&mut self, now: Instant, upload_mode: bool) {
-        self.upload_mode = upload_mode;
+    pub fn set_storage_failed(&mut self, now: Instant, failed: bool) {
+        self.storage_failed = failed;
         self.update_all_interest();
-        if !upload_mode {
+        if !failed {
             self.feed_hungry(now);
         }
     }
@@ -308,6 +342,7 @@ impl Torrent {
                 self.event(TorrentEvent::FileCompleted(file));
             }
         }
+        self.stop_if_ready();
     }
 
     /// These pieces are hashed, right, and in their files.
@@ -327,6 +362,7 @@ impl Torrent {
         }
         let shared: Arc<[PieceIndex]> = new.as_slice().into();
         for (&key, peer) in &mut self.peers {
+            new.iter().for_each(|&piece| peer.tell(piece));
             let have = PeerCommand::Have(Arc::clone(&shared));
             self.outputs.push_back(Output::Peer(key, have));
             peer.lose_interest_in(&wanted);
@@ -335,6 +371,7 @@ impl Torrent {
         for file in self.files.completed_by(&self.layout, &new) {
             self.event(TorrentEvent::FileCompleted(file));
         }
+        self.meet_deadlines(&new);
         self.send_interest();
         self.update_state();
     }
@@ -374,7 +411,10 @@ impl Torrent {
         }
         self.update_order();
         self.choking.look_again();
+        self.share(now);
         self.drop_redundant();
+        self.rescue_urgent(now);
+        self.show_pieces(now);
         self.feed_hungry(now);
         self.connect_more(now);
     }
@@ -422,6 +462,13 @@ impl Torrent {
     /// Tells a connection something.
     fn command(&mut self, key: PeerKey, command: PeerCommand) {
         self.outputs.push_back(Output::Peer(key, command));
+    }
+
+    /// Tells every connection something.
+    fn command_all(&mut self, command: PeerCommand) {
+        for &key in self.peers.keys() {
+            self.outputs.push_back(Output::Peer(key, command.clone()));
+        }
     }
 
     /// Panics when the parts disagree with each other.

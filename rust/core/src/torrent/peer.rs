@@ -66,6 +66,9 @@ pub struct Peer {
     pub payload_upload: RateMeter,
     pieces: Bitfield,
     leased: VecDeque<Block>,
+    /// The pieces it was told that we have, where it was not told of all
+    /// (BEP 16).
+    pub(super) told: Option<Bitfield>,
     /// Wanted pieces that it has and we lack.
     pub(super) interesting: u32,
     /// Blocks it could take on.
@@ -103,6 +106,7 @@ impl Peer {
             payload_upload: RateMeter::new(now),
             pieces: Bitfield::new(num_pieces),
             leased: VecDeque::new(),
+            told: None,
             interesting: 0,
             want: 0,
             sent_before: 0,
@@ -136,6 +140,18 @@ impl Peer {
             PeerPieces::All
         } else {
             PeerPieces::Some(&self.pieces)
+        }
+    }
+
+    /// Whether it knows that we have the piece.
+    pub(super) fn was_told(&self, piece: PieceIndex) -> bool {
+        self.told.as_ref().is_none_or(|told| told.get(piece.0))
+    }
+
+    /// It is told that we have the piece.
+    pub(super) fn tell(&mut self, piece: PieceIndex) {
+        if let Some(told) = &mut self.told {
+            told.set(piece.0);
         }
     }
 

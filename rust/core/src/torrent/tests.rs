@@ -2,6 +2,8 @@
 //! that is not wanted. What the brain puts out is compared as text.
 
 mod metadata;
+mod modes;
+mod urgent;
 
 use super::*;
 use crate::choker::Choker;
@@ -190,6 +192,11 @@ impl World {
                 Output::Event(TorrentEvent::HashFailed(piece)) => format!("hash failed {piece}"),
                 Output::Event(TorrentEvent::FileCompleted(file)) => format!("file {file}"),
                 Output::Event(TorrentEvent::Finished) => "finished!".into(),
+                Output::Event(TorrentEvent::DeadlineMet(piece)) => format!("met {piece}"),
+                Output::Event(TorrentEvent::DeadlineCancelled(piece)) => {
+                    format!("not met {piece}")
+                }
+                Output::Event(TorrentEvent::StoppedWhenReady) => "stopped when ready".into(),
             })
             .collect()
     }
@@ -222,6 +229,11 @@ fn command_text(command: &PeerCommand) -> String {
             blocks.sort_unstable();
             format!("lease{}", list(&blocks))
         }
+        PeerCommand::Urgent(blocks) => format!("urgent{}", list(blocks)),
+        PeerCommand::Promote(blocks) => format!("promote{}", list(blocks)),
+        PeerCommand::Withdraw(blocks) => format!("withdraw{}", list(blocks)),
+        PeerCommand::Limits(_) => "limits".into(),
+        PeerCommand::Watch(_) => "watch".into(),
         PeerCommand::Cancel(blocks) => format!("cancel{}", list(blocks)),
         PeerCommand::Have(pieces) => format!("have{}", list(pieces)),
         PeerCommand::Choke(choke) => if *choke { "choke" } else { "unchoke" }.into(),
@@ -604,7 +616,7 @@ fn nothing_is_fetched_in_upload_mode() {
     world.givers(&[('a', "xxx")]);
     world.want('a', 1);
     assert_eq!(world.leases().len(), 1);
-    world.torrent.set_upload_mode(world.now(), true);
+    world.torrent.set_storage_failed(world.now(), true);
     assert_eq!(world.out(), ["a interested false"]);
     world.want('a', 5);
     world.peer('b', "..x");
@@ -612,7 +624,7 @@ fn nothing_is_fetched_in_upload_mode() {
     // What we have is still given.
     world.say('b', |it| it.interested = Some(true));
     assert_eq!(world.out(), ["b unchoke"]);
-    world.torrent.set_upload_mode(world.now(), false);
+    world.torrent.set_storage_failed(world.now(), false);
     assert_eq!(world.out(), ["a interested true", "b interested true"]);
     world.want('a', 9);
     assert_eq!(world.leases().len(), 1);

@@ -176,18 +176,10 @@ impl PeerTask {
     }
 
     fn obey(&mut self, command: PeerCommand) -> Result<(), Ended> {
-        let now = Instant::now();
-        match command {
-            PeerCommand::Start(have) => self.connection.announce_pieces(&have),
-            PeerCommand::Metadata(layout) => self.connection.set_metadata(layout)?,
-            PeerCommand::Lease(blocks) => self.connection.lease(now, &blocks),
-            PeerCommand::Cancel(blocks) => self.connection.cancel(now, &blocks),
-            PeerCommand::Have(pieces) => self.connection.announce_have(&pieces),
-            PeerCommand::Choke(choke) => self.connection.set_choking(choke),
-            PeerCommand::Interested(wanted) => self.connection.set_interested(now, wanted),
-            PeerCommand::Close(reason) => return Err(Ended::ByUs(reason)),
+        match self.connection.obey(Instant::now(), command)? {
+            Some(reason) => Err(Ended::ByUs(reason)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Sends what waits, as far as the socket and the limits take it.

@@ -49,6 +49,7 @@ impl Driver {
             .set_metadata(Arc::new(info.layout.clone()), rand::random());
         self.handle.learn(info);
         self.read_options();
+        self.read_priorities();
         self.publish(Instant::now());
         self.publish_pieces();
         self.post(kind::METADATA_RECEIVED, || Detail::None);
@@ -62,11 +63,11 @@ impl TorrentHandle {
         let mut options = self.shared.options.lock();
         let magnet = self.magnet_link();
         let mut priorities = magnet.file_priorities(info.files.len());
-        for (priority, &wished) in priorities.iter_mut().zip(&options.file_priorities) {
+        for (priority, &wished) in priorities.iter_mut().zip(options.file_priorities.iter()) {
             *priority = wished;
         }
-        options.piece_priorities = piece_priorities(&info.layout, &priorities);
-        options.file_priorities = priorities;
+        options.piece_priorities = Arc::new(piece_priorities(&info.layout, &priorities));
+        options.file_priorities = Arc::new(priorities);
         let mut metainfo = magnet.with_info(info);
         metainfo.tiers.clone_from(&options.trackers);
         // Under the lock: whoever finds the metadata finds priorities that fit.

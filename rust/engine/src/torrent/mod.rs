@@ -5,9 +5,11 @@ pub(crate) mod content;
 mod dial;
 mod disk;
 mod peers;
+mod queue;
 mod snapshot;
 mod stop;
 mod trackers;
+mod wishes;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,12 +17,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use torrent_core::ids::{PeerId, PeerKey, TorrentKey};
 use torrent_core::peerlist::Sources;
-use torrent_core::picker::Priority;
 use torrent_core::torrent::{Output, Torrent, TorrentEvent, TorrentState};
 use torrent_core::tracker::Announcer;
 
@@ -202,7 +204,9 @@ impl Driver {
         if !paused {
             self.brain.start(now);
         }
+        self.watch();
         self.read_options();
+        self.read_priorities();
         self.start_check();
         if !self.brain.has_metadata() {
             self.brain
@@ -263,7 +267,8 @@ impl Driver {
 
     fn peer_reports(&mut self, reports: impl Iterator<Item = PeerReport>) {
         let now = Instant::now();
-        for PeerReport { key, report } in reports {
+        for PeerReport { key, mut report } in reports {
+            self.post_notes(key, &mut report);
             self.brain.peer_report(now, key, report);
         }
     }
@@ -330,6 +335,15 @@ impl Driver {
             TorrentEvent::FileCompleted(file) => {
                 self.post(kind::FILE_COMPLETED, || Detail::File(file));
             }
+            TorrentEvent::DeadlineMet(piece) => self.read_piece(piece, None),
+            TorrentEvent::DeadlineCancelled(piece) => {
+                self.post(kind::READ_PIECE, || Detail::PieceData {
+                    piece,
+                    data: Bytes::new(),
+                    error: "the deadline was taken back".to_owned(),
+                });
+            }
+            TorrentEvent::StoppedWhenReady => self.stopped_when_ready(),
         }
     }
 
@@ -356,6 +370,13 @@ impl Driver {
         let now = Instant::now();
         match command {
             Command::OptionsChanged => self.read_options(),
+            Command::PrioritiesChanged => self.read_priorities(),
+            Command::Deadline {
+                piece,
+                after,
+                alert,
+            } => self.brain.set_deadline(now, piece, after, alert),
+            Command::ResetDeadline(piece) => self.reset_deadline(piece),
             Command::Recheck => self.recheck(),
             Command::Reannounce(after, tracker) => {
                 self.tasks.spawn(async move {
@@ -380,32 +401,8 @@ impl Driver {
         let settings = self.context.session.settings.borrow().clone();
         self.announcer.set_settings(trackers::settings(&settings));
         self.brain.apply_settings(settings);
+        self.watch();
         self.read_options();
-    }
-
-    /// Puts the game's wishes into effect.
-    fn read_options(&mut self) {
-        let now = Instant::now();
-        let options = self.handle.shared.options.lock().clone();
-        self.brain.set_sequential(options.sequential);
-        self.context.session.rates.set_torrent(
-            self.key,
-            options.download_limit,
-            options.upload_limit,
-        );
-        self.brain
-            .set_limits(options.max_connections, options.max_uploads);
-        let priorities: Vec<Priority> = options
-            .piece_priorities
-            .iter()
-            .map(|&priority| Priority::new(priority).unwrap_or_default())
-            .collect();
-        self.brain.set_priorities(now, &priorities);
-        let paused = options.paused || *self.context.session.paused.borrow();
-        if paused != self.paused {
-            self.paused = paused;
-            self.pause_changed(now);
-        }
     }
 
     fn pause_changed(&mut self, now: Instant) {
@@ -427,7 +424,7 @@ impl Driver {
     /// Storage is in trouble: nothing new is fetched, what we have is served.
     fn fail(&mut self, error: Error) {
         tracing::warn!(torrent = %self.handle.info_hash(), %error, "storage failed");
-        self.brain.set_upload_mode(Instant::now(), true);
+        self.brain.set_storage_failed(Instant::now(), true);
         // One cause fails several writes; the first is what the game hears of.
         if self.error.is_some() {
             return;
@@ -441,7 +438,7 @@ impl Driver {
         if self.error.take().is_some() {
             let now = Instant::now();
             self.error_cleared = Some(now);
-            self.brain.set_upload_mode(now, false);
+            self.brain.set_storage_failed(now, false);
             self.prepare_files();
             self.clocks.snapshot_now();
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use torrent_core::bitfield::Bitfield;
 use torrent_core::clients;
 use torrent_core::ids::BLOCK_SIZE;
+use torrent_core::peer::Incoming;
 use torrent_core::torrent::{Peer, TorrentState};
 use torrent_core::tracker::{TrackerRow, TrackerState};
 
@@ -14,7 +15,7 @@ use crate::event::unix_millis;
 use crate::handle::TorrentHandle;
 use crate::rates::Direction;
 use crate::stats::Counter;
-use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus, hex_peer_id, is_local};
+use crate::status::{PeerInfo, TorrentStatus, TrackerStatus, hex_peer_id, is_local};
 
 /// What the session's counters know of the torrent's totals.
 #[derive(Debug, Default)]
@@ -196,21 +197,13 @@ impl Driver {
             .map(tracker_status)
             .collect();
         let picker = self.brain.picker();
-        let availability = self
+        let availability: Vec<u32> = self
             .brain
             .layout()
             .pieces()
             .map(|piece| picker.availability(piece))
             .collect();
-        let queue = picker
-            .partial_pieces()
-            .map(|partial| PartialPiece {
-                piece_index: partial.piece.0,
-                blocks_in_piece: partial.blocks().len() as u32,
-                finished: partial.received(),
-                requested: partial.requested(),
-            })
-            .collect();
+        let queue = self.download_queue();
         let view = &self.handle.shared.view;
         view.peers.store(Arc::new(peers));
         view.trackers.store(Arc::new(trackers));
@@ -256,13 +249,14 @@ impl Driver {
 
     fn status(&mut self, now: Instant) -> TorrentStatus {
         self.clocks.advance(now);
-        let (connections_limit, uploads_limit, is_sequential_download, limits) = {
+        let (connections_limit, uploads_limit, is_sequential_download, limits, modes) = {
             let options = self.handle.shared.options.lock();
             (
                 options.max_connections,
                 options.max_uploads,
                 options.sequential,
                 (options.download_limit, options.upload_limit),
+                options.modes,
             )
         };
         let rates = &self.context.session.rates;
@@ -277,7 +271,9 @@ impl Driver {
         let candidates = list.num_candidates() as u32;
         let num_connections = self.brain.num_connections() as u32;
         let (mut num_peers, mut num_seeds, mut num_uploads) = (0, 0, 0);
+        let mut incoming = None;
         for (_, peer) in self.brain.peers() {
+            incoming = incoming.or(peer.stats.incoming);
             num_peers += 1;
             num_seeds += u32::from(peer.is_seed());
             num_uploads += u32::from(!peer.choked_by_us);
@@ -386,6 +382,15 @@ impl Driver {
                 (left, rate) => left.div_ceil(rate) as i64,
             },
             is_sequential_download,
+            is_upload_mode: modes.upload_mode || self.error.is_some(),
+            is_share_mode: modes.share_mode,
+            is_super_seeding: modes.super_seeding,
+            is_stop_when_ready: modes.stop_when_ready,
+            availability: f64::from(copies) + f64::from(fraction) / 1000.0,
+            downloading_piece_index: piece_of(incoming),
+            downloading_block_index: block_of(incoming),
+            downloading_progress: incoming.map_or(0, |it| it.bytes),
+            downloading_total: incoming.map_or(0, |it| it.total),
         }
     }
 
@@ -447,7 +452,19 @@ fn peer_info(now: Instant, peer: &mut Peer) -> PeerInfo {
         is_optimistic_unchoke: peer.optimistic,
         num_hashfails: peer.hash_failures,
         failcount: 0,
+        downloading_piece_index: piece_of(peer.stats.incoming),
+        downloading_block_index: block_of(peer.stats.incoming),
+        downloading_progress: peer.stats.incoming.map_or(0, |it| it.bytes),
+        downloading_total: peer.stats.incoming.map_or(0, |it| it.total),
     }
+}
+
+fn piece_of(incoming: Option<Incoming>) -> i64 {
+    incoming.map_or(-1, |it| i64::from(it.block.piece.0))
+}
+
+fn block_of(incoming: Option<Incoming>) -> i64 {
+    incoming.map_or(-1, |it| i64::from(it.block.index))
 }
 
 fn tracker_status(row: TrackerRow) -> TrackerStatus {

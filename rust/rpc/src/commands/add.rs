@@ -17,20 +17,16 @@ pub(super) async fn torrent_file(app: &App, mut params: Params) -> Outcome {
     let path = params.text("path")?;
     let save_path = params.opt_text("save_path")?.map(PathBuf::from);
     let mut seed_mode = params.flag("seed_mode")?;
-    let mut paused = params.flag("paused")?;
+    let paused = params.flag("paused")?;
     let file_priorities = params
         .opt_priorities("file_priorities")?
         .unwrap_or_default();
-    let mut sequential = false;
-    for flag in params.opt_texts("flags")?.unwrap_or_default() {
-        match flag.as_str() {
-            "seed_mode" => seed_mode = true,
-            "paused" => paused = true,
-            "sequential_download" => sequential = true,
-            unknown => return Err(invalid(format!("unknown flag '{unknown}' in 'flags'"))),
-        }
-    }
+    let mut flags = params.opt_texts("flags")?.unwrap_or_default();
     params.finish()?;
+    flags.retain(|flag| {
+        seed_mode |= flag == "seed_mode";
+        flag != "seed_mode"
+    });
     if seed_mode {
         return Err(invalid(
             "'seed_mode' is not supported: data that is there is always checked",
@@ -45,12 +41,12 @@ pub(super) async fn torrent_file(app: &App, mut params: Params) -> Outcome {
                 "neither 'save_path' nor 'download_dir' is given",
             )
         })?;
-    let add = AddTorrent {
+    let mut add = AddTorrent {
         paused,
-        sequential,
         file_priorities,
         ..load(&path, save_path).await?
     };
+    flags.iter().try_for_each(|flag| add.set_flag(flag, true))?;
     add_to(app, add)
 }
 

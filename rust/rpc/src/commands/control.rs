@@ -1,6 +1,7 @@
 //! What a torrent is told to do.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use torrent_engine::error::Result;
 use torrent_engine::handle::{MAX_RATE, TorrentHandle};
@@ -9,6 +10,10 @@ use super::{done, only_torrent, torrent};
 use crate::app::App;
 use crate::params::Params;
 use crate::protocol::{Outcome, invalid};
+
+/// The farthest deadline of a piece, in milliseconds: as in libtorrent, what 32
+/// bits hold.
+const MAX_DEADLINE: i64 = i32::MAX as i64;
 
 /// A command that takes nothing but a torrent.
 pub(super) fn simple(
@@ -34,6 +39,10 @@ pub(super) fn set_options(app: &App, mut params: Params) -> Outcome {
     let download_limit = params.opt_int("download_limit", -1..=MAX_RATE)?;
     let upload_limit = params.opt_int("upload_limit", -1..=MAX_RATE)?;
     let sequential = params.opt_flag("sequential_download")?;
+    let upload_mode = params.opt_flag("upload_mode")?;
+    let share_mode = params.opt_flag("share_mode")?;
+    let super_seeding = params.opt_flag("super_seeding")?;
+    let stop_when_ready = params.opt_flag("stop_when_ready")?;
     let file_priorities = params.opt_priorities("file_priorities")?;
     let piece_priorities = params.opt_priorities("piece_priorities")?;
     params.finish()?;
@@ -52,6 +61,18 @@ pub(super) fn set_options(app: &App, mut params: Params) -> Outcome {
     if let Some(sequential) = sequential {
         torrent.set_sequential_download(sequential)?;
     }
+    if let Some(on) = upload_mode {
+        torrent.set_upload_mode(on)?;
+    }
+    if let Some(on) = share_mode {
+        torrent.set_share_mode(on)?;
+    }
+    if let Some(on) = super_seeding {
+        torrent.set_super_seeding(on)?;
+    }
+    if let Some(on) = stop_when_ready {
+        torrent.set_stop_when_ready(on)?;
+    }
     // Files first: pieces that are given too say it more precisely.
     if let Some(priorities) = file_priorities {
         torrent.prioritize_files(&priorities)?;
@@ -59,6 +80,26 @@ pub(super) fn set_options(app: &App, mut params: Params) -> Outcome {
     if let Some(priorities) = piece_priorities {
         torrent.prioritize_pieces(&priorities)?;
     }
+    Ok(done())
+}
+
+/// Wants a piece in time; with `alert_when_available` an alert brings it.
+pub(super) fn set_piece_deadline(app: &App, mut params: Params) -> Outcome {
+    let torrent = torrent(app, &mut params)?;
+    let piece = params.piece("piece")?;
+    let millis = params.int("milliseconds", 0..=MAX_DEADLINE)?;
+    let alert = params.flag("alert_when_available")?;
+    params.finish()?;
+    torrent.set_piece_deadline(piece, Duration::from_millis(millis as u64), alert)?;
+    Ok(done())
+}
+
+/// Takes back the deadline of a piece.
+pub(super) fn reset_piece_deadline(app: &App, mut params: Params) -> Outcome {
+    let torrent = torrent(app, &mut params)?;
+    let piece = params.piece("piece")?;
+    params.finish()?;
+    torrent.reset_piece_deadline(piece)?;
     Ok(done())
 }
 

@@ -38,6 +38,7 @@ pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome
         "get_trackers" => query::trackers(app, params),
         "get_file_progress" => query::file_progress(app, params),
         "get_piece_availability" => query::piece_availability(app, params),
+        "get_download_queue" => query::download_queue(app, params),
         "get_file_priorities" => query::file_priorities(app, params),
         "get_piece_priorities" => query::piece_priorities(app, params),
         "read_piece" => query::read_piece(app, params).await,
@@ -51,6 +52,11 @@ pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome
         "clear_error" => control::simple(app, params, TorrentHandle::clear_error),
         "flush_cache" => control::flush_cache(app, params).await,
         "set_torrent_options" => control::set_options(app, params),
+        "set_piece_deadline" => control::set_piece_deadline(app, params),
+        "reset_piece_deadline" => control::reset_piece_deadline(app, params),
+        "clear_piece_deadlines" => {
+            control::simple(app, params, TorrentHandle::clear_piece_deadlines)
+        }
         "connect_peer" => control::connect_peer(app, params),
         "add_tracker" => control::add_tracker(app, params),
         "remove_tracker" => control::remove_tracker(app, params),

@@ -73,6 +73,13 @@ pub(super) fn piece_availability(app: &App, params: Params) -> Outcome {
     array(&only_torrent(app, params)?.piece_availability())
 }
 
+/// The pieces that are being fetched, block by block.
+pub(super) fn download_queue(app: &App, params: Params) -> Outcome {
+    let queue = only_torrent(app, params)?.download_queue();
+    let pieces = records(queue.iter().map(|piece| piece.fields()));
+    Ok(field("download_queue", pieces))
+}
+
 pub(super) fn file_priorities(app: &App, params: Params) -> Outcome {
     array(&only_torrent(app, params)?.file_priorities())
 }

@@ -177,20 +177,10 @@ impl Swarm {
         let Some(conn) = self.nodes[node].conns.get_mut(&key) else {
             return;
         };
-        let connection = &mut conn.connection;
-        match command {
-            PeerCommand::Start(have) => connection.announce_pieces(&have),
-            PeerCommand::Metadata(layout) => {
-                if let Err(error) = connection.set_metadata(layout) {
-                    return self.end(node, key, Ended::Protocol(error));
-                }
-            }
-            PeerCommand::Lease(blocks) => connection.lease(now, &blocks),
-            PeerCommand::Cancel(blocks) => connection.cancel(now, &blocks),
-            PeerCommand::Have(pieces) => connection.announce_have(&pieces),
-            PeerCommand::Choke(choke) => connection.set_choking(choke),
-            PeerCommand::Interested(wanted) => connection.set_interested(now, wanted),
-            PeerCommand::Close(reason) => return self.end(node, key, Ended::ByUs(reason)),
+        match conn.connection.obey(now, command) {
+            Ok(None) => {}
+            Ok(Some(reason)) => return self.end(node, key, Ended::ByUs(reason)),
+            Err(error) => return self.end(node, key, Ended::Protocol(error)),
         }
         self.pump(node, key);
     }

@@ -108,7 +108,7 @@ impl Swarm {
         let now = self.instant();
         let it = &mut self.nodes[node.0];
         it.upload_mode = false;
-        it.brain.set_upload_mode(now, false);
+        it.brain.set_storage_failed(now, false);
         self.settle(node.0);
     }
 

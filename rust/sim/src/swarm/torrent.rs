@@ -54,7 +54,7 @@ impl Swarm {
                 self.nodes[node].counters.hash_failures += 1;
             }
             DiskEvent::WriteFailed(piece) => {
-                brain.set_upload_mode(now, true);
+                brain.set_storage_failed(now, true);
                 brain.piece_lost(now, piece);
                 self.nodes[node].upload_mode = true;
                 self.nodes[node].counters.write_failures += 1;
@@ -129,6 +129,10 @@ impl Swarm {
                 let (count, first) = (blocks.len(), blocks[0]);
                 self.note(node, format_args!("lease p{} {count} from {first}", key.0));
             }
+            PeerCommand::Urgent(blocks) => {
+                let (count, first) = (blocks.len(), blocks[0]);
+                self.note(node, format_args!("urgent p{} {count} from {first}", key.0));
+            }
             _ => {}
         }
         let hop = self.hop();
@@ -161,6 +165,13 @@ impl Swarm {
             TorrentEvent::FileCompleted(file) => {
                 self.note(node, format_args!("file {file} completed"))
             }
+            TorrentEvent::DeadlineMet(piece) => {
+                self.note(node, format_args!("deadline of {piece} met"));
+            }
+            TorrentEvent::DeadlineCancelled(piece) => {
+                self.note(node, format_args!("deadline of {piece} cancelled"));
+            }
+            TorrentEvent::StoppedWhenReady => self.note(node, "stopped when ready"),
         }
     }
 

@@ -1,0 +1,46 @@
+//! What a connection can tell of single blocks and requests, for alerts. Only
+//! what is watched is noted, so that it costs nothing when nobody listens.
+
+use crate::ids::Block;
+use crate::wire::Request;
+
+/// Something about one block or request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// We asked for the block.
+    Requested(Block),
+    /// A block that we asked for came.
+    Finished(Block),
+    /// The peer choked us or refused before it sent the block.
+    Dropped(Block),
+    /// The peer is too slow with the block; others are asked.
+    TimedOut(Block),
+    /// A block came that was not asked for.
+    Unwanted(Block),
+    /// The peer got the block from us.
+    Uploaded(Block),
+    /// The peer asked for what it cannot have.
+    Invalid {
+        /// What it asked for.
+        request: Request,
+        /// Whether we have told it of the piece.
+        we_have: bool,
+        /// Whether it said that it is interested.
+        interested: bool,
+        /// Whether we have the piece, but keep it from the peer (BEP 16).
+        withheld: bool,
+    },
+}
+
+/// Which notes are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// [`Note::Requested`], [`Note::Finished`].
+    pub progress: bool,
+    /// [`Note::Dropped`], [`Note::TimedOut`].
+    pub trouble: bool,
+    /// [`Note::Unwanted`], [`Note::Invalid`].
+    pub peer: bool,
+    /// [`Note::Uploaded`].
+    pub upload: bool,
+}

@@ -1,0 +1,93 @@
+//! The modes of a torrent, as libtorrent's `torrent_flags` name them, and what
+//! turning one on or off does.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{PeerCommand, Torrent, TorrentEvent, TorrentState};
+use crate::ids::{PeerKey, PieceIndex};
+
+/// What a torrent does beyond plain downloading and seeding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Modes {
+    /// Never ask for blocks; what is there is served.
+    pub upload_mode: bool,
+    /// Fetch only what improves the ratio of bytes sent to bytes received.
+    pub share_mode: bool,
+    /// As a seed, show each new peer one piece at a time (BEP 16).
+    pub super_seeding: bool,
+    /// Stop as soon as the files are checked.
+    pub stop_when_ready: bool,
+}
+
+impl Torrent {
+    /// The modes that the torrent is in.
+    pub fn modes(&self) -> Modes {
+        self.modes
+    }
+
+    /// Puts the torrent into other modes.
+    pub fn set_modes(&mut self, now: Instant, modes: Modes) {
+        let before = std::mem::replace(&mut self.modes, modes);
+        if before.super_seeding && !modes.super_seeding {
+            self.show_everything();
+        }
+        if before.upload_mode != modes.upload_mode {
+            self.update_all_interest();
+            self.feed_hungry(now);
+        }
+        self.stop_if_ready();
+    }
+
+    /// Whether no blocks may be asked for.
+    pub(super) fn is_upload_only(&self) -> bool {
+        self.modes.upload_mode || self.storage_failed
+    }
+
+    /// Stops, once, when the torrent was to stop as soon as it is checked.
+    pub(super) fn stop_if_ready(&mut self) {
+        let ready = matches!(
+            self.state,
+            TorrentState::Downloading | TorrentState::Finished | TorrentState::Seeding
+        );
+        if self.modes.stop_when_ready && ready {
+            self.modes.stop_when_ready = false;
+            self.stop();
+            self.event(TorrentEvent::StoppedWhenReady);
+        }
+    }
+
+    /// Whether new peers are shown one piece at a time.
+    pub(super) fn is_super_seeding(&self) -> bool {
+        self.modes.super_seeding && self.has_metadata() && self.picker.is_seed()
+    }
+
+    /// Shows peers the pieces that super-seeding has for them.
+    pub(super) fn show_pieces(&mut self, now: Instant) {
+        if !self.is_super_seeding() {
+            return;
+        }
+        let availability = |piece: PieceIndex| self.picker.availability(piece);
+        for (key, piece) in self.super_seed.show(now, &self.peers, availability) {
+            if let Some(peer) = self.peers.get_mut(&key) {
+                peer.tell(piece);
+                self.command(key, PeerCommand::Have([piece].into()));
+            }
+        }
+    }
+
+    /// Tells every peer of all that super-seeding kept from it.
+    fn show_everything(&mut self) {
+        let mut news: Vec<(PeerKey, Arc<[PieceIndex]>)> = Vec::new();
+        for (&key, peer) in &mut self.peers {
+            if let Some(told) = peer.told.take() {
+                let have = self.picker.have().iter();
+                let hidden = have.filter(|&piece| !told.get(piece)).map(PieceIndex);
+                news.push((key, hidden.collect()));
+            }
+        }
+        for (key, pieces) in news {
+            self.command(key, PeerCommand::Have(pieces));
+        }
+    }
+}

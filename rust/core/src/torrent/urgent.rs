@@ -1,0 +1,177 @@
+//! What the brain does for pieces with a deadline.
+
+use std::time::{Duration, Instant};
+
+use super::deadlines::Runner;
+use super::{PeerCommand, Torrent, TorrentEvent};
+use crate::ids::{Block, PeerKey, PieceIndex};
+use crate::picker::Priority;
+
+/// Urgent blocks given to a peer of whose window nothing is known yet.
+const FIRST_ROOM: u32 = 4;
+
+impl Torrent {
+    /// Wants `piece` within `after`; with `alert` it is said when it is here.
+    /// One that nobody wanted is wanted now.
+    pub fn set_deadline(&mut self, now: Instant, piece: PieceIndex, after: Duration, alert: bool) {
+        if piece.0 >= self.layout.num_pieces() {
+            return;
+        }
+        if self.picker.we_have(piece) {
+            if alert {
+                self.event(TorrentEvent::DeadlineMet(piece));
+            }
+            return;
+        }
+        if self.deadlines.is_empty() {
+            self.withdraw_leases(piece);
+        }
+        // Far enough to be never, where the clock cannot count that far.
+        let due = now.checked_add(after).unwrap_or(now + FAR);
+        self.deadlines.set(piece, due, alert);
+        let wanted = self.picker.is_wanted(piece);
+        self.picker.set_priority(piece, Priority::TOP);
+        self.picker.set_urgent(piece, true);
+        if !wanted {
+            self.update_all_interest();
+            self.update_state();
+        }
+        self.promote_leases(piece);
+        self.feed_urgent(now);
+    }
+
+    /// Takes back the deadline of `piece`.
+    pub fn reset_deadline(&mut self, now: Instant, piece: PieceIndex) {
+        if let Some(alert) = self.deadlines.remove(piece) {
+            self.picker.set_urgent(piece, false);
+            if alert {
+                self.event(TorrentEvent::DeadlineCancelled(piece));
+            }
+            self.feed_hungry(now);
+        }
+    }
+
+    /// Takes back all deadlines.
+    pub fn clear_deadlines(&mut self, now: Instant) {
+        for piece in self.deadlines.pieces() {
+            self.reset_deadline(now, piece);
+        }
+    }
+
+    /// Pieces that are here need no deadline any more.
+    pub(super) fn meet_deadlines(&mut self, pieces: &[PieceIndex]) {
+        if self.deadlines.is_empty() {
+            return;
+        }
+        for &piece in pieces {
+            if let Some(alert) = self.deadlines.remove(piece) {
+                self.picker.set_urgent(piece, false);
+                if alert {
+                    self.event(TorrentEvent::DeadlineMet(piece));
+                }
+            }
+        }
+    }
+
+    /// Pieces that are not wanted any more have no deadline.
+    pub(super) fn drop_unwanted_deadlines(&mut self, now: Instant) {
+        for piece in self.deadlines.pieces() {
+            if !self.picker.priority(piece).is_wanted() {
+                self.reset_deadline(now, piece);
+            }
+        }
+    }
+
+    /// Hands out open blocks of pieces with a deadline.
+    pub(super) fn feed_urgent(&mut self, now: Instant) {
+        self.plan_urgent(now, false);
+    }
+
+    /// Looks for blocks that will be late.
+    pub(super) fn rescue_urgent(&mut self, now: Instant) {
+        self.plan_urgent(now, true);
+    }
+
+    fn plan_urgent(&mut self, now: Instant, rescue: bool) {
+        if self.deadlines.is_empty() || !self.may_download() {
+            return;
+        }
+        let deadlines = &self.deadlines;
+        let mut runners = Vec::with_capacity(self.peers.len());
+        for (&key, peer) in &mut self.peers {
+            if peer.choking_us || !peer.interested || peer.closing.is_some() {
+                continue;
+            }
+            let rate = peer.payload_download.rate(now);
+            let target = peer.stats.target.max(FIRST_ROOM);
+            let mut owed = (0, 0);
+            for block in peer.leased() {
+                owed.0 += 1;
+                owed.1 += u32::from(deadlines.contains(block.piece));
+            }
+            runners.push(Runner {
+                key,
+                pieces: peer.peer_pieces(),
+                rate,
+                known: peer.stats.payload_received > 0,
+                snubbed: peer.stats.snubbed,
+                owed: owed.0.min(target).max(owed.1),
+                room: (target + target / 4 + 1).saturating_sub(owed.1),
+            });
+        }
+        let mut plan = deadlines.assign(&mut self.picker, &mut runners);
+        if rescue {
+            plan.extend(deadlines.rescue(now, &mut self.picker, &mut runners));
+        }
+        self.send_urgent(now, plan);
+    }
+
+    fn send_urgent(&mut self, now: Instant, mut plan: Vec<(PeerKey, Block)>) {
+        // Stable: each peer's blocks stay in the order of their deadlines.
+        plan.sort_by_key(|&(key, _)| key);
+        for part in plan.chunk_by(|a, b| a.0 == b.0) {
+            let Some(&(key, _)) = part.first() else {
+                continue;
+            };
+            let blocks: Vec<Block> = part.iter().map(|&(_, block)| block).collect();
+            if let Some(peer) = self.peers.get_mut(&key) {
+                peer.want = peer.want.saturating_sub(blocks.len() as u32);
+                if peer.want == 0 {
+                    self.hungry.remove(&key);
+                }
+                peer.lease(now, &blocks);
+                self.command(key, PeerCommand::Urgent(blocks));
+            }
+        }
+    }
+
+    /// What peers were asked for of this piece goes before their other leases.
+    fn promote_leases(&mut self, piece: PieceIndex) {
+        for (&key, peer) in &self.peers {
+            let leased = peer.leased().filter(|block| block.piece == piece);
+            let blocks: Vec<Block> = leased.collect();
+            if !blocks.is_empty() {
+                let promote = PeerCommand::Promote(blocks);
+                self.outputs.push_back(super::Output::Peer(key, promote));
+            }
+        }
+    }
+
+    /// The first deadline clears the way: what peers were asked for otherwise
+    /// would be in front of it for as long as their windows are deep.
+    fn withdraw_leases(&mut self, but: PieceIndex) {
+        for (&key, peer) in &mut self.peers {
+            let blocks = peer.revoke(|piece| piece != but);
+            for &block in &blocks {
+                self.picker.returned(key, block);
+            }
+            if !blocks.is_empty() {
+                let withdraw = PeerCommand::Withdraw(blocks);
+                self.outputs.push_back(super::Output::Peer(key, withdraw));
+            }
+        }
+    }
+}
+
+/// A deadline that never comes.
+const FAR: Duration = Duration::from_secs(365 * 86_400);

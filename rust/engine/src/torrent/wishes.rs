@@ -1,0 +1,104 @@
+//! What the game wants of the torrent, put into effect.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use torrent_core::ids::PieceIndex;
+use torrent_core::peer::{Report, Watched};
+use torrent_core::picker::Priority;
+
+use super::Driver;
+use crate::event::kind;
+
+impl Driver {
+    /// Puts the game's options into effect, all but the priorities.
+    pub(super) fn read_options(&mut self) {
+        let now = Instant::now();
+        let (sequential, connections, uploads, (down, up), modes, paused) = {
+            let options = self.handle.shared.options.lock();
+            (
+                options.sequential,
+                options.max_connections,
+                options.max_uploads,
+                (options.download_limit, options.upload_limit),
+                options.modes,
+                options.paused,
+            )
+        };
+        self.brain.set_sequential(sequential);
+        self.context.session.rates.set_torrent(self.key, down, up);
+        self.brain.set_limits(connections, uploads);
+        let paused = paused || *self.context.session.paused.borrow();
+        if paused != self.paused {
+            self.paused = paused;
+            self.pause_changed(now);
+        }
+        self.brain.set_modes(now, modes);
+        self.clocks.snapshot_now();
+    }
+
+    /// Puts the game's priorities into effect: a walk over all pieces, and so
+    /// only when they changed.
+    pub(super) fn read_priorities(&mut self) {
+        let shared = &self.handle.shared;
+        // Before they are read: a change from now on asks for another look.
+        shared.priorities_changed.store(false, Ordering::Release);
+        let priorities: Vec<Priority> = shared
+            .options
+            .lock()
+            .piece_priorities
+            .iter()
+            .map(|&priority| Priority::new(priority).unwrap_or_default())
+            .collect();
+        self.brain.set_priorities(Instant::now(), &priorities);
+        self.clocks.snapshot_now();
+    }
+
+    /// The files are checked and the torrent was to stop then: it is paused
+    /// as if the game had said so now.
+    pub(super) fn stopped_when_ready(&mut self) {
+        {
+            let mut options = self.handle.shared.options.lock();
+            options.modes.stop_when_ready = false;
+            options.paused = true;
+        }
+        if !self.paused {
+            self.paused = true;
+            self.pause_changed(Instant::now());
+        }
+    }
+
+    pub(super) fn reset_deadline(&mut self, piece: Option<PieceIndex>) {
+        let now = Instant::now();
+        match piece {
+            Some(piece) => self.brain.reset_deadline(now, piece),
+            None => self.brain.clear_deadlines(now),
+        }
+    }
+
+    /// Has connections note what somebody wants to hear of.
+    pub(super) fn watch(&mut self) {
+        let events = &self.context.session.events;
+        let any = |kinds: &[crate::event::Kind]| kinds.iter().any(|&kind| events.wants(kind));
+        self.brain.watch(Watched {
+            progress: any(&[kind::BLOCK_DOWNLOADING, kind::BLOCK_FINISHED]),
+            trouble: any(&[kind::REQUEST_DROPPED, kind::BLOCK_TIMEOUT]),
+            peer: any(&[kind::UNWANTED_BLOCK, kind::INVALID_REQUEST]),
+            upload: any(&[kind::BLOCK_UPLOADED]),
+        });
+    }
+
+    /// Posts what a connection noted.
+    pub(super) fn post_notes(&self, key: torrent_core::ids::PeerKey, report: &mut Report) {
+        if report.notes.is_empty() {
+            return;
+        }
+        let Some(peer) = self.brain.endpoint(key) else {
+            return;
+        };
+        for note in report.notes.drain(..) {
+            let (kind, detail) = crate::event::of_note(peer, note);
+            self.post(kind, || detail);
+        }
+    }
+}
