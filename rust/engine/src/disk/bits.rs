@@ -38,6 +38,15 @@ impl AtomicBits {
         }
     }
 
+    /// Puts one in or takes it out.
+    pub(super) fn put(&self, index: u32, is_in: bool) {
+        if is_in {
+            self.set(index);
+        } else {
+            self.clear(index);
+        }
+    }
+
     /// Empties the set and returns what was in it, in order.
     pub(super) fn take(&self) -> Vec<u32> {
         let mut taken = Vec::new();

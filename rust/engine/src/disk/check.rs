@@ -132,11 +132,14 @@ impl CheckJob {
         }
         // Open files may have been deleted or replaced under us.
         common.files.close_all(&self.storage);
-        let spec = &self.storage.spec;
-        let mut lengths = vec![0; spec.layout.files().len()];
-        let mut anything = false;
-        for (file, _, name) in spec.stored_files() {
-            match path::length(&spec.save_path, name) {
+        if let Err(error) = self.storage.survey_parts(common) {
+            return self.fail(error);
+        }
+        let places = self.storage.places();
+        let mut lengths = vec![0; self.storage.spec.layout.files().len()];
+        let mut anything = !self.storage.parts.is_empty();
+        for (file, _) in self.storage.stored_files() {
+            match path::length(&places.root, places.name(file)) {
                 Ok(found) => {
                     let found = found.unwrap_or(0);
                     anything |= found > 0;
@@ -173,6 +176,7 @@ impl CheckJob {
         let lengths = self.lengths.get().map_or(&[][..], Vec::as_slice);
         self.storage.spec.layout.piece_spans(piece).all(|span| {
             span.pad
+                || self.storage.in_parts.get(span.file.0) && self.storage.part_holds(&span)
                 || lengths
                     .get(span.file.0 as usize)
                     .is_some_and(|&length| span.offset + span.length <= length)

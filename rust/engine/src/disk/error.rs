@@ -24,6 +24,12 @@ pub enum DiskOp {
     Delete,
     /// Making what was written durable.
     Sync,
+    /// Getting a file its room on the disk.
+    Allocate,
+    /// Giving a file another name.
+    Rename,
+    /// Moving a file to another folder.
+    Move,
 }
 
 impl DiskOp {
@@ -36,6 +42,9 @@ impl DiskOp {
             Self::Stat => "examine",
             Self::Delete => "delete",
             Self::Sync => "sync",
+            Self::Allocate => "allocate",
+            Self::Rename => "rename",
+            Self::Move => "move",
         }
     }
 }
@@ -64,6 +73,8 @@ pub enum DiskErrorKind {
     NotADirectory,
     /// The path names a folder, a device or a pipe where a file is needed.
     NotAFile,
+    /// Something is in the place where a file should go.
+    Exists,
     /// A name is too long or not valid on this file system.
     BadName,
     /// A symbolic link lies on the path, below the save path.
@@ -106,6 +117,9 @@ impl DiskError {
         let (kind, os_code) = match &fault {
             Fault::Io(error) => (kind_of(error), error.raw_os_error()),
             Fault::Symlink => (DiskErrorKind::Symlink, None),
+            Fault::Exists => (DiskErrorKind::Exists, None),
+            Fault::UnsafeName => (DiskErrorKind::BadName, None),
+            Fault::BadCopy => (DiskErrorKind::Device, None),
             Fault::NotAFile => (DiskErrorKind::NotAFile, None),
             Fault::Short => (DiskErrorKind::ShortFile, None),
             Fault::OutOfRange => (DiskErrorKind::OutOfRange, None),
@@ -134,6 +148,12 @@ pub(super) enum Fault {
     Symlink,
     #[error("not a regular file")]
     NotAFile,
+    #[error("something is there already")]
+    Exists,
+    #[error("not a plain path below the save path")]
+    UnsafeName,
+    #[error("the copy is not what was written")]
+    BadCopy,
     #[error("the file is shorter than the torrent says")]
     Short,
     #[error("these bytes are not inside one piece or exceed one read")]
@@ -182,6 +202,7 @@ fn kind_of(error: &io::Error) -> DiskErrorKind {
         ErrorKind::FileTooLarge => DiskErrorKind::FileTooLarge,
         ErrorKind::OutOfMemory => DiskErrorKind::NoMemory,
         ErrorKind::NotFound => DiskErrorKind::NotFound,
+        ErrorKind::AlreadyExists => DiskErrorKind::Exists,
         ErrorKind::NotADirectory => DiskErrorKind::NotADirectory,
         ErrorKind::IsADirectory => DiskErrorKind::NotAFile,
         ErrorKind::InvalidFilename => DiskErrorKind::BadName,

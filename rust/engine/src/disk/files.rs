@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use torrent_core::ids::FileIndex;
 
 use super::error::{DiskError, DiskErrorKind, DiskOp};
+use super::inject::Faults;
 use super::path::{self, Access};
 use super::storage::Shared;
 
@@ -24,6 +25,7 @@ const RETRY_WAIT: Duration = Duration::from_millis(2);
 /// The open files.
 pub(super) struct FilePool {
     open: Mutex<Open>,
+    faults: Arc<Faults>,
 }
 
 struct Open {
@@ -83,13 +85,14 @@ impl Open {
 
 impl FilePool {
     /// A pool of up to `limit` open files, at least one.
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize, faults: Arc<Faults>) -> Self {
         Self {
             open: Mutex::new(Open {
                 files: HashMap::new(),
                 limit: limit.max(1),
                 clock: 0,
             }),
+            faults,
         }
     }
 
@@ -134,8 +137,12 @@ impl FilePool {
         };
         let mut retries = 0;
         loop {
-            let error = match path::open(&storage.spec.save_path, storage.spec.path(index), access)
-            {
+            let places = storage.places();
+            let opened = self
+                .faults
+                .strike(op, index)
+                .and_then(|()| path::open(&places.root, places.name(index), access));
+            let error = match opened {
                 Ok(file) => return Ok(file),
                 Err(fault) => storage.error(op, Some(index), fault),
             };
@@ -149,6 +156,12 @@ impl FilePool {
             }
             retries += 1;
         }
+    }
+
+    /// Closes a file of `storage`.
+    pub(super) fn close(&self, storage: &Shared, index: FileIndex) {
+        let closed = self.open.lock().files.remove(&(storage.id, index));
+        drop(closed);
     }
 
     /// Closes every file of `storage`.

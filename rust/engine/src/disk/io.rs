@@ -85,6 +85,31 @@ pub(super) fn read_exact_at(
     Ok(())
 }
 
+/// Gets the file room for `length` bytes, and that length. What is in it stays.
+/// Where the file system cannot reserve room the file gets its length alone.
+pub(super) fn allocate(file: &File, length: u64) -> Result<(), Fault> {
+    if file.metadata()?.len() >= length {
+        return Ok(());
+    }
+    #[cfg(unix)]
+    {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        loop {
+            match fallocate(file, FallocateFlags::empty(), 0, length) {
+                Ok(()) => break,
+                Err(Errno::INTR) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => break,
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+    if file.metadata()?.len() < length {
+        file.set_len(length)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,12 +16,17 @@ mod budget;
 mod check;
 mod error;
 mod event;
+mod fence;
 mod files;
 mod inject;
 mod io;
 mod partial;
+mod parts;
 mod path;
 mod pieces;
+mod places;
+mod relocate;
+mod rename;
 mod resume;
 mod spec;
 mod storage;
@@ -29,6 +34,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod wanted;
 mod worker;
 
 use std::sync::Arc;
@@ -42,6 +48,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use check::{CheckHandle, CheckId, CheckMode};
 pub use error::{DiskError, DiskErrorKind, DiskOp};
 pub use event::DiskEvent;
+pub use relocate::{MoveMode, Moved};
 pub use resume::{ResumeAccepted, ResumeClaim, ResumeRejected};
 pub use spec::{SpecError, StorageSpec};
 pub use storage::Storage;
@@ -81,7 +88,7 @@ struct Common {
     files: FilePool,
     pool: BufferPool,
     budget: Budget,
-    faults: Faults,
+    faults: Arc<Faults>,
     /// Numbers storages and checks.
     ids: AtomicU64,
 }
@@ -115,11 +122,12 @@ impl Disk {
     /// Starts the workers. Fails where the system gives no threads.
     pub fn start(config: DiskConfig, pool: BufferPool) -> std::io::Result<Self> {
         let count = config.workers.max(1);
+        let faults = Arc::new(Faults::default());
         let common = Arc::new(Common {
-            files: FilePool::new(config.file_pool_size),
+            files: FilePool::new(config.file_pool_size, Arc::clone(&faults)),
             pool,
             budget: Budget::new(config.max_queued_bytes),
-            faults: Faults::default(),
+            faults,
             ids: AtomicU64::new(0),
         });
         let (workers, inboxes): (Vec<_>, Vec<_>) =

@@ -10,6 +10,7 @@
 //! feed a worker. Callers pass paths of plain names only; `StorageSpec` has
 //! checked that.
 
+use std::cmp::Reverse;
 use std::path::Path;
 
 use torrent_core::resume::FileStat;
@@ -17,14 +18,28 @@ use torrent_core::resume::FileStat;
 use super::error::Fault;
 
 #[cfg(not(unix))]
-pub(super) use fallback::{open, remove_file, remove_folder, stat};
+pub(super) use fallback::{open, remove_file, remove_folder, rename, stat};
 #[cfg(unix)]
-pub(super) use unix::{open, remove_file, remove_folder, stat};
+pub(super) use unix::{open, remove_file, remove_folder, rename, stat};
 
 /// The length of the file `name` below `root`; `None` where there is no such
 /// file.
 pub(super) fn length(root: &Path, name: &Path) -> Result<Option<u64>, Fault> {
     Ok(stat(root, name)?.map(|stat| stat.length))
+}
+
+/// Deletes the folders between `root` and each of `names` that are empty, the
+/// deepest first. One that holds something stays.
+pub(super) fn remove_empty_folders<'a>(root: &Path, names: impl IntoIterator<Item = &'a Path>) {
+    let names = names.into_iter();
+    let folders = names.flat_map(|name| name.ancestors().skip(1));
+    let mut folders: Vec<_> = folders.filter(|it| !it.as_os_str().is_empty()).collect();
+    folders.sort_unstable_by_key(|folder| (Reverse(folder.components().count()), *folder));
+    folders.dedup();
+    for folder in folders {
+        // It is not empty, or not there.
+        let _ = remove_folder(root, folder);
+    }
 }
 
 /// What a file is opened for.
@@ -45,7 +60,9 @@ mod unix {
     use std::path::Path;
 
     use rustix::fd::OwnedFd;
-    use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, mkdirat, openat, statat, unlinkat};
+    use rustix::fs::{
+        AtFlags, FileType, Mode, OFlags, fstat, mkdirat, openat, renameat, statat, unlinkat,
+    };
     use rustix::io::Errno;
 
     use super::super::error::Fault;
@@ -109,6 +126,54 @@ mod unix {
             unlinkat(&folder, leaf, AtFlags::empty())?;
         }
         Ok(())
+    }
+
+    /// Gives the file `from` (root and name) the place `to`, whose folders are
+    /// created where missing. Another file in that place is replaced, or an
+    /// error.
+    pub(in super::super) fn rename(
+        from: (&Path, &Path),
+        to: (&Path, &Path),
+        replace: bool,
+    ) -> Result<(), Fault> {
+        let (old, old_leaf) = folder_of(from.0, from.1, false)?;
+        let source = statat(&old, old_leaf, AtFlags::SYMLINK_NOFOLLOW)?;
+        check_kind(source.st_mode)?;
+        let (new, new_leaf) = folder_of(to.0, to.1, true)?;
+        match statat(&new, new_leaf, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(target) => {
+                check_kind(target.st_mode)?;
+                // Upper and lower case may be the same name.
+                let same = (target.st_dev, target.st_ino) == (source.st_dev, source.st_ino);
+                if !replace && !same {
+                    return Err(Fault::Exists);
+                }
+            }
+            Err(Errno::NOENT) if !replace => {
+                #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+                {
+                    use rustix::fs::{RenameFlags, renameat_with};
+                    let flags = RenameFlags::NOREPLACE;
+                    match renameat_with(&old, old_leaf, &new, new_leaf, flags) {
+                        Err(Errno::EXIST) => return Err(Fault::Exists),
+                        // The file system does not know how.
+                        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+                        outcome => return Ok(outcome?),
+                    }
+                }
+            }
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(renameat(&old, old_leaf, &new, new_leaf)?)
+    }
+
+    fn check_kind(mode: rustix::fs::RawMode) -> Result<(), Fault> {
+        match FileType::from_raw_mode(mode) {
+            FileType::RegularFile => Ok(()),
+            FileType::Symlink => Err(Fault::Symlink),
+            _ => Err(Fault::NotAFile),
+        }
     }
 
     /// Deletes the folder `name` below `root` if it is empty.
@@ -227,6 +292,29 @@ mod fallback {
             fs::remove_file(root.join(name))?;
         }
         Ok(())
+    }
+
+    /// Gives the file `from` (root and name) the place `to`, whose folders are
+    /// created where missing. Another file in that place is replaced, or an
+    /// error.
+    pub(in super::super) fn rename(
+        from: (&Path, &Path),
+        to: (&Path, &Path),
+        replace: bool,
+    ) -> Result<(), Fault> {
+        if stat(from.0, from.1)?.is_none() {
+            return Err(io::Error::from(io::ErrorKind::NotFound).into());
+        }
+        let (old, new) = (from.0.join(from.1), to.0.join(to.1));
+        // Upper and lower case may be the same name.
+        let lower = |path: &Path| path.to_string_lossy().to_lowercase();
+        let same = lower(&old) == lower(&new);
+        if stat(to.0, to.1)?.is_some() && !replace && !same {
+            return Err(Fault::Exists);
+        }
+        fs::create_dir_all(to.0)?;
+        create_folders(to.0, to.1)?;
+        Ok(fs::rename(old, new)?)
     }
 
     /// Deletes the folder `name` below `root` if it is empty.

@@ -14,6 +14,7 @@ use super::error::DiskError;
 use super::event::{DiskEvent, Outbox};
 use super::partial::{Next, Partial};
 use super::storage::Shared;
+use super::worker::Message;
 use crate::buffers::BufferClass;
 
 /// Unfinished pieces that are kept for their memory.
@@ -62,6 +63,8 @@ pub(super) struct Local {
     pub(super) shared: Arc<Shared>,
     pub(super) partials: HashMap<PieceIndex, Partial>,
     pub(super) outbox: Outbox,
+    /// What came since the storage was fenced (see `fence`), if it is.
+    kept: Option<Vec<Message>>,
 }
 
 impl Local {
@@ -70,6 +73,32 @@ impl Local {
             shared,
             partials: HashMap::new(),
             outbox: Outbox::default(),
+            kept: None,
+        }
+    }
+
+    /// Keeps what comes from now on.
+    pub(super) fn fence(&mut self) {
+        self.kept.get_or_insert_default();
+    }
+
+    /// Ends that, and returns what was kept.
+    pub(super) fn unfence(&mut self) -> Vec<Message> {
+        self.kept.take().unwrap_or_default()
+    }
+
+    pub(super) fn is_fenced(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Keeps a message if the storage is fenced; returns it otherwise.
+    pub(super) fn keep(&mut self, message: Message) -> Option<Message> {
+        match &mut self.kept {
+            Some(kept) => {
+                kept.push(message);
+                None
+            }
+            None => Some(message),
         }
     }
 

@@ -107,7 +107,8 @@ impl Storage {
 
 impl Shared {
     fn stat(&self, file: FileIndex) -> Result<Option<FileStat>, DiskError> {
-        path::stat(&self.spec.save_path, self.spec.path(file))
+        let places = self.places();
+        path::stat(&places.root, places.name(file))
             .map_err(|fault| self.error(DiskOp::Stat, Some(file), fault))
     }
 
@@ -118,6 +119,7 @@ impl Shared {
             unfinished: claim.unfinished,
         };
         let mut hashed = BTreeSet::new();
+        self.survey_parts(common)?;
         if claim.verify_files {
             let stats = self.all_stats()?;
             for piece in claim.have.iter().map(PieceIndex) {
@@ -156,7 +158,7 @@ impl Shared {
 
     fn all_stats(&self) -> Result<Vec<Option<FileStat>>, DiskError> {
         let mut stats = vec![None; self.spec.layout.files().len()];
-        for (file, _, _) in self.spec.stored_files() {
+        for (file, _) in self.stored_files() {
             if let Some(slot) = stats.get_mut(file.0 as usize) {
                 *slot = self.stat(file)?;
             }
@@ -176,7 +178,14 @@ impl Shared {
             stat.is_some_and(|stat| end <= stat.length)
         };
         let mut spans = self.spec.layout.spans(offset, length);
-        let short = spans.find(|span| !span.pad && !reaches(span.file, span.offset + span.length));
+        let short = spans.find(|span| {
+            let there = if self.in_parts.get(span.file.0) {
+                self.part_holds(span)
+            } else {
+                reaches(span.file, span.offset + span.length)
+            };
+            !span.pad && !there
+        });
         short.map(|span| span.file)
     }
 

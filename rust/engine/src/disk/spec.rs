@@ -2,11 +2,14 @@
 //! from a torrent's metadata when its storage is opened, and fixed from then
 //! on.
 
+use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
 use torrent_core::ids::{FileIndex, PieceIndex};
 use torrent_core::layout::Layout;
+
+use super::places::Places;
 
 /// Bytes in a SHA-1.
 const HASH: usize = 20;
@@ -17,7 +20,12 @@ pub struct StorageSpec {
     pub(super) layout: Layout,
     paths: Vec<PathBuf>,
     hashes: Bytes,
-    pub(super) save_path: PathBuf,
+    save_path: PathBuf,
+    parts: PathBuf,
+    /// Which files are wanted at first; all those that it does not reach.
+    pub(super) wanted: Vec<bool>,
+    /// Files get their room on the disk before they are written.
+    pub(super) allocate: bool,
 }
 
 /// Why a [`StorageSpec`] makes no sense.
@@ -43,6 +51,9 @@ pub enum SpecError {
     /// A path is empty, absolute, or has a part that is not a plain name.
     #[error("unsafe file path {}", .0.display())]
     UnsafePath(PathBuf),
+    /// Two files have the same path.
+    #[error("two files at {}", .0.display())]
+    SamePath(PathBuf),
     /// The save path is empty.
     #[error("the save path is empty")]
     NoSavePath,
@@ -76,14 +87,68 @@ impl StorageSpec {
             paths,
             hashes,
             save_path,
+            parts: PathBuf::from(".parts"),
+            wanted: Vec::new(),
+            allocate: false,
         })
     }
 
-    /// The path of a file, below the save path; empty for an unknown file.
-    pub(super) fn path(&self, file: FileIndex) -> &Path {
-        self.paths
-            .get(file.0 as usize)
-            .map_or(Path::new(""), PathBuf::as_path)
+    /// Gives some files other paths. They too are plain names below the save
+    /// path, and no other file's.
+    pub fn renamed(
+        mut self,
+        names: impl IntoIterator<Item = (FileIndex, PathBuf)>,
+    ) -> Result<Self, SpecError> {
+        let mut any = false;
+        for (file, name) in names {
+            if !is_plain(&name) {
+                return Err(SpecError::UnsafePath(name));
+            }
+            if let Some(path) = self.paths.get_mut(file.0 as usize) {
+                *path = name;
+                any = true;
+            }
+        }
+        if any {
+            let mut seen = HashSet::new();
+            let stored = self.layout.files().iter().zip(&self.paths);
+            for (_, path) in stored.filter(|(place, _)| !place.pad) {
+                if !seen.insert(path) {
+                    return Err(SpecError::SamePath(path.clone()));
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// Names the part file, a plain name below the save path; `.parts` else.
+    pub fn part_file(mut self, name: PathBuf) -> Result<Self, SpecError> {
+        if !is_plain(&name) {
+            return Err(SpecError::UnsafePath(name));
+        }
+        self.parts = name;
+        Ok(self)
+    }
+
+    /// Which files are wanted at first; all those that `wanted` does not reach.
+    pub fn wanted(mut self, wanted: Vec<bool>) -> Self {
+        self.wanted = wanted;
+        self
+    }
+
+    /// Whether wanted files get their room on the disk when a download starts
+    /// (else it grows with what is written).
+    pub fn allocate(mut self, allocate: bool) -> Self {
+        self.allocate = allocate;
+        self
+    }
+
+    pub(super) fn places(&self) -> Places {
+        Places::new(
+            self.save_path.clone(),
+            self.paths.clone(),
+            self.parts.clone(),
+        )
     }
 
     /// The due hash of a piece; empty for an unknown piece.
@@ -91,17 +156,10 @@ impl StorageSpec {
         let at = piece.0 as usize * HASH;
         self.hashes.get(at..at + HASH).unwrap_or_default()
     }
-
-    /// The files that are stored: their index, length in bytes and path.
-    pub(super) fn stored_files(&self) -> impl Iterator<Item = (FileIndex, u64, &Path)> {
-        (0u32..)
-            .zip(self.layout.files().iter().zip(&self.paths))
-            .filter(|(_, (place, _))| !place.pad)
-            .map(|(index, (place, path))| (FileIndex(index), place.length, path.as_path()))
-    }
 }
 
-fn is_plain(path: &Path) -> bool {
+/// Whether every part of the path is a plain name, and there is one.
+pub(super) fn is_plain(path: &Path) -> bool {
     !path.as_os_str().is_empty()
         && path.components().all(|part| match part {
             Component::Normal(name) => !name.as_encoded_bytes().contains(&0),

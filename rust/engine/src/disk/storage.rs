@@ -11,6 +11,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 use tokio::sync::{mpsc, oneshot};
@@ -22,6 +23,8 @@ use super::bits::AtomicBits;
 use super::check::{CheckHandle, CheckJob, CheckMode};
 use super::error::{DiskError, DiskOp, Fault};
 use super::event::DiskEvent;
+use super::parts::Parts;
+use super::places::Places;
 use super::spec::StorageSpec;
 use super::worker::Message;
 use crate::buffers::BufferClass;
@@ -38,12 +41,18 @@ pub(super) struct Shared {
     pub(super) trusted: AtomicBits,
     /// The files written since they were last synced.
     pub(super) unsynced: AtomicBits,
+    /// The files that somebody wants.
+    pub(super) wanted: AtomicBits,
+    /// The files whose bytes are in the part file.
+    pub(super) in_parts: AtomicBits,
+    pub(super) parts: Parts,
+    pub(super) places: ArcSwap<Places>,
     /// Slow work on the files, which is done by one thread at a time.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     /// The worker that owns piece 0.
-    first_worker: usize,
+    pub(super) first_worker: usize,
     /// New writes and reads are refused.
-    closing: AtomicBool,
+    pub(super) closing: AtomicBool,
     /// Which workers have let go of the storage.
     closed: Box<[AtomicBool]>,
     /// How many have not.
@@ -61,11 +70,21 @@ impl Shared {
         for piece in spec.layout.padding_pieces() {
             have.set(piece.0);
         }
+        let files = spec.layout.files().len() as u32;
+        let wanted = AtomicBits::new(files);
+        for file in 0..files {
+            let is_wanted = spec.wanted.get(file as usize).copied();
+            wanted.put(file, is_wanted.unwrap_or(true));
+        }
         Self {
             id,
             have,
             trusted: AtomicBits::new(spec.layout.num_pieces()),
-            unsynced: AtomicBits::new(spec.layout.files().len() as u32),
+            unsynced: AtomicBits::new(files + 1),
+            wanted,
+            in_parts: AtomicBits::new(files),
+            parts: Parts::default(),
+            places: ArcSwap::from_pointee(spec.places()),
             turn: Arc::default(),
             spec,
             events,
@@ -85,10 +104,13 @@ impl Shared {
     }
 
     pub(super) fn error(&self, op: DiskOp, file: Option<FileIndex>, fault: Fault) -> DiskError {
+        let places = self.places();
         let path = match file {
-            Some(file) => self.spec.save_path.join(self.spec.path(file)),
-            None => self.spec.save_path.clone(),
+            Some(file) => places.root.join(places.name(file)),
+            None => places.root.clone(),
         };
+        // The part file has a number that only the storage knows.
+        let file = file.filter(|&file| file != self.parts_file());
         DiskError::new(op, file, &path, fault)
     }
 
@@ -294,8 +316,9 @@ impl Storage {
         self.send(shared.worker_of(piece), message);
     }
 
-    /// Creates the save path and the files of length 0. Other files are
-    /// created with their first piece.
+    /// Creates the save path and the wanted files of length 0. Other files are
+    /// created with their first piece, or now where the room for them is to be
+    /// allocated.
     pub async fn prepare(&self) -> Result<(), DiskError> {
         let shared = &self.handle.shared;
         self.ask(shared.first_worker, DiskOp::Create, |reply| {
@@ -311,7 +334,10 @@ impl Storage {
     /// pieces that it completes are written and reported (or failed), and
     /// blocks of unfinished pieces are in memory.
     pub async fn flush(&self) {
+        // What a fence holds back is dealt with after it.
+        let turn = Arc::clone(&self.handle.shared.turn).lock_owned().await;
         self.ask_all(|reply| Message::Flush { reply }).await;
+        drop(turn);
     }
 
     /// Closes the storage: blocks handed over before are dealt with, then
@@ -320,11 +346,14 @@ impl Storage {
     pub async fn close(&self) {
         let shared = &self.handle.shared;
         shared.closing.store(true, Ordering::Release);
+        // Long work on the files sees it and ends.
+        let turn = Arc::clone(&shared.turn).lock_owned().await;
         self.ask_all(|reply| Message::Close {
             storage: shared.clone(),
             reply: Some(reply),
         })
         .await;
+        drop(turn);
     }
 
     /// Closes the storage and deletes its files and the folders that are
@@ -377,8 +406,12 @@ impl Storage {
             .map_err(|_| self.handle.shared.error(op, None, Fault::Closed))
     }
 
+    pub(super) fn workers(&self) -> Arc<[Sender<Message>]> {
+        Arc::clone(&self.handle.workers)
+    }
+
     /// Asks every worker and waits for all, stopped ones excepted.
-    async fn ask_all(&self, message: impl Fn(oneshot::Sender<()>) -> Message) {
+    pub(super) async fn ask_all(&self, message: impl Fn(oneshot::Sender<()>) -> Message) {
         let ask = |worker| {
             let (reply, answer) = oneshot::channel();
             self.send(worker, message(reply));
@@ -408,13 +441,14 @@ impl Drop for Handle {
 }
 
 impl Shared {
-    /// Creates the save path and the empty files.
+    /// Creates the save path and the wanted files that are empty, and gives
+    /// the others their room.
     pub(super) fn prepare(&self, common: &Common) -> Result<(), DiskError> {
-        std::fs::create_dir_all(&self.spec.save_path)
+        std::fs::create_dir_all(&self.places().root)
             .map_err(|error| self.error(DiskOp::Create, None, Fault::Io(error)))?;
-        for (file, length, _) in self.spec.stored_files() {
-            if length == 0 {
-                common.files.create(self, file)?;
+        for (file, length) in self.stored_files() {
+            if self.wanted.get(file.0) && !self.in_parts.get(file.0) {
+                self.make_room(common, file, length)?;
             }
         }
         Ok(())
@@ -422,10 +456,13 @@ impl Shared {
 
     /// Deletes the files and the folders that are empty then.
     pub(super) fn delete(&self) -> Result<(), DiskError> {
-        let root = &self.spec.save_path;
+        let places = self.places();
+        let root = &places.root;
         let mut outcome = Ok(());
-        let mut folders = Vec::new();
-        for (file, _, name) in self.spec.stored_files() {
+        let mut names = Vec::new();
+        let files = self.stored_files().map(|(file, _)| file);
+        for file in files.chain([self.parts_file()]) {
+            let name = places.name(file);
             match super::path::remove_file(root, name) {
                 Ok(()) => {}
                 // Without the save path there is nothing to delete.
@@ -435,17 +472,9 @@ impl Shared {
                 }
                 Err(_) => {}
             }
-            folders.extend(name.ancestors().skip(1));
+            names.push(name);
         }
-        // The deepest first.
-        folders.sort_unstable_by_key(|folder| std::cmp::Reverse(folder.components().count()));
-        folders.dedup();
-        for folder in folders {
-            if !folder.as_os_str().is_empty() {
-                // A folder that holds something else stays.
-                let _ = super::path::remove_folder(root, folder);
-            }
-        }
+        super::path::remove_empty_folders(root, names);
         outcome
     }
 }

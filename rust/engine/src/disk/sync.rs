@@ -78,7 +78,7 @@ impl Shared {
 
 /// After a failed sync the system may still show bytes that are not on the
 /// device. This lets it forget them, so that a check reads what is there.
-fn forget_cached(file: &File) {
+pub(super) fn forget_cached(file: &File) {
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
     {
         use rustix::fs::{Advice, fadvise};

@@ -47,6 +47,10 @@ impl Common {
             if span.pad {
                 continue;
             }
+            if storage.in_parts.get(span.file.0) {
+                storage.write_part(self, &span, &mut slices)?;
+                continue;
+            }
             let file = self.files.file(storage, span.file, Access::Write)?;
             self.faults
                 .strike(DiskOp::Write, span.file)
@@ -71,6 +75,10 @@ impl Common {
             buffer = rest;
             if span.pad {
                 part.fill(0);
+                continue;
+            }
+            if storage.in_parts.get(span.file.0) {
+                storage.read_part(self, &span, part)?;
                 continue;
             }
             let file = self.files.file(storage, span.file, Access::Read)?;
@@ -119,6 +127,9 @@ impl Common {
             if span.pad {
                 part.fill(0);
                 continue;
+            }
+            if storage.in_parts.get(span.file.0) {
+                return None;
             }
             let file = self.files.if_open(storage, span.file)?;
             let wanted = part.len();

@@ -77,6 +77,13 @@ pub(super) enum Message {
         storage: Arc<Shared>,
         reply: oneshot::Sender<Result<(), DiskError>>,
     },
+    /// Keep what comes for the storage for later.
+    Fence {
+        storage: Arc<Shared>,
+        reply: oneshot::Sender<()>,
+    },
+    /// Do what was kept, and go on.
+    Unfence(Arc<Shared>),
     /// Start a check.
     Survey(Arc<CheckJob>),
     /// Take part in a check.
@@ -112,6 +119,8 @@ impl Message {
             | Self::Adopt { storage, .. }
             | Self::Prepare { storage, .. }
             | Self::Discard(storage)
+            | Self::Unfence(storage)
+            | Self::Fence { storage, .. }
             | Self::Close { storage, .. }
             | Self::Delete { storage, .. } => Some(storage),
             Self::Survey(job) | Self::Check(job) => Some(&job.storage),
@@ -201,7 +210,7 @@ impl Worker {
     /// Waits for messages unless there is other work, and takes a batch.
     /// Returns false when nobody can send any more.
     fn take(&mut self, batch: &mut Vec<Message>) -> bool {
-        let first = if !self.checks.is_empty() {
+        let first = if self.has_check() {
             self.inbox.recv_timeout(Duration::ZERO)
         } else if self.unposted {
             self.inbox.recv_timeout(REPOST)
@@ -260,6 +269,9 @@ impl Worker {
 
     fn handle(&mut self, message: Message) {
         self.current = message.storage().cloned();
+        let Some(message) = self.keep(message) else {
+            return;
+        };
         match message {
             Message::Write {
                 storage,
@@ -352,9 +364,41 @@ impl Worker {
             Message::Delete { storage, reply } => {
                 let _ = reply.send(storage.delete());
             }
+            Message::Fence { storage, reply } => {
+                if let Some(local) = self.local(&storage) {
+                    local.fence();
+                }
+                let _ = reply.send(());
+            }
+            Message::Unfence(storage) => {
+                let local = self.locals.get_mut(&storage.id);
+                for message in local.map(Local::unfence).unwrap_or_default() {
+                    self.guard(|worker| worker.handle(message));
+                    self.settle();
+                }
+            }
             Message::Stop => {}
             #[cfg(test)]
             Message::Panic(_) => panic!("asked to"),
+        }
+    }
+
+    /// Keeps a message for a fenced storage for later, unless it is one of
+    /// those that end the fence.
+    fn keep(&mut self, message: Message) -> Option<Message> {
+        let passes = matches!(
+            message,
+            Message::Fence { .. }
+                | Message::Unfence(_)
+                | Message::Close { .. }
+                | Message::Delete { .. }
+        );
+        match message.storage().map(|storage| storage.id) {
+            Some(id) if !passes => match self.locals.get_mut(&id) {
+                Some(local) => local.keep(message),
+                None => Some(message),
+            },
+            _ => Some(message),
         }
     }
 
@@ -375,6 +419,11 @@ impl Worker {
         self.checks.retain(|task| task.job.storage.id != storage.id);
         if let Some(mut local) = self.locals.remove(&storage.id) {
             local.discard(&mut self.tools);
+            for message in local.unfence() {
+                if let Message::Write { bytes, .. } = message {
+                    self.tools.common.budget.release(bytes);
+                }
+            }
             // What does not fit in the channel now is lost with the storage.
             local.outbox.post(&storage.events);
         }
@@ -394,6 +443,7 @@ impl Worker {
             let mut pieces: Vec<_> = self
                 .locals
                 .values()
+                .filter(|local| !local.is_fenced())
                 .flat_map(|local| {
                     local.partials.iter().map(move |(&piece, partial)| {
                         let bytes = if hashed_only {
@@ -420,17 +470,28 @@ impl Worker {
         }
     }
 
-    /// Does a step of the check that is first in line.
+    /// Whether there is a check to go on with.
+    fn has_check(&self) -> bool {
+        let mut checks = self.checks.iter();
+        checks.any(|task| !is_fenced(&self.locals, &task.job.storage))
+    }
+
+    /// Does a step of the check that is first in line and not fenced off.
     fn check(&mut self) {
         // It stays in line, so that a panic in it is put down to it.
-        let Some(task) = self.checks.front_mut() else {
+        let locals = &self.locals;
+        let free = |task: &CheckTask| !is_fenced(locals, &task.job.storage);
+        let Some(at) = self.checks.iter().position(free) else {
+            return;
+        };
+        let Some(task) = self.checks.get_mut(at) else {
             return;
         };
         let storage = task.job.storage.clone();
         self.current = Some(storage.clone());
         let step = task.step(&self.tools.common);
         if step.over {
-            self.checks.pop_front();
+            self.checks.remove(at);
         }
         self.report(&storage, step.event);
     }
@@ -452,6 +513,10 @@ impl Worker {
             self.unposted |= !local.outbox.post(&local.shared.events);
         }
     }
+}
+
+fn is_fenced(locals: &HashMap<u64, Local>, storage: &Shared) -> bool {
+    locals.get(&storage.id).is_some_and(Local::is_fenced)
 }
 
 fn words_of(panic: &(dyn Any + Send)) -> String {

@@ -3,8 +3,10 @@
 mod checking;
 mod faults;
 mod lifecycle;
+mod placing;
 mod resuming;
 mod syncing;
+mod wanting;
 mod writing;
 
 use std::collections::BTreeMap;

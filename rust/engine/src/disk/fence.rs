@@ -1,0 +1,92 @@
+//! Work that must have a storage's files to itself: renaming, moving, and
+//! taking files out of the part file.
+//!
+//! Every worker is told to keep what comes for the storage for later
+//! ([`Message::Fence`](super::worker::Message::Fence)); when all have said so
+//! and the files are closed, nobody but the work touches them. What was kept is
+//! done when the fence falls, which it does also when the work panics or
+//! nobody waits for it any more. Peers' reads wait meanwhile; blocks that come
+//! stay charged to the byte budget, so the torrent should ask for none.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::Sender;
+
+use super::Common;
+use super::error::{DiskError, DiskOp, Fault};
+use super::storage::{Shared, Storage};
+use super::worker::Message;
+
+/// Falls when it is dropped.
+struct Fence {
+    shared: Arc<Shared>,
+    workers: Arc<[Sender<Message>]>,
+}
+
+impl Drop for Fence {
+    fn drop(&mut self) {
+        for worker in self.workers.iter() {
+            // A worker that has stopped keeps nothing.
+            let _ = worker.send(Message::Unfence(Arc::clone(&self.shared)));
+        }
+    }
+}
+
+impl Storage {
+    /// Does `work` on a thread of its own while nothing else touches the
+    /// files.
+    pub(super) async fn alone<T: Send + 'static>(
+        &self,
+        op: DiskOp,
+        work: impl FnOnce(&Arc<Shared>, &Common) -> Result<T, DiskError> + Send + 'static,
+    ) -> Result<T, DiskError> {
+        let (shared, common) = self.parts();
+        let turn = Arc::clone(&shared.turn).lock_owned().await;
+        if shared.is_closing() {
+            return Err(shared.error(op, None, Fault::Closed));
+        }
+        let fence = Fence {
+            shared: Arc::clone(&shared),
+            workers: self.workers(),
+        };
+        self.ask_all(|reply| Message::Fence {
+            storage: Arc::clone(&shared),
+            reply,
+        })
+        .await;
+        let of = Arc::clone(&shared);
+        let outcome = tokio::task::spawn_blocking(move || {
+            // Held until the work ends, even when nobody waits for it; the
+            // fence falls before the turn ends.
+            let _turn = turn;
+            let _fence = fence;
+            common.files.close_all(&of);
+            let outcome = work(&of, &common);
+            common.files.close_all(&of);
+            outcome
+        });
+        match outcome.await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::error!(%error, "work on files was cut short");
+                Err(shared.error(op, None, Fault::CutShort))
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Fails when the storage is being closed: long work asks now and then.
+    pub(super) fn go_on(&self) -> Result<(), Fault> {
+        if self.is_closing() {
+            Err(Fault::CutShort)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}
