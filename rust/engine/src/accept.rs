@@ -12,8 +12,10 @@ use tokio::task::JoinSet;
 use crate::event::{Detail, kind};
 use crate::handle::Command;
 use crate::net;
+use crate::net::listen::Listener;
 use crate::peer::handshake;
 use crate::runtime::{Context, supervise};
+use crate::status::is_local;
 use crate::torrent::Arrival;
 
 /// Connections in the handshake at once; further ones wait in the system's
@@ -25,13 +27,14 @@ const MAX_HANDSHAKES: usize = 256;
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Starts a task for each listening socket.
-pub(crate) fn spawn(context: &Arc<Context>, sockets: Vec<std::net::TcpListener>) -> JoinSet<()> {
+pub(crate) fn spawn(context: &Arc<Context>, sockets: Vec<Listener>) -> JoinSet<()> {
     let permits = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let mut tasks = JoinSet::new();
-    for socket in sockets {
+    for Listener { socket, local } in sockets {
         match TcpListener::from_std(socket) {
             Ok(listener) => {
-                let accepting = accept(Arc::clone(context), listener, Arc::clone(&permits));
+                let permits = Arc::clone(&permits);
+                let accepting = accept(Arc::clone(context), listener, local, permits);
                 tasks.spawn(accepting);
             }
             Err(error) => tracing::error!(%error, "a listening socket was lost"),
@@ -40,7 +43,12 @@ pub(crate) fn spawn(context: &Arc<Context>, sockets: Vec<std::net::TcpListener>)
     tasks
 }
 
-async fn accept(context: Arc<Context>, listener: TcpListener, permits: Arc<Semaphore>) {
+async fn accept(
+    context: Arc<Context>,
+    listener: TcpListener,
+    local: bool,
+    permits: Arc<Semaphore>,
+) {
     let mut handshakes = JoinSet::new();
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
@@ -48,6 +56,8 @@ async fn accept(context: Arc<Context>, listener: TcpListener, permits: Arc<Semap
         };
         tokio::select! {
             accepted = listener.accept() => match accepted {
+                // Peers from elsewhere are not wanted on this one.
+                Ok((_, endpoint)) if local && !is_local(endpoint.ip()) => {}
                 Ok((stream, endpoint)) => {
                     let welcome = welcome(Arc::clone(&context), stream, endpoint, permit);
                     handshakes.spawn(supervise(Arc::clone(&context), "handshake", welcome));
@@ -69,7 +79,7 @@ async fn welcome(
     _permit: OwnedSemaphorePermit,
 ) {
     let settings = context.session.settings.borrow().clone();
-    if !settings.enable_incoming_tcp || net::tune(&stream).is_err() {
+    if !settings.enable_incoming_tcp || net::tune(&stream, settings.peer_dscp).is_err() {
         return;
     }
     context.session.stats.incoming_connections.add(1);

@@ -20,6 +20,7 @@ pub mod info;
 pub mod log;
 pub mod modes;
 mod net;
+pub mod network;
 mod pace;
 mod peer;
 pub mod performance;

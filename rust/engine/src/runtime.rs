@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use torrent_core::ids::{InfoHash, PeerId};
+use torrent_core::settings::Settings;
 
 use crate::accept;
 use crate::buffers::BufferPool;
@@ -19,6 +19,8 @@ use crate::choke;
 use crate::disk::{Disk, DiskConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
+use crate::net::dial::Dialler;
+use crate::net::listen::{self, Listener};
 use crate::pace::Pace;
 use crate::rates;
 use crate::session::{NewTorrent, SessionCommand, SessionShared};
@@ -102,13 +104,14 @@ pub(crate) struct Context {
     pub(crate) pace: Pace,
     /// The key of the next torrent.
     pub(crate) next_torrent: AtomicU64,
+    pub(crate) dialler: Dialler,
 }
 
 /// Starts the disk workers and the thread of a session.
 pub(crate) fn spawn(
     session: Arc<SessionShared>,
     inbox: mpsc::Receiver<SessionCommand>,
-    sockets: Vec<TcpListener>,
+    sockets: Vec<Listener>,
 ) -> Result<Joiner> {
     let failed =
         |error: std::io::Error| Error::because(ErrorKind::SessionStartFailed, error.to_string());
@@ -133,6 +136,7 @@ pub(crate) fn spawn(
         peer_id: new_peer_id(&settings.peer_fingerprint),
         pace: Pace::default(),
         next_torrent: AtomicU64::new(0),
+        dialler: Dialler::default(),
         session,
         disk,
         pool,
@@ -204,7 +208,7 @@ struct SessionTask {
 async fn run(
     context: Arc<Context>,
     mut inbox: mpsc::Receiver<SessionCommand>,
-    sockets: Vec<TcpListener>,
+    sockets: Vec<Listener>,
 ) {
     tracing::info!("the session runs");
     let mut listeners = accept::spawn(&context, sockets);
@@ -230,6 +234,8 @@ async fn run(
     let mut trim = tokio::time::interval(TRIM_INTERVAL);
     let mut next_tick = tokio::time::Instant::now();
     let mut stopping = context.session.stopping.subscribe();
+    let mut settings = context.session.settings.subscribe();
+    let mut listen_settings = settings_of_listening(&settings.borrow_and_update());
     while !*stopping.borrow_and_update() {
         let tick = Duration::from_millis(
             context
@@ -243,12 +249,20 @@ async fn run(
             command = inbox.recv() => match command {
                 Some(SessionCommand::Add(new)) => task.add(new),
                 Some(SessionCommand::PostUpdates) => task.post_updates(),
+                Some(SessionCommand::Reopen) => reopen(&context, &mut listeners).await,
                 None => break,
             },
             Some(ended) = task.torrents.join_next() => task.ended(ended.ok()),
             () = tokio::time::sleep_until(next_tick) => {
                 next_tick = tokio::time::Instant::now() + tick;
                 task.post_tick();
+            }
+            _ = settings.changed() => {
+                let wanted = settings_of_listening(&settings.borrow_and_update());
+                if wanted != listen_settings {
+                    listen_settings = wanted;
+                    reopen(&context, &mut listeners).await;
+                }
             }
             _ = stopping.changed() => {}
             _ = trim.tick() => context.pool.trim(),
@@ -271,6 +285,30 @@ async fn run(
     }
     helpers.shutdown().await;
     tracing::info!("the session has stopped");
+}
+
+/// The settings that decide where we listen.
+fn settings_of_listening(settings: &Settings) -> (String, i64, bool) {
+    (
+        settings.listen_interfaces.clone(),
+        settings.max_retry_port_bind,
+        settings.listen_system_port_fallback,
+    )
+}
+
+/// Listens where the settings say now. Connections that were made stay.
+async fn reopen(context: &Arc<Context>, listeners: &mut JoinSet<()>) {
+    listeners.shutdown().await;
+    let settings = context.session.settings.borrow().clone();
+    match listen::bind(&settings) {
+        Ok(listening) => {
+            let session = &context.session;
+            session.network.show(&session.events, &listening);
+            *listeners = accept::spawn(context, listening.sockets);
+        }
+        // Settings that cannot be read are never applied.
+        Err(error) => tracing::error!(%error, "the listen sockets cannot be opened"),
+    }
 }
 
 impl SessionTask {

@@ -2,7 +2,6 @@
 //! Cheap to clone; every call returns at once unless it says otherwise.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -25,8 +24,9 @@ use crate::handle::{
     check_priorities, check_tracker, piece_priorities,
 };
 use crate::modes::Modes;
-use crate::net::listen::{self, Listening};
 use crate::rates::Rates;
+use crate::net::listen;
+use crate::network::Network;
 use crate::runtime::{self, Joiner};
 use crate::stats::Stats;
 
@@ -39,6 +39,8 @@ const SESSION_QUEUE: usize = 4096;
 pub(crate) enum SessionCommand {
     /// Run this torrent.
     Add(NewTorrent),
+    /// Close the listen sockets and open them anew.
+    Reopen,
     /// Post a `state_update` event with what changed since the last one.
     PostUpdates,
 }
@@ -60,8 +62,7 @@ pub(crate) struct SessionShared {
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) events: EventSink,
     pub(crate) registry: Mutex<BTreeMap<InfoHash, TorrentHandle>>,
-    pub(crate) listening: Vec<SocketAddr>,
-    listen_errors: Vec<(SocketAddr, String)>,
+    pub(crate) network: Network,
     pub(crate) stats: Stats,
     pub(crate) choking: ChokeDesk,
     pub(crate) rates: Rates,
@@ -74,6 +75,11 @@ impl SessionShared {
     /// Whether one more connection stays within the session's limit.
     pub(crate) fn room_for_connection(&self) -> bool {
         self.connections.load(Ordering::Relaxed) < self.settings.borrow().connections_limit
+    }
+
+    /// Open connections of all torrents.
+    pub(crate) fn num_connections(&self) -> i64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     pub(crate) fn connection_opened(&self) {
@@ -238,11 +244,7 @@ impl Session {
     /// A port that cannot be bound does not stop the session: it shows in
     /// [`Self::listen_errors`] and as a `listen_failed` event.
     pub fn start(settings: Settings) -> Result<Self> {
-        let Listening { sockets, errors } = listen::bind(&settings)?;
-        let listening = sockets
-            .iter()
-            .filter_map(|socket| socket.local_addr().ok())
-            .collect();
+        let listening = listen::bind(&settings)?;
         let (commands, inbox) = mpsc::channel(SESSION_QUEUE);
         let events = EventSink::new(
             settings.alert_mask as u32,
@@ -255,11 +257,7 @@ impl Session {
             stopping: watch::Sender::new(false),
             events,
             registry: Mutex::default(),
-            listening,
-            listen_errors: errors
-                .into_iter()
-                .map(|(at, error)| (at, error.to_string()))
-                .collect(),
+            network: Network::default(),
             stats: Stats::default(),
             choking: ChokeDesk::default(),
             rates,
@@ -267,24 +265,8 @@ impl Session {
             running: AtomicBool::new(true),
             commands,
         });
-        for &endpoint in &shared.listening {
-            let error = String::new();
-            shared
-                .events
-                .post(kind::LISTEN_SUCCEEDED, None, || Detail::Listen {
-                    endpoint,
-                    error,
-                });
-        }
-        for (endpoint, error) in shared.listen_errors.clone() {
-            shared
-                .events
-                .post(kind::LISTEN_FAILED, None, || Detail::Listen {
-                    endpoint,
-                    error,
-                });
-        }
-        let joiner = runtime::spawn(Arc::clone(&shared), inbox, sockets)?;
+        shared.network.show(&shared.events, &listening);
+        let joiner = runtime::spawn(Arc::clone(&shared), inbox, listening.sockets)?;
         Ok(Self {
             _stop: Arc::new(StopOnDrop(Arc::clone(&shared))),
             shared,
@@ -454,14 +436,14 @@ impl Session {
         *self.shared.paused.borrow()
     }
 
-    /// The endpoints that accept connections.
-    pub fn listening(&self) -> &[SocketAddr] {
-        &self.shared.listening
+    /// Closes the listen sockets and opens them anew, as after a change of
+    /// network; what they become is told by events.
+    pub fn reopen_network_sockets(&self) -> Result<()> {
+        self.post(SessionCommand::Reopen)
     }
 
-    /// The endpoints that could not be listened on, and why.
-    pub fn listen_errors(&self) -> &[(SocketAddr, String)] {
-        &self.shared.listen_errors
+    pub(crate) fn shared(&self) -> &SessionShared {
+        &self.shared
     }
 
     /// Where events wait.

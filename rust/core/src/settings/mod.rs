@@ -2,6 +2,7 @@
 //! has them. From the table come the typed struct, reading and patching by
 //! name, validation and the documentation.
 
+mod interfaces;
 mod presets;
 mod special;
 mod table;
@@ -11,6 +12,7 @@ mod tests;
 use std::ops::RangeInclusive;
 
 use crate::value::Value;
+pub use interfaces::{Interface, ListenInterface};
 use special::{UNSUPPORTED, set_other, unsupported};
 pub use table::Settings;
 
@@ -162,7 +164,8 @@ impl Settings {
         for (name, value) in patch {
             changed.set(name, value)?;
         }
-        changed.listen_endpoints()?;
+        changed.listen()?;
+        changed.outgoing()?;
         if changed.peer_fingerprint.len() > 20 || !changed.peer_fingerprint.is_ascii() {
             return Err(SettingsError::Invalid {
                 name: "peer_fingerprint".to_owned(),
@@ -171,20 +174,5 @@ impl Settings {
         }
         *self = changed;
         Ok(())
-    }
-
-    /// The endpoints of `listen_interfaces`.
-    pub fn listen_endpoints(&self) -> Result<Vec<std::net::SocketAddr>, SettingsError> {
-        self.listen_interfaces
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-            .map(|part| {
-                part.parse().map_err(|_| SettingsError::Invalid {
-                    name: "listen_interfaces".to_owned(),
-                    reason: format!("'{part}' is not an IP address with a port"),
-                })
-            })
-            .collect()
     }
 }

@@ -68,12 +68,22 @@ settings! {
     user_agent: String = concat!("godot-torrent/", env!("CARGO_PKG_VERSION")), NONE, "", Next;
     /// The first eight characters of our peer id (BEP 20).
     peer_fingerprint: String = "-GD0100-", NONE, "", Restart;
-    /// Where to listen: comma-separated `ip:port`, IPv6 in brackets, port 0 for any.
-    listen_interfaces: String = "0.0.0.0:6881,[::]:6881", NONE, "", Restart;
+    /// Where to listen: comma-separated `ip:port` or `device:port`, IPv6 in brackets, port
+    /// 0 for any. A port followed by `l` takes in peers of the local network only.
+    listen_interfaces: String = "0.0.0.0:6881,[::]:6881", NONE, "", Live;
+    /// Addresses or devices that connections to peers are made from, comma-separated, in
+    /// turn; empty to let the system choose.
+    outgoing_interfaces: String = "", NONE, "", Next;
+    /// The first local port of connections to peers; 0 to let the system choose.
+    outgoing_port: i64 = 0, Some(0..=65_535), "", Next;
+    /// How many local ports from `outgoing_port` on are used in turn.
+    num_outgoing_ports: i64 = 0, Some(0..=65_535), "ports", Next;
+    /// The class of traffic (DSCP) that connections to peers are marked with; 0 for none.
+    peer_dscp: i64 = 1, Some(0..=63), "", Next;
     /// How many higher ports are tried when one is in use.
-    max_retry_port_bind: i64 = 10, Some(0..=65_535), "ports", Restart;
+    max_retry_port_bind: i64 = 10, Some(0..=65_535), "ports", Live;
     /// Let the system choose a port when all of these are in use.
-    listen_system_port_fallback: bool = true, NONE, "", Restart;
+    listen_system_port_fallback: bool = true, NONE, "", Live;
     /// Accept connections over TCP.
     enable_incoming_tcp: bool = true, NONE, "", Live;
     /// Connect to peers over TCP.

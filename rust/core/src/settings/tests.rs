@@ -46,7 +46,7 @@ fn off_values_and_whole_floats_are_taken() {
         ])
         .unwrap();
     assert_eq!(settings.listen_interfaces, "0.0.0.0:7000,[::]:7000");
-    assert_eq!(settings.listen_endpoints().unwrap().len(), 2);
+    assert_eq!(settings.listen().unwrap().len(), 2);
     assert_eq!(settings.value("enable_dht"), Some(Value::Bool(false)));
 }
 

@@ -1,29 +1,113 @@
-//! Outgoing TCP connections.
+//! Outgoing TCP connections: made from the interfaces and local ports that the
+//! settings name, in turn.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use torrent_core::settings::Settings;
 
-/// Connects to `addr` within `timeout`; an attempt that takes longer fails
-/// with [`io::ErrorKind::TimedOut`]. Dropping the future gives the attempt up
-/// and closes its socket.
-pub(crate) async fn connect(addr: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
-    let stream = tokio::time::timeout(timeout, TcpStream::connect(addr))
-        .await
-        .map_err(|_| {
-            let reason = format!("no answer from {addr} within {timeout:?}");
-            io::Error::new(io::ErrorKind::TimedOut, reason)
-        })??;
-    super::tune(&stream)?;
-    Ok(stream)
+use super::interfaces;
+
+/// Which local ends connections are made from.
+#[derive(Debug, Default)]
+pub(crate) struct Dialler {
+    turn: AtomicUsize,
+}
+
+impl Dialler {
+    /// Connects to `addr` within `timeout`; an attempt that takes longer fails
+    /// with [`io::ErrorKind::TimedOut`]. Dropping the future gives the attempt
+    /// up and closes its socket.
+    pub(crate) async fn connect(
+        &self,
+        settings: &Settings,
+        addr: SocketAddr,
+        timeout: Duration,
+    ) -> io::Result<TcpStream> {
+        let socket = self.socket(settings, addr)?;
+        let stream = tokio::time::timeout(timeout, socket.connect(addr))
+            .await
+            .map_err(|_| {
+                let reason = format!("no answer from {addr} within {timeout:?}");
+                io::Error::new(io::ErrorKind::TimedOut, reason)
+            })??;
+        super::tune(&stream, settings.peer_dscp)?;
+        Ok(stream)
+    }
+
+    /// A socket for a connection to `addr`, bound where the settings say.
+    fn socket(&self, settings: &Settings, addr: SocketAddr) -> io::Result<TcpSocket> {
+        let socket = if addr.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let from = self.interface(settings, addr, turn)?;
+        let port = local_port(settings, turn);
+        if from.is_some() || port != 0 {
+            // The same port serves many connections to different peers.
+            #[cfg(unix)]
+            socket.set_reuseaddr(port != 0)?;
+            let any = if addr.is_ipv4() {
+                IpAddr::from(Ipv4Addr::UNSPECIFIED)
+            } else {
+                Ipv6Addr::UNSPECIFIED.into()
+            };
+            socket.bind(SocketAddr::new(from.unwrap_or(any), port))?;
+        }
+        Ok(socket)
+    }
+
+    /// The local address whose turn it is, if the settings name any.
+    fn interface(
+        &self,
+        settings: &Settings,
+        addr: SocketAddr,
+        turn: usize,
+    ) -> io::Result<Option<IpAddr>> {
+        let named = settings.outgoing().map_err(io::Error::other)?;
+        if named.is_empty() {
+            return Ok(None);
+        }
+        let addresses: Vec<IpAddr> = named
+            .iter()
+            .filter_map(|interface| interfaces::resolve(interface).ok())
+            .flatten()
+            .filter(|from| from.is_ipv4() == addr.is_ipv4())
+            .collect();
+        // Never by another way than the game asked for.
+        let chosen = addresses.get(turn % addresses.len().max(1)).copied();
+        chosen.map(Some).ok_or_else(|| {
+            let reason = format!("none of the outgoing interfaces can reach {}", addr.ip());
+            io::Error::new(io::ErrorKind::AddrNotAvailable, reason)
+        })
+    }
+}
+
+/// The local port whose turn it is; 0 to let the system choose.
+fn local_port(settings: &Settings, turn: usize) -> u16 {
+    let first = u16::try_from(settings.outgoing_port).unwrap_or(0);
+    let count = settings.num_outgoing_ports.unsigned_abs().max(1);
+    if first == 0 {
+        return 0;
+    }
+    let more = (turn as u64 % count).min(u64::from(u16::MAX - first));
+    first + more as u16
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use tokio::net::TcpListener;
+
+    async fn connect(addr: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+        let settings = Settings::default();
+        Dialler::default().connect(&settings, addr, timeout).await
+    }
 
     #[tokio::test]
     async fn connects_without_delay_for_small_messages() {
@@ -71,5 +155,42 @@ mod tests {
             }
         }
         panic!("{} connections fit into an empty backlog", open.len());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_local_end_is_what_the_settings_say() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let there = listener.local_addr().unwrap();
+        let settings = Settings {
+            outgoing_interfaces: "127.0.0.5,::1,127.0.0.6".to_owned(),
+            ..Settings::default()
+        };
+        let dialler = Dialler::default();
+        let limit = Duration::from_secs(5);
+        let mut from = Vec::new();
+        for _ in 0..2 {
+            let stream = dialler.connect(&settings, there, limit).await.unwrap();
+            from.push(stream.local_addr().unwrap().ip().to_string());
+        }
+        assert_eq!(from, ["127.0.0.5", "127.0.0.6"]);
+        let only_v6 = Settings {
+            outgoing_interfaces: "::1".to_owned(),
+            ..settings
+        };
+        let error = dialler.connect(&only_v6, there, limit).await.unwrap_err();
+        assert!(error.to_string().contains("outgoing interfaces"));
+    }
+
+    #[test]
+    fn local_ports_take_turns() {
+        let settings = Settings {
+            outgoing_port: 7000,
+            num_outgoing_ports: 3,
+            ..Settings::default()
+        };
+        let ports: Vec<u16> = (0..4).map(|turn| local_port(&settings, turn)).collect();
+        assert_eq!(ports, [7000, 7001, 7002, 7000]);
+        assert_eq!(local_port(&Settings::default(), 9), 0);
     }
 }

@@ -6,10 +6,12 @@
 //! the next, and part ways only when no port is free on all.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use torrent_core::settings::{Settings, SettingsError};
+
+use super::interfaces;
 
 /// Connections that may wait to be accepted; systems cap it further. A swarm
 /// that comes back after an outage arrives all at once.
@@ -23,9 +25,24 @@ const SHARED_PORT_ATTEMPTS: u32 = 8;
 #[derive(Debug, Default)]
 pub(crate) struct Listening {
     /// Non-blocking, listening sockets.
-    pub(crate) sockets: Vec<TcpListener>,
+    pub(crate) sockets: Vec<Listener>,
     /// Endpoints that could not be opened, as configured, and why.
     pub(crate) errors: Vec<(SocketAddr, io::Error)>,
+}
+
+/// One listening socket.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    /// Peers from outside the local network are turned away.
+    pub(crate) local: bool,
+}
+
+/// Where to listen, once the names of devices have become addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wanted {
+    endpoint: SocketAddr,
+    local: bool,
 }
 
 /// Opens a socket for each endpoint of `listen_interfaces`. A port in use is
@@ -35,17 +52,27 @@ pub(crate) struct Listening {
 /// # Errors
 /// When `listen_interfaces` cannot be read.
 pub(crate) fn bind(settings: &Settings) -> Result<Listening, SettingsError> {
-    let mut endpoints = Vec::new();
-    for endpoint in settings.listen_endpoints()? {
-        if !endpoints.contains(&endpoint) {
-            endpoints.push(endpoint);
+    let mut listening = Listening::default();
+    let mut endpoints: Vec<Wanted> = Vec::new();
+    for entry in settings.listen()? {
+        let (port, local) = (entry.port, entry.local);
+        let addresses = interfaces::resolve(&entry.interface).unwrap_or_else(|error| {
+            let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+            listening.errors.push((nowhere, error));
+            Vec::new()
+        });
+        for endpoint in addresses.into_iter().map(|ip| SocketAddr::new(ip, port)) {
+            if !endpoints.iter().any(|known| known.endpoint == endpoint) {
+                endpoints.push(Wanted { endpoint, local });
+            }
         }
     }
     let retries = u16::try_from(settings.max_retry_port_bind).unwrap_or(u16::MAX);
-    let mut listening = Listening::default();
     while let Some(first) = endpoints.first() {
-        let port = first.port();
-        let (group, others) = endpoints.into_iter().partition(|end| end.port() == port);
+        let port = first.endpoint.port();
+        let (group, others) = endpoints
+            .into_iter()
+            .partition(|end| end.endpoint.port() == port);
         endpoints = others;
         let mut ports: Vec<u16> = (port..=port.saturating_add(retries)).collect();
         if port == 0 {
@@ -60,16 +87,16 @@ pub(crate) fn bind(settings: &Settings) -> Result<Listening, SettingsError> {
 
 /// Opens all of `group` on the first of `ports` that is free on every one of
 /// them, or else each on the first that is free for it alone.
-fn bind_group(mut group: Vec<SocketAddr>, ports: &[u16], listening: &mut Listening) {
+fn bind_group(mut group: Vec<Wanted>, ports: &[u16], listening: &mut Listening) {
     for &port in ports {
         match bind_together(&mut group, port, &mut listening.errors) {
             Some(sockets) => return listening.sockets.extend(sockets),
             None => continue,
         }
     }
-    for endpoint in group {
+    for Wanted { endpoint, local } in group {
         match bind_alone(endpoint, ports) {
-            Ok(socket) => listening.sockets.push(socket),
+            Ok(socket) => listening.sockets.push(Listener { socket, local }),
             Err(error) => listening.errors.push((endpoint, error)),
         }
     }
@@ -78,17 +105,17 @@ fn bind_group(mut group: Vec<SocketAddr>, ports: &[u16], listening: &mut Listeni
 /// Opens all of `group` on `port` (0: one that the system chooses), or none.
 /// Endpoints that fail for another reason than the port leave the group.
 fn bind_together(
-    group: &mut Vec<SocketAddr>,
+    group: &mut Vec<Wanted>,
     mut port: u16,
     errors: &mut Vec<(SocketAddr, io::Error)>,
-) -> Option<Vec<TcpListener>> {
+) -> Option<Vec<Listener>> {
     let mut sockets = Vec::with_capacity(group.len());
     let mut at = 0;
-    while let Some(&endpoint) = group.get(at) {
+    while let Some(&Wanted { endpoint, local }) = group.get(at) {
         match open(SocketAddr::new(endpoint.ip(), port)) {
             Ok((socket, bound)) => {
                 port = bound;
-                sockets.push(socket);
+                sockets.push(Listener { socket, local });
                 at += 1;
             }
             Err(error) if is_about_port(&error) => return None,
@@ -149,7 +176,7 @@ fn open(endpoint: SocketAddr) -> io::Result<(TcpListener, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{Ipv4Addr, TcpStream};
+    use std::net::TcpStream;
     use torrent_core::value::Value;
 
     fn settings(interfaces: &str) -> Settings {
@@ -163,7 +190,7 @@ mod tests {
         listening
             .sockets
             .iter()
-            .map(|socket| socket.local_addr().unwrap().port())
+            .map(|listener| listener.socket.local_addr().unwrap().port())
             .collect()
     }
 
@@ -180,7 +207,7 @@ mod tests {
         let ports = ports(&listening);
         assert_eq!(ports.len() + listening.errors.len(), 2);
         assert!(ports.iter().all(|&port| port == ports[0] && port != 0));
-        for socket in &listening.sockets {
+        for Listener { socket, .. } in &listening.sockets {
             let error = socket.accept().unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
             TcpStream::connect(socket.local_addr().unwrap()).unwrap();
@@ -241,9 +268,24 @@ mod tests {
 
     #[test]
     fn only_settings_that_cannot_be_read_fail() {
-        let error = bind(&settings("localhost:6881")).unwrap_err();
+        let error = bind(&settings("localhost")).unwrap_err();
         assert!(error.to_string().contains("listen_interfaces"));
         assert!(bind(&settings("")).unwrap().sockets.is_empty());
+    }
+
+    #[test]
+    fn devices_are_found_by_their_name() {
+        let all = interfaces::list().unwrap();
+        let loopback = all.iter().find(|it| it.address == "127.0.0.1").unwrap();
+        let listening = bind(&settings(&format!("{}:0l,none0:0", loopback.name))).unwrap();
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, ports(&listening)[0]));
+        let found = listening
+            .sockets
+            .iter()
+            .find(|listener| listener.socket.local_addr().unwrap() == local);
+        assert!(found.unwrap().local);
+        assert_eq!(listening.errors.len(), 1);
+        assert!(listening.errors[0].1.to_string().contains("none0"));
     }
 
     #[test]

@@ -11,7 +11,6 @@ use torrent_core::torrent::PeerMeta;
 
 use super::{Driver, TaskEnd};
 use crate::event::{Detail, kind};
-use crate::net;
 use crate::peer::handshake::{self, HandshakeError};
 use crate::runtime::Context;
 
@@ -69,7 +68,8 @@ async fn connect(
     context.session.stats.connection_attempts.add(1);
     let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
     let limit = seconds(settings.peer_connect_timeout);
-    let mut stream = net::dial::connect(endpoint, limit).await?;
+    let dialler = &context.dialler;
+    let mut stream = dialler.connect(&settings, endpoint, limit).await?;
     let limit = seconds(settings.handshake_timeout);
     let theirs = handshake::outgoing(&mut stream, info_hash, context.peer_id, limit).await?;
     Ok((stream, theirs.peer_id))

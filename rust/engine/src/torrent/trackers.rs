@@ -60,7 +60,7 @@ impl Driver {
     }
 
     fn announce_report(&mut self) -> Report {
-        let listening = self.context.session.listening.first();
+        let listening = self.context.session.network.listening();
         let done = self.brain.picker().done();
         let left = match self.brain.has_metadata() {
             true => self.brain.layout().total_length().saturating_sub(done),
@@ -71,7 +71,7 @@ impl Driver {
         Report {
             info_hash: self.handle.info_hash(),
             peer_id: self.context.peer_id,
-            port: listening.map_or(0, SocketAddr::port),
+            port: listening.first().map_or(0, SocketAddr::port),
             key: self.announce_key,
             uploaded: totals.payload_sent,
             downloaded: totals.payload_received,
