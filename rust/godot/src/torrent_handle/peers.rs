@@ -1,0 +1,52 @@
+//! Peers of a torrent, and its limits.
+
+use super::*;
+
+#[godot_api(secondary)]
+impl TorrentHandle {
+    /// The connected peers.
+    #[func]
+    fn get_peer_info(&self) -> Array<Gd<PeerInfo>> {
+        let peers = self
+            .read("get_peer_info", Torrent::peers)
+            .unwrap_or_default();
+        peers.iter().map(PeerInfo::of).collect()
+    }
+
+    /// Connects to a peer at an IP address. True means that it will be tried.
+    #[func]
+    fn connect_peer(&self, ip: GString, port: i64) -> bool {
+        self.tell("connect_peer", |torrent| {
+            torrent.connect_peer(endpoint(&ip, port)?)
+        })
+    }
+
+    /// Limits the connections of this torrent: -1 for no limit, else at least 2.
+    #[func]
+    fn set_max_connections(&self, limit: i64) -> bool {
+        self.tell("set_max_connections", |torrent| {
+            torrent.set_max_connections(limit)
+        })
+    }
+
+    /// Most connections of this torrent; -1 unlimited.
+    #[func]
+    fn get_max_connections(&self) -> i64 {
+        self.read("get_max_connections", Torrent::max_connections)
+            .unwrap_or_default()
+    }
+
+    /// Limits the peers that may download from us at once: -1 for the session's limit,
+    /// else at least 2.
+    #[func]
+    fn set_max_uploads(&self, limit: i64) -> bool {
+        self.tell("set_max_uploads", |torrent| torrent.set_max_uploads(limit))
+    }
+
+    /// Most peers that may download from us at once; -1 the session's limit.
+    #[func]
+    fn get_max_uploads(&self) -> i64 {
+        self.read("get_max_uploads", Torrent::max_uploads)
+            .unwrap_or_default()
+    }
+}

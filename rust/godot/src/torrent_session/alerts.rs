@@ -1,0 +1,94 @@
+//! What the session has to tell: alerts, statistics, the log, errors.
+
+use super::*;
+
+#[godot_api(secondary)]
+impl TorrentSession {
+    /// The alerts that wait in the session's [AlertManager], oldest first. They stay there.
+    #[func]
+    fn get_alerts(&self) -> Array<VarDictionary> {
+        self.manager().bind().alerts()
+    }
+
+    /// Drops the waiting alerts.
+    #[func]
+    fn clear_alerts(&self) {
+        self.manager().bind().clear();
+    }
+
+    /// Asks for a `state_update` alert: `torrent_status` in it is an Array with the status
+    /// of each torrent that changed since the last one.
+    #[func]
+    fn post_torrent_updates(&self) -> bool {
+        let posted = self
+            .running()
+            .and_then(|session| session.post_torrent_updates());
+        self.report("post_torrent_updates", posted).is_some()
+    }
+
+    /// Counters of the session by name, for example `net.recv_bytes`. Empty when it does
+    /// not run.
+    #[func]
+    fn get_session_stats(&self) -> VarDictionary {
+        let stats = self.run.borrow().as_ref().map(Session::stats);
+        convert::to_dictionary(&stats.unwrap_or_default())
+    }
+
+    /// The queue of alerts of this session, and their filter.
+    #[func]
+    fn get_alert_manager(&self) -> Gd<AlertManager> {
+        self.manager()
+    }
+
+    /// Uses this queue of alerts from now on. Several sessions can share one.
+    #[func]
+    fn set_alert_manager(&self, manager: Option<Gd<AlertManager>>) -> bool {
+        let manager = manager.ok_or_else(|| invalid("the manager is null"));
+        let manager = self.report("set_alert_manager", manager);
+        manager
+            .map(|manager| {
+                self.manager().bind().detach(&self.run);
+                manager.bind().attach(&self.run);
+                self.manager.replace(manager);
+            })
+            .is_some()
+    }
+
+    /// Shows what the library does with this logger from now on.
+    #[func]
+    fn set_logger(&self, logger: Option<Gd<TorrentLogger>>) -> bool {
+        let logger = logger.ok_or_else(|| invalid("the logger is null"));
+        let logger = self.report("set_logger", logger);
+        logger.map(|logger| self.logger.replace(logger)).is_some()
+    }
+
+    /// The logger of this session. It is off at first.
+    #[func]
+    fn get_logger(&self) -> Gd<TorrentLogger> {
+        self.logger.borrow().clone()
+    }
+
+    /// Turns the session's logger on or off.
+    #[func]
+    fn enable_logging(&self, enabled: bool) {
+        TorrentLogger::enable(&self.get_logger(), enabled);
+    }
+
+    /// Shows records up to this level: [constant TorrentLogger.NONE] to
+    /// [constant TorrentLogger.TRACE].
+    #[func]
+    fn set_log_level(&self, level: i64) -> bool {
+        let logger = self.get_logger();
+        logger
+            .bind()
+            .choose_level("TorrentSession.set_log_level", level)
+    }
+
+    /// The last error of this session and its torrents. Never null: without an error its
+    /// code is [constant TorrentError.OK].
+    #[func]
+    fn get_last_error(&self) -> Gd<TorrentError> {
+        let none = || Error::new(ErrorKind::Ok);
+        TorrentError::of(self.errors.get().unwrap_or_else(none))
+    }
+}

@@ -1,0 +1,84 @@
+//! Settings by name, and those that have methods of their own.
+
+use super::*;
+
+#[godot_api(secondary)]
+impl TorrentSession {
+    /// Changes settings by name, before or after the start: all of them, or none when one
+    /// is unknown or wrong. See [method get_default_settings] for the names.
+    #[func]
+    fn apply_settings(&self, settings: VarDictionary) -> bool {
+        let applied = convert::from_dictionary(&settings).and_then(|patch| self.apply(&patch));
+        self.report("apply_settings", applied).is_some()
+    }
+
+    /// All settings by name, as they are now.
+    #[func]
+    fn get_settings(&self) -> VarDictionary {
+        settings_dictionary(&self.settings())
+    }
+
+    /// All settings by name, as they are in a new session.
+    #[func]
+    fn get_default_settings() -> VarDictionary {
+        settings_dictionary(&Settings::default())
+    }
+
+    /// All settings of a kind of use: "default", "high_throughput" (a dedicated server),
+    /// "low_memory" (a small device) or "lan" (games at home). Empty for another name.
+    #[func]
+    fn get_settings_preset(name: GString) -> VarDictionary {
+        let unknown = || invalid(format!("there is no preset '{name}'"));
+        let preset = Settings::preset(&name.to_string()).ok_or_else(unknown);
+        let preset = report::ok("TorrentSession.get_settings_preset", preset);
+        preset.as_ref().map(settings_dictionary).unwrap_or_default()
+    }
+
+    /// Listens on this port of all addresses, 0 for any free one. Counts with the next start.
+    #[func]
+    fn set_listen_port(&self, port: i64) -> bool {
+        let applied = self.apply_one("listen_port", port);
+        self.report("set_listen_port", applied).is_some()
+    }
+
+    /// Listens on the first free port of a range. Counts with the next start.
+    #[func]
+    fn set_listen_port_range(&self, min_port: i64, max_port: i64) -> bool {
+        let applied = match max_port.checked_sub(min_port) {
+            Some(more) if more >= 0 && max_port <= 65_535 => self.apply(&vec![
+                ("listen_port".into(), min_port.into()),
+                ("max_retry_port_bind".into(), more.into()),
+            ]),
+            _ => Err(invalid(format!(
+                "{min_port} to {max_port} is not a range of ports"
+            ))),
+        };
+        self.report("set_listen_port_range", applied).is_some()
+    }
+
+    /// Limits the connections of all torrents together, at least 2.
+    #[func]
+    fn set_max_connections(&self, limit: i64) -> bool {
+        let applied = self.apply_one("connections_limit", limit);
+        self.report("set_max_connections", applied).is_some()
+    }
+
+    /// Most connections of all torrents together.
+    #[func]
+    fn get_max_connections(&self) -> i64 {
+        self.settings.borrow().connections_limit
+    }
+
+    /// Limits the peers that may download from us at once in each torrent; -1 for no limit.
+    #[func]
+    fn set_max_uploads(&self, limit: i64) -> bool {
+        let applied = self.apply_one("unchoke_slots_limit", limit);
+        self.report("set_max_uploads", applied).is_some()
+    }
+
+    /// Most peers that may download from us at once in each torrent; -1 unlimited.
+    #[func]
+    fn get_max_uploads(&self) -> i64 {
+        self.settings.borrow().unchoke_slots_limit
+    }
+}

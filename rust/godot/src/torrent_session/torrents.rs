@@ -1,0 +1,73 @@
+//! Adding, finding and removing torrents.
+
+use super::*;
+
+#[godot_api(secondary)]
+impl TorrentSession {
+    /// Adds a torrent from the bytes of its torrent file, to be downloaded into a folder.
+    /// Files that are already there are checked and used. Null when it cannot be added; a
+    /// torrent that is already part of the session is returned as it is.
+    #[func]
+    fn add_torrent_file(
+        &self,
+        torrent_data: PackedByteArray,
+        save_path: GString,
+    ) -> Option<Gd<TorrentHandle>> {
+        let path = convert::to_save_path(&save_path);
+        let add = path.and_then(|path| AddTorrent::from_data(torrent_data.as_slice(), path));
+        self.report("add_torrent_file", self.add(add))
+    }
+
+    /// Adds a torrent with more to say about it: `torrent_data` (PackedByteArray) and
+    /// `save_path` (String), and, if wanted, `file_priorities` (from the first file on, 0 to
+    /// 7), `trackers` (URLs, beside those of the torrent file), `paused` and
+    /// `sequential_download`. The last two can also be named in an Array `flags`.
+    ///
+    /// ```gdscript
+    /// session.add_torrent({
+    ///     "torrent_data": data,
+    ///     "save_path": "user://maps",
+    ///     "file_priorities": [4, 0, 4],
+    ///     "paused": true,
+    /// })
+    /// ```
+    #[func]
+    fn add_torrent(&self, params: VarDictionary) -> Option<Gd<TorrentHandle>> {
+        self.report("add_torrent", self.add(add_params::read(&params)))
+    }
+
+    /// Takes a torrent out of the session; with `delete_files` its files are deleted too.
+    /// [signal TorrentHandle.removed] says when that is done.
+    #[func]
+    fn remove_torrent(
+        &self,
+        handle: Option<Gd<TorrentHandle>>,
+        #[opt(default = false)] delete_files: bool,
+    ) -> bool {
+        self.report("remove_torrent", self.remove(handle, delete_files))
+            .is_some()
+    }
+
+    /// The torrent with this info-hash (40 hexadecimal digits), or null.
+    #[func]
+    fn find_torrent(&self, info_hash: GString) -> Option<Gd<TorrentHandle>> {
+        let hash = self.report("find_torrent", convert::to_info_hash(&info_hash))?;
+        let torrent = self.run.borrow().as_ref()?.find_torrent(hash)?;
+        Some(self.object(&torrent))
+    }
+
+    /// All torrents of the session.
+    #[func]
+    fn get_torrents(&self) -> Array<Gd<TorrentHandle>> {
+        let torrents = self
+            .run
+            .borrow()
+            .as_ref()
+            .map(Session::torrents)
+            .unwrap_or_default();
+        torrents
+            .iter()
+            .map(|torrent| self.object(torrent))
+            .collect()
+    }
+}
