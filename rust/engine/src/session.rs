@@ -24,9 +24,9 @@ use crate::handle::{
     check_priorities, check_tracker, piece_priorities,
 };
 use crate::modes::Modes;
-use crate::rates::Rates;
 use crate::net::listen;
 use crate::network::Network;
+use crate::rates::Rates;
 use crate::runtime::{self, Joiner};
 use crate::stats::Stats;
 
