@@ -9,6 +9,10 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$ROOT/scripts/common.sh"
 # shellcheck source=scripts/godot.sh
 source "$ROOT/scripts/godot.sh"
+# shellcheck source=scripts/display.sh
+source "$ROOT/scripts/display.sh"
+# shellcheck source=scripts/export.sh
+source "$ROOT/scripts/export.sh"
 # shellcheck source=scripts/gut.sh
 source "$ROOT/scripts/gut.sh"
 # shellcheck source=scripts/python.sh
@@ -32,7 +36,7 @@ usage: ./build.sh <command>
   demo [name] [-- arguments]
                   run demo/<name>.tscn in Godot without a window;
                   loopback_transfer where no name is given
-  test [rust|gut|oracle|style] [arguments]
+  test [style|rust|gut|scenes|export|oracle] [arguments]
                   run one suite, or all of them; arguments go to its runner
                   (cargo test, GUT, pytest)
   bench [arguments]

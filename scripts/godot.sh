@@ -69,28 +69,37 @@ is_debian() {
 install_godot() {
   # Another run may have installed it while this one waited for the lock.
   godot_version "$CACHE/tools/godot" >/dev/null && return
-  { is_debian && have apt-get && have dpkg-deb; } || godot_help "Godot is missing"
-  local mirror
-  mirror=$(debian_mirror)
-  [[ -n $mirror ]] || godot_help "Godot is missing, and apt has no Debian mirror configured to take it from"
-
-  local work=$CACHE/tools/godot.partial
+  local help="Godot cannot be installed from a Debian mirror"
   say "installing Godot from the Debian mirror into $CACHE/tools (about 180 MB)"
+  unpack_from_debian godot "$CACHE/tools/godot-root" godot godot-template-release || godot_help "$help"
+  write_godot_wrapper
+}
+
+# unpack_from_debian NAME FOLDER PACKAGES...: the packages of Debian's unstable
+# suite with all that they need, down to the C library, in a folder of their own.
+unpack_from_debian() {
+  local name=$1 root=$2 work=$CACHE/tools/$1.partial mirror deb
+  shift 2
+  { is_debian && have apt-get && have dpkg-deb; } || {
+    warn "this is no Debian system"
+    return 1
+  }
+  mirror=$(debian_mirror)
+  [[ -n $mirror ]] || {
+    warn "apt has no Debian mirror configured"
+    return 1
+  }
   rm -rf "$work"
   mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/root"
   write_apt_config "$work" "$mirror"
-  run_logged godot-apt-update apt-get -c="$work/apt.conf" update ||
-    godot_help "the package lists of Debian's unstable suite could not be read"
-  run_logged godot-apt-download apt-get -c="$work/apt.conf" install \
-    --no-install-recommends --download-only -y godot godot-template-release ||
-    godot_help "Godot could not be downloaded from the Debian mirror"
-  local deb
+  run_logged "$name-apt-update" apt-get -c="$work/apt.conf" update || return
+  run_logged "$name-apt-download" apt-get -c="$work/apt.conf" install \
+    --no-install-recommends --download-only -y "$@" || return
   for deb in "$work"/cache/archives/*.deb; do
-    run_logged godot-unpack dpkg-deb -x "$deb" "$work/root" || godot_help "$deb does not unpack"
+    run_logged "$name-unpack" dpkg-deb -x "$deb" "$work/root" || return
   done
-  rm -rf "$CACHE/tools/godot-root"
-  mv "$work/root" "$CACHE/tools/godot-root"
-  write_godot_wrapper
+  rm -rf "$root"
+  mv "$work/root" "$root"
   rm -rf "$work"
 }
 
@@ -134,20 +143,32 @@ APT
 # Unstable's C library is newer than the system's, so Godot runs through the
 # loader that came with it.
 write_godot_wrapper() {
-  local triplet loader
-  case $(host_arch) in
-    x86_64) triplet=x86_64-linux-gnu loader=ld-linux-x86-64.so.2 ;;
-    arm64) triplet=aarch64-linux-gnu loader=ld-linux-aarch64.so.1 ;;
-  esac
   cat >"$CACHE/tools/godot.new" <<WRAPPER
 #!/bin/sh
 # Starts the Godot beside this file with the libraries beside it.
 root=\$(dirname "\$(readlink -f "\$0")")/godot-root
-lib=\$root/usr/lib/$triplet
-exec "\$lib/$loader" \\
+lib=\$root/usr/lib/$(debian_triplet)
+exec "\$lib/$(debian_loader)" \\
   --library-path "\$lib:\$lib/pulseaudio:\$lib/blas:\$lib/lapack" \\
   "\$root/usr/bin/godot" "\$@"
 WRAPPER
   chmod +x "$CACHE/tools/godot.new"
   mv "$CACHE/tools/godot.new" "$CACHE/tools/godot"
 }
+
+debian_triplet() {
+  case $(host_arch) in
+    x86_64) echo x86_64-linux-gnu ;;
+    arm64) echo aarch64-linux-gnu ;;
+  esac
+}
+
+debian_loader() {
+  case $(host_arch) in
+    x86_64) echo ld-linux-x86-64.so.2 ;;
+    arm64) echo ld-linux-aarch64.so.1 ;;
+  esac
+}
+
+# Whether GODOT is the one that install_godot put into the cache.
+is_cached_godot() { [[ $GODOT -ef $CACHE/tools/godot ]]; }

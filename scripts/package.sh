@@ -18,6 +18,6 @@ clean_command() {
   say "removing what was built (downloads stay in $CACHE)"
   # Not the whole folder: CARGO_TARGET_DIR can be shared with other projects.
   have cargo && run_logged clean cargo clean
-  rm -rf "$LOGS" "$RESULTS" "$TARGET_DIR"/{locks,small-runner,selftest-*,godot-home,empty-game,package}
+  rm -rf "$LOGS" "$RESULTS" "$TARGET_DIR"/{locks,small-runner,selftest-*,godot-home,empty-game,export-project,exported-game,screenshots,package}
   rm -rf "${ADDON:?}/bin" "$ROOT/addons/gut" "$PROJECT/.godot"
 }

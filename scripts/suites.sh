@@ -2,7 +2,7 @@
 # suite that cannot run, or runs nothing, counts as one failure.
 # shellcheck shell=bash
 
-SUITES=(style rust gut oracle)
+SUITES=(style rust gut scenes export oracle)
 RESULTS=$TARGET_DIR/results
 # With the features of the library that Godot loads in tests, so that what it is
 # made of compiles once for all suites.
@@ -129,6 +129,7 @@ suite_gut() {
   local gut
   GUT_PASSED=0 GUT_FAILED=0
   require_godot
+  GUT_GODOT=("$GODOT" --headless)
   gut=$(find_gut)
   build_library "$(host_platform)" debug
 
@@ -150,15 +151,20 @@ prepare_project() {
   import_project "$PROJECT"
 }
 
+# How the tests' Godot is started; with a window for those that look at scenes.
+GUT_GODOT=()
+GUT_FOLDERS=(test/unit test/integration)
+
 # run_gut LABEL PROJECT NAME ARGUMENTS...
 run_gut() {
-  local label=$1 project=$2 name=$3 count expect=()
+  local label=$1 project=$2 name=$3 count expect=() folders
   shift 3
   # A GUT that finds a broken script stops early and says nothing in its status.
   # So every test file has to show up, unless the arguments chose some.
-  (($# > 0)) || expect=(--expect-suites "$ROOT/test/unit" "$ROOT/test/integration")
+  (($# > 0)) || expect=(--expect-suites "${GUT_FOLDERS[@]/#/$ROOT/}")
+  printf -v folders ',res://%s' "${GUT_FOLDERS[@]}"
   say "running the GDScript tests under $name"
-  count=$(count_gut "$label" "$project" -gdir=res://test/unit,res://test/integration "$@" -- \
+  count=$(count_gut "$label" "$project" "-gdir=${folders#,}" "$@" -- \
     --root "$ROOT" ${expect[@]+"${expect[@]}"})
   if [[ $count == "0 0" ]]; then
     warn "no GDScript test ran under $name"
@@ -223,11 +229,54 @@ count_gut() {
   # user:// starts empty, and what tests leave there is not the user's.
   run_logged "$label" limited "${GUT_SECONDS:-1500}" \
     env XDG_DATA_HOME="$home" XDG_CONFIG_HOME="$home/config" XDG_CACHE_HOME="$home/cache" \
-    "$GODOT" --headless --path "$project" -s res://addons/gut/gut_cmdln.gd \
+    "${GUT_GODOT[@]}" --path "$project" -s res://addons/gut/gut_cmdln.gd \
     -gconfig= -ginclude_subdirs -gexit -gdisable_colors -gjunit_xml_file="$xml" \
     "${arguments[@]}" || status=$?
   "$(find_python)" "$ROOT/scripts/junit.py" "$xml" --status "$status" "$@"
   rm -rf "$home"
+}
+
+# --- scenes -----------------------------------------------------------------
+
+# The demos in a window, looked at. Under both runners as well.
+suite_scenes() {
+  local gut
+  GUT_PASSED=0 GUT_FAILED=0
+  require_godot
+  require_display
+  GUT_GODOT=("${GODOT_WINDOW[@]}")
+  GUT_FOLDERS=(test/scenes)
+  gut=$(find_gut)
+  build_library "$(host_platform)" debug
+
+  # What is to be looked at by a person too.
+  export GODOT_TORRENT_SCREENSHOTS=$TARGET_DIR/screenshots
+  rm -rf "$GODOT_TORRENT_SCREENSHOTS"
+  mkdir -p "$GODOT_TORRENT_SCREENSHOTS"
+  with_lock "$TARGET_DIR/locks/project.lock" prepare_project "${gut:-$SMALL_RUNNER}"
+  [[ -z $gut ]] || with_display run_gut scenes "$PROJECT" "GUT, in a window" "$@"
+  make_small_runner_project "$TARGET_DIR/small-runner"
+  with_display run_gut scenes-small-runner "$TARGET_DIR/small-runner" \
+    "the small runner, in a window" "$@"
+  report scenes "$GUT_PASSED" "$GUT_FAILED"
+}
+
+# --- export -----------------------------------------------------------------
+
+suite_export() {
+  EXPORT_PASSED=0 EXPORT_FAILED=0
+  require_godot
+  build_library "$(host_platform)" debug
+  build_library "$(host_platform)" release
+  with_lock "$TARGET_DIR/locks/project.lock" make_export_project
+  say "exporting the demos and running the game"
+  export_game
+  exported_file game.pck
+  exported_file "libtorrent_godot.linux.release.$(host_arch).so"
+  exported_demo loopback_transfer "OK: the files are the same"
+  exported_demo test_basic "shipped torrent: welcome"
+  exported_demo demo_advanced "OK: every phase"
+  report export "$EXPORT_PASSED" "$EXPORT_FAILED"
 }
 
 # --- oracle -----------------------------------------------------------------
