@@ -1,4 +1,4 @@
-extends "res://demo/demo.gd"
+extends "res://demo/common/console_demo.gd"
 ## A whole transfer on one machine: makes a file and a torrent of it, shares it from
 ## one session, downloads it with another one, and compares the two.
 ##
@@ -6,8 +6,7 @@ extends "res://demo/demo.gd"
 
 const FOLDER := "user://demo_loopback_transfer"
 const FILE := "payload.bin"
-const MIB := 1024 * 1024
-const LOOPBACK := {"listen_interfaces": "127.0.0.1:0", "status_update_interval": 50}
+const MIB := Tools.MIB
 
 ## Milliseconds between two lines of progress.
 const INTERVAL := 100
@@ -23,7 +22,7 @@ func _run() -> void:
 		if not check(_read(argument), "unknown argument '%s'" % argument):
 			return
 
-	remove_tree(FOLDER)
+	Tools.remove_tree(FOLDER)
 	say("making %d MiB in %s" % [_size / MIB, ProjectSettings.globalize_path(FOLDER)])
 	if not _make_payload(FOLDER + "/shared"):
 		return
@@ -55,6 +54,9 @@ func _run() -> void:
 
 
 func _read(argument: String) -> bool:
+	if argument.begins_with("--demo="):
+		# Read by the menu.
+		return true
 	if argument.begins_with("--size-mib=") and argument.get_slice("=", 1).to_int() > 0:
 		_size = argument.get_slice("=", 1).to_int() * MIB
 		return true
@@ -62,23 +64,13 @@ func _read(argument: String) -> bool:
 
 
 func _clean_up() -> void:
-	for session: TorrentSession in [_sharing, _downloading]:
-		if session.is_running():
-			session.stop_session()
-			await session.session_stopped
-	remove_tree(FOLDER)
+	await Tools.stop([_sharing, _downloading])
+	Tools.remove_tree(FOLDER)
 
 
 func _make_payload(folder: String) -> bool:
-	DirAccess.make_dir_recursive_absolute(folder)
-	var file := FileAccess.open(folder.path_join(FILE), FileAccess.WRITE)
-	if not check(file != null, "%s cannot be written" % folder):
-		return false
-	var crypto := Crypto.new()
-	for i in _size / MIB:
-		if not check(file.store_buffer(crypto.generate_random_bytes(MIB)), "the disk is full"):
-			return false
-	return true
+	var written := Tools.write_random_file(folder.path_join(FILE), _size)
+	return check(written, "%s cannot be written" % folder)
 
 
 func _make_torrent(path: String) -> PackedByteArray:
@@ -93,7 +85,7 @@ func _make_torrent(path: String) -> PackedByteArray:
 
 
 func _add(session: TorrentSession, data: PackedByteArray, path: String) -> TorrentHandle:
-	if not check(session.start_session_with_settings(LOOPBACK), "a session does not start"):
+	if not check(session.start_session_with_settings(Tools.LOOPBACK), "a session does not start"):
 		return null
 	var handle := session.add_torrent_file(data, path)
 	check(handle != null, session.get_last_error().get_message())

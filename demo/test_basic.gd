@@ -1,4 +1,4 @@
-extends "res://demo/demo.gd"
+extends "res://demo/common/console_demo.gd"
 ## The first steps: a session and its settings, a torrent made of a file, what a
 ## torrent file says, the magnet link, and the status of a torrent.
 
@@ -18,6 +18,8 @@ func _run() -> void:
 	for name: String in ["user_agent", "listen_interfaces", "connections_limit"]:
 		say("  %s = %s" % [name, _session.get_settings()[name]])
 
+	if not _show_shipped():
+		return
 	var data := _make_torrent()
 	if not _show_torrent(data):
 		return
@@ -43,11 +45,21 @@ func _clean_up() -> void:
 		_session.stop_session()
 		await _session.session_stopped
 		say("session: stopped")
-	remove_tree(FOLDER)
+	Tools.remove_tree(FOLDER)
+
+
+## A .torrent file of the project is a resource, in the exported game too.
+func _show_shipped() -> bool:
+	var torrent: TorrentFile = load("res://demo/assets/welcome.torrent")
+	if not check(torrent != null and torrent.get_info() != null, "the torrent is not shipped"):
+		return false
+	say("shipped torrent: %s, %d bytes" % [torrent.name, torrent.size])
+	say("  info-hash = %s" % torrent.info_hash)
+	return check(torrent.files.size() == 2, "it has another number of files")
 
 
 func _make_torrent() -> PackedByteArray:
-	remove_tree(FOLDER)
+	Tools.remove_tree(FOLDER)
 	DirAccess.make_dir_recursive_absolute(FOLDER + "/stories/old")
 	_write("stories/one.txt", "Once upon a time. ".repeat(5000))
 	_write("stories/old/two.txt", "It was a dark and stormy night. ".repeat(2000))
