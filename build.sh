@@ -33,8 +33,8 @@ usage: ./build.sh <command>
   build [linux|windows|macos] [--debug|--release]
                   compile the library into addons/godot-torrent/bin/
                   (this system and both profiles where nothing is said)
-  demo [name] [-- arguments]
-                  run demo/<name>.tscn in Godot without a window;
+  demo [--window] [name] [-- arguments]
+                  run demo/<name>.tscn in Godot, without a window unless asked;
                   loopback_transfer where no name is given
   test [style|rust|gut|scenes|export|oracle] [arguments]
                   run one suite, or all of them; arguments go to its runner

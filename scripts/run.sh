@@ -23,7 +23,11 @@ project_is_imported() {
 }
 
 demo_command() {
-  local name=loopback_transfer
+  local name=loopback_transfer window=
+  if [[ ${1:-} == --window ]]; then
+    window=1
+    shift
+  fi
   if (($# > 0)) && [[ $1 != -- ]]; then
     name=${1%.tscn}
     shift
@@ -35,7 +39,12 @@ demo_command() {
   build_library "$(host_platform)" debug
   with_lock "$TARGET_DIR/locks/project.lock" import_project "$PROJECT"
   say "running demo/$name.tscn"
-  "$GODOT" --headless --path "$PROJECT" "res://demo/$name.tscn" -- "$@"
+  local godot=("$GODOT" --headless)
+  if [[ -n $window ]]; then
+    require_display
+    godot=("${GODOT_WINDOW[@]}")
+  fi
+  "${godot[@]}" --path "$PROJECT" "res://demo/$name.tscn" -- "$@"
 }
 
 list_demos() {

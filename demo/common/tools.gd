@@ -57,6 +57,10 @@ static func rate_text(bytes_per_second: int) -> String:
 	return String.humanize_size(bytes_per_second) + "/s"
 
 
+static func peers_text(number: int) -> String:
+	return "1 peer" if number == 1 else "%d peers" % number
+
+
 static func time_text(seconds: int) -> String:
 	if seconds < 0:
 		return "unknown"
