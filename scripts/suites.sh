@@ -276,6 +276,7 @@ suite_export() {
   exported_demo loopback_transfer "OK: the files are the same"
   exported_demo test_basic "shipped torrent: welcome"
   exported_demo demo_advanced "OK: every phase"
+  exported_demo mod_sharing "OK: the mod plays"
   report export "$EXPORT_PASSED" "$EXPORT_FAILED"
 }
 
