@@ -150,12 +150,10 @@ impl SessionState {
         }
     }
 
-    /// Puts the record's settings into `settings`; what the record does not
-    /// name becomes default, as it was when the record was written. Returns
-    /// what was not taken: names that this library does not know, features
-    /// that it does not have, and values out of range.
+    /// Puts the record's settings into `settings`. Returns what was not taken:
+    /// names that this library does not know, features that it does not have,
+    /// and values out of range.
     pub fn restore_settings(&self, settings: &mut Settings) -> Vec<SettingsError> {
-        *settings = Settings::default();
         let mut refused = Vec::new();
         for (name, value) in &self.settings {
             let name = String::from_utf8_lossy(name);
@@ -235,10 +233,7 @@ mod tests {
               10:user_agent4:mineee"
         );
         let read = SessionState::decode(&bytes).unwrap();
-        let mut restored = Settings {
-            aio_threads: 1,
-            ..Settings::default()
-        };
+        let mut restored = Settings::default();
         assert_eq!(read.restore_settings(&mut restored), []);
         assert_eq!(restored, settings);
         settings.connections_limit = Settings::default().connections_limit;

@@ -8,6 +8,8 @@ use std::fmt;
 use torrent_core::create::CreateError;
 use torrent_core::magnet::MagnetError;
 use torrent_core::metainfo::MetainfoError;
+use torrent_core::resume::ResumeError;
+use torrent_core::session_state::SessionStateError;
 use torrent_core::settings::SettingsError;
 
 /// What part of the library an error concerns.
@@ -236,6 +238,18 @@ impl From<CreateError> for Error {
 impl From<MetainfoError> for Error {
     fn from(error: MetainfoError) -> Self {
         Self::because(ErrorKind::InvalidTorrentFile, error.to_string())
+    }
+}
+
+impl From<ResumeError> for Error {
+    fn from(error: ResumeError) -> Self {
+        Self::because(ErrorKind::ResumeDataParseError, error.to_string())
+    }
+}
+
+impl From<SessionStateError> for Error {
+    fn from(error: SessionStateError) -> Self {
+        Self::because(ErrorKind::BencodeParseError, error.to_string())
     }
 }
 

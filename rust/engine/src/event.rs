@@ -160,6 +160,8 @@ event_kinds! {
     UNWANTED_BLOCK = 32, "unwanted_block", category::PEER, Normal, Alerts;
     TORRENT_DELETED = 35, "torrent_deleted", category::STORAGE, Critical, Alerts;
     TORRENT_DELETE_FAILED = 36, "torrent_delete_failed", category::STORAGE | category::ERROR, Critical, Both;
+    SAVE_RESUME_DATA = 37, "save_resume_data", category::STORAGE, Critical, Alerts;
+    SAVE_RESUME_DATA_FAILED = 38, "save_resume_data_failed", category::STORAGE | category::ERROR, Critical, Alerts;
     TORRENT_PAUSED = 39, "torrent_paused", category::STATUS, High, Alerts;
     TORRENT_RESUMED = 40, "torrent_resumed", category::STATUS, High, Alerts;
     TORRENT_CHECKED = 41, "torrent_checked", category::STATUS, High, Both;
@@ -168,6 +170,7 @@ event_kinds! {
     METADATA_RECEIVED = 45, "metadata_received", category::STATUS, Normal, Alerts;
     LISTEN_FAILED = 48, "listen_failed", category::STATUS | category::ERROR, Critical, Both;
     LISTEN_SUCCEEDED = 49, "listen_succeeded", category::STATUS, Critical, Alerts;
+    FASTRESUME_REJECTED = 53, "fastresume_rejected", category::STATUS | category::ERROR, Critical, Alerts;
     PEER_BLOCKED = 54, "peer_blocked", category::IP_BLOCK, Normal, Alerts;
     TORRENT_ERROR = 64, "torrent_error", category::ERROR | category::STATUS, High, Both;
     INCOMING_CONNECTION = 66, "incoming_connection", category::PEER, Normal, Alerts;
@@ -272,6 +275,8 @@ pub enum Detail {
     Statuses(Vec<Arc<TorrentStatus>>),
     /// Counters by libtorrent's metric names.
     Stats(Fields),
+    /// A torrent's resume data.
+    ResumeData(Bytes),
     /// Alerts dropped since the last such alert.
     Dropped(u64),
 }
@@ -530,6 +535,7 @@ fn fields(detail: &Detail) -> Fields {
             ),
         )],
         Detail::Stats(counters) => vec![("counters".into(), Value::Map(counters.clone()))],
+        Detail::ResumeData(data) => vec![("resume_data".into(), data.clone().into())],
         Detail::Dropped(count) => vec![("dropped".into(), (*count).into())],
     }
 }
@@ -567,6 +573,7 @@ fn note(detail: &Detail) -> String {
         Detail::Listen { endpoint, error } if error.is_empty() => endpoint.to_string(),
         Detail::Listen { endpoint, error } => format!("{endpoint}: {error}"),
         Detail::Statuses(statuses) => format!("{} torrents", statuses.len()),
+        Detail::ResumeData(data) => format!("{} bytes", data.len()),
         Detail::Dropped(count) => format!("{count} alerts"),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use torrent_core::metainfo::{Info, Limits, Metainfo};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::modes::Modes;
+use crate::resume::{SaveFlags, SaveRequest};
 use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus};
 use crate::torrent::Arrival;
 
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Choking(Changes),
     /// This is the torrent's info dictionary.
     Metadata(Arc<Info>),
+    /// Save resume data.
+    SaveResumeData(SaveRequest),
     /// Stop for good; with the files deleted if asked.
     Remove { delete_files: bool },
 }
@@ -117,6 +120,10 @@ pub(crate) struct Shared {
     pub(crate) view: View,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) removed: AtomicBool,
+    /// What has changed since resume data was last saved: bits of `SaveFlags`.
+    pub(crate) unsaved: AtomicU32,
+    /// The resume data that was saved last.
+    pub(crate) saved: Mutex<Option<Bytes>>,
 }
 
 /// One torrent of a session.
@@ -166,6 +173,7 @@ impl TorrentHandle {
                 return Ok(());
             }
         }
+        self.config_changed();
         self.post(Command::OptionsChanged)
     }
 
@@ -173,6 +181,7 @@ impl TorrentHandle {
     pub(crate) fn change_priorities(&self, change: impl FnOnce(&mut Options)) -> Result<()> {
         self.check_valid()?;
         change(&mut self.shared.options.lock());
+        self.config_changed();
         if self.shared.priorities_changed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
@@ -180,6 +189,12 @@ impl TorrentHandle {
             let changed = &self.shared.priorities_changed;
             changed.store(false, Ordering::Release);
         })
+    }
+
+    /// Notes at once that there is something to save.
+    fn config_changed(&self) {
+        let changed = SaveFlags::IF_CONFIG_CHANGED.bits();
+        self.shared.unsaved.fetch_or(changed, Ordering::AcqRel);
     }
 
     /// Whether the torrent is still part of its session.
@@ -551,6 +566,7 @@ impl TorrentHandle {
             change(&mut options.trackers);
             options.trackers.clone()
         };
+        self.config_changed();
         self.post(Command::Trackers(tiers))
     }
 

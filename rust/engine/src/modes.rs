@@ -20,6 +20,7 @@ impl AddTorrent {
             "share_mode" => self.modes.share_mode = on,
             "super_seeding" => self.modes.super_seeding = on,
             "stop_when_ready" => self.modes.stop_when_ready = on,
+            "no_verify_files" => self.verify_files = !on,
             _ => {
                 let message = format!("unknown flag '{name}' in 'flags'");
                 return Err(Error::because(ErrorKind::InvalidParameter, message));

@@ -37,6 +37,9 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_millis(4500);
 /// are given before they are left behind.
 const RUNTIME_LIMIT: Duration = Duration::from_millis(300);
 
+/// What the state directory is given to finish what is queued for it.
+const KEEPER_LIMIT: Duration = Duration::from_millis(500);
+
 /// How often idle buffers are freed.
 const TRIM_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -203,6 +206,8 @@ struct SessionTask {
     /// Statuses as of the last `torrents_updated` and `state_update`.
     last_tick: HashMap<InfoHash, Arc<TorrentStatus>>,
     last_update: HashMap<InfoHash, Arc<TorrentStatus>>,
+    /// The session's state is to be saved with the next tick.
+    state_changed: bool,
 }
 
 async fn run(
@@ -230,6 +235,7 @@ async fn run(
         alive: HashMap::new(),
         last_tick: HashMap::new(),
         last_update: HashMap::new(),
+        state_changed: false,
     };
     let mut trim = tokio::time::interval(TRIM_INTERVAL);
     let mut next_tick = tokio::time::Instant::now();
@@ -250,12 +256,16 @@ async fn run(
                 Some(SessionCommand::Add(new)) => task.add(new),
                 Some(SessionCommand::PostUpdates) => task.post_updates(),
                 Some(SessionCommand::Reopen) => reopen(&context, &mut listeners).await,
+                Some(SessionCommand::SaveState) => task.state_changed = true,
                 None => break,
             },
             Some(ended) = task.torrents.join_next() => task.ended(ended.ok()),
             () = tokio::time::sleep_until(next_tick) => {
                 next_tick = tokio::time::Instant::now() + tick;
                 task.post_tick();
+                if std::mem::take(&mut task.state_changed) {
+                    save_state(&context.session).await;
+                }
             }
             _ = settings.changed() => {
                 let wanted = settings_of_listening(&settings.borrow_and_update());
@@ -275,6 +285,7 @@ async fn run(
             drop(ended);
         }
         context.disk.stop().await;
+        save_state(&context.session).await;
     };
     if tokio::time::timeout(SHUTDOWN_LIMIT, all_ended)
         .await
@@ -284,6 +295,13 @@ async fn run(
         task.torrents.shutdown().await;
     }
     helpers.shutdown().await;
+    if let Some(keeper) = context.session.keeper.clone() {
+        // It gives up the folder's lock when it is done.
+        let closed = tokio::task::spawn_blocking(move || keeper.stop());
+        if tokio::time::timeout(KEEPER_LIMIT, closed).await.is_err() {
+            tracing::warn!("the state directory took too long to close");
+        }
+    }
     tracing::info!("the session has stopped");
 }
 
@@ -308,6 +326,20 @@ async fn reopen(context: &Arc<Context>, listeners: &mut JoinSet<()>) {
         }
         // Settings that cannot be read are never applied.
         Err(error) => tracing::error!(%error, "the listen sockets cannot be opened"),
+    }
+}
+
+/// Puts the session's state into the state directory.
+async fn save_state(session: &SessionShared) {
+    let Some(keeper) = &session.keeper else {
+        return;
+    };
+    if let Err(error) = keeper.save_session(session.encode_state()).await {
+        let error = Error::from_io(&error, keeper.folder());
+        tracing::warn!(%error, "the session's state was not saved");
+        session
+            .events
+            .post(kind::FILE_ERROR, None, || Detail::Error(error));
     }
 }
 

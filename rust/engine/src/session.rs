@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use tokio::sync::{mpsc, watch};
 use torrent_core::ids::InfoHash;
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::Metainfo;
+use torrent_core::resume::ResumeData;
+use torrent_core::session_state::SessionState;
 use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
 
@@ -27,7 +29,9 @@ use crate::modes::Modes;
 use crate::net::listen;
 use crate::network::Network;
 use crate::rates::Rates;
+use crate::resume;
 use crate::runtime::{self, Joiner};
+use crate::state::{Keeper, StateDir};
 use crate::stats::Stats;
 
 /// Commands that wait for the session's task; a full queue is an error to the
@@ -43,6 +47,8 @@ pub(crate) enum SessionCommand {
     Reopen,
     /// Post a `state_update` event with what changed since the last one.
     PostUpdates,
+    /// Put the session's state into the state directory.
+    SaveState,
 }
 
 /// A torrent on its way to its task.
@@ -51,6 +57,10 @@ pub(crate) struct NewTorrent {
     pub(crate) handle: TorrentHandle,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) paused: bool,
+    pub(crate) resume: Option<Box<ResumeData>>,
+    pub(crate) verify_files: bool,
+    /// It is in the state directory already.
+    pub(crate) remembered: bool,
 }
 
 /// What the session's tasks share.
@@ -67,6 +77,10 @@ pub(crate) struct SessionShared {
     pub(crate) choking: ChokeDesk,
     pub(crate) rates: Rates,
     connections: AtomicI64,
+    /// The session's state as it was taken over, for what only others use.
+    pub(crate) state: Mutex<SessionState>,
+    /// The state directory, where there is one.
+    pub(crate) keeper: Option<Arc<Keeper>>,
     running: AtomicBool,
     commands: mpsc::Sender<SessionCommand>,
 }
@@ -119,7 +133,7 @@ pub enum TorrentSource {
 
 impl TorrentSource {
     /// The v1 hash; a version 2 magnet link has none.
-    fn info_hash(&self) -> Option<InfoHash> {
+    pub(crate) fn info_hash(&self) -> Option<InfoHash> {
         match self {
             Self::File(metainfo) => Some(metainfo.info.hash),
             Self::Magnet(magnet) => magnet.info_hash,
@@ -145,6 +159,12 @@ pub struct AddTorrent {
     /// Priorities from the first file on; files without one get 4, or what
     /// the magnet link's selection says.
     pub file_priorities: Vec<u8>,
+    /// Where it goes on: see [`AddTorrent::with_resume_data`].
+    pub resume: Option<Box<ResumeData>>,
+    /// Look at the files before resume data is believed (libtorrent's
+    /// `no_verify_files`, the other way round). What was not looked at is
+    /// hashed before it is first read in any case.
+    pub verify_files: bool,
 }
 
 impl AddTorrent {
@@ -179,6 +199,8 @@ impl AddTorrent {
             modes: Modes::default(),
             trackers: Vec::new(),
             file_priorities: Vec::new(),
+            resume: None,
+            verify_files: true,
         }
     }
 }
@@ -201,6 +223,9 @@ fn options_of(add: &AddTorrent) -> Result<Options> {
             TorrentSource::Magnet(magnet) => magnet.tiers(),
         },
     };
+    if let Some(resume) = &add.resume {
+        resume::apply(resume, &mut options);
+    }
     for url in &add.trackers {
         if !options.trackers.iter().flatten().any(|known| known == url) {
             options.trackers.push(vec![url.clone()]);
@@ -214,7 +239,12 @@ fn options_of(add: &AddTorrent) -> Result<Options> {
         if add.modes.share_mode {
             files.fill(0);
         }
-        options.piece_priorities = Arc::new(piece_priorities(&info.layout, &files));
+        let count = info.layout.num_pieces() as usize;
+        let known = add.resume.as_ref();
+        let pieces = known
+            .and_then(|resume| resume::piece_priorities(resume, count))
+            .unwrap_or_else(|| piece_priorities(&info.layout, &files));
+        options.piece_priorities = Arc::new(pieces);
         options.file_priorities = Arc::new(files);
     }
     Ok(options)
@@ -223,7 +253,7 @@ fn options_of(add: &AddTorrent) -> Result<Options> {
 /// A running (or stopped) session.
 #[derive(Clone, Debug)]
 pub struct Session {
-    shared: Arc<SessionShared>,
+    pub(crate) shared: Arc<SessionShared>,
     joiner: Arc<Joiner>,
     /// Shared by all clones: the last one to go stops the session.
     _stop: Arc<StopOnDrop>,
@@ -244,6 +274,27 @@ impl Session {
     /// A port that cannot be bound does not stop the session: it shows in
     /// [`Self::listen_errors`] and as a `listen_failed` event.
     pub fn start(settings: Settings) -> Result<Self> {
+        Self::begin(settings, None)
+    }
+
+    /// As [`Self::start`], with a folder in which the session keeps its
+    /// torrents and its state: those that are there come back, and everything
+    /// new is kept by itself. The folder's settings count only as far as the
+    /// caller took them over (see [`StateDir::session_state`]).
+    pub fn start_with_state(settings: Settings, state: StateDir) -> Result<Self> {
+        Self::begin(settings, Some(state))
+    }
+
+    fn begin(settings: Settings, folder: Option<StateDir>) -> Result<Self> {
+        let (keeper, state, torrents, complaints) = match folder {
+            Some(folder) => (
+                Some(folder.keeper),
+                folder.session,
+                folder.torrents,
+                folder.complaints,
+            ),
+            None => Default::default(),
+        };
         let listening = listen::bind(&settings)?;
         let (commands, inbox) = mpsc::channel(SESSION_QUEUE);
         let events = EventSink::new(
@@ -262,16 +313,20 @@ impl Session {
             choking: ChokeDesk::default(),
             rates,
             connections: AtomicI64::new(0),
+            state: Mutex::new(state),
+            keeper,
             running: AtomicBool::new(true),
             commands,
         });
         shared.network.show(&shared.events, &listening);
         let joiner = runtime::spawn(Arc::clone(&shared), inbox, listening.sockets)?;
-        Ok(Self {
+        let session = Self {
             _stop: Arc::new(StopOnDrop(Arc::clone(&shared))),
             shared,
             joiner: Arc::new(joiner),
-        })
+        };
+        session.bring_back(torrents, complaints);
+        Ok(session)
     }
 
     /// Begins the ordered shutdown and returns at once: torrents stop and
@@ -299,7 +354,7 @@ impl Session {
         }
     }
 
-    fn post(&self, command: SessionCommand) -> Result<()> {
+    pub(crate) fn post(&self, command: SessionCommand) -> Result<()> {
         self.check_running()?;
         self.shared
             .commands
@@ -324,12 +379,18 @@ impl Session {
             settings.alert_queue_size as usize,
         );
         self.shared.settings.send_replace(Arc::new(settings));
+        self.state_changed();
         Ok(())
     }
 
     /// Adds a torrent, which starts at once. A torrent that is already there
     /// is returned as it is.
     pub fn add_torrent(&self, add: AddTorrent) -> Result<TorrentHandle> {
+        self.add(add, false)
+    }
+
+    /// Adds a torrent; one that is `remembered` is in the state directory.
+    pub(crate) fn add(&self, add: AddTorrent, remembered: bool) -> Result<TorrentHandle> {
         self.check_running()?;
         if add.save_path.as_os_str().is_empty() {
             return Err(Error::new(ErrorKind::EmptySavePath));
@@ -343,7 +404,11 @@ impl Session {
         add.trackers.iter().try_for_each(|url| check_tracker(url))?;
         let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
         let options = options_of(&add)?;
-        let added_time = unix_millis() / 1000;
+        let known_since = add.resume.as_ref().map_or(0, |resume| resume.added_time);
+        let added_time = match known_since {
+            0 => unix_millis() / 1000,
+            time => time,
+        };
         let (metainfo, magnet) = match add.source {
             TorrentSource::File(metainfo) => (OnceLock::from(metainfo), None),
             TorrentSource::Magnet(magnet) => (OnceLock::new(), Some(magnet)),
@@ -360,6 +425,8 @@ impl Session {
                 view: View::default(),
                 commands,
                 removed: AtomicBool::new(false),
+                unsaved: AtomicU32::new(0),
+                saved: Mutex::new(None),
             }),
         };
         handle.show_new();
@@ -374,6 +441,9 @@ impl Session {
             handle: handle.clone(),
             commands: inbox,
             paused: add.paused,
+            resume: add.resume,
+            verify_files: add.verify_files,
+            remembered,
         };
         self.post(SessionCommand::Add(new))
             .inspect_err(|_| self.shared.forget(&handle))?;

@@ -123,7 +123,11 @@ record! {
         pub last_seen_complete: i64,
         /// Seconds until everything wanted is there at the present rate; -1 unknown.
         pub eta: i64,
-        /// Payload sent by payload received; -1 nothing received.
+        /// Payload bytes received over all sessions.
+        pub all_time_download: u64,
+        /// Payload bytes sent over all sessions.
+        pub all_time_upload: u64,
+        /// Payload sent by payload received, over all sessions; -1 nothing received.
         pub ratio: f64,
         /// Pieces are fetched in order.
         pub is_sequential_download: bool,

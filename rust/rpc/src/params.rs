@@ -118,6 +118,12 @@ impl Params {
     }
 
     /// Bytes in base64.
+    pub(crate) fn bytes(&mut self, name: &str) -> Result<Vec<u8>> {
+        let bytes = self.opt_bytes(name)?;
+        required(name, bytes)
+    }
+
+    /// Bytes in base64, if they are there.
     pub(crate) fn opt_bytes(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
         self.take(name, "bytes in base64", |value| {
             BASE64.decode(value.as_str()?.as_bytes()).ok()

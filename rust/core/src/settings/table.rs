@@ -164,6 +164,8 @@ settings! {
     aio_threads: i64 = 10, Some(1..=64), "threads", Restart;
     /// Files held open at once, over all torrents.
     file_pool_size: i64 = 40, Some(1..=4096), "files", Restart;
+    /// Begin with nothing when resume data does not say which pieces are there, although files are.
+    no_recheck_incomplete_resume: bool = false, NONE, "", Next;
     /// Bytes waiting for the disk above which sockets are no longer read.
     max_queued_disk_bytes: i64 = 104_857_600, Some(1_048_576..=4_294_967_296), "bytes", Restart;
     /// Peers asked of a tracker.

@@ -16,6 +16,7 @@ mod messages;
 mod metadata;
 mod modes;
 mod peer;
+mod resume;
 mod share;
 mod super_seed;
 #[cfg(test)]

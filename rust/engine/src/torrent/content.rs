@@ -12,6 +12,7 @@ use crate::disk::{Storage, StorageSpec};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
 use crate::handle::{TorrentHandle, piece_priorities};
+use crate::resume::SaveFlags;
 
 /// The torrent's files; empty until its metadata is known. Connections look
 /// into it, and find it filled before they are told of the metadata.
@@ -48,6 +49,9 @@ impl Driver {
         self.brain
             .set_metadata(Arc::new(info.layout.clone()), rand::random());
         self.handle.learn(info);
+        self.restore_piece_priorities();
+        self.unsaved(SaveFlags::IF_METADATA_CHANGED);
+        self.keep_source();
         self.read_options();
         self.read_priorities();
         self.publish(Instant::now());

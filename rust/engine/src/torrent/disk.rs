@@ -28,22 +28,31 @@ impl From<DiskError> for Error {
 }
 
 impl Driver {
-    /// Looks at what is on disk.
-    pub(super) fn start_check(&mut self) {
+    /// Hashes what is on disk.
+    pub(super) fn run_check(&mut self, mode: CheckMode) {
         if let Some(storage) = self.storage.get() {
             self.check_progress = 0.0;
-            self.check = Some(storage.check(CheckMode::All));
+            self.check = Some(storage.check(mode));
         }
     }
 
     /// Forgets what we have and looks at the disk again.
     pub(super) fn recheck(&mut self) {
-        if self.check.is_some() || !self.brain.has_metadata() {
-            return;
+        if self.stop_for_check() {
+            self.run_check(CheckMode::All);
+        }
+    }
+
+    /// Makes room for a check. False when one is under way, or there is
+    /// nothing to look at.
+    pub(super) fn stop_for_check(&mut self) -> bool {
+        let under_way = self.recheck_after_resume() || self.check.is_some();
+        if under_way || !self.brain.has_metadata() {
+            return false;
         }
         self.announcer.stop();
         self.brain.checking(TorrentState::CheckingFiles);
-        self.start_check();
+        true
     }
 
     fn is_current(&self, check: CheckId) -> bool {
@@ -73,9 +82,10 @@ impl Driver {
                 self.storage_failed(error);
                 self.brain.piece_lost(now, piece);
             }
-            DiskEvent::TrustBroken { piece, error } => {
-                tracing::warn!(%piece, %error, "resume data was not true");
+            // Every reader that is turned away says so: once is enough.
+            DiskEvent::TrustBroken { piece, error } if self.check.is_none() => {
                 self.post(kind::HASH_FAILED, || Detail::Piece(piece));
+                self.post_rejected(error.message.clone(), "");
                 self.recheck();
             }
             DiskEvent::CheckProgress { check, done, total } if self.is_current(check) => {
@@ -117,8 +127,10 @@ impl Driver {
         }
     }
 
-    fn checked(&mut self, now: Instant, have: &torrent_core::bitfield::Bitfield) {
+    pub(super) fn checked(&mut self, now: Instant, have: &torrent_core::bitfield::Bitfield) {
         self.brain.checked(now, have);
+        self.adopt_unfinished();
+        self.checked_for_saving(have);
         self.publish_pieces();
         self.post(kind::TORRENT_CHECKED, || Detail::None);
         if !self.paused {

@@ -6,6 +6,8 @@ mod dial;
 mod disk;
 mod peers;
 mod queue;
+mod resume;
+mod save;
 mod snapshot;
 mod stop;
 mod trackers;
@@ -26,15 +28,18 @@ use torrent_core::peerlist::Sources;
 use torrent_core::torrent::{Output, Torrent, TorrentEvent, TorrentState};
 use torrent_core::tracker::Announcer;
 
-use crate::disk::{CheckHandle, DiskError, DiskEvent};
+use crate::disk::{CheckHandle, DiskError, DiskEvent, ResumeAccepted, ResumeRejected};
 use crate::error::Error;
 use crate::event::{Detail, Kind, kind};
 use crate::handle::{Command, TorrentHandle};
 use crate::peer::PeerReport;
 use crate::peer::mailbox::Mailbox;
+use crate::resume::{SaveFlags, SaveRequest};
 use crate::runtime::Context;
 use crate::session::NewTorrent;
 use content::StorageSlot;
+use resume::Legacy;
+use save::{Gathered, Saver};
 use snapshot::{Clocks, Counted};
 use trackers::Announced;
 
@@ -61,6 +66,10 @@ enum TaskEnd {
     Dialled(dial::Dialled),
     StorageFailed(DiskError),
     Reannounce(Option<usize>),
+    ResumeChecked(Box<Result<ResumeAccepted, ResumeRejected>>),
+    Gathered(Box<Gathered>, Vec<SaveRequest>),
+    Kept(Result<(), Error>),
+    SourceKept(Result<(), Error>),
     Done,
 }
 
@@ -89,6 +98,8 @@ struct Driver {
     error: Option<Error>,
     error_cleared: Option<Instant>,
     clocks: Clocks,
+    legacy: Legacy,
+    saver: Saver,
     counted: Counted,
 }
 
@@ -114,7 +125,8 @@ pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
         }
     }
     let mut driver = Driver::new(context, handle, storage, disk_events, reports);
-    driver.begin(new.paused);
+    driver.legacy = Legacy::new(new.resume, new.verify_files);
+    driver.begin(new.paused, new.remembered);
     let queues = Queues {
         commands: new.commands,
         reports: report_queue,
@@ -172,6 +184,8 @@ impl Driver {
             },
             clocks: Clocks::new(now),
             key: TorrentKey(context.next_torrent.fetch_add(1, Ordering::Relaxed)),
+            legacy: Legacy::default(),
+            saver: Saver::new(context.session.keeper.clone(), now),
             context,
             handle,
             storage,
@@ -191,9 +205,14 @@ impl Driver {
         }
     }
 
-    fn begin(&mut self, paused: bool) {
+    fn begin(&mut self, paused: bool, remembered: bool) {
         let now = Instant::now();
         self.paused = paused;
+        self.clocks.restore(now, &self.legacy.record);
+        if !remembered {
+            self.keep_source();
+        }
+        self.restore_peers();
         if !self.brain.has_metadata() {
             self.brain.fetch_metadata(now);
             // In libtorrent's order.
@@ -279,6 +298,7 @@ impl Driver {
         machines
             .into_iter()
             .flatten()
+            .chain(self.saver.poll_timeout())
             .fold(self.clocks.next_snapshot(), Instant::min)
     }
 
@@ -303,6 +323,7 @@ impl Driver {
                 .choking
                 .report(self.key, standing, &self.handle.shared.commands);
         }
+        self.autosave(now);
         if now >= self.clocks.next_snapshot() {
             self.publish(now);
         }
@@ -311,6 +332,7 @@ impl Driver {
     fn brain_event(&mut self, event: TorrentEvent) {
         match event {
             TorrentEvent::StateChanged { state, previous } => {
+                self.unsaved(SaveFlags::IF_STATE_CHANGED);
                 self.clocks
                     .state_changed(Instant::now(), state, self.paused);
                 self.announcer
@@ -326,6 +348,7 @@ impl Driver {
                 self.post(kind::TORRENT_FINISHED, || Detail::None);
             }
             TorrentEvent::PiecesVerified(pieces) => {
+                self.unsaved(SaveFlags::IF_DOWNLOAD_PROGRESS);
                 self.publish_pieces();
                 self.post(kind::PIECE_FINISHED, || Detail::Pieces(pieces));
             }
@@ -333,6 +356,7 @@ impl Driver {
                 self.post(kind::HASH_FAILED, || Detail::Piece(piece));
             }
             TorrentEvent::FileCompleted(file) => {
+                self.saver.file_completed(file);
                 self.post(kind::FILE_COMPLETED, || Detail::File(file));
             }
             TorrentEvent::DeadlineMet(piece) => self.read_piece(piece, None),
@@ -362,6 +386,10 @@ impl Driver {
                 self.announcer.reannounce(Instant::now(), tracker);
             }
             Ok(TaskEnd::StorageFailed(error)) => self.storage_failed(error),
+            Ok(TaskEnd::ResumeChecked(outcome)) => self.resume_checked(*outcome),
+            Ok(TaskEnd::Gathered(gathered, requests)) => self.gathered(*gathered, requests),
+            Ok(TaskEnd::Kept(outcome)) => self.kept(outcome),
+            Ok(TaskEnd::SourceKept(outcome)) => self.source_kept(outcome),
             Ok(TaskEnd::Done) | Err(_) => {}
         }
     }
@@ -369,8 +397,14 @@ impl Driver {
     fn obey(&mut self, command: Command) {
         let now = Instant::now();
         match command {
-            Command::OptionsChanged => self.read_options(),
-            Command::PrioritiesChanged => self.read_priorities(),
+            Command::OptionsChanged => {
+                self.unsaved(SaveFlags::IF_CONFIG_CHANGED);
+                self.read_options();
+            }
+            Command::PrioritiesChanged => {
+                self.unsaved(SaveFlags::IF_CONFIG_CHANGED);
+                self.read_priorities();
+            }
             Command::Deadline {
                 piece,
                 after,
@@ -386,7 +420,11 @@ impl Driver {
             }
             Command::ClearError => self.clear_error(),
             Command::Connect(peer) => self.brain.connect_to(now, peer),
-            Command::Trackers(tiers) => self.announcer.set_tiers(now, &tiers),
+            Command::Trackers(tiers) => {
+                self.unsaved(SaveFlags::IF_CONFIG_CHANGED);
+                self.announcer.set_tiers(now, &tiers);
+            }
+            Command::SaveResumeData(request) => self.save_requested(request),
             Command::ReadPiece(piece, answer) => self.read_piece(piece, answer),
             Command::Flush(answer) => self.flush(answer),
             Command::Metadata(info) => self.metadata_known(info),

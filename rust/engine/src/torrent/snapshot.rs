@@ -1,12 +1,14 @@
 //! What others see of a torrent: builds the snapshots that readers copy.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use torrent_core::bitfield::Bitfield;
 use torrent_core::clients;
 use torrent_core::ids::BLOCK_SIZE;
 use torrent_core::peer::Incoming;
+use torrent_core::resume::ResumeData;
 use torrent_core::torrent::{Peer, TorrentState};
 use torrent_core::tracker::{TrackerRow, TrackerState};
 
@@ -14,6 +16,7 @@ use super::Driver;
 use crate::event::unix_millis;
 use crate::handle::TorrentHandle;
 use crate::rates::Direction;
+use crate::resume::SaveFlags;
 use crate::stats::Counter;
 use crate::status::{PeerInfo, TorrentStatus, TrackerStatus, hex_peer_id, is_local};
 
@@ -61,6 +64,39 @@ impl Clocks {
             last_upload: None,
             payload: (0, 0),
         }
+    }
+
+    /// Goes on from what a record says.
+    pub(super) fn restore(&mut self, now: Instant, record: &ResumeData) {
+        let today = unix_millis() / 1000;
+        let ago = |time: i64| {
+            let passed = u64::try_from(today - time).ok().filter(|_| time > 0)?;
+            now.checked_sub(Duration::from_secs(passed))
+        };
+        self.active = Duration::from_secs(record.active_time);
+        self.finished = Duration::from_secs(record.finished_time);
+        self.seeding = Duration::from_secs(record.seeding_time);
+        self.completed_time = record.completed_time;
+        self.last_seen_complete = record.last_seen_complete;
+        self.last_download = ago(record.last_download);
+        self.last_upload = ago(record.last_upload);
+    }
+
+    /// Writes into a record how long and when.
+    pub(super) fn record(&mut self, now: Instant, record: &mut ResumeData) {
+        self.advance(now);
+        let today = unix_millis() / 1000;
+        let date = |then: Option<Instant>| match seconds_since(now, then) {
+            passed if passed < 0 => None,
+            passed => Some(today - passed),
+        };
+        record.active_time = self.active.as_secs();
+        record.finished_time = self.finished.as_secs();
+        record.seeding_time = self.seeding.as_secs();
+        record.completed_time = self.completed_time;
+        record.last_seen_complete = self.last_seen_complete;
+        record.last_download = date(self.last_download).unwrap_or(record.last_download);
+        record.last_upload = date(self.last_upload).unwrap_or(record.last_upload);
     }
 
     pub(super) fn next_snapshot(&self) -> Instant {
@@ -219,6 +255,15 @@ impl Driver {
         let totals = self.brain.totals();
         let stats = &self.context.session.stats;
         let counted = &mut self.counted;
+        if totals.payload_received != counted.payload_received
+            || totals.payload_sent != counted.payload_sent
+        {
+            let changed = SaveFlags::IF_COUNTERS_CHANGED.bits();
+            self.handle
+                .shared
+                .unsaved
+                .fetch_or(changed, Ordering::AcqRel);
+        }
         let feed = |counter: &Counter, known: &mut u64, total: u64| {
             counter.add(total - std::mem::replace(known, total));
         };
@@ -296,6 +341,15 @@ impl Driver {
         let totals = self.brain.totals();
         self.clocks
             .note_payload(now, totals.payload_received, totals.payload_sent);
+        let legacy = &self.legacy.record;
+        let all_time_download = legacy
+            .total_downloaded
+            .saturating_add(totals.payload_received);
+        let all_time_upload = legacy.total_uploaded.saturating_add(totals.payload_sent);
+        let (seeds_known, downloaders_known) = (
+            seeds_known.or(legacy.num_complete),
+            downloaders_known.or(legacy.num_incomplete),
+        );
         let payload_rate = totals.payload_download.rate(now);
         let left = wanted.saturating_sub(wanted_done);
         TorrentStatus {
@@ -327,9 +381,11 @@ impl Driver {
             upload_rate: totals.upload.rate(now),
             download_payload_rate: payload_rate,
             upload_payload_rate: totals.payload_upload.rate(now),
-            ratio: match totals.payload_received {
+            all_time_download,
+            all_time_upload,
+            ratio: match all_time_download {
                 0 => -1.0,
-                received => totals.payload_sent as f64 / received as f64,
+                received => all_time_upload as f64 / received as f64,
             },
             num_peers,
             num_seeds,

@@ -21,9 +21,12 @@ impl Driver {
         let announced = self.take_announces();
         let closing = async {
             self.join_tasks().await;
-            match verdict {
+            match &verdict {
                 Verdict::Removed { delete_files: true } => self.delete_files().await,
-                _ => {
+                verdict => {
+                    if matches!(verdict, Verdict::SessionStopped) {
+                        self.save_last().await;
+                    }
                     if let Some(storage) = self.storage.get() {
                         storage.close().await;
                     }
@@ -34,6 +37,7 @@ impl Driver {
         self.publish(Instant::now());
         self.context.session.forget(&self.handle);
         if matches!(verdict, Verdict::Removed { .. }) {
+            self.forget_saved().await;
             self.post(kind::TORRENT_REMOVED, || Detail::None);
         }
     }

@@ -124,11 +124,20 @@ impl Node {
         settings
             .apply(all.map(|(name, value)| (*name, value)))
             .unwrap();
+        Self::of(Session::start(settings).unwrap())
+    }
+
+    pub(crate) fn of(session: Session) -> Self {
         Self {
-            session: Session::start(settings).unwrap(),
+            session,
             folder: TempDir::new().unwrap(),
             seen: Vec::new(),
         }
+    }
+
+    /// Whether an event of `kind` is among those that nobody waited for.
+    pub(crate) fn has_seen(&self, kind: Kind) -> bool {
+        self.seen.iter().any(|event| event.kind == kind)
     }
 
     pub(crate) fn endpoint(&self) -> SocketAddr {
@@ -193,6 +202,7 @@ impl Drop for Node {
 }
 
 /// Waits until `condition` holds.
+#[track_caller]
 pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !condition() {

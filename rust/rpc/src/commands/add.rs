@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use torrent_core::value::Value;
-use torrent_engine::error::{Error, ErrorKind};
+use torrent_engine::error::Error;
 use torrent_engine::session::AddTorrent;
 
+use super::resume::save_path as save_path_of;
 use super::torrent_files::read_torrent;
 use super::{done, field, torrent};
 use crate::app::App;
@@ -17,10 +18,9 @@ pub(super) async fn torrent_file(app: &App, mut params: Params) -> Outcome {
     let path = params.text("path")?;
     let save_path = params.opt_text("save_path")?.map(PathBuf::from);
     let mut seed_mode = params.flag("seed_mode")?;
-    let paused = params.flag("paused")?;
-    let file_priorities = params
-        .opt_priorities("file_priorities")?
-        .unwrap_or_default();
+    let paused = params.opt_flag("paused")?;
+    let file_priorities = params.opt_priorities("file_priorities")?;
+    let resume_data = params.opt_bytes("resume_data")?;
     let mut flags = params.opt_texts("flags")?.unwrap_or_default();
     params.finish()?;
     flags.retain(|flag| {
@@ -32,21 +32,16 @@ pub(super) async fn torrent_file(app: &App, mut params: Params) -> Outcome {
             "'seed_mode' is not supported: data that is there is always checked",
         ));
     }
-    let running = app.running()?;
-    let save_path = save_path
-        .or_else(|| running.download_dir.clone())
-        .ok_or_else(|| {
-            Error::because(
-                ErrorKind::EmptySavePath,
-                "neither 'save_path' nor 'download_dir' is given",
-            )
-        })?;
-    let mut add = AddTorrent {
-        paused,
-        file_priorities,
-        ..load(&path, save_path).await?
-    };
+    app.running()?;
+    let save_path = save_path_of(app, save_path, resume_data.as_deref())?;
+    let mut add = load(&path, save_path).await?;
+    if let Some(data) = resume_data {
+        add = add.with_resume_data(&data)?;
+    }
+    // What is said here goes before what the resume data says.
     flags.iter().try_for_each(|flag| add.set_flag(flag, true))?;
+    add.paused = paused.unwrap_or(add.paused);
+    add.file_priorities = file_priorities.unwrap_or(add.file_priorities);
     add_to(app, add)
 }
 

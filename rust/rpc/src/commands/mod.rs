@@ -5,6 +5,7 @@ mod add;
 mod alerts;
 mod control;
 mod query;
+mod resume;
 mod session;
 mod torrent_files;
 
@@ -26,6 +27,8 @@ pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome
         "get_engine_stats" => session::engine_stats(app, params),
         "apply_settings" => session::apply_settings(app, params),
         "get_settings" => session::settings(app, params),
+        "save_state" => session::save_state(app, params),
+        "load_state" => session::load_state(app, params),
 
         "add_torrent_file" => add::torrent_file(app, params).await,
         "add_torrent_and_seed" => add::torrent_and_seed(app, params).await,
@@ -50,6 +53,7 @@ pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome
             torrent.force_reannounce(std::time::Duration::ZERO, None)
         }),
         "clear_error" => control::simple(app, params, TorrentHandle::clear_error),
+        "save_resume_data" => resume::save(app, params).await,
         "flush_cache" => control::flush_cache(app, params).await,
         "set_torrent_options" => control::set_options(app, params),
         "set_piece_deadline" => control::set_piece_deadline(app, params),

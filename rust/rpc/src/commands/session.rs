@@ -6,6 +6,7 @@ use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
 use torrent_engine::event::category;
 use torrent_engine::session::Session;
+use torrent_engine::state::StateDir;
 
 use super::query::status_fields;
 use super::{done, field};
@@ -29,19 +30,33 @@ const ALERT_QUEUE_SIZE: i64 = 20_000;
 pub(super) async fn init(app: &mut App, mut params: Params) -> Outcome {
     let port = params.opt_int("listen_port", 0..=65_535)?.unwrap_or(0);
     let download_dir = params.opt_text("download_dir")?.map(PathBuf::from);
+    let state_dir = params.opt_text("state_dir")?;
     let patch = params.named_values("settings")?;
     params.finish()?;
     app.check_idle()?;
 
+    let state = match state_dir {
+        Some(folder) => Some(run_blocking(move || StateDir::open(folder)).await?),
+        None => None,
+    };
     let mut settings = Settings {
         alert_mask: i64::from(ALERT_MASK),
         alert_queue_size: ALERT_QUEUE_SIZE,
         ..Settings::default()
     };
+    if let Some(state) = &state {
+        for refused in state.session_state().restore_settings(&mut settings) {
+            tracing::warn!(%refused, "a setting of the state directory is not taken over");
+        }
+    }
     // An interface that is named in the settings goes before a port.
     settings.apply([("listen_port", &Value::Int(port))])?;
     settings.apply(borrowed(&patch))?;
-    let session = run_blocking(move || Session::start(settings)).await?;
+    let start = move || match state {
+        Some(state) => Session::start_with_state(settings, state),
+        None => Session::start(settings),
+    };
+    let session = run_blocking(start).await?;
     let session = &app.run(session, download_dir).session;
     Ok(field("listen_port", listen_port(session)))
 }
@@ -99,6 +114,31 @@ pub(super) fn status(app: &App, params: Params) -> Outcome {
 pub(super) fn engine_stats(app: &App, params: Params) -> Outcome {
     params.finish()?;
     Ok(field("stats", app.running()?.session.stats()))
+}
+
+/// The session's state in libtorrent's format.
+pub(super) fn save_state(app: &App, params: Params) -> Outcome {
+    params.finish()?;
+    let state = app.running()?.session.save_state();
+    Ok(field("state", Value::Bytes(state.into())))
+}
+
+/// Takes over a session's state; the answer has it as it is now, and names
+/// what was not taken over.
+pub(super) fn load_state(app: &App, mut params: Params) -> Outcome {
+    let state = params.bytes("state")?;
+    params.finish()?;
+    let running = app.running()?;
+    let refused = running.session.load_state(&state)?;
+    running.alerts.configure(&running.session.settings());
+    let refused: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    Ok(vec![
+        (
+            "state".into(),
+            Value::Bytes(running.session.save_state().into()),
+        ),
+        ("refused".into(), refused.into()),
+    ])
 }
 
 /// Changes settings, all of them or none, and answers with what is in force.

@@ -1,0 +1,300 @@
+//! A torrent that goes on where an earlier session left it: what its record
+//! claims is looked at before it counts, and what the torrent remembers
+//! becomes a record again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use torrent_core::bitfield::Bitfield;
+use torrent_core::ids::PieceIndex;
+use torrent_core::peerlist::Sources;
+use torrent_core::resume::{FileStat, Flags, ResumeData};
+use torrent_core::torrent::TorrentState;
+
+use super::{Driver, TaskEnd};
+use crate::disk::{CheckMode, ResumeAccepted, ResumeClaim, ResumeRejected};
+use crate::error::{Error, ErrorKind};
+use crate::event::{Detail, kind};
+use crate::handle;
+use crate::resume::{path_bytes, piece_priorities};
+
+/// Peers that a record names, at most.
+const MAX_PEERS: usize = 100;
+
+/// The port of a banned address, of which only the address is known.
+const ANY_PORT: u16 = 1;
+
+/// What the torrent has of earlier sessions.
+#[derive(Debug, Default)]
+pub(super) struct Legacy {
+    /// The record without its claims: totals and times up to now, and what
+    /// only others make use of.
+    pub(super) record: ResumeData,
+    /// What the record claims; until it is accepted or rejected.
+    claim: Option<Claim>,
+    /// The claim is being looked at.
+    judging: bool,
+    /// A full check was asked for meanwhile.
+    recheck: bool,
+    /// Unfinished pieces that are taken up once the check is over.
+    unfinished: BTreeMap<PieceIndex, Bitfield>,
+}
+
+/// What a record claims to be on disk.
+#[derive(Debug)]
+struct Claim {
+    pieces: Vec<u8>,
+    unfinished: BTreeMap<PieceIndex, Vec<u8>>,
+    stats: Vec<Option<FileStat>>,
+    verify_files: bool,
+}
+
+impl Legacy {
+    /// Splits a record into what it remembers and what it claims.
+    pub(super) fn new(resume: Option<Box<ResumeData>>, verify_files: bool) -> Self {
+        let Some(mut record) = resume.map(|resume| *resume) else {
+            return Self::default();
+        };
+        let claim = Claim {
+            pieces: std::mem::take(&mut record.pieces),
+            unfinished: std::mem::take(&mut record.unfinished),
+            stats: std::mem::take(&mut record.file_stats),
+            verify_files,
+        };
+        Self {
+            record,
+            // Who names no pieces claims nothing, not even that there are none.
+            claim: (!claim.pieces.is_empty()).then_some(claim),
+            ..Self::default()
+        }
+    }
+}
+
+impl Driver {
+    /// Peers and bans of earlier sessions.
+    pub(super) fn restore_peers(&mut self) {
+        let record = &mut self.legacy.record;
+        let peers = std::mem::take(&mut record.peers);
+        let banned = std::mem::take(&mut record.banned_peers);
+        self.brain
+            .restore_bans(banned.into_iter().map(|endpoint| endpoint.ip()));
+        self.brain
+            .add_peers(Instant::now(), peers, Sources::RESUME_DATA);
+    }
+
+    /// Piece priorities of a record, once it is known of which pieces.
+    pub(super) fn restore_piece_priorities(&self) {
+        let pieces = self.brain.layout().num_pieces() as usize;
+        if let Some(priorities) = piece_priorities(&self.legacy.record, pieces)
+            && pieces > 0
+        {
+            self.handle.shared.options.lock().piece_priorities = Arc::new(priorities);
+        }
+    }
+
+    /// Looks at what is on disk: as far as the record goes, or at everything.
+    pub(super) fn start_check(&mut self) {
+        let Some(storage) = self.storage.get().cloned() else {
+            return;
+        };
+        let layout = self.brain.layout();
+        let claim = self.legacy.claim.as_ref().and_then(|claim| {
+            let have = Bitfield::from_wire(&claim.pieces, layout.num_pieces())?;
+            let unfinished = claim.unfinished.iter().filter_map(|(&piece, blocks)| {
+                let blocks = Bitfield::from_wire(blocks, layout.blocks_in_piece(piece))?;
+                (!have.get(piece.0) && !blocks.none()).then_some((piece, blocks))
+            });
+            Some(ResumeClaim {
+                unfinished: unfinished.collect(),
+                have,
+                stats: claim.stats.clone(),
+                verify_files: claim.verify_files,
+                seed: rand::random(),
+            })
+        });
+        if let Some(claim) = claim {
+            self.legacy.judging = true;
+            self.tasks.spawn(async move {
+                TaskEnd::ResumeChecked(Box::new(storage.check_resume(claim).await))
+            });
+            return;
+        }
+        if self.legacy.claim.take().is_some() {
+            self.reject(
+                "it is of a torrent with another number of pieces".to_owned(),
+                "",
+            );
+            return;
+        }
+        let settings = self.context.session.settings.borrow().clone();
+        if settings.no_recheck_incomplete_resume {
+            let nothing = Bitfield::new(self.brain.layout().num_pieces());
+            self.checked(Instant::now(), &nothing);
+        } else {
+            self.run_check(CheckMode::All);
+        }
+    }
+
+    /// Whether a record is being looked at; a full check follows then.
+    pub(super) fn recheck_after_resume(&mut self) -> bool {
+        self.legacy.recheck |= self.legacy.judging;
+        self.legacy.judging
+    }
+
+    pub(super) fn resume_checked(&mut self, outcome: Result<ResumeAccepted, ResumeRejected>) {
+        self.legacy.judging = false;
+        self.legacy.claim = None;
+        if std::mem::take(&mut self.legacy.recheck) {
+            return self.run_check(CheckMode::All);
+        }
+        match outcome {
+            Ok(accepted) => {
+                self.legacy.unfinished = accepted.unfinished;
+                if !accepted.suspects.none() {
+                    return self.run_check(CheckMode::Only(accepted.suspects));
+                }
+                if let Some(storage) = self.storage.get() {
+                    let have = storage.have();
+                    self.checked(Instant::now(), &have);
+                }
+            }
+            Err(rejected) => {
+                let path = match &rejected {
+                    ResumeRejected::FileSize { error, .. } | ResumeRejected::Disk(error) => {
+                        error.path.display().to_string()
+                    }
+                    ResumeRejected::Hash { .. } => String::new(),
+                };
+                self.reject(rejected.to_string(), &path);
+            }
+        }
+    }
+
+    /// The record is not true: everything is looked at.
+    fn reject(&mut self, reason: String, path: &str) {
+        self.legacy.claim = None;
+        self.post_rejected(reason, path);
+        self.run_check(CheckMode::All);
+    }
+
+    /// Says that resume data was not believed.
+    pub(super) fn post_rejected(&self, reason: String, path: &str) {
+        tracing::warn!(torrent = %self.handle.info_hash(), reason, path, "resume data rejected");
+        let error = Error::because(ErrorKind::ResumeDataParseError, reason).about(path);
+        self.post(kind::FASTRESUME_REJECTED, || Detail::Error(error));
+    }
+
+    /// Takes up unfinished pieces, now that the check is over.
+    pub(super) fn adopt_unfinished(&mut self) {
+        let Some(storage) = self.storage.get() else {
+            return;
+        };
+        for (piece, blocks) in std::mem::take(&mut self.legacy.unfinished) {
+            if self.brain.adopt_partial(piece, &blocks) {
+                storage.adopt_partial(piece, blocks);
+            }
+        }
+    }
+
+    /// What there is to remember. `found` is what is durable on disk; `None`
+    /// while that is not known.
+    pub(super) fn record(
+        &mut self,
+        found: Option<(&Bitfield, &BTreeMap<PieceIndex, Bitfield>)>,
+        stats: &[Option<FileStat>],
+    ) -> ResumeData {
+        let now = Instant::now();
+        let options = self.handle.shared.options.lock().clone();
+        let (complete, incomplete) = self.announcer.swarm();
+        let totals = self.brain.totals();
+        let (received, sent) = (totals.payload_received, totals.payload_sent);
+        let list = self.brain.peer_list();
+        let legacy = &self.legacy.record;
+        let unlimited = |limit: i64| u32::try_from(limit).ok();
+        let mut record = ResumeData {
+            info_hash: Some(self.handle.info_hash()),
+            name: self.handle.name().to_owned(),
+            save_path: path_bytes(self.handle.save_path()),
+            total_uploaded: legacy.total_uploaded + sent,
+            total_downloaded: legacy.total_downloaded + received,
+            added_time: self.handle.added_time(),
+            num_complete: complete.or(legacy.num_complete),
+            num_incomplete: incomplete.or(legacy.num_incomplete),
+            max_connections: unlimited(options.max_connections),
+            max_uploads: unlimited(options.max_uploads),
+            download_limit: unlimited(options.download_limit).filter(|&limit| limit > 0),
+            upload_limit: unlimited(options.upload_limit).filter(|&limit| limit > 0),
+            peers: list.resumable().take(MAX_PEERS).collect(),
+            banned_peers: list
+                .banned()
+                .map(|ip| SocketAddr::new(ip, ANY_PORT))
+                .collect(),
+            flags: Flags {
+                paused: Some(options.paused),
+                auto_managed: Some(legacy.flags.auto_managed == Some(true) && !options.paused),
+                sequential_download: Some(options.sequential),
+                upload_mode: Some(options.modes.upload_mode),
+                share_mode: Some(options.modes.share_mode),
+                super_seeding: Some(options.modes.super_seeding),
+                stop_when_ready: Some(options.modes.stop_when_ready),
+                ..legacy.flags
+            },
+            trackers: Some(options.trackers.clone()),
+            info: None,
+            ..legacy.clone()
+        };
+        self.clocks.record(now, &mut record);
+        if let Some(metainfo) = self.handle.metainfo() {
+            record.comment.clone_from(&metainfo.comment);
+            record.created_by.clone_from(&metainfo.created_by);
+            record.creation_date = metainfo.creation_date.unwrap_or(0);
+            if record.url_seeds.is_none() {
+                record.url_seeds = Some(metainfo.url_seeds.clone());
+            }
+            let derived = handle::piece_priorities(&metainfo.info.layout, &options.file_priorities);
+            record.piece_priorities = if derived == *options.piece_priorities {
+                Vec::new()
+            } else {
+                options.piece_priorities.to_vec()
+            };
+        }
+        record.file_priorities = if options
+            .file_priorities
+            .iter()
+            .all(|&priority| priority == 4)
+        {
+            Vec::new()
+        } else {
+            options.file_priorities.to_vec()
+        };
+        match (found, &self.legacy.claim) {
+            (Some((have, unfinished)), _) => {
+                record.pieces = have.as_bytes().to_vec();
+                record.unfinished = unfinished
+                    .iter()
+                    .filter(|(piece, blocks)| !have.get(piece.0) && !blocks.none())
+                    .map(|(&piece, blocks)| (piece, blocks.as_bytes().to_vec()))
+                    .collect();
+                record.file_stats = stats.to_vec();
+            }
+            // Not looked at yet: the claim stands as it was.
+            (None, Some(claim)) => {
+                record.pieces.clone_from(&claim.pieces);
+                record.unfinished.clone_from(&claim.unfinished);
+                record.file_stats.clone_from(&claim.stats);
+            }
+            // Nothing is known: the next session has to look.
+            (None, None) => {}
+        }
+        record
+    }
+
+    /// Whether it is not known what is on disk.
+    pub(super) fn is_in_the_dark(&self) -> bool {
+        self.storage.get().is_none()
+            || self.brain.state().is_checking()
+            || self.brain.state() == TorrentState::DownloadingMetadata
+    }
+}

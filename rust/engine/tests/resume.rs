@@ -1,0 +1,450 @@
+//! Resume data and the state directory over real sessions.
+
+mod support;
+
+use std::path::Path;
+
+use support::{LIMIT, Node, Payload, wait_until};
+use torrent_engine::core::bitfield::Bitfield;
+use torrent_engine::core::resume::ResumeData;
+use torrent_engine::core::settings::Settings;
+use torrent_engine::core::value::Value;
+use torrent_engine::error::ErrorKind;
+use torrent_engine::event::{Detail, kind};
+use torrent_engine::handle::TorrentHandle;
+use torrent_engine::resume::SaveFlags;
+use torrent_engine::session::{AddTorrent, Session};
+use torrent_engine::state::StateDir;
+use torrent_engine::status::TorrentState;
+
+const PIECE: usize = 32 * 1024;
+
+fn payload(seed: u32) -> Payload {
+    Payload::new(
+        &[("a.bin", 20 * PIECE + 77), ("b.bin", 9 * PIECE)],
+        PIECE,
+        seed,
+    )
+}
+
+#[track_caller]
+fn until(condition: impl Fn() -> bool) {
+    wait_until("what the test waits for", condition);
+}
+
+/// Runs a future of the engine's that waits for its answer.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async { tokio::time::timeout(LIMIT, future).await.expect("in time") })
+}
+
+fn save(handle: &TorrentHandle, flags: SaveFlags) -> ResumeData {
+    let data = wait(handle.save_resume_data_now(flags)).unwrap();
+    ResumeData::decode(&data).unwrap()
+}
+
+/// A complete torrent's record, made by a session that looked at all of it.
+fn complete_record(payload: &Payload, folder: &Path) -> ResumeData {
+    payload.write(folder);
+    let mut node = Node::new();
+    let add = AddTorrent::from_data(&payload.torrent(None), folder).unwrap();
+    let handle = node.session.add_torrent(add).unwrap();
+    node.wait(kind::TORRENT_CHECKED);
+    save(&handle, SaveFlags::default())
+}
+
+fn resumed(node: &Node, payload: &Payload, folder: &Path, record: &ResumeData) -> TorrentHandle {
+    let add = AddTorrent::from_data(&payload.torrent(None), folder)
+        .unwrap()
+        .with_resume_data(&record.encode())
+        .unwrap();
+    node.session.add_torrent(add).unwrap()
+}
+
+#[test]
+fn a_true_record_spares_the_check_and_restores_what_was_set() {
+    let payload = payload(11);
+    let folder = tempfile::tempdir().unwrap();
+    let mut record = complete_record(&payload, folder.path());
+    assert_eq!(record.have(30).unwrap().count(), 30);
+    assert!(record.file_stats.iter().all(Option::is_some));
+    record.total_uploaded = 5000;
+    record.total_downloaded = 10_000;
+    record.active_time = 100;
+    record.added_time = 1_000_000;
+    record.completed_time = 2_000_000;
+    record.max_uploads = Some(7);
+    record.flags.paused = Some(true);
+    record.flags.sequential_download = Some(true);
+    record.trackers = Some(vec![vec!["http://127.0.0.1:9/announce".to_owned()]]);
+    let mut node = Node::new();
+    let handle = resumed(&node, &payload, folder.path(), &record);
+    node.wait(kind::TORRENT_CHECKED);
+    assert!(!node.has_seen(kind::FASTRESUME_REJECTED));
+    let status = handle.status();
+    assert_eq!(status.state, TorrentState::Seeding);
+    assert!(status.paused && handle.is_paused());
+    assert!(handle.is_sequential_download());
+    assert_eq!(handle.max_uploads(), 7);
+    assert_eq!(handle.trackers().len(), 1);
+    assert_eq!(
+        (status.all_time_upload, status.all_time_download),
+        (5000, 10_000)
+    );
+    assert!((status.ratio - 0.5).abs() < 1e-9);
+    assert!(status.active_time >= 100);
+    assert_eq!(
+        (status.added_time, status.completed_time),
+        (1_000_000, 2_000_000)
+    );
+    // What was restored is what is saved again.
+    let again = save(&handle, SaveFlags::default());
+    assert_eq!(again.trackers, record.trackers);
+    assert_eq!(again.flags.paused, Some(true));
+    assert_eq!(again.total_uploaded, 5000);
+    assert_eq!(again.max_uploads, Some(7));
+}
+
+#[test]
+fn a_record_that_lies_is_rejected_and_everything_is_checked() {
+    let payload = payload(12);
+    let folder = tempfile::tempdir().unwrap();
+    let record = complete_record(&payload, folder.path());
+    let b = folder.path().join("payload/b.bin");
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(&b)
+        .unwrap()
+        .set_len(PIECE as u64)
+        .unwrap();
+    let mut node = Node::new();
+    let handle = resumed(&node, &payload, folder.path(), &record);
+    let event = node.wait(kind::FASTRESUME_REJECTED);
+    let Detail::Error(error) = &event.detail else {
+        panic!("{event:?}");
+    };
+    assert_eq!(error.kind(), ErrorKind::ResumeDataParseError);
+    assert!(error.message().contains("mismatching file size"), "{error}");
+    assert_eq!(error.context(), b.display().to_string());
+    node.wait(kind::TORRENT_CHECKED);
+    until(|| handle.status().pieces_downloaded == 21);
+}
+
+#[test]
+fn what_is_no_record_of_this_torrent_is_an_error_at_once() {
+    let mine = payload(13);
+    let folder = tempfile::tempdir().unwrap();
+    let record = complete_record(&mine, folder.path());
+    let other = payload(14);
+    let add = |data: &[u8]| {
+        let add = AddTorrent::from_data(&other.torrent(None), folder.path()).unwrap();
+        add.with_resume_data(data).unwrap_err()
+    };
+    for (data, words) in [
+        (record.encode(), "mismatching info hash"),
+        (b"de".to_vec(), "invalid file tag"),
+        (b"d".to_vec(), "bencode"),
+    ] {
+        let error = add(&data);
+        assert_eq!(error.kind(), ErrorKind::ResumeDataParseError);
+        assert!(error.message().contains(words), "{error}");
+    }
+}
+
+/// The rows of the scorecard on records that were tampered with: no bit that
+/// is flipped makes a torrent serve what is not its own.
+#[test]
+fn a_lying_bitfield_is_found_before_its_piece_is_served() {
+    let payload = Payload::new(&[("a.bin", 300 * 16 * 1024)], 16 * 1024, 15);
+    let folder = tempfile::tempdir().unwrap();
+    let record = complete_record(&payload, folder.path());
+    let path = folder.path().join("payload/a.bin");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // Every tenth piece: a sample is bound to miss some of them.
+    for piece in (5..295).step_by(10) {
+        bytes[piece * 16 * 1024 + 9] ^= 0x40;
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    let lie = ResumeData {
+        file_stats: Vec::new(),
+        ..record
+    };
+    let mut seed = Node::new();
+    let leech = Node::new();
+    let add = AddTorrent {
+        verify_files: false,
+        ..AddTorrent::from_data(&payload.torrent(None), folder.path())
+            .unwrap()
+            .with_resume_data(&lie.encode())
+            .unwrap()
+    };
+    let handle = seed.session.add_torrent(add).unwrap();
+    seed.wait(kind::TORRENT_CHECKED);
+    assert_eq!(handle.status().state, TorrentState::Seeding);
+    let add = AddTorrent::from_data(&payload.torrent(None), leech.folder.path()).unwrap();
+    let fetched = leech.session.add_torrent(add).unwrap();
+    until(|| fetched.status().state == TorrentState::Downloading);
+    fetched.connect_peer(seed.endpoint()).unwrap();
+    seed.wait(kind::FASTRESUME_REJECTED);
+    until(|| {
+        let status = handle.status();
+        status.state == TorrentState::Downloading && status.pieces_downloaded == 271
+    });
+    assert_eq!(fetched.status().total_failed_bytes, 0);
+}
+
+#[test]
+fn unfinished_pieces_and_priorities_outlive_the_session() {
+    // One piece that takes long: it is never whole when it is saved.
+    let payload = Payload::new(&[("a.bin", 2 * 1024 * 1024), ("b.bin", 5)], 1024 * 1024, 16);
+    let seed = Node::new();
+    payload.write(seed.folder.path());
+    let add = AddTorrent::from_data(&payload.torrent(None), seed.folder.path()).unwrap();
+    let source = seed.session.add_torrent(add).unwrap();
+    until(|| source.status().is_seeding);
+    let folder = tempfile::tempdir().unwrap();
+    let torrent = payload.torrent(None);
+    let mut record = {
+        let node = Node::new();
+        let mut add = AddTorrent::from_data(&torrent, folder.path()).unwrap();
+        add.file_priorities = vec![4, 0];
+        let handle = node.session.add_torrent(add).unwrap();
+        until(|| handle.status().state == TorrentState::Downloading);
+        save(&handle, SaveFlags::SAVE_INFO_DICT)
+    };
+    assert_eq!(record.file_priorities, [4, 0]);
+    assert!(record.have(3).unwrap().none() && record.info.is_some());
+    // As if three blocks of piece 0 had come.
+    std::fs::create_dir_all(folder.path().join("payload")).unwrap();
+    let part = &payload.files[0].1[..3 * 16 * 1024];
+    std::fs::write(folder.path().join("payload/a.bin"), part).unwrap();
+    let mut blocks = Bitfield::new(64);
+    for block in 0..4 {
+        blocks.set(block);
+    }
+    let piece = torrent_engine::core::ids::PieceIndex(0);
+    blocks.clear(3);
+    record.unfinished.insert(piece, blocks.as_bytes().to_vec());
+    // Neither torrent file nor folder are given: the record has them.
+    let node = Node::new();
+    let add = AddTorrent::from_resume_data(&record.encode()).unwrap();
+    assert_eq!(add.save_path, folder.path());
+    let handle = node.session.add_torrent(add).unwrap();
+    until(|| handle.status().state == TorrentState::Downloading);
+    assert_eq!(handle.file_priorities(), [4, 0]);
+    until(|| handle.status().total_done == 3 * 16 * 1024);
+    let again = save(&handle, SaveFlags::default());
+    assert_eq!(again.unfinished.get(&piece).unwrap(), blocks.as_bytes());
+    handle.connect_peer(seed.endpoint()).unwrap();
+    until(|| handle.status().is_finished);
+    let status = handle.status();
+    assert!(status.total_payload_download <= 2 * 1024 * 1024 - 3 * 16 * 1024 + 5);
+}
+
+#[test]
+fn saving_only_what_changed() {
+    let payload = payload(17);
+    let mut node = Node::new();
+    let add = AddTorrent::from_data(&payload.torrent(None), node.folder.path()).unwrap();
+    let handle = node.session.add_torrent(add).unwrap();
+    node.wait(kind::TORRENT_CHECKED);
+    assert!(handle.need_save_resume_data());
+    save(&handle, SaveFlags::default());
+    assert!(!handle.need_save_resume_data());
+    let refused = wait(handle.save_resume_data_now(SaveFlags::ONLY_IF_MODIFIED)).unwrap_err();
+    assert!(refused.message().contains("not modified"), "{refused}");
+    node.wait(kind::SAVE_RESUME_DATA_FAILED);
+    handle.set_max_uploads(9).unwrap();
+    assert!(handle.need_save_resume_data());
+    handle
+        .save_resume_data(SaveFlags::IF_CONFIG_CHANGED)
+        .unwrap();
+    let event = node.wait_where(kind::SAVE_RESUME_DATA, |event| {
+        let Detail::ResumeData(data) = &event.detail else {
+            return false;
+        };
+        ResumeData::decode(&data[..]).unwrap().max_uploads == Some(9)
+    });
+    let Detail::ResumeData(data) = event.detail else {
+        unreachable!()
+    };
+    assert_eq!(handle.resume_data().unwrap(), data);
+}
+
+// ---- the state directory ---------------------------------------------------
+
+fn settings() -> Settings {
+    let mut settings = Settings::default();
+    settings
+        .apply([
+            ("listen_interfaces", &Value::from("127.0.0.1:0")),
+            ("alert_mask", &Value::Int(0xffff_ffff)),
+        ])
+        .unwrap();
+    settings
+}
+
+fn start(folder: &Path) -> Node {
+    let state = StateDir::open(folder).unwrap();
+    let mut settings = settings();
+    assert_eq!(state.session_state().restore_settings(&mut settings), []);
+    Node::of(Session::start_with_state(settings, state).unwrap())
+}
+
+fn stop(node: &Node) {
+    node.session.stop();
+    assert!(node.session.join(LIMIT));
+}
+
+#[test]
+fn torrents_settings_and_times_come_back() {
+    let state = tempfile::tempdir().unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let (one, two) = (payload(21), payload(22));
+    one.write(data.path());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (first, second);
+    {
+        let mut node = start(state.path());
+        assert!(StateDir::open(state.path()).is_err(), "it is in use");
+        let add = AddTorrent::from_data(&one.torrent(None), data.path()).unwrap();
+        first = node.session.add_torrent(add).unwrap();
+        node.wait(kind::TORRENT_CHECKED);
+        let mut add = AddTorrent::from_data(&two.torrent(None), elsewhere.path()).unwrap();
+        add.paused = true;
+        second = node.session.add_torrent(add).unwrap();
+        node.wait(kind::TORRENT_CHECKED);
+        second.prioritize_files(&[0, 7]).unwrap();
+        node.session
+            .apply_settings([("connections_limit", &Value::Int(44))])
+            .unwrap();
+        stop(&node);
+    }
+    {
+        let mut node = start(state.path());
+        assert_eq!(node.session.settings().connections_limit, 44);
+        assert_eq!(node.session.torrents().len(), 2);
+        for _ in 0..2 {
+            node.wait(kind::TORRENT_CHECKED);
+        }
+        assert!(!node.has_seen(kind::FASTRESUME_REJECTED));
+        let seeding = node.session.find_torrent(first.info_hash()).unwrap();
+        let paused = node.session.find_torrent(second.info_hash()).unwrap();
+        assert_eq!(seeding.status().state, TorrentState::Seeding);
+        assert!(!seeding.is_paused() && paused.is_paused());
+        assert_eq!(paused.file_priorities(), [0, 7]);
+        assert_eq!(paused.save_path(), elsewhere.path());
+        assert_eq!(seeding.added_time(), first.added_time());
+        assert_eq!(
+            seeding.metainfo().unwrap().info.raw,
+            first.metainfo().unwrap().info.raw
+        );
+        node.session.remove_torrent(&paused, false).unwrap();
+        node.wait(kind::TORRENT_REMOVED);
+        stop(&node);
+    }
+    let node = start(state.path());
+    let hashes: Vec<_> = node
+        .session
+        .torrents()
+        .iter()
+        .map(TorrentHandle::info_hash)
+        .collect();
+    assert_eq!(hashes, [first.info_hash()]);
+    stop(&node);
+}
+
+#[test]
+fn a_magnet_link_comes_back_without_its_metadata_and_with_it() {
+    let state = tempfile::tempdir().unwrap();
+    let payload = payload(23);
+    let data = tempfile::tempdir().unwrap();
+    let seed = Node::new();
+    payload.write(seed.folder.path());
+    let add = AddTorrent::from_data(&payload.torrent(None), seed.folder.path()).unwrap();
+    let source = seed.session.add_torrent(add).unwrap();
+    until(|| source.status().is_seeding);
+    let hash = source.info_hash();
+    {
+        let mut node = start(state.path());
+        let uri = format!("magnet:?xt=urn:btih:{hash}&dn=the+name&so=0");
+        let add = AddTorrent::from_magnet(&uri, data.path()).unwrap();
+        node.session.add_torrent(add).unwrap();
+        node.wait(kind::ADD_TORRENT);
+        stop(&node);
+    }
+    {
+        let node = start(state.path());
+        let handle = node.session.find_torrent(hash).unwrap();
+        assert_eq!(handle.name(), "the name");
+        assert!(handle.metainfo().is_none());
+        let info = source.metainfo().unwrap().info.raw.clone();
+        handle.set_metadata(&info).unwrap();
+        handle.connect_peer(seed.endpoint()).unwrap();
+        until(|| handle.status().is_finished);
+        assert_eq!(handle.file_priorities(), [4, 0]);
+        stop(&node);
+    }
+    let node = start(state.path());
+    let handle = node.session.find_torrent(hash).unwrap();
+    assert_eq!(handle.name(), "payload");
+    until(|| handle.status().is_finished);
+    assert_eq!(handle.file_priorities(), [4, 0]);
+    stop(&node);
+}
+
+#[test]
+fn progress_is_saved_unasked_and_a_record_that_was_spoilt_costs_a_check() {
+    let state = tempfile::tempdir().unwrap();
+    let payload = payload(24);
+    let data = tempfile::tempdir().unwrap();
+    let seed = Node::new();
+    payload.write(seed.folder.path());
+    let add = AddTorrent::from_data(&payload.torrent(None), seed.folder.path()).unwrap();
+    let source = seed.session.add_torrent(add).unwrap();
+    until(|| source.status().is_seeding);
+    let record = state
+        .path()
+        .join(format!("torrents/{}.resume", source.info_hash()));
+    {
+        let node = start(state.path());
+        let add = AddTorrent::from_data(&payload.torrent(None), data.path()).unwrap();
+        let handle = node.session.add_torrent(add).unwrap();
+        handle.connect_peer(seed.endpoint()).unwrap();
+        until(|| handle.status().is_seeding);
+        // Nobody asked, and nobody stopped the session yet.
+        until(|| {
+            let Ok(bytes) = std::fs::read(&record) else {
+                return false;
+            };
+            let record = ResumeData::decode(&bytes).unwrap();
+            record.have(30).is_some_and(|have| have.is_full())
+        });
+        stop(&node);
+    }
+    std::fs::write(&record, b"spoilt").unwrap();
+    std::fs::remove_file(record.with_extension("resume.old")).unwrap();
+    let mut node = start(state.path());
+    node.wait(kind::FASTRESUME_REJECTED);
+    let handle = node.session.find_torrent(source.info_hash()).unwrap();
+    until(|| handle.status().is_seeding);
+    payload.assert_at(data.path());
+    stop(&node);
+}
+
+#[test]
+fn session_state_moves_between_sessions() {
+    let one = Node::with(&[("connections_limit", Value::Int(33))]);
+    let two = Node::new();
+    let before = two.session.settings();
+    let refused = two.session.load_state(&one.session.save_state()).unwrap();
+    assert_eq!(refused, []);
+    let after = two.session.settings();
+    assert_eq!(after.connections_limit, 33);
+    assert_eq!(after.alert_mask, before.alert_mask);
+    let error = two.session.load_state(b"nonsense").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BencodeParseError);
+}

@@ -1,0 +1,57 @@
+//! Resume data: asked for, and given with a new torrent.
+
+use std::path::PathBuf;
+
+use torrent_core::value::Value;
+use torrent_engine::error::{Error, ErrorKind, Result};
+use torrent_engine::resume::{SaveFlags, save_path_in};
+
+use super::{field, torrent};
+use crate::app::App;
+use crate::params::Params;
+use crate::protocol::{Outcome, invalid};
+
+/// Saves resume data and answers with it.
+pub(super) async fn save(app: &App, mut params: Params) -> Outcome {
+    let torrent = torrent(app, &mut params)?;
+    let mut flags = SaveFlags::default();
+    for flag in params.opt_texts("flags")?.unwrap_or_default() {
+        flags = flags
+            | match flag.as_str() {
+                "flush_disk_cache" => SaveFlags::FLUSH_DISK_CACHE,
+                "save_info_dict" => SaveFlags::SAVE_INFO_DICT,
+                "only_if_modified" => SaveFlags::ONLY_IF_MODIFIED,
+                "if_counters_changed" => SaveFlags::IF_COUNTERS_CHANGED,
+                "if_download_progress" => SaveFlags::IF_DOWNLOAD_PROGRESS,
+                "if_config_changed" => SaveFlags::IF_CONFIG_CHANGED,
+                "if_state_changed" => SaveFlags::IF_STATE_CHANGED,
+                "if_metadata_changed" => SaveFlags::IF_METADATA_CHANGED,
+                unknown => return Err(invalid(format!("unknown flag '{unknown}' in 'flags'"))),
+            };
+    }
+    params.finish()?;
+    let data = torrent.save_resume_data_now(flags).await?;
+    Ok(field("resume_data", Value::Bytes(data)))
+}
+
+/// Where a new torrent goes: the folder that is given, that of its resume
+/// data, or the one for torrents that do not say.
+pub(super) fn save_path(
+    app: &App,
+    given: Option<PathBuf>,
+    resume_data: Option<&[u8]>,
+) -> Result<PathBuf> {
+    let recorded = match (&given, resume_data) {
+        (None, Some(data)) => save_path_in(data)?,
+        _ => None,
+    };
+    given
+        .or(recorded)
+        .or_else(|| app.running().ok()?.download_dir.clone())
+        .ok_or_else(|| {
+            Error::because(
+                ErrorKind::EmptySavePath,
+                "neither 'save_path' nor 'download_dir' is given",
+            )
+        })
+}
