@@ -4,25 +4,32 @@
 
 DISPLAY_ROOT=$CACHE/tools/display-root
 
-# Sets GODOT_WINDOW, the command that starts Godot with a window, and XVFB, the
-# command of the X server.
+# Sets GODOT_WINDOW, the command that starts Godot with a window.
+require_window() {
+  GODOT_WINDOW=("$GODOT")
+  # The cached Godot finds no OpenGL but what lies beside it.
+  is_cached_godot || return 0
+  with_lock "$CACHE/locks/display.lock" install_display
+  GODOT_WINDOW=("$CACHE/tools/godot-window" --rendering-driver opengl3)
+}
+
+# The same for windows that nobody sees, on the X server that XVFB starts.
 require_display() {
-  GODOT_WINDOW=("$GODOT") XVFB=()
+  require_window
+  XVFB=()
   # Other systems have windows of their own.
   [[ $(host_platform) == linux ]] || return 0
-  if have Xvfb; then XVFB=(Xvfb); fi
-  # The cached Godot finds no OpenGL but what lies beside it.
-  if ((${#XVFB[@]} == 0)) || is_cached_godot; then
-    with_lock "$CACHE/locks/display.lock" install_display
+  GODOT_WINDOW=("${GODOT_WINDOW[0]}" --display-driver x11 --rendering-driver opengl3
+    --audio-driver Dummy --resolution 1280x720)
+  if have Xvfb; then
+    XVFB=(Xvfb)
+    return
   fi
-  if is_cached_godot; then GODOT_WINDOW=("$CACHE/tools/godot-window"); fi
-  if ((${#XVFB[@]} == 0)); then
-    # It starts its keyboard compiler by an absolute path, so it needs a root of
-    # its own.
-    XVFB=(chroot "$DISPLAY_ROOT" /usr/bin/Xvfb)
-    ((EUID == 0)) || XVFB=(unshare --user --map-root-user "${XVFB[@]}")
-  fi
-  GODOT_WINDOW+=(--rendering-driver opengl3 --audio-driver Dummy --resolution 1280x720)
+  with_lock "$CACHE/locks/display.lock" install_display
+  # It starts its keyboard compiler by an absolute path, so it needs a root of its
+  # own.
+  XVFB=(chroot "$DISPLAY_ROOT" /usr/bin/Xvfb)
+  ((EUID == 0)) || XVFB=(unshare --user --map-root-user "${XVFB[@]}")
 }
 
 display_help() {
@@ -71,8 +78,9 @@ with_display() {
   local number=$TARGET_DIR/display-number server status=0 tries
   mkdir -p "$LOGS"
   : >"$number"
-  # It finds a free display by itself and says which.
-  "${XVFB[@]}" -displayfd 3 -screen 0 1280x720x24 -nolisten tcp \
+  # It finds a free display by itself and says which. With its last client it ends,
+  # also where this script is ended in the middle.
+  "${XVFB[@]}" -displayfd 3 -screen 0 1280x720x24 -nolisten tcp -terminate \
     3>"$number" >"$LOGS/xvfb.log" 2>&1 </dev/null &
   server=$!
   for ((tries = 0; tries < 100; tries++)); do

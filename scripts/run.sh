@@ -41,7 +41,7 @@ demo_command() {
   say "running demo/$name.tscn"
   local godot=("$GODOT" --headless)
   if [[ -n $window ]]; then
-    require_display
+    require_window
     godot=("${GODOT_WINDOW[@]}")
   fi
   "${godot[@]}" --path "$PROJECT" "res://demo/$name.tscn" -- "$@"
