@@ -56,7 +56,9 @@ func add_file(path: String) -> void:
 func try_example() -> void:
 	_example.disabled = true
 	_example.text = "Preparing…"
-	var seeder := new_session()
+	var seeder := new_session(Example.settings())
+	if seeder == null:
+		return
 	var data := await Example.prepare(seeder)
 	_example.text = "Try an example"
 	if data.is_empty():

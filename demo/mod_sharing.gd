@@ -7,6 +7,8 @@ extends "res://demo/common/window_demo.gd"
 ##
 ## Without a window it all happens by itself, and the exit code says how it ended.
 
+const Sharer := preload("res://demo/mod_sharing/sharer.gd")
+
 const FOLDER := "user://mod_sharing"
 
 ## Seconds after which it has failed, where nobody watches.
@@ -42,7 +44,7 @@ func _ready() -> void:
 
 ## The first game's part.
 func share() -> void:
-	var session := new_session()
+	var session := new_session(Sharer.settings())
 	if session != null:
 		_sharer.share(session, _folder.path_join("a"), _lobby_port)
 

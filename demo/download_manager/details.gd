@@ -28,9 +28,10 @@ func show_torrent(handle: TorrentHandle) -> void:
 		row.queue_free()
 	_file_bars.clear()
 	%Heading.text = "Nothing chosen" if handle == null else handle.get_name()
-	if handle != null:
-		var files := handle.get_torrent_info().get_files()
-		for file: Dictionary in files.slice(0, MOST_FILES):
+	# Null where the files are not known yet.
+	var info := handle.get_torrent_info() if handle != null else null
+	if info != null:
+		for file: Dictionary in info.get_files().slice(0, MOST_FILES):
 			_add_file(file)
 	refresh()
 

@@ -5,6 +5,8 @@ extends RefCounted
 const Tools := preload("res://demo/common/tools.gd")
 
 const FOLDER := "user://download_manager_example"
+## Slow enough that there is something to watch.
+const RATE := 32 * Tools.MIB
 ## The files and their sizes.
 const FILES := {
 	"example_pack/world.bin": 160 * Tools.MIB,
@@ -12,6 +14,11 @@ const FILES := {
 	"example_pack/music/credits.bin": 8 * Tools.MIB,
 	"example_pack/read_me.txt": 4 * Tools.KIB,
 }
+
+
+## The settings of the session that seeds.
+static func settings() -> Dictionary:
+	return Tools.LOOPBACK.merged({"upload_rate_limit": RATE})
 
 
 ## Makes the data and its torrent, and seeds it. The bytes of the torrent; empty where

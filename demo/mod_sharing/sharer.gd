@@ -9,7 +9,15 @@ const Tools := preload("res://demo/common/tools.gd")
 const ModMaker := preload("res://demo/mod_sharing/mod_maker.gd")
 const Lobby := preload("res://demo/mod_sharing/lobby.gd")
 
+## Bytes a second that this game gives away, as a player's line would have it.
+const RATE := 12 * Tools.MIB
+
 var _handle: TorrentHandle = null
+
+
+## The settings of the session that shares.
+static func settings() -> Dictionary:
+	return Tools.LOOPBACK.merged({"upload_rate_limit": RATE})
 
 
 ## Does it all; `folder` is this game's own. [signal shared] or [signal failed] ends it.

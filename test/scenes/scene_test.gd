@@ -29,7 +29,7 @@ func close(scene: Control) -> void:
 	scene.get_parent().remove_child(scene)
 	scene.queue_free()
 	# What it started ends before the next test looks at the clock.
-	await wait_frames(2)
+	await wait_process_frames(2)
 
 
 ## The scene as it is drawn now. Kept for people where GODOT_TORRENT_SCREENSHOTS names
