@@ -537,13 +537,15 @@ impl Connection {
             self.last_block = now;
         }
         self.window.on_requested(now, self.outstanding.len() as u32);
-        for &block in blocks {
-            if (self.outstanding.len() as u32) < self.limits.window.max {
-                self.request(block);
-            } else {
-                self.report.returned.push(block);
-                self.dirty = true;
-            }
+        // Beyond the hard limit they are the next ones.
+        let most = self.limits.window.max as usize;
+        let room = most.saturating_sub(self.outstanding.len());
+        let (first, rest) = blocks.split_at(room.min(blocks.len()));
+        for &block in first {
+            self.request(block);
+        }
+        for &block in rest.iter().rev() {
+            self.leased.push_front(block);
         }
         self.fill_window(now);
     }

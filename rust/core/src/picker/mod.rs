@@ -65,6 +65,8 @@ pub struct Picker {
     /// Pieces that the owner hands out itself.
     urgent: BTreeSet<u32>,
     extents: Extents,
+    /// Bytes a second that peers send, where they are known to send any.
+    paces: BTreeMap<PeerKey, u64>,
     serial: u64,
     sequential: bool,
     settings: PickerSettings,
@@ -92,6 +94,7 @@ impl Picker {
             loose: BTreeSet::new(),
             urgent: BTreeSet::new(),
             extents: Extents::new(pieces, layout.piece_length()),
+            paces: BTreeMap::new(),
             serial: 0,
             sequential: false,
             settings: PickerSettings::default(),
@@ -262,6 +265,16 @@ impl Picker {
     /// rarest first.
     pub fn set_sequential(&mut self, sequential: bool) {
         self.sequential = sequential;
+    }
+
+    /// Notes how many bytes a second a peer sends; 0 forgets it. In the end game
+    /// a peer is not asked for what a quicker one holds.
+    pub fn set_pace(&mut self, peer: PeerKey, rate: u64) {
+        if rate > 0 {
+            self.paces.insert(peer, rate);
+        } else {
+            self.paces.remove(&peer);
+        }
     }
 
     /// Changes how the choice is made.

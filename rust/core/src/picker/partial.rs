@@ -157,12 +157,13 @@ impl Partial {
     }
 
     /// Leases to `peer` up to `count` blocks that exactly `holders` others
-    /// hold, from the back: whoever holds them works from the front.
+    /// hold, the first of them not `quicker`, from the back: whoever holds them works from the front.
     pub(super) fn lease_again(
         &mut self,
         peer: PeerKey,
         holders: u32,
         count: usize,
+        quicker: impl Fn(PeerKey) -> bool,
         mut leased: impl FnMut(u32),
     ) {
         let mut left = count;
@@ -170,7 +171,11 @@ impl Partial {
             if left == 0 {
                 return;
             }
-            if self.holders(index) == holders && !self.holds(peer, index) {
+            let first = self.slot(index).map(|slot| slot.peer);
+            if self.holders(index) == holders
+                && !self.holds(peer, index)
+                && !first.is_some_and(&quicker)
+            {
                 self.spare.push((index, peer));
                 self.owner = None;
                 left -= 1;

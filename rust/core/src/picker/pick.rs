@@ -256,7 +256,7 @@ impl Picker {
         }
     }
 
-    /// The end game: what others hold is asked for once more. The pieces begun
+    /// The end game: what peers hold that are no quicker is asked for once more. The pieces begun
     /// last come first, and in each the last blocks, so that the peers meet in
     /// the middle instead of sending the same blocks at the same time.
     fn pick_again(&mut self, order: &mut Order<'_>) {
@@ -273,6 +273,10 @@ impl Picker {
             .map(|(&piece, partial)| (partial.serial, piece))
             .collect();
         begun.sort_unstable_by(|a, b| b.cmp(a));
+        let paces = &self.paces;
+        let pace = |peer| paces.get(&peer).copied().unwrap_or(0);
+        let mine = pace(order.peer);
+        let quicker = |holder| pace(holder) > mine;
         for holders in 1..MAX_LEASES {
             for &(_, piece) in &begun {
                 let left = until - order.out.len();
@@ -280,7 +284,7 @@ impl Picker {
                     return;
                 }
                 if let Some(partial) = self.partials.get_mut(&piece) {
-                    partial.lease_again(order.peer, holders, left, |index| {
+                    partial.lease_again(order.peer, holders, left, quicker, |index| {
                         order.out.push(Block::new(PieceIndex(piece), index));
                     });
                 }

@@ -164,6 +164,7 @@ impl Torrent {
         };
         let mut blocks = Vec::new();
         let count = peer.want.min(MAX_LEASE);
+        self.picker.set_pace(key, rate);
         let pieces = peer.peer_pieces();
         self.picker
             .pick(key, &pieces, count, speed, &[], &mut blocks);

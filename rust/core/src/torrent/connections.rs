@@ -145,6 +145,7 @@ impl Torrent {
             return;
         };
         self.hungry.remove(&key);
+        self.picker.set_pace(key, 0);
         if peer.is_seed() {
             self.picker.peer_seed_left();
         } else {

@@ -411,6 +411,10 @@ impl Torrent {
             return;
         }
         self.update_order();
+        for (&key, peer) in &mut self.peers {
+            // One that fell silent is slow.
+            self.picker.set_pace(key, peer.payload_download.rate(now));
+        }
         self.choking.look_again();
         self.share(now);
         self.drop_redundant();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use torrent_core::ids::PieceIndex;
 use torrent_core::peerlist::Sources;
 use torrent_core::picker::{Picker, Priority};
-use torrent_core::torrent::{Torrent, TorrentState};
+use torrent_core::torrent::{Modes, Torrent, TorrentState};
 
 use super::{NodeId, Outage, Swarm};
 use crate::link::Link;
@@ -118,6 +118,28 @@ impl Swarm {
         let now = self.instant();
         self.nodes[node.0].brain.set_priorities(now, &priorities);
         self.settle(node.0);
+    }
+
+    /// Wants a piece of a node within some time; the log says when it is there.
+    pub fn set_deadline(&mut self, node: NodeId, piece: u32, after: Duration) {
+        let now = self.instant();
+        let piece = PieceIndex(piece);
+        self.nodes[node.0]
+            .brain
+            .set_deadline(now, piece, after, true);
+        self.settle(node.0);
+    }
+
+    /// Puts a node into other modes.
+    pub fn set_modes(&mut self, node: NodeId, modes: Modes) {
+        let now = self.instant();
+        self.nodes[node.0].brain.set_modes(now, modes);
+        self.settle(node.0);
+    }
+
+    /// Payload bytes that came to a node twice or unasked.
+    pub fn redundant_bytes(&mut self, node: NodeId) -> u64 {
+        self.nodes[node.0].brain.totals().redundant
     }
 
     /// The brain of a node.
