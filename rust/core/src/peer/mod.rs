@@ -124,6 +124,8 @@ pub struct Connection {
 
     window: Window,
     leased: VecDeque<Block>,
+    /// How many leases at the front are urgent.
+    urgent: usize,
     /// Requested and not yet here, oldest first.
     outstanding: VecDeque<Block>,
     /// Requested, but others are asked for them now; they are welcome still.
@@ -161,6 +163,7 @@ impl Connection {
             peer_choking: true,
             peer_interested: false,
             leased: VecDeque::new(),
+            urgent: 0,
             outstanding: VecDeque::new(),
             late: VecDeque::new(),
             asked: 0,
@@ -433,6 +436,7 @@ impl Connection {
         let returned = &mut self.report.returned;
         returned.extend(self.outstanding.drain(..));
         returned.extend(self.leased.drain(..));
+        self.urgent = 0;
         self.dirty = true;
     }
 
@@ -452,6 +456,7 @@ impl Connection {
         while (self.outstanding.len() as u32) < target
             && let Some(block) = self.leased.pop_front()
         {
+            self.urgent = self.urgent.saturating_sub(1);
             self.request(block);
         }
         let wished = self.wished();
@@ -537,29 +542,39 @@ impl Connection {
             self.last_block = now;
         }
         self.window.on_requested(now, self.outstanding.len() as u32);
-        // Beyond the hard limit they are the next ones.
+        // Beyond the hard limit they wait behind those that came before them.
         let most = self.limits.window.max as usize;
         let room = most.saturating_sub(self.outstanding.len());
         let (first, rest) = blocks.split_at(room.min(blocks.len()));
         for &block in first {
             self.request(block);
         }
-        for &block in rest.iter().rev() {
-            self.leased.push_front(block);
+        for &block in rest {
+            self.leased.insert(self.urgent, block);
+            self.urgent += 1;
         }
         self.fill_window(now);
     }
 
+    /// Forgets a lease that waits; whether there was one.
+    fn unlease(&mut self, block: Block) -> bool {
+        let Some(at) = self.leased.iter().position(|&leased| leased == block) else {
+            return false;
+        };
+        self.leased.remove(at);
+        if at < self.urgent {
+            self.urgent -= 1;
+        }
+        true
+    }
+
     /// Requests at once those of these blocks that are leased and wait.
     pub fn promote(&mut self, now: Instant, blocks: &[Block]) {
-        let mut waiting = Vec::new();
-        self.leased.retain(|block| {
-            let urgent = blocks.contains(block);
-            if urgent {
-                waiting.push(*block);
-            }
-            !urgent
-        });
+        let waiting: Vec<Block> = blocks
+            .iter()
+            .copied()
+            .filter(|&block| self.unlease(block))
+            .collect();
         if !waiting.is_empty() {
             self.lease_urgent(now, &waiting);
         }
@@ -575,7 +590,7 @@ impl Connection {
                 self.send.message(&Message::Cancel(request));
                 self.expect_late(block);
             } else {
-                self.leased.retain(|&leased| leased != block);
+                self.unlease(block);
             }
         }
         self.fill_window(now);
@@ -595,6 +610,7 @@ impl Connection {
         let most = self.wished() as usize;
         if self.window.is_snubbed() && self.leased.len() > most {
             self.report.returned.extend(self.leased.drain(most..));
+            self.urgent = self.urgent.min(most);
             self.dirty = true;
         }
     }
@@ -607,7 +623,7 @@ impl Connection {
                 let request = self.request_for(block);
                 self.send.message(&Message::Cancel(request));
             } else {
-                self.leased.retain(|&leased| leased != block);
+                self.unlease(block);
             }
         }
         self.fill_window(now);

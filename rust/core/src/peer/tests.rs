@@ -595,3 +595,26 @@ fn a_block_under_way_is_shown() {
         .unwrap();
     assert_eq!(world.conn.final_report().stats.incoming, None);
 }
+
+#[test]
+fn urgent_blocks_beyond_the_limit_wait_in_their_order_before_all_others() {
+    let mut world = World::with(|it| it.max_out_request_queue = 4).downloading(6);
+    world.sent();
+    world.conn.lease_urgent(world.now, &[block(20), block(21)]);
+    world.conn.lease_urgent(world.now, &[block(24)]);
+    world.conn.promote(world.now, &[block(5), block(30)]);
+    assert_eq!(world.sent(), [""; 0]);
+    world.conn.cancel(world.now, &[block(21)]);
+    world
+        .conn
+        .cancel(world.now, &[block(0), block(1), block(2), block(3)]);
+    let sent = world.sent();
+    let requests: Vec<&str> = sent
+        .iter()
+        .filter_map(|it| it.strip_prefix("request "))
+        .collect();
+    assert_eq!(
+        requests,
+        ["5:0+16384", "6:0+16384", "1:16384+16384", "1:0+16384"]
+    );
+}
