@@ -167,7 +167,7 @@ event_kinds! {
     TORRENT_CHECKED = 41, "torrent_checked", category::STATUS, High, Both;
     FILE_ERROR = 43, "file_error", category::STATUS | category::ERROR | category::STORAGE, High, Both;
     METADATA_FAILED = 44, "metadata_failed", category::ERROR, Normal, Alerts;
-    METADATA_RECEIVED = 45, "metadata_received", category::STATUS, Normal, Alerts;
+    METADATA_RECEIVED = 45, "metadata_received", category::STATUS, Normal, Both;
     LISTEN_FAILED = 48, "listen_failed", category::STATUS | category::ERROR, Critical, Both;
     LISTEN_SUCCEEDED = 49, "listen_succeeded", category::STATUS, Critical, Alerts;
     FASTRESUME_REJECTED = 53, "fastresume_rejected", category::STATUS | category::ERROR, Critical, Alerts;

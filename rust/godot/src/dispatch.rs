@@ -88,6 +88,12 @@ fn emit_signals(session: &Gd<TorrentSession>, event: &Event) {
 fn emit_of_torrent(session: &Gd<TorrentSession>, handle: &Gd<TorrentHandle>, event: &Event) {
     match (event.kind, &event.detail) {
         (kind::ADD_TORRENT, _) => session.signals().torrent_added().emit(handle),
+        (kind::METADATA_RECEIVED, _) => {
+            handle.signals().metadata_received().emit();
+            let hash = handle.bind().torrent().map(|it| it.info_hash().to_string());
+            let hash = GString::from(&hash.unwrap_or_default());
+            session.signals().metadata_received().emit(&hash);
+        }
         (kind::TORRENT_FINISHED, _) => {
             handle.signals().finished().emit();
             session.signals().torrent_finished().emit(handle);

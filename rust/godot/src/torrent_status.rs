@@ -196,6 +196,19 @@ snapshot_methods! {
         get_ratio -> f64 = ratio;
         /// Pieces are fetched in order.
         is_sequential_download -> bool = is_sequential_download;
+        /// Copies of the torrent in the swarm, our own included: whole ones, and the share of
+        /// pieces there are more of.
+        get_availability -> f64 = availability;
+        /// A piece of which a block is on its way; -1 when none is.
+        get_downloading_piece_index -> i64 = downloading_piece_index;
+        /// The block of it that is on its way; -1 when none is.
+        get_downloading_block_index -> i64 = downloading_block_index;
+        /// Bytes of that block that are here.
+        get_downloading_progress -> i64 = downloading_progress;
+        /// Bytes of that block.
+        get_downloading_total -> i64 = downloading_total;
+        /// Whether the torrent was told to show peers one piece at a time.
+        is_super_seeding -> bool = is_super_seeding;
         /// It announces itself to trackers.
         announces_to_trackers -> bool = announces_to_trackers;
     }

@@ -113,6 +113,35 @@ impl Settings {
             .collect()
     }
 
+    /// Whether any entry of `listen_interfaces` is an IPv6 address.
+    pub fn listens_on_ipv6(&self) -> bool {
+        let is_v6 =
+            |it: ListenInterface| matches!(it.interface, Interface::Address(at) if at.is_ipv6());
+        self.listen().is_ok_and(|all| all.into_iter().any(is_v6))
+    }
+
+    /// `listen_interfaces` and `outgoing_interfaces` for one interface alone, on
+    /// the port of the first entry; for all of them when `interface` is empty.
+    ///
+    /// # Errors
+    /// When it is neither an address nor the name of a device.
+    pub fn bound_to(&self, interface: &str) -> Result<(String, String), SettingsError> {
+        let port = self.listen()?.first().map_or(0, |first| first.port);
+        if interface.is_empty() {
+            return Ok((format!("0.0.0.0:{port},[::]:{port}"), String::new()));
+        }
+        let invalid = || SettingsError::Invalid {
+            name: "listen_interfaces".to_owned(),
+            reason: format!("'{interface}' is neither an address nor the name of a device"),
+        };
+        let entry = ListenInterface {
+            interface: Interface::parse(interface).ok_or_else(invalid)?,
+            port,
+            local: false,
+        };
+        Ok((entry.to_string(), interface.to_owned()))
+    }
+
     /// `listen_interfaces` with or without the IPv6 twins of its entries for
     /// all addresses.
     pub fn with_ipv6(&self, enabled: bool) -> Result<String, SettingsError> {
@@ -197,6 +226,17 @@ mod tests {
         assert!(settings("", "10.0.0.1, eth1,::1").outgoing().unwrap().len() == 3);
         let error = settings("", "eth 1").outgoing().unwrap_err().to_string();
         assert!(error.contains("'eth 1'"), "{error}");
+    }
+
+    #[test]
+    fn one_interface_alone() {
+        let settings = settings("0.0.0.0:6881,[::]:6881", "");
+        let bound = |interface: &str| settings.bound_to(interface).unwrap();
+        assert_eq!(bound("::1"), ("[::1]:6881".into(), "::1".into()));
+        assert_eq!(bound("eth0"), ("eth0:6881".into(), "eth0".into()));
+        assert_eq!(bound(""), ("0.0.0.0:6881,[::]:6881".into(), String::new()));
+        assert!(settings.bound_to("1.2.3").is_err());
+        assert!(settings.listens_on_ipv6());
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! `TorrentHandle`: one torrent of a session.
+mod modes;
 mod peers;
 mod pieces;
 mod trackers;
@@ -111,6 +112,10 @@ impl TorrentHandle {
     /// Everything wanted is complete and can be opened.
     #[signal]
     pub(crate) fn finished();
+
+    /// Peers have told what the torrent consists of: its files and pieces are known now.
+    #[signal]
+    pub(crate) fn metadata_received();
 
     /// The torrent does something else now: `STATE_` constants of [TorrentStatus].
     #[signal]

@@ -21,6 +21,36 @@ impl TorrentHandle {
         })
     }
 
+    /// Limits what this torrent receives, bytes per second; 0 for no limit of its own.
+    #[func]
+    fn set_download_limit(&self, bytes_per_second: i64) -> bool {
+        self.tell("set_download_limit", |torrent| {
+            torrent.set_download_limit(bytes_per_second)
+        })
+    }
+
+    /// Most that this torrent receives, bytes per second; 0 unlimited.
+    #[func]
+    fn get_download_limit(&self) -> i64 {
+        self.read("get_download_limit", Torrent::download_limit)
+            .unwrap_or_default()
+    }
+
+    /// Limits what this torrent sends, bytes per second; 0 for no limit of its own.
+    #[func]
+    fn set_upload_limit(&self, bytes_per_second: i64) -> bool {
+        self.tell("set_upload_limit", |torrent| {
+            torrent.set_upload_limit(bytes_per_second)
+        })
+    }
+
+    /// Most that this torrent sends, bytes per second; 0 unlimited.
+    #[func]
+    fn get_upload_limit(&self) -> i64 {
+        self.read("get_upload_limit", Torrent::upload_limit)
+            .unwrap_or_default()
+    }
+
     /// Limits the connections of this torrent: -1 for no limit, else at least 2.
     #[func]
     fn set_max_connections(&self, limit: i64) -> bool {

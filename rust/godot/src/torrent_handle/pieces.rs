@@ -1,5 +1,7 @@
 //! Pieces and files of a torrent: which are wanted, and which are there.
 
+use std::time::Duration;
+
 use super::*;
 
 #[godot_api(secondary)]
@@ -130,6 +132,32 @@ impl TorrentHandle {
             .iter()
             .map(|piece| convert::to_dictionary(&piece.fields()))
             .collect()
+    }
+
+    /// Wants a piece within a time, before all pieces without a deadline or with a later
+    /// one: for what is shown or played while it comes. Its priority becomes 7.
+    #[func]
+    fn set_piece_deadline(&self, index: i64, milliseconds: i64) -> bool {
+        self.tell("set_piece_deadline", |torrent| {
+            let after = u64::try_from(milliseconds)
+                .map_err(|_| invalid(format!("{milliseconds} milliseconds are no time")))?;
+            let after = Duration::from_millis(after);
+            torrent.set_piece_deadline(convert::to_piece(index)?, after, false)
+        })
+    }
+
+    /// Takes a piece's deadline back.
+    #[func]
+    fn reset_piece_deadline(&self, index: i64) -> bool {
+        self.tell("reset_piece_deadline", |torrent| {
+            torrent.reset_piece_deadline(convert::to_piece(index)?)
+        })
+    }
+
+    /// Takes all deadlines back.
+    #[func]
+    fn clear_piece_deadlines(&self) -> bool {
+        self.tell("clear_piece_deadlines", Torrent::clear_piece_deadlines)
     }
 
     /// Fetches pieces in order instead of the rarest first. Worse for the swarm, good for

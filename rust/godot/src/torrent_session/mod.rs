@@ -323,6 +323,10 @@ impl TorrentSession {
     #[signal]
     pub(crate) fn torrent_removed(info_hash: GString);
 
+    /// Peers have told what a torrent consists of that was added by a magnet link.
+    #[signal]
+    pub(crate) fn metadata_received(info_hash: GString);
+
     /// Everything wanted of a torrent is complete and can be opened.
     #[signal]
     pub(crate) fn torrent_finished(handle: Gd<TorrentHandle>);

@@ -56,6 +56,32 @@ impl TorrentSession {
         self.report("set_listen_port_range", applied).is_some()
     }
 
+    /// Limits what is received of all torrents together, bytes per second; 0 for no limit.
+    #[func]
+    fn set_download_rate_limit(&self, bytes_per_second: i64) -> bool {
+        let applied = self.apply_one("download_rate_limit", bytes_per_second);
+        self.report("set_download_rate_limit", applied).is_some()
+    }
+
+    /// Most that is received of all torrents together, bytes per second; 0 unlimited.
+    #[func]
+    fn get_download_rate_limit(&self) -> i64 {
+        self.settings.borrow().download_rate_limit
+    }
+
+    /// Limits what is sent of all torrents together, bytes per second; 0 for no limit.
+    #[func]
+    fn set_upload_rate_limit(&self, bytes_per_second: i64) -> bool {
+        let applied = self.apply_one("upload_rate_limit", bytes_per_second);
+        self.report("set_upload_rate_limit", applied).is_some()
+    }
+
+    /// Most that is sent of all torrents together, bytes per second; 0 unlimited.
+    #[func]
+    fn get_upload_rate_limit(&self) -> i64 {
+        self.settings.borrow().upload_rate_limit
+    }
+
     /// Limits the connections of all torrents together, at least 2.
     #[func]
     fn set_max_connections(&self, limit: i64) -> bool {
@@ -69,14 +95,15 @@ impl TorrentSession {
         self.settings.borrow().connections_limit
     }
 
-    /// Limits the peers that may download from us at once in each torrent; -1 for no limit.
+    /// Limits the peers that may download from us at once, in all torrents together; -1 for no
+    /// limit.
     #[func]
     fn set_max_uploads(&self, limit: i64) -> bool {
         let applied = self.apply_one("unchoke_slots_limit", limit);
         self.report("set_max_uploads", applied).is_some()
     }
 
-    /// Most peers that may download from us at once in each torrent; -1 unlimited.
+    /// Most peers that may download from us at once, in all torrents together; -1 unlimited.
     #[func]
     fn get_max_uploads(&self) -> i64 {
         self.settings.borrow().unchoke_slots_limit

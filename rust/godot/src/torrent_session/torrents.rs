@@ -18,6 +18,23 @@ impl TorrentSession {
         self.report("add_torrent_file", self.add(add))
     }
 
+    /// Adds the torrent that a magnet link names. Its files become known once peers have
+    /// told what it consists of: see [signal TorrentHandle.metadata_received]. Null when the
+    /// link cannot be read; a torrent that is already part of the session is returned as it
+    /// is.
+    ///
+    /// ```gdscript
+    /// var handle := session.add_magnet_uri("magnet:?xt=urn:btih:...", "user://maps")
+    /// await handle.metadata_received
+    /// print(handle.get_torrent_info().get_file_count(), " files")
+    /// ```
+    #[func]
+    fn add_magnet_uri(&self, magnet_uri: GString, save_path: GString) -> Option<Gd<TorrentHandle>> {
+        let path = convert::to_save_path(&save_path);
+        let add = path.and_then(|path| AddTorrent::from_magnet(&magnet_uri.to_string(), path));
+        self.report("add_magnet_uri", self.add(add))
+    }
+
     /// Adds a torrent with more to say about it: `torrent_data` (PackedByteArray) and
     /// `save_path` (String), and, if wanted, `file_priorities` (from the first file on, 0 to
     /// 7), `trackers` (URLs, beside those of the torrent file), `paused` and
