@@ -32,7 +32,9 @@ func test_pieces_are_unknown_before_the_metadata() -> void:
 	var session := start_session()
 	var link := "magnet:?xt=urn:btih:%s&dn=../evil" % "ab".repeat(20)
 	var handle := session.add_magnet_uri(link, folder + "/save")
-	assert_eq(handle.get_status().get_state(), TorrentStatus.STATE_DOWNLOADING_METADATA)
+	var is_asking := func() -> bool:
+		return handle.get_status().get_state() == TorrentStatus.STATE_DOWNLOADING_METADATA
+	assert_true(await wait_until(is_asking, LIMIT))
 	assert_false(handle.have_piece(0))
 	assert_push_error("TorrentHandle.have_piece")
 	assert_eq(handle.get_torrent_file_data().size(), 0)

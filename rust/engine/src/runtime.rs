@@ -119,6 +119,7 @@ pub(crate) fn spawn(
     let failed =
         |error: std::io::Error| Error::because(ErrorKind::SessionStartFailed, error.to_string());
     let settings = session.settings.borrow().clone();
+    let listen_settings = settings_of_listening(&settings);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let pool = BufferPool::default();
     let config = DiskConfig {
@@ -152,7 +153,7 @@ pub(crate) fn spawn(
             move || {
                 signals::block();
                 RUNNING.lock().push(Arc::clone(&done));
-                runtime.block_on(run(context, inbox, sockets));
+                runtime.block_on(run(context, inbox, sockets, listen_settings));
                 runtime.shutdown_timeout(RUNTIME_LIMIT);
                 RUNNING.lock().retain(|other| !Arc::ptr_eq(other, &done));
                 *done.finished.lock() = true;
@@ -214,6 +215,7 @@ async fn run(
     context: Arc<Context>,
     mut inbox: mpsc::Receiver<SessionCommand>,
     sockets: Vec<Listener>,
+    mut listen_settings: ListenSettings,
 ) {
     tracing::info!("the session runs");
     let mut listeners = accept::spawn(&context, sockets);
@@ -241,7 +243,8 @@ async fn run(
     let mut next_tick = tokio::time::Instant::now();
     let mut stopping = context.session.stopping.subscribe();
     let mut settings = context.session.settings.subscribe();
-    let mut listen_settings = settings_of_listening(&settings.borrow_and_update());
+    // They may have changed since the sockets were opened.
+    settings.mark_changed();
     while !*stopping.borrow_and_update() {
         let tick = Duration::from_millis(
             context
@@ -306,7 +309,9 @@ async fn run(
 }
 
 /// The settings that decide where we listen.
-fn settings_of_listening(settings: &Settings) -> (String, i64, bool) {
+type ListenSettings = (String, i64, bool);
+
+fn settings_of_listening(settings: &Settings) -> ListenSettings {
     (
         settings.listen_interfaces.clone(),
         settings.max_retry_port_bind,
