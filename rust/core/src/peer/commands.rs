@@ -25,6 +25,7 @@ impl Connection {
             PeerCommand::Limits(limits) => self.set_limits(now, limits),
             PeerCommand::Watch(watched) => self.watch(watched),
             PeerCommand::Have(pieces) => self.announce_have(&pieces),
+            PeerCommand::HaveToo(pieces) => self.note_have(&pieces),
             PeerCommand::Choke(choke) => self.set_choking(choke),
             PeerCommand::Interested(wanted) => self.set_interested(now, wanted),
             PeerCommand::Close(reason) => return Ok(Some(reason)),

@@ -512,6 +512,15 @@ impl Connection {
                 self.send.message(&Message::Have(piece));
             }
         }
+        self.note_have(pieces);
+    }
+
+    /// Notes that we have pieces which the peer has too, without telling it: it
+    /// may ask for them, and need not send what is left of them.
+    pub fn note_have(&mut self, pieces: &[PieceIndex]) {
+        for &piece in pieces {
+            self.announced.set(piece.0);
+        }
         if !self.late.is_empty() {
             self.late.retain(|late| !pieces.contains(&late.piece));
         }

@@ -34,6 +34,7 @@ pub(super) const UNSUPPORTED: &[(&str, Off)] = &[
     ("enable_ip_notifier", Off::False),
     ("anonymous_mode", Off::False),
     ("predictive_piece_announce", Off::Zero),
+    ("suggest_mode", Off::Zero),
     ("proxy_type", Off::Zero),
 ];
 

@@ -148,6 +148,8 @@ settings! {
     strict_end_game_mode: bool = true, NONE, "", Live;
     /// Take new pieces next to those begun last, in extents of 4 MiB.
     piece_extent_affinity: bool = false, NONE, "", Live;
+    /// Tell peers of our new pieces even when they have them, so that they see how far we are.
+    send_redundant_have: bool = true, NONE, "", Live;
     /// Fetch pieces in order while nearly all peers are seeds, which is easier for disks.
     auto_sequential: bool = true, NONE, "", Live;
     /// Bytes sent for each byte received that share mode aims for.

@@ -101,6 +101,8 @@ pub enum PeerCommand {
     Watch(Watched),
     /// Tell the peer that we have these pieces.
     Have(Arc<[PieceIndex]>),
+    /// We have these pieces, which the peer has too: it need not be told.
+    HaveToo(Arc<[PieceIndex]>),
     /// Choke the peer, or let it download.
     Choke(bool),
     /// Tell the peer whether we want something it has.

@@ -174,9 +174,9 @@ impl Torrent {
         self.peers.iter_mut().map(|(key, peer)| (*key, peer))
     }
 
-    /// The other end of a connection.
-    pub fn endpoint(&self, key: PeerKey) -> Option<SocketAddr> {
-        self.peers.get(&key).map(|peer| peer.meta.endpoint)
+    /// One of the connections.
+    pub fn peer(&self, key: PeerKey) -> Option<&Peer> {
+        self.peers.get(&key)
     }
 
     /// Known endpoints.
@@ -364,7 +364,12 @@ impl Torrent {
         let shared: Arc<[PieceIndex]> = new.as_slice().into();
         for (&key, peer) in &mut self.peers {
             new.iter().for_each(|&piece| peer.tell(piece));
-            let have = PeerCommand::Have(Arc::clone(&shared));
+            let redundant = new.iter().all(|piece| peer.pieces().get(piece.0));
+            let have = if redundant && !self.settings.send_redundant_have {
+                PeerCommand::HaveToo(Arc::clone(&shared))
+            } else {
+                PeerCommand::Have(Arc::clone(&shared))
+            };
             self.outputs.push_back(Output::Peer(key, have));
             peer.lose_interest_in(&wanted);
         }

@@ -235,6 +235,7 @@ fn command_text(command: &PeerCommand) -> String {
         PeerCommand::Limits(_) => "limits".into(),
         PeerCommand::Watch(_) => "watch".into(),
         PeerCommand::Cancel(blocks) => format!("cancel{}", list(blocks)),
+        PeerCommand::HaveToo(pieces) => format!("have too{}", list(pieces)),
         PeerCommand::Have(pieces) => format!("have{}", list(pieces)),
         PeerCommand::Choke(choke) => if *choke { "choke" } else { "unchoke" }.into(),
         PeerCommand::Interested(wanted) => format!("interested {wanted}"),

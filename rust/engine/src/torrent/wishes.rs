@@ -93,11 +93,11 @@ impl Driver {
         if report.notes.is_empty() {
             return;
         }
-        let Some(peer) = self.brain.endpoint(key) else {
+        let Some(endpoint) = self.brain.peer(key).map(|peer| peer.meta.endpoint) else {
             return;
         };
         for note in report.notes.drain(..) {
-            let (kind, detail) = crate::event::of_note(peer, note);
+            let (kind, detail) = crate::event::of_note(endpoint, note);
             self.post(kind, || detail);
         }
     }

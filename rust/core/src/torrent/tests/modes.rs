@@ -165,3 +165,20 @@ fn share_mode_fetches_only_what_pays() {
         Priority::NORMAL
     );
 }
+
+#[test]
+fn peers_that_have_a_piece_need_not_hear_of_ours() {
+    for redundant in [true, false] {
+        let mut world = World::with("x..", |it| it.send_redundant_have = redundant);
+        world.givers(&[('a', "xx."), ('b', "..x")]);
+        world.verified(&[1]);
+        let mut out = world.out();
+        out.retain(|line| line.contains(" have"));
+        let to_a = if redundant {
+            "a have 1"
+        } else {
+            "a have too 1"
+        };
+        assert_eq!(out, [to_a, "b have 1"]);
+    }
+}
