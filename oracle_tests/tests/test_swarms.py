@@ -314,7 +314,7 @@ def test_share_mode_fetches_what_it_can_pass_on(
             for number, oracle in enumerate(theirs)
         ]
         add(ours, payload, tmp_path / "ours", flags=["share_mode"])
-        status = ours.wait_for_status(payload.info_hash, "checked", lambda it: it["state"] >= 4)
+        status = ours.wait_for_status(payload.info_hash, "checked", lambda it: it["is_finished"])
         assert status["is_share_mode"]
         connect(ours, payload, seed.port, *(oracle.port for oracle in theirs))
         passed_on = ours.wait_for_status(

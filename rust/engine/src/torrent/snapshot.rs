@@ -189,6 +189,12 @@ impl TorrentHandle {
             eta: -1,
             ratio: -1.0,
             is_sequential_download: options.sequential,
+            is_upload_mode: options.modes.upload_mode,
+            is_share_mode: options.modes.share_mode,
+            is_super_seeding: options.modes.super_seeding,
+            is_stop_when_ready: options.modes.stop_when_ready,
+            downloading_piece_index: -1,
+            downloading_block_index: -1,
             ..TorrentStatus::default()
         };
         if let Some(metainfo) = self.metainfo() {
