@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ import libtorrent as lt
 import pytest
 from harness.oracle import Oracle
 from harness.payload import KIB, Payload, single_file
-from harness.rpc import RpcError, Shim
+from harness.rpc import RpcError, Shim, shim_command
 from harness.waiting import wait_until
 
 # How often the process is killed; more for a night.
@@ -159,3 +161,41 @@ def test_paused_ones_come_back_paused_and_removed_ones_do_not(
     status = again.wait_until_seeding(one.info_hash)
     assert status["paused"]
     assert again.call("get_settings")["settings"]["connections_limit"] == 66
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="makes a system call fail")
+def test_what_the_device_does_not_take_is_not_saved(
+    start_shim: Callable[..., Shim], oracle: Oracle, rng: random.Random, tmp_path: Path
+) -> None:
+    payload = single_file(tmp_path / "seed", rng, 32 * KIB, 1_000_000)
+    oracle.seed(payload.torrent, payload.save_path)
+    fails_once = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=fdatasync",
+    ]
+    fails_once += ["-e", "inject=fdatasync:error=EIO:when=1", *shim_command()]
+    shim = start_shim(command=fails_once)
+    shim.start_session()
+    save_path = tmp_path / "save"
+    shim.call("add_torrent_file", path=str(payload.torrent_path), save_path=str(save_path))
+    shim.call("connect_peer", torrent_id=payload.info_hash, ip="127.0.0.1", port=oracle.port)
+    shim.wait_until_seeding(payload.info_hash)
+    with pytest.raises(RpcError) as refused:
+        shim.call("save_resume_data", torrent_id=payload.info_hash)
+    assert "error" in refused.value.message
+    shim.wait_for_alert("save_resume_data_failed", payload.info_hash)
+    assert shim.status(payload.info_hash)["error"]
+    # Everything was looked at again, and was there after all.
+    shim.wait_for_alert("torrent_checked", payload.info_hash)
+    shim.wait_for_alert("torrent_checked", payload.info_hash)
+    shim.call("clear_error", torrent_id=payload.info_hash)
+    shim.wait_until_seeding(payload.info_hash)
+    answer = shim.call("save_resume_data", torrent_id=payload.info_hash)
+    params = lt.read_resume_data(base64.b64decode(answer["resume_data"]))
+    assert sum(params.have_pieces) >= len(right_pieces(payload, save_path / "single.bin"))
+    shim.shut_down()
