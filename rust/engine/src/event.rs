@@ -160,8 +160,8 @@ event_kinds! {
     UNWANTED_BLOCK = 32, "unwanted_block", category::PEER, Normal, Alerts;
     TORRENT_DELETED = 35, "torrent_deleted", category::STORAGE, Critical, Alerts;
     TORRENT_DELETE_FAILED = 36, "torrent_delete_failed", category::STORAGE | category::ERROR, Critical, Both;
-    SAVE_RESUME_DATA = 37, "save_resume_data", category::STORAGE, Critical, Alerts;
-    SAVE_RESUME_DATA_FAILED = 38, "save_resume_data_failed", category::STORAGE | category::ERROR, Critical, Alerts;
+    SAVE_RESUME_DATA = 37, "save_resume_data", category::STORAGE, Critical, Both;
+    SAVE_RESUME_DATA_FAILED = 38, "save_resume_data_failed", category::STORAGE | category::ERROR, Critical, Both;
     TORRENT_PAUSED = 39, "torrent_paused", category::STATUS, High, Alerts;
     TORRENT_RESUMED = 40, "torrent_resumed", category::STATUS, High, Alerts;
     TORRENT_CHECKED = 41, "torrent_checked", category::STATUS, High, Both;

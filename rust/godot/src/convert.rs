@@ -52,6 +52,16 @@ pub(crate) fn to_dictionary(fields: &[(std::borrow::Cow<'static, str>, Value)]) 
     dictionary
 }
 
+/// The folder to download into, or the one that resume data names where the
+/// script names none.
+pub(crate) fn to_resumed_path(path: &GString, resume_data: &[u8]) -> Result<PathBuf> {
+    if !path.is_empty() {
+        return to_save_path(path);
+    }
+    let known = torrent_engine::resume::save_path_in(resume_data)?;
+    known.ok_or_else(|| Error::new(ErrorKind::EmptySavePath))
+}
+
 /// A script's value as an engine's value.
 pub(crate) fn from_variant(variant: &Variant) -> Result<Value> {
     read_variant(variant, MAX_DEPTH)

@@ -88,6 +88,10 @@ fn emit_signals(session: &Gd<TorrentSession>, event: &Event) {
 fn emit_of_torrent(session: &Gd<TorrentSession>, handle: &Gd<TorrentHandle>, event: &Event) {
     match (event.kind, &event.detail) {
         (kind::ADD_TORRENT, _) => session.signals().torrent_added().emit(handle),
+        (kind::SAVE_RESUME_DATA, Detail::ResumeData(data)) => {
+            let data = PackedByteArray::from(data.as_ref());
+            handle.signals().resume_data_ready().emit(&data);
+        }
         (kind::METADATA_RECEIVED, _) => {
             handle.signals().metadata_received().emit();
             let hash = handle.bind().torrent().map(|it| it.info_hash().to_string());

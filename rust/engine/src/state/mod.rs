@@ -34,6 +34,7 @@ use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{Info, Limits, Metainfo};
 use torrent_core::resume::{self, ResumeData};
 use torrent_core::session_state::{self, SessionState};
+use torrent_core::settings::Settings;
 
 use crate::error::{Error, ErrorKind, Result};
 pub(crate) use keeper::Keeper;
@@ -146,6 +147,25 @@ impl StateDir {
             torrents: remembered,
             complaints,
         })
+    }
+
+    /// The remembered settings, with those of `own` that are not default put
+    /// over them: what a game asks for goes before what it asked for last time.
+    pub fn settings_under(&self, own: &Settings) -> Settings {
+        let defaults = Settings::default();
+        let mut settings = defaults.clone();
+        for refused in self.session.restore_settings(&mut settings) {
+            tracing::warn!(%refused, "a setting of the state directory is not taken over");
+        }
+        let usual = defaults.values();
+        for ((name, value), (_, usual)) in own.values().iter().zip(&usual) {
+            if value != usual
+                && let Err(error) = settings.apply([(*name, value)])
+            {
+                tracing::warn!(%error, "a setting does not go with those remembered");
+            }
+        }
+        settings
     }
 
     /// What was remembered of the session.

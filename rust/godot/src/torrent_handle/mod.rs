@@ -2,6 +2,7 @@
 mod modes;
 mod peers;
 mod pieces;
+mod resume;
 mod trackers;
 
 use std::cell::Cell;
@@ -112,6 +113,10 @@ impl TorrentHandle {
     /// Everything wanted is complete and can be opened.
     #[signal]
     pub(crate) fn finished();
+
+    /// What [method save_resume_data] asked for.
+    #[signal]
+    pub(crate) fn resume_data_ready(data: PackedByteArray);
 
     /// Peers have told what the torrent consists of: its files and pieces are known now.
     #[signal]

@@ -1,11 +1,13 @@
 //! `TorrentSession`: the torrents of a game, and their network.
 mod alerts;
 mod network;
+mod persistence;
 mod settings;
 mod torrents;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use torrent_engine::error::{Error, ErrorKind, Result};
 use torrent_engine::event::Event;
 use torrent_engine::handle::TorrentHandle as Torrent;
 use torrent_engine::session::{AddTorrent, Session};
+use torrent_engine::state::StateDir;
 
 use crate::alert_manager::AlertManager;
 use crate::convert::{self, invalid};
@@ -82,6 +85,8 @@ pub(crate) struct TorrentSession {
     inbox: RefCell<VecDeque<Notice>>,
     delivering: Cell<bool>,
     logger: RefCell<Gd<TorrentLogger>>,
+    /// Where the next run keeps its state.
+    state_directory: RefCell<Option<PathBuf>>,
     errors: LastError,
     base: Base<RefCounted>,
 }
@@ -102,6 +107,7 @@ impl IRefCounted for TorrentSession {
             inbox: RefCell::default(),
             delivering: Cell::default(),
             logger: RefCell::new(TorrentLogger::new_gd()),
+            state_directory: RefCell::default(),
             errors: LastError::default(),
             base,
         }
@@ -183,11 +189,23 @@ impl TorrentSession {
         for session in &*self.ending.borrow() {
             session.join(RESTART_PATIENCE);
         }
-        let session = Session::start(self.settings())?;
+        let session = self.begin()?;
         lifetime::remember(&session);
         self.run.replace(Some(session));
         self.inbox.borrow_mut().push_back(Notice::Started);
         Ok(())
+    }
+
+    /// Starts the engine's session, with its state directory if it has one.
+    fn begin(&self) -> Result<Session> {
+        let Some(folder) = self.state_directory.borrow().clone() else {
+            return Session::start(self.settings());
+        };
+        let state = StateDir::open(folder)?;
+        let settings = state.settings_under(&self.settings());
+        self.manager().bind().read_from(&settings);
+        self.settings.replace(settings.clone());
+        Session::start_with_state(settings, state)
     }
 
     /// Starts and follows the frames from then on.

@@ -18,6 +18,40 @@ impl TorrentSession {
         self.report("add_torrent_file", self.add(add))
     }
 
+    /// Adds a torrent that goes on where its resume data left it: what is there needs no
+    /// complete check. Resume data that does not fit the files is not believed, and the
+    /// files are checked instead. An empty `save_path` stands for the folder in the resume
+    /// data.
+    #[func]
+    fn add_torrent_file_with_resume(
+        &self,
+        torrent_data: PackedByteArray,
+        save_path: GString,
+        resume_data: PackedByteArray,
+    ) -> Option<Gd<TorrentHandle>> {
+        let resume = resume_data.as_slice();
+        let add = convert::to_resumed_path(&save_path, resume)
+            .and_then(|path| AddTorrent::from_data(torrent_data.as_slice(), path))
+            .and_then(|add| add.with_resume_data(resume));
+        self.report("add_torrent_file_with_resume", self.add(add))
+    }
+
+    /// As [method add_torrent_file_with_resume], for a torrent that was added by a magnet
+    /// link. Resume data that was saved with the metadata makes that known at once.
+    #[func]
+    fn add_magnet_uri_with_resume(
+        &self,
+        magnet_uri: GString,
+        save_path: GString,
+        resume_data: PackedByteArray,
+    ) -> Option<Gd<TorrentHandle>> {
+        let resume = resume_data.as_slice();
+        let add = convert::to_resumed_path(&save_path, resume)
+            .and_then(|path| AddTorrent::from_magnet(&magnet_uri.to_string(), path))
+            .and_then(|add| add.with_resume_data(resume));
+        self.report("add_magnet_uri_with_resume", self.add(add))
+    }
+
     /// Adds the torrent that a magnet link names. Its files become known once peers have
     /// told what it consists of: see [signal TorrentHandle.metadata_received]. Null when the
     /// link cannot be read; a torrent that is already part of the session is returned as it

@@ -1,0 +1,37 @@
+//! Resume data of a torrent.
+
+use torrent_engine::resume::SaveFlags;
+
+use super::*;
+
+#[godot_api(secondary)]
+impl TorrentHandle {
+    /// Saves what is needed to go on later without a complete check. It comes with
+    /// [signal resume_data_ready] once everything verified is safely in the files.
+    ///
+    /// ```gdscript
+    /// handle.save_resume_data()
+    /// var resume_data: PackedByteArray = await handle.resume_data_ready
+    /// ```
+    #[func]
+    fn save_resume_data(&self) -> bool {
+        self.tell("save_resume_data", |torrent| {
+            torrent.save_resume_data(SaveFlags::SAVE_INFO_DICT)
+        })
+    }
+
+    /// The resume data that was saved last; empty before the first time.
+    #[func]
+    fn get_resume_data(&self) -> PackedByteArray {
+        let data = self.read("get_resume_data", Torrent::resume_data);
+        let data = data.flatten().unwrap_or_default();
+        PackedByteArray::from(data.as_ref())
+    }
+
+    /// Whether anything worth saving has changed since the last time.
+    #[func]
+    fn need_save_resume_data(&self) -> bool {
+        self.read("need_save_resume_data", Torrent::need_save_resume_data)
+            .unwrap_or_default()
+    }
+}

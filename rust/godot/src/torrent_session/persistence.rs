@@ -1,0 +1,91 @@
+//! What outlives the session: its state, resume data, the state directory.
+
+use torrent_core::session_state::SessionState;
+use torrent_engine::resume::SaveFlags;
+
+use super::*;
+
+impl TorrentSession {
+    /// Takes over settings from a saved state. Those that cannot be are printed.
+    fn restore(&self, data: &[u8]) -> Result<()> {
+        let mut settings = self.settings();
+        let refused = match self.running() {
+            Ok(session) => {
+                let refused = session.load_state(data)?;
+                settings = Settings::clone(&session.settings());
+                refused
+            }
+            Err(_) => SessionState::decode(data)?.restore_settings(&mut settings),
+        };
+        for error in refused {
+            self.errors
+                .report("TorrentSession.load_state", &error.into());
+        }
+        self.manager().bind().read_from(&settings);
+        self.settings.replace(settings);
+        Ok(())
+    }
+}
+
+#[godot_api(secondary)]
+impl TorrentSession {
+    /// The session's settings that are not the usual ones, and its IP filter, to be kept for
+    /// the next start. Torrents have records of their own: see
+    /// [method TorrentHandle.save_resume_data]. [method set_state_directory] does all of it
+    /// by itself.
+    #[func]
+    fn save_state(&self) -> PackedByteArray {
+        let state = match self.running() {
+            Ok(session) => session.save_state(),
+            Err(_) => {
+                let mut state = SessionState::default();
+                state.set_settings(&self.settings());
+                state.encode()
+            }
+        };
+        PackedByteArray::from(state)
+    }
+
+    /// Takes over what [method save_state] returned, before or after the start. False for
+    /// anything else. Single settings that this version does not know are left out.
+    #[func]
+    fn load_state(&self, data: PackedByteArray) -> bool {
+        let restored = self.restore(data.as_slice());
+        self.report("load_state", restored).is_some()
+    }
+
+    /// Saves the resume data of every torrent for which there is something new: each comes
+    /// with [signal TorrentHandle.resume_data_ready].
+    #[func]
+    fn save_all_resume_data(&self) -> bool {
+        let saved = self.running().and_then(|session| {
+            let torrents = session.torrents();
+            let mut changed = torrents.iter().filter(|it| it.need_save_resume_data());
+            changed.try_for_each(|torrent| torrent.save_resume_data(SaveFlags::SAVE_INFO_DICT))
+        });
+        self.report("save_all_resume_data", saved).is_some()
+    }
+
+    /// Lets the session keep its torrents, their progress and its state in this folder by
+    /// itself: they come back with the next start, paused ones paused, also after a crash.
+    /// Counts with the next start; an empty path turns it off. Two sessions cannot share a
+    /// folder.
+    ///
+    /// ```gdscript
+    /// session.set_state_directory("user://torrents")
+    /// session.start_session()
+    /// for handle in session.get_torrents():
+    ///     print(handle.get_name(), " goes on")
+    /// ```
+    #[func]
+    fn set_state_directory(&self, path: GString) -> bool {
+        let folder = match path.is_empty() {
+            true => Ok(None),
+            false => convert::to_save_path(&path).map(Some),
+        };
+        let folder = self.report("set_state_directory", folder);
+        folder
+            .map(|folder| self.state_directory.replace(folder))
+            .is_some()
+    }
+}
