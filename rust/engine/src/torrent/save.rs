@@ -248,7 +248,7 @@ impl Driver {
     /// state directory.
     fn saved(&mut self, record: &torrent_core::resume::ResumeData, requests: Vec<SaveRequest>) {
         let plain = Bytes::from(record.encode());
-        *self.handle.shared.saved.lock() = Some(plain.clone());
+        let mut last = plain.clone();
         for request in requests {
             let data = match self.handle.metainfo() {
                 Some(metainfo) if request.flags.intersects(SaveFlags::SAVE_INFO_DICT) => {
@@ -259,11 +259,13 @@ impl Driver {
                 _ => plain.clone(),
             };
             self.post(kind::SAVE_RESUME_DATA, || Detail::ResumeData(data.clone()));
+            last.clone_from(&data);
             if let Some(answer) = request.answer {
                 // Who asked may be gone.
                 let _ = answer.send(Ok(data));
             }
         }
+        *self.handle.shared.saved.lock() = Some(last);
         match self.saver.keeper.clone() {
             Some(keeper) => {
                 let info_hash = self.handle.info_hash();
