@@ -78,14 +78,16 @@ impl BanList {
     }
 }
 
-/// One block as it came: from whom, and a digest of its bytes. All digests of
-/// one piece are of one kind; only their being equal says anything.
+/// One block of a piece as it came: from whom, and a digest of its bytes. All
+/// digests of one piece are of one kind; only their being equal says anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
+    /// Which block.
+    pub block: u32,
     /// Who sent it; `None` when nobody knows any more.
     pub ip: Option<IpAddr>,
-    /// The digest.
-    pub digest: u64,
+    /// The digest, where there is one.
+    pub digest: Option<u64>,
 }
 
 /// A block of a piece that failed.
@@ -159,8 +161,8 @@ impl Suspects {
         suspect.map_or(0, |suspect| suspect.hash_failures)
     }
 
-    /// A piece failed. `blocks` are all of its blocks, in order. Returns who is
-    /// to be banned.
+    /// A piece failed. `blocks` are all of its blocks that somebody sent.
+    /// Returns who is to be banned.
     pub fn piece_failed(&mut self, piece: PieceIndex, blocks: &[Sent]) -> Vec<IpAddr> {
         let known = |sent: &Sent| sent.ip.map(ban_unit);
         let senders: BTreeSet<IpAddr> = blocks.iter().filter_map(known).collect();
@@ -176,18 +178,21 @@ impl Suspects {
                 guilty.insert(ip);
             }
         }
-        for (block, sent) in (0..).zip(blocks) {
-            let Some(ip) = known(sent) else { continue };
+        for sent in blocks {
+            let (Some(ip), Some(digest)) = (known(sent), sent.digest) else {
+                continue;
+            };
+            let block = sent.block;
             let records = self.records.get(&piece).map_or(&[][..], Vec::as_slice);
             let mut same = records
                 .iter()
                 .filter(|record| record.block == block && record.ip == ip);
             match same.next() {
-                Some(before) if before.digest != sent.digest => {
+                Some(before) if before.digest != digest => {
                     guilty.insert(ip);
                 }
                 Some(_) => {}
-                None => self.record(piece, block, ip, sent.digest),
+                None => self.record(piece, block, ip, digest),
             }
         }
         self.convict(guilty)
@@ -200,7 +205,7 @@ impl Suspects {
         &mut self,
         piece: PieceIndex,
         senders: impl IntoIterator<Item = IpAddr>,
-        digests: &[u64],
+        digests: &[Option<u64>],
     ) -> Vec<IpAddr> {
         let senders: BTreeSet<IpAddr> = senders.into_iter().map(ban_unit).collect();
         for ip in &senders {
@@ -213,7 +218,10 @@ impl Suspects {
         if digests.is_empty() {
             return Vec::new();
         }
-        let lied = |record: &&Record| digests.get(record.block as usize) != Some(&record.digest);
+        let lied = |record: &&Record| {
+            let right = digests.get(record.block as usize).copied().flatten();
+            right.is_some_and(|right| right != record.digest)
+        };
         let guilty: BTreeSet<IpAddr> = records.iter().filter(lied).map(|it| it.ip).collect();
         if !guilty.is_empty() {
             // The others had no part in it.
@@ -283,15 +291,16 @@ mod tests {
 
     /// A piece as it came: "a1 b2" is digest 1 from a, 2 from b.
     fn sent(drawing: &str) -> Vec<Sent> {
-        let one = |word: &str| {
+        let one = |(block, word): (u32, &str)| {
             let (who, digest) = word.split_at(1);
             let who = who.chars().next().filter(|&who| who != '?');
             Sent {
+                block,
                 ip: who.map(ip),
-                digest: digest.parse().unwrap(),
+                digest: digest.parse().ok(),
             }
         };
-        drawing.split_whitespace().map(one).collect()
+        (0..).zip(drawing.split_whitespace()).map(one).collect()
     }
 
     fn failed(suspects: &mut Suspects, piece: u32, drawing: &str) -> String {
@@ -300,7 +309,7 @@ mod tests {
 
     fn passed(suspects: &mut Suspects, piece: u32, drawing: &str) -> String {
         let blocks = sent(drawing);
-        let digests: Vec<u64> = blocks.iter().map(|sent| sent.digest).collect();
+        let digests: Vec<Option<u64>> = blocks.iter().map(|sent| sent.digest).collect();
         let senders = blocks.iter().filter_map(|sent| sent.ip);
         names(suspects.piece_passed(PieceIndex(piece), senders, &digests))
     }
@@ -376,8 +385,9 @@ mod tests {
         let blocks = |from: u32| -> Vec<Sent> {
             (0..1000)
                 .map(|block| Sent {
+                    block,
                     ip: Some(IpAddr::from((from * 1000 + block + 1).to_be_bytes())),
-                    digest: 1,
+                    digest: Some(1),
                 })
                 .collect()
         };

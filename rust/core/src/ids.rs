@@ -104,6 +104,10 @@ pub struct PeerKey(pub u64);
 impl PeerKey {
     /// No connection: where something came from nobody, as padding does.
     pub const NOBODY: Self = Self(u64::MAX);
+
+    /// A connection of which nothing is known any more: where something was on
+    /// disk when the session began.
+    pub const UNKNOWN: Self = Self(u64::MAX - 1);
 }
 
 /// Names one torrent within its session. Never reused while the session lives.

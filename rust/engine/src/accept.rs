@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::event::{Detail, kind};
+use crate::event::{BlockReason, Detail, kind};
 use crate::handle::Command;
 use crate::net;
 use crate::net::listen::Listener;
@@ -79,6 +79,12 @@ async fn welcome(
     _permit: OwnedSemaphorePermit,
 ) {
     let settings = context.session.settings.borrow().clone();
+    if context.session.guard.blocks_all(endpoint.ip()) {
+        context
+            .session
+            .post_blocked(None, endpoint, BlockReason::IpFilter);
+        return;
+    }
     if !settings.enable_incoming_tcp || net::tune(&stream, settings.peer_dscp).is_err() {
         return;
     }

@@ -2,7 +2,7 @@
 //! torrent is gone. Reads come from the last snapshot; commands are posted to
 //! the torrent's task.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Incoming(Arrival),
     /// Choke and unchoke these.
     Choking(Changes),
+    /// Have nothing to do with this address any more.
+    Ban(IpAddr),
     /// This is the torrent's info dictionary.
     Metadata(Arc<Info>),
     /// Save resume data.
@@ -77,6 +79,7 @@ pub(crate) struct Options {
     pub(crate) sequential: bool,
     pub(crate) max_connections: i64,
     pub(crate) max_uploads: i64,
+    pub(crate) apply_ip_filter: bool,
     pub(crate) download_limit: i64,
     pub(crate) upload_limit: i64,
     pub(crate) modes: Modes,
@@ -499,6 +502,16 @@ impl TorrentHandle {
     /// Most unchoked peers; -1 the session's limit.
     pub fn max_uploads(&self) -> i64 {
         self.shared.options.lock().max_uploads
+    }
+
+    /// Lets the session's IP filter hold for this torrent, or not.
+    pub fn set_apply_ip_filter(&self, apply: bool) -> Result<()> {
+        self.change(|options| options.apply_ip_filter = apply)
+    }
+
+    /// Whether the session's IP filter holds for this torrent.
+    pub fn applies_ip_filter(&self) -> bool {
+        self.shared.options.lock().apply_ip_filter
     }
 
     /// Limits what this torrent receives, in bytes a second, within the

@@ -14,6 +14,7 @@ pub mod disk;
 pub mod error;
 pub mod event;
 pub mod events;
+mod guard;
 pub mod handle;
 pub mod hash;
 pub mod info;

@@ -2,7 +2,9 @@
 //! Cheap to clone; every call returns at once unless it says otherwise.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::Read;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use torrent_core::ids::InfoHash;
+use torrent_core::ipfilter::{IpFilter, Loaded};
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::Metainfo;
 use torrent_core::resume::ResumeData;
@@ -21,6 +24,7 @@ use crate::choke::ChokeDesk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, Kind, category, kind, unix_millis};
 use crate::events::EventSink;
+use crate::guard::Guard;
 use crate::handle::{
     COMMAND_QUEUE, Command, Options, Shared, TorrentHandle, View, check_file_priorities,
     check_priorities, check_tracker, piece_priorities,
@@ -37,6 +41,9 @@ use crate::stats::Stats;
 /// Commands that wait for the session's task; a full queue is an error to the
 /// caller, since only a stuck task lets it fill.
 const SESSION_QUEUE: usize = 4096;
+
+/// Longest list that [`Session::load_ip_filter`] reads.
+pub const MAX_FILTER_FILE: u64 = 128 * 1024 * 1024;
 
 /// What the session's task is told.
 #[derive(Debug)]
@@ -76,6 +83,7 @@ pub(crate) struct SessionShared {
     pub(crate) stats: Stats,
     pub(crate) choking: ChokeDesk,
     pub(crate) rates: Rates,
+    pub(crate) guard: Guard,
     connections: AtomicI64,
     /// The session's state as it was taken over, for what only others use.
     pub(crate) state: Mutex<SessionState>,
@@ -213,6 +221,7 @@ fn options_of(add: &AddTorrent) -> Result<Options> {
         sequential: add.sequential,
         max_connections: -1,
         max_uploads: -1,
+        apply_ip_filter: true,
         download_limit: 0,
         upload_limit: 0,
         modes: add.modes,
@@ -312,6 +321,7 @@ impl Session {
             stats: Stats::default(),
             choking: ChokeDesk::default(),
             rates,
+            guard: Guard::default(),
             connections: AtomicI64::new(0),
             state: Mutex::new(state),
             keeper,
@@ -489,6 +499,63 @@ impl Session {
     /// All torrents, in the order of their hashes.
     pub fn torrents(&self) -> Vec<TorrentHandle> {
         self.shared.registry.lock().values().cloned().collect()
+    }
+
+    /// Bans an address, an IPv6 one with its whole /64, in all torrents: its
+    /// connections are closed, and none is made with it until the session ends.
+    pub fn ban_peer(&self, ip: IpAddr) -> Result<()> {
+        self.check_running()?;
+        self.shared.ban(ip);
+        Ok(())
+    }
+
+    /// The banned addresses, the oldest first; an IPv6 one stands for its /64.
+    pub fn banned_peers(&self) -> Vec<IpAddr> {
+        self.shared.guard.banned()
+    }
+
+    /// Uses this IP filter from now on, for connections that are open too.
+    pub fn set_ip_filter(&self, filter: IpFilter) {
+        self.shared.guard.set_filter(filter);
+    }
+
+    /// The IP filter in use.
+    pub fn ip_filter(&self) -> Arc<IpFilter> {
+        self.shared.guard.current()
+    }
+
+    /// Adds the ranges of a list (eMule, PeerGuardian, or a rule a line) to the
+    /// filter. Reads the whole file, so it takes a moment.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is larger than [`MAX_FILTER_FILE`], or is a
+    /// broken binary list.
+    pub fn load_ip_filter(&self, path: &Path) -> Result<Loaded> {
+        let about = |error: Error| error.about(path.display().to_string());
+        let failed = |error: std::io::Error| {
+            let kind = match error.kind() {
+                std::io::ErrorKind::NotFound => ErrorKind::PathNotFound,
+                std::io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
+                _ => ErrorKind::InvalidPath,
+            };
+            about(Error::because(kind, error.to_string()))
+        };
+        let wrong = |reason: String| about(Error::because(ErrorKind::InvalidParameter, reason));
+        let file = std::fs::File::open(path).map_err(failed)?;
+        let mut list = Vec::new();
+        file.take(MAX_FILTER_FILE + 1)
+            .read_to_end(&mut list)
+            .map_err(failed)?;
+        if list.len() as u64 > MAX_FILTER_FILE {
+            return Err(wrong(format!("more than {MAX_FILTER_FILE} bytes")));
+        }
+        let mut filter = IpFilter::clone(&self.ip_filter());
+        let loaded = filter
+            .load(&list)
+            .map_err(|error| wrong(error.to_string()))?;
+        self.set_ip_filter(filter);
+        Ok(loaded)
     }
 
     /// Stops the traffic of all torrents until [`Self::resume`].

@@ -64,6 +64,8 @@ counters! {
     "peer.error_incoming_peers" => error_incoming_peers;
     /// Connections that ended, for whatever reason.
     "peer.disconnected_peers" => disconnected_peers;
+    /// Addresses banned because they sent bad data.
+    "peer.banned_for_hash_failure" => banned_for_hash_failure;
     /// Pieces that passed their hash after download.
     "ses.num_piece_passed" => num_piece_passed;
     /// Pieces that failed it.

@@ -215,6 +215,8 @@ record! {
         pub is_snubbed: bool,
         /// It is unchoked to give it a chance.
         pub is_optimistic_unchoke: bool,
+        /// It is suspected of bad data, and fetches whole pieces, alone.
+        pub is_on_parole: bool,
         /// Pieces it took part in that failed their hash.
         pub num_hashfails: u32,
         /// Failed attempts to connect to it.

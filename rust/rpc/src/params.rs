@@ -130,6 +130,20 @@ impl Params {
         })
     }
 
+    /// Rules of an IP filter: `[{"range": …, "blocked": …}]`.
+    pub(crate) fn rules(&mut self, name: &str) -> Result<Vec<(String, bool)>> {
+        let expected = "an array of objects with 'range' and 'blocked'";
+        let read = self.take(name, expected, |value| {
+            let rule = |item: &Json| {
+                let range = item.get("range")?.as_str()?.to_owned();
+                let blocked = item.get("blocked").map_or(Some(true), Json::as_bool)?;
+                Some((range, blocked))
+            };
+            value.as_array()?.iter().map(rule).collect()
+        })?;
+        required(name, read)
+    }
+
     /// Named values; none where it is absent.
     pub(crate) fn named_values(&mut self, name: &str) -> Result<Vec<(String, Value)>> {
         let read = self.take(name, "an object", |value| match value {

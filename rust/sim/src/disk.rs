@@ -1,7 +1,8 @@
 //! A disk in memory that takes its time, hashes what it is given, and fails
 //! where it is told to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,7 +40,9 @@ impl Default for DiskSpec {
 #[derive(Debug)]
 pub(crate) enum DiskEvent {
     Verified(PieceIndex),
-    PieceFailed(PieceIndex, Vec<PeerKey>),
+    PieceFailed(PieceIndex, Vec<PeerKey>, Vec<Option<u64>>),
+    /// Verified, after it had failed.
+    Audited(PieceIndex, Vec<Option<u64>>),
     WriteFailed(PieceIndex),
     Checked(Bitfield),
 }
@@ -56,6 +59,8 @@ pub(crate) struct Disk {
     pub(crate) bytes: Vec<u8>,
     pub(crate) have: Bitfield,
     partials: BTreeMap<PieceIndex, Vec<Slot>>,
+    /// Pieces that failed their hash and are not here yet.
+    failed: BTreeSet<PieceIndex>,
     /// So many writes fail from now on.
     pub(crate) failing_writes: u32,
     pub(crate) redundant: u64,
@@ -76,6 +81,7 @@ impl Disk {
             bytes,
             have,
             partials: BTreeMap::new(),
+            failed: BTreeSet::new(),
             failing_writes: 0,
             redundant: 0,
         }
@@ -124,9 +130,11 @@ impl Disk {
 
     fn complete(&mut self, piece: PieceIndex, slots: Vec<Slot>) -> DiskEvent {
         let (data, senders): (Vec<Bytes>, Vec<PeerKey>) = slots.into_iter().flatten().unzip();
+        let digests: Vec<Option<u64>> = data.iter().map(|it| Some(digest(it))).collect();
         let data = data.concat();
         if !self.payload.is_right(piece, &data) {
-            return DiskEvent::PieceFailed(piece, senders);
+            self.failed.insert(piece);
+            return DiskEvent::PieceFailed(piece, senders, digests);
         }
         if self.failing_writes > 0 {
             self.failing_writes -= 1;
@@ -135,6 +143,9 @@ impl Disk {
         let from = self.payload.layout.piece_offset(piece) as usize;
         self.bytes[from..from + data.len()].copy_from_slice(&data);
         self.have.set(piece.0);
+        if self.failed.remove(&piece) {
+            return DiskEvent::Audited(piece, digests);
+        }
         DiskEvent::Verified(piece)
     }
 
@@ -170,6 +181,12 @@ impl Disk {
         let from = self.payload.layout.piece_offset(piece) as usize;
         self.bytes[from] ^= 1;
     }
+}
+
+fn digest(data: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(data);
+    hasher.finish()
 }
 
 fn chance(part: f64, rng: &mut StdRng) -> bool {

@@ -1,7 +1,7 @@
 //! One engine with one torrent, as the simulator sees it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -109,6 +109,8 @@ pub struct Counters {
     pub failed_connections: u32,
     /// Blocks that each piece was read for, to be sent to somebody.
     pub served: BTreeMap<u32, u32>,
+    /// Addresses that were banned, in order.
+    pub bans: Vec<IpAddr>,
     /// Payload bytes that the disk had already.
     pub redundant: u64,
 }

@@ -39,12 +39,70 @@ fn bad_bytes_are_noticed_and_fetched_again() {
 }
 
 #[test]
-fn memory_that_spoils_blocks_is_survived() {
+fn one_liar_is_banned_and_no_honest_peer_is() {
+    each_seed(20..40, |seed| {
+        let link = Link {
+            rate: 128 * 1024,
+            ..Link::default()
+        };
+        let mut swarm = Swarm::new(seed, payload(seed), link);
+        // From a wrong byte in every block to a rare one.
+        let liar = DiskSpec {
+            corrupt_reads: [1.0, 0.5, 0.2, 0.05][(seed % 4) as usize],
+            ..DiskSpec::default()
+        };
+        let leecher = swarm.add(NodeSpec::leecher());
+        let bad = swarm.add(NodeSpec::seed().disk(liar));
+        let honest: Vec<_> = (0..5).map(|_| swarm.add(NodeSpec::seed())).collect();
+        swarm.connect(leecher, bad);
+        for other in honest {
+            swarm.connect(leecher, other);
+        }
+        complete(&mut swarm, &[leecher], 600);
+        let counters = swarm.counters(leecher);
+        let guilty = swarm.address(bad);
+        assert!(counters.bans.iter().all(|&ip| ip == guilty), "{counters:?}");
+        assert!(counters.bans.len() == 1 || counters.hash_failures == 0);
+        // It comes back, and is not let in.
+        swarm.connect(bad, leecher);
+        swarm.run_for(seconds(30));
+        assert!(counters.bans.is_empty() || swarm.num_connections(bad) == 0);
+    });
+}
+
+#[test]
+fn a_swarm_of_liars_ends_in_quiet() {
+    each_seed(50..56, |seed| {
+        let mut swarm = Swarm::new(seed, payload(seed), Link::default());
+        let liar = DiskSpec {
+            corrupt_reads: 1.0,
+            ..DiskSpec::default()
+        };
+        let leecher = swarm.add(NodeSpec::leecher());
+        for _ in 0..4 {
+            swarm.add(NodeSpec::seed().disk(liar));
+        }
+        swarm.introduce_all();
+        swarm.run_for(seconds(120));
+        assert_eq!(swarm.counters(leecher).bans.len(), 4);
+        assert_eq!(swarm.picker(leecher).num_have(), 0);
+        let (events, failures) = (swarm.events(), swarm.counters(leecher).hash_failures);
+        swarm.run_for(seconds(600));
+        assert_eq!(swarm.counters(leecher).hash_failures, failures);
+        // Five brains that look around twice a second, and little else.
+        assert!(swarm.events() - events < 600 * 2 * 5 * 4);
+    });
+}
+
+#[test]
+fn memory_that_spoils_blocks_is_survived_while_there_are_peers_to_blame() {
     each_seed(100..106, |seed| {
         let mut swarm = Swarm::new(seed, payload(seed), Link::default());
-        swarm.add(NodeSpec::seed());
+        for _ in 0..12 {
+            swarm.add(NodeSpec::seed());
+        }
         let spoiling = DiskSpec {
-            corrupt_writes: 0.02,
+            corrupt_writes: 0.01,
             ..DiskSpec::default()
         };
         let leecher = swarm.add(NodeSpec::leecher().disk(spoiling));

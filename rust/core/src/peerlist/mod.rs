@@ -18,13 +18,14 @@ mod tests;
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     ops::BitOr,
     time::{Duration, Instant},
 };
 
 pub use self::canonical::canonical_priority;
+use crate::ban::{BanList, ban_unit};
 
 /// Who told of a peer: a set of libtorrent's flags, empty for one that the
 /// user entered.
@@ -141,9 +142,6 @@ impl Default for PeerListSettings {
     }
 }
 
-/// Most addresses kept banned; the oldest ban is lifted for a new one.
-const MAX_BANNED: usize = 10_000;
-
 #[derive(Clone, Debug)]
 struct Known {
     sources: Sources,
@@ -187,9 +185,7 @@ pub struct PeerList {
     peers: BTreeMap<SocketAddr, Known>,
     /// Connections, dials included, by address.
     busy: BTreeMap<IpAddr, u32>,
-    banned: BTreeSet<IpAddr>,
-    /// `banned`, the oldest first.
-    bans: VecDeque<IpAddr>,
+    banned: BanList,
     /// Where we listen, as others see it.
     own: Vec<SocketAddr>,
     finished: bool,
@@ -202,8 +198,7 @@ impl PeerList {
             settings,
             peers: BTreeMap::new(),
             busy: BTreeMap::new(),
-            banned: BTreeSet::new(),
-            bans: VecDeque::new(),
+            banned: BanList::default(),
             own: Vec::new(),
             finished: false,
         }
@@ -410,16 +405,10 @@ impl PeerList {
     /// Bans an address, an IPv6 one with its whole /64, and forgets its peers.
     /// Their connections are the caller's to close.
     pub fn ban(&mut self, ip: IpAddr) {
-        let ip = ban_unit(ip);
-        if !self.banned.insert(ip) {
+        if !self.banned.ban(ip) {
             return;
         }
-        self.bans.push_back(ip);
-        if self.bans.len() > MAX_BANNED
-            && let Some(oldest) = self.bans.pop_front()
-        {
-            self.banned.remove(&oldest);
-        }
+        let ip = ban_unit(ip);
         let gone: Vec<SocketAddr> = self
             .peers
             .keys()
@@ -434,12 +423,12 @@ impl PeerList {
 
     /// Whether an address is banned.
     pub fn is_banned(&self, ip: IpAddr) -> bool {
-        self.banned.contains(&ban_unit(ip))
+        self.banned.contains(ip)
     }
 
     /// The banned addresses; an IPv6 one stands for its /64.
     pub fn banned(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.bans.iter().copied()
+        self.banned.iter()
     }
 
     /// Who told of a peer; `None` when it is not known.
@@ -519,16 +508,5 @@ fn is_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
-}
-
-/// What a ban covers: who has one address of an IPv6 network has all of it.
-fn ban_unit(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        v4 => v4,
     }
 }

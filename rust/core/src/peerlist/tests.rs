@@ -204,7 +204,7 @@ fn a_ban_covers_all_ports_and_is_bounded() {
     for number in 0..20_000u32 {
         list.ban(IpAddr::from(number.to_be_bytes()));
     }
-    assert_eq!(list.banned().count(), MAX_BANNED);
+    assert_eq!(list.banned().count(), BanList::MAX);
     assert!(!list.is_banned("1.2.3.4".parse().unwrap()));
 }
 

@@ -54,7 +54,8 @@ impl Picker {
     /// itself last of all), then open pieces: those that the peer suggested
     /// (BEP 6), then the rarest; the first few of a torrent at random. A
     /// snubbed peer gets its own pieces and then the commonest open ones. In
-    /// sequential mode pieces come in ascending order, begun or not. Only when
+    /// sequential mode pieces come in ascending order, begun or not. A peer on
+    /// parole joins others in a piece only when there is nothing else. Only when
     /// every wanted block is here or asked for are blocks of other peers leased
     /// again (the end game): to at most three peers, and from the back of what
     /// the others work on.
@@ -79,7 +80,7 @@ impl Picker {
         if count == 0 {
             return;
         }
-        if self.sequential {
+        if self.sequential && speed != Speed::Alone {
             self.pick_in_order(&mut order);
         } else {
             self.pick_by_merit(&mut order);
@@ -109,11 +110,12 @@ impl Picker {
     }
 
     fn pick_by_merit(&mut self, order: &mut Order<'_>) {
-        let snubbed = order.speed == Speed::Snubbed;
+        let apart = matches!(order.speed, Speed::Snubbed | Speed::Alone);
+        let before = order.out.len();
         let mut begun = self.candidates(order);
         for candidate in &mut begun {
-            // It would hold up what others are about to complete.
-            candidate.reserved |= snubbed && !candidate.own;
+            // It would hold up, or spoil, what others are about to complete.
+            candidate.reserved |= apart && !candidate.own;
         }
         begun.sort_unstable_by_key(|candidate| {
             (
@@ -135,7 +137,9 @@ impl Picker {
                 return;
             }
         }
-        self.lease_while(&mut begun, order, |_| true);
+        if order.speed != Speed::Alone || order.out.len() == before {
+            self.lease_while(&mut begun, order, |_| true);
+        }
     }
 
     /// Leases of begun pieces as long as they pass, and blocks are to be had.

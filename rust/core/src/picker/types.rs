@@ -75,6 +75,9 @@ pub enum Speed {
     /// Lets requests time out: gets common pieces that nobody else is at work
     /// on, so that it holds nothing up.
     Snubbed,
+    /// Is on parole: gets whole pieces to itself, and begins none that others
+    /// have begun, so that a bad one has a single author.
+    Alone,
     /// Shares pieces with others, so that a piece is not held up by it.
     Slow,
     /// Gets pieces to itself, so that a bad one has a single author and the

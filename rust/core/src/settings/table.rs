@@ -126,6 +126,8 @@ settings! {
     peer_connect_timeout: i64 = 15, SECONDS, "seconds", Next;
     /// Limit for the handshake (BEP 3).
     handshake_timeout: i64 = 10, SECONDS, "seconds", Next;
+    /// Let peers that took part in a bad piece fetch whole pieces, alone, until they are cleared.
+    use_parole_mode: bool = true, NONE, "", Live;
     /// Silence after which a connection is closed.
     peer_timeout: i64 = 120, SECONDS, "seconds", Live;
     /// Time without a block after which a peer that owes us some counts as snubbing us.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Output, PeerCommand, Torrent};
+use super::{Output, PeerCommand, Torrent, TorrentEvent};
 use crate::bitfield::Bitfield;
 use crate::ids::{Block, PeerKey, PieceIndex};
 use crate::peer::Report;
@@ -17,6 +17,11 @@ impl Torrent {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
+        let snubbed = std::mem::replace(&mut peer.stats.snubbed, report.stats.snubbed);
+        if snubbed != report.stats.snubbed {
+            let event = TorrentEvent::PeerSnubbed(peer.meta.endpoint, !snubbed);
+            self.outputs.push_back(Output::Event(event));
+        }
         self.totals.add(now, peer.count(now, &report.stats));
         let disowned = peer.disowned;
         let open = peer.closing.is_none();
@@ -158,6 +163,8 @@ impl Torrent {
         let rate = peer.payload_download.rate(now);
         let speed = if peer.stats.snubbed {
             Speed::Snubbed
+        } else if peer.on_parole {
+            Speed::Alone
         } else {
             let threshold = self.settings.whole_pieces_threshold.unsigned_abs();
             Speed::of(rate, self.layout.piece_length(), threshold)

@@ -94,6 +94,9 @@ impl Torrent {
         if !self.is_running() {
             return Err(CloseReason::Stopped);
         }
+        if self.list.is_banned(new.meta.endpoint.ip()) {
+            return Err(CloseReason::Banned);
+        }
         if new.meta.id == self.our_id {
             return Err(CloseReason::OurselvesAgain);
         }
@@ -144,6 +147,7 @@ impl Torrent {
         let Some(peer) = self.peers.remove(&key) else {
             return;
         };
+        self.suspicion.left(key, peer.meta.endpoint.ip());
         self.hungry.remove(&key);
         self.picker.set_pace(key, 0);
         if peer.is_seed() {

@@ -1,6 +1,6 @@
 //! What a torrent says: its states, events, and commands to connections.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::bitfield::Bitfield;
@@ -73,6 +73,12 @@ pub enum CloseReason {
     /// The same peer is connected already.
     #[error("the peer is connected already")]
     Duplicate,
+    /// Its address is banned.
+    #[error("the peer is banned")]
+    Banned,
+    /// The IP filter blocks its address.
+    #[error("the peer is blocked by the IP filter")]
+    Filtered,
     /// We connected to ourselves.
     #[error("connected to ourselves")]
     OurselvesAgain,
@@ -127,6 +133,10 @@ pub enum TorrentEvent {
     PiecesVerified(Vec<PieceIndex>),
     /// A piece did not have the right hash and is fetched again.
     HashFailed(PieceIndex),
+    /// A connected peer's address is banned.
+    PeerBanned(SocketAddr),
+    /// A peer lets our requests time out, or (false) delivers again.
+    PeerSnubbed(SocketAddr, bool),
     /// All of this file is there.
     FileCompleted(u32),
     /// A piece with a deadline is there, and is to be shown.
@@ -144,6 +154,8 @@ pub enum Output {
     Peer(PeerKey, PeerCommand),
     /// Connect to this endpoint; then call `peer_connected` or `connect_failed`.
     Connect(SocketAddr),
+    /// Ban this address in the whole session: it sent bad data.
+    Ban(IpAddr),
     /// Post an event.
     Event(TorrentEvent),
 }

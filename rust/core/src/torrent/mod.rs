@@ -19,6 +19,7 @@ mod peer;
 mod resume;
 mod share;
 mod super_seed;
+mod suspicion;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -43,6 +44,7 @@ pub use messages::{CloseReason, Output, PeerCommand, TorrentEvent, TorrentState}
 pub use modes::Modes;
 pub use peer::{Peer, PeerMeta};
 use super_seed::SuperSeed;
+use suspicion::Suspicion;
 pub use totals::Totals;
 
 /// How often choking, rates and connections are looked at.
@@ -63,6 +65,7 @@ pub struct Torrent {
 
     picker: Picker,
     choking: Choking,
+    suspicion: Suspicion,
     list: PeerList,
     files: FileProgress,
     peers: BTreeMap<PeerKey, Peer>,
@@ -99,6 +102,7 @@ impl Torrent {
         Self {
             picker,
             choking: Choking::default(),
+            suspicion: Suspicion::new(&settings),
             list: PeerList::new(peer_list_settings(&settings)),
             files: FileProgress::new(&layout),
             layout,
@@ -214,6 +218,7 @@ impl Torrent {
     /// Takes new settings into use.
     pub fn apply_settings(&mut self, settings: Arc<Settings>) {
         self.list.set_settings(peer_list_settings(&settings));
+        self.suspicion.apply_settings(&settings);
         self.picker.set_settings(picker_settings(&settings));
         let limits = Limits::from(&*settings);
         if limits != Limits::from(&*self.settings) {
@@ -358,6 +363,7 @@ impl Torrent {
         }
         let mut wanted = new.clone();
         wanted.retain(|&piece| self.picker.is_wanted(piece));
+        self.clear_suspects(&new);
         for &piece in &new {
             self.picker.set_have(piece);
         }
@@ -380,19 +386,6 @@ impl Torrent {
         self.meet_deadlines(&new);
         self.send_interest();
         self.update_state();
-    }
-
-    /// A piece did not have the right hash. `senders` are those of its blocks.
-    pub fn piece_failed(&mut self, now: Instant, piece: PieceIndex, senders: &[PeerKey]) {
-        self.totals.failed += u64::from(self.layout.piece_payload(piece));
-        let senders: BTreeSet<PeerKey> = senders.iter().copied().collect();
-        for key in senders {
-            if let Some(peer) = self.peers.get_mut(&key) {
-                peer.hash_failures += 1;
-            }
-        }
-        self.event(TorrentEvent::HashFailed(piece));
-        self.piece_lost(now, piece);
     }
 
     /// A piece could not be written, or its blocks were dropped.

@@ -48,6 +48,8 @@ pub struct Peer {
     fresh: bool,
     /// It is unchoked to give it a chance, not for its merit.
     pub optimistic: bool,
+    /// It is suspected of bad data, and fetches whole pieces, alone.
+    pub on_parole: bool,
     /// Pieces it took part in that failed their hash.
     pub hash_failures: u32,
     /// When anything last went either way.
@@ -96,6 +98,7 @@ impl Peer {
             since: now,
             fresh: true,
             optimistic: false,
+            on_parole: false,
             hash_failures: 0,
             last_active: now,
             last_lease: None,

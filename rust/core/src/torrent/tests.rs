@@ -152,7 +152,7 @@ impl World {
     fn failed(&mut self, piece: u32, senders: &[char]) {
         let senders: Vec<PeerKey> = senders.iter().copied().map(key).collect();
         self.torrent
-            .piece_failed(self.now(), PieceIndex(piece), &senders);
+            .piece_failed(self.now(), PieceIndex(piece), &senders, &[]);
         self.torrent.check_invariants();
     }
 
@@ -190,6 +190,9 @@ impl World {
                     format!("verified{}", list(&pieces))
                 }
                 Output::Event(TorrentEvent::HashFailed(piece)) => format!("hash failed {piece}"),
+                Output::Ban(ip) => format!("ban {ip}"),
+                Output::Event(TorrentEvent::PeerBanned(at)) => format!("banned {at}"),
+                Output::Event(TorrentEvent::PeerSnubbed(at, is)) => format!("snubbed {at} {is}"),
                 Output::Event(TorrentEvent::FileCompleted(file)) => format!("file {file}"),
                 Output::Event(TorrentEvent::Finished) => "finished!".into(),
                 Output::Event(TorrentEvent::DeadlineMet(piece)) => format!("met {piece}"),

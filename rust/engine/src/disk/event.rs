@@ -22,8 +22,19 @@ pub enum DiskEvent {
     PieceFailed {
         /// The piece, now empty.
         piece: PieceIndex,
-        /// Who sent it: one key per block, in order; nobody sends padding.
+        /// Who sent it: one key per block, in order; [`PeerKey::NOBODY`] for
+        /// padding.
         senders: Vec<PeerKey>,
+        /// What its blocks were: equal numbers for equal bytes, within this
+        /// storage; `None` where that is not known.
+        digests: Vec<Option<u64>>,
+    },
+    /// A piece that had failed is right now; [`Self::Verified`] follows.
+    Audited {
+        /// The piece.
+        piece: PieceIndex,
+        /// What its blocks are, as in [`Self::PieceFailed`].
+        digests: Vec<Option<u64>>,
     },
     /// Blocks came that were there already.
     Redundant {
@@ -154,6 +165,7 @@ mod tests {
         outbox.push(DiskEvent::PieceFailed {
             piece: PieceIndex(3),
             senders: Vec::new(),
+            digests: Vec::new(),
         });
         assert!(!outbox.post(&sender));
         outbox.push(verified(3));
@@ -175,6 +187,7 @@ mod tests {
                 DiskEvent::PieceFailed {
                     piece: PieceIndex(3),
                     senders: Vec::new(),
+                    digests: Vec::new(),
                 },
                 DiskEvent::Verified(vec![PieceIndex(3), PieceIndex(4)]),
             ]

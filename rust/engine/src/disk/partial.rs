@@ -4,6 +4,8 @@
 //! No I/O here. The worker inserts blocks, calls [`Partial::advance`], and
 //! reads, writes and reports as it is told.
 
+use std::hash::{BuildHasher, RandomState};
+
 use bytes::Bytes;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{BLOCK_SIZE, PeerKey};
@@ -16,11 +18,22 @@ pub(super) enum Slot {
     Empty,
     /// In memory.
     Held(Bytes),
-    /// In the file: memory was short.
-    Stored,
+    /// In the file: memory was short, or it was there before; a digest of it
+    /// where it was in memory once.
+    Stored(Option<u64>),
     /// This many bytes of padding (BEP 47): zeros that never come and are
     /// never stored.
     Padding(u32),
+}
+
+impl Slot {
+    fn digest(&self, keys: &RandomState) -> Option<u64> {
+        match self {
+            Self::Held(data) => Some(keys.hash_one(data)),
+            Self::Stored(digest) => *digest,
+            Self::Empty | Self::Padding(_) => None,
+        }
+    }
 }
 
 /// What the hash needs next.
@@ -94,8 +107,12 @@ impl Partial {
 
     /// Takes a block that is in the file already, from nobody that is known.
     pub(super) fn adopt(&mut self, index: u32) {
-        if let Some(slot @ Slot::Empty) = self.slots.get_mut(index as usize) {
-            *slot = Slot::Stored;
+        let at = index as usize;
+        if let (Some(slot @ Slot::Empty), Some(sender)) =
+            (self.slots.get_mut(at), self.senders.get_mut(at))
+        {
+            *slot = Slot::Stored(None);
+            *sender = PeerKey::UNKNOWN;
         }
     }
 
@@ -103,7 +120,7 @@ impl Partial {
     pub(super) fn stored_blocks(&self) -> Bitfield {
         let mut blocks = Bitfield::new(self.slots.len() as u32);
         for (index, slot) in (0..).zip(&self.slots) {
-            if matches!(slot, Slot::Stored) {
+            if matches!(slot, Slot::Stored(_)) {
                 blocks.set(index);
             }
         }
@@ -128,10 +145,10 @@ impl Partial {
                     self.hasher.update(zeros(length));
                     self.hashed += 1;
                 }
-                Some(Slot::Stored) => {
+                Some(Slot::Stored(_)) => {
                     let more = rest
                         .take(most.saturating_sub(1) as usize)
-                        .take_while(|slot| matches!(slot, Slot::Stored))
+                        .take_while(|slot| matches!(slot, Slot::Stored(_)))
                         .count();
                     return Next::ReadBack {
                         first: self.hashed,
@@ -157,6 +174,12 @@ impl Partial {
     /// Who sent each block; nobody sent padding.
     pub(super) fn senders(&self) -> &[PeerKey] {
         &self.senders
+    }
+
+    /// A number for each block that is the same for the same bytes, under the
+    /// same `keys`; nobody without them can find other bytes of the same number.
+    pub(super) fn digests(&self, keys: &RandomState) -> Vec<Option<u64>> {
+        self.slots.iter().map(|slot| slot.digest(keys)).collect()
     }
 
     /// Bytes in memory.
@@ -190,7 +213,7 @@ impl Partial {
 
     /// What [`runs`](Self::runs) gave is in the file now; drops it from
     /// memory and returns how many bytes that were.
-    pub(super) fn stored(&mut self, hashed_only: bool) -> usize {
+    pub(super) fn stored(&mut self, hashed_only: bool, keys: &RandomState) -> usize {
         let before = self.held();
         let end = if hashed_only {
             self.hashed as usize
@@ -198,7 +221,8 @@ impl Partial {
             self.slots.len()
         };
         for slot in self.slots.iter_mut().take(end).filter(|slot| is_held(slot)) {
-            *slot = Slot::Stored;
+            let digest = slot.digest(keys);
+            *slot = Slot::Stored(digest);
         }
         self.held_hashed = 0;
         if !hashed_only {
@@ -293,9 +317,9 @@ mod tests {
                 .collect()
         };
         assert_eq!(runs(&partial, true), [(0, 1)]);
-        assert_eq!(partial.stored(true), SIZE);
+        assert_eq!(partial.stored(true, &RandomState::new()), SIZE);
         assert_eq!(runs(&partial, false), [(2, 2), (5, 1)]);
-        assert_eq!(partial.stored(false), 3 * SIZE);
+        assert_eq!(partial.stored(false, &RandomState::new()), 3 * SIZE);
         assert_eq!(partial.held(), 0);
         partial.insert(1, data[1].clone(), from);
         let next = Next::ReadBack { first: 2, count: 1 };

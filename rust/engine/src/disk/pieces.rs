@@ -1,7 +1,8 @@
 //! One worker's share of one torrent: takes blocks, follows the hash, and
 //! turns complete pieces into writes and events.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,6 +23,9 @@ const SPARES: usize = 16;
 
 /// Larger pieces than this many blocks are not kept: 64 MiB pieces are rare.
 const SPARE_BLOCKS: u32 = 4096;
+
+/// Failed pieces of one torrent that a worker remembers.
+const MAX_FAILED: usize = 1024;
 
 /// What one worker uses for all its torrents.
 pub(super) struct Tools {
@@ -65,6 +69,10 @@ pub(super) struct Local {
     pub(super) outbox: Outbox,
     /// What came since the storage was fenced (see `fence`), if it is.
     kept: Option<Vec<Message>>,
+    /// Pieces that failed their hash and are not here yet.
+    failed: BTreeSet<PieceIndex>,
+    /// For the digests of their blocks.
+    keys: RandomState,
 }
 
 impl Local {
@@ -74,6 +82,8 @@ impl Local {
             partials: HashMap::new(),
             outbox: Outbox::default(),
             kept: None,
+            failed: BTreeSet::new(),
+            keys: RandomState::new(),
         }
     }
 
@@ -156,18 +166,32 @@ impl Local {
             return;
         };
         let event = if partial.digest() != *self.shared.spec.hash(piece) {
+            self.note_failed(piece);
             DiskEvent::PieceFailed {
                 piece,
                 senders: partial.senders().to_vec(),
+                digests: partial.digests(&self.keys),
             }
         } else if let Err(error) = self.write(tools, piece, &partial, false) {
             DiskEvent::WriteFailed { piece, error }
         } else {
             self.shared.have.set(piece.0);
+            if self.failed.remove(&piece) {
+                let digests = partial.digests(&self.keys);
+                self.outbox.push(DiskEvent::Audited { piece, digests });
+            }
             DiskEvent::Verified(vec![piece])
         };
         self.outbox.push(event);
         tools.recycle(partial, self.shared.spec.layout.blocks_in_piece(piece));
+    }
+
+    /// Remembers that `piece` failed, to name its blocks when it is right.
+    fn note_failed(&mut self, piece: PieceIndex) {
+        self.failed.insert(piece);
+        if self.failed.len() > MAX_FAILED {
+            self.failed.pop_first();
+        }
     }
 
     /// Writes what `piece` holds in memory before it is complete, to free the
@@ -179,7 +203,7 @@ impl Local {
         };
         let written = self.write(tools, piece, &partial, hashed_only);
         if written.is_ok() {
-            tools.held -= partial.stored(hashed_only);
+            tools.held -= partial.stored(hashed_only, &self.keys);
         }
         self.partials.insert(piece, partial);
         if let Err(error) = written {

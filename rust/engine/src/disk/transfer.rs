@@ -25,7 +25,7 @@ impl Common {
     ) -> Result<(), DiskError> {
         let mut blocks = run.iter().filter_map(|slot| match slot {
             Slot::Held(data) => Some(data.as_ref()),
-            Slot::Empty | Slot::Stored | Slot::Padding(_) => None,
+            Slot::Empty | Slot::Stored(_) | Slot::Padding(_) => None,
         });
         let length = blocks.clone().map(<[u8]>::len).sum::<usize>() as u64;
         let mut slices = Vec::with_capacity(run.len());

@@ -22,6 +22,10 @@ pub(super) struct Dialled {
 
 impl Driver {
     pub(super) fn dial(&mut self, endpoint: SocketAddr) {
+        if self.is_blocked(endpoint) {
+            self.brain.connect_failed(Instant::now(), endpoint);
+            return;
+        }
         let context = Arc::clone(&self.context);
         let info_hash = self.handle.info_hash();
         self.tasks.spawn(async move {

@@ -69,12 +69,17 @@ impl Driver {
                 stats.num_piece_passed.add(pieces.len() as u64);
                 self.brain.pieces_verified(&pieces);
             }
-            DiskEvent::PieceFailed { piece, senders } => {
+            DiskEvent::Audited { piece, digests } => self.brain.piece_audited(piece, &digests),
+            DiskEvent::PieceFailed {
+                piece,
+                senders,
+                digests,
+            } => {
                 stats.num_piece_failed.add(1);
                 stats
                     .recv_failed_bytes
                     .add(u64::from(self.brain.layout().piece_len(piece)));
-                self.brain.piece_failed(now, piece, &senders);
+                self.brain.piece_failed(now, piece, &senders, &digests);
             }
             // The brain has counted them from the connections' reports.
             DiskEvent::Redundant { .. } => {}

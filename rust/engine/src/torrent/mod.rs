@@ -4,6 +4,7 @@
 pub(crate) mod content;
 mod dial;
 mod disk;
+mod guard;
 mod peers;
 mod queue;
 mod resume;
@@ -95,6 +96,8 @@ struct Driver {
     reports: mpsc::Sender<PeerReport>,
 
     paused: bool,
+    /// The session's IP filter holds.
+    filtered: bool,
     error: Option<Error>,
     error_cleared: Option<Instant>,
     clocks: Clocks,
@@ -199,6 +202,7 @@ impl Driver {
             announce_key: rand::random(),
             reports,
             paused: true,
+            filtered: true,
             error: None,
             error_cleared: None,
             counted: Counted::default(),
@@ -241,6 +245,7 @@ impl Driver {
     async fn live(&mut self, mut queues: Queues) -> Verdict {
         let mut stopping = self.context.session.stopping.subscribe();
         let mut settings = self.context.session.settings.subscribe();
+        let mut filter = self.context.session.guard.filter();
         let mut session_paused = self.context.session.paused.subscribe();
         let mut reports = Vec::with_capacity(BATCH);
         let mut disk = Vec::with_capacity(BATCH);
@@ -272,6 +277,7 @@ impl Driver {
                 Some(ended) = self.tasks.join_next() => self.task_ended(ended),
                 Some(Ok(announced)) = self.announces.join_next() => self.announced(announced),
                 _ = settings.changed() => self.apply_settings(),
+                _ = filter.changed() => self.filter_changed(),
                 _ = session_paused.changed() => self.read_options(),
                 _ = stopping.changed() => {}
                 () = tokio::time::sleep_until(due.into()) => {
@@ -312,6 +318,7 @@ impl Driver {
                     }
                 }
                 Output::Connect(endpoint) => self.dial(endpoint),
+                Output::Ban(ip) => self.ban(ip),
                 Output::Event(event) => self.brain_event(event),
             }
         }
@@ -355,6 +362,9 @@ impl Driver {
             TorrentEvent::HashFailed(piece) => {
                 self.post(kind::HASH_FAILED, || Detail::Piece(piece));
             }
+            TorrentEvent::PeerBanned(peer) => self.post_peer(kind::PEER_BAN, peer),
+            TorrentEvent::PeerSnubbed(peer, true) => self.post_peer(kind::PEER_SNUBBED, peer),
+            TorrentEvent::PeerSnubbed(peer, false) => self.post_peer(kind::PEER_UNSNUBBED, peer),
             TorrentEvent::FileCompleted(file) => {
                 self.saver.file_completed(file);
                 self.post(kind::FILE_COMPLETED, || Detail::File(file));
@@ -376,6 +386,11 @@ impl Driver {
             .session
             .events
             .post(kind, Some(&self.handle), detail);
+    }
+
+    fn post_peer(&self, kind: Kind, peer: SocketAddr) {
+        let reason = String::new();
+        self.post(kind, || Detail::Peer { peer, reason });
     }
 
     fn task_ended(&mut self, ended: Result<TaskEnd, tokio::task::JoinError>) {
@@ -429,6 +444,7 @@ impl Driver {
             Command::Flush(answer) => self.flush(answer),
             Command::Metadata(info) => self.metadata_known(info),
             Command::Incoming(arrival) => self.welcome(arrival),
+            Command::Ban(ip) => self.brain.ban(ip),
             Command::Choking(changes) => self.brain.apply_choking(now, &changes),
             // Taken out before it comes here.
             Command::Remove { .. } => {}

@@ -43,6 +43,12 @@ impl Driver {
         self.next_key += 1;
         let mailbox = Arc::new(Mailbox::default());
         let endpoint = meta.endpoint;
+        if self.is_blocked(endpoint) {
+            if !meta.incoming {
+                self.brain.connect_failed(now, endpoint);
+            }
+            return;
+        }
         self.peers.insert(key, Arc::clone(&mailbox));
         let room = self.context.session.room_for_connection();
         if let Err(reason) = self.brain.peer_connected(now, key, meta, room) {

@@ -512,6 +512,7 @@ fn peer_info(now: Instant, peer: &mut Peer) -> PeerInfo {
         is_remote_choked: peer.choking_us,
         is_snubbed: peer.stats.snubbed,
         is_optimistic_unchoke: peer.optimistic,
+        is_on_parole: peer.on_parole,
         num_hashfails: peer.hash_failures,
         failcount: 0,
         downloading_piece_index: piece_of(peer.stats.incoming),

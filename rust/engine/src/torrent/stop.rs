@@ -12,7 +12,7 @@ impl Driver {
             check.cancel();
         }
         self.brain.stop();
-        self.context.session.choking.gone(self.key);
+        self.set_filtered(true);
         self.context.session.rates.set_torrent(self.key, 0, 0);
         // Only the last announces are worth waiting for.
         self.announces.abort_all();
@@ -34,6 +34,8 @@ impl Driver {
             }
         };
         tokio::join!(closing, announced);
+        // After the last word of the brain.
+        self.context.session.choking.gone(self.key);
         self.publish(Instant::now());
         self.context.session.forget(&self.handle);
         if matches!(verdict, Verdict::Removed { .. }) {

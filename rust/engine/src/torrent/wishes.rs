@@ -14,10 +14,11 @@ impl Driver {
     /// Puts the game's options into effect, all but the priorities.
     pub(super) fn read_options(&mut self) {
         let now = Instant::now();
-        let (sequential, connections, uploads, (down, up), modes, paused) = {
+        let (sequential, filtered, connections, uploads, (down, up), modes, paused) = {
             let options = self.handle.shared.options.lock();
             (
                 options.sequential,
+                options.apply_ip_filter,
                 options.max_connections,
                 options.max_uploads,
                 (options.download_limit, options.upload_limit),
@@ -26,6 +27,7 @@ impl Driver {
             )
         };
         self.brain.set_sequential(sequential);
+        self.set_filtered(filtered);
         self.context.session.rates.set_torrent(self.key, down, up);
         self.brain.set_limits(connections, uploads);
         let paused = paused || *self.context.session.paused.borrow();

@@ -38,6 +38,7 @@ pub(super) fn set_options(app: &App, mut params: Params) -> Outcome {
     let max_uploads = params.opt_int("max_uploads", -1..=65_535)?;
     let download_limit = params.opt_int("download_limit", -1..=MAX_RATE)?;
     let upload_limit = params.opt_int("upload_limit", -1..=MAX_RATE)?;
+    let apply_ip_filter = params.opt_flag("apply_ip_filter")?;
     let sequential = params.opt_flag("sequential_download")?;
     let upload_mode = params.opt_flag("upload_mode")?;
     let share_mode = params.opt_flag("share_mode")?;
@@ -57,6 +58,9 @@ pub(super) fn set_options(app: &App, mut params: Params) -> Outcome {
     }
     if let Some(limit) = upload_limit {
         torrent.set_upload_limit(limit)?;
+    }
+    if let Some(apply) = apply_ip_filter {
+        torrent.set_apply_ip_filter(apply)?;
     }
     if let Some(sequential) = sequential {
         torrent.set_sequential_download(sequential)?;

@@ -61,6 +61,9 @@ pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome
         "clear_piece_deadlines" => {
             control::simple(app, params, TorrentHandle::clear_piece_deadlines)
         }
+        "ban_peer" => session::ban_peer(app, params),
+        "set_ip_filter" => session::set_ip_filter(app, params),
+        "load_ip_filter" => session::load_ip_filter(app, params).await,
         "connect_peer" => control::connect_peer(app, params),
         "add_tracker" => control::add_tracker(app, params),
         "remove_tracker" => control::remove_tracker(app, params),

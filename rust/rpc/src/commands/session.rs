@@ -1,9 +1,12 @@
 //! The session as a whole: start and stop, settings, statistics.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
+use torrent_core::ipfilter::{FilterError, IpFilter};
 use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
+use torrent_engine::error::Result;
 use torrent_engine::event::category;
 use torrent_engine::session::Session;
 use torrent_engine::state::StateDir;
@@ -12,7 +15,7 @@ use super::query::status_fields;
 use super::{done, field};
 use crate::app::{App, run_blocking};
 use crate::params::Params;
-use crate::protocol::Outcome;
+use crate::protocol::{Outcome, invalid};
 
 /// The version of the protocol, raised when a client must know of a change.
 const PROTOCOL: i64 = 1;
@@ -149,6 +152,49 @@ pub(super) fn apply_settings(app: &App, mut params: Params) -> Outcome {
     running.session.apply_settings(borrowed(&patch))?;
     running.alerts.configure(&running.session.settings());
     Ok(field("settings", all_settings(&running.session)))
+}
+
+/// Bans an address in all torrents.
+pub(super) fn ban_peer(app: &App, mut params: Params) -> Outcome {
+    let ip = params.text("ip")?;
+    params.finish()?;
+    app.running()?.session.ban_peer(address(&ip)?)?;
+    Ok(done())
+}
+
+/// Uses these rules instead of all earlier ones.
+pub(super) fn set_ip_filter(app: &App, mut params: Params) -> Outcome {
+    let rules = params.rules("rules")?;
+    params.finish()?;
+    let session = &app.running()?.session;
+    let mut filter = IpFilter::new();
+    for (range, blocked) in rules {
+        let wrong = |error: FilterError| invalid(format!("parameter 'rules': {error}"));
+        let range = range.parse().map_err(wrong)?;
+        filter.set(range, blocked).map_err(wrong)?;
+    }
+    session.set_ip_filter(filter);
+    Ok(done())
+}
+
+/// Adds the ranges of a list of another client's.
+pub(super) async fn load_ip_filter(app: &App, mut params: Params) -> Outcome {
+    let path = PathBuf::from(params.text("path")?);
+    params.finish()?;
+    let session = app.running()?.session.clone();
+    let loaded = run_blocking(move || session.load_ip_filter(&path)).await?;
+    Ok(vec![
+        ("ranges".into(), loaded.ranges.into()),
+        ("errors".into(), loaded.errors.into()),
+    ])
+}
+
+fn address(text: &str) -> Result<IpAddr> {
+    text.parse().map_err(|_| {
+        invalid(format!(
+            "parameter 'ip' must be an IP address, not '{text}'"
+        ))
+    })
 }
 
 /// The settings in force.

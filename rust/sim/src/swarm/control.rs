@@ -1,5 +1,6 @@
 //! What a test does to a swarm, and what it asks.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use torrent_core::ids::PieceIndex;
@@ -32,6 +33,11 @@ impl Swarm {
         let now = self.instant();
         self.nodes[node.0].brain.connect_to(now, endpoint);
         self.settle(node.0);
+    }
+
+    /// The address that others see a node under.
+    pub fn address(&self, node: NodeId) -> IpAddr {
+        self.nodes[node.0].endpoint.ip()
     }
 
     /// Gives two nodes a link of their own, for what is sent from now on.

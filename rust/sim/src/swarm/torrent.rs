@@ -49,8 +49,12 @@ impl Swarm {
         let brain = &mut self.nodes[node].brain;
         match event {
             DiskEvent::Verified(piece) => brain.pieces_verified(&[piece]),
-            DiskEvent::PieceFailed(piece, senders) => {
-                brain.piece_failed(now, piece, &senders);
+            DiskEvent::Audited(piece, digests) => {
+                brain.piece_audited(piece, &digests);
+                brain.pieces_verified(&[piece]);
+            }
+            DiskEvent::PieceFailed(piece, senders, digests) => {
+                brain.piece_failed(now, piece, &senders, &digests);
                 self.nodes[node].counters.hash_failures += 1;
             }
             DiskEvent::WriteFailed(piece) => {
@@ -98,6 +102,10 @@ impl Swarm {
             match output {
                 Output::Peer(key, command) => self.tell(node, key, command),
                 Output::Connect(endpoint) => self.dial(node, endpoint),
+                Output::Ban(ip) => {
+                    self.note(node, format_args!("ban {ip}"));
+                    self.nodes[node].counters.bans.push(ip);
+                }
                 Output::Event(event) => self.brain_event(node, &event),
             }
         }
@@ -161,6 +169,12 @@ impl Swarm {
             }
             TorrentEvent::HashFailed(piece) => {
                 self.note(node, format_args!("hash of {piece} failed"));
+            }
+            TorrentEvent::PeerBanned(endpoint) => {
+                self.note(node, format_args!("{endpoint} is banned"));
+            }
+            TorrentEvent::PeerSnubbed(endpoint, snubbed) => {
+                self.note(node, format_args!("{endpoint} snubs us: {snubbed}"));
             }
             TorrentEvent::FileCompleted(file) => {
                 self.note(node, format_args!("file {file} completed"))

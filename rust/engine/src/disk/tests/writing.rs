@@ -74,16 +74,37 @@ async fn a_bad_piece_names_its_senders_and_may_come_again() {
         .storage
         .write(vec![(blocks[1].0, bad.into())], PeerKey(8));
     world.storage.write(vec![blocks[0].clone()], PeerKey(9));
-    let failed = DiskEvent::PieceFailed {
-        piece: PieceIndex(1),
-        senders: vec![PeerKey(9), PeerKey(8)],
+    let events = world.settle().await;
+    let [
+        DiskEvent::PieceFailed {
+            piece: PieceIndex(1),
+            senders,
+            digests: before,
+        },
+    ] = &events[..]
+    else {
+        panic!("{events:?}");
     };
-    assert_eq!(world.settle().await, [failed]);
+    assert_eq!(*senders, [PeerKey(9), PeerKey(8)]);
     assert!(!world.path(0).exists(), "a bad piece was written");
     assert!(world.storage.have().none());
     assert_eq!(world.disk.queued_bytes(), 0);
     world.storage.write(blocks, PEER);
-    assert_eq!(verified(&world.settle().await), [1]);
+    let events = world.settle().await;
+    let [
+        DiskEvent::Audited {
+            piece: PieceIndex(1),
+            digests: after,
+        },
+        verdict,
+    ] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!(*verdict, DiskEvent::Verified(vec![PieceIndex(1)]));
+    // The digests tell which block was the bad one.
+    assert_eq!(before[0], after[0]);
+    assert!(before[1].is_some() && before[1] != after[1]);
 }
 
 #[tokio::test]

@@ -1,0 +1,105 @@
+//! Whom the session has nothing to do with: banned addresses, and those that
+//! the IP filter blocks.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use torrent_core::ban::BanList;
+use torrent_core::ipfilter::IpFilter;
+
+use crate::event::{BlockReason, Detail, kind};
+use crate::handle::{Command, TorrentHandle};
+use crate::session::SessionShared;
+
+/// The session's bans and filter.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    bans: Mutex<BanList>,
+    filter: watch::Sender<Arc<IpFilter>>,
+    /// Torrents that the filter does not hold for.
+    unfiltered: AtomicUsize,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            bans: Mutex::default(),
+            filter: watch::Sender::new(Arc::default()),
+            unfiltered: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Guard {
+    /// The filter, and word of its changes.
+    pub(crate) fn filter(&self) -> watch::Receiver<Arc<IpFilter>> {
+        self.filter.subscribe()
+    }
+
+    /// The filter as it is.
+    pub(crate) fn current(&self) -> Arc<IpFilter> {
+        self.filter.borrow().clone()
+    }
+
+    /// Uses this filter from now on.
+    pub(crate) fn set_filter(&self, filter: IpFilter) {
+        self.filter.send_replace(Arc::new(filter));
+    }
+
+    /// One more, or one less, torrent that the filter does not hold for.
+    pub(crate) fn count_unfiltered(&self, more: bool) {
+        if more {
+            self.unfiltered.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.unfiltered.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether `ip` is banned, or, where the filter holds, blocked by it.
+    pub(crate) fn blocks(&self, ip: IpAddr, filtered: bool) -> bool {
+        self.bans.lock().contains(ip) || (filtered && self.filter.borrow().blocks(ip))
+    }
+
+    /// Whether no torrent would take a connection from `ip`.
+    pub(crate) fn blocks_all(&self, ip: IpAddr) -> bool {
+        self.blocks(ip, self.unfiltered.load(Ordering::Relaxed) == 0)
+    }
+
+    /// The banned addresses, the oldest first; an IPv6 one stands for its /64.
+    pub(crate) fn banned(&self) -> Vec<IpAddr> {
+        self.bans.lock().iter().collect()
+    }
+}
+
+impl SessionShared {
+    /// Bans an address in all torrents.
+    pub(crate) fn ban(&self, ip: IpAddr) {
+        if !self.guard.bans.lock().ban(ip) {
+            return;
+        }
+        self.events
+            .post(kind::IP_BAN, None, || Detail::Banned(ip.to_canonical()));
+        let torrents: Vec<TorrentHandle> = self.registry.lock().values().cloned().collect();
+        for torrent in torrents {
+            // A torrent that is too busy refuses its connections later.
+            let _ = torrent.shared.commands.try_send(Command::Ban(ip));
+        }
+    }
+
+    /// Tells that a connection with `peer` is not made.
+    pub(crate) fn post_blocked(
+        &self,
+        torrent: Option<&TorrentHandle>,
+        peer: SocketAddr,
+        reason: BlockReason,
+    ) {
+        self.events
+            .post(kind::PEER_BLOCKED, torrent, || Detail::Blocked {
+                peer,
+                reason,
+            });
+    }
+}

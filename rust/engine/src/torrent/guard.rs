@@ -1,0 +1,48 @@
+//! Bans and the IP filter, as they concern one torrent.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::Driver;
+use crate::event::BlockReason;
+
+impl Driver {
+    /// Whether a connection with `peer` must not be; says so if it is.
+    pub(super) fn is_blocked(&self, peer: SocketAddr) -> bool {
+        let guard = &self.context.session.guard;
+        let blocked = guard.blocks(peer.ip(), self.filtered);
+        if blocked {
+            self.post_blocked(peer, BlockReason::IpFilter);
+        }
+        blocked
+    }
+
+    pub(super) fn post_blocked(&self, peer: SocketAddr, reason: BlockReason) {
+        let session = &self.context.session;
+        session.post_blocked(Some(&self.handle), peer, reason);
+    }
+
+    /// The brain has found somebody out.
+    pub(super) fn ban(&self, ip: IpAddr) {
+        self.context.session.stats.banned_for_hash_failure.add(1);
+        self.context.session.ban(ip);
+    }
+
+    /// Follows the torrent's wish about the filter.
+    pub(super) fn set_filtered(&mut self, filtered: bool) {
+        if std::mem::replace(&mut self.filtered, filtered) != filtered {
+            self.context.session.guard.count_unfiltered(!filtered);
+            self.filter_changed();
+        }
+    }
+
+    /// Closes the connections that the filter blocks now.
+    pub(super) fn filter_changed(&mut self) {
+        if !self.filtered {
+            return;
+        }
+        let filter = self.context.session.guard.current();
+        for peer in self.brain.filter(|ip| filter.blocks(ip)) {
+            self.post_blocked(peer, BlockReason::IpFilter);
+        }
+    }
+}
