@@ -32,6 +32,9 @@ func test_resume_data_that_lies_is_not_believed() -> void:
 	var is_downloading := func() -> bool:
 		return again.get_status().get_state() == TorrentStatus.STATE_DOWNLOADING
 	assert_true(await wait_until(is_downloading, LIMIT))
+	var is_told := func() -> bool:
+		return not session.get_alert_manager().get_alerts_by_name("fastresume_rejected").is_empty()
+	assert_true(await wait_until(is_told, LIMIT))
 	assert_push_error("mismatching file size")
 	assert_eq(again.get_status().get_total_done(), 0)
 

@@ -78,6 +78,16 @@ impl EventSink {
         }
     }
 
+    /// How many events wait.
+    pub fn len(&self) -> usize {
+        self.buffer.lock().events.len()
+    }
+
+    /// Whether no event waits.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.lock().events.is_empty()
+    }
+
     /// Swaps the waiting events into `into`, which must be empty so that its
     /// memory serves the next round.
     pub fn take(&self, into: &mut Vec<Event>) {

@@ -3,11 +3,14 @@
 //! thread with nothing borrowed, because whoever listens may call anything:
 //! remove the torrent, stop the session, drop the last reference to it.
 
+use std::sync::Arc;
+
 use godot::builtin::{Array, GString, PackedByteArray};
 use godot::obj::Gd;
 use torrent_core::ids::InfoHash;
 use torrent_engine::error::{Error, ErrorKind};
 use torrent_engine::event::{Alert, Detail, Event, kind};
+use torrent_engine::status::TorrentStatus;
 
 use crate::alert_manager::{self, AlertManager};
 use crate::torrent_handle::TorrentHandle;
@@ -22,6 +25,29 @@ pub(crate) enum Notice {
     Stopped,
     /// Something happened in the engine.
     Event(Event),
+    /// The progress of a torrent may be another one.
+    Progress(Arc<TorrentStatus>),
+}
+
+/// What an event comes to, in parts that each take little time: a frame may
+/// end between them.
+pub(crate) fn notices(event: Event) -> Vec<Notice> {
+    match &event.detail {
+        Detail::Pieces(pieces) if pieces.len() > 1 => pieces
+            .iter()
+            .map(|&piece| {
+                Notice::Event(Event {
+                    detail: Detail::Pieces(vec![piece]),
+                    ..event.clone()
+                })
+            })
+            .collect(),
+        Detail::Statuses(statuses) if event.kind == kind::TORRENTS_UPDATED => {
+            let progress = statuses.iter().cloned().map(Notice::Progress);
+            progress.chain([Notice::Event(event.clone())]).collect()
+        }
+        _ => vec![Notice::Event(event)],
+    }
 }
 
 /// Whether anybody but the call that delivers still holds the session. When a
@@ -35,6 +61,7 @@ pub(crate) fn deliver(session: &Gd<TorrentSession>, notice: Notice) {
     match notice {
         Notice::Started => session.signals().session_started().emit(),
         Notice::Stopped => session.signals().session_stopped().emit(),
+        Notice::Progress(status) => progress(session, &status),
         Notice::Event(event) => {
             report_failure(session, &event);
             announce_alerts(session, &event);
@@ -139,22 +166,31 @@ fn emit_of_torrent(session: &Gd<TorrentSession>, handle: &Gd<TorrentHandle>, eve
     }
 }
 
-/// The torrents whose status changed: their progress, and all together.
+/// The object of the torrent that a status is of, if it has one.
+fn object_with(session: &Gd<TorrentSession>, status: &TorrentStatus) -> Option<Gd<TorrentHandle>> {
+    let hash = InfoHash::from_hex(&status.info_hash)?;
+    session.bind().known_object(hash)
+}
+
+/// The progress of one torrent, if it is news.
+fn progress(session: &Gd<TorrentSession>, status: &TorrentStatus) {
+    let Some(handle) = object_with(session, status) else {
+        return;
+    };
+    let is_news = handle.bind().note_progress(status.progress);
+    if is_news {
+        handle.signals().progress_changed().emit(status.progress);
+    }
+}
+
+/// The torrents whose status changed, all together.
 fn updates(session: &Gd<TorrentSession>, event: &Event) {
     let Detail::Statuses(statuses) = &event.detail else {
         return;
     };
     let mut changed = Array::<Gd<TorrentHandle>>::new();
-    for status in statuses {
-        let known = InfoHash::from_hex(&status.info_hash);
-        let Some(handle) = known.and_then(|hash| session.bind().known_object(hash)) else {
-            continue;
-        };
+    for handle in statuses.iter().filter_map(|it| object_with(session, it)) {
         changed.push(&handle);
-        let is_news = handle.bind().note_progress(status.progress);
-        if is_news {
-            handle.signals().progress_changed().emit(status.progress);
-        }
     }
     if !changed.is_empty() {
         session.signals().torrents_updated().emit(&changed);

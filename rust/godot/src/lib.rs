@@ -19,6 +19,7 @@ mod frames;
 #[cfg(all(test, feature = "docs"))]
 mod help;
 mod lifetime;
+mod monitors;
 mod peer_info;
 mod report;
 mod snapshot;

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use torrent_engine::log;
 use torrent_engine::session::Session;
 
+use crate::monitors;
+
 /// How long the end of the game may wait for ordered shutdowns.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -28,6 +30,7 @@ pub(crate) fn remember(session: &Session) {
 
 /// Stops what still runs and waits until all threads have ended.
 pub(crate) fn end_all() {
+    monitors::remove();
     let sessions = take();
     for session in &sessions {
         session.stop();

@@ -190,6 +190,10 @@ settings! {
     alert_mask: i64 = 1, Some(0..=0xffff_ffff), "", Live;
     /// Alerts kept until somebody reads them.
     alert_queue_size: i64 = 2000, Some(1..=10_000_000), "alerts", Live;
+    /// Show the numbers of the session among the monitors of Godot's debugger:
+    /// `torrent/download_rate`, `torrent/upload_rate`, `torrent/peers`, `torrent/torrents`,
+    /// `torrent/queued_alerts`, `torrent/poll_usec`.
+    performance_monitors: bool = false, NONE, "", Live;
     /// Shortest time between two snapshots of a torrent's status.
     status_update_interval: i64 = 500, Some(10..=60_000), "milliseconds", Live;
 }

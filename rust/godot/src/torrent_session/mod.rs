@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use godot::builtin::{Array, GString, PackedByteArray, VarDictionary};
 use godot::classes::{IRefCounted, RefCounted};
@@ -31,13 +31,20 @@ use crate::report::{self, LastError};
 use crate::torrent_error::TorrentError;
 use crate::torrent_handle::TorrentHandle;
 use crate::torrent_logger::TorrentLogger;
-use crate::{add_params, frames, lifetime};
+use crate::{add_params, frames, lifetime, monitors};
 
 /// The engine's session while one runs.
 pub(crate) type SharedRun = RefCell<Option<Session>>;
 
 /// The session object and its alert manager both know the engine's session.
 pub(crate) type Running = Rc<SharedRun>;
+
+/// How long a frame's share of signals may take, and how much of it each one
+/// that waits adds: what does not fit comes with the next frame, and a backlog
+/// goes away faster than it grows.
+const FRAME_BUDGET: Duration = Duration::from_micros(120);
+const BACKLOG_BUDGET: Duration = Duration::from_nanos(500);
+const MAX_BUDGET: Duration = Duration::from_micros(800);
 
 /// How long a start waits for the end of the run before, so that it finds the
 /// port free. Usually that takes a few milliseconds.
@@ -123,6 +130,7 @@ impl IRefCounted for TorrentSession {
 
 impl Drop for TorrentSession {
     fn drop(&mut self) {
+        monitors::show(&self.run, false);
         // Threads end in the background; `lifetime` waits for them.
         if let Some(session) = self.run.take() {
             session.stop();
@@ -174,7 +182,14 @@ impl TorrentSession {
         }
         self.manager().bind().read_from(&settings);
         self.settings.replace(settings);
+        self.show_monitors();
         Ok(())
+    }
+
+    /// Shows the session's numbers among Godot's monitors, if it is to.
+    fn show_monitors(&self) {
+        let wanted = self.settings.borrow().performance_monitors;
+        monitors::show(&self.run, wanted && self.run.borrow().is_some());
     }
 
     fn apply_one(&self, name: &'static str, value: i64) -> Result<()> {
@@ -192,6 +207,7 @@ impl TorrentSession {
         let session = self.begin()?;
         lifetime::remember(&session);
         self.run.replace(Some(session));
+        self.show_monitors();
         self.inbox.borrow_mut().push_back(Notice::Started);
         Ok(())
     }
@@ -219,15 +235,19 @@ impl TorrentSession {
         started
     }
 
-    /// Takes what has happened since into the inbox.
+    /// Takes what has happened since into the inbox, once that is empty: until
+    /// then it waits in the engine, whose queue is bounded.
     fn collect(&self) {
         let mut inbox = self.inbox.borrow_mut();
+        if !inbox.is_empty() {
+            return;
+        }
         let mut events = Vec::new();
         self.ending.borrow_mut().retain(|session| {
             // Asked first, so that nothing can come after the events taken.
             let ended = session.join(Duration::ZERO);
             session.events().take(&mut events);
-            inbox.extend(events.drain(..).map(Notice::Event));
+            inbox.extend(events.drain(..).flat_map(dispatch::notices));
             if ended {
                 inbox.push_back(Notice::Stopped);
             }
@@ -235,8 +255,14 @@ impl TorrentSession {
         });
         if let Some(session) = &*self.run.borrow() {
             session.events().take(&mut events);
-            inbox.extend(events.drain(..).map(Notice::Event));
+            inbox.extend(events.drain(..).flat_map(dispatch::notices));
         }
+    }
+
+    /// How long the signals of this frame may take.
+    fn budget(&self) -> Duration {
+        let waiting = u32::try_from(self.inbox.borrow().len()).unwrap_or(u32::MAX);
+        (FRAME_BUDGET + BACKLOG_BUDGET.saturating_mul(waiting)).min(MAX_BUDGET)
     }
 
     fn next_notice(&self) -> Option<Notice> {
@@ -394,6 +420,7 @@ impl TorrentSession {
         let Some(session) = self.run.take() else {
             return;
         };
+        monitors::show(&self.run, false);
         session.stop();
         self.ending.borrow_mut().push(session);
         self.objects.borrow_mut().clear();
@@ -427,19 +454,26 @@ impl TorrentSession {
 
     /// Emits the signals of what happened since the last time. In a SceneTree that happens
     /// by itself each frame; under a main loop of one's own, call it regularly. Within a
-    /// signal's handler it does nothing.
+    /// signal's handler it does nothing. Takes a fraction of a millisecond at most, apart
+    /// from what the handlers take: what is left comes with the next call, in order.
     #[func(gd_self)]
     fn poll(this: Gd<Self>) {
         if this.bind().delivering.replace(true) {
             return;
         }
         let _delivering = Delivering(&this);
+        let begun = Instant::now();
         this.bind().collect();
+        let budget = this.bind().budget();
         while dispatch::is_held(&this)
             && let Some(notice) = Self::next(&this)
         {
             dispatch::deliver(&this, notice);
+            if begun.elapsed() >= budget {
+                break;
+            }
         }
+        monitors::note_poll(begun.elapsed());
     }
 
     fn next(this: &Gd<Self>) -> Option<Notice> {
