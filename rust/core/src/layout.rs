@@ -255,6 +255,12 @@ impl Layout {
         u64::from(piece.0) * u64::from(self.piece_length)
     }
 
+    /// The piece that has the byte at `offset` in the torrent.
+    pub fn piece_at(&self, offset: u64) -> PieceIndex {
+        let piece = offset / u64::from(self.piece_length);
+        PieceIndex(u32::try_from(piece).unwrap_or(u32::MAX))
+    }
+
     /// Number of blocks in `piece`; 0 when there is no such piece.
     pub fn blocks_in_piece(&self, piece: PieceIndex) -> u32 {
         self.piece_len(piece).div_ceil(BLOCK_SIZE)

@@ -5,11 +5,12 @@
 //! `alert_mask`; numbers, names, categories and field names are libtorrent's.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use torrent_core::ids::{Block, InfoHash, PieceIndex};
+use torrent_core::ids::{Block, FileIndex, InfoHash, PieceIndex};
 use torrent_core::peer::Note;
 use torrent_core::value::{Fields, Value};
 use torrent_core::wire::Request;
@@ -137,6 +138,8 @@ event_kinds! {
     TORRENT_REMOVED = 4, "torrent_removed", category::STATUS, Critical, Both;
     READ_PIECE = 5, "read_piece", category::STORAGE, Critical, Both;
     FILE_COMPLETED = 6, "file_completed", category::FILE_PROGRESS, Normal, Both;
+    FILE_RENAMED = 7, "file_renamed", 0, Critical, Both;
+    FILE_RENAME_FAILED = 8, "file_rename_failed", category::STORAGE, Critical, Both;
     PERFORMANCE = 9, "performance", category::PERFORMANCE_WARNING, Normal, Alerts;
     STATE_CHANGED = 10, "state_changed", category::STATUS, High, Both;
     TRACKER_ERROR = 11, "tracker_error", category::TRACKER | category::ERROR, High, Alerts;
@@ -158,6 +161,8 @@ event_kinds! {
     BLOCK_FINISHED = 30, "block_finished", category::BLOCK_PROGRESS, Normal, Alerts;
     BLOCK_DOWNLOADING = 31, "block_downloading", category::BLOCK_PROGRESS, Normal, Alerts;
     UNWANTED_BLOCK = 32, "unwanted_block", category::PEER, Normal, Alerts;
+    STORAGE_MOVED = 33, "storage_moved", category::STORAGE, Critical, Both;
+    STORAGE_MOVED_FAILED = 34, "storage_moved_failed", category::STORAGE, Critical, Both;
     TORRENT_DELETED = 35, "torrent_deleted", category::STORAGE, Critical, Alerts;
     TORRENT_DELETE_FAILED = 36, "torrent_delete_failed", category::STORAGE | category::ERROR, Critical, Both;
     SAVE_RESUME_DATA = 37, "save_resume_data", category::STORAGE, Critical, Both;
@@ -179,6 +184,8 @@ event_kinds! {
     SESSION_STATS = 70, "session_stats", 0, Critical, Alerts;
     BLOCK_UPLOADED = 94, "block_uploaded", category::UPLOAD, Normal, Alerts;
     ALERTS_DROPPED = 95, "alerts_dropped", category::ERROR, Meta, Alerts;
+    FILE_PRIO = 97, "file_prio", category::STORAGE, Normal, Alerts;
+    OVERSIZED_FILE = 98, "oversized_file", category::STORAGE, Normal, Alerts;
     IP_BAN = 107, "ip_ban", category::IP_BLOCK, Normal, Alerts;
     INTERNAL_ERROR = 10_001, "internal_error", category::ERROR, Critical, Both;
     TORRENTS_UPDATED = 10_002, "torrents_updated", category::STATUS, Normal, Signals;
@@ -264,6 +271,31 @@ pub enum Detail {
     },
     /// An error, about a file where its context names one.
     Error(Error),
+    /// The files are in another folder.
+    Moved {
+        /// Where they are.
+        to: PathBuf,
+        /// Where they were.
+        from: PathBuf,
+    },
+    /// A file has another name, relative to the save path.
+    Renamed {
+        /// The file.
+        file: FileIndex,
+        /// Its name.
+        new_name: String,
+        /// The name it had.
+        old_name: String,
+    },
+    /// A file keeps its name.
+    RenameFailed {
+        /// The file.
+        file: FileIndex,
+        /// Why.
+        error: Error,
+    },
+    /// Something about files that did not work; its context is a path.
+    FileError(Error),
     /// Listening at this endpoint worked, or did not.
     Listen {
         /// The endpoint.
@@ -520,6 +552,29 @@ fn fields(detail: &Detail) -> Fields {
             ("error_code".into(), error.code().into()),
             ("filename".into(), error.context().to_owned().into()),
         ],
+        Detail::Moved { to, from } => vec![
+            ("storage_path".into(), to.display().to_string().into()),
+            ("old_path".into(), from.display().to_string().into()),
+        ],
+        Detail::Renamed {
+            file,
+            new_name,
+            old_name,
+        } => vec![
+            ("file_index".into(), file.0.into()),
+            ("new_name".into(), new_name.clone().into()),
+            ("old_name".into(), old_name.clone().into()),
+        ],
+        Detail::RenameFailed { file, error } => vec![
+            ("file_index".into(), file.0.into()),
+            ("error".into(), error.message().to_owned().into()),
+            ("error_code".into(), error.code().into()),
+        ],
+        Detail::FileError(error) => vec![
+            ("error".into(), error.message().to_owned().into()),
+            ("error_code".into(), error.code().into()),
+            ("file_path".into(), error.context().to_owned().into()),
+        ],
         Detail::Listen { endpoint, error } => {
             let mut fields = endpoint_fields("address", "port", endpoint);
             fields.push(("error".into(), error.clone().into()));
@@ -569,7 +624,12 @@ fn note(detail: &Detail) -> String {
             (true, peers) => format!("{url}: {peers} peers"),
             (false, _) => format!("{url}: {message}"),
         },
-        Detail::Error(error) => error.to_string(),
+        Detail::Error(error) | Detail::FileError(error) => error.to_string(),
+        Detail::Moved { to, .. } => to.display().to_string(),
+        Detail::Renamed {
+            new_name, old_name, ..
+        } => format!("{old_name} to {new_name}"),
+        Detail::RenameFailed { file, error } => format!("file {file}: {error}"),
         Detail::Listen { endpoint, error } if error.is_empty() => endpoint.to_string(),
         Detail::Listen { endpoint, error } => format!("{endpoint}: {error}"),
         Detail::Statuses(statuses) => format!("{} torrents", statuses.len()),

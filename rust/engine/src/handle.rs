@@ -2,8 +2,9 @@
 //! torrent is gone. Reads come from the last snapshot; commands are posted to
 //! the torrent's task.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use torrent_core::metainfo::{Info, Limits, Metainfo};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::modes::Modes;
+use crate::placement::{Placing, StorageMode};
 use crate::resume::{SaveFlags, SaveRequest};
 use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus};
 use crate::torrent::Arrival;
@@ -57,6 +59,8 @@ pub(crate) enum Command {
     ReadPiece(PieceIndex, Option<oneshot::Sender<Result<Bytes>>>),
     /// Write everything that can be written to the files.
     Flush(Option<oneshot::Sender<()>>),
+    /// Move or rename files.
+    Place(Box<Placing>),
     /// Take in this connection.
     Incoming(Arrival),
     /// Choke and unchoke these.
@@ -87,6 +91,9 @@ pub(crate) struct Options {
     pub(crate) piece_priorities: Arc<Vec<u8>>,
     pub(crate) file_priorities: Arc<Vec<u8>>,
     pub(crate) trackers: Vec<Vec<String>>,
+    /// Files that have another name than the torrent gives them.
+    pub(crate) renamed_files: BTreeMap<FileIndex, String>,
+    pub(crate) storage_mode: StorageMode,
 }
 
 impl Options {
@@ -102,6 +109,7 @@ pub(crate) struct View {
     pub(crate) status: ArcSwap<TorrentStatus>,
     pub(crate) peers: ArcSwap<Vec<PeerInfo>>,
     pub(crate) pieces: ArcSwap<Bitfield>,
+    pub(crate) verified: ArcSwap<Bitfield>,
     pub(crate) availability: ArcSwap<Vec<u32>>,
     pub(crate) download_queue: ArcSwap<Vec<PartialPiece>>,
     pub(crate) file_progress: ArcSwap<Vec<u64>>,
@@ -115,7 +123,7 @@ pub(crate) struct Shared {
     pub(crate) magnet: Option<MagnetUri>,
     /// Empty until the metadata is known.
     pub(crate) metainfo: OnceLock<Arc<Metainfo>>,
-    pub(crate) save_path: PathBuf,
+    pub(crate) save_path: ArcSwap<PathBuf>,
     pub(crate) added_time: i64,
     pub(crate) options: Mutex<Options>,
     /// The task was told of changed priorities and has not looked yet.
@@ -279,11 +287,6 @@ impl TorrentHandle {
         Ok(metainfo.to_bytes())
     }
 
-    /// The folder that its files are in.
-    pub fn save_path(&self) -> &Path {
-        &self.shared.save_path
-    }
-
     /// Unix time at which it was added.
     pub fn added_time(&self) -> i64 {
         self.shared.added_time
@@ -395,7 +398,7 @@ impl TorrentHandle {
         }
     }
 
-    fn check_file(&self, file: FileIndex) -> Result<()> {
+    pub(crate) fn check_file(&self, file: FileIndex) -> Result<()> {
         let count = self.known_metainfo()?.info.files.len();
         if (file.0 as usize) < count {
             Ok(())

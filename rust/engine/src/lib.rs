@@ -25,6 +25,7 @@ pub mod network;
 mod pace;
 mod peer;
 pub mod performance;
+pub mod placement;
 mod rates;
 pub mod resume;
 mod runtime;
@@ -36,6 +37,7 @@ mod stats;
 pub mod status;
 mod torrent;
 mod tracker;
+mod upkeep;
 
 pub use runtime::join_all;
 pub use torrent_core as core;

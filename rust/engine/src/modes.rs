@@ -15,6 +15,7 @@ impl AddTorrent {
     pub fn set_flag(&mut self, name: &str, on: bool) -> Result<()> {
         match name {
             "paused" => self.paused = on,
+            "seed_mode" => self.seed_mode = on,
             "sequential_download" => self.sequential = on,
             "upload_mode" => self.modes.upload_mode = on,
             "share_mode" => self.modes.share_mode = on,

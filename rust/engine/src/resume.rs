@@ -10,11 +10,12 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use torrent_core::ids::InfoHash;
 use torrent_core::metainfo::{Info, Limits};
-use torrent_core::resume::{ResumeData, ResumeError};
+use torrent_core::resume::{Allocation, ResumeData, ResumeError};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{Command, Options, TorrentHandle};
 use crate::modes::Modes;
+use crate::placement::StorageMode;
 use crate::session::{AddTorrent, TorrentSource};
 
 /// How resume data is saved; numbers and names are libtorrent's.
@@ -113,6 +114,16 @@ impl AddTorrent {
             super_seeding: flags.super_seeding.unwrap_or(false),
             stop_when_ready: flags.stop_when_ready.unwrap_or(false),
         };
+        self.seed_mode = flags.seed_mode.unwrap_or(false);
+        self.storage_mode = match resume.allocation {
+            Allocation::Full => StorageMode::Allocate,
+            Allocation::Sparse => StorageMode::Sparse,
+        };
+        let renamed = resume.renamed_files.iter().map(|(&file, name)| {
+            let name = String::from_utf8_lossy(name).into_owned();
+            (file, name)
+        });
+        self.renamed_files = renamed.collect();
         self.file_priorities.clone_from(&resume.file_priorities);
         if let TorrentSource::File(metainfo) = &self.source {
             // Of a record that speaks of more files only the first count.

@@ -28,6 +28,7 @@ use crate::signals;
 use crate::status::TorrentStatus;
 use crate::torrent;
 use crate::tracker::TrackerClient;
+use crate::upkeep;
 
 /// How long the parts of a shutdown may take together. A game that quits
 /// waits for this at most.
@@ -230,6 +231,11 @@ async fn run(
         Arc::clone(&context),
         "rate limit",
         rates::run(Arc::clone(session)),
+    ));
+    helpers.spawn(supervise(
+        Arc::clone(&context),
+        "upkeep",
+        upkeep::run(Arc::clone(&context)),
     ));
     let mut task = SessionTask {
         context: Arc::clone(&context),

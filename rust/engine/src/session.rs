@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
-use torrent_core::ids::InfoHash;
+use torrent_core::ids::{FileIndex, InfoHash};
 use torrent_core::ipfilter::{IpFilter, Loaded};
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::Metainfo;
@@ -32,6 +33,7 @@ use crate::handle::{
 use crate::modes::Modes;
 use crate::net::listen;
 use crate::network::Network;
+use crate::placement::StorageMode;
 use crate::rates::Rates;
 use crate::resume;
 use crate::runtime::{self, Joiner};
@@ -68,6 +70,7 @@ pub(crate) struct NewTorrent {
     pub(crate) verify_files: bool,
     /// It is in the state directory already.
     pub(crate) remembered: bool,
+    pub(crate) seed_mode: bool,
 }
 
 /// What the session's tasks share.
@@ -160,6 +163,13 @@ pub struct AddTorrent {
     pub paused: bool,
     /// Fetch pieces in order.
     pub sequential: bool,
+    /// Take everything to be there: pieces are hashed before they are first
+    /// sent instead of now.
+    pub seed_mode: bool,
+    /// How files get their room on the disk.
+    pub storage_mode: StorageMode,
+    /// Other names for some files, relative to the save path.
+    pub renamed_files: BTreeMap<FileIndex, String>,
     /// Upload mode, share mode, super-seeding, stopping when ready.
     pub modes: Modes,
     /// Trackers beside those of the torrent file or link, each a tier of its own.
@@ -204,6 +214,9 @@ impl AddTorrent {
             save_path: save_path.into(),
             paused: false,
             sequential: false,
+            seed_mode: false,
+            storage_mode: StorageMode::default(),
+            renamed_files: BTreeMap::new(),
             modes: Modes::default(),
             trackers: Vec::new(),
             file_priorities: Vec::new(),
@@ -225,6 +238,8 @@ fn options_of(add: &AddTorrent) -> Result<Options> {
         download_limit: 0,
         upload_limit: 0,
         modes: add.modes,
+        renamed_files: add.renamed_files.clone(),
+        storage_mode: add.storage_mode,
         piece_priorities: Arc::default(),
         file_priorities: Arc::new(add.file_priorities.clone()),
         trackers: match &add.source {
@@ -412,6 +427,8 @@ impl Session {
             )
         })?;
         add.trackers.iter().try_for_each(|url| check_tracker(url))?;
+        let save_path = std::path::absolute(&add.save_path)
+            .map_err(|error| Error::from_io(&error, &add.save_path))?;
         let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
         let options = options_of(&add)?;
         let known_since = add.resume.as_ref().map_or(0, |resume| resume.added_time);
@@ -428,7 +445,7 @@ impl Session {
                 info_hash,
                 magnet,
                 metainfo,
-                save_path: add.save_path,
+                save_path: ArcSwap::from_pointee(save_path),
                 added_time,
                 options: Mutex::new(options),
                 priorities_changed: AtomicBool::new(false),
@@ -454,6 +471,7 @@ impl Session {
             resume: add.resume,
             verify_files: add.verify_files,
             remembered,
+            seed_mode: add.seed_mode,
         };
         self.post(SessionCommand::Add(new))
             .inspect_err(|_| self.shared.forget(&handle))?;

@@ -19,6 +19,13 @@ record! {
         pub name: String,
         /// Folder that the files are in.
         pub save_path: String,
+        /// How files get their room: `sparse` or `allocate`.
+        pub storage_mode: String,
+        /// Its files are being moved to another folder.
+        pub is_moving_storage: bool,
+        /// Everything is taken to be there; pieces are hashed before they are
+        /// first sent.
+        pub is_seed_mode: bool,
         /// What the torrent is doing.
         pub state: TorrentState,
         /// Paused by the game or by an error.

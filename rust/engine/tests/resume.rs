@@ -336,7 +336,7 @@ fn torrents_settings_and_times_come_back() {
         assert_eq!(seeding.status().state, TorrentState::Seeding);
         assert!(!seeding.is_paused() && paused.is_paused());
         assert_eq!(paused.file_priorities(), [0, 7]);
-        assert_eq!(paused.save_path(), elsewhere.path());
+        assert_eq!(*paused.save_path(), elsewhere.path());
         assert_eq!(seeding.added_time(), first.added_time());
         assert_eq!(
             seeding.metainfo().unwrap().info.raw,

@@ -1,11 +1,12 @@
 //! The parameters of one request: taken out by name and type, so that what is
 //! left over at the end is what the command does not know.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use data_encoding::BASE64;
 use serde_json::{Map, Value as Json};
-use torrent_core::ids::PieceIndex;
+use torrent_core::ids::{FileIndex, PieceIndex};
 use torrent_core::value::Value;
 use torrent_engine::error::Result;
 
@@ -100,6 +101,20 @@ impl Params {
                 .map(|item| whole(item).filter(|priority| (0..=7).contains(priority)))
                 .map(|priority| priority.map(|priority| priority as u8))
                 .collect()
+        })
+    }
+
+    /// Names by the index of a file, as `{"0": "a/b"}`.
+    pub(crate) fn opt_names(&mut self, name: &str) -> Result<Option<BTreeMap<FileIndex, String>>> {
+        self.take(name, "an object of names by file index", |value| {
+            let Json::Object(names) = value else {
+                return None;
+            };
+            let entry = |(index, name): (String, Json)| {
+                let index = index.parse().ok()?;
+                Some((FileIndex(index), name.as_str()?.to_owned()))
+            };
+            names.into_iter().map(entry).collect()
         })
     }
 

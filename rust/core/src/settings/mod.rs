@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 
 use crate::value::Value;
 pub use interfaces::{Interface, ListenInterface};
-use special::{UNSUPPORTED, set_other, unsupported};
+use special::{UNSUPPORTED, dead, set_other, unsupported};
 pub use table::Settings;
 
 /// Why a setting was refused. Every message names the setting.

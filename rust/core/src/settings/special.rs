@@ -1,5 +1,5 @@
-//! Names that are not rows of the table: aliases, and features that can only
-//! be off.
+//! Names that are not rows of the table: aliases, features that can only be
+//! off, and names without effect.
 
 use super::{Settings, SettingsError, check};
 use crate::value::Value;
@@ -38,6 +38,23 @@ pub(super) const UNSUPPORTED: &[(&str, Off)] = &[
     ("proxy_type", Off::Zero),
 ];
 
+/// Names of libtorrent's that mean nothing to how this library works: numbers
+/// are taken and change nothing. With libtorrent's defaults.
+const DEAD: &[(&str, i64)] = &[
+    // Hashing goes along with writing, on the same threads.
+    ("hashing_threads", 1),
+    // A check reads 256 KiB at a time on each thread.
+    ("checking_mem_usage", 256),
+    // Files are not mapped into memory.
+    ("disk_write_mode", 1),
+    ("mmap_file_size_cutoff", 40),
+];
+
+pub(super) fn dead(name: &str) -> Option<Value> {
+    let (_, default) = DEAD.iter().find(|(known, _)| *known == name)?;
+    Some(Value::Int(*default))
+}
+
 pub(super) fn unsupported(name: &str) -> Option<Value> {
     let (_, off) = UNSUPPORTED.iter().find(|(known, _)| *known == name)?;
     Some(off.value())
@@ -53,6 +70,9 @@ pub(super) fn set_other(
         let port: i64 = check(name, value, Some(0..=65_535))?;
         settings.listen_interfaces = format!("0.0.0.0:{port},[::]:{port}");
         return Ok(());
+    }
+    if dead(name).is_some() {
+        return check::<i64>(name, value, None).map(drop);
     }
     match unsupported(name) {
         None => Err(SettingsError::Unknown(name.to_owned())),

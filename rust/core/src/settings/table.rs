@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Effect, SettingInfo, SettingsError, UNSUPPORTED, check, set_other, unsupported};
+use super::{Effect, SettingInfo, SettingsError, UNSUPPORTED, check, dead, set_other, unsupported};
 use crate::value::Value;
 
 macro_rules! settings {
@@ -38,7 +38,7 @@ macro_rules! settings {
             pub fn value(&self, name: &str) -> Option<Value> {
                 match name {
                     $( stringify!($name) => Some(self.$name.clone().into()), )*
-                    _ => unsupported(name),
+                    _ => unsupported(name).or_else(|| dead(name)),
                 }
             }
 
@@ -167,11 +167,23 @@ settings! {
     /// Threads for hashing and file access, at most; one per core is started.
     aio_threads: i64 = 10, Some(1..=64), "threads", Restart;
     /// Files held open at once, over all torrents.
-    file_pool_size: i64 = 40, Some(1..=4096), "files", Restart;
+    file_pool_size: i64 = 40, Some(1..=4096), "files", Live;
     /// Begin with nothing when resume data does not say which pieces are there, although files are.
     no_recheck_incomplete_resume: bool = false, NONE, "", Next;
+    /// Time between closings of the file that has been open longest; 0 for never.
+    close_file_interval: i64 = 0, Some(0..=86_400), "seconds", Live;
     /// Bytes waiting for the disk above which sockets are no longer read.
-    max_queued_disk_bytes: i64 = 104_857_600, Some(1_048_576..=4_294_967_296), "bytes", Restart;
+    max_queued_disk_bytes: i64 = 104_857_600, Some(1_048_576..=4_294_967_296), "bytes", Live;
+    /// Time after which a torrent whose files could not be written tries again.
+    optimistic_disk_retry: i64 = 600, SECONDS, "seconds", Live;
+    /// What the system may remember of what is read: 0 as it likes, 2 nothing.
+    disk_io_read_mode: i64 = 0, Some(0..=2), "", Live;
+    /// What becomes of what is written: 0 the system writes it when it likes, 2 and forgets it then, 3 it is on the device before its piece counts as had.
+    disk_io_write_mode: i64 = 0, Some(0..=3), "", Live;
+    /// Leave the time of the last access of our files as it is, where the system can.
+    no_atime_storage: bool = true, NONE, "", Next;
+    /// Believe that every piece is right. For measurements only: wrong bytes are kept and passed on.
+    disable_hash_checks: bool = false, NONE, "", Live;
     /// Peers asked of a tracker.
     num_want: i64 = 200, Some(0..=10_000), "peers", Live;
     /// Shortest time between two regular announces to one tracker; a tracker can ask for longer.

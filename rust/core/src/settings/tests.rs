@@ -51,6 +51,18 @@ fn off_values_and_whole_floats_are_taken() {
 }
 
 #[test]
+fn names_without_effect_are_taken_with_the_right_type() {
+    let mut settings = Settings::default();
+    settings
+        .apply([("hashing_threads", &Value::Int(7))])
+        .unwrap();
+    assert_eq!(settings, Settings::default());
+    assert_eq!(settings.value("hashing_threads"), Some(Value::Int(1)));
+    let error = settings.apply([("hashing_threads", &"x".into())]);
+    assert!(error.unwrap_err().to_string().contains("hashing_threads"));
+}
+
+#[test]
 fn presets_are_valid_changes_to_the_defaults() {
     for (name, changes) in PRESETS {
         let preset = Settings::preset(name).unwrap();

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 /// The byte budget of all workers together.
 pub(super) struct Budget {
-    limit: usize,
+    limit: AtomicUsize,
     queued: AtomicUsize,
     congested: AtomicBool,
     /// Wakes those who wait for the lower mark.
@@ -24,11 +24,21 @@ impl Budget {
     /// A budget of `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            limit,
+            limit: AtomicUsize::new(limit),
             queued: AtomicUsize::new(0),
             congested: AtomicBool::new(false),
             relieved: Notify::new(),
         }
+    }
+
+    /// The limit from now on.
+    pub(super) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, SeqCst);
+        self.relieve();
+    }
+
+    fn limit(&self) -> usize {
+        self.limit.load(SeqCst)
     }
 
     /// Bytes charged and not released.
@@ -42,7 +52,7 @@ impl Budget {
     }
 
     pub(super) fn charge(&self, bytes: usize) {
-        if self.queued.fetch_add(bytes, SeqCst) + bytes > self.limit {
+        if self.queued.fetch_add(bytes, SeqCst) + bytes > self.limit() {
             self.congested.store(true, SeqCst);
             // A worker may have released everything just before the mark was
             // set, and then nobody else would clear it.
@@ -58,7 +68,7 @@ impl Budget {
     }
 
     fn relieve(&self) {
-        if self.queued() <= self.limit / 4 * 3 && self.congested.swap(false, SeqCst) {
+        if self.queued() <= self.limit() / 4 * 3 && self.congested.swap(false, SeqCst) {
             self.relieved.notify_waiters();
         }
     }

@@ -126,34 +126,37 @@ impl CheckJob {
 
     /// Learns the length of every file and sets all workers to work, or ends
     /// the check where there is nothing to read.
-    pub(super) fn survey(self: &Arc<Self>, common: &Common) -> Option<DiskEvent> {
+    pub(super) fn survey(self: &Arc<Self>, common: &Common) -> Vec<DiskEvent> {
         if self.ended.load(Ordering::Acquire) {
-            return None;
+            return Vec::new();
         }
         // Open files may have been deleted or replaced under us.
         common.files.close_all(&self.storage);
         if let Err(error) = self.storage.survey_parts(common) {
-            return self.fail(error);
+            return self.fail(error).into_iter().collect();
         }
+        let mut oversized = false;
         let places = self.storage.places();
         let mut lengths = vec![0; self.storage.spec.layout.files().len()];
         let mut anything = !self.storage.parts.is_empty();
-        for (file, _) in self.storage.stored_files() {
+        for (file, due) in self.storage.stored_files() {
             match path::length(&places.root, places.name(file)) {
                 Ok(found) => {
                     let found = found.unwrap_or(0);
                     anything |= found > 0;
+                    oversized |= found > due;
                     if let Some(length) = lengths.get_mut(file.0 as usize) {
                         *length = found;
                     }
                 }
                 Err(fault) => {
-                    return self.fail(self.storage.error(DiskOp::Stat, Some(file), fault));
+                    let error = self.storage.error(DiskOp::Stat, Some(file), fault);
+                    return self.fail(error).into_iter().collect();
                 }
             }
         }
         if !anything {
-            return self.finish();
+            return self.finish().into_iter().collect();
         }
         // The survey runs once.
         let _ = self.lengths.set(lengths);
@@ -161,7 +164,10 @@ impl CheckJob {
             // A worker that has stopped takes the check with it.
             let _ = worker.send(Message::Check(self.clone()));
         }
-        None
+        oversized
+            .then_some(DiskEvent::Oversized)
+            .into_iter()
+            .collect()
     }
 
     fn wanted(&self, piece: PieceIndex) -> bool {
@@ -311,7 +317,8 @@ impl CheckTask {
                 self.current = Some(current);
                 continue;
             }
-            let good = current.hasher.finish() == *self.job.storage.spec.hash(current.piece);
+            let due = self.job.storage.spec.hash(current.piece);
+            let good = common.accepts(&current.hasher.finish(), due);
             self.job.count(good.then_some(current.piece));
         }
         Step {

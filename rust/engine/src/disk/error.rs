@@ -113,6 +113,18 @@ pub struct DiskError {
 }
 
 impl DiskError {
+    /// Whether the bytes are simply not there.
+    pub fn is_absence(&self) -> bool {
+        matches!(
+            self.kind,
+            DiskErrorKind::NotFound
+                | DiskErrorKind::NotADirectory
+                | DiskErrorKind::NotAFile
+                | DiskErrorKind::Symlink
+                | DiskErrorKind::ShortFile
+        )
+    }
+
     pub(super) fn new(op: DiskOp, file: Option<FileIndex>, path: &Path, fault: Fault) -> Self {
         let (kind, os_code) = match &fault {
             Fault::Io(error) => (kind_of(error), error.raw_os_error()),

@@ -50,6 +50,16 @@ pub enum DiskEvent {
         /// What went wrong.
         error: DiskError,
     },
+    /// A piece could not be read: its bytes are gone, or the device fails.
+    /// Bytes that are gone make it a piece that has to come again.
+    ReadFailed {
+        /// The piece.
+        piece: PieceIndex,
+        /// What went wrong.
+        error: DiskError,
+    },
+    /// A check found a file that is longer than it should be. It is left so.
+    Oversized,
     /// A piece that was taken on trust is wrong, or cannot be read. Nobody got
     /// a byte of it. The resume data lied: everything has to be checked.
     TrustBroken {

@@ -33,6 +33,7 @@ struct Open {
     limit: usize,
     /// Counts uses, to tell which file has been idle longest.
     clock: u64,
+    no_atime: bool,
 }
 
 /// The storage's number and the file's index in it.
@@ -42,9 +43,17 @@ struct Entry {
     file: Arc<File>,
     access: Access,
     used: u64,
+    /// The clock when it was opened.
+    opened: u64,
 }
 
 impl Open {
+    fn take_least(&mut self, key: impl Fn(&Entry) -> u64) -> Option<Arc<File>> {
+        let least = self.files.iter().min_by_key(|(_, entry)| key(entry));
+        let least = least.map(|(&key, _)| key)?;
+        self.files.remove(&least).map(|entry| entry.file)
+    }
+
     fn find(&mut self, key: Key, access: Access) -> Option<Arc<File>> {
         self.clock += 1;
         let entry = self.files.get_mut(&key)?;
@@ -68,15 +77,13 @@ impl Open {
         }
         let mut closed = None;
         if !self.files.contains_key(&key) && self.files.len() >= self.limit {
-            let idlest = self.files.iter().min_by_key(|(_, entry)| entry.used);
-            if let Some(idlest) = idlest.map(|(&key, _)| key) {
-                closed = self.files.remove(&idlest).map(|entry| entry.file);
-            }
+            closed = self.take_least(|entry| entry.used);
         }
         let entry = Entry {
             file: file.clone(),
             access,
             used: self.clock,
+            opened: self.clock,
         };
         let replaced = self.files.insert(key, entry).map(|entry| entry.file);
         (file, closed.or(replaced))
@@ -91,6 +98,7 @@ impl FilePool {
                 files: HashMap::new(),
                 limit: limit.max(1),
                 clock: 0,
+                no_atime: false,
             }),
             faults,
         }
@@ -143,7 +151,12 @@ impl FilePool {
                 .strike(op, index)
                 .and_then(|()| path::open(&places.root, places.name(index), access));
             let error = match opened {
-                Ok(file) => return Ok(file),
+                Ok(file) => {
+                    if self.open.lock().no_atime {
+                        path::leave_atime(&file);
+                    }
+                    return Ok(file);
+                }
                 Err(fault) => storage.error(op, Some(index), fault),
             };
             if error.kind != DiskErrorKind::TooManyOpenFiles || retries == RETRIES {
@@ -156,6 +169,25 @@ impl FilePool {
             }
             retries += 1;
         }
+    }
+
+    /// Takes another limit into use.
+    pub(super) fn tune(&self, limit: usize, no_atime: bool) {
+        let mut closed = Vec::new();
+        let mut open = self.open.lock();
+        open.no_atime = no_atime;
+        open.limit = limit.max(1);
+        while open.files.len() > open.limit {
+            closed.extend(open.take_least(|entry| entry.used));
+        }
+        drop(open);
+        drop(closed);
+    }
+
+    /// Closes the file that has been open longest.
+    pub(super) fn close_oldest(&self) {
+        let closed = self.open.lock().take_least(|entry| entry.opened);
+        drop(closed);
     }
 
     /// Closes a file of `storage`.

@@ -28,6 +28,7 @@ mod places;
 mod relocate;
 mod rename;
 mod resume;
+mod seed;
 mod spec;
 mod storage;
 mod sync;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwapOption;
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -83,17 +85,57 @@ impl Default for DiskConfig {
     }
 }
 
+/// What can be changed while a [`Disk`] runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskTuning {
+    /// Files open at once, over all torrents, at least 1.
+    pub file_pool_size: usize,
+    /// As [`DiskConfig::max_queued_bytes`].
+    pub max_queued_bytes: usize,
+    /// The system forgets what was read.
+    pub forget_reads: bool,
+    /// What becomes of what is written.
+    pub writes: WriteMode,
+    /// Leave the times of access alone, in files opened from now on.
+    pub no_atime: bool,
+    /// Compare pieces with their hashes.
+    pub check_hashes: bool,
+}
+
+/// What becomes of what is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WriteMode {
+    /// The system writes it when it likes.
+    #[default]
+    Cached,
+    /// The same, and it forgets it then.
+    Forgotten,
+    /// It is on the device before its piece counts as had.
+    Through,
+}
+
 /// What all workers and storages use.
 struct Common {
     files: FilePool,
     pool: BufferPool,
     budget: Budget,
     faults: Arc<Faults>,
+    tuning: ArcSwapOption<DiskTuning>,
     /// Numbers storages and checks.
     ids: AtomicU64,
 }
 
 impl Common {
+    /// What is done with reads, writes and hashes.
+    fn tuned<T>(&self, read: impl FnOnce(&DiskTuning) -> T) -> Option<T> {
+        self.tuning.load().as_deref().map(read)
+    }
+
+    /// Whether a piece with this digest is taken for the right one.
+    fn accepts(&self, digest: &[u8], due: &[u8]) -> bool {
+        digest == due || self.tuned(|tuning| tuning.check_hashes) == Some(false)
+    }
+
     fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
@@ -128,6 +170,7 @@ impl Disk {
             pool,
             budget: Budget::new(config.max_queued_bytes),
             faults,
+            tuning: ArcSwapOption::empty(),
             ids: AtomicU64::new(0),
         });
         let (workers, inboxes): (Vec<_>, Vec<_>) =
@@ -163,6 +206,20 @@ impl Disk {
         let id = inner.common.next_id();
         let shared = Arc::new(Shared::new(id, spec, events, inner.workers.len()));
         Storage::new(shared, inner.common.clone(), inner.workers.clone())
+    }
+
+    /// Takes these into use at once.
+    pub fn tune(&self, tuning: DiskTuning) {
+        let common = &self.inner.common;
+        common.files.tune(tuning.file_pool_size, tuning.no_atime);
+        common.budget.set_limit(tuning.max_queued_bytes);
+        common.tuning.store(Some(Arc::new(tuning)));
+    }
+
+    /// Closes the file that has been open longest; it is opened again when it
+    /// is needed.
+    pub fn close_oldest_file(&self) {
+        self.inner.common.files.close_oldest();
     }
 
     /// Payload bytes handed over and not yet written or dropped.

@@ -11,6 +11,7 @@
 //! checked that.
 
 use std::cmp::Reverse;
+use std::fs::File;
 use std::path::Path;
 
 use torrent_core::resume::FileStat;
@@ -40,6 +41,21 @@ pub(super) fn remove_empty_folders<'a>(root: &Path, names: impl IntoIterator<Ite
         // It is not empty, or not there.
         let _ = remove_folder(root, folder);
     }
+}
+
+/// Has reads leave the file's time of access alone, where the system can and
+/// the file is ours.
+pub(super) fn leave_atime(file: &File) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+        if let Ok(flags) = fcntl_getfl(file) {
+            // A nicety: without it the time changes.
+            let _ = fcntl_setfl(file, flags | OFlags::NOATIME);
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = file;
 }
 
 /// What a file is opened for.

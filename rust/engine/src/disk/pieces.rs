@@ -165,7 +165,9 @@ impl Local {
         let Some(mut partial) = self.partials.remove(&piece) else {
             return;
         };
-        let event = if partial.digest() != *self.shared.spec.hash(piece) {
+        let digest = partial.digest();
+        let due = self.shared.spec.hash(piece);
+        let event = if !tools.common.accepts(&digest, due) {
             self.note_failed(piece);
             DiskEvent::PieceFailed {
                 piece,

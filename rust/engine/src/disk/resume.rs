@@ -205,6 +205,16 @@ impl Shared {
         }
     }
 
+    /// Whether every file reaches as far as it should.
+    pub(super) fn check_lengths(&self) -> Result<(), DiskError> {
+        let stats = self.all_stats()?;
+        let layout = &self.spec.layout;
+        match self.short_file(&stats, 0, layout.total_length()) {
+            None => Ok(()),
+            Some(file) => Err(self.error(DiskOp::Stat, Some(file), Fault::Short)),
+        }
+    }
+
     /// Adds the pieces of files that were complete and have changed since.
     fn find_suspects(
         &self,

@@ -2,16 +2,18 @@
 //! and one read per file span. Pad files are never stored and read as zeros
 //! (BEP 47).
 
+use std::fs::File;
 use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use super::Common;
-use super::error::{DiskError, DiskOp};
+use super::error::{DiskError, DiskOp, Fault};
 use super::io::{read_exact_at, write_all_at};
 use super::partial::Slot;
 use super::path::Access;
 use super::storage::Shared;
+use super::sync::forget_cached;
+use super::{Common, WriteMode};
 use crate::buffers::BufferClass;
 
 impl Common {
@@ -56,8 +58,20 @@ impl Common {
                 .strike(DiskOp::Write, span.file)
                 .and_then(|()| write_all_at(&file, &mut slices, span.offset))
                 .map_err(|fault| storage.error(DiskOp::Write, Some(span.file), fault))?;
+            self.after_write(&file)
+                .map_err(|fault| storage.error(DiskOp::Sync, Some(span.file), fault))?;
             // After the write, so that a sync meanwhile cannot miss it.
             storage.unsynced.set(span.file.0);
+        }
+        Ok(())
+    }
+
+    /// Does with what was written as the settings say.
+    fn after_write(&self, file: &File) -> Result<(), Fault> {
+        match self.tuned(|tuning| tuning.writes).unwrap_or_default() {
+            WriteMode::Cached => {}
+            WriteMode::Forgotten => forget_cached(file),
+            WriteMode::Through => file.sync_data()?,
         }
         Ok(())
     }
@@ -86,6 +100,9 @@ impl Common {
                 .strike(DiskOp::Read, span.file)
                 .and_then(|()| read_exact_at(&file, part, span.offset))
                 .map_err(|fault| storage.error(DiskOp::Read, Some(span.file), fault))?;
+            if self.tuned(|tuning| tuning.forget_reads) == Some(true) {
+                forget_cached(&file);
+            }
         }
         Ok(())
     }

@@ -15,6 +15,11 @@ use super::storage::{Shared, Storage};
 use crate::buffers::BufferClass;
 
 impl Storage {
+    /// Whether [`set_wanted`](Self::set_wanted) would change nothing.
+    pub fn has_wanted(&self, wanted: &[bool]) -> bool {
+        self.parts().0.same_wanted(wanted)
+    }
+
     /// Says of every file whether it is wanted. A file that is wanted again
     /// gets what the part file holds of it. Returns those for which that
     /// failed: their bytes stay in the part file, and they count as unwanted.

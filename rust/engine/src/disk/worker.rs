@@ -293,8 +293,17 @@ impl Worker {
                 } else {
                     self.tools.common.read_pooled(&storage, offset, length)
                 };
+                let event = outcome.as_ref().err().map(|error| {
+                    let piece = storage.spec.layout.piece_at(offset);
+                    let error = error.clone();
+                    if error.is_absence() {
+                        storage.have.clear(piece.0);
+                    }
+                    DiskEvent::ReadFailed { piece, error }
+                });
                 // Who asked may be gone, here and below.
                 let _ = reply.send(outcome);
+                self.report(&storage, event);
             }
             Message::Vouch {
                 storage,
@@ -337,8 +346,9 @@ impl Worker {
             }
             Message::Survey(job) => {
                 if !job.storage.is_closed(self.index) {
-                    let event = job.survey(&self.tools.common);
-                    self.report(&job.storage, event);
+                    for event in job.survey(&self.tools.common) {
+                        self.report(&job.storage, Some(event));
+                    }
                 }
             }
             Message::Check(job) => {

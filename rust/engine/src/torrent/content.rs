@@ -1,7 +1,7 @@
 //! What a torrent consists of: opened at once for one that begins with its
 //! metadata, and for any other when the metadata comes (BEP 9).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -12,21 +12,38 @@ use crate::disk::{Storage, StorageSpec};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
 use crate::handle::{TorrentHandle, piece_priorities};
+use crate::placement::{StorageMode, part_file};
 use crate::resume::SaveFlags;
 
 /// The torrent's files; empty until its metadata is known. Connections look
 /// into it, and find it filled before they are told of the metadata.
 pub(crate) type StorageSlot = Arc<OnceLock<Storage>>;
 
-/// Where the files of `info` lie below `save_path`.
-pub(super) fn spec(info: &Info, save_path: &Path) -> Result<StorageSpec, Error> {
+/// Where the files of `info` lie, which of them are wanted, and how they get
+/// their room.
+pub(super) fn spec(info: &Info, handle: &TorrentHandle) -> Result<StorageSpec, Error> {
+    let save_path = handle.save_path();
+    let (renamed, wanted, mode) = {
+        let options = handle.shared.options.lock();
+        let wanted = options.file_priorities.iter().map(|&it| it > 0);
+        (
+            options.renamed_files.clone(),
+            wanted.collect(),
+            options.storage_mode,
+        )
+    };
+    let renamed = renamed.into_iter();
+    let renamed = renamed.map(|(file, name)| (file, PathBuf::from(name)));
     let paths = info.files.iter().map(|file| PathBuf::from(&file.path));
     StorageSpec::new(
         info.layout.clone(),
         paths.collect(),
         info.piece_hashes().clone(),
-        save_path,
+        &save_path,
     )
+    .and_then(|spec| spec.renamed(renamed))
+    .and_then(|spec| spec.part_file(part_file(handle)))
+    .map(|spec| spec.wanted(wanted).allocate(mode == StorageMode::Allocate))
     .map_err(|error| {
         Error::because(ErrorKind::InvalidPath, error.to_string())
             .about(save_path.display().to_string())
@@ -40,7 +57,7 @@ impl Driver {
         if self.brain.has_metadata() {
             return;
         }
-        let storage = match spec(&info, self.handle.save_path()) {
+        let storage = match spec(&info, &self.handle) {
             Ok(spec) => self.context.disk.open(spec, self.disk_events.clone()),
             Err(error) => return self.post(kind::METADATA_FAILED, || Detail::Error(error)),
         };

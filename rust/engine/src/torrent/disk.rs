@@ -50,6 +50,7 @@ impl Driver {
         if under_way || !self.brain.has_metadata() {
             return false;
         }
+        self.leave_seed_mode();
         self.announcer.stop();
         self.brain.checking(TorrentState::CheckingFiles);
         true
@@ -87,6 +88,8 @@ impl Driver {
                 self.storage_failed(error);
                 self.brain.piece_lost(now, piece);
             }
+            DiskEvent::ReadFailed { piece, error } => self.read_failed(piece, error),
+            DiskEvent::Oversized => self.post(kind::OVERSIZED_FILE, || Detail::None),
             // Every reader that is turned away says so: once is enough.
             DiskEvent::TrustBroken { piece, error } if self.check.is_none() => {
                 self.post(kind::HASH_FAILED, || Detail::Piece(piece));
@@ -137,6 +140,8 @@ impl Driver {
         self.adopt_unfinished();
         self.checked_for_saving(have);
         self.publish_pieces();
+        // In libtorrent's order: the change of state is told of first.
+        self.settle();
         self.post(kind::TORRENT_CHECKED, || Detail::None);
         if !self.paused {
             self.announcer.start(now);

@@ -4,6 +4,7 @@
 pub(crate) mod content;
 mod dial;
 mod disk;
+mod files;
 mod guard;
 mod peers;
 mod queue;
@@ -39,6 +40,7 @@ use crate::resume::{SaveFlags, SaveRequest};
 use crate::runtime::Context;
 use crate::session::NewTorrent;
 use content::StorageSlot;
+use files::{FileWork, FilesEnd};
 use resume::Legacy;
 use save::{Gathered, Saver};
 use snapshot::{Clocks, Counted};
@@ -66,6 +68,7 @@ enum TaskEnd {
     Peer(peers::PeerEnd),
     Dialled(dial::Dialled),
     StorageFailed(DiskError),
+    Files(FilesEnd),
     Reannounce(Option<usize>),
     ResumeChecked(Box<Result<ResumeAccepted, ResumeRejected>>),
     Gathered(Box<Gathered>, Vec<SaveRequest>),
@@ -84,6 +87,7 @@ struct Driver {
     storage: StorageSlot,
     /// Where the disk tells of this torrent.
     disk_events: mpsc::Sender<DiskEvent>,
+    files: FileWork,
     check: Option<CheckHandle>,
     check_progress: f64,
 
@@ -119,7 +123,7 @@ pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
     let handle = new.handle.clone();
     let storage = StorageSlot::default();
     if let Some(metainfo) = handle.metainfo() {
-        match content::spec(&metainfo.info, handle.save_path()) {
+        match content::spec(&metainfo.info, &handle) {
             Ok(spec) => {
                 // Nobody else fills it.
                 let _ = storage.set(context.disk.open(spec, disk_events.clone()));
@@ -128,6 +132,7 @@ pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
         }
     }
     let mut driver = Driver::new(context, handle, storage, disk_events, reports);
+    driver.files.seed_mode = new.seed_mode;
     driver.legacy = Legacy::new(new.resume, new.verify_files);
     driver.begin(new.paused, new.remembered);
     let queues = Queues {
@@ -193,6 +198,7 @@ impl Driver {
             handle,
             storage,
             disk_events,
+            files: FileWork::default(),
             check: None,
             check_progress: 0.0,
             peers: HashMap::new(),
@@ -284,6 +290,9 @@ impl Driver {
                     let now = Instant::now();
                     self.brain.handle_timeout(now);
                     self.announcer.handle_timeout(now);
+                    if self.files.retry_at.is_some_and(|at| now >= at) {
+                        self.clear_error();
+                    }
                 }
             }
             self.settle();
@@ -300,7 +309,11 @@ impl Driver {
 
     /// When the next of the machines wants to be woken.
     fn due(&self) -> Instant {
-        let machines = [self.brain.poll_timeout(), self.announcer.poll_timeout()];
+        let machines = [
+            self.brain.poll_timeout(),
+            self.announcer.poll_timeout(),
+            self.files.retry_at,
+        ];
         machines
             .into_iter()
             .flatten()
@@ -405,6 +418,7 @@ impl Driver {
             Ok(TaskEnd::Gathered(gathered, requests)) => self.gathered(*gathered, requests),
             Ok(TaskEnd::Kept(outcome)) => self.kept(outcome),
             Ok(TaskEnd::SourceKept(outcome)) => self.source_kept(outcome),
+            Ok(TaskEnd::Files(end)) => self.files_end(end),
             Ok(TaskEnd::Done) | Err(_) => {}
         }
     }
@@ -443,6 +457,7 @@ impl Driver {
             Command::ReadPiece(piece, answer) => self.read_piece(piece, answer),
             Command::Flush(answer) => self.flush(answer),
             Command::Metadata(info) => self.metadata_known(info),
+            Command::Place(placing) => self.place(*placing),
             Command::Incoming(arrival) => self.welcome(arrival),
             Command::Ban(ip) => self.brain.ban(ip),
             Command::Choking(changes) => self.brain.apply_choking(now, &changes),
@@ -470,6 +485,8 @@ impl Driver {
             if !self.brain.state().is_checking() {
                 self.announcer.start(now);
             }
+            // Whoever resumes it wants it to go on.
+            self.clear_error();
             self.post(kind::TORRENT_RESUMED, || Detail::None);
         }
         self.clocks.snapshot_now();
@@ -478,12 +495,13 @@ impl Driver {
     /// Storage is in trouble: nothing new is fetched, what we have is served.
     fn fail(&mut self, error: Error) {
         tracing::warn!(torrent = %self.handle.info_hash(), %error, "storage failed");
-        self.brain.set_storage_failed(Instant::now(), true);
         // One cause fails several writes; the first is what the game hears of.
         if self.error.is_some() {
             return;
         }
         self.error = Some(error.clone());
+        self.hold_download();
+        self.plan_retry();
         self.publish(Instant::now());
         self.post(kind::FILE_ERROR, || Detail::Error(error));
     }
@@ -492,7 +510,8 @@ impl Driver {
         if self.error.take().is_some() {
             let now = Instant::now();
             self.error_cleared = Some(now);
-            self.brain.set_storage_failed(now, false);
+            self.files.retry_at = None;
+            self.hold_download();
             self.prepare_files();
             self.clocks.snapshot_now();
         }

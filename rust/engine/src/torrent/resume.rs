@@ -10,7 +10,7 @@ use std::time::Instant;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::PieceIndex;
 use torrent_core::peerlist::Sources;
-use torrent_core::resume::{FileStat, Flags, ResumeData};
+use torrent_core::resume::{Allocation, FileStat, Flags, ResumeData};
 use torrent_core::torrent::TorrentState;
 
 use super::{Driver, TaskEnd};
@@ -18,6 +18,7 @@ use crate::disk::{CheckMode, ResumeAccepted, ResumeClaim, ResumeRejected};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
 use crate::handle;
+use crate::placement::StorageMode;
 use crate::resume::{path_bytes, piece_priorities};
 
 /// Peers that a record names, at most.
@@ -128,6 +129,9 @@ impl Driver {
             );
             return;
         }
+        if self.begin_seed_mode() {
+            return;
+        }
         let settings = self.context.session.settings.borrow().clone();
         if settings.no_recheck_incomplete_resume {
             let nothing = Bitfield::new(self.brain.layout().num_pieces());
@@ -216,7 +220,16 @@ impl Driver {
         let mut record = ResumeData {
             info_hash: Some(self.handle.info_hash()),
             name: self.handle.name().to_owned(),
-            save_path: path_bytes(self.handle.save_path()),
+            save_path: path_bytes(&self.handle.save_path()),
+            allocation: match options.storage_mode {
+                StorageMode::Allocate => Allocation::Full,
+                StorageMode::Sparse => Allocation::Sparse,
+            },
+            renamed_files: options
+                .renamed_files
+                .iter()
+                .map(|(&file, name)| (file, name.clone().into_bytes()))
+                .collect(),
             total_uploaded: legacy.total_uploaded + sent,
             total_downloaded: legacy.total_downloaded + received,
             added_time: self.handle.added_time(),
@@ -239,6 +252,7 @@ impl Driver {
                 share_mode: Some(options.modes.share_mode),
                 super_seeding: Some(options.modes.super_seeding),
                 stop_when_ready: Some(options.modes.stop_when_ready),
+                seed_mode: Some(self.files.seed_mode),
                 ..legacy.flags
             },
             trackers: Some(options.trackers.clone()),

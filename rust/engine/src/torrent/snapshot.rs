@@ -195,6 +195,7 @@ impl TorrentHandle {
             is_stop_when_ready: options.modes.stop_when_ready,
             downloading_piece_index: -1,
             downloading_block_index: -1,
+            storage_mode: options.storage_mode.name().to_owned(),
             ..TorrentStatus::default()
         };
         if let Some(metainfo) = self.metainfo() {
@@ -230,6 +231,7 @@ impl Driver {
             .status_update_interval;
         self.clocks.next_snapshot = now + Duration::from_millis(interval.unsigned_abs());
         self.feed_counters();
+        self.follow_seed_mode();
         let status = self.status(now);
         let peers = self.peer_infos(now);
         let trackers: Vec<_> = self
@@ -336,7 +338,8 @@ impl Driver {
         let (wanted, wanted_done) = (picker.total_wanted(), picker.wanted_done());
         let (done, have) = (picker.done(), picker.num_have());
         let has_metadata = self.brain.has_metadata();
-        let is_finished = has_metadata && picker.is_finished();
+        // A wanted file that is still in the part file cannot be read yet.
+        let is_finished = has_metadata && picker.is_finished() && !self.files.sorting;
         let is_seeding = has_metadata && picker.is_seed();
         let (copies, fraction) = picker.distributed_copies();
         let checking = state.is_checking();
@@ -444,6 +447,9 @@ impl Driver {
                 (left, rate) => left.div_ceil(rate) as i64,
             },
             is_sequential_download,
+            is_moving_storage: self.files.moving,
+            is_seed_mode: self.files.seed_mode,
+            storage_mode: self.handle.storage_mode().name().to_owned(),
             is_upload_mode: modes.upload_mode || self.error.is_some(),
             is_share_mode: modes.share_mode,
             is_super_seeding: modes.super_seeding,

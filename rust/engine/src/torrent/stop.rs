@@ -36,6 +36,13 @@ impl Driver {
         tokio::join!(closing, announced);
         // After the last word of the brain.
         self.context.session.choking.gone(self.key);
+        if let Some(storage) = self.storage.get() {
+            // A move may have ended after nobody waited for it any more.
+            self.handle
+                .shared
+                .save_path
+                .store(storage.save_path().into());
+        }
         self.publish(Instant::now());
         self.context.session.forget(&self.handle);
         if matches!(verdict, Verdict::Removed { .. }) {

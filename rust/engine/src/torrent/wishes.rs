@@ -53,6 +53,7 @@ impl Driver {
             .map(|&priority| Priority::new(priority).unwrap_or_default())
             .collect();
         self.brain.set_priorities(Instant::now(), &priorities);
+        self.sort_files();
         self.clocks.snapshot_now();
     }
 

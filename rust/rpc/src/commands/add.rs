@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use torrent_core::value::Value;
 use torrent_engine::error::Error;
+use torrent_engine::placement::StorageMode;
 use torrent_engine::session::AddTorrent;
 
 use super::resume::save_path as save_path_of;
@@ -17,21 +18,14 @@ use crate::protocol::{Outcome, invalid};
 pub(super) async fn torrent_file(app: &App, mut params: Params) -> Outcome {
     let path = params.text("path")?;
     let save_path = params.opt_text("save_path")?.map(PathBuf::from);
-    let mut seed_mode = params.flag("seed_mode")?;
+    let seed_mode = params.flag("seed_mode")?;
     let paused = params.opt_flag("paused")?;
     let file_priorities = params.opt_priorities("file_priorities")?;
     let resume_data = params.opt_bytes("resume_data")?;
-    let mut flags = params.opt_texts("flags")?.unwrap_or_default();
+    let storage_mode = params.opt_text("storage_mode")?;
+    let renamed_files = params.opt_names("renamed_files")?;
+    let flags = params.opt_texts("flags")?.unwrap_or_default();
     params.finish()?;
-    flags.retain(|flag| {
-        seed_mode |= flag == "seed_mode";
-        flag != "seed_mode"
-    });
-    if seed_mode {
-        return Err(invalid(
-            "'seed_mode' is not supported: data that is there is always checked",
-        ));
-    }
     app.running()?;
     let save_path = save_path_of(app, save_path, resume_data.as_deref())?;
     let mut add = load(&path, save_path).await?;
@@ -39,6 +33,12 @@ pub(super) async fn torrent_file(app: &App, mut params: Params) -> Outcome {
         add = add.with_resume_data(&data)?;
     }
     // What is said here goes before what the resume data says.
+    if let Some(name) = storage_mode {
+        add.storage_mode = StorageMode::from_name(&name)
+            .ok_or_else(|| invalid(format!("there is no 'storage_mode' '{name}'")))?;
+    }
+    add.seed_mode |= seed_mode;
+    add.renamed_files = renamed_files.unwrap_or(add.renamed_files);
     flags.iter().try_for_each(|flag| add.set_flag(flag, true))?;
     add.paused = paused.unwrap_or(add.paused);
     add.file_priorities = file_priorities.unwrap_or(add.file_priorities);

@@ -3,8 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use torrent_core::ids::FileIndex;
 use torrent_engine::error::Result;
 use torrent_engine::handle::{MAX_RATE, TorrentHandle};
+use torrent_engine::placement::MoveMode;
 
 use super::{done, only_torrent, torrent};
 use crate::app::App;
@@ -28,6 +30,28 @@ pub(super) fn simple(
 /// Answers when everything received so far is in the files.
 pub(super) async fn flush_cache(app: &App, params: Params) -> Outcome {
     only_torrent(app, params)?.flush().await?;
+    Ok(done())
+}
+
+/// Moves the files, and answers when that is done.
+pub(super) async fn move_storage(app: &App, mut params: Params) -> Outcome {
+    let torrent = torrent(app, &mut params)?;
+    let path = params.text("path")?;
+    let flags = params.opt_int("flags", 0..=4)?.unwrap_or(0);
+    params.finish()?;
+    let mode = MoveMode::from_number(flags).unwrap_or_default();
+    torrent.move_storage_now(path, mode).await?;
+    Ok(done())
+}
+
+/// Renames a file, and answers when that is done.
+pub(super) async fn rename_file(app: &App, mut params: Params) -> Outcome {
+    let torrent = torrent(app, &mut params)?;
+    let index = params.int("index", 0..=i64::from(u32::MAX))?;
+    let name = params.text("name")?;
+    params.finish()?;
+    let file = FileIndex(index as u32);
+    torrent.rename_file_now(file, &name).await?;
     Ok(done())
 }
 

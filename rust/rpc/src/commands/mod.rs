@@ -55,6 +55,8 @@ pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome
         "clear_error" => control::simple(app, params, TorrentHandle::clear_error),
         "save_resume_data" => resume::save(app, params).await,
         "flush_cache" => control::flush_cache(app, params).await,
+        "move_storage" => control::move_storage(app, params).await,
+        "rename_file" => control::rename_file(app, params).await,
         "set_torrent_options" => control::set_options(app, params),
         "set_piece_deadline" => control::set_piece_deadline(app, params),
         "reset_piece_deadline" => control::reset_piece_deadline(app, params),

@@ -19,6 +19,10 @@ pub(super) fn status_fields(torrent: &TorrentHandle) -> Fields {
     let mut fields = status.fields();
     fields.push(("state_string".into(), status.state.name().into()));
     fields.push((
+        "verified_pieces".into(),
+        Bytes::copy_from_slice(torrent.verified_pieces().as_bytes()).into(),
+    ));
+    fields.push((
         "pieces".into(),
         Bytes::copy_from_slice(torrent.pieces().as_bytes()).into(),
     ));

@@ -16,6 +16,11 @@ const FILES: &[(&str, u64)] = &[
 
 /// Checks and returns what was found, in numbers.
 async fn found(world: &mut World, mode: CheckMode) -> Vec<u32> {
+    found_with(world, mode, &mut false).await
+}
+
+/// The same, and whether a file was longer than it should be.
+async fn found_with(world: &mut World, mode: CheckMode, oversized: &mut bool) -> Vec<u32> {
     let check = world.storage.check(mode);
     loop {
         match world.event().await {
@@ -25,6 +30,7 @@ async fn found(world: &mut World, mode: CheckMode) -> Vec<u32> {
                 return have.iter().collect();
             }
             DiskEvent::CheckProgress { done, total, .. } => assert!(done <= total),
+            DiskEvent::Oversized => *oversized = true,
             other => panic!("unexpected {other:?}"),
         }
     }
@@ -77,7 +83,9 @@ async fn short_missing_spoilt_and_oversized_files() {
         .open(world.path(0))
         .unwrap();
     a.set_len(50 * SIZE).unwrap();
-    assert_eq!(found(&mut world, CheckMode::All).await, [0, 2, 3]);
+    let mut oversized = false;
+    let pieces = found_with(&mut world, CheckMode::All, &mut oversized).await;
+    assert_eq!((pieces, oversized), (vec![0, 2, 3], true));
     assert_eq!(fs::metadata(world.path(0)).unwrap().len(), 50 * SIZE);
 }
 

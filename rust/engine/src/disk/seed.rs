@@ -1,0 +1,34 @@
+//! Seed mode: everything is believed to be there. A look at the length of each
+//! file finds what is missing at once; the rest is hashed piece by piece,
+//! before the first byte of each is read for anybody (see `resume`).
+
+use torrent_core::bitfield::Bitfield;
+
+use super::error::{DiskError, DiskOp};
+use super::storage::Storage;
+
+impl Storage {
+    /// Takes every piece to be there, on trust. An error names the first file
+    /// that is missing or too short; nothing is changed then.
+    pub async fn trust_all(&self) -> Result<(), DiskError> {
+        self.apart(DiskOp::Stat, |shared, common| {
+            shared.survey_parts(common)?;
+            shared.check_lengths()?;
+            let all = Bitfield::full(shared.spec.layout.num_pieces());
+            shared.have.replace(&all);
+            shared.trusted.replace(&all);
+            Ok(())
+        })
+        .await
+    }
+
+    /// The verified pieces that are not taken on trust.
+    pub fn hashed(&self) -> Bitfield {
+        let (shared, _) = self.parts();
+        let mut hashed = shared.have.to_bitfield();
+        for piece in shared.trusted.to_bitfield().iter() {
+            hashed.clear(piece);
+        }
+        hashed
+    }
+}
