@@ -102,10 +102,10 @@ def describe(
     root: Path, piece_size: int, trackers: Iterable[str] = (), private: bool = False
 ) -> Payload:
     """The payload that is at `root`, with a version 1 torrent by libtorrent beside its
-    folder."""
+    folder. Each tracker is a tier of its own."""
     creator = creator_of(root, piece_size)
-    for url in trackers:
-        creator.add_tracker(url)
+    for tier, url in enumerate(trackers):
+        creator.add_tracker(url, tier)
     creator.set_priv(private)
     torrent = lt.bencode(creator.generate())
     torrent_path = root.parent.with_name(f"{root.parent.name}.torrent")

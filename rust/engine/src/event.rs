@@ -4,6 +4,8 @@
 //! An event is also an alert when its category is in the session's
 //! `alert_mask`; numbers, names, categories and field names are libtorrent's.
 
+mod tracker;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use crate::error::Error;
 use crate::handle::TorrentHandle;
 use crate::performance::PerformanceWarning;
 use crate::status::{TorrentState, TorrentStatus};
+pub use tracker::{TrackerFact, TrackerNews};
 
 /// Alert categories: libtorrent's bits.
 pub mod category {
@@ -144,6 +147,8 @@ event_kinds! {
     STATE_CHANGED = 10, "state_changed", category::STATUS, High, Both;
     TRACKER_ERROR = 11, "tracker_error", category::TRACKER | category::ERROR, High, Alerts;
     TRACKER_WARNING = 12, "tracker_warning", category::TRACKER | category::ERROR, Normal, Alerts;
+    SCRAPE_REPLY = 13, "scrape_reply", category::TRACKER, Critical, Alerts;
+    SCRAPE_FAILED = 14, "scrape_failed", category::TRACKER | category::ERROR, Critical, Alerts;
     TRACKER_REPLY = 15, "tracker_reply", category::TRACKER, Normal, Alerts;
     TRACKER_ANNOUNCE = 17, "tracker_announce", category::TRACKER, Normal, Alerts;
     HASH_FAILED = 18, "hash_failed", category::STATUS, Normal, Alerts;
@@ -173,10 +178,12 @@ event_kinds! {
     FILE_ERROR = 43, "file_error", category::STATUS | category::ERROR | category::STORAGE, High, Both;
     METADATA_FAILED = 44, "metadata_failed", category::ERROR, Normal, Alerts;
     METADATA_RECEIVED = 45, "metadata_received", category::STATUS, Normal, Both;
+    UDP_ERROR = 46, "udp_error", category::ERROR, Normal, Alerts;
     LISTEN_FAILED = 48, "listen_failed", category::STATUS | category::ERROR, Critical, Both;
     LISTEN_SUCCEEDED = 49, "listen_succeeded", category::STATUS, Critical, Alerts;
     FASTRESUME_REJECTED = 53, "fastresume_rejected", category::STATUS | category::ERROR, Critical, Alerts;
     PEER_BLOCKED = 54, "peer_blocked", category::IP_BLOCK, Normal, Alerts;
+    TRACKERID = 61, "trackerid", category::STATUS, Normal, Alerts;
     TORRENT_ERROR = 64, "torrent_error", category::ERROR | category::STATUS, High, Both;
     INCOMING_CONNECTION = 66, "incoming_connection", category::PEER, Normal, Alerts;
     ADD_TORRENT = 67, "add_torrent", category::STATUS, Critical, Both;
@@ -257,17 +264,15 @@ pub enum Detail {
         withheld: bool,
     },
     /// Something about a tracker.
-    Tracker {
-        /// Its announce URL.
-        url: String,
-        /// What it said or what failed; may be empty.
-        message: String,
-        /// Peers in the reply.
-        num_peers: u32,
-        /// Failures in a row.
-        times_in_row: u32,
-        /// libtorrent's event number: 0 none, 1 completed, 2 started, 3 stopped.
-        event: u32,
+    Tracker(TrackerNews),
+    /// A UDP socket had trouble.
+    Socket {
+        /// Whom it was about, or the unspecified address.
+        endpoint: SocketAddr,
+        /// libtorrent's name of the operation that failed.
+        operation: &'static str,
+        /// Why.
+        error: String,
     },
     /// An error, about a file where its context names one.
     Error(Error),
@@ -534,19 +539,17 @@ fn fields(detail: &Detail) -> Fields {
             ]);
             fields
         }
-        Detail::Tracker {
-            url,
-            message,
-            num_peers,
-            times_in_row,
-            event,
-        } => vec![
-            ("tracker_url".into(), url.clone().into()),
-            ("error".into(), message.clone().into()),
-            ("num_peers".into(), (*num_peers).into()),
-            ("times_in_row".into(), (*times_in_row).into()),
-            ("event".into(), (*event).into()),
-        ],
+        Detail::Tracker(news) => news.fields(),
+        Detail::Socket {
+            endpoint,
+            operation,
+            error,
+        } => {
+            let mut fields = endpoint_fields("address", "port", endpoint);
+            fields.push(("operation".into(), (*operation).into()));
+            fields.push(("error".into(), error.clone().into()));
+            fields
+        }
         Detail::Error(error) => vec![
             ("error".into(), error.message().to_owned().into()),
             ("error_code".into(), error.code().into()),
@@ -614,16 +617,12 @@ fn note(detail: &Detail) -> String {
             "{peer}: piece {} from {} on, {} bytes",
             request.piece, request.begin, request.length
         ),
-        Detail::Tracker {
-            url,
-            message,
-            num_peers,
-            ..
-        } => match (message.is_empty(), num_peers) {
-            (true, 0) => url.clone(),
-            (true, peers) => format!("{url}: {peers} peers"),
-            (false, _) => format!("{url}: {message}"),
-        },
+        Detail::Tracker(news) => news.note(),
+        Detail::Socket {
+            endpoint,
+            operation,
+            error,
+        } => format!("{endpoint}: {operation}: {error}"),
         Detail::Error(error) | Detail::FileError(error) => error.to_string(),
         Detail::Moved { to, .. } => to.display().to_string(),
         Detail::Renamed {

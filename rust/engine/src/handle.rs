@@ -2,7 +2,7 @@
 //! torrent is gone. Reads come from the last snapshot; commands are posted to
 //! the torrent's task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -37,14 +37,14 @@ pub(crate) enum Command {
     OptionsChanged,
     /// Hash everything on disk again.
     Recheck,
-    /// Announce after this time: to one tracker by index, or to all.
-    Reannounce(Duration, Option<usize>),
+    /// Announce soon.
+    Reannounce(Reannounce),
+    /// Ask a tracker, by index, or the one that works for its numbers.
+    Scrape(Option<usize>),
     /// Forget the error and go on.
     ClearError,
     /// Connect to this peer.
     Connect(SocketAddr),
-    /// Use these trackers instead.
-    Trackers(Vec<Vec<String>>),
     /// Look at the priorities in [`Options`] again.
     PrioritiesChanged,
     /// Fetch this piece in time.
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     },
     /// Forget the deadline of this piece, or of all.
     ResetDeadline(Option<PieceIndex>),
+    /// Look at the trackers in [`Options`] again.
+    TrackersChanged,
     /// Read a verified piece and post it.
     ReadPiece(PieceIndex, Option<oneshot::Sender<Result<Bytes>>>),
     /// Write everything that can be written to the files.
@@ -73,6 +75,15 @@ pub(crate) enum Command {
     SaveResumeData(SaveRequest),
     /// Stop for good; with the files deleted if asked.
     Remove { delete_files: bool },
+}
+
+/// When and to whom to announce.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reannounce {
+    pub(crate) after: Duration,
+    /// By index; `None` for those whose turn it is.
+    pub(crate) tracker: Option<usize>,
+    pub(crate) ignore_min_interval: bool,
 }
 
 /// What the game wants of a torrent. Written by handles, read by the task, so
@@ -94,6 +105,8 @@ pub(crate) struct Options {
     /// Files that have another name than the torrent gives them.
     pub(crate) renamed_files: BTreeMap<FileIndex, String>,
     pub(crate) storage_mode: StorageMode,
+    /// By URL; those without an entry have none.
+    pub(crate) fail_limits: HashMap<String, u8>,
 }
 
 impl Options {
@@ -355,8 +368,39 @@ impl TorrentHandle {
     }
 
     /// Announces after this time, to the tracker with this index or to the one
-    /// whose turn it is.
+    /// whose turn it is, as soon as its minimal interval allows.
     pub fn force_reannounce(&self, after: Duration, tracker: Option<usize>) -> Result<()> {
+        self.reannounce(after, tracker, false)
+    }
+
+    /// The same, even if the tracker asked not to be asked so soon.
+    pub fn force_reannounce_now(&self, after: Duration, tracker: Option<usize>) -> Result<()> {
+        self.reannounce(after, tracker, true)
+    }
+
+    fn reannounce(
+        &self,
+        after: Duration,
+        tracker: Option<usize>,
+        ignore_min_interval: bool,
+    ) -> Result<()> {
+        self.check_tracker_index(tracker)?;
+        self.post(Command::Reannounce(Reannounce {
+            after,
+            tracker,
+            ignore_min_interval,
+        }))
+    }
+
+    /// Asks the tracker with this index, or the one that answered last, for
+    /// the numbers of the swarm (BEP 48); a `scrape_reply` or `scrape_failed`
+    /// event brings them.
+    pub fn scrape_tracker(&self, tracker: Option<usize>) -> Result<()> {
+        self.check_tracker_index(tracker)?;
+        self.post(Command::Scrape(tracker))
+    }
+
+    fn check_tracker_index(&self, tracker: Option<usize>) -> Result<()> {
         self.check_valid()?;
         let count = self.shared.options.lock().trackers.iter().flatten().count();
         if let Some(index) = tracker
@@ -367,7 +411,7 @@ impl TorrentHandle {
                 format!("tracker {index} of {count}"),
             ));
         }
-        self.post(Command::Reannounce(after, tracker))
+        Ok(())
     }
 
     /// Forgets the error and goes on.
@@ -575,15 +619,46 @@ impl TorrentHandle {
         self.change_trackers(|current| *current = tiers)
     }
 
+    /// After so many failures in a row a tracker is not asked any more; 0 lifts
+    /// the limit.
+    pub fn set_tracker_fail_limit(&self, url: &str, limit: u8) -> Result<()> {
+        self.check_valid()?;
+        {
+            let mut options = self.shared.options.lock();
+            if !options.trackers.iter().flatten().any(|known| known == url) {
+                return Err(Error::because(ErrorKind::InvalidUrl, "no such tracker").about(url));
+            }
+            match limit {
+                0 => options.fail_limits.remove(url),
+                limit => options.fail_limits.insert(url.to_owned(), limit),
+            };
+        }
+        self.post(Command::TrackersChanged)
+    }
+
+    /// libtorrent's number of where a tracker comes from: 1 the torrent file,
+    /// 2 the game, 4 the magnet link.
+    pub(crate) fn tracker_source(&self, url: &str) -> u8 {
+        let (in_file, in_link) = match (&self.shared.magnet, self.metainfo()) {
+            (Some(magnet), _) => (false, magnet.trackers.iter().any(|known| known == url)),
+            (None, Some(metainfo)) => {
+                let mut urls = metainfo.tiers.iter().flatten();
+                (urls.any(|known| known == url), false)
+            }
+            (None, None) => (false, false),
+        };
+        match (in_file, in_link) {
+            (true, _) => 1,
+            (_, true) => 4,
+            _ => 2,
+        }
+    }
+
     fn change_trackers(&self, change: impl FnOnce(&mut Vec<Vec<String>>)) -> Result<()> {
         self.check_valid()?;
-        let tiers = {
-            let mut options = self.shared.options.lock();
-            change(&mut options.trackers);
-            options.trackers.clone()
-        };
+        change(&mut self.shared.options.lock().trackers);
         self.config_changed();
-        self.post(Command::Trackers(tiers))
+        self.post(Command::TrackersChanged)
     }
 
     /// Reads a verified piece; it comes as a `read_piece` event.

@@ -27,7 +27,7 @@ use crate::session::{NewTorrent, SessionCommand, SessionShared};
 use crate::signals;
 use crate::status::TorrentStatus;
 use crate::torrent;
-use crate::tracker::TrackerClient;
+use crate::tracker::{ErrorSink, TrackerClient};
 use crate::upkeep;
 
 /// How long the parts of a shutdown may take together. A game that quits
@@ -137,7 +137,7 @@ pub(crate) fn spawn(
         .build()
         .map_err(failed)?;
     let context = Arc::new(Context {
-        trackers: TrackerClient::new(session.settings.subscribe()),
+        trackers: TrackerClient::new(session.settings.subscribe(), udp_errors(&session)),
         peer_id: new_peer_id(&settings.peer_fingerprint),
         pace: Pace::default(),
         next_torrent: AtomicU64::new(0),
@@ -165,6 +165,22 @@ pub(crate) fn spawn(
     Ok(Joiner {
         done,
         thread: Mutex::new(Some(thread)),
+    })
+}
+
+/// Posts what goes wrong at the sockets for UDP trackers.
+fn udp_errors(session: &Arc<SessionShared>) -> ErrorSink {
+    let session = Arc::downgrade(session);
+    Arc::new(move |endpoint, operation, error| {
+        if let Some(session) = session.upgrade() {
+            session
+                .events
+                .post(kind::UDP_ERROR, None, || Detail::Socket {
+                    endpoint,
+                    operation,
+                    error: error.to_string(),
+                });
+        }
     })
 }
 

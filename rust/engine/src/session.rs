@@ -1,7 +1,7 @@
 //! The public face of the engine: start, settings, torrents, events, stop.
 //! Cheap to clone; every call returns at once unless it says otherwise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -246,6 +246,7 @@ fn options_of(add: &AddTorrent) -> Result<Options> {
             TorrentSource::File(metainfo) => metainfo.tiers.clone(),
             TorrentSource::Magnet(magnet) => magnet.tiers(),
         },
+        fail_limits: HashMap::new(),
     };
     if let Some(resume) = &add.resume {
         resume::apply(resume, &mut options);

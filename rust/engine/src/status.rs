@@ -247,6 +247,8 @@ record! {
         pub url: String,
         /// Its tier; lower tiers are tried first.
         pub tier: u32,
+        /// Where it comes from: 1 the torrent file, 2 the game, 4 the magnet link.
+        pub source: u8,
         /// "not_contacted", "updating", "working" or "error".
         pub status: String,
         /// Its last warning or failure message.
@@ -257,14 +259,56 @@ record! {
         pub min_announce: i64,
         /// Failures in a row.
         pub fails: u32,
+        /// Failures in a row after which it is not asked any more; 0 never.
+        pub fail_limit: u8,
         /// The last error; empty when none.
         pub last_error: String,
         /// Seeds that it knows; -1 unknown.
         pub scrape_complete: i64,
         /// Downloaders that it knows; -1 unknown.
         pub scrape_incomplete: i64,
+        /// Complete downloads that it counted; -1 unknown.
+        pub scrape_downloaded: i64,
         /// It has answered at least once.
         pub verified: bool,
+        /// What it wants to hear in later announces.
+        pub trackerid: String,
+        /// How it does for each endpoint that we listen on; the fields above
+        /// are those of the one that does best.
+        pub endpoints: Vec<TrackerEndpoint>,
+    }
+}
+
+record! {
+    /// One tracker, announced to from one of our endpoints.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct TrackerEndpoint {
+        /// The endpoint that we listen on.
+        pub local_endpoint: String,
+        /// The tracker is in reach from there.
+        pub enabled: bool,
+        /// Its last warning.
+        pub message: String,
+        /// The last error; empty when none.
+        pub last_error: String,
+        /// Seconds until the next announce; -1 none is planned.
+        pub next_announce: i64,
+        /// Seconds before which it wants no announce.
+        pub min_announce: i64,
+        /// Failures in a row.
+        pub fails: u32,
+        /// It is being asked.
+        pub updating: bool,
+        /// It has heard that we started, and not that we stopped.
+        pub start_sent: bool,
+        /// It knows that we are complete.
+        pub complete_sent: bool,
+        /// Seeds that it knows; -1 unknown.
+        pub scrape_complete: i64,
+        /// Downloaders that it knows; -1 unknown.
+        pub scrape_incomplete: i64,
+        /// Complete downloads that it counted; -1 unknown.
+        pub scrape_downloaded: i64,
     }
 }
 

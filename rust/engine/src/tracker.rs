@@ -1,46 +1,41 @@
-//! Announces over HTTP (BEP 3): carries out one request of
-//! [`Announcer`](torrent_core::tracker::Announcer) and reads the answer.
+//! Asks trackers: carries out the requests of
+//! [`Announcer`](torrent_core::tracker::Announcer), by HTTP (BEP 3, 48) or by
+//! UDP (BEP 15), and reads the answers.
 //!
 //! A tracker's URL comes from a torrent file, that is, from a stranger, and
-//! the request is sent from inside the user's network. So a machine of that
-//! network is only asked at a path that begins with `/announce`, and never
-//! because somebody outside redirects there; names are looked up and addresses
-//! judged in one step, so a second look-up cannot give another answer.
-//!
-//! HTTPS trusts whom the system trusts. The certificates are read with the
-//! first HTTPS announce: most swarms never need them.
+//! the request is sent from inside the user's network. What that allows is
+//! decided in [`http`]; UDP trackers get nothing that a machine would act on.
 
+mod http;
 mod resolve;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod udp;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{LOCATION, USER_AGENT};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode};
-use rustls::ClientConfig;
-use tokio::sync::{OnceCell, Semaphore, watch};
+use reqwest::StatusCode;
+use tokio::sync::watch;
 use tokio::time::timeout;
+use torrent_core::ids::InfoHash;
 use torrent_core::settings::Settings;
+use torrent_core::tracker::udp::{Ask, UdpError, UdpQuery, UdpReply};
 use torrent_core::tracker::{
-    AnnounceRequest, Event, Failure, Reply, ReplyError, Report, Retry, UrlError, announce_url,
+    AnnounceRequest, Event, Failure, Reply, ReplyError, Report, Retry, ScrapeReply, ScrapeRequest,
+    TrackerHost, UrlError, announce_url, scrape_url, tracker_host,
 };
 use url::{Host, Url};
 
-use resolve::{Blocked, Resolver, is_internal};
+use http::{HttpClient, MAX_REDIRECTS, Rules};
+use slots::Slots;
+pub(crate) use udp::ErrorSink;
+use udp::UdpClient;
 
-/// Announces under way at once; the others wait. Starting a thousand torrents
-/// must not open a thousand sockets.
-const MAX_CONCURRENT: usize = 50;
-
-/// Redirects that are followed.
-const MAX_REDIRECTS: usize = 5;
-
-/// Why an announce failed.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum TrackerError {
@@ -50,10 +45,19 @@ pub(crate) enum TrackerError {
     /// The answer makes no sense, or is a refusal.
     #[error(transparent)]
     Reply(#[from] ReplyError),
+    /// The same by UDP, or silence there.
+    #[error(transparent)]
+    Udp(#[from] UdpError),
     /// An HTTP status that is no success, without a refusal in the body.
     #[error("HTTP status {0}")]
     Status(StatusCode),
-    /// Connection, HTTP or gzip.
+    /// The tracker could not be connected to.
+    #[error("{0}")]
+    Connect(String),
+    /// The name of the tracker's machine could not be looked up.
+    #[error("'{0}' cannot be looked up: {1}")]
+    LookUp(String, String),
+    /// HTTP, TLS or gzip.
     #[error("{0}")]
     Http(String),
     /// The request as a whole took too long.
@@ -78,30 +82,63 @@ pub(crate) enum TrackerError {
     /// from outside to there.
     #[error("'{0}' is in the local network and does not look like a tracker")]
     Blocked(String),
+    /// The tracker has no address that is reached from the one that we
+    /// announce.
+    #[error("'{0}' has no address that is reached from {1}")]
+    OutOfReach(String, IpAddr),
 }
 
-impl From<TrackerError> for Failure {
-    fn from(error: TrackerError) -> Self {
-        match error {
-            TrackerError::Reply(error) => error.into(),
-            TrackerError::Status(StatusCode::GONE) => Self {
+impl TrackerError {
+    /// libtorrent's name of the operation that failed.
+    pub(crate) fn operation(&self) -> &'static str {
+        match self {
+            Self::Url(_) => "parse_address",
+            Self::Connect(_) | Self::OutOfReach(..) => "connect",
+            Self::LookUp(..) => "hostname_lookup",
+            Self::Http(_) | Self::Timeout(_) | Self::Silence(_) => "sock_read",
+            Self::Udp(UdpError::Send(_)) => "sock_write",
+            Self::Udp(UdpError::Timeout(_)) => "sock_read",
+            Self::Tls(_) => "ssl_handshake",
+            _ => "bittorrent",
+        }
+    }
+
+    /// The tracker's own words, where it refused.
+    pub(crate) fn failure_reason(&self) -> &str {
+        match self {
+            Self::Reply(ReplyError::Refused { reason, .. }) => reason,
+            Self::Udp(UdpError::Refused(reason)) => reason,
+            _ => "",
+        }
+    }
+
+    /// What the announcer has to know of it.
+    pub(crate) fn failure(&self) -> Failure {
+        match self {
+            Self::Reply(error) => error.clone().into(),
+            error => Failure {
                 message: error.to_string(),
-                retry: Retry::Never,
-            },
-            _ => Self {
-                message: error.to_string(),
-                retry: Retry::Backoff,
+                retry: match error {
+                    Self::Status(StatusCode::GONE) => Retry::Never,
+                    Self::OutOfReach(..) => Retry::NotFromHere,
+                    _ => Retry::Backoff,
+                },
             },
         }
     }
 }
 
-/// The settings that count for one announce.
+/// The settings that count for one request.
 struct Limits {
     total: Duration,
     silence: Duration,
     body: usize,
+    concurrent: usize,
     user_agent: String,
+    /// Machines of the local network are only asked for announces.
+    mitigate: bool,
+    validate: bool,
+    international: bool,
 }
 
 impl Limits {
@@ -110,53 +147,55 @@ impl Limits {
             Event::Stopped => settings.stop_tracker_timeout,
             _ => settings.tracker_completion_timeout,
         };
+        let size = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
         Self {
             total: Duration::from_secs(total.unsigned_abs()),
             silence: Duration::from_secs(settings.tracker_receive_timeout.unsigned_abs()),
-            body: usize::try_from(settings.tracker_maximum_response_length).unwrap_or(usize::MAX),
+            body: size(settings.tracker_maximum_response_length),
+            concurrent: size(settings.max_concurrent_http_announces),
             user_agent: settings.user_agent.clone(),
+            mitigate: settings.ssrf_mitigation,
+            validate: settings.validate_https_trackers,
+            international: settings.allow_idna,
         }
     }
 }
 
-/// Announces for all torrents of a session.
+/// Asks trackers for all torrents of a session.
 ///
-/// It holds no connection and no task of its own between announces; dropping
-/// the future of an announce closes its connection.
+/// Dropping the future of a request closes its connection, or gives its
+/// exchange of datagrams up.
 #[derive(Debug)]
 pub(crate) struct TrackerClient {
     settings: watch::Receiver<Arc<Settings>>,
-    slots: Semaphore,
-    rules: Rules,
-    plain: Result<Clients, TrackerError>,
-    secure: OnceCell<Clients>,
-}
-
-/// What tests replace.
-#[derive(Clone, Copy, Debug)]
-struct Rules {
-    is_internal: fn(IpAddr) -> bool,
-    trust: fn() -> Result<ClientConfig, TrackerError>,
+    slots: Slots,
+    http: HttpClient,
+    udp: UdpClient,
 }
 
 impl TrackerClient {
-    /// A client that goes by the settings in force at each announce.
-    pub(crate) fn new(settings: watch::Receiver<Arc<Settings>>) -> Self {
-        let rules = Rules {
-            is_internal,
-            trust: tls::system_trust,
-        };
-        Self::with_rules(settings, rules)
+    /// A client that goes by the settings in force at each request; `errors`
+    /// hears of trouble with the UDP sockets.
+    pub(crate) fn new(settings: watch::Receiver<Arc<Settings>>, errors: ErrorSink) -> Self {
+        Self::with_rules(settings, errors, Rules::default())
     }
 
-    fn with_rules(settings: watch::Receiver<Arc<Settings>>, rules: Rules) -> Self {
+    fn with_rules(
+        settings: watch::Receiver<Arc<Settings>>,
+        errors: ErrorSink,
+        rules: Rules,
+    ) -> Self {
+        let slots = settings.borrow().max_concurrent_http_announces;
         Self {
+            slots: Slots::new(usize::try_from(slots).unwrap_or(1)),
+            http: HttpClient::new(rules),
+            udp: UdpClient::new(settings.clone(), errors),
             settings,
-            slots: Semaphore::new(MAX_CONCURRENT),
-            rules,
-            plain: tls::no_trust().and_then(|tls| Clients::new(tls, rules.is_internal)),
-            secure: OnceCell::new(),
         }
+    }
+
+    fn limits(&self, event: Event) -> Limits {
+        Limits::new(&self.settings.borrow(), event)
     }
 
     /// Announces and reads the answer, within the limits of the settings. Time
@@ -166,164 +205,112 @@ impl TrackerClient {
         request: &AnnounceRequest,
         report: &Report,
     ) -> Result<Reply, TrackerError> {
-        let url = announce_url(request, report)?;
+        let limits = self.limits(request.event);
+        let host = tracker_host(&request.url, limits.international)?;
+        let local = request.local.ip();
+        let mut reply = if host.udp {
+            let ask = Ask::Announce {
+                event: request.event,
+                num_want: request.num_want,
+                report: report.clone(),
+            };
+            match self.ask_by_udp(host, local, ask, &limits).await? {
+                UdpReply::Announce(reply) => reply,
+                UdpReply::Scrape(_) => return Err(ReplyError::NotADict.into()),
+            }
+        } else {
+            let body = self.fetch(announce_url(request, report), local, &limits);
+            body.await?.read(Reply::parse)?
+        };
+        let named = std::mem::take(&mut reply.named_peers);
+        if !named.is_empty() {
+            reply.peers.extend(resolve::peers(&named).await);
+        }
+        Ok(reply)
+    }
+
+    /// Asks for the numbers of a swarm, within the limits of the settings.
+    pub(crate) async fn scrape(
+        &self,
+        request: &ScrapeRequest,
+        info_hash: InfoHash,
+    ) -> Result<ScrapeReply, TrackerError> {
+        let limits = self.limits(Event::None);
+        let host = tracker_host(&request.url, limits.international)?;
+        let local = request.local.ip();
+        if host.udp {
+            let asked = self.ask_by_udp(host, local, Ask::Scrape(info_hash), &limits);
+            return match asked.await? {
+                UdpReply::Scrape(reply) => Ok(reply),
+                UdpReply::Announce(_) => Err(ReplyError::NotADict.into()),
+            };
+        }
+        let url = scrape_url(&request.url, info_hash)?;
+        let body = self.fetch(url, local, &limits).await?;
+        body.read(|body| ScrapeReply::parse(body, info_hash))
+    }
+
+    async fn fetch(
+        &self,
+        url: String,
+        local: IpAddr,
+        limits: &Limits,
+    ) -> Result<http::Body, TrackerError> {
         let url = Url::parse(&url).map_err(UrlError::Invalid)?;
-        // The semaphore is never closed; without a permit it goes on as well.
-        let _permit = self.slots.acquire().await;
-        let limits = Limits::new(&self.settings.borrow(), request.event);
-        timeout(limits.total, self.fetch(url, &limits))
+        let _place = self.slots.take(limits.concurrent).await;
+        timeout(limits.total, self.http.fetch(url, local, limits))
             .await
             .map_err(|_| TrackerError::Timeout(limits.total))?
     }
 
-    async fn fetch(&self, mut url: Url, limits: &Limits) -> Result<Reply, TrackerError> {
-        let mut inside_allowed = true;
-        for _ in 0..=MAX_REDIRECTS {
-            let client = self.client_for(&url, inside_allowed).await?;
-            let answer = client
-                .get(url.clone())
-                .header(USER_AGENT, &limits.user_agent)
-                .send();
-            let response = hear(limits, answer).await?;
-            // Once outside there is no way back in.
-            inside_allowed &= response
-                .remote_addr()
-                .is_some_and(|addr| (self.rules.is_internal)(addr.ip()));
-            match redirect(&url, &response)? {
-                Some(next) => url = next,
-                None => return read(response, limits).await,
-            }
-        }
-        Err(TrackerError::Redirects)
-    }
-
-    /// The client that may fetch `url`.
-    async fn client_for(&self, url: &Url, inside_allowed: bool) -> Result<&Client, TrackerError> {
-        let anywhere = inside_allowed && url.path().starts_with("/announce");
-        // An address in the URL is never looked up, so it is judged here.
-        let literal = match url.host() {
-            Some(Host::Ipv4(ip)) => Some(IpAddr::from(ip)),
-            Some(Host::Ipv6(ip)) => Some(IpAddr::from(ip)),
-            _ => None,
+    async fn ask_by_udp(
+        &self,
+        tracker: TrackerHost,
+        local: IpAddr,
+        ask: Ask,
+        limits: &Limits,
+    ) -> Result<UdpReply, TrackerError> {
+        let asked = async {
+            let name = tracker.host.to_string();
+            let targets = match tracker.host {
+                Host::Domain(_) => resolve::addresses(&name, tracker.port, local)
+                    .await
+                    .map_err(|error| TrackerError::LookUp(name, error.to_string()))??,
+                Host::Ipv4(ip) => literal(ip.into(), tracker.port, local)?,
+                Host::Ipv6(ip) => literal(ip.into(), tracker.port, local)?,
+            };
+            let query = UdpQuery {
+                targets,
+                path: tracker.path,
+                ask,
+                limit: limits.total,
+            };
+            Ok(self.udp.ask(query).await?)
         };
-        if !anywhere && literal.is_some_and(self.rules.is_internal) {
-            return Err(blocked(url));
-        }
-        let clients = if url.scheme() == "https" {
-            self.secure
-                .get_or_try_init(|| self.secure_clients())
-                .await?
-        } else {
-            self.plain.as_ref().map_err(Clone::clone)?
-        };
-        Ok(if anywhere {
-            &clients.anywhere
-        } else {
-            &clients.outside
-        })
-    }
-
-    async fn secure_clients(&self) -> Result<Clients, TrackerError> {
-        let config = tokio::task::spawn_blocking(self.rules.trust)
+        timeout(limits.total, asked)
             .await
-            .map_err(|error| TrackerError::Tls(error.to_string()))??;
-        Clients::new(config, self.rules.is_internal)
+            .map_err(|_| TrackerError::Timeout(limits.total))?
     }
 }
 
-/// Two HTTP clients for the two kinds of place.
-#[derive(Debug)]
-struct Clients {
-    /// Connects anywhere.
-    anywhere: Client,
-    /// Knows no address of the local network.
-    outside: Client,
-}
-
-impl Clients {
-    fn new(tls: ClientConfig, is_internal: fn(IpAddr) -> bool) -> Result<Self, TrackerError> {
-        Ok(Self {
-            anywhere: client(Resolver::anywhere(), tls.clone())?,
-            outside: client(Resolver::without(is_internal), tls)?,
-        })
+/// An address in a URL, if it is reached from `local`.
+fn literal(
+    ip: IpAddr,
+    port: u16,
+    local: IpAddr,
+) -> Result<Vec<std::net::SocketAddr>, TrackerError> {
+    if resolve::reaches(local, ip) {
+        Ok(vec![(ip, port).into()])
+    } else {
+        Err(TrackerError::OutOfReach(ip.to_string(), local))
     }
 }
 
-fn client(resolver: Resolver, tls: ClientConfig) -> Result<Client, TrackerError> {
-    Client::builder()
-        .tls_backend_preconfigured(tls)
-        .dns_resolver(Arc::new(resolver))
-        .redirect(Policy::none())
-        .referer(false)
-        .retry(reqwest::retry::never())
-        // The environment of a game's user says nothing about trackers.
-        .no_proxy()
-        // The next announce is half an hour away.
-        .pool_max_idle_per_host(0)
-        .build()
-        .map_err(from_http)
-}
-
-fn blocked(url: &Url) -> TrackerError {
-    TrackerError::Blocked(url.host_str().unwrap_or_default().to_owned())
-}
-
-/// Waits for the tracker, but not longer than it may be silent.
-async fn hear<T>(
-    limits: &Limits,
-    answer: impl Future<Output = reqwest::Result<T>>,
-) -> Result<T, TrackerError> {
-    timeout(limits.silence, answer)
-        .await
-        .map_err(|_| TrackerError::Silence(limits.silence))?
-        .map_err(from_http)
-}
-
-/// Where the response sends us, if it does.
-fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, TrackerError> {
-    if !response.status().is_redirection() {
-        return Ok(None);
-    }
-    let Some(location) = response.headers().get(LOCATION) else {
-        return Ok(None);
-    };
-    let location = String::from_utf8_lossy(location.as_bytes());
-    match from.join(&location) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(url)),
-        _ => Err(TrackerError::BadRedirect(
-            location.chars().take(200).collect(),
-        )),
-    }
-}
-
-/// Reads the body, unpacked, up to the limit, and what it says.
-async fn read(mut response: Response, limits: &Limits) -> Result<Reply, TrackerError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = hear(limits, response.chunk()).await? {
-        if chunk.len() > limits.body.saturating_sub(body.len()) {
-            return Err(TrackerError::TooLong(limits.body));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    match (response.status(), Reply::parse(&body)) {
-        (_, Err(refused @ ReplyError::Refused { .. })) => Err(refused.into()),
-        (status, reply) if status.is_success() => Ok(reply?),
-        (status, _) => Err(TrackerError::Status(status)),
-    }
-}
-
-/// The cause of a failed request in its own words: those around it only repeat
-/// the URL, which names the torrent and often a passkey.
-fn from_http(error: reqwest::Error) -> TrackerError {
-    let error = error.without_url();
-    let mut cause: &(dyn std::error::Error + 'static) = &error;
-    loop {
-        if let Some(Blocked(host)) = cause.downcast_ref() {
-            return TrackerError::Blocked(host.clone());
-        }
-        match cause.source() {
-            Some(source) => cause = source,
-            None => return TrackerError::Http(cause.to_string()),
+impl From<resolve::NoAddress> for TrackerError {
+    fn from(error: resolve::NoAddress) -> Self {
+        match error {
+            resolve::NoAddress::Blocked(host) => Self::Blocked(host),
+            resolve::NoAddress::OutOfReach(host, local) => Self::OutOfReach(host, local),
         }
     }
 }

@@ -33,6 +33,7 @@ pub(super) const UNSUPPORTED: &[(&str, Off)] = &[
     ("enable_outgoing_utp", Off::False),
     ("enable_ip_notifier", Off::False),
     ("anonymous_mode", Off::False),
+    ("announce_crypto_support", Off::False),
     ("predictive_piece_announce", Off::Zero),
     ("suggest_mode", Off::Zero),
     ("proxy_type", Off::Zero),

@@ -198,6 +198,28 @@ settings! {
     tracker_backoff: i64 = 250, Some(0..=10_000), "percent", Live;
     /// Longest tracker reply that is read.
     tracker_maximum_response_length: i64 = 1_048_576, Some(1024..=67_108_864), "bytes", Next;
+    /// Announces by HTTP under way at once; the others wait.
+    max_concurrent_http_announces: i64 = 50, Some(1..=1000), "announces", Next;
+    /// Announce to every tracker of the tier whose turn it is.
+    announce_to_all_trackers: bool = false, NONE, "", Live;
+    /// Announce to one tracker of each tier.
+    announce_to_all_tiers: bool = false, NONE, "", Live;
+    /// Of two trackers on one machine, try the one by UDP first.
+    prefer_udp_trackers: bool = true, NONE, "", Next;
+    /// How long a UDP tracker's connection id is used (BEP 15).
+    udp_tracker_token_expiry: i64 = 60, SECONDS, "seconds", Live;
+    /// Refuse HTTPS trackers whose certificate the system does not trust.
+    validate_https_trackers: bool = true, NONE, "", Next;
+    /// Ask machines of the local network only at paths that begin with /announce.
+    ssrf_mitigation: bool = true, NONE, "", Next;
+    /// Use tracker host names outside ASCII, which may pass for others.
+    allow_idna: bool = false, NONE, "", Next;
+    /// The address that trackers are told to find us at; empty for the one they see.
+    announce_ip: String = "", NONE, "", Next;
+    /// The port that trackers are told; 0 for the one we listen on.
+    announce_port: i64 = 0, Some(0..=65_535), "", Next;
+    /// Tell trackers how many bytes came twice or unasked.
+    report_redundant_bytes: bool = true, NONE, "", Next;
     /// Which alerts are made: the sum of their category bits.
     alert_mask: i64 = 1, Some(0..=0xffff_ffff), "", Live;
     /// Alerts kept until somebody reads them.

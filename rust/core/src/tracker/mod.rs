@@ -1,20 +1,31 @@
-//! Trackers (BEP 3, 7, 12, 23, 24, 31): what is asked, what is answered, and
-//! when.
+//! Trackers (BEP 3, 7, 12, 15, 23, 24, 31, 41, 48): what is asked, what is
+//! answered, and when.
 //!
 //! [`Announcer`] is the machine: one a torrent, owned by the task that drives
-//! it. It puts out an [`AnnounceRequest`] whenever a tracker is due; the
-//! driver adds the torrent's [`Report`], fetches [`announce_url`], reads the
-//! body with [`Reply::parse`] and brings back the reply or a [`Failure`].
+//! it. It puts out a [`TrackerRequest`] whenever a tracker is due at one of our
+//! endpoints; the driver adds the torrent's [`Report`], carries it out and
+//! brings back the reply or a [`Failure`]. For HTTP that means to fetch
+//! [`announce_url`] or [`scrape_url`] and to read the body with
+//! [`Reply::parse`] or [`ScrapeReply::parse`]; for UDP there is a machine of
+//! its own, [`udp::UdpTrackers`], one a session.
 
 mod announcer;
+mod endpoint;
+mod entry;
 mod http;
 mod reply;
-mod tracker_state;
+mod scrape;
+mod status;
+pub mod udp;
 
-pub use announcer::{AnnounceRequest, Announcer, AnnouncerSettings, RequestId, TrackerRow};
-pub use http::{Report, UrlError, announce_url, check_url};
+pub use announcer::{
+    AnnounceRequest, Announcer, AnnouncerSettings, Answered, RequestId, ScrapeRequest,
+    TrackerRequest,
+};
+pub use http::{Report, TrackerHost, UrlError, announce_url, check_url, scrape_url, tracker_host};
 pub use reply::{Failure, Reply, ReplyError, Retry};
-pub use tracker_state::TrackerState;
+pub use scrape::ScrapeReply;
+pub use status::{EndpointRow, TrackerRow, TrackerState};
 
 /// Why we announce (BEP 3; `paused` BEP 21). The numbers are libtorrent's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

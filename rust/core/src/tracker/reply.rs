@@ -1,4 +1,4 @@
-//! What an HTTP tracker answers (BEP 3, 7, 23, 24, 31).
+//! What an HTTP tracker answers to an announce (BEP 3, 7, 23, 24, 31).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -24,14 +24,19 @@ const REFUSAL_WAIT: Duration = Duration::from_secs(5 * 60);
 /// Most peers taken from one reply; nobody may ask for more.
 const MAX_PEERS: usize = 10_000;
 
+/// Most peers of one reply that are named by a host name, and the longest name:
+/// each takes a look-up.
+const MAX_NAMES: usize = 32;
+const MAX_NAME: usize = 255;
+
 /// Most bytes of a message from the tracker that are shown.
-const MAX_TEXT: usize = 1000;
+pub(super) const MAX_TEXT: usize = 1000;
 
 /// Longest tracker id that is kept: it becomes part of every URL.
 const MAX_TRACKER_ID: usize = 512;
 
 /// A flat dict and a list of dicts are all there is.
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     depth: 8,
     tokens: 500_000,
 };
@@ -45,6 +50,8 @@ pub enum Retry {
     After(Duration),
     /// Not at all, unless somebody asks for it.
     Never,
+    /// Not from this endpoint: the tracker has no address that it reaches.
+    NotFromHere,
 }
 
 /// An announce that failed, as [`Announcer`](super::Announcer) is told.
@@ -79,6 +86,9 @@ pub enum ReplyError {
     /// The list of peers is neither a string nor a list.
     #[error("'{0}' is not a list of peers")]
     Peers(&'static str),
+    /// A scrape that does not name the torrent (BEP 48).
+    #[error("the tracker's reply says nothing of the torrent")]
+    NotInScrape,
     /// The tracker refuses ("failure reason", BEP 3).
     #[error("{reason}")]
     Refused {
@@ -120,6 +130,8 @@ pub struct Reply {
     pub downloaded: Option<u32>,
     /// Peers that could be connected to; at most 10 000.
     pub peers: Vec<SocketAddr>,
+    /// Peers whose address has to be looked up: host name and port; at most 32.
+    pub named_peers: Vec<(String, u16)>,
     /// Our address as the tracker sees it (BEP 24).
     pub external_ip: Option<IpAddr>,
 }
@@ -135,6 +147,7 @@ impl Default for Reply {
             incomplete: None,
             downloaded: None,
             peers: Vec::new(),
+            named_peers: Vec::new(),
             external_ip: None,
         }
     }
@@ -143,7 +156,7 @@ impl Default for Reply {
 impl Reply {
     /// Reads the body of a reply. Bytes after the dict are ignored, since some
     /// trackers end with a line break; so are entries for peers that name no
-    /// usable address. Host names instead of addresses are not looked up.
+    /// usable address.
     pub fn parse(body: &[u8]) -> Result<Self, ReplyError> {
         let document = Document::parse_prefix(body, &LIMITS)?;
         let dict = document.root().as_dict().ok_or(ReplyError::NotADict)?;
@@ -153,9 +166,9 @@ impl Reply {
                 retry: retry(&dict),
             });
         }
-        let mut peers = Vec::new();
+        let (mut peers, mut named_peers) = (Vec::new(), Vec::new());
         if let Some(value) = dict.get("peers") {
-            read_peers(&mut peers, value)?;
+            read_peers(&mut peers, &mut named_peers, value)?;
         }
         if let Some(value) = dict.get("peers6") {
             let bytes = value.as_bytes().ok_or(ReplyError::Peers("peers6"))?;
@@ -179,17 +192,18 @@ impl Reply {
             incomplete: count(&dict, "incomplete"),
             downloaded: count(&dict, "downloaded"),
             peers,
+            named_peers,
             external_ip: dict.bytes("external ip").and_then(address),
         })
     }
 }
 
 /// A number of seconds from the wire, between nothing and [`MAX_INTERVAL`].
-fn seconds(value: i64) -> Duration {
+pub(super) fn seconds(value: i64) -> Duration {
     Duration::from_secs(u64::try_from(value).unwrap_or(0)).min(MAX_INTERVAL)
 }
 
-fn count(dict: &Dict<'_>, key: &str) -> Option<u32> {
+pub(super) fn count(dict: &Dict<'_>, key: &str) -> Option<u32> {
     let value = u64::try_from(dict.int(key)?).ok()?;
     Some(u32::try_from(value).unwrap_or(u32::MAX))
 }
@@ -211,7 +225,7 @@ fn retry(dict: &Dict<'_>) -> Retry {
 }
 
 /// Text to show: valid, short, on one line.
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     let shown = bytes.get(..MAX_TEXT).unwrap_or(bytes);
     String::from_utf8_lossy(shown)
         .chars()
@@ -232,7 +246,11 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-fn read_peers(peers: &mut Vec<SocketAddr>, value: Value<'_>) -> Result<(), ReplyError> {
+fn read_peers(
+    peers: &mut Vec<SocketAddr>,
+    named: &mut Vec<(String, u16)>,
+    value: Value<'_>,
+) -> Result<(), ReplyError> {
     if let Some(bytes) = value.as_bytes() {
         return read_compact::<6>(peers, "peers", bytes);
     }
@@ -241,17 +259,36 @@ fn read_peers(peers: &mut Vec<SocketAddr>, value: Value<'_>) -> Result<(), Reply
         let Some(dict) = entry.as_dict() else {
             continue;
         };
-        let ip = dict.str("ip").and_then(|ip| ip.trim().parse().ok());
+        let ip = dict.str("ip").map(str::trim);
         let port = dict.int("port").and_then(|port| u16::try_from(port).ok());
         if let (Some(ip), Some(port)) = (ip, port) {
-            push(peers, ip, port);
+            match ip.parse() {
+                Ok(ip) => push(peers, ip, port),
+                Err(_) if port != 0 && named.len() < MAX_NAMES && is_host_name(ip) => {
+                    named.push((ip.to_owned(), port));
+                }
+                Err(_) => {}
+            }
         }
     }
     Ok(())
 }
 
+/// Whether this can be a name of the internet's, which has a dot in it: names
+/// without one are those of the local network.
+fn is_host_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    let labels = name.split('.');
+    name.len() <= MAX_NAME
+        && name.chars().all(allowed)
+        && labels.clone().count() > 1
+        && labels.clone().all(|label| (1..=63).contains(&label.len()))
+        // Numbers in other forms are for the system's resolver addresses too.
+        && name.rsplit('.').next().is_some_and(|top| top.starts_with(|c: char| c.is_ascii_alphabetic()))
+}
+
 /// A list of entries of `ENTRY` bytes: an address and a port.
-fn read_compact<const ENTRY: usize>(
+pub(super) fn read_compact<const ENTRY: usize>(
     peers: &mut Vec<SocketAddr>,
     key: &'static str,
     bytes: &[u8],
@@ -324,6 +361,7 @@ mod tests {
                 incomplete: Some(0),
                 downloaded: Some(u32::MAX),
                 peers: addresses(&["10.0.0.1:6881", "[2001:db8::1]:6881", "10.0.0.3:80"]),
+                named_peers: Vec::new(),
                 external_ip: Some("203.0.113.7".parse().unwrap()),
             }
         );
@@ -342,7 +380,14 @@ mod tests {
             Item::from_iter([
                 peer("10.0.0.1", 6881),
                 peer("::1", 1),
-                peer("tracker.example", 6881),
+                peer("peer.example", 6881),
+                peer("peer.example", 0),
+                peer("localhost", 6881),
+                peer("127.1", 6881),
+                peer("0x7f.0.0.1", 6881),
+                peer("a..example", 6881),
+                peer("a b.example", 6881),
+                peer(&"a.".repeat(200), 6881),
                 peer("10.0.0.1", 0),
                 peer("10.0.0.1", 65_536),
                 peer("10.0.0.1", -1),
@@ -354,6 +399,12 @@ mod tests {
         );
         let reply = parse(&dict).unwrap();
         assert_eq!(reply.peers, addresses(&["10.0.0.1:6881", "[::1]:1"]));
+        assert_eq!(reply.named_peers, [("peer.example".to_owned(), 6881)]);
+
+        let many = Item::from_iter((0..100).map(|_| peer("peer.example", 6881)));
+        let mut dict = DictItem::new();
+        dict.insert("peers", many);
+        assert_eq!(parse(&dict).unwrap().named_peers.len(), MAX_NAMES);
     }
 
     #[test]

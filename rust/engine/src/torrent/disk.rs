@@ -144,7 +144,7 @@ impl Driver {
         self.settle();
         self.post(kind::TORRENT_CHECKED, || Detail::None);
         if !self.paused {
-            self.announcer.start(now);
+            self.start_announcing(now);
         }
         self.prepare_files();
     }

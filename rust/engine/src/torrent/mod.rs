@@ -33,7 +33,7 @@ use torrent_core::tracker::Announcer;
 use crate::disk::{CheckHandle, DiskError, DiskEvent, ResumeAccepted, ResumeRejected};
 use crate::error::Error;
 use crate::event::{Detail, Kind, kind};
-use crate::handle::{Command, TorrentHandle};
+use crate::handle::{Command, Reannounce, TorrentHandle};
 use crate::peer::PeerReport;
 use crate::peer::mailbox::Mailbox;
 use crate::resume::{SaveFlags, SaveRequest};
@@ -44,7 +44,7 @@ use files::{FileWork, FilesEnd};
 use resume::Legacy;
 use save::{Gathered, Saver};
 use snapshot::{Clocks, Counted};
-use trackers::Announced;
+use trackers::{Baseline, Told};
 
 /// Reports of connections that wait; a full channel makes connections wait.
 const REPORT_QUEUE: usize = 1024;
@@ -69,7 +69,7 @@ enum TaskEnd {
     Dialled(dial::Dialled),
     StorageFailed(DiskError),
     Files(FilesEnd),
-    Reannounce(Option<usize>),
+    Reannounce(Reannounce),
     ResumeChecked(Box<Result<ResumeAccepted, ResumeRejected>>),
     Gathered(Box<Gathered>, Vec<SaveRequest>),
     Kept(Result<(), Error>),
@@ -94,9 +94,12 @@ struct Driver {
     peers: HashMap<PeerKey, Arc<Mailbox>>,
     next_key: u64,
     tasks: JoinSet<TaskEnd>,
-    announces: JoinSet<Announced>,
+    announces: JoinSet<Told>,
     /// Tells us apart from others behind the same address (BEP 7).
     announce_key: u32,
+    announced_from: Baseline,
+    /// The endpoints that the announcer knows.
+    announced_at: Arc<Vec<SocketAddr>>,
     reports: mpsc::Sender<PeerReport>,
 
     paused: bool,
@@ -172,8 +175,8 @@ impl Driver {
     ) -> Self {
         let now = Instant::now();
         let settings = context.session.settings.borrow().clone();
+        let listening = context.session.network.listening();
         let seed = rand::random();
-        let tiers = handle.shared.options.lock().trackers.clone();
         Self {
             brain: {
                 let (id, settings) = (context.peer_id, Arc::clone(&settings));
@@ -185,11 +188,7 @@ impl Driver {
                     None => Torrent::without_metadata(id, settings, now),
                 }
             },
-            announcer: {
-                let mut announcer = Announcer::new(trackers::settings(&settings), seed);
-                announcer.set_tiers(now, &tiers);
-                announcer
-            },
+            announcer: trackers::announcer(&handle, now, &settings, &listening, seed),
             clocks: Clocks::new(now),
             key: TorrentKey(context.next_torrent.fetch_add(1, Ordering::Relaxed)),
             legacy: Legacy::default(),
@@ -206,6 +205,8 @@ impl Driver {
             tasks: JoinSet::new(),
             announces: JoinSet::new(),
             announce_key: rand::random(),
+            announced_from: Baseline::default(),
+            announced_at: listening,
             reports,
             paused: true,
             filtered: true,
@@ -241,7 +242,7 @@ impl Driver {
             self.brain
                 .add_peers(now, self.handle.magnet_link().peers, Sources::MANUAL);
             if !paused {
-                self.announcer.start(now);
+                self.start_announcing(now);
             }
         }
         self.settle();
@@ -281,7 +282,7 @@ impl Driver {
                     None => return Verdict::SessionStopped,
                 },
                 Some(ended) = self.tasks.join_next() => self.task_ended(ended),
-                Some(Ok(announced)) = self.announces.join_next() => self.announced(announced),
+                Some(Ok(told)) = self.announces.join_next() => self.told(told),
                 _ = settings.changed() => self.apply_settings(),
                 _ = filter.changed() => self.filter_changed(),
                 _ = session_paused.changed() => self.read_options(),
@@ -410,8 +411,9 @@ impl Driver {
         match ended {
             Ok(TaskEnd::Peer(end)) => self.peer_ended(end),
             Ok(TaskEnd::Dialled(dialled)) => self.dialled(dialled),
-            Ok(TaskEnd::Reannounce(tracker)) => {
-                self.announcer.reannounce(Instant::now(), tracker);
+            Ok(TaskEnd::Reannounce(wish)) => {
+                self.announcer
+                    .reannounce(Instant::now(), wish.tracker, wish.ignore_min_interval);
             }
             Ok(TaskEnd::StorageFailed(error)) => self.storage_failed(error),
             Ok(TaskEnd::ResumeChecked(outcome)) => self.resume_checked(*outcome),
@@ -441,17 +443,20 @@ impl Driver {
             } => self.brain.set_deadline(now, piece, after, alert),
             Command::ResetDeadline(piece) => self.reset_deadline(piece),
             Command::Recheck => self.recheck(),
-            Command::Reannounce(after, tracker) => {
+            Command::Reannounce(wish) => {
                 self.tasks.spawn(async move {
-                    tokio::time::sleep(after).await;
-                    TaskEnd::Reannounce(tracker)
+                    tokio::time::sleep(wish.after).await;
+                    TaskEnd::Reannounce(wish)
                 });
+            }
+            Command::Scrape(tracker) => {
+                self.announcer.scrape(tracker);
             }
             Command::ClearError => self.clear_error(),
             Command::Connect(peer) => self.brain.connect_to(now, peer),
-            Command::Trackers(tiers) => {
+            Command::TrackersChanged => {
                 self.unsaved(SaveFlags::IF_CONFIG_CHANGED);
-                self.announcer.set_tiers(now, &tiers);
+                self.trackers_changed(now);
             }
             Command::SaveResumeData(request) => self.save_requested(request),
             Command::ReadPiece(piece, answer) => self.read_piece(piece, answer),
@@ -468,7 +473,7 @@ impl Driver {
 
     fn apply_settings(&mut self) {
         let settings = self.context.session.settings.borrow().clone();
-        self.announcer.set_settings(trackers::settings(&settings));
+        self.set_announcer(&settings);
         self.brain.apply_settings(settings);
         self.watch();
         self.read_options();
@@ -483,7 +488,7 @@ impl Driver {
         } else {
             self.brain.start(now);
             if !self.brain.state().is_checking() {
-                self.announcer.start(now);
+                self.start_announcing(now);
             }
             // Whoever resumes it wants it to go on.
             self.clear_error();

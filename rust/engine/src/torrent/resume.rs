@@ -211,7 +211,8 @@ impl Driver {
     ) -> ResumeData {
         let now = Instant::now();
         let options = self.handle.shared.options.lock().clone();
-        let (complete, incomplete) = self.announcer.swarm();
+        let swarm = self.announcer.swarm();
+        let (complete, incomplete) = (swarm.complete, swarm.incomplete);
         let totals = self.brain.totals();
         let (received, sent) = (totals.payload_received, totals.payload_sent);
         let list = self.brain.peer_list();

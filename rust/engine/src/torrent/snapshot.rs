@@ -10,7 +10,7 @@ use torrent_core::ids::BLOCK_SIZE;
 use torrent_core::peer::Incoming;
 use torrent_core::resume::ResumeData;
 use torrent_core::torrent::{Peer, TorrentState};
-use torrent_core::tracker::{TrackerRow, TrackerState};
+use torrent_core::tracker::TrackerState;
 
 use super::Driver;
 use crate::event::unix_millis;
@@ -166,6 +166,7 @@ impl TorrentHandle {
                 next_announce: -1,
                 scrape_complete: -1,
                 scrape_incomplete: -1,
+                scrape_downloaded: -1,
                 ..TrackerStatus::default()
             })
         });
@@ -234,12 +235,7 @@ impl Driver {
         self.follow_seed_mode();
         let status = self.status(now);
         let peers = self.peer_infos(now);
-        let trackers: Vec<_> = self
-            .announcer
-            .status(now)
-            .into_iter()
-            .map(tracker_status)
-            .collect();
+        let trackers = self.tracker_statuses(now);
         let picker = self.brain.picker();
         let availability: Vec<u32> = self
             .brain
@@ -316,8 +312,8 @@ impl Driver {
         let waiting = [Direction::Down, Direction::Up]
             .map(|direction| rates.waiting(direction, Some(self.key)) as u32);
         let state = self.brain.state();
-        let (seeds_known, downloaders_known) = self.announcer.swarm();
-        let next_announce = self.announcer.poll_timeout();
+        let swarm = self.announcer.swarm();
+        let next_announce = self.announcer.next_announce(now);
         let current_tracker = self.announcer.last_working().unwrap_or_default().to_owned();
         let list = self.brain.peer_list();
         let (list_peers, list_seeds) = (list.len() as u32, list.num_seeds() as u32);
@@ -356,8 +352,8 @@ impl Driver {
             .saturating_add(totals.payload_received);
         let all_time_upload = legacy.total_uploaded.saturating_add(totals.payload_sent);
         let (seeds_known, downloaders_known) = (
-            seeds_known.or(legacy.num_complete),
-            downloaders_known.or(legacy.num_incomplete),
+            swarm.complete.or(legacy.num_complete),
+            swarm.incomplete.or(legacy.num_incomplete),
         );
         let payload_rate = totals.payload_download.rate(now);
         let left = wanted.saturating_sub(wanted_done);
@@ -534,21 +530,4 @@ fn piece_of(incoming: Option<Incoming>) -> i64 {
 
 fn block_of(incoming: Option<Incoming>) -> i64 {
     incoming.map_or(-1, |it| i64::from(it.block.index))
-}
-
-fn tracker_status(row: TrackerRow) -> TrackerStatus {
-    let seconds = |duration: Duration| duration.as_secs() as i64;
-    TrackerStatus {
-        url: row.url,
-        tier: row.tier,
-        status: row.state.name().to_owned(),
-        message: row.message,
-        next_announce: row.next_announce.map_or(-1, seconds),
-        min_announce: seconds(row.min_announce),
-        fails: row.fails,
-        last_error: row.last_error,
-        scrape_complete: row.complete.map_or(-1, i64::from),
-        scrape_incomplete: row.incomplete.map_or(-1, i64::from),
-        verified: row.verified,
-    }
 }

@@ -1,6 +1,6 @@
-//! Announces of a torrent: carries out what the announcer plans.
+//! Announces and scrapes of a torrent: carries out what the announcer plans.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,119 +8,339 @@ use torrent_core::ids::BLOCK_SIZE;
 use torrent_core::peerlist::Sources;
 use torrent_core::settings::Settings;
 use torrent_core::tracker::{
-    AnnounceRequest, AnnouncerSettings, Failure, Reply, Report, RequestId,
+    AnnounceRequest, Announcer, AnnouncerSettings, EndpointRow, Reply, Report, ScrapeReply,
+    ScrapeRequest, TrackerRequest, TrackerRow, TrackerState,
 };
 
 use super::Driver;
-use crate::event::{Detail, Kind, kind};
+use crate::event::{Detail, Kind, TrackerFact, TrackerNews, kind};
+use crate::handle::TorrentHandle;
+use crate::status::{TrackerEndpoint, TrackerStatus, is_local};
+use crate::tracker::TrackerError;
 
-/// What became of an announce.
-pub(super) struct Announced {
-    id: RequestId,
-    url: String,
-    result: Result<Reply, Failure>,
+/// How a request to a tracker ended.
+pub(super) enum Told {
+    Announced(AnnounceRequest, Result<Reply, TrackerError>),
+    Scraped(ScrapeRequest, Result<ScrapeReply, TrackerError>),
+}
+
+/// What had been transferred when the torrent began to announce itself:
+/// trackers are told what came since (BEP 3).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Baseline {
+    sent: u64,
+    received: u64,
+    failed: u64,
+    redundant: u64,
 }
 
 /// The announcer's view of the settings.
-pub(super) fn settings(settings: &Settings) -> AnnouncerSettings {
+fn settings(settings: &Settings) -> AnnouncerSettings {
     AnnouncerSettings {
         num_want: settings.num_want as u32,
         min_interval: Duration::from_secs(settings.min_announce_interval.unsigned_abs()),
         backoff_percent: settings.tracker_backoff as u32,
+        all_trackers: settings.announce_to_all_trackers,
+        all_tiers: settings.announce_to_all_tiers,
+        prefer_udp: settings.prefer_udp_trackers,
+        international: settings.allow_idna,
+        tell_stopped: settings.stop_tracker_timeout > 0,
     }
 }
 
+/// The announcer of a new torrent.
+pub(super) fn announcer(
+    handle: &TorrentHandle,
+    now: Instant,
+    config: &Settings,
+    listening: &[SocketAddr],
+    seed: u64,
+) -> Announcer {
+    let locals = endpoints(listening);
+    let options = handle.shared.options.lock();
+    let mut announcer = Announcer::new(settings(config), locals, seed);
+    announcer.set_fail_limits(now, options.fail_limits.clone());
+    announcer.set_tiers(now, &options.trackers);
+    announcer
+}
+
+/// The endpoints to announce.
+fn endpoints(listening: &[SocketAddr]) -> Vec<SocketAddr> {
+    if !listening.is_empty() {
+        return listening.to_vec();
+    }
+    // Nobody can connect to us, but we can ask for others.
+    vec![
+        (Ipv4Addr::UNSPECIFIED, 0).into(),
+        (Ipv6Addr::UNSPECIFIED, 0).into(),
+    ]
+}
+
 impl Driver {
-    /// Starts the announces that are due.
+    /// Begins to announce.
+    pub(super) fn start_announcing(&mut self, now: Instant) {
+        if self.announcer.is_running() {
+            return;
+        }
+        let totals = self.brain.totals();
+        self.announced_from = Baseline {
+            sent: totals.payload_sent,
+            received: totals.payload_received,
+            failed: totals.failed,
+            redundant: totals.redundant,
+        };
+        self.announcer.start(now);
+    }
+
+    /// Puts changed settings into effect.
+    pub(super) fn set_announcer(&mut self, config: &Settings) {
+        self.announcer
+            .set_settings(Instant::now(), settings(config));
+    }
+
+    /// Uses the trackers that the game wants.
+    pub(super) fn trackers_changed(&mut self, now: Instant) {
+        let options = self.handle.shared.options.lock().clone();
+        self.announcer.set_fail_limits(now, options.fail_limits);
+        self.announcer.set_tiers(now, &options.trackers);
+        self.clocks.snapshot_now();
+    }
+
+    /// Starts the requests that are due.
     pub(super) fn announce_pending(&mut self) {
+        let listening = self.context.session.network.listening();
+        if !Arc::ptr_eq(&listening, &self.announced_at) {
+            self.announcer
+                .set_endpoints(Instant::now(), endpoints(&listening));
+            self.announced_at = listening;
+        }
         while let Some(request) = self.announcer.poll_output() {
-            self.announce(request);
+            match request {
+                TrackerRequest::Announce(request) => self.announce(request),
+                TrackerRequest::Scrape(request) => self.scrape(request),
+            }
         }
     }
 
     fn announce(&mut self, request: AnnounceRequest) {
         self.context.session.stats.num_announces.add(1);
-        self.post(kind::TRACKER_ANNOUNCE, || Detail::Tracker {
-            url: request.url.clone(),
-            message: String::new(),
-            num_peers: 0,
-            times_in_row: 0,
-            event: u32::from(request.event.code()),
+        self.tracker_news(kind::TRACKER_ANNOUNCE, &request.url, request.local, || {
+            TrackerFact::Announce(request.event)
         });
-        let report = self.announce_report();
+        let report = self.announce_report(request.local);
         let context = Arc::clone(&self.context);
         self.announces.spawn(async move {
             let result = context.trackers.announce(&request, &report).await;
-            Announced {
-                id: request.id,
-                url: request.url,
-                result: result.map_err(Failure::from),
-            }
+            Told::Announced(request, result)
         });
     }
 
-    fn announce_report(&mut self) -> Report {
-        let listening = self.context.session.network.listening();
-        let done = self.brain.picker().done();
-        let left = match self.brain.has_metadata() {
-            true => self.brain.layout().total_length().saturating_sub(done),
+    fn scrape(&mut self, request: ScrapeRequest) {
+        let info_hash = self.handle.info_hash();
+        let context = Arc::clone(&self.context);
+        self.announces.spawn(async move {
+            let result = context.trackers.scrape(&request, info_hash).await;
+            Told::Scraped(request, result)
+        });
+    }
+
+    fn announce_report(&mut self, local: SocketAddr) -> Report {
+        let session = Arc::clone(&self.context.session);
+        let settings = session.settings.borrow();
+        let layout = self.brain.layout();
+        let left = if self.brain.has_metadata() {
+            let done = self.brain.picker().done();
+            layout.total_length().saturating_sub(done)
+        } else {
             // Not a seed, whatever else it may turn out to be.
-            false => u64::from(BLOCK_SIZE),
+            u64::from(BLOCK_SIZE)
         };
+        // A private tracker's peers are ours alone (BEP 27), so it may know
+        // where else we are; others have no need to.
+        let private = self.handle.metainfo().is_some_and(|meta| meta.info.private);
+        let listening = session.network.listening();
+        let elsewhere: Vec<IpAddr> = listening
+            .iter()
+            .map(SocketAddr::ip)
+            .filter(|ip| private && !ip.is_unspecified() && !is_local(*ip))
+            .collect();
+        let base = self.announced_from;
         let totals = self.brain.totals();
+        let failed = totals.failed.saturating_sub(base.failed);
+        let redundant = totals.redundant.saturating_sub(base.redundant);
         Report {
             info_hash: self.handle.info_hash(),
             peer_id: self.context.peer_id,
-            port: listening.first().map_or(0, SocketAddr::port),
+            port: match u16::try_from(settings.announce_port) {
+                Ok(0) | Err(_) => local.port(),
+                Ok(port) => port,
+            },
             key: self.announce_key,
-            uploaded: totals.payload_sent,
-            downloaded: totals.payload_received,
+            uploaded: totals.payload_sent.saturating_sub(base.sent),
+            downloaded: totals
+                .payload_received
+                .saturating_sub(base.received)
+                .saturating_sub(failed)
+                .saturating_sub(redundant),
             left,
-            corrupt: totals.failed,
-            redundant: totals.redundant,
+            corrupt: failed,
+            redundant: settings.report_redundant_bytes.then_some(redundant),
+            ip: settings.announce_ip.clone(),
+            ipv4: elsewhere
+                .iter()
+                .filter_map(|ip| match ip {
+                    IpAddr::V4(ip) => Some(*ip),
+                    IpAddr::V6(_) => None,
+                })
+                .collect(),
+            ipv6: elsewhere
+                .iter()
+                .filter_map(|ip| match ip {
+                    IpAddr::V4(_) => None,
+                    IpAddr::V6(ip) => Some(*ip),
+                })
+                .collect(),
         }
     }
 
-    pub(super) fn announced(&mut self, announced: Announced) {
-        let now = Instant::now();
-        let Announced { id, url, result } = announced;
-        match result {
-            Ok(reply) => {
-                if !self.announcer.on_reply(now, id, &reply) {
-                    return;
-                }
-                if let Some(warning) = reply.warning {
-                    self.tracker_event(kind::TRACKER_WARNING, &url, warning, 0, 0);
-                }
-                let num_peers = reply.peers.len() as u32;
-                self.tracker_event(kind::TRACKER_REPLY, &url, String::new(), num_peers, 0);
-                self.brain.add_peers(now, reply.peers, Sources::TRACKER);
-            }
-            Err(failure) => {
-                self.context.session.stats.num_failed_announces.add(1);
-                let message = failure.message.clone();
-                if let Some(fails) = self.announcer.on_failure(now, id, failure) {
-                    self.tracker_event(kind::TRACKER_ERROR, &url, message, 0, fails);
-                }
-            }
+    pub(super) fn told(&mut self, told: Told) {
+        match told {
+            Told::Announced(request, Ok(reply)) => self.announced(&request, reply),
+            Told::Announced(request, Err(error)) => self.announce_failed(&request, &error),
+            Told::Scraped(request, result) => self.scraped(&request, result),
         }
         self.clocks.snapshot_now();
     }
 
-    fn tracker_event(
+    fn announced(&mut self, request: &AnnounceRequest, reply: Reply) {
+        let now = Instant::now();
+        let AnnounceRequest { id, url, local, .. } = request;
+        let Some(answered) = self.announcer.on_reply(now, *id, &reply) else {
+            return;
+        };
+        if let Some(warning) = reply.warning {
+            self.tracker_news(kind::TRACKER_WARNING, url, *local, || {
+                TrackerFact::Warning(warning)
+            });
+        }
+        if let Some(tracker_id) = answered.new_tracker_id {
+            self.tracker_news(kind::TRACKERID, url, *local, || {
+                TrackerFact::TrackerId(String::from_utf8_lossy(&tracker_id).into_owned())
+            });
+        }
+        let num_peers = reply.peers.len() as u32;
+        self.tracker_news(kind::TRACKER_REPLY, url, *local, || TrackerFact::Reply {
+            num_peers,
+        });
+        self.brain.add_peers(now, reply.peers, Sources::TRACKER);
+    }
+
+    fn announce_failed(&mut self, request: &AnnounceRequest, error: &TrackerError) {
+        self.context.session.stats.num_failed_announces.add(1);
+        let AnnounceRequest { id, url, local, .. } = request;
+        let now = Instant::now();
+        let failed = self.announcer.on_failure(now, *id, &error.failure());
+        if let Some(times_in_row) = failed {
+            self.tracker_news(kind::TRACKER_ERROR, url, *local, || TrackerFact::Error {
+                error: error.to_string(),
+                failure_reason: error.failure_reason().to_owned(),
+                operation: error.operation(),
+                times_in_row,
+            });
+        }
+    }
+
+    fn scraped(&mut self, request: &ScrapeRequest, result: Result<ScrapeReply, TrackerError>) {
+        let ScrapeRequest { id, url, local } = request;
+        if !self.announcer.on_scrape(*id, result.as_ref().ok()) {
+            return;
+        }
+        match result {
+            Ok(reply) => {
+                // Whoever hears of the numbers finds them in the status too.
+                self.publish(Instant::now());
+                self.tracker_news(kind::SCRAPE_REPLY, url, *local, || TrackerFact::Scraped {
+                    complete: known(reply.complete),
+                    incomplete: known(reply.incomplete),
+                });
+            }
+            Err(error) => self.tracker_news(kind::SCRAPE_FAILED, url, *local, || {
+                TrackerFact::ScrapeFailed(error.to_string())
+            }),
+        }
+    }
+
+    fn tracker_news(
         &self,
         kind: Kind,
         url: &str,
-        message: String,
-        num_peers: u32,
-        times_in_row: u32,
+        local: SocketAddr,
+        fact: impl FnOnce() -> TrackerFact,
     ) {
-        self.post(kind, || Detail::Tracker {
-            url: url.to_owned(),
-            message,
-            num_peers,
-            times_in_row,
-            event: 0,
+        self.post(kind, || {
+            Detail::Tracker(TrackerNews {
+                url: url.to_owned(),
+                local,
+                what: fact(),
+            })
         });
+    }
+
+    /// The trackers as users see them.
+    pub(super) fn tracker_statuses(&self, now: Instant) -> Vec<TrackerStatus> {
+        let rows = self.announcer.status(now).into_iter();
+        rows.map(|row| TrackerStatus {
+            source: self.handle.tracker_source(&row.url),
+            ..tracker_status(row)
+        })
+        .collect()
+    }
+}
+
+fn known(number: Option<u32>) -> i64 {
+    number.map_or(-1, i64::from)
+}
+
+fn seconds(duration: Option<Duration>) -> i64 {
+    duration.map_or(-1, |duration| duration.as_secs() as i64)
+}
+
+fn tracker_status(row: TrackerRow) -> TrackerStatus {
+    let id = row.tracker_id.unwrap_or_default();
+    TrackerStatus {
+        url: row.url,
+        tier: row.tier,
+        source: 0,
+        status: row.state.name().to_owned(),
+        message: row.message,
+        next_announce: seconds(row.next_announce),
+        min_announce: row.min_announce.as_secs() as i64,
+        fails: row.fails,
+        fail_limit: row.fail_limit,
+        last_error: row.last_error,
+        scrape_complete: known(row.swarm.complete),
+        scrape_incomplete: known(row.swarm.incomplete),
+        scrape_downloaded: known(row.swarm.downloaded),
+        verified: row.verified,
+        trackerid: String::from_utf8_lossy(&id).into_owned(),
+        endpoints: row.endpoints.into_iter().map(endpoint).collect(),
+    }
+}
+
+fn endpoint(row: EndpointRow) -> TrackerEndpoint {
+    TrackerEndpoint {
+        local_endpoint: row.local.to_string(),
+        enabled: row.enabled,
+        message: row.message,
+        last_error: row.last_error,
+        next_announce: seconds(row.next_announce),
+        min_announce: row.min_announce.as_secs() as i64,
+        fails: row.fails,
+        updating: row.state == TrackerState::Updating,
+        start_sent: row.start_sent,
+        complete_sent: row.complete_sent,
+        scrape_complete: known(row.swarm.complete),
+        scrape_incomplete: known(row.swarm.incomplete),
+        scrape_downloaded: known(row.swarm.downloaded),
     }
 }

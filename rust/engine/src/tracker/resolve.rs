@@ -1,53 +1,108 @@
 //! Looking up names without letting a stranger's URL reach into the local
-//! network.
+//! network, and which addresses we reach.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::net::lookup_host;
+use tokio::time::timeout;
 
 use crate::status::is_local;
 
-/// A name all of whose addresses are in the local network.
-#[derive(Debug, thiserror::Error)]
-#[error("'{0}' is in the local network")]
-pub(super) struct Blocked(pub(super) String);
+/// Limit for looking up the names of peers.
+const PEERS_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why a name leads nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoAddress {
+    /// All its addresses are in the local network.
+    #[error("'{0}' is in the local network")]
+    Blocked(String),
+    /// We reach none of them from the address that we announce.
+    #[error("'{0}' has no address that is reached from {1}")]
+    OutOfReach(String, IpAddr),
+}
 
 /// The system's resolver, with some addresses left out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Resolver {
-    left_out: fn(IpAddr) -> bool,
-}
-
-impl Resolver {
-    pub(super) fn anywhere() -> Self {
-        Self {
-            left_out: |_| false,
-        }
-    }
-
-    pub(super) fn without(left_out: fn(IpAddr) -> bool) -> Self {
-        Self { left_out }
-    }
+    /// The address that connections are made from.
+    pub(super) local: IpAddr,
+    /// Whom nobody may connect to.
+    pub(super) left_out: fn(IpAddr) -> bool,
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let left_out = self.left_out;
+        let Self { local, left_out } = *self;
         Box::pin(async move {
+            let name = name.as_str();
             // Port 0 stands for the URL's port.
-            let all: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let all: Vec<SocketAddr> = lookup_host((name, 0)).await?.collect();
             let found = !all.is_empty();
-            let usable: Vec<_> = all
-                .into_iter()
-                .filter(|addr| !left_out(addr.ip()))
-                .collect();
-            if found && usable.is_empty() {
-                return Err(Blocked(name.as_str().to_owned()).into());
+            let mut allowed = all;
+            allowed.retain(|addr| !left_out(addr.ip()));
+            if found && allowed.is_empty() {
+                return Err(NoAddress::Blocked(name.to_owned()).into());
+            }
+            let usable = in_reach(local, allowed);
+            if usable.is_empty() {
+                return Err(NoAddress::OutOfReach(name.to_owned(), local).into());
             }
             let addrs: Addrs = Box::new(usable.into_iter());
             Ok(addrs)
         })
     }
+}
+
+/// The addresses of `host` that are reached from `local`.
+pub(super) async fn addresses(
+    host: &str,
+    port: u16,
+    local: IpAddr,
+) -> io::Result<Result<Vec<SocketAddr>, NoAddress>> {
+    let all = lookup_host((host, port)).await?.collect();
+    let usable = in_reach(local, all);
+    Ok(if usable.is_empty() {
+        Err(NoAddress::OutOfReach(host.to_owned(), local))
+    } else {
+        Ok(usable)
+    })
+}
+
+fn in_reach(local: IpAddr, addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let mut addrs = addrs;
+    addrs.retain(|addr| reaches(local, addr.ip()));
+    addrs
+}
+
+/// Whether there is a way from `local` to `remote`, as far as the system's
+/// routes tell: nothing is sent.
+pub(super) fn reaches(local: IpAddr, remote: IpAddr) -> bool {
+    local.is_ipv4() == remote.is_ipv4()
+        && !remote.is_multicast()
+        && UdpSocket::bind((local, 0))
+            // Any port will do.
+            .and_then(|socket| socket.connect((remote, 9)))
+            .is_ok()
+}
+
+/// The addresses of peers that were given by name; those that are not found in
+/// time are left out.
+pub(super) async fn peers(named: &[(String, u16)]) -> Vec<SocketAddr> {
+    let look_up = |(name, port): &(String, u16)| {
+        let target = (name.clone(), *port);
+        async move {
+            let found = timeout(PEERS_LIMIT, lookup_host((target.0.as_str(), target.1))).await;
+            // A peer is wanted once: the first address is as good as any.
+            found.ok()?.ok()?.next()
+        }
+    };
+    let found = join_all(named.iter().map(look_up)).await;
+    found.into_iter().flatten().collect()
 }
 
 /// Whether an address leads into our own machine, the user's network or the
@@ -96,5 +151,31 @@ mod tests {
         ] {
             assert!(!inside(ip), "{ip}");
         }
+    }
+
+    #[test]
+    fn what_is_in_reach() {
+        let reaches = |local: &str, remote: &str| {
+            super::reaches(local.parse().unwrap(), remote.parse().unwrap())
+        };
+        assert!(reaches("0.0.0.0", "127.0.0.1"));
+        assert!(reaches("127.0.0.1", "127.0.0.1"));
+        assert!(!reaches("::", "127.0.0.1"), "another family");
+        assert!(!reaches("0.0.0.0", "::1"), "another family");
+        assert!(!reaches("0.0.0.0", "224.0.0.1"), "nobody in particular");
+    }
+
+    #[tokio::test]
+    async fn names_become_addresses() {
+        let local = "127.0.0.1".parse().unwrap();
+        let found = addresses("localhost", 80, local).await.unwrap().unwrap();
+        assert_eq!(found, ["127.0.0.1:80".parse().unwrap()]);
+        let named = [
+            ("localhost".to_owned(), 6881),
+            ("no-such-host.invalid".to_owned(), 6881),
+        ];
+        let found = peers(&named).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].ip().is_loopback() && found[0].port() == 6881);
     }
 }

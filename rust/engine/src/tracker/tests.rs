@@ -8,7 +8,11 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use torrent_core::tracker::RequestId;
 
+use super::http::Rules;
+use super::resolve::is_internal;
 use super::*;
+
+mod udp;
 
 const PEERS: &[u8] = b"d8:intervali900e5:peers6:\x7f\0\0\x01\x1a\xe1e";
 
@@ -150,6 +154,10 @@ async fn serve(
                 b"",
             )
         }
+        "named-peers" => response(
+            "200 OK",
+            b"d5:peersld2:ip9:127.0.0.14:porti1eed2:ip20:no-such-host.invalid4:porti2eeee",
+        ),
         "silent" => std::future::pending().await,
         "slow" => {
             let head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n";
@@ -159,6 +167,10 @@ async fn serve(
             }
             return;
         }
+        "scrape" => response(
+            "200 OK",
+            b"d5:filesd20:\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0d8:completei3e10:incompletei4eeee",
+        ),
         _ => response("200 OK", PEERS),
     };
     let _ = stream.write_all(&answer).await;
@@ -182,7 +194,21 @@ fn request(url: String) -> AnnounceRequest {
         event: Event::Started,
         tracker_id: None,
         num_want: 50,
+        local: "0.0.0.0:6881".parse().unwrap(),
     }
+}
+
+fn new_client(settings: &watch::Sender<Arc<Settings>>) -> TrackerClient {
+    TrackerClient::new(settings.subscribe(), no_errors())
+}
+
+fn with_rules(rules: Rules) -> TrackerClient {
+    TrackerClient::with_rules(settings(|_| {}).subscribe(), no_errors(), rules)
+}
+
+/// The sockets have no trouble in these tests.
+fn no_errors() -> ErrorSink {
+    Arc::new(|endpoint, operation, error| panic!("{endpoint}: {operation}: {error}"))
 }
 
 async fn announce(client: &TrackerClient, url: String) -> Result<Reply, TrackerError> {
@@ -192,7 +218,7 @@ async fn announce(client: &TrackerClient, url: String) -> Result<Reply, TrackerE
 /// The outcome of announcing to a behaviour.
 async fn outcome(behaviour: &str) -> Result<Reply, TrackerError> {
     let server = Server::start().await;
-    let client = TrackerClient::new(settings(|_| {}).subscribe());
+    let client = new_client(&settings(|_| {}));
     announce(
         &client,
         format!("http://{}/announce/{behaviour}", server.addr),
@@ -208,7 +234,7 @@ async fn error(behaviour: &str) -> String {
 async fn an_announce_brings_peers() {
     let server = Server::start().await;
     let settings = settings(|settings| settings.user_agent = "test/1".to_owned());
-    let client = TrackerClient::new(settings.subscribe());
+    let client = new_client(&settings);
     let url = format!("http://{}/announce?pk=1", server.addr);
     let reply = announce(&client, url).await.unwrap();
     assert_eq!(reply.interval, Duration::from_secs(900));
@@ -240,14 +266,14 @@ async fn every_way_to_send_a_body_works() {
 async fn refusals_count_whatever_the_status() {
     let refused = outcome("refused").await.unwrap_err();
     assert_eq!(refused.to_string(), "no entry");
-    assert_eq!(Failure::from(refused).retry, Retry::Never);
+    assert_eq!(refused.failure().retry, Retry::Never);
     assert_eq!(error("bad-request").await, "HTTP status 400 Bad Request");
     assert_eq!(
         error("error").await,
         "HTTP status 500 Internal Server Error"
     );
     let gone = outcome("gone").await.unwrap_err();
-    assert_eq!(Failure::from(gone).retry, Retry::Never);
+    assert_eq!(gone.failure().retry, Retry::Never);
 }
 
 #[tokio::test]
@@ -292,7 +318,7 @@ async fn silence_and_slowness_have_an_end() {
 async fn stopping_has_a_limit_of_its_own() {
     let server = Server::start().await;
     let settings = settings(|settings| settings.stop_tracker_timeout = 0);
-    let client = TrackerClient::new(settings.subscribe());
+    let client = new_client(&settings);
     let request = AnnounceRequest {
         event: Event::Stopped,
         ..request(format!("http://{}/announce/silent", server.addr))
@@ -318,7 +344,7 @@ async fn redirects_are_followed_within_reason() {
 #[tokio::test]
 async fn the_local_network_is_only_asked_for_announces() {
     let server = Server::start().await;
-    let client = TrackerClient::new(settings(|_| {}).subscribe());
+    let client = new_client(&settings(|_| {}));
     let port = server.addr.port();
     for url in [
         format!("http://127.0.0.1:{port}/admin"),
@@ -348,7 +374,7 @@ async fn nobody_outside_redirects_into_the_local_network() {
         is_internal: |ip| ip != IpAddr::from([127, 0, 0, 1]) && is_internal(ip),
         trust: tls::no_trust,
     };
-    let client = TrackerClient::with_rules(settings(|_| {}).subscribe(), rules);
+    let client = with_rules(rules);
     let port = outside.addr.port();
     for there in [
         format!("127.0.0.2:{port}/announce"),
@@ -380,7 +406,7 @@ async fn https_asks_for_a_certificate_that_is_trusted() {
             tls::trust(roots)
         },
     };
-    let client = TrackerClient::with_rules(settings(|_| {}).subscribe(), trusting);
+    let client = with_rules(trusting);
     for host in ["localhost", "127.0.0.1"] {
         let url = format!("https://{host}:{port}/announce");
         assert_eq!(announce(&client, url).await.unwrap().peers.len(), 1);
@@ -396,7 +422,7 @@ async fn https_asks_for_a_certificate_that_is_trusted() {
         is_internal,
         trust: tls::no_trust,
     };
-    let client = TrackerClient::with_rules(settings(|_| {}).subscribe(), strict);
+    let client = with_rules(strict);
     let error = announce(&client, format!("https://localhost:{port}/announce")).await;
     let error = error.unwrap_err().to_string();
     assert!(error.contains("certificate"), "{error}");
@@ -406,7 +432,7 @@ async fn https_asks_for_a_certificate_that_is_trusted() {
         is_internal,
         trust: || Err(TrackerError::Tls("none".to_owned())),
     };
-    let client = TrackerClient::with_rules(settings(|_| {}).subscribe(), without);
+    let client = with_rules(without);
     let error = announce(&client, format!("https://localhost:{port}/announce")).await;
     assert_eq!(
         error.unwrap_err().to_string(),
@@ -422,22 +448,17 @@ async fn unreachable_trackers_say_why() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     drop(listener);
-    let client = TrackerClient::new(settings(|_| {}).subscribe());
+    let client = new_client(&settings(|_| {}));
     let refused = announce(&client, format!("http://{addr}/announce")).await;
     let refused = refused.unwrap_err().to_string();
     assert!(refused.to_lowercase().contains("refused"), "{refused}");
-    let udp = announce(&client, "udp://t.example:80".to_owned()).await;
-    assert_eq!(
-        udp.unwrap_err().to_string(),
-        "udp trackers are not supported"
-    );
 }
 
 #[tokio::test]
 async fn a_user_agent_that_cannot_be_sent_is_an_error() {
     let server = Server::start().await;
     let settings = settings(|settings| settings.user_agent = "a\nb".to_owned());
-    let client = TrackerClient::new(settings.subscribe());
+    let client = new_client(&settings);
     let url = format!("http://{}/announce", server.addr);
     let error = announce(&client, url).await.unwrap_err();
     assert!(matches!(error, TrackerError::Http(_)), "{error:?}");
@@ -447,13 +468,87 @@ async fn a_user_agent_that_cannot_be_sent_is_an_error() {
 #[tokio::test]
 async fn a_dropped_announce_frees_its_place_and_its_connection() {
     let server = Server::start().await;
-    let client = TrackerClient::new(settings(|_| {}).subscribe());
+    let client = new_client(&settings(|settings| {
+        settings.max_concurrent_http_announces = 5
+    }));
     let url = format!("http://{}/announce/silent", server.addr);
-    let many = (0..MAX_CONCURRENT + 10).map(|_| announce(&client, url.clone()));
+    let many = (0..20).map(|_| announce(&client, url.clone()));
     let many = futures_util::future::join_all(many);
     assert!(timeout(Duration::from_millis(500), many).await.is_err());
-    assert!(server.hits() <= MAX_CONCURRENT);
-    assert_eq!(client.slots.available_permits(), MAX_CONCURRENT);
+    assert!(server.hits() <= 5);
+    assert_eq!(client.slots.available(), 5);
     let url = format!("http://{}/announce", server.addr);
     announce(&client, url).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_scrape_brings_numbers() {
+    let server = Server::start().await;
+    let client = new_client(&settings(|settings| settings.ssrf_mitigation = false));
+    let scrape = |path: &str| {
+        let request = ScrapeRequest {
+            id: RequestId(1),
+            url: format!("http://{}{path}", server.addr),
+            local: "0.0.0.0:6881".parse().unwrap(),
+        };
+        let client = &client;
+        async move { client.scrape(&request, InfoHash::default()).await }
+    };
+    let numbers = scrape("/announce").await.unwrap();
+    assert_eq!((numbers.complete, numbers.incomplete), (Some(3), Some(4)));
+    let seen = server.requests.lock()[0].clone();
+    assert!(seen.starts_with("GET /scrape?info_hash=%00%00"), "{seen}");
+    let error = scrape("/x").await.unwrap_err();
+    assert_eq!(error, UrlError::NoScrape.into());
+    assert_eq!(server.hits(), 1);
+    // It is no tracker's path, and the machine may be anybody's.
+    let careful = new_client(&settings(|_| {}));
+    let request = ScrapeRequest {
+        id: RequestId(1),
+        url: format!("http://{}/announce", server.addr),
+        local: "0.0.0.0:6881".parse().unwrap(),
+    };
+    let blocked = careful.scrape(&request, InfoHash::default()).await;
+    assert!(
+        matches!(blocked, Err(TrackerError::Blocked(_))),
+        "{blocked:?}"
+    );
+}
+
+#[tokio::test]
+async fn peers_may_be_named() {
+    let peers = outcome("named-peers").await.unwrap().peers;
+    assert_eq!(peers, ["127.0.0.1:1".parse().unwrap()]);
+}
+
+#[tokio::test]
+async fn an_endpoint_of_another_family_does_not_reach_the_tracker() {
+    let server = Server::start().await;
+    let client = new_client(&settings(|_| {}));
+    for host in ["127.0.0.1", "localhost"] {
+        let port = server.addr.port();
+        let request = AnnounceRequest {
+            local: "[::1]:6881".parse().unwrap(),
+            ..request(format!("http://{host}:{port}/announce"))
+        };
+        let error = client.announce(&request, &Report::default()).await;
+        let error = error.unwrap_err();
+        // Where the name has an address of both families, nobody listens at
+        // the other one.
+        match error.failure().retry {
+            Retry::NotFromHere => assert!(matches!(error, TrackerError::OutOfReach(..))),
+            _ => assert!(matches!(error, TrackerError::Connect(_)), "{error:?}"),
+        }
+    }
+    assert_eq!(server.hits(), 0);
+}
+
+#[tokio::test]
+async fn certificates_can_be_ignored() {
+    let server = Server::start_secure().await;
+    let url = format!("https://localhost:{}/announce", server.addr.port());
+    let client = new_client(&settings(|settings| {
+        settings.validate_https_trackers = false
+    }));
+    assert_eq!(announce(&client, url).await.unwrap().peers.len(), 1);
 }

@@ -143,22 +143,3 @@ pub(super) fn connect_peer(app: &App, mut params: Params) -> Outcome {
     torrent.connect_peer(SocketAddr::new(ip, port as u16))?;
     Ok(done())
 }
-
-/// Adds a tracker, to the first tier where none is given.
-pub(super) fn add_tracker(app: &App, mut params: Params) -> Outcome {
-    let torrent = torrent(app, &mut params)?;
-    let url = params.text("url")?;
-    let tier = params.opt_int("tier", 0..=255)?.unwrap_or(0);
-    params.finish()?;
-    torrent.add_tracker(&url, tier as usize)?;
-    Ok(done())
-}
-
-/// Removes a tracker.
-pub(super) fn remove_tracker(app: &App, mut params: Params) -> Outcome {
-    let torrent = torrent(app, &mut params)?;
-    let url = params.text("url")?;
-    params.finish()?;
-    torrent.remove_tracker(&url)?;
-    Ok(done())
-}

@@ -8,6 +8,7 @@ mod query;
 mod resume;
 mod session;
 mod torrent_files;
+mod trackers;
 
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::Result;
@@ -49,9 +50,8 @@ pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome
         "pause_torrent" => control::simple(app, params, TorrentHandle::pause),
         "resume_torrent" => control::simple(app, params, TorrentHandle::resume),
         "force_recheck" => control::simple(app, params, TorrentHandle::force_recheck),
-        "force_reannounce" => control::simple(app, params, |torrent| {
-            torrent.force_reannounce(std::time::Duration::ZERO, None)
-        }),
+        "force_reannounce" => trackers::force_reannounce(app, params),
+        "scrape_tracker" => trackers::scrape(app, params),
         "clear_error" => control::simple(app, params, TorrentHandle::clear_error),
         "save_resume_data" => resume::save(app, params).await,
         "flush_cache" => control::flush_cache(app, params).await,
@@ -67,8 +67,8 @@ pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome
         "set_ip_filter" => session::set_ip_filter(app, params),
         "load_ip_filter" => session::load_ip_filter(app, params).await,
         "connect_peer" => control::connect_peer(app, params),
-        "add_tracker" => control::add_tracker(app, params),
-        "remove_tracker" => control::remove_tracker(app, params),
+        "add_tracker" => trackers::add(app, params),
+        "remove_tracker" => trackers::remove(app, params),
 
         "create_torrent" => torrent_files::create(params).await,
         "parse_torrent" => torrent_files::parse(params).await,

@@ -1,0 +1,522 @@
+//! The UDP tracker protocol (BEP 15, 41), for all torrents of a session.
+//!
+//! One [`UdpTrackers`] serves a session. The task that owns the sockets gives
+//! it queries ([`UdpTrackers::ask`]) and datagrams ([`UdpTrackers::datagram`]),
+//! calls [`UdpTrackers::handle_timeout`] when [`UdpTrackers::poll_timeout`]
+//! says so, and after each of these polls outputs until there are none.
+//!
+//! A tracker gives out connection ids, which prove that we are where we say we
+//! are. One id serves all queries to that tracker for a minute, and queries
+//! that come while one is being asked for wait for it together. Whatever goes
+//! unanswered is repeated after 15·2ⁿ seconds, within the query's own limit. A
+//! query with several addresses gives the next one its turn instead.
+
+mod packet;
+#[cfg(test)]
+mod tests;
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use super::{Event, Failure, Reply, ReplyError, Report, Retry, ScrapeReply};
+use crate::ids::InfoHash;
+use packet::{Action, Answer};
+
+/// The first wait for an answer.
+const FIRST_WAIT: Duration = Duration::from_secs(15);
+
+/// Waits grow up to 15·2⁸ seconds.
+const MAX_ATTEMPT: u32 = 8;
+
+/// Addresses of one tracker that are tried.
+const MAX_TARGETS: usize = 8;
+
+/// Names a query; the driver chooses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueryId(pub u64);
+
+/// What a tracker is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// An announce.
+    Announce {
+        /// Why.
+        event: Event,
+        /// Peers wanted, at most.
+        num_want: u32,
+        /// The torrent's numbers.
+        report: Report,
+    },
+    /// The numbers of one swarm.
+    Scrape(InfoHash),
+}
+
+/// A query, from a tracker's point of view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UdpQuery {
+    /// The tracker's addresses, of one family, best first; eight are tried.
+    pub targets: Vec<SocketAddr>,
+    /// What follows the host in its URL (BEP 41).
+    pub path: String,
+    /// What it is asked.
+    pub ask: Ask,
+    /// Limit for the query as a whole.
+    pub limit: Duration,
+}
+
+/// A tracker's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UdpReply {
+    /// To an announce.
+    Announce(Reply),
+    /// To a scrape.
+    Scrape(ScrapeReply),
+}
+
+/// Why a query failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UdpError {
+    /// No address to ask.
+    #[error("the tracker has no address that can be asked")]
+    NoAddress,
+    /// No answer within the limit.
+    #[error("no answer within {} s", .0.as_secs())]
+    Timeout(Duration),
+    /// The tracker refuses.
+    #[error("{0}")]
+    Refused(String),
+    /// The answer makes no sense.
+    #[error(transparent)]
+    Reply(#[from] ReplyError),
+    /// The datagram could not be sent.
+    #[error("{0}")]
+    Send(String),
+}
+
+impl From<UdpError> for Failure {
+    fn from(error: UdpError) -> Self {
+        Self {
+            message: error.to_string(),
+            retry: Retry::Backoff,
+        }
+    }
+}
+
+/// What the driver has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UdpOutput {
+    /// Send a datagram.
+    Send {
+        /// To this address.
+        to: SocketAddr,
+        /// Its bytes.
+        packet: Vec<u8>,
+    },
+    /// A query has come to its end.
+    Done {
+        /// The query.
+        id: QueryId,
+        /// How it ended.
+        result: Result<UdpReply, UdpError>,
+    },
+}
+
+/// A datagram that waits for its answer.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    transaction: u32,
+    due: Instant,
+}
+
+/// One address of a tracker.
+#[derive(Debug, Default)]
+struct Server {
+    connection: Option<Connection>,
+    connecting: Option<Sent>,
+    /// Connect requests in a row without an answer.
+    attempt: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Connection {
+    id: u64,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Query {
+    /// The first is the one that is being asked.
+    targets: VecDeque<SocketAddr>,
+    path: String,
+    ask: Ask,
+    limit: Duration,
+    deadline: Instant,
+    /// `None` while it waits for a connection id.
+    sent: Option<Sent>,
+    attempt: u32,
+    /// The connection id was there before the query.
+    on_old_connection: bool,
+}
+
+/// Whose answer a transaction is.
+#[derive(Clone, Copy, Debug)]
+enum Owner {
+    Server(SocketAddr),
+    Query(QueryId),
+}
+
+/// All exchanges with UDP trackers; see the [module](self).
+#[derive(Debug)]
+pub struct UdpTrackers {
+    rng: StdRng,
+    token_expiry: Duration,
+    servers: HashMap<SocketAddr, Server>,
+    queries: HashMap<QueryId, Query>,
+    transactions: HashMap<u32, Owner>,
+    outputs: VecDeque<UdpOutput>,
+}
+
+impl UdpTrackers {
+    /// A machine at rest. Transaction ids depend on `seed`, which must not be
+    /// guessable: they are what keeps strangers from answering in a tracker's
+    /// name.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            token_expiry: Duration::from_secs(60),
+            servers: HashMap::new(),
+            queries: HashMap::new(),
+            transactions: HashMap::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// How long a connection id is used: a minute, unless set otherwise
+    /// (`udp_tracker_token_expiry`).
+    pub fn set_token_expiry(&mut self, expiry: Duration) {
+        self.token_expiry = expiry;
+    }
+
+    /// Begins a query. It ends with an [`UdpOutput::Done`] unless it is
+    /// [cancelled](Self::cancel).
+    pub fn ask(&mut self, now: Instant, id: QueryId, query: UdpQuery) {
+        let UdpQuery {
+            targets,
+            path,
+            ask,
+            limit,
+        } = query;
+        self.forget_idle_servers(now);
+        let targets = targets.into_iter().filter(|to| to.port() != 0);
+        let query = Query {
+            targets: targets.take(MAX_TARGETS).collect(),
+            path,
+            ask,
+            limit,
+            deadline: now + limit,
+            sent: None,
+            attempt: 0,
+            on_old_connection: false,
+        };
+        self.queries.insert(id, query);
+        self.proceed(now, id);
+    }
+
+    /// Gives a query up: its answer is of no interest any more.
+    pub fn cancel(&mut self, id: QueryId) {
+        if let Some(sent) = self.queries.remove(&id).and_then(|query| query.sent) {
+            self.transactions.remove(&sent.transaction);
+        }
+    }
+
+    /// A datagram has arrived. Whether it was an answer that somebody waits
+    /// for; everything else is ignored.
+    pub fn datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) -> bool {
+        let Some(answer) = Answer::parse(bytes) else {
+            return false;
+        };
+        match self.transactions.get(&answer.transaction) {
+            Some(&Owner::Server(address)) if address == from => self.connected(now, from, answer),
+            Some(&Owner::Query(id)) if self.target(id) == Some(from) => {
+                self.answered(now, id, from, answer)
+            }
+            _ => false,
+        }
+    }
+
+    /// A datagram to this address could not be sent.
+    pub fn send_failed(&mut self, now: Instant, to: SocketAddr, why: &str) {
+        if let Some(connecting) = self.servers.remove(&to).and_then(|gone| gone.connecting) {
+            self.transactions.remove(&connecting.transaction);
+        }
+        for id in self.asking(to, |_| true) {
+            self.unsend(id);
+            if !self.next_target(now, id) {
+                self.finish(id, Err(UdpError::Send(why.to_owned())));
+            }
+        }
+    }
+
+    /// Repeats what is unanswered and ends what took too long.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let late = |query: &Query| query.deadline <= now;
+        for id in self.matching(late) {
+            let limit = self.queries.get(&id).map(|query| query.limit);
+            self.finish(id, Err(UdpError::Timeout(limit.unwrap_or_default())));
+        }
+        let unanswered = |query: &Query| query.sent.is_some_and(|sent| sent.due <= now);
+        for id in self.matching(unanswered) {
+            self.unsend(id);
+            if !self.next_target(now, id) {
+                if let Some(query) = self.queries.get_mut(&id) {
+                    query.attempt += 1;
+                }
+                self.proceed(now, id);
+            }
+        }
+        let silent: Vec<_> = self
+            .servers
+            .iter()
+            .filter_map(|(&address, server)| {
+                let connecting = server.connecting.filter(|sent| sent.due <= now)?;
+                Some((address, connecting))
+            })
+            .collect();
+        for (address, connecting) in silent {
+            self.reconnect(now, address, connecting);
+        }
+        self.forget_idle_servers(now);
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let queries = self.queries.values().map(|query| {
+            let due = query.sent.map_or(query.deadline, |sent| sent.due);
+            due.min(query.deadline)
+        });
+        let servers = self.servers.values();
+        let servers = servers.filter_map(|server| server.connecting.map(|sent| sent.due));
+        queries.chain(servers).min()
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<UdpOutput> {
+        self.outputs.pop_front()
+    }
+
+    fn target(&self, id: QueryId) -> Option<SocketAddr> {
+        self.queries.get(&id)?.targets.front().copied()
+    }
+
+    /// The queries that `wanted` picks, in the order in which they were asked
+    /// as far as their names tell.
+    fn matching(&self, wanted: impl Fn(&Query) -> bool) -> Vec<QueryId> {
+        let queries = self.queries.iter();
+        let mut ids: Vec<_> = queries
+            .filter_map(|(&id, query)| wanted(query).then_some(id))
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    fn asking(&self, address: SocketAddr, wanted: impl Fn(&Query) -> bool) -> Vec<QueryId> {
+        self.matching(|query| query.targets.front() == Some(&address) && wanted(query))
+    }
+
+    fn waiting_at(&self, address: SocketAddr) -> Vec<QueryId> {
+        self.asking(address, |query| query.sent.is_none())
+    }
+
+    /// Sends the query, or asks for a connection id first.
+    fn proceed(&mut self, now: Instant, id: QueryId) {
+        let Some(query) = self.queries.get(&id) else {
+            return;
+        };
+        let Some(&target) = query.targets.front() else {
+            return self.finish(id, Err(UdpError::NoAddress));
+        };
+        let server = self.servers.entry(target).or_default();
+        let fresh = |known: &Connection| now < known.since + self.token_expiry;
+        match server.connection.filter(fresh) {
+            Some(connection) => self.send_query(now, id, target, connection),
+            None if server.connecting.is_some() => {}
+            None => self.send_connect(now, target),
+        }
+    }
+
+    fn send_query(&mut self, now: Instant, id: QueryId, to: SocketAddr, connection: Connection) {
+        let transaction = self.new_transaction(Owner::Query(id));
+        let Some(query) = self.queries.get_mut(&id) else {
+            return;
+        };
+        query.on_old_connection = connection.since < now;
+        query.sent = Some(Sent {
+            transaction,
+            due: now + wait(query.attempt),
+        });
+        let packet = match &query.ask {
+            Ask::Announce {
+                event,
+                num_want,
+                report,
+            } => packet::announce(
+                connection.id,
+                transaction,
+                *event,
+                *num_want,
+                report,
+                &query.path,
+            ),
+            Ask::Scrape(info_hash) => packet::scrape(connection.id, transaction, *info_hash),
+        };
+        self.outputs.push_back(UdpOutput::Send { to, packet });
+    }
+
+    fn send_connect(&mut self, now: Instant, to: SocketAddr) {
+        let transaction = self.new_transaction(Owner::Server(to));
+        let server = self.servers.entry(to).or_default();
+        server.connection = None;
+        server.connecting = Some(Sent {
+            transaction,
+            due: now + wait(server.attempt),
+        });
+        let packet = packet::connect(transaction);
+        self.outputs.push_back(UdpOutput::Send { to, packet });
+    }
+
+    /// No answer to a connect request: those who have another address go
+    /// there, the others try again.
+    fn reconnect(&mut self, now: Instant, address: SocketAddr, silent: Sent) {
+        self.transactions.remove(&silent.transaction);
+        if let Some(server) = self.servers.get_mut(&address) {
+            server.connecting = None;
+            server.attempt = server.attempt.saturating_add(1);
+        }
+        for id in self.waiting_at(address) {
+            self.next_target(now, id);
+        }
+        if !self.waiting_at(address).is_empty() {
+            self.send_connect(now, address);
+        }
+    }
+
+    /// Turns to the next address of the query's tracker, if there is one.
+    fn next_target(&mut self, now: Instant, id: QueryId) -> bool {
+        let Some(query) = self.queries.get_mut(&id) else {
+            return true;
+        };
+        if query.targets.len() < 2 {
+            return false;
+        }
+        query.targets.pop_front();
+        query.attempt = 0;
+        self.proceed(now, id);
+        true
+    }
+
+    /// The tracker answers a connect request.
+    fn connected(&mut self, now: Instant, from: SocketAddr, answer: Answer<'_>) -> bool {
+        let failure = match answer.action {
+            Action::Connect => None,
+            Action::Error => Some(UdpError::Refused(answer.error())),
+            Action::Announce | Action::Scrape => return false,
+        };
+        self.transactions.remove(&answer.transaction);
+        let id = answer.connection().unwrap_or_default();
+        let connection = Connection { id, since: now };
+        if let Some(server) = self.servers.get_mut(&from) {
+            server.connecting = None;
+            server.attempt = 0;
+            server.connection = failure.is_none().then_some(connection);
+        }
+        for id in self.waiting_at(from) {
+            match &failure {
+                None => self.send_query(now, id, from, connection),
+                Some(error) => self.finish(id, Err(error.clone())),
+            }
+        }
+        true
+    }
+
+    /// The tracker answers a query.
+    fn answered(
+        &mut self,
+        now: Instant,
+        id: QueryId,
+        from: SocketAddr,
+        answer: Answer<'_>,
+    ) -> bool {
+        let Some(query) = self.queries.get_mut(&id) else {
+            return false;
+        };
+        let result = match (answer.action, &query.ask) {
+            (Action::Announce, Ask::Announce { .. }) => answer
+                .reply(from)
+                .map(UdpReply::Announce)
+                .map_err(UdpError::from),
+            (Action::Scrape, Ask::Scrape(_)) => Ok(UdpReply::Scrape(answer.scraped())),
+            // The tracker may have been restarted since it gave out the id,
+            // or gives it less than a minute.
+            (Action::Error, _) if query.on_old_connection => {
+                self.unsend(id);
+                if let Some(server) = self.servers.get_mut(&from) {
+                    server.connection = None;
+                }
+                self.proceed(now, id);
+                return true;
+            }
+            (Action::Error, _) => Err(UdpError::Refused(answer.error())),
+            _ => return false,
+        };
+        self.finish(id, result);
+        true
+    }
+
+    fn finish(&mut self, id: QueryId, result: Result<UdpReply, UdpError>) {
+        self.cancel(id);
+        self.outputs.push_back(UdpOutput::Done { id, result });
+    }
+
+    /// Forgets the query's last datagram.
+    fn unsend(&mut self, id: QueryId) {
+        let query = self.queries.get_mut(&id);
+        if let Some(sent) = query.and_then(|query| query.sent.take()) {
+            self.transactions.remove(&sent.transaction);
+        }
+    }
+
+    /// A server is known as long as somebody asks it something or its
+    /// connection id may still be of use.
+    fn forget_idle_servers(&mut self, now: Instant) {
+        let (queries, expiry) = (&self.queries, self.token_expiry);
+        self.servers.retain(|address, server| {
+            server.connecting.is_some()
+                || server
+                    .connection
+                    .is_some_and(|known| now < known.since + expiry)
+                || queries
+                    .values()
+                    .any(|query| query.targets.front() == Some(address))
+        });
+    }
+
+    fn new_transaction(&mut self, owner: Owner) -> u32 {
+        loop {
+            let transaction = self.rng.random();
+            if let Entry::Vacant(free) = self.transactions.entry(transaction) {
+                free.insert(owner);
+                return transaction;
+            }
+        }
+    }
+}
+
+/// 15·2ⁿ seconds.
+fn wait(attempt: u32) -> Duration {
+    FIRST_WAIT * 2u32.pow(attempt.min(MAX_ATTEMPT))
+}
