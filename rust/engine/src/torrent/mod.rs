@@ -358,13 +358,15 @@ impl Driver {
                     .state_changed(Instant::now(), state, self.paused);
                 self.announcer
                     .set_upload_only(state == TorrentState::Finished);
+                if state == TorrentState::Seeding {
+                    self.announcer.completed(Instant::now());
+                }
                 // Whoever hears of the change finds it in the snapshot too.
                 self.publish(Instant::now());
                 self.post(kind::STATE_CHANGED, || Detail::State { state, previous });
             }
             TorrentEvent::Finished => {
                 self.clocks.finished();
-                self.announcer.completed(Instant::now());
                 self.publish(Instant::now());
                 self.post(kind::TORRENT_FINISHED, || Detail::None);
             }

@@ -82,6 +82,10 @@ impl Driver {
         if self.announcer.is_running() {
             return;
         }
+        // A torrent that begins complete has not just been downloaded.
+        if self.brain.has_metadata() && self.brain.picker().is_seed() {
+            self.announcer.completed(now);
+        }
         let totals = self.brain.totals();
         self.announced_from = Baseline {
             sent: totals.payload_sent,
