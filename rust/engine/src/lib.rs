@@ -18,6 +18,7 @@ mod guard;
 pub mod handle;
 pub mod hash;
 pub mod info;
+pub mod ipfilter;
 pub mod log;
 pub mod modes;
 mod net;

@@ -41,9 +41,6 @@ const RUNTIME_LIMIT: Duration = Duration::from_millis(300);
 /// What the state directory is given to finish what is queued for it.
 const KEEPER_LIMIT: Duration = Duration::from_millis(500);
 
-/// How often idle buffers are freed.
-const TRIM_INTERVAL: Duration = Duration::from_secs(5);
-
 /// Sessions whose threads still run, for [`join_all`].
 static RUNNING: Mutex<Vec<Arc<Done>>> = Mutex::new(Vec::new());
 
@@ -261,7 +258,7 @@ async fn run(
         last_update: HashMap::new(),
         state_changed: false,
     };
-    let mut trim = tokio::time::interval(TRIM_INTERVAL);
+    let mut next_trim = tokio::time::Instant::now();
     let mut next_tick = tokio::time::Instant::now();
     let mut stopping = context.session.stopping.subscribe();
     let mut settings = context.session.settings.subscribe();
@@ -300,7 +297,11 @@ async fn run(
                 }
             }
             _ = stopping.changed() => {}
-            _ = trim.tick() => context.pool.trim(),
+            () = tokio::time::sleep_until(next_trim) => {
+                context.pool.trim();
+                let kept = context.session.settings.borrow().idle_buffer_time;
+                next_trim += Duration::from_secs(kept.unsigned_abs());
+            }
         }
     }
     listeners.shutdown().await;

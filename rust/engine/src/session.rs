@@ -2,7 +2,6 @@
 //! Cheap to clone; every call returns at once unless it says otherwise.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
@@ -30,6 +29,7 @@ use crate::handle::{
     COMMAND_QUEUE, Command, Options, Shared, TorrentHandle, View, check_file_priorities,
     check_priorities, check_tracker, piece_priorities,
 };
+use crate::ipfilter::load_filter;
 use crate::modes::Modes;
 use crate::net::listen;
 use crate::network::Network;
@@ -43,9 +43,6 @@ use crate::stats::Stats;
 /// Commands that wait for the session's task; a full queue is an error to the
 /// caller, since only a stuck task lets it fill.
 const SESSION_QUEUE: usize = 4096;
-
-/// Longest list that [`Session::load_ip_filter`] reads.
-pub const MAX_FILTER_FILE: u64 = 128 * 1024 * 1024;
 
 /// What the session's task is told.
 #[derive(Debug)]
@@ -548,31 +545,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is larger than [`MAX_FILTER_FILE`], or is a
+    /// The file cannot be read, is larger than [`crate::ipfilter::MAX_FILTER_FILE`], or is a
     /// broken binary list.
     pub fn load_ip_filter(&self, path: &Path) -> Result<Loaded> {
-        let about = |error: Error| error.about(path.display().to_string());
-        let failed = |error: std::io::Error| {
-            let kind = match error.kind() {
-                std::io::ErrorKind::NotFound => ErrorKind::PathNotFound,
-                std::io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
-                _ => ErrorKind::InvalidPath,
-            };
-            about(Error::because(kind, error.to_string()))
-        };
-        let wrong = |reason: String| about(Error::because(ErrorKind::InvalidParameter, reason));
-        let file = std::fs::File::open(path).map_err(failed)?;
-        let mut list = Vec::new();
-        file.take(MAX_FILTER_FILE + 1)
-            .read_to_end(&mut list)
-            .map_err(failed)?;
-        if list.len() as u64 > MAX_FILTER_FILE {
-            return Err(wrong(format!("more than {MAX_FILTER_FILE} bytes")));
-        }
         let mut filter = IpFilter::clone(&self.ip_filter());
-        let loaded = filter
-            .load(&list)
-            .map_err(|error| wrong(error.to_string()))?;
+        let loaded = load_filter(&mut filter, path)?;
         self.set_ip_filter(filter);
         Ok(loaded)
     }

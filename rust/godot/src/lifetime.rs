@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use torrent_engine::log;
 use torrent_engine::session::Session;
 
-use crate::monitors;
+use crate::{monitors, peer_info};
 
 /// How long the end of the game may wait for ordered shutdowns.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -31,6 +31,7 @@ pub(crate) fn remember(session: &Session) {
 /// Stops what still runs and waits until all threads have ended.
 pub(crate) fn end_all() {
     monitors::remove();
+    peer_info::forget_resolver();
     let sessions = take();
     for session in &sessions {
         session.stop();

@@ -1,7 +1,10 @@
 //! `PeerInfo`: one connection of a torrent at one moment.
 
-use godot::builtin::{GString, VarDictionary};
+use std::cell::RefCell;
+
+use godot::builtin::{Callable, GString, VarDictionary};
 use godot::classes::IRefCounted;
+use godot::meta::ToGodot;
 use godot::obj::{Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_engine::status;
@@ -32,6 +35,16 @@ impl PeerInfo {
     }
 }
 
+thread_local! {
+    /// What knows the country of an address. Main thread only.
+    static RESOLVER: RefCell<Option<Callable>> = const { RefCell::new(None) };
+}
+
+/// Gives the game's callable back before the library goes.
+pub(crate) fn forget_resolver() {
+    RESOLVER.with_borrow_mut(Option::take);
+}
+
 #[godot_api]
 impl IRefCounted for PeerInfo {
     fn to_string(&self) -> GString {
@@ -44,6 +57,27 @@ impl IRefCounted for PeerInfo {
 
 snapshot_methods! {
     impl PeerInfo {
+        /// Where in the world the peer is, as the game's resolver says; empty without one. See
+        /// [method set_country_resolver].
+        #[func]
+        fn get_country(&self) -> GString {
+            let resolver = RESOLVER.with_borrow(Clone::clone);
+            let resolver = resolver.filter(Callable::is_valid);
+            let ip = GString::from(&self.record.ip).to_variant();
+            let country = resolver.map(|resolver| resolver.call(&[ip]));
+            country
+                .and_then(|country| country.try_to_relaxed().ok())
+                .unwrap_or_default()
+        }
+
+        /// Sets what [method get_country] asks: a callable that takes an IP address and
+        /// returns a text, from a database of the game's own. An empty Callable ends it.
+        #[func]
+        fn set_country_resolver(resolver: Callable) {
+            let resolver = Some(resolver).filter(Callable::is_valid);
+            RESOLVER.with_borrow_mut(|known| *known = resolver);
+        }
+
         /// Everything about the peer by name (without `get_`).
         #[func]
         fn get_peer_dictionary(&self) -> VarDictionary {

@@ -196,6 +196,10 @@ snapshot_methods! {
         get_ratio -> f64 = ratio;
         /// Pieces are fetched in order.
         is_sequential_download -> bool = is_sequential_download;
+        /// Payload received in all sessions together.
+        get_all_time_download -> i64 = all_time_download;
+        /// Payload sent in all sessions together.
+        get_all_time_upload -> i64 = all_time_upload;
         /// Copies of the torrent in the swarm, our own included: whole ones, and the share of
         /// pieces there are more of.
         get_availability -> f64 = availability;

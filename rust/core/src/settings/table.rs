@@ -184,6 +184,8 @@ settings! {
     no_atime_storage: bool = true, NONE, "", Next;
     /// Believe that every piece is right. For measurements only: wrong bytes are kept and passed on.
     disable_hash_checks: bool = false, NONE, "", Live;
+    /// How long buffers that nobody needs are kept for the next use.
+    idle_buffer_time: i64 = 5, SECONDS, "seconds", Live;
     /// Peers asked of a tracker.
     num_want: i64 = 200, Some(0..=10_000), "peers", Live;
     /// Shortest time between two regular announces to one tracker; a tracker can ask for longer.

@@ -1,5 +1,6 @@
 //! `TorrentSession`: the torrents of a game, and their network.
 mod alerts;
+mod ip_filter;
 mod network;
 mod persistence;
 mod settings;
@@ -32,6 +33,7 @@ use crate::torrent_error::TorrentError;
 use crate::torrent_handle::TorrentHandle;
 use crate::torrent_logger::TorrentLogger;
 use crate::{add_params, frames, lifetime, monitors};
+use ip_filter::Filter;
 
 /// The engine's session while one runs.
 pub(crate) type SharedRun = RefCell<Option<Session>>;
@@ -94,6 +96,7 @@ pub(crate) struct TorrentSession {
     logger: RefCell<Gd<TorrentLogger>>,
     /// Where the next run keeps its state.
     state_directory: RefCell<Option<PathBuf>>,
+    filter: RefCell<Filter>,
     errors: LastError,
     base: Base<RefCounted>,
 }
@@ -115,6 +118,7 @@ impl IRefCounted for TorrentSession {
             delivering: Cell::default(),
             logger: RefCell::new(TorrentLogger::new_gd()),
             state_directory: RefCell::default(),
+            filter: RefCell::default(),
             errors: LastError::default(),
             base,
         }
@@ -207,6 +211,7 @@ impl TorrentSession {
         let session = self.begin()?;
         lifetime::remember(&session);
         self.run.replace(Some(session));
+        self.use_filter();
         self.show_monitors();
         self.inbox.borrow_mut().push_back(Notice::Started);
         Ok(())

@@ -82,6 +82,22 @@ impl TorrentSession {
         self.settings.borrow().upload_rate_limit
     }
 
+    /// Limits what waits in memory for the disk, in MiB. The session stops receiving while
+    /// there is more. Counts with the next start.
+    #[func]
+    fn set_cache_size(&self, size_mb: i64) -> bool {
+        let bytes = size_mb.saturating_mul(1024 * 1024);
+        let applied = self.apply_one("max_queued_disk_bytes", bytes);
+        self.report("set_cache_size", applied).is_some()
+    }
+
+    /// How long memory that nobody needs is kept for the next use.
+    #[func]
+    fn set_cache_expiry(&self, seconds: i64) -> bool {
+        let applied = self.apply_one("idle_buffer_time", seconds);
+        self.report("set_cache_expiry", applied).is_some()
+    }
+
     /// Limits the connections of all torrents together, at least 2.
     #[func]
     fn set_max_connections(&self, limit: i64) -> bool {
