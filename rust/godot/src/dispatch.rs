@@ -75,7 +75,10 @@ fn report_failure(session: &Gd<TorrentSession>, event: &Event) {
     let error = match (&event.detail, event.kind) {
         // The call that added the torrent has reported it.
         (_, kind) if kind.number == kind::ADD_TORRENT.number => return,
-        (Detail::Error(error), _) => error.clone(),
+        (
+            Detail::Error(error) | Detail::FileError(error) | Detail::RenameFailed { error, .. },
+            _,
+        ) => error.clone(),
         (Detail::Listen { endpoint, error }, _) if !error.is_empty() => {
             Error::because(ErrorKind::PortBindingFailed, error.clone()).about(endpoint.to_string())
         }
@@ -115,6 +118,23 @@ fn emit_signals(session: &Gd<TorrentSession>, event: &Event) {
 fn emit_of_torrent(session: &Gd<TorrentSession>, handle: &Gd<TorrentHandle>, event: &Event) {
     match (event.kind, &event.detail) {
         (kind::ADD_TORRENT, _) => session.signals().torrent_added().emit(handle),
+        (kind::STORAGE_MOVED, Detail::Moved { to, .. }) => {
+            let path = GString::from(&to.display().to_string());
+            handle.signals().storage_moved().emit(&path);
+        }
+        (kind::STORAGE_MOVED_FAILED, _) => {
+            handle.signals().storage_move_failed().emit(&message(event));
+        }
+        (kind::FILE_RENAMED, Detail::Renamed { file, new_name, .. }) => {
+            let name = GString::from(new_name);
+            let index = i64::from(file.0);
+            handle.signals().file_renamed().emit(index, &name);
+        }
+        (kind::FILE_RENAME_FAILED, _) => {
+            let message = message(event);
+            handle.signals().error_occurred().emit(&message);
+            session.signals().torrent_error().emit(handle, &message);
+        }
         (kind::SAVE_RESUME_DATA, Detail::ResumeData(data)) => {
             let data = PackedByteArray::from(data.as_ref());
             handle.signals().resume_data_ready().emit(&data);

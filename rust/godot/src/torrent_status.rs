@@ -196,6 +196,8 @@ snapshot_methods! {
         get_ratio -> f64 = ratio;
         /// Pieces are fetched in order.
         is_sequential_download -> bool = is_sequential_download;
+        /// Whether the files are being moved to another folder.
+        is_moving_storage -> bool = is_moving_storage;
         /// Payload received in all sessions together.
         get_all_time_download -> i64 = all_time_download;
         /// Payload sent in all sessions together.

@@ -1,4 +1,5 @@
 //! `TorrentHandle`: one torrent of a session.
+mod files;
 mod modes;
 mod peers;
 mod pieces;
@@ -113,6 +114,18 @@ impl TorrentHandle {
     /// Everything wanted is complete and can be opened.
     #[signal]
     pub(crate) fn finished();
+
+    /// The files are in another folder now, which [method move_storage] asked for.
+    #[signal]
+    pub(crate) fn storage_moved(path: GString);
+
+    /// The files could not be moved, and are where they were.
+    #[signal]
+    pub(crate) fn storage_move_failed(message: GString);
+
+    /// A file has another name now.
+    #[signal]
+    pub(crate) fn file_renamed(index: i64, name: GString);
 
     /// What [method save_resume_data] asked for.
     #[signal]
