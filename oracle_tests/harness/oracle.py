@@ -112,6 +112,13 @@ class Oracle:
             params.flags |= lt.torrent_flags.seed_mode
         return self._session.add_torrent(params)
 
+    def add_magnet(self, uri: str, save_path: Path) -> lt.torrent_handle:
+        """Adds a magnet link that starts at once."""
+        params = lt.parse_magnet_uri(uri)
+        params.save_path = str(save_path)
+        params.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
+        return self._session.add_torrent(params)
+
     def seed(self, torrent: bytes, save_path: Path) -> lt.torrent_handle:
         """Adds a torrent whose data is there, and returns when it is checked and seeding."""
         handle = self.add(torrent, save_path)

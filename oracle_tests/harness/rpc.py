@@ -201,6 +201,9 @@ class Shim:
             raise ShimError(f"the shim does not end\n{self.log()}") from None
         assert ended == status, f"the shim ended with status {ended}\n{self.log()}"
 
+    # The session's port, once it is started.
+    port: int = 0
+
     # --- what tests do all the time ---------------------------------------------------
 
     def start_session(self, **params: Any) -> int:
@@ -209,6 +212,7 @@ class Shim:
         settings = {"listen_interfaces": "127.0.0.1:0"} | params.pop("settings", {})
         port = self.call("init", listen_port=0, settings=settings, **params)["listen_port"]
         assert port > 0
+        self.port = port
         return port
 
     def status(self, torrent_id: str) -> dict[str, Any]:

@@ -13,6 +13,8 @@ pub mod bitfield;
 pub mod choker;
 pub mod clients;
 pub mod create;
+pub mod ext;
+pub mod external_ip;
 pub mod ids;
 pub mod ipfilter;
 pub mod layout;

@@ -1,4 +1,6 @@
-//! The peer wire protocol as bytes: the handshake and the messages of BEP 3.
+//! The peer wire protocol as bytes: the handshake and the messages of BEP 3,
+//! those of the Fast extension (BEP 6), and the envelope of BEP 10, whose
+//! contents are read by `ext`.
 //!
 //! Decoding works on a slice and copies nothing; a message that is not all
 //! there yet decodes to `None`. The length prefix is judged before the body
@@ -49,6 +51,40 @@ pub struct Handshake {
     pub peer_id: PeerId,
 }
 
+/// What an end of a connection understands beyond BEP 3, as the reserved bits
+/// of its handshake say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// The Fast extension (BEP 6).
+    pub fast: bool,
+    /// The extension protocol (BEP 10).
+    pub extensions: bool,
+}
+
+impl Features {
+    /// Everything that we understand.
+    pub const OURS: Self = Self {
+        fast: true,
+        extensions: true,
+    };
+
+    /// The reserved bytes of a handshake.
+    pub fn reserved(self) -> [u8; 8] {
+        let mut reserved = [0; 8];
+        reserved[5] = if self.extensions { 0x10 } else { 0 };
+        reserved[7] = if self.fast { 0x04 } else { 0 };
+        reserved
+    }
+
+    /// What the reserved bytes of a handshake say.
+    pub fn of(reserved: [u8; 8]) -> Self {
+        Self {
+            fast: reserved[7] & 0x04 != 0,
+            extensions: reserved[5] & 0x10 != 0,
+        }
+    }
+}
+
 impl Handshake {
     /// The bytes on the wire.
     pub fn encode(&self) -> [u8; HANDSHAKE_LEN] {
@@ -96,7 +132,7 @@ pub struct Request {
     pub length: u32,
 }
 
-/// A message (BEP 3), borrowing its payload.
+/// A message, borrowing its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// Nothing: the sender is still there.
@@ -128,6 +164,23 @@ pub enum Message<'a> {
     Cancel(Request),
     /// The sender's DHT port (BEP 5).
     Port(u16),
+    /// The sender thinks that this piece should be asked for (BEP 6).
+    Suggest(PieceIndex),
+    /// The sender has everything (BEP 6).
+    HaveAll,
+    /// The sender has nothing (BEP 6).
+    HaveNone,
+    /// The sender will not answer this request (BEP 6).
+    Reject(Request),
+    /// The sender answers requests for this piece although it chokes (BEP 6).
+    AllowedFast(PieceIndex),
+    /// A message of the extension protocol (BEP 10).
+    Extended {
+        /// Which extension, by the receiver's numbers; 0 is the handshake.
+        id: u8,
+        /// What it says.
+        payload: &'a [u8],
+    },
     /// A message of an extension that we did not offer.
     Unknown(u8),
 }
@@ -190,6 +243,15 @@ impl<'a> Message<'a> {
             },
             8 => Message::Cancel(request()),
             9 => Message::Port(u16::from_be_bytes([body[0], body[1]])),
+            13 => Message::Suggest(PieceIndex(word(body, 0))),
+            14 => Message::HaveAll,
+            15 => Message::HaveNone,
+            16 => Message::Reject(request()),
+            17 => Message::AllowedFast(PieceIndex(word(body, 0))),
+            20 => Message::Extended {
+                id: body[0],
+                payload: &body[1..],
+            },
             other => Message::Unknown(other),
         };
         Ok(Some((message, used)))
@@ -217,23 +279,33 @@ impl<'a> Message<'a> {
             Message::Unchoke => head(1, 1),
             Message::Interested => head(1, 2),
             Message::NotInterested => head(1, 3),
-            Message::Have(piece) => {
-                head(5, 4);
+            Message::HaveAll => head(1, 14),
+            Message::HaveNone => head(1, 15),
+            Message::Extended { id, payload } => {
+                head(2 + payload.len() as u32, 20);
+                out.push(*id);
+                out.extend_from_slice(payload);
+            }
+            Message::Have(piece) | Message::Suggest(piece) | Message::AllowedFast(piece) => {
+                let id = match self {
+                    Message::Have(_) => 4,
+                    Message::Suggest(_) => 13,
+                    _ => 17,
+                };
+                head(5, id);
                 out.extend_from_slice(&piece.0.to_be_bytes());
             }
             Message::Bitfield(bits) => {
                 head(1 + bits.len() as u32, 5);
                 out.extend_from_slice(bits);
             }
-            Message::Request(request) | Message::Cancel(request) => {
-                head(
-                    13,
-                    if matches!(self, Message::Request(_)) {
-                        6
-                    } else {
-                        8
-                    },
-                );
+            Message::Request(request) | Message::Cancel(request) | Message::Reject(request) => {
+                let id = match self {
+                    Message::Request(_) => 6,
+                    Message::Cancel(_) => 8,
+                    _ => 16,
+                };
+                head(13, id);
                 out.extend_from_slice(&request.piece.0.to_be_bytes());
                 out.extend_from_slice(&request.begin.to_be_bytes());
                 out.extend_from_slice(&request.length.to_be_bytes());
@@ -264,9 +336,10 @@ pub fn piece_header(piece: PieceIndex, begin: u32, length: u32) -> [u8; PIECE_HE
 
 fn length_fits(id: u8, length: u32) -> bool {
     match id {
-        0..=3 => length == 1,
-        4 => length == 5,
-        6 | 8 => length == 13,
+        0..=3 | 14 | 15 => length == 1,
+        4 | 13 | 17 => length == 5,
+        6 | 8 | 16 => length == 13,
+        20 => length >= 2,
         // Blocks are never longer than what we ask for.
         7 => length > 9 && length <= 9 + BLOCK_SIZE,
         9 => length == 3,
@@ -288,7 +361,7 @@ mod tests {
 
     fn any_message() -> impl Strategy<Value = (u8, u32, u32, Vec<u8>)> {
         (
-            0u8..11,
+            0u8..17,
             any::<u32>(),
             any::<u32>(),
             prop::collection::vec(any::<u8>(), 1..300),
@@ -318,6 +391,15 @@ mod tests {
             },
             8 => Message::Cancel(request),
             9 => Message::Port(*two as u16),
+            10 => Message::Suggest(piece),
+            11 => Message::HaveAll,
+            12 => Message::HaveNone,
+            13 => Message::Reject(request),
+            14 => Message::AllowedFast(piece),
+            15 => Message::Extended {
+                id: *two as u8,
+                payload: data,
+            },
             _ => Message::KeepAlive,
         }
     }

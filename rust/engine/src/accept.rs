@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use torrent_core::wire::Features;
 
 use crate::event::{BlockReason, Detail, kind};
 use crate::handle::Command;
@@ -118,6 +119,7 @@ async fn welcome(
             stream,
             endpoint,
             peer_id: theirs.peer_id,
+            features: Features::of(theirs.reserved),
         };
         // A torrent too busy to take commands takes no connections either.
         let _ = torrent.shared.commands.try_send(Command::Incoming(arrival));

@@ -179,6 +179,7 @@ event_kinds! {
     METADATA_FAILED = 44, "metadata_failed", category::ERROR, Normal, Alerts;
     METADATA_RECEIVED = 45, "metadata_received", category::STATUS, Normal, Both;
     UDP_ERROR = 46, "udp_error", category::ERROR, Normal, Alerts;
+    EXTERNAL_IP = 47, "external_ip", category::STATUS, Normal, Alerts;
     LISTEN_FAILED = 48, "listen_failed", category::STATUS | category::ERROR, Critical, Both;
     LISTEN_SUCCEEDED = 49, "listen_succeeded", category::STATUS, Critical, Alerts;
     FASTRESUME_REJECTED = 53, "fastresume_rejected", category::STATUS | category::ERROR, Critical, Alerts;
@@ -274,6 +275,8 @@ pub enum Detail {
         /// Why.
         error: String,
     },
+    /// Our address as the world sees it.
+    Address(IpAddr),
     /// An error, about a file where its context names one.
     Error(Error),
     /// The files are in another folder.
@@ -550,6 +553,7 @@ fn fields(detail: &Detail) -> Fields {
             fields.push(("error".into(), error.clone().into()));
             fields
         }
+        Detail::Address(ip) => vec![("external_address".into(), ip.to_string().into())],
         Detail::Error(error) => vec![
             ("error".into(), error.message().to_owned().into()),
             ("error_code".into(), error.code().into()),
@@ -629,6 +633,7 @@ fn note(detail: &Detail) -> String {
             new_name, old_name, ..
         } => format!("{old_name} to {new_name}"),
         Detail::RenameFailed { file, error } => format!("file {file}: {error}"),
+        Detail::Address(ip) => ip.to_string(),
         Detail::Listen { endpoint, error } if error.is_empty() => endpoint.to_string(),
         Detail::Listen { endpoint, error } => format!("{endpoint}: {error}"),
         Detail::Statuses(statuses) => format!("{} torrents", statuses.len()),

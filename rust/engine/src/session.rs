@@ -11,6 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
+use torrent_core::external_ip::ExternalIp;
 use torrent_core::ids::{FileIndex, InfoHash};
 use torrent_core::ipfilter::{IpFilter, Loaded};
 use torrent_core::magnet::MagnetUri;
@@ -84,6 +85,7 @@ pub(crate) struct SessionShared {
     pub(crate) choking: ChokeDesk,
     pub(crate) rates: Rates,
     pub(crate) guard: Guard,
+    external_ip: Mutex<ExternalIp>,
     connections: AtomicI64,
     /// The session's state as it was taken over, for what only others use.
     pub(crate) state: Mutex<SessionState>,
@@ -102,6 +104,15 @@ impl SessionShared {
     /// Open connections of all torrents.
     pub(crate) fn num_connections(&self) -> i64 {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// A peer says that our address is `ip`.
+    pub(crate) fn seen_as(&self, ip: IpAddr, by: IpAddr) {
+        let decided = self.external_ip.lock().vote(ip, by);
+        if let Some(ip) = decided {
+            self.events
+                .post(kind::EXTERNAL_IP, None, || Detail::Address(ip));
+        }
     }
 
     pub(crate) fn connection_opened(&self) {
@@ -335,6 +346,7 @@ impl Session {
             choking: ChokeDesk::default(),
             rates,
             guard: Guard::default(),
+            external_ip: Mutex::default(),
             connections: AtomicI64::new(0),
             state: Mutex::new(state),
             keeper,

@@ -25,7 +25,7 @@ mod swarm;
 
 pub use disk::DiskSpec;
 pub use link::Link;
-pub use node::{Counters, Have, NodeSpec};
+pub use node::{Counters, Have, Knows, NodeSpec};
 pub use payload::Payload;
 pub use seeds::each_seed;
 pub use swarm::{NodeId, Swarm};

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::choker::Choker;
 use torrent_core::ids::{PeerId, PeerKey};
@@ -42,6 +43,17 @@ impl Have {
     }
 }
 
+/// What a node knows of the torrent at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Knows {
+    /// Everything.
+    Metadata,
+    /// The hash; it fetches the metadata (BEP 9).
+    Hash,
+    /// It gives out metadata of this length that is wrong.
+    Lie(usize),
+}
+
 /// What a node is like.
 #[derive(Clone, Debug)]
 pub struct NodeSpec {
@@ -51,6 +63,8 @@ pub struct NodeSpec {
     pub settings: Settings,
     /// Its disk.
     pub disk: DiskSpec,
+    /// What it knows at first.
+    pub knows: Knows,
 }
 
 impl NodeSpec {
@@ -68,6 +82,7 @@ impl NodeSpec {
             have: Have::Nothing,
             settings: Settings::default(),
             disk: DiskSpec::default(),
+            knows: Knows::Metadata,
         }
     }
 
@@ -77,6 +92,13 @@ impl NodeSpec {
             have: Have::Pieces(pieces.into_iter().collect()),
             ..Self::leecher()
         }
+    }
+
+    /// The same with other knowledge.
+    #[must_use]
+    pub fn knows(mut self, knows: Knows) -> Self {
+        self.knows = knows;
+        self
     }
 
     /// The same with other settings.
@@ -111,6 +133,8 @@ pub struct Counters {
     pub served: BTreeMap<u32, u32>,
     /// Addresses that were banned, in order.
     pub bans: Vec<IpAddr>,
+    /// Times that metadata had the wrong hash.
+    pub metadata_failures: u32,
     /// Payload bytes that the disk had already.
     pub redundant: u64,
 }
@@ -122,6 +146,8 @@ pub(crate) struct Node {
     pub(crate) settings: Arc<Settings>,
     pub(crate) brain: Torrent,
     pub(crate) choker: Choker,
+    /// What it gives out as the info dict.
+    pub(crate) metadata: Option<Bytes>,
     pub(crate) disk: Disk,
     pub(crate) conns: BTreeMap<PeerKey, Conn>,
     pub(crate) next_key: u64,
@@ -151,7 +177,17 @@ impl Node {
         Self {
             endpoint: SocketAddr::from(([10, 0, index as u8, 1], 6881)),
             id,
-            brain: Torrent::new(layout, id, Arc::clone(&settings), seed, now),
+            brain: match spec.knows {
+                Knows::Hash => {
+                    Torrent::without_metadata(payload.info_hash(), id, Arc::clone(&settings), now)
+                }
+                _ => Torrent::new(layout, id, Arc::clone(&settings), seed, now),
+            },
+            metadata: match spec.knows {
+                Knows::Metadata => Some(payload.metadata.clone()),
+                Knows::Hash => None,
+                Knows::Lie(length) => Some(vec![b'x'; length].into()),
+            },
             choker,
             settings,
             disk: Disk::new(spec.disk, payload.clone(), have),

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sha1::{Digest, Sha1};
-use torrent_core::ids::PieceIndex;
+use torrent_core::ids::{InfoHash, PieceIndex};
 use torrent_core::layout::Layout;
 
 /// The contents of a torrent.
@@ -12,6 +13,8 @@ pub struct Payload {
     pub(crate) layout: Arc<Layout>,
     pub(crate) bytes: Arc<[u8]>,
     hashes: Arc<[[u8; 20]]>,
+    /// What stands for the info dict: a little more than two pieces of it.
+    pub(crate) metadata: Bytes,
 }
 
 impl Payload {
@@ -42,12 +45,18 @@ impl Payload {
             layout: Arc::new(layout),
             bytes: bytes.into(),
             hashes,
+            metadata: (0..40_000u32).map(|at| (at ^ seed as u32) as u8).collect(),
         }
     }
 
     /// Where everything is.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// The torrent's hash.
+    pub(crate) fn info_hash(&self) -> InfoHash {
+        InfoHash(Sha1::digest(&self.metadata).into())
     }
 
     /// Number of pieces.

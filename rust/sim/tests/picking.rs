@@ -31,7 +31,11 @@ fn crowd(seed: u64, leechers: usize, source: NodeSpec) -> (Swarm, NodeId, Vec<No
 #[test]
 fn the_rarest_pieces_come_first_and_spread_evenly() {
     each_seed(1000..1004, |seed| {
-        let source = NodeSpec::seed().set(|it| it.unchoke_slots_limit = 2);
+        let source = NodeSpec::seed().set(|it| {
+            it.unchoke_slots_limit = 2;
+            // It is to choose whom to serve.
+            it.allowed_fast_set_size = 0;
+        });
         let (mut swarm, source, leechers) = crowd(seed, 19, source);
         let blocks = swarm
             .payload()

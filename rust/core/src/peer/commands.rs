@@ -17,6 +17,9 @@ impl Connection {
         match command {
             PeerCommand::Start(have) => self.announce_pieces(&have),
             PeerCommand::Metadata(layout) => self.set_metadata(layout)?,
+            PeerCommand::RequestMetadata(piece) => self.request_metadata(piece),
+            PeerCommand::UploadOnly(only) => self.set_upload_only(only),
+            PeerCommand::Lost(pieces) => self.announce_lost(&pieces),
             PeerCommand::Lease(blocks) => self.lease(now, &blocks),
             PeerCommand::Urgent(blocks) => self.lease_urgent(now, &blocks),
             PeerCommand::Promote(blocks) => self.promote(now, &blocks),

@@ -15,6 +15,8 @@ pub(super) struct EarlyPieces {
     bits: Vec<u8>,
     /// Bytes in the bitfield that the peer sent, if it sent one.
     bitfield: Option<usize>,
+    /// The peer said that it has everything (BEP 6).
+    all: bool,
     max_pieces: u32,
 }
 
@@ -23,6 +25,7 @@ impl EarlyPieces {
         Self {
             bits: Vec::new(),
             bitfield: None,
+            all: false,
             max_pieces,
         }
     }
@@ -52,6 +55,18 @@ impl EarlyPieces {
         Ok(())
     }
 
+    /// The peer has everything, whatever that is.
+    pub(super) fn all(&mut self) {
+        self.all = true;
+    }
+
+    /// The peer has nothing yet.
+    pub(super) fn none(&mut self) {
+        self.all = false;
+        self.bits.clear();
+        self.bitfield = None;
+    }
+
     /// What the peer has of a torrent with this many pieces; `None` when it
     /// said nothing.
     pub(super) fn judge(mut self, num_pieces: u32) -> Result<Option<Bitfield>, PeerError> {
@@ -59,13 +74,16 @@ impl EarlyPieces {
         if self.bitfield.is_some_and(|bytes| bytes != expected) {
             return Err(PeerError::WrongBitfield);
         }
-        if self.bits.is_empty() {
+        if self.bits.is_empty() && !self.all {
             return Ok(None);
         }
         if let Some(last) = self.bits.iter().rposition(|&byte| byte != 0)
             && last >= expected
         {
             return Err(PeerError::NoSuchPiece(last as u32 * 8));
+        }
+        if self.all {
+            return Ok(Some(Bitfield::full(num_pieces)));
         }
         self.bits.resize(expected, 0);
         Ok(Bitfield::from_wire(&self.bits, num_pieces))
@@ -100,6 +118,16 @@ mod tests {
         assert_eq!(has(after(Some(&[0, 0]), &[]), 10), Ok(vec![]));
         let full = after(Some(&[0xff, 0xc0]), &[]).judge(10);
         assert!(full.is_ok_and(|full| full.is_some_and(|it| it.is_full())));
+    }
+
+    #[test]
+    fn all_and_none_are_kept_too() {
+        let mut early = after(None, &[3]);
+        early.all();
+        assert_eq!(has(early, 4), Ok(vec![0, 1, 2, 3]));
+        let mut early = after(Some(&[0xf0]), &[]);
+        early.none();
+        assert_eq!(early.judge(100), Ok(None));
     }
 
     #[test]

@@ -10,6 +10,8 @@
 
 mod commands;
 mod early;
+mod extensions;
+mod fast;
 mod notes;
 mod report;
 mod send;
@@ -24,14 +26,19 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::bitfield::Bitfield;
+use crate::ext::ExtError;
 use crate::ids::{BLOCK_SIZE, Block, PieceIndex};
 use crate::layout::Layout;
 use crate::settings::Settings;
 use crate::window::{Window, WindowLimits};
-use crate::wire::{Message, Request, WireError, message_limit};
+use crate::wire::{Features, Message, Request, WireError, message_limit};
 use early::EarlyPieces;
+use extensions::Extensions;
+pub use extensions::Opening;
+use fast::Fast;
+pub use fast::allowed_fast_set;
 pub use notes::{Note, Watched};
-pub use report::{Incoming, PeerStats, Report};
+pub use report::{Incoming, MetadataReply, PeerStats, Report};
 use send::SendQueue;
 use upload::Uploads;
 pub use upload::{READ_JOB_BYTES, ReadJob};
@@ -39,6 +46,9 @@ pub use upload::{READ_JOB_BYTES, ReadJob};
 /// Requests that make no sense, after which the peer is cut off; libtorrent's
 /// number.
 const MAX_INVALID_REQUESTS: u32 = 300;
+
+/// How long requests may still arrive that were made before the choke.
+const CROSSING: Duration = Duration::from_secs(2);
 
 /// Why a connection must be closed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +72,21 @@ pub enum PeerError {
     /// Too many senseless requests.
     #[error("the peer made too many invalid requests")]
     InvalidRequests,
+    /// Requests long after we choked it.
+    #[error("the peer makes requests although it is choked")]
+    ChokedRequests,
+    /// An extension's message makes no sense.
+    #[error("extension protocol: {0}")]
+    Extension(#[from] ExtError),
+    /// A message of an extension that the peer did not name in its handshake.
+    #[error("the peer uses an extension that it did not announce")]
+    NotNegotiated,
+    /// It takes back more pieces than any honest peer loses.
+    #[error("the peer loses too many pieces")]
+    LosesTooMuch,
+    /// It lets us ask and refuses everything.
+    #[error("the peer refuses every request")]
+    RefusesAll,
     /// Nothing was heard for too long.
     #[error("the peer has been silent for too long")]
     TimedOut,
@@ -135,10 +160,19 @@ pub struct Connection {
     /// When the peer last delivered, or was first asked after a pause.
     last_block: Instant,
 
+    /// What both ends understand.
+    features: Features,
+    extensions: Extensions,
+    fast: Fast,
+
     uploads: Uploads,
     invalid_requests: u32,
-    /// Requests that came since we choked the peer.
+    /// When the first request came after the choke.
+    choked_at: Option<Instant>,
+    /// Requests that came since we choked the peer, and those of them that
+    /// cannot have crossed the choke.
     choked_requests: usize,
+    late_requests: u32,
 
     send: SendQueue,
     last_received: Instant,
@@ -168,9 +202,14 @@ impl Connection {
             late: VecDeque::new(),
             asked: 0,
             last_block: now,
+            features: Features::default(),
+            extensions: Extensions::default(),
+            fast: Fast::default(),
             uploads: Uploads::default(),
             invalid_requests: 0,
+            choked_at: None,
             choked_requests: 0,
+            late_requests: 0,
             send: SendQueue::default(),
             last_received: now,
             last_sent: now,
@@ -207,7 +246,7 @@ impl Connection {
     /// Puts other limits into effect.
     pub fn set_limits(&mut self, now: Instant, limits: Limits) {
         self.limits = limits;
-        self.window.set_limits(limits.window);
+        self.keep_to_reqq();
         self.fill_window(now);
     }
 
@@ -245,6 +284,7 @@ impl Connection {
             self.last_block = now;
             self.report.stats.payload_received += bytes;
             self.window.on_block(now, bytes);
+            self.fast.block_came();
         }
         self.fill_window(now);
         Ok(taken)
@@ -301,12 +341,17 @@ impl Connection {
             Message::Choke => {
                 self.peer_choking = true;
                 self.note_choke(true);
-                if self.watched.trouble {
-                    let dropped = self.outstanding.iter().copied().map(Note::Dropped);
-                    self.report.notes.extend(dropped);
+                if self.features.fast {
+                    // What was asked for is refused one by one, or still sent.
+                    self.give_back_leased();
+                } else {
+                    if self.watched.trouble {
+                        let dropped = self.outstanding.iter().copied().map(Note::Dropped);
+                        self.report.notes.extend(dropped);
+                    }
+                    self.give_back();
+                    self.late.clear();
                 }
-                self.give_back();
-                self.late.clear();
             }
             Message::Unchoke => {
                 if self.peer_choking {
@@ -322,6 +367,7 @@ impl Connection {
                 if piece.0 >= self.layout.num_pieces() {
                     return Err(PeerError::NoSuchPiece(piece.0));
                 }
+                self.report.lost.retain(|&lost| lost != piece);
                 self.report.haves.push(piece);
                 self.dirty = true;
             }
@@ -329,11 +375,22 @@ impl Connection {
                 let pieces = Bitfield::from_wire(bits, self.layout.num_pieces())
                     .ok_or(PeerError::WrongBitfield)?;
                 self.report.haves.clear();
+                self.report.lost.clear();
                 self.report.bitfield = Some(pieces);
                 self.dirty = true;
             }
             Message::Request(request) => self.handle_request(request)?,
-            Message::Cancel(request) => self.uploads.cancel(request),
+            Message::Cancel(request) => {
+                if self.uploads.cancel(request) {
+                    self.reject(request)?;
+                }
+            }
+            Message::Suggest(_)
+            | Message::HaveAll
+            | Message::HaveNone
+            | Message::Reject(_)
+            | Message::AllowedFast(_) => self.handle_fast(message)?,
+            Message::Extended { id, payload } => self.handle_extended(id, payload)?,
             Message::Piece { piece, begin, data } => {
                 let length = data.len() as u32;
                 let block = self
@@ -382,7 +439,7 @@ impl Connection {
 
     fn note_interest(&mut self, interested: bool) {
         if !interested {
-            self.uploads.clear();
+            self.drop_uploads(false);
         }
         self.peer_interested = interested;
         self.report.interested = Some(interested);
@@ -398,14 +455,8 @@ impl Connection {
         let valid = length <= BLOCK_SIZE
             && self.layout.contains(piece, begin, length)
             && self.announced.get(piece.0);
-        if self.choking {
-            // They may have crossed the choke, but no more of them than we
-            // would have queued.
-            self.choked_requests += 1;
-            if self.choked_requests > self.limits.max_in {
-                return Err(PeerError::InvalidRequests);
-            }
-            return Ok(());
+        if self.choking && !(valid && self.use_grant(request)) {
+            return self.refuse_choked(request);
         }
         if !valid {
             self.invalid_requests += 1;
@@ -421,7 +472,7 @@ impl Connection {
             if self.invalid_requests > MAX_INVALID_REQUESTS {
                 return Err(PeerError::InvalidRequests);
             }
-            return Ok(());
+            return self.reject(request);
         }
         if self.uploads.len() >= self.limits.max_in {
             return Err(PeerError::TooManyRequests);
@@ -429,6 +480,35 @@ impl Connection {
         self.uploads.push(request);
         self.dirty = true;
         Ok(())
+    }
+
+    /// Counts a request that came while we choke the peer.
+    fn refuse_choked(&mut self, request: Request) -> Result<(), PeerError> {
+        // They may have crossed the choke, but no more of them than we would
+        // have queued.
+        self.choked_requests += 1;
+        if self.choked_requests > self.limits.max_in {
+            return Err(PeerError::InvalidRequests);
+        }
+        let first = *self.choked_at.get_or_insert(self.last_received);
+        if self.last_received > first + CROSSING {
+            self.late_requests += 1;
+            if self.late_requests > MAX_INVALID_REQUESTS {
+                return Err(PeerError::ChokedRequests);
+            }
+        }
+        self.reject(request)
+    }
+
+    /// Gives back what was not asked for yet, allowed pieces apart.
+    fn give_back_leased(&mut self) {
+        let (kept, returned): (VecDeque<Block>, VecDeque<Block>) = self
+            .leased
+            .drain(..)
+            .partition(|&block| self.fast.is_allowed(block));
+        self.leased = kept;
+        self.report.returned.extend(returned);
+        self.dirty = true;
     }
 
     /// Gives every leased block back to the torrent.
@@ -443,10 +523,10 @@ impl Connection {
     /// Sends requests for leased blocks as far as the window is open, and asks
     /// the torrent for more in good time.
     fn fill_window(&mut self, now: Instant) {
-        if self.peer_choking || !self.interested {
+        if !self.interested || self.most_outstanding() == 0 {
             return;
         }
-        let target = self.window.target();
+        let target = self.most_outstanding();
         if self.outstanding.is_empty() {
             self.last_block = now;
         }
@@ -482,10 +562,18 @@ impl Connection {
         }
     }
 
+    /// Blocks that may be outstanding now.
+    fn most_outstanding(&self) -> u32 {
+        match self.peer_choking {
+            false => self.window.target(),
+            true => self.window.target().min(self.fast.choked_window()),
+        }
+    }
+
     /// Blocks to hold, requested or not: a reserve of leased ones keeps the
     /// window full while the torrent is thinking.
     fn wished(&self) -> u32 {
-        let target = self.window.target();
+        let target = self.most_outstanding();
         target + target / 4 + 1
     }
 
@@ -497,12 +585,12 @@ impl Connection {
         }
     }
 
-    /// Opens the conversation: tells the peer what we have.
+    /// Opens the conversation: tells the peer who we are and what we have.
     pub fn announce_pieces(&mut self, have: &Bitfield) {
+        self.greet();
         self.announced = have.clone();
-        if !have.none() {
-            self.send.message(&Message::Bitfield(have.as_bytes()));
-        }
+        self.send_pieces(have);
+        self.grant();
     }
 
     /// Tells the peer of pieces that we got since.
@@ -530,9 +618,12 @@ impl Connection {
     pub fn lease(&mut self, now: Instant, blocks: &[Block]) {
         self.asked = self.asked.saturating_sub(blocks.len() as u32);
         self.leased.extend(blocks);
-        if self.peer_choking || !self.interested {
+        if !self.interested {
             self.give_back();
         } else {
+            if self.peer_choking {
+                self.give_back_leased();
+            }
             self.fill_window(now);
             self.give_back_surplus();
         }
@@ -645,9 +736,11 @@ impl Connection {
         }
         self.choking = choking;
         self.choked_requests = 0;
+        self.late_requests = 0;
+        self.choked_at = None;
         if choking {
-            self.uploads.clear();
             self.send.message(&Message::Choke);
+            self.drop_uploads(true);
         } else {
             self.send.message(&Message::Unchoke);
         }
@@ -681,18 +774,20 @@ impl Connection {
     /// (`None`), nor to a peer that was choked meanwhile.
     pub fn handle_read(&mut self, job: &ReadJob, data: Option<&Bytes>) {
         self.uploads.done(job);
-        let Some(data) = data.filter(|data| data.len() == job.length as usize) else {
-            return;
-        };
-        if !self.choking {
-            self.send.blocks(job.piece, job.begin, data, &job.spans);
-            self.report.stats.payload_sent += u64::from(job.length);
-            if self.watched.upload {
-                let blocks = job.spans.iter().map(|&(begin, _)| begin / BLOCK_SIZE);
-                let notes = blocks.map(|index| Note::Uploaded(Block::new(job.piece, index)));
-                self.report.notes.extend(notes);
+        let data = data.filter(|data| data.len() == job.length as usize);
+        let may_have = !self.choking || self.fast.is_granted(job.piece);
+        match data.filter(|_| may_have) {
+            Some(data) => {
+                self.send.blocks(job.piece, job.begin, data, &job.spans);
+                self.report.stats.payload_sent += u64::from(job.length);
+                if self.watched.upload {
+                    let blocks = job.spans.iter().map(|&(begin, _)| begin / BLOCK_SIZE);
+                    let notes = blocks.map(|index| Note::Uploaded(Block::new(job.piece, index)));
+                    self.report.notes.extend(notes);
+                }
+                self.dirty = true;
             }
-            self.dirty = true;
+            None => self.reject_read(job),
         }
     }
 
@@ -714,6 +809,7 @@ impl Connection {
     /// The first `bytes` of what was to be sent are sent.
     pub fn handle_sent(&mut self, now: Instant, bytes: usize) {
         self.send.advance(bytes);
+        self.send_metadata();
         self.last_sent = now;
         self.report.stats.sent += bytes as u64;
     }

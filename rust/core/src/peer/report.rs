@@ -1,7 +1,10 @@
 //! What a connection tells its torrent, once per wake.
 
+use bytes::Bytes;
+
 use super::Note;
 use crate::bitfield::Bitfield;
+use crate::ext::Handshake;
 use crate::ids::{Block, PieceIndex};
 
 /// A block of which a part has come.
@@ -59,6 +62,29 @@ pub struct Report {
     pub interested: Option<bool>,
     /// What was watched ([`Watched`](super::Watched)), in order.
     pub notes: Vec<Note>,
+    /// Its extended handshake (BEP 10), when one came.
+    pub hello: Option<Box<Handshake>>,
+    /// It began or ceased to download nothing any more (BEP 21).
+    pub upload_only: Option<bool>,
+    /// Pieces that it has no longer (BEP 54).
+    pub lost: Vec<PieceIndex>,
+    /// Pieces that it would like to be asked for (BEP 6).
+    pub suggested: Vec<PieceIndex>,
+    /// Pieces that it serves although it chokes us (BEP 6).
+    pub allowed_fast: Vec<PieceIndex>,
+    /// Pieces of the info dict that we asked for, or their refusal (BEP 9).
+    pub metadata: Vec<MetadataReply>,
     /// Totals and gauges.
     pub stats: PeerStats,
+}
+
+/// A peer's answer to a request for a piece of the info dict (BEP 9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetadataReply {
+    /// Which piece.
+    pub piece: u32,
+    /// Bytes in the whole dict, as the peer says; 0 when it does not.
+    pub total_size: u32,
+    /// The bytes; `None` when the peer refused.
+    pub data: Option<Bytes>,
 }

@@ -47,6 +47,19 @@ impl SendQueue {
         }
     }
 
+    /// Queues a message of the extension protocol (BEP 10) whose payload ends
+    /// with `data`, which is not copied.
+    pub(super) fn extended(&mut self, id: u8, head: &[u8], data: Bytes) {
+        let length = (2 + head.len() + data.len()) as u32;
+        let before = self.tail.len();
+        self.tail.extend_from_slice(&length.to_be_bytes());
+        self.tail.extend_from_slice(&[20, id]);
+        self.tail.extend_from_slice(head);
+        self.bytes += self.tail.len() - before;
+        self.seal();
+        self.push(data);
+    }
+
     fn push(&mut self, segment: Bytes) {
         self.bytes += segment.len();
         self.segments.push_back(segment);

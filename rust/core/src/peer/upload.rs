@@ -43,13 +43,19 @@ impl Uploads {
         self.queue.push_back(request);
     }
 
-    pub(super) fn cancel(&mut self, request: Request) {
+    /// Takes a request back; whether it still waited.
+    pub(super) fn cancel(&mut self, request: Request) -> bool {
+        let before = self.queue.len();
         self.queue.retain(|queued| *queued != request);
+        self.queue.len() < before
     }
 
-    /// Forgets the requests that wait; reads under way still come back.
-    pub(super) fn clear(&mut self) {
-        self.queue.clear();
+    /// Drops the requests that wait for pieces other than those to `keep`, and
+    /// returns them; reads under way still come back.
+    pub(super) fn drop_requests(&mut self, keep: impl Fn(PieceIndex) -> bool) -> Vec<Request> {
+        let (kept, dropped) = self.queue.drain(..).partition(|it| keep(it.piece));
+        self.queue = kept;
+        Vec::from_iter::<VecDeque<Request>>(dropped)
     }
 
     /// The next read, while what is read and `unsent` stay below `watermark`.

@@ -66,6 +66,8 @@ const SECONDS: Option<RangeInclusive<i64>> = Some(1..=86_400);
 settings! {
     /// How the client names itself to trackers.
     user_agent: String = concat!("godot-torrent/", env!("CARGO_PKG_VERSION")), NONE, "", Next;
+    /// How the client names itself to peers (BEP 10); empty for the same as to trackers.
+    handshake_client_version: String = "", NONE, "", Next;
     /// The first eight characters of our peer id (BEP 20).
     peer_fingerprint: String = "-GD0100-", NONE, "", Restart;
     /// Where to listen: comma-separated `ip:port` or `device:port`, IPv6 in brackets, port
@@ -106,6 +108,10 @@ settings! {
     max_peerlist_size: i64 = 3000, Some(1..=1_000_000), "peers", Live;
     /// Failed attempts after which a peer is no longer tried.
     max_failcount: i64 = 3, Some(1..=1000), "attempts", Live;
+    /// Close connections on which neither side needs anything.
+    close_redundant_connections: bool = true, NONE, "", Live;
+    /// Pieces that a new peer may fetch before it is unchoked (BEP 6).
+    allowed_fast_set_size: i64 = 5, Some(0..=100), "pieces", Next;
     /// Wait before a peer is tried again, times its failures.
     min_reconnect_time: i64 = 60, SECONDS, "seconds", Live;
     /// Peers that may download from us at once in the whole session; -1 for no limit.

@@ -6,14 +6,14 @@ use super::{Output, PeerCommand, Torrent, TorrentEvent};
 use crate::bitfield::Bitfield;
 use crate::ids::{Block, PeerKey, PieceIndex};
 use crate::peer::Report;
-use crate::picker::{Received, Speed};
+use crate::picker::{PeerPieces, Received, Speed};
 
 /// Blocks leased to one peer in one go, at most.
 const MAX_LEASE: u32 = 512;
 
 impl Torrent {
     /// What happened on a connection since its last report.
-    pub fn peer_report(&mut self, now: Instant, key: PeerKey, report: Report) {
+    pub fn peer_report(&mut self, now: Instant, key: PeerKey, mut report: Report) {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
@@ -25,11 +25,14 @@ impl Torrent {
         self.totals.add(now, peer.count(now, &report.stats));
         let disowned = peer.disowned;
         let open = peer.closing.is_none();
-        let news = report.bitfield.is_some() || !report.haves.is_empty();
-        if let Some(pieces) = report.bitfield {
+        let news = report.bitfield.is_some()
+            || !report.haves.is_empty()
+            || !report.allowed_fast.is_empty();
+        if let Some(pieces) = report.bitfield.take() {
             self.note_bitfield(key, pieces);
         }
         self.note_haves(key, &report.haves);
+        self.note_extensions(now, key, &mut report);
         if news && self.is_super_seeding() {
             self.super_seed.progressed(now, key);
             self.show_pieces(now);
@@ -65,6 +68,7 @@ impl Torrent {
         } else {
             self.picker.peer_left(peer.pieces());
         }
+        peer.announced = true;
         peer.set_pieces(pieces);
         if peer.is_seed() {
             self.picker.peer_seed_joined();
@@ -149,12 +153,16 @@ impl Torrent {
     /// Leases blocks to a peer that wants some.
     pub(super) fn feed(&mut self, now: Instant, key: PeerKey) {
         let may_download = self.may_download();
+        let allowed = match self.peers.get(&key) {
+            Some(peer) if peer.choking_us => self.allowed_pieces(key),
+            _ => None,
+        };
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
         let ready = peer.want > 0
             && peer.interesting > 0
-            && !peer.choking_us
+            && (!peer.choking_us || allowed.is_some())
             && may_download
             && peer.closing.is_none();
         if !ready {
@@ -172,9 +180,13 @@ impl Torrent {
         let mut blocks = Vec::new();
         let count = peer.want.min(MAX_LEASE);
         self.picker.set_pace(key, rate);
-        let pieces = peer.peer_pieces();
+        let pieces = match &allowed {
+            Some(allowed) => PeerPieces::Some(allowed),
+            None => peer.peer_pieces(),
+        };
+        let suggested = &peer.suggested;
         self.picker
-            .pick(key, &pieces, count, speed, &[], &mut blocks);
+            .pick(key, &pieces, count, speed, suggested, &mut blocks);
         peer.want -= blocks.len() as u32;
         if peer.want > 0 {
             self.hungry.insert(key);

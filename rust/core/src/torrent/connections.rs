@@ -82,6 +82,9 @@ impl Torrent {
             self.picker.have().clone()
         };
         self.peers.insert(key, peer);
+        if self.told_upload_only {
+            self.command(key, PeerCommand::UploadOnly(true));
+        }
         self.command(key, PeerCommand::Start(Arc::new(have)));
         if self.watched != Watched::default() {
             self.command(key, PeerCommand::Watch(self.watched));
@@ -150,6 +153,7 @@ impl Torrent {
         self.suspicion.left(key, peer.meta.endpoint.ip());
         self.hungry.remove(&key);
         self.picker.set_pace(key, 0);
+        self.forget_source(key);
         if peer.is_seed() {
             self.picker.peer_seed_left();
         } else {
@@ -216,16 +220,23 @@ impl Torrent {
     /// Closes connections on which neither side needs anything.
     pub(super) fn drop_redundant(&mut self) {
         // In share mode seeds are where the next piece comes from.
-        if !self.is_finished() || (self.modes.share_mode && !self.picker.is_seed()) {
+        let sharing = self.modes.share_mode && !self.picker.is_seed();
+        if !self.settings.close_redundant_connections || !self.has_metadata() || sharing {
             return;
         }
-        let seeds: Vec<PeerKey> = self
+        let finished = self.is_finished();
+        // One that wants nothing and has nothing for us will not change.
+        let redundant = |peer: &Peer| {
+            let gives_nothing = finished || (peer.announced && peer.interesting == 0);
+            gives_nothing && (peer.is_seed() && finished || peer.upload_only)
+        };
+        let redundant: Vec<PeerKey> = self
             .peers
             .iter()
-            .filter(|(_, peer)| peer.is_seed())
+            .filter(|(_, peer)| redundant(peer))
             .map(|(&key, _)| key)
             .collect();
-        for key in seeds {
+        for key in redundant {
             self.close(key, CloseReason::Redundant);
         }
     }

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::bitfield::Bitfield;
 use crate::ids::{Block, PeerKey, PieceIndex};
 use crate::layout::Layout;
@@ -79,6 +81,9 @@ pub enum CloseReason {
     /// The IP filter blocks its address.
     #[error("the peer is blocked by the IP filter")]
     Filtered,
+    /// The peer sent, or claims to have, metadata that cannot be right.
+    #[error("the peer's metadata is false")]
+    BadMetadata,
     /// We connected to ourselves.
     #[error("connected to ourselves")]
     OurselvesAgain,
@@ -109,6 +114,12 @@ pub enum PeerCommand {
     Have(Arc<[PieceIndex]>),
     /// We have these pieces, which the peer has too: it need not be told.
     HaveToo(Arc<[PieceIndex]>),
+    /// Tell the peer that we have these pieces no longer (BEP 54).
+    Lost(Arc<[PieceIndex]>),
+    /// Tell the peer whether we download (BEP 21).
+    UploadOnly(bool),
+    /// Ask for this piece of the metadata (BEP 9).
+    RequestMetadata(u32),
     /// Choke the peer, or let it download.
     Choke(bool),
     /// Tell the peer whether we want something it has.
@@ -131,6 +142,15 @@ pub enum TorrentEvent {
     Finished,
     /// These pieces are there.
     PiecesVerified(Vec<PieceIndex>),
+    /// What peers sent as metadata does not have the right hash.
+    MetadataFailed,
+    /// A peer says that this is our address.
+    SeenAs {
+        /// The address.
+        ip: IpAddr,
+        /// The peer.
+        by: SocketAddr,
+    },
     /// A piece did not have the right hash and is fetched again.
     HashFailed(PieceIndex),
     /// A connected peer's address is banned.
@@ -156,6 +176,9 @@ pub enum Output {
     Connect(SocketAddr),
     /// Ban this address in the whole session: it sent bad data.
     Ban(IpAddr),
+    /// The info dict is here and has the right hash: read it, and call
+    /// `set_metadata`.
+    Metadata(Bytes),
     /// Post an event.
     Event(TorrentEvent),
 }

@@ -10,10 +10,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::fetch::Fetch;
 use super::files::FileProgress;
 use super::{Output, PeerCommand, Torrent, TorrentState, picker_settings};
 use crate::bitfield::Bitfield;
-use crate::ids::{PeerId, PieceIndex};
+use crate::ids::{InfoHash, PeerId, PieceIndex};
 use crate::layout::Layout;
 use crate::picker::Picker;
 use crate::settings::Settings;
@@ -21,8 +22,17 @@ use crate::settings::Settings;
 impl Torrent {
     /// A torrent of which only the hash is known; it waits for
     /// [`Self::fetch_metadata`].
-    pub fn without_metadata(our_id: PeerId, settings: Arc<Settings>, now: Instant) -> Self {
-        Self::new(Arc::new(Layout::unknown()), our_id, settings, 0, now)
+    pub fn without_metadata(
+        info_hash: InfoHash,
+        our_id: PeerId,
+        settings: Arc<Settings>,
+        now: Instant,
+    ) -> Self {
+        let max_size = u32::try_from(settings.max_metadata_size).unwrap_or(u32::MAX);
+        Self {
+            fetch: Some(Fetch::new(info_hash, max_size)),
+            ..Self::new(Arc::new(Layout::unknown()), our_id, settings, 0, now)
+        }
     }
 
     /// Whether it is known what the torrent consists of.
@@ -42,6 +52,7 @@ impl Torrent {
     /// a new torrent and must be set again.
     pub fn set_metadata(&mut self, layout: Arc<Layout>, seed: u64) {
         debug_assert!(!self.has_metadata(), "metadata comes once");
+        self.fetch = None;
         self.picker = Picker::new(&layout, seed);
         self.picker.set_settings(picker_settings(&self.settings));
         self.files = FileProgress::new(&layout);

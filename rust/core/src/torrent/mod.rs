@@ -11,6 +11,8 @@ mod blocks;
 mod choking;
 mod connections;
 mod deadlines;
+mod extensions;
+mod fetch;
 mod files;
 mod messages;
 mod metadata;
@@ -39,6 +41,7 @@ use crate::picker::{Picker, PickerSettings, Priority};
 use crate::settings::Settings;
 use choking::Choking;
 use deadlines::Deadlines;
+use fetch::Fetch;
 use files::FileProgress;
 pub use messages::{CloseReason, Output, PeerCommand, TorrentEvent, TorrentState};
 pub use modes::Modes;
@@ -72,6 +75,8 @@ pub struct Torrent {
     /// Peers that could take more blocks than there were.
     hungry: BTreeSet<PeerKey>,
     connecting: BTreeSet<SocketAddr>,
+    /// The search for the metadata, while there is none.
+    fetch: Option<Fetch>,
 
     state: TorrentState,
     running: bool,
@@ -82,6 +87,8 @@ pub struct Torrent {
     super_seed: SuperSeed,
     /// No new blocks are asked for: storage is in trouble.
     storage_failed: bool,
+    /// What peers were told last (BEP 21).
+    told_upload_only: bool,
     next_tick: Instant,
     outputs: VecDeque<Output>,
 
@@ -112,6 +119,8 @@ impl Torrent {
             peers: BTreeMap::new(),
             hungry: BTreeSet::new(),
             connecting: BTreeSet::new(),
+            fetch: None,
+            told_upload_only: false,
             state: TorrentState::CheckingResumeData,
             running: false,
             sequential: false,
@@ -409,6 +418,7 @@ impl Torrent {
             return;
         }
         self.update_order();
+        self.fetch_more(now);
         for (&key, peer) in &mut self.peers {
             // One that fell silent is slow.
             self.picker.set_pace(key, peer.payload_download.rate(now));
@@ -454,6 +464,7 @@ impl Torrent {
     fn set_state(&mut self, state: TorrentState) {
         if self.state != state {
             let previous = std::mem::replace(&mut self.state, state);
+            self.update_upload_only();
             self.event(TorrentEvent::StateChanged { state, previous });
         }
     }

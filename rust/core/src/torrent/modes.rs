@@ -32,6 +32,7 @@ impl Torrent {
         if before.super_seeding && !modes.super_seeding {
             self.show_everything();
         }
+        self.update_upload_only();
         if before.upload_mode != modes.upload_mode {
             self.update_all_interest();
             self.feed_hungry(now);

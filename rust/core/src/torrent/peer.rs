@@ -80,6 +80,16 @@ pub struct Peer {
     /// The entry in the list of peers that stands for it, if one does: an
     /// incoming connection comes from a port that nobody listens on.
     pub(super) listed: Option<SocketAddr>,
+    /// What the peer's program calls itself (BEP 10); empty when it does not.
+    pub client: String,
+    /// It said what it has.
+    pub(super) announced: bool,
+    /// It downloads nothing (BEP 21).
+    pub upload_only: bool,
+    /// Pieces that it suggested, the latest first (BEP 6).
+    pub(super) suggested: Vec<PieceIndex>,
+    /// Pieces that it serves although it chokes us (BEP 6).
+    pub(super) allowed_fast: Vec<PieceIndex>,
     /// It was told to close, and why.
     pub(super) closing: Option<CloseReason>,
     /// The disk has dropped what it delivered last.
@@ -114,6 +124,11 @@ impl Peer {
             want: 0,
             sent_before: 0,
             listed: (!meta.incoming).then_some(meta.endpoint),
+            client: String::new(),
+            announced: false,
+            upload_only: false,
+            suggested: Vec::new(),
+            allowed_fast: Vec::new(),
             closing: None,
             disowned: false,
         }
@@ -136,6 +151,11 @@ impl Peer {
     /// Adds a piece; whether it was new.
     pub(super) fn add_piece(&mut self, piece: PieceIndex) -> bool {
         self.pieces.set(piece.0)
+    }
+
+    /// Removes a piece; whether it was there.
+    pub(super) fn remove_piece(&mut self, piece: PieceIndex) -> bool {
+        self.pieces.clear(piece.0)
     }
 
     pub(super) fn peer_pieces(&self) -> PeerPieces<'_> {
@@ -230,7 +250,7 @@ impl Peer {
         let pieces = u64::from(self.pieces.len().max(1));
         Candidate {
             key,
-            interested: self.interested_in_us && !self.is_seed(),
+            interested: self.interested_in_us && !self.is_seed() && !self.upload_only,
             unchoked: !self.choked_by_us,
             fresh: self.fresh,
             since: self.since,

@@ -189,6 +189,9 @@ impl World {
                 Output::Event(TorrentEvent::PiecesVerified(pieces)) => {
                     format!("verified{}", list(&pieces))
                 }
+                Output::Metadata(bytes) => format!("metadata of {} bytes", bytes.len()),
+                Output::Event(TorrentEvent::MetadataFailed) => "metadata failed".into(),
+                Output::Event(TorrentEvent::SeenAs { ip, .. }) => format!("seen as {ip}"),
                 Output::Event(TorrentEvent::HashFailed(piece)) => format!("hash failed {piece}"),
                 Output::Ban(ip) => format!("ban {ip}"),
                 Output::Event(TorrentEvent::PeerBanned(at)) => format!("banned {at}"),
@@ -227,6 +230,9 @@ fn command_text(command: &PeerCommand) -> String {
     match command {
         PeerCommand::Start(have) => format!("start {}", have.count()),
         PeerCommand::Metadata(layout) => format!("metadata of {}", layout.num_pieces()),
+        PeerCommand::RequestMetadata(piece) => format!("ask for metadata {piece}"),
+        PeerCommand::UploadOnly(only) => format!("upload only {only}"),
+        PeerCommand::Lost(pieces) => format!("lost{}", list(pieces)),
         PeerCommand::Lease(blocks) => {
             let mut blocks = blocks.clone();
             blocks.sort_unstable();

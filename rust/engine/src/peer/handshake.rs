@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use torrent_core::ids::{InfoHash, PeerId};
-use torrent_core::wire::{HANDSHAKE_LEN, Handshake, WireError};
+use torrent_core::wire::{Features, HANDSHAKE_LEN, Handshake, WireError};
 
 /// Bytes up to and including the info-hash.
 const UP_TO_HASH: usize = 48;
@@ -40,7 +40,7 @@ pub(crate) async fn outgoing(
     limit: Duration,
 ) -> Result<Handshake, HandshakeError> {
     let ours = Handshake {
-        reserved: [0; 8],
+        reserved: Features::OURS.reserved(),
         info_hash,
         peer_id,
     };
@@ -85,7 +85,7 @@ pub(crate) async fn incoming(
             return Err(HandshakeError::UnknownTorrent);
         }
         let ours = Handshake {
-            reserved: [0; 8],
+            reserved: Features::OURS.reserved(),
             info_hash,
             peer_id,
         };

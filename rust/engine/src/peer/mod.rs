@@ -22,6 +22,7 @@ use torrent_core::torrent::{CloseReason, PeerCommand};
 
 use crate::buffers::{Buffer, BufferClass, BufferPool};
 use crate::disk::{Disk, Storage};
+use crate::handle::TorrentHandle;
 use crate::rates::Valve;
 use crate::torrent::content::StorageSlot;
 use mailbox::Mailbox;
@@ -83,6 +84,7 @@ pub(crate) struct PeerTask {
     /// The torrent always drains this; a full channel makes the connection wait.
     pub(crate) reports: mpsc::Sender<PeerReport>,
     pub(crate) storage: StorageSlot,
+    pub(crate) torrent: TorrentHandle,
     pub(crate) disk: Disk,
     pub(crate) pool: BufferPool,
 }
@@ -176,10 +178,17 @@ impl PeerTask {
     }
 
     fn obey(&mut self, command: PeerCommand) -> Result<(), Ended> {
-        match self.connection.obey(Instant::now(), command)? {
-            Some(reason) => Err(Ended::ByUs(reason)),
-            None => Ok(()),
+        let metadata = matches!(command, PeerCommand::Metadata(_));
+        if let Some(reason) = self.connection.obey(Instant::now(), command)? {
+            return Err(Ended::ByUs(reason));
         }
+        if metadata {
+            match self.torrent.public_metadata() {
+                Some(info_dict) => self.connection.offer_metadata(info_dict),
+                None => self.connection.withhold_metadata(),
+            }
+        }
+        Ok(())
     }
 
     /// Sends what waits, as far as the socket and the limits take it.

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use torrent_core::metainfo::Info;
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
+use torrent_core::metainfo::{Info, Limits, MetainfoError};
 
-use super::Driver;
+use super::{Driver, TaskEnd};
 use crate::disk::{Storage, StorageSpec};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
@@ -59,7 +61,7 @@ impl Driver {
         }
         let storage = match spec(&info, &self.handle) {
             Ok(spec) => self.context.disk.open(spec, self.disk_events.clone()),
-            Err(error) => return self.post(kind::METADATA_FAILED, || Detail::Error(error)),
+            Err(error) => return self.metadata_refused(error),
         };
         // Nobody else fills it.
         let _ = self.storage.set(storage);
@@ -78,7 +80,37 @@ impl Driver {
     }
 }
 
+impl Driver {
+    /// Reads an info dict that has the right hash. It came from peers: what a
+    /// torrent file must not contain, it must not contain either.
+    pub(super) fn read_metadata(&mut self, info_dict: Bytes) {
+        let limits = Limits::of_settings(&self.context.session.settings.borrow());
+        self.tasks.spawn(async move {
+            let read = spawn_blocking(move || Info::parse(&info_dict, &limits)).await;
+            // A parser that panics has a fault, and the torrent no metadata.
+            TaskEnd::Metadata(read.unwrap_or(Err(MetainfoError::NotADict)))
+        });
+    }
+
+    /// The metadata is what the hash stands for, and cannot be used: no peer
+    /// will ever have a better one.
+    pub(super) fn metadata_refused(&mut self, error: Error) {
+        self.error = Some(error.clone());
+        self.publish(Instant::now());
+        let failure = error.clone();
+        self.post(kind::METADATA_FAILED, || Detail::Error(failure));
+        self.post(kind::TORRENT_ERROR, || Detail::Error(error));
+    }
+}
+
 impl TorrentHandle {
+    /// The info dict, if it is known and may be given to peers: that of a
+    /// private torrent may not (BEP 27).
+    pub(crate) fn public_metadata(&self) -> Option<Bytes> {
+        let info = &self.metainfo()?.info;
+        (!info.private).then(|| info.raw.clone())
+    }
+
     /// Takes the metadata over; from now on pieces and files can be spoken of.
     fn learn(&self, info: Arc<Info>) {
         let mut options = self.shared.options.lock();

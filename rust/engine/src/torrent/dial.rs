@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
-use torrent_core::ids::{InfoHash, PeerId};
+use torrent_core::ids::InfoHash;
 use torrent_core::torrent::PeerMeta;
+use torrent_core::wire::{Features, Handshake};
 
 use super::{Driver, TaskEnd};
 use crate::event::{Detail, kind};
@@ -17,7 +18,7 @@ use crate::runtime::Context;
 /// A connection that was made, or could not be.
 pub(super) struct Dialled {
     endpoint: SocketAddr,
-    result: Result<(TcpStream, PeerId), HandshakeError>,
+    result: Result<(TcpStream, Handshake), HandshakeError>,
 }
 
 impl Driver {
@@ -37,14 +38,14 @@ impl Driver {
     pub(super) fn dialled(&mut self, dialled: Dialled) {
         let Dialled { endpoint, result } = dialled;
         match result {
-            Ok((stream, id)) => {
+            Ok((stream, theirs)) => {
                 let meta = PeerMeta {
                     endpoint,
-                    id,
+                    id: theirs.peer_id,
                     incoming: false,
                     source: self.brain.peer_list().sources(endpoint).unwrap_or_default(),
                 };
-                self.join(stream, meta);
+                self.join(stream, meta, Features::of(theirs.reserved));
             }
             Err(error) => {
                 let stats = &self.context.session.stats;
@@ -66,7 +67,7 @@ async fn connect(
     context: &Context,
     endpoint: SocketAddr,
     info_hash: InfoHash,
-) -> Result<(TcpStream, PeerId), HandshakeError> {
+) -> Result<(TcpStream, Handshake), HandshakeError> {
     let settings = context.session.settings.borrow().clone();
     context.pace.turn(settings.connection_speed as u32).await;
     context.session.stats.connection_attempts.add(1);
@@ -76,5 +77,5 @@ async fn connect(
     let mut stream = dialler.connect(&settings, endpoint, limit).await?;
     let limit = seconds(settings.handshake_timeout);
     let theirs = handshake::outgoing(&mut stream, info_hash, context.peer_id, limit).await?;
-    Ok((stream, theirs.peer_id))
+    Ok((stream, theirs))
 }

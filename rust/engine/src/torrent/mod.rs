@@ -26,12 +26,14 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use torrent_core::ids::{PeerId, PeerKey, TorrentKey};
+use torrent_core::metainfo::{Info, MetainfoError};
 use torrent_core::peerlist::Sources;
 use torrent_core::torrent::{Output, Torrent, TorrentEvent, TorrentState};
 use torrent_core::tracker::Announcer;
+use torrent_core::wire::Features;
 
 use crate::disk::{CheckHandle, DiskError, DiskEvent, ResumeAccepted, ResumeRejected};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, Kind, kind};
 use crate::handle::{Command, Reannounce, TorrentHandle};
 use crate::peer::PeerReport;
@@ -61,15 +63,17 @@ pub(crate) struct Arrival {
     pub(crate) stream: TcpStream,
     pub(crate) endpoint: SocketAddr,
     pub(crate) peer_id: PeerId,
+    pub(crate) features: Features,
 }
 
 /// What a task of the torrent ended with.
 enum TaskEnd {
-    Peer(peers::PeerEnd),
+    Peer(Box<peers::PeerEnd>),
     Dialled(dial::Dialled),
     StorageFailed(DiskError),
     Files(FilesEnd),
     Reannounce(Reannounce),
+    Metadata(Result<Arc<Info>, MetainfoError>),
     ResumeChecked(Box<Result<ResumeAccepted, ResumeRejected>>),
     Gathered(Box<Gathered>, Vec<SaveRequest>),
     Kept(Result<(), Error>),
@@ -185,7 +189,7 @@ impl Driver {
                         let layout = Arc::new(metainfo.info.layout.clone());
                         Torrent::new(layout, id, settings, seed, now)
                     }
-                    None => Torrent::without_metadata(id, settings, now),
+                    None => Torrent::without_metadata(handle.info_hash(), id, settings, now),
                 }
             },
             announcer: trackers::announcer(&handle, now, &settings, &listening, seed),
@@ -333,6 +337,7 @@ impl Driver {
                 }
                 Output::Connect(endpoint) => self.dial(endpoint),
                 Output::Ban(ip) => self.ban(ip),
+                Output::Metadata(info_dict) => self.read_metadata(info_dict),
                 Output::Event(event) => self.brain_event(event),
             }
         }
@@ -375,6 +380,14 @@ impl Driver {
                 self.publish_pieces();
                 self.post(kind::PIECE_FINISHED, || Detail::Pieces(pieces));
             }
+            TorrentEvent::MetadataFailed => {
+                let error = Error::because(
+                    ErrorKind::TorrentInfoParseError,
+                    "metadata from peers has the wrong hash",
+                );
+                self.post(kind::METADATA_FAILED, || Detail::Error(error));
+            }
+            TorrentEvent::SeenAs { ip, by } => self.context.session.seen_as(ip, by.ip()),
             TorrentEvent::HashFailed(piece) => {
                 self.post(kind::HASH_FAILED, || Detail::Piece(piece));
             }
@@ -411,12 +424,14 @@ impl Driver {
 
     fn task_ended(&mut self, ended: Result<TaskEnd, tokio::task::JoinError>) {
         match ended {
-            Ok(TaskEnd::Peer(end)) => self.peer_ended(end),
+            Ok(TaskEnd::Peer(end)) => self.peer_ended(*end),
             Ok(TaskEnd::Dialled(dialled)) => self.dialled(dialled),
             Ok(TaskEnd::Reannounce(wish)) => {
                 self.announcer
                     .reannounce(Instant::now(), wish.tracker, wish.ignore_min_interval);
             }
+            Ok(TaskEnd::Metadata(Ok(info))) => self.metadata_known(info),
+            Ok(TaskEnd::Metadata(Err(error))) => self.metadata_refused(error.into()),
             Ok(TaskEnd::StorageFailed(error)) => self.storage_failed(error),
             Ok(TaskEnd::ResumeChecked(outcome)) => self.resume_checked(*outcome),
             Ok(TaskEnd::Gathered(gathered, requests)) => self.gathered(*gathered, requests),

@@ -6,9 +6,11 @@ use std::time::Instant;
 
 use tokio::net::TcpStream;
 use torrent_core::ids::PeerKey;
-use torrent_core::peer::{Connection, Limits, Report};
+use torrent_core::peer::{Connection, Limits, Opening, Report};
 use torrent_core::peerlist::Sources;
+use torrent_core::settings::Settings;
 use torrent_core::torrent::PeerMeta;
+use torrent_core::wire::Features;
 
 use super::{Arrival, Driver, TaskEnd};
 use crate::event::{Detail, kind};
@@ -33,11 +35,11 @@ impl Driver {
             incoming: true,
             source: Sources::INCOMING,
         };
-        self.join(arrival.stream, meta);
+        self.join(arrival.stream, meta, arrival.features);
     }
 
     /// Takes a connection in, or closes it again.
-    pub(super) fn join(&mut self, stream: TcpStream, meta: PeerMeta) {
+    pub(super) fn join(&mut self, stream: TcpStream, meta: PeerMeta, features: Features) {
         let now = Instant::now();
         let key = PeerKey(self.next_key);
         self.next_key += 1;
@@ -66,14 +68,20 @@ impl Driver {
         });
         let settings = self.context.session.settings.borrow().clone();
         let limits = Limits::from(&*settings);
+        let mut connection = if self.brain.has_metadata() {
+            Connection::new(Arc::clone(self.brain.layout()), limits, now)
+        } else {
+            Connection::without_metadata(limits, now)
+        };
+        connection.set_opening(features, self.opening(&settings, &meta));
+        if let Some(info_dict) = self.handle.public_metadata() {
+            connection.offer_metadata(info_dict);
+        }
         let task = PeerTask {
             key,
             stream,
-            connection: if self.brain.has_metadata() {
-                Connection::new(Arc::clone(self.brain.layout()), limits, now)
-            } else {
-                Connection::without_metadata(limits, now)
-            },
+            connection,
+            torrent: self.handle.clone(),
             mailbox,
             down: self.valve(Direction::Down, endpoint),
             up: self.valve(Direction::Up, endpoint),
@@ -86,18 +94,38 @@ impl Driver {
         self.tasks.spawn(async move {
             // A task of its own, so that its panic is only its own.
             let outcome = tokio::spawn(task.run()).await.ok();
-            TaskEnd::Peer(PeerEnd {
+            TaskEnd::Peer(Box::new(PeerEnd {
                 key,
                 endpoint,
                 incoming,
                 outcome,
-            })
+            }))
         });
     }
 
     fn valve(&self, direction: Direction, peer: SocketAddr) -> Valve {
         let session = Arc::clone(&self.context.session);
         Valve::new(session, direction, self.key, peer)
+    }
+
+    /// What we say of ourselves to this peer (BEP 10).
+    fn opening(&self, settings: &Settings, meta: &PeerMeta) -> Opening {
+        let client = match settings.handshake_client_version.as_str() {
+            "" => &settings.user_agent,
+            client => client,
+        };
+        let listening = self.context.session.network.listening();
+        Opening {
+            info_hash: self.handle.info_hash(),
+            remote: meta.endpoint,
+            client: client.to_owned(),
+            // Whoever called us knows it.
+            port: listening
+                .first()
+                .filter(|_| !meta.incoming)
+                .map(SocketAddr::port),
+            allowed_fast: settings.allowed_fast_set_size as usize,
+        }
     }
 
     pub(super) fn peer_ended(&mut self, end: PeerEnd) {

@@ -488,7 +488,10 @@ fn peer_info(now: Instant, peer: &mut Peer) -> PeerInfo {
     PeerInfo {
         ip: endpoint.ip().to_string(),
         port: endpoint.port(),
-        client: clients::name(peer.meta.id),
+        client: match peer.client.as_str() {
+            "" => clients::name(peer.meta.id),
+            client => client.to_owned(),
+        },
         peer_id: hex_peer_id(peer.meta.id),
         connection_type: "tcp".to_owned(),
         source: peer.meta.source.names().join(","),

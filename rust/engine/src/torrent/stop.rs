@@ -58,7 +58,7 @@ impl Driver {
         loop {
             tokio::select! {
                 ended = self.tasks.join_next() => match ended {
-                    Some(Ok(TaskEnd::Peer(end))) => self.peer_ended(end),
+                    Some(Ok(TaskEnd::Peer(end))) => self.peer_ended(*end),
                     Some(_) if !self.peers.is_empty() => {}
                     // Dials and reads that are still under way serve nobody.
                     _ => break,

@@ -45,6 +45,23 @@ pub(super) async fn torrent_file(app: &App, mut params: Params) -> Outcome {
     add_to(app, add)
 }
 
+/// Adds the torrent that a magnet link names; its metadata comes from peers.
+pub(super) fn magnet(app: &App, mut params: Params) -> Outcome {
+    let uri = params.text("uri")?;
+    let save_path = params.opt_text("save_path")?.map(PathBuf::from);
+    let paused = params.opt_flag("paused")?;
+    let resume_data = params.opt_bytes("resume_data")?;
+    params.finish()?;
+    app.running()?;
+    let save_path = save_path_of(app, save_path, resume_data.as_deref())?;
+    let mut add = AddTorrent::from_magnet(&uri, save_path)?;
+    if let Some(data) = resume_data {
+        add = add.with_resume_data(&data)?;
+    }
+    add.paused = paused.unwrap_or(add.paused);
+    add_to(app, add)
+}
+
 /// Adds a torrent file whose data is there; it is checked and then seeded.
 pub(super) async fn torrent_and_seed(app: &App, mut params: Params) -> Outcome {
     let path = params.text("path")?;

@@ -32,6 +32,7 @@ pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome
         "load_state" => session::load_state(app, params),
 
         "add_torrent_file" => add::torrent_file(app, params).await,
+        "add_magnet_uri" => add::magnet(app, params),
         "add_torrent_and_seed" => add::torrent_and_seed(app, params).await,
         "remove_torrent" => add::remove(app, params),
         "list_torrents" => add::list(app, params),

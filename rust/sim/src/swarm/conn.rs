@@ -174,13 +174,18 @@ impl Swarm {
 
     pub(super) fn command(&mut self, node: usize, key: PeerKey, command: PeerCommand) {
         let now = self.instant();
+        let metadata = self.nodes[node].metadata.clone();
         let Some(conn) = self.nodes[node].conns.get_mut(&key) else {
             return;
         };
+        let is_metadata = matches!(command, PeerCommand::Metadata(_));
         match conn.connection.obey(now, command) {
             Ok(None) => {}
             Ok(Some(reason)) => return self.end(node, key, Ended::ByUs(reason)),
             Err(error) => return self.end(node, key, Ended::Protocol(error)),
+        }
+        if let Some(metadata) = metadata.filter(|_| is_metadata) {
+            conn.connection.offer_metadata(metadata);
         }
         self.pump(node, key);
     }

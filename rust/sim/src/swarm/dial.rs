@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use torrent_core::ids::PeerKey;
-use torrent_core::peer::{Connection, Limits};
+use torrent_core::peer::{Connection, Limits, Opening};
 use torrent_core::peerlist::Sources;
 use torrent_core::torrent::PeerMeta;
+use torrent_core::wire::Features;
 
 use super::{End, Event, Packet, Swarm, Wire};
 use crate::link::Pipe;
@@ -99,7 +100,22 @@ impl Swarm {
         }
         let limits = Limits::from(&*it.settings);
         let layout = self.payload.layout.clone();
-        let connection = Connection::new(layout, limits, now);
+        let mut connection = if it.brain.has_metadata() {
+            Connection::new(layout, limits, now)
+        } else {
+            Connection::without_metadata(limits, now)
+        };
+        let opening = Opening {
+            info_hash: self.payload.info_hash(),
+            remote: endpoint,
+            client: "sim".to_owned(),
+            port: None,
+            allowed_fast: it.settings.allowed_fast_set_size as usize,
+        };
+        connection.set_opening(Features::OURS, opening);
+        if let Some(metadata) = it.metadata.clone() {
+            connection.offer_metadata(metadata);
+        }
         it.counters.connections += 1;
         it.conns.insert(
             key,

@@ -129,8 +129,13 @@ impl Swarm {
         let now = self.instant();
         self.nodes
             .push(Node::new(index, spec, &self.payload, seed, now));
-        self.nodes[index].brain.start(now);
-        self.check_files(index);
+        let brain = &mut self.nodes[index].brain;
+        brain.start(now);
+        if brain.has_metadata() {
+            self.check_files(index);
+        } else {
+            brain.fetch_metadata(now);
+        }
         self.settle(index);
         NodeId(index)
     }

@@ -106,6 +106,13 @@ impl Swarm {
                     self.note(node, format_args!("ban {ip}"));
                     self.nodes[node].counters.bans.push(ip);
                 }
+                Output::Metadata(info_dict) => {
+                    self.note(node, "metadata received");
+                    let layout = self.payload.layout.clone();
+                    self.nodes[node].metadata = Some(info_dict);
+                    self.nodes[node].brain.set_metadata(layout, self.seed);
+                    self.check_files(node);
+                }
                 Output::Event(event) => self.brain_event(node, &event),
             }
         }
@@ -167,6 +174,11 @@ impl Swarm {
                     self.note(node, format_args!("verified {piece}"));
                 }
             }
+            TorrentEvent::MetadataFailed => {
+                self.nodes[node].counters.metadata_failures += 1;
+                self.note(node, "metadata failed");
+            }
+            TorrentEvent::SeenAs { .. } => {}
             TorrentEvent::HashFailed(piece) => {
                 self.note(node, format_args!("hash of {piece} failed"));
             }

@@ -1,13 +1,37 @@
 //! A torrent that begins without its metadata.
 
+use bytes::Bytes;
+use sha1::{Digest, Sha1};
+
 use super::*;
+use crate::ext::{Handshake, Numbers};
+use crate::ids::InfoHash;
+use crate::peer::MetadataReply;
+
+const INFO_DICT: &[u8] = b"what the hash stands for";
+
+fn hash() -> InfoHash {
+    InfoHash(Sha1::digest(INFO_DICT).into())
+}
+
+fn hello(metadata_size: Option<u32>) -> Option<Box<Handshake>> {
+    Some(Box::new(Handshake {
+        numbers: Numbers {
+            metadata: 9,
+            ..Numbers::default()
+        },
+        client: "Friend 1".to_owned(),
+        metadata_size,
+        ..Handshake::default()
+    }))
+}
 use crate::choker::ChokerSettings;
 
 impl World {
     /// A running torrent of which only the hash is known.
     fn hash_only() -> Self {
         let settings = Arc::new(Settings::default());
-        let mut torrent = Torrent::without_metadata(id(OUR_ID), settings, at(0));
+        let mut torrent = Torrent::without_metadata(hash(), id(OUR_ID), settings, at(0));
         torrent.start(at(0));
         torrent.fetch_metadata(at(0));
         let choker = Choker::new(ChokerSettings::default());
@@ -83,4 +107,89 @@ fn a_download_that_is_there_already_is_found() {
     let expected = ["downloading_metadata", "checking_resume_data", "finished"];
     assert_eq!(world.events()[..3], expected);
     assert_eq!(world.torrent.state(), TorrentState::Seeding);
+}
+
+#[test]
+fn the_info_dict_is_asked_for_and_a_liar_is_closed() {
+    let mut world = World::hash_only();
+    world.join('a', false).unwrap();
+    world.join('b', false).unwrap();
+    world.out();
+    let size = INFO_DICT.len() as u32;
+    world.say('a', |it| it.hello = hello(Some(size)));
+    assert_eq!(world.out(), ["a ask for metadata 0"]);
+    let answer = |data: &'static [u8]| {
+        vec![MetadataReply {
+            piece: 0,
+            total_size: 0,
+            data: Some(Bytes::from_static(data)),
+        }]
+    };
+    world.say('a', |it| it.metadata = answer(b"what the hash sits down "));
+    let closed = "a close: the peer's metadata is false";
+    assert_eq!(world.out(), ["metadata failed", closed]);
+    world.say('b', |it| it.hello = hello(Some(size)));
+    assert_eq!(world.out(), ["b ask for metadata 0"]);
+    world.say('b', |it| it.metadata = answer(INFO_DICT));
+    assert_eq!(world.out(), [format!("metadata of {size} bytes")]);
+    let clients: Vec<String> = world
+        .torrent
+        .peers()
+        .map(|it| it.1.client.clone())
+        .collect();
+    assert_eq!(clients, ["Friend 1", "Friend 1"]);
+}
+
+#[test]
+fn a_size_that_no_torrent_has_closes_the_peer() {
+    let mut world = World::hash_only();
+    world.join('a', false).unwrap();
+    world.out();
+    world.say('a', |it| it.hello = hello(Some(u32::MAX)));
+    assert_eq!(world.out(), ["a close: the peer's metadata is false"]);
+}
+
+#[test]
+fn pieces_that_peers_or_we_lose_are_known_to_be_gone() {
+    let mut world = World::new("x..");
+    world.peer('a', "xxx");
+    world.out();
+    world.say('a', |it| it.lost = vec![PieceIndex(1), PieceIndex(1)]);
+    assert_eq!(world.torrent.picker().availability(PieceIndex(1)), 0);
+    world.say('a', |it| it.lost = vec![PieceIndex(2)]);
+    assert_eq!(world.out(), ["a interested false"]);
+    world
+        .torrent
+        .pieces_gone(at(0), &[PieceIndex(0), PieceIndex(2)]);
+    world.torrent.check_invariants();
+    assert_eq!(world.out(), ["a lost 0", "a interested true"]);
+}
+
+#[test]
+fn allowed_pieces_are_fetched_in_spite_of_a_choke() {
+    let mut world = World::new("...");
+    world.peer('a', ".xx");
+    world.out();
+    world.want('a', 8);
+    assert!(world.out().is_empty(), "choked");
+    world.say('a', |it| {
+        it.allowed_fast = vec![PieceIndex(0), PieceIndex(2)]
+    });
+    assert_eq!(world.out(), ["a lease 2:0 2:1"]);
+}
+
+#[test]
+fn who_does_not_download_is_told_so_and_closed_when_useless() {
+    let mut world = World::new("x.");
+    world.peer('a', "..");
+    world.peer('b', ".x");
+    world.out();
+    world.say('a', |it| it.upload_only = Some(true));
+    world.pass(1000);
+    let out = world.out();
+    let redundant = format!("a close: {}", CloseReason::Redundant);
+    assert!(out.contains(&redundant), "{out:?}");
+    world.verified(&[1]);
+    let out = world.out();
+    assert!(out.contains(&"b upload only true".to_owned()), "{out:?}");
 }

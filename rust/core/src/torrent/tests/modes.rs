@@ -32,13 +32,13 @@ fn upload_mode_asks_for_nothing_until_it_ends() {
     let mut world = World::new("x..");
     world.givers(&[('a', "xxx")]);
     modes(&mut world, |it| it.upload_mode = true);
-    assert_eq!(world.out(), ["a interested false"]);
+    assert_eq!(world.out(), ["a upload only true", "a interested false"]);
     // Trouble with storage that ends does not end the mode.
     world.torrent.set_storage_failed(world.now(), true);
     world.torrent.set_storage_failed(world.now(), false);
     assert_eq!(world.out(), [""; 0]);
     modes(&mut world, |it| it.upload_mode = false);
-    assert_eq!(world.out(), ["a interested true"]);
+    assert_eq!(world.out(), ["a upload only false", "a interested true"]);
     world.want('a', 9);
     assert_eq!(world.leases().len(), 1);
 }
@@ -121,7 +121,7 @@ fn a_super_seed_shows_all_when_the_mode_ends() {
     assert_eq!(before.len() + after.len(), 4);
     assert!(after.iter().all(|it| it.0 == 'a' && !before.contains(it)));
     world.join('b', true).unwrap();
-    assert_eq!(world.out(), ["b start 4"]);
+    assert_eq!(world.out(), ["b upload only true", "b start 4"]);
 }
 
 #[test]

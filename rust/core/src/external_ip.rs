@@ -1,0 +1,145 @@
+//! Our address as others see it (`yourip` of BEP 10, and whoever else says
+//! so): believed when several of them, from different addresses, agree.
+//!
+//! The session owns one; [`ExternalIp::vote`] answers when the belief changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// Voters that must agree.
+const QUORUM: usize = 3;
+
+/// Votes after which the count begins anew, so that a new address can win and
+/// memory stays small.
+const ROUND: usize = 50;
+
+/// The count for one family of addresses.
+#[derive(Debug, Default)]
+struct Poll {
+    votes: BTreeMap<IpAddr, BTreeSet<IpAddr>>,
+    voters: BTreeSet<IpAddr>,
+    winner: Option<IpAddr>,
+}
+
+impl Poll {
+    fn vote(&mut self, candidate: IpAddr, voter: IpAddr) -> Option<IpAddr> {
+        if !self.voters.insert(voter) {
+            return None;
+        }
+        self.votes.entry(candidate).or_default().insert(voter);
+        let mut counts: Vec<(usize, IpAddr)> = self
+            .votes
+            .iter()
+            .map(|(&ip, voters)| (voters.len(), ip))
+            .collect();
+        counts.sort_unstable();
+        let (first, ip) = counts.pop()?;
+        let second = counts.pop().map_or(0, |(count, _)| count);
+        // Two thirds of what the leader has must not be somebody else's.
+        let clear = first >= QUORUM && first * 2 > second * 3;
+        if self.voters.len() >= ROUND {
+            self.votes.clear();
+            self.voters.clear();
+        }
+        (clear && self.winner.replace(ip) != Some(ip)).then_some(ip)
+    }
+}
+
+/// What others say our addresses are.
+#[derive(Debug, Default)]
+pub struct ExternalIp {
+    v4: Poll,
+    v6: Poll,
+}
+
+impl ExternalIp {
+    /// `voter` says that our address is `candidate`. Each voter counts once a
+    /// round; addresses that no stranger can reach count for nothing. Returns
+    /// the address when it is now another than before.
+    pub fn vote(&mut self, candidate: IpAddr, voter: IpAddr) -> Option<IpAddr> {
+        if !is_global(candidate) {
+            return None;
+        }
+        match candidate {
+            IpAddr::V4(_) => self.v4.vote(candidate, voter),
+            IpAddr::V6(_) => self.v6.vote(candidate, voter),
+        }
+    }
+
+    /// The addresses that are believed: IPv4, IPv6.
+    pub fn addresses(&self) -> [Option<IpAddr>; 2] {
+        [self.v4.winner, self.v6.winner]
+    }
+}
+
+fn is_global(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            !(ip.is_unspecified()
+                || ip.is_loopback()
+                || ip.is_private()
+                || ip.is_link_local()
+                || ip.is_multicast()
+                || ip.is_broadcast())
+        }
+        IpAddr::V6(ip) => {
+            !(ip.is_unspecified()
+                || ip.is_loopback()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+                || ip.is_multicast()
+                || ip.to_ipv4_mapped().is_some())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vote(it: &mut ExternalIp, candidate: &str, voter: u8) -> Option<String> {
+        let voter = IpAddr::from([1, 1, 1, voter]);
+        let ip = it.vote(candidate.parse().unwrap(), voter);
+        ip.map(|ip| ip.to_string())
+    }
+
+    #[test]
+    fn several_voters_must_agree_and_one_liar_changes_nothing() {
+        let mut it = ExternalIp::default();
+        assert_eq!(vote(&mut it, "8.8.8.8", 1), None);
+        assert_eq!(vote(&mut it, "8.8.8.8", 1), None, "the same voter");
+        assert_eq!(vote(&mut it, "8.8.4.4", 2), None);
+        assert_eq!(vote(&mut it, "8.8.8.8", 3), None);
+        assert_eq!(vote(&mut it, "8.8.8.8", 4), Some("8.8.8.8".to_owned()));
+        assert_eq!(vote(&mut it, "8.8.8.8", 5), None, "known already");
+        assert_eq!(vote(&mut it, "2001:db8::1", 6), None, "a count of its own");
+        assert_eq!(it.addresses()[0], "8.8.8.8".parse().ok());
+    }
+
+    #[test]
+    fn a_new_address_wins_in_a_later_round() {
+        let mut it = ExternalIp::default();
+        let changes = |it: &mut ExternalIp, ip: &str, voters: std::ops::Range<u8>| -> Vec<String> {
+            voters.filter_map(|voter| vote(it, ip, voter)).collect()
+        };
+        assert_eq!(changes(&mut it, "8.8.8.8", 0..50), ["8.8.8.8"]);
+        assert_eq!(changes(&mut it, "9.9.9.9", 0..10), ["9.9.9.9"]);
+    }
+
+    #[test]
+    fn addresses_of_a_home_count_for_nothing() {
+        let mut it = ExternalIp::default();
+        for ip in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "0.0.0.0",
+            "::1",
+            "fe80::1",
+            "::ffff:8.8.8.8",
+        ] {
+            for voter in 0..10 {
+                assert_eq!(vote(&mut it, ip, voter), None, "{ip}");
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What peers say by extensions: who they are (BEP 10), that they do not
+//! download (BEP 21), that they lost pieces (BEP 54), which pieces they would
+//! serve (BEP 6), and pieces of the metadata (BEP 9).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::fetch::Verdict;
+use super::{CloseReason, Output, PeerCommand, Torrent, TorrentEvent};
+use crate::bitfield::Bitfield;
+use crate::ext::Handshake;
+use crate::ids::{PeerKey, PieceIndex};
+use crate::peer::{MetadataReply, Report};
+
+/// Suggested pieces that are remembered of one peer: the latest ones.
+const MAX_SUGGESTED: usize = 16;
+
+impl Torrent {
+    /// Takes what extensions brought out of a report.
+    pub(super) fn note_extensions(&mut self, now: Instant, key: PeerKey, report: &mut Report) {
+        if let Some(hello) = report.hello.take() {
+            self.note_hello(now, key, &hello);
+        }
+        if let Some(upload_only) = report.upload_only
+            && let Some(peer) = self.peers.get_mut(&key)
+        {
+            peer.upload_only = upload_only;
+        }
+        self.note_lost(key, &report.lost);
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.allowed_fast.extend(&report.allowed_fast);
+            for &piece in &report.suggested {
+                peer.suggested.retain(|&known| known != piece);
+                peer.suggested.insert(0, piece);
+            }
+            peer.suggested.truncate(MAX_SUGGESTED);
+        }
+        for reply in report.metadata.drain(..) {
+            self.note_metadata(now, key, reply);
+        }
+    }
+
+    fn note_hello(&mut self, now: Instant, key: PeerKey, hello: &Handshake) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        peer.client.clone_from(&hello.client);
+        peer.upload_only = hello.upload_only.unwrap_or(peer.upload_only);
+        let endpoint = peer.meta.endpoint;
+        if let Some(ip) = hello.your_ip {
+            self.event(TorrentEvent::SeenAs { ip, by: endpoint });
+        }
+        if hello.numbers.metadata == 0 {
+            return;
+        }
+        if let Some(fetch) = &mut self.fetch {
+            if !fetch.peer_has(now, key, hello.metadata_size) {
+                self.close(key, CloseReason::BadMetadata);
+            }
+            self.fetch_more(now);
+        }
+    }
+
+    fn note_metadata(&mut self, now: Instant, key: PeerKey, reply: MetadataReply) {
+        let Some(fetch) = &mut self.fetch else {
+            return;
+        };
+        match fetch.answer(now, key, reply.piece, reply.total_size, reply.data) {
+            Verdict::Open => {}
+            Verdict::Complete(info_dict) => {
+                self.fetch = None;
+                self.outputs.push_back(Output::Metadata(info_dict));
+            }
+            Verdict::Wrong(senders) => {
+                self.event(TorrentEvent::MetadataFailed);
+                if senders.len() == 1 {
+                    for liar in senders {
+                        self.close(liar, CloseReason::BadMetadata);
+                        self.forget_source(liar);
+                    }
+                }
+            }
+        }
+        self.fetch_more(now);
+    }
+
+    /// The peer is no source of metadata any more.
+    pub(super) fn forget_source(&mut self, key: PeerKey) {
+        if let Some(fetch) = &mut self.fetch {
+            fetch.peer_left(key);
+        }
+    }
+
+    /// Asks for metadata, if some is to be asked for.
+    pub(super) fn fetch_more(&mut self, now: Instant) {
+        let Some(fetch) = &mut self.fetch else {
+            return;
+        };
+        for (key, piece) in fetch.poll(now) {
+            let request = PeerCommand::RequestMetadata(piece);
+            self.outputs.push_back(Output::Peer(key, request));
+        }
+    }
+
+    fn note_lost(&mut self, key: PeerKey, pieces: &[PieceIndex]) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        for &piece in pieces {
+            let was_seed = peer.is_seed();
+            if !peer.remove_piece(piece) {
+                continue;
+            }
+            if was_seed {
+                self.picker.peer_seed_left();
+                self.picker.peer_joined(peer.pieces());
+                if let Some(endpoint) = peer.listed {
+                    self.list.set_seed(endpoint, false);
+                }
+            } else {
+                self.picker.peer_lost(piece);
+            }
+            if self.picker.is_wanted(piece) {
+                peer.interesting = peer.interesting.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Tells peers that speak upload_only whether we still download.
+    pub(super) fn update_upload_only(&mut self) {
+        let upload_only = self.asks_nobody();
+        if std::mem::replace(&mut self.told_upload_only, upload_only) == upload_only {
+            return;
+        }
+        for &key in self.peers.keys() {
+            let command = PeerCommand::UploadOnly(upload_only);
+            self.outputs.push_back(Output::Peer(key, command));
+        }
+    }
+
+    /// Whether peers are to know that we ask nobody for blocks (BEP 21). A
+    /// super-seed hides that it has everything, and in share mode we may ask
+    /// any time. Trouble with storage passes, and is not worth a connection.
+    fn asks_nobody(&self) -> bool {
+        let hidden = self.is_super_seeding() || self.modes.share_mode;
+        self.has_metadata() && !hidden && (self.modes.upload_mode || self.picker.is_finished())
+    }
+
+    /// Pieces that we had turned out to be wrong or gone: they are fetched
+    /// again, and peers hear of it.
+    pub fn pieces_gone(&mut self, now: Instant, pieces: &[PieceIndex]) {
+        let mut gone: Vec<PieceIndex> = pieces.to_vec();
+        gone.retain(|&piece| self.picker.we_have(piece));
+        if gone.is_empty() || self.state.is_checking() {
+            return;
+        }
+        for &piece in &gone {
+            self.picker.lost(piece);
+        }
+        self.files.reset(&self.layout, self.picker.have());
+        let gone: Arc<[PieceIndex]> = gone.into();
+        for &key in self.peers.keys() {
+            let lost = PeerCommand::Lost(Arc::clone(&gone));
+            self.outputs.push_back(Output::Peer(key, lost));
+        }
+        self.update_all_interest();
+        self.update_state();
+        self.feed_hungry(now);
+    }
+
+    /// What a peer that chokes us serves all the same.
+    pub(super) fn allowed_pieces(&self, key: PeerKey) -> Option<Bitfield> {
+        let peer = self.peers.get(&key)?;
+        let mut allowed = Bitfield::new(self.layout.num_pieces());
+        for piece in &peer.allowed_fast {
+            if peer.pieces().get(piece.0) {
+                allowed.set(piece.0);
+            }
+        }
+        (!allowed.none()).then_some(allowed)
+    }
+}

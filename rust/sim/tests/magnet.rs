@@ -1,0 +1,69 @@
+//! Torrents that begin with a hash: the metadata comes from peers, some of whom
+//! lie about it (BEP 9).
+
+mod support;
+
+use support::{complete, payload};
+use torrent_sim::{Knows, Link, NodeSpec, Swarm, each_seed};
+
+/// The length of the true metadata.
+const LENGTH: usize = 40_000;
+
+#[test]
+fn metadata_comes_from_several_peers_and_goes_on_to_others() {
+    each_seed(0..8, |seed| {
+        let mut swarm = Swarm::new(seed, payload(seed), Link::default());
+        swarm.add(NodeSpec::seed());
+        swarm.add(NodeSpec::seed());
+        let late = [
+            swarm.add(NodeSpec::leecher().knows(Knows::Hash)),
+            swarm.add(NodeSpec::leecher().knows(Knows::Hash)),
+        ];
+        swarm.introduce_all();
+        complete(&mut swarm, &late, 120);
+        for node in late {
+            assert_eq!(swarm.counters(node).metadata_failures, 0);
+        }
+    });
+}
+
+#[test]
+fn one_who_got_the_metadata_late_gives_it_away() {
+    each_seed(20..26, |seed| {
+        let mut swarm = Swarm::new(seed, payload(seed), Link::default());
+        let source = swarm.add(NodeSpec::seed());
+        let first = swarm.add(NodeSpec::leecher().knows(Knows::Hash));
+        let second = swarm.add(NodeSpec::leecher().knows(Knows::Hash));
+        // The second one never meets the seed.
+        swarm.connect(first, second);
+        swarm.connect(first, source);
+        complete(&mut swarm, &[first, second], 240);
+    });
+}
+
+#[test]
+fn liars_about_the_bytes_do_not_block_one_honest_peer() {
+    each_seed(40..48, |seed| {
+        let mut swarm = Swarm::new(seed, payload(seed), Link::default());
+        swarm.add(NodeSpec::leecher().knows(Knows::Lie(LENGTH)));
+        swarm.add(NodeSpec::leecher().knows(Knows::Lie(LENGTH)));
+        swarm.add(NodeSpec::seed());
+        let late = swarm.add(NodeSpec::leecher().knows(Knows::Hash));
+        swarm.introduce_all();
+        complete(&mut swarm, &[late], 600);
+    });
+}
+
+#[test]
+fn liars_about_the_size_do_not_block_one_honest_peer() {
+    each_seed(60..68, |seed| {
+        let mut swarm = Swarm::new(seed, payload(seed), Link::default());
+        for length in [1, LENGTH - 1, LENGTH + 1, 3 * LENGTH, 1 << 20] {
+            swarm.add(NodeSpec::leecher().knows(Knows::Lie(length)));
+        }
+        swarm.add(NodeSpec::seed());
+        let late = swarm.add(NodeSpec::leecher().knows(Knows::Hash));
+        swarm.introduce_all();
+        complete(&mut swarm, &[late], 900);
+    });
+}
