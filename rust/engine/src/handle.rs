@@ -20,7 +20,7 @@ use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{Info, Limits, Metainfo};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::modes::Modes;
+use crate::modes::{Discovery, Modes};
 use crate::placement::{Placing, StorageMode};
 use crate::resume::{SaveFlags, SaveRequest};
 use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus};
@@ -95,6 +95,7 @@ pub(crate) struct Options {
     pub(crate) max_connections: i64,
     pub(crate) max_uploads: i64,
     pub(crate) apply_ip_filter: bool,
+    pub(crate) discovery: Discovery,
     pub(crate) download_limit: i64,
     pub(crate) upload_limit: i64,
     pub(crate) modes: Modes,
@@ -731,7 +732,7 @@ pub(crate) fn check_priorities(priorities: &[u8]) -> Result<()> {
     }
 }
 
-fn check_limit(limit: i64) -> Result<()> {
+pub(crate) fn check_limit(limit: i64) -> Result<()> {
     if limit == -1 || (2..=65_535).contains(&limit) {
         Ok(())
     } else {
@@ -745,7 +746,7 @@ fn check_limit(limit: i64) -> Result<()> {
 /// The most that a rate limit can be: 2 GB a second.
 pub const MAX_RATE: i64 = i32::MAX as i64;
 
-fn check_rate(limit: i64) -> Result<()> {
+pub(crate) fn check_rate(limit: i64) -> Result<()> {
     if (-1..=MAX_RATE).contains(&limit) {
         Ok(())
     } else {
@@ -765,6 +766,20 @@ pub(crate) fn check_tracker(url: &str) -> Result<()> {
         scheme => Err(Error::because(
             ErrorKind::InvalidUrl,
             format!("'{scheme}' is not a tracker's scheme: http, https or udp"),
+        )
+        .about(url)),
+    }
+}
+
+/// Whether `url` can be a web seed's (BEP 19).
+pub(crate) fn check_web_seed(url: &str) -> Result<()> {
+    let parsed = url::Url::parse(url)
+        .map_err(|error| Error::because(ErrorKind::InvalidUrl, error.to_string()).about(url))?;
+    match parsed.scheme() {
+        "http" | "https" => Ok(()),
+        scheme => Err(Error::because(
+            ErrorKind::InvalidUrl,
+            format!("'{scheme}' is not a web seed's scheme: http or https"),
         )
         .about(url)),
     }

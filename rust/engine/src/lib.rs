@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod accept;
+pub mod add;
 pub mod buffers;
 mod choke;
 pub mod create;

@@ -5,29 +5,27 @@ use std::time::Duration;
 use torrent_core::ids::PieceIndex;
 pub use torrent_core::torrent::Modes;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::handle::{Command, TorrentHandle};
-use crate::session::AddTorrent;
 
-impl AddTorrent {
-    /// Turns a flag of libtorrent's `torrent_flags` on or off, by its name.
-    /// One that there is none of, or none yet, is an error that names it.
-    pub fn set_flag(&mut self, name: &str, on: bool) -> Result<()> {
-        match name {
-            "paused" => self.paused = on,
-            "seed_mode" => self.seed_mode = on,
-            "sequential_download" => self.sequential = on,
-            "upload_mode" => self.modes.upload_mode = on,
-            "share_mode" => self.modes.share_mode = on,
-            "super_seeding" => self.modes.super_seeding = on,
-            "stop_when_ready" => self.modes.stop_when_ready = on,
-            "no_verify_files" => self.verify_files = !on,
-            _ => {
-                let message = format!("unknown flag '{name}' in 'flags'");
-                return Err(Error::because(ErrorKind::InvalidParameter, message));
-            }
+/// Where a torrent may look for peers beside its trackers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discovery {
+    /// In the DHT (BEP 5).
+    pub dht: bool,
+    /// On the local network (BEP 14).
+    pub lsd: bool,
+    /// Among its peers' peers (BEP 11).
+    pub pex: bool,
+}
+
+impl Default for Discovery {
+    fn default() -> Self {
+        Self {
+            dht: true,
+            lsd: true,
+            pex: true,
         }
-        Ok(())
     }
 }
 
@@ -35,6 +33,16 @@ impl TorrentHandle {
     /// The modes that it was put into.
     pub fn modes(&self) -> Modes {
         self.shared.options.lock().modes
+    }
+
+    /// Where it may look for peers beside its trackers.
+    pub fn discovery(&self) -> Discovery {
+        self.shared.options.lock().discovery
+    }
+
+    /// Lets it look for peers there and nowhere else.
+    pub fn set_discovery(&self, discovery: Discovery) -> Result<()> {
+        self.change(|options| options.discovery = discovery)
     }
 
     /// Never asks for blocks, or does again; what is there is served.

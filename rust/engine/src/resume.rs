@@ -14,7 +14,7 @@ use torrent_core::resume::{Allocation, ResumeData, ResumeError};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{Command, Options, TorrentHandle};
-use crate::modes::Modes;
+use crate::modes::{Discovery, Modes};
 use crate::placement::StorageMode;
 use crate::session::{AddTorrent, TorrentSource};
 
@@ -114,6 +114,12 @@ impl AddTorrent {
             super_seeding: flags.super_seeding.unwrap_or(false),
             stop_when_ready: flags.stop_when_ready.unwrap_or(false),
         };
+        self.apply_ip_filter = flags.apply_ip_filter.unwrap_or(true);
+        self.discovery = Discovery {
+            dht: !flags.disable_dht.unwrap_or(false),
+            lsd: !flags.disable_lsd.unwrap_or(false),
+            pex: !flags.disable_pex.unwrap_or(false),
+        };
         self.seed_mode = flags.seed_mode.unwrap_or(false);
         self.storage_mode = match resume.allocation {
             Allocation::Full => StorageMode::Allocate,
@@ -157,9 +163,16 @@ pub(crate) fn apply(resume: &ResumeData, options: &mut Options) {
     }
 }
 
-/// The priorities of a record, where they are those of `pieces` pieces.
-pub(crate) fn piece_priorities(resume: &ResumeData, pieces: usize) -> Option<Vec<u8>> {
-    (resume.piece_priorities.len() == pieces).then(|| resume.piece_priorities.clone())
+/// Puts priorities from the first piece on over `pieces`. Whether there are no
+/// more of them than pieces; else nothing changes.
+pub(crate) fn put_priorities(given: &[u8], pieces: &mut [u8]) -> bool {
+    match pieces.get_mut(..given.len()) {
+        Some(slots) => {
+            slots.copy_from_slice(given);
+            true
+        }
+        None => false,
+    }
 }
 
 /// A path as it stands in records.

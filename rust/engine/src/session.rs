@@ -1,9 +1,9 @@
 //! The public face of the engine: start, settings, torrents, events, stop.
 //! Cheap to clone; every call returns at once unless it says otherwise.
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,31 +12,24 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use torrent_core::external_ip::ExternalIp;
-use torrent_core::ids::{FileIndex, InfoHash};
+use torrent_core::ids::InfoHash;
 use torrent_core::ipfilter::{IpFilter, Loaded};
-use torrent_core::magnet::MagnetUri;
-use torrent_core::metainfo::Metainfo;
 use torrent_core::resume::ResumeData;
 use torrent_core::session_state::SessionState;
 use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
 
+pub use crate::add::{AddTorrent, TorrentSource};
 use crate::choke::ChokeDesk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, Kind, category, kind, unix_millis};
 use crate::events::EventSink;
 use crate::guard::Guard;
-use crate::handle::{
-    COMMAND_QUEUE, Command, Options, Shared, TorrentHandle, View, check_file_priorities,
-    check_priorities, check_tracker, piece_priorities,
-};
+use crate::handle::{COMMAND_QUEUE, Command, Shared, TorrentHandle, View};
 use crate::ipfilter::load_filter;
-use crate::modes::Modes;
 use crate::net::listen;
 use crate::network::Network;
-use crate::placement::StorageMode;
 use crate::rates::Rates;
-use crate::resume;
 use crate::runtime::{self, Joiner};
 use crate::state::{Keeper, StateDir};
 use crate::stats::Stats;
@@ -66,6 +59,10 @@ pub(crate) struct NewTorrent {
     pub(crate) paused: bool,
     pub(crate) resume: Option<Box<ResumeData>>,
     pub(crate) verify_files: bool,
+    /// Peers to try at once.
+    pub(crate) peers: Vec<SocketAddr>,
+    /// Priorities of pieces that are not known yet.
+    pub(crate) piece_priorities: Vec<u8>,
     /// It is in the state directory already.
     pub(crate) remembered: bool,
     pub(crate) seed_mode: bool,
@@ -139,148 +136,6 @@ impl SessionShared {
             registry.remove(&handle.info_hash());
         }
     }
-}
-
-/// What says which torrent to add.
-#[derive(Clone, Debug)]
-pub enum TorrentSource {
-    /// A torrent file.
-    File(Arc<Metainfo>),
-    /// A magnet link, or a hash alone: the metadata comes from peers (BEP 9).
-    Magnet(MagnetUri),
-}
-
-impl TorrentSource {
-    /// The v1 hash; a version 2 magnet link has none.
-    pub(crate) fn info_hash(&self) -> Option<InfoHash> {
-        match self {
-            Self::File(metainfo) => Some(metainfo.info.hash),
-            Self::Magnet(magnet) => magnet.info_hash,
-        }
-    }
-}
-
-/// How to add a torrent.
-#[derive(Clone, Debug)]
-pub struct AddTorrent {
-    /// Which torrent.
-    pub source: TorrentSource,
-    /// The folder to download into, or that holds the data.
-    pub save_path: PathBuf,
-    /// Add it paused.
-    pub paused: bool,
-    /// Fetch pieces in order.
-    pub sequential: bool,
-    /// Take everything to be there: pieces are hashed before they are first
-    /// sent instead of now.
-    pub seed_mode: bool,
-    /// How files get their room on the disk.
-    pub storage_mode: StorageMode,
-    /// Other names for some files, relative to the save path.
-    pub renamed_files: BTreeMap<FileIndex, String>,
-    /// Upload mode, share mode, super-seeding, stopping when ready.
-    pub modes: Modes,
-    /// Trackers beside those of the torrent file or link, each a tier of its own.
-    pub trackers: Vec<String>,
-    /// Priorities from the first file on; files without one get 4, or what
-    /// the magnet link's selection says.
-    pub file_priorities: Vec<u8>,
-    /// Where it goes on: see [`AddTorrent::with_resume_data`].
-    pub resume: Option<Box<ResumeData>>,
-    /// Look at the files before resume data is believed (libtorrent's
-    /// `no_verify_files`, the other way round). What was not looked at is
-    /// hashed before it is first read in any case.
-    pub verify_files: bool,
-}
-
-impl AddTorrent {
-    /// Adds the torrent file `data`, downloading into `save_path`.
-    pub fn from_data(data: &[u8], save_path: impl Into<PathBuf>) -> Result<Self> {
-        let save_path = save_path.into();
-        if save_path.as_os_str().is_empty() {
-            return Err(Error::new(ErrorKind::EmptySavePath));
-        }
-        let source = TorrentSource::File(Arc::new(Metainfo::parse(data)?));
-        Ok(Self::new(source, save_path))
-    }
-
-    /// Adds the torrent that a magnet link names.
-    pub fn from_magnet(uri: &str, save_path: impl Into<PathBuf>) -> Result<Self> {
-        let source = TorrentSource::Magnet(MagnetUri::parse(uri)?);
-        Ok(Self::new(source, save_path))
-    }
-
-    /// Adds a torrent of which only the hash is known.
-    pub fn from_info_hash(info_hash: InfoHash, save_path: impl Into<PathBuf>) -> Self {
-        let source = TorrentSource::Magnet(MagnetUri::of_hash(info_hash));
-        Self::new(source, save_path)
-    }
-
-    fn new(source: TorrentSource, save_path: impl Into<PathBuf>) -> Self {
-        Self {
-            source,
-            save_path: save_path.into(),
-            paused: false,
-            sequential: false,
-            seed_mode: false,
-            storage_mode: StorageMode::default(),
-            renamed_files: BTreeMap::new(),
-            modes: Modes::default(),
-            trackers: Vec::new(),
-            file_priorities: Vec::new(),
-            resume: None,
-            verify_files: true,
-        }
-    }
-}
-
-/// What the game wants of a new torrent.
-fn options_of(add: &AddTorrent) -> Result<Options> {
-    check_priorities(&add.file_priorities)?;
-    let mut options = Options {
-        paused: add.paused,
-        sequential: add.sequential,
-        max_connections: -1,
-        max_uploads: -1,
-        apply_ip_filter: true,
-        download_limit: 0,
-        upload_limit: 0,
-        modes: add.modes,
-        renamed_files: add.renamed_files.clone(),
-        storage_mode: add.storage_mode,
-        piece_priorities: Arc::default(),
-        file_priorities: Arc::new(add.file_priorities.clone()),
-        trackers: match &add.source {
-            TorrentSource::File(metainfo) => metainfo.tiers.clone(),
-            TorrentSource::Magnet(magnet) => magnet.tiers(),
-        },
-        fail_limits: HashMap::new(),
-    };
-    if let Some(resume) = &add.resume {
-        resume::apply(resume, &mut options);
-    }
-    for url in &add.trackers {
-        if !options.trackers.iter().flatten().any(|known| known == url) {
-            options.trackers.push(vec![url.clone()]);
-        }
-    }
-    if let TorrentSource::File(metainfo) = &add.source {
-        let info = &metainfo.info;
-        check_file_priorities(info, &add.file_priorities)?;
-        let mut files = add.file_priorities.clone();
-        files.resize(info.files.len(), 4);
-        if add.modes.share_mode {
-            files.fill(0);
-        }
-        let count = info.layout.num_pieces() as usize;
-        let known = add.resume.as_ref();
-        let pieces = known
-            .and_then(|resume| resume::piece_priorities(resume, count))
-            .unwrap_or_else(|| piece_priorities(&info.layout, &files));
-        options.piece_priorities = Arc::new(pieces);
-        options.file_priorities = Arc::new(files);
-    }
-    Ok(options)
 }
 
 /// A running (or stopped) session.
@@ -425,22 +280,20 @@ impl Session {
     }
 
     /// Adds a torrent; one that is `remembered` is in the state directory.
-    pub(crate) fn add(&self, add: AddTorrent, remembered: bool) -> Result<TorrentHandle> {
+    pub(crate) fn add(&self, mut add: AddTorrent, remembered: bool) -> Result<TorrentHandle> {
         self.check_running()?;
-        if add.save_path.as_os_str().is_empty() {
-            return Err(Error::new(ErrorKind::EmptySavePath));
-        }
+        add.check()?;
         let info_hash = add.source.info_hash().ok_or_else(|| {
             Error::because(
                 ErrorKind::InvalidMagnetUri,
                 "the link names a version 2 torrent only, which is not supported",
             )
         })?;
-        add.trackers.iter().try_for_each(|url| check_tracker(url))?;
         let save_path = std::path::absolute(&add.save_path)
             .map_err(|error| Error::from_io(&error, &add.save_path))?;
         let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
-        let options = options_of(&add)?;
+        add.complete_source();
+        let options = add.options()?;
         let known_since = add.resume.as_ref().map_or(0, |resume| resume.added_time);
         let added_time = match known_since {
             0 => unix_millis() / 1000,
@@ -480,6 +333,8 @@ impl Session {
             paused: add.paused,
             resume: add.resume,
             verify_files: add.verify_files,
+            peers: add.peers,
+            piece_priorities: add.piece_priorities,
             remembered,
             seed_mode: add.seed_mode,
         };

@@ -123,9 +123,13 @@ fn read_dictionary(dictionary: &VarDictionary, depth: usize) -> Result<Fields> {
     dictionary
         .iter_shared()
         .map(|(key, value)| {
-            let name = key
-                .try_to_relaxed::<GString>()
-                .map_err(|_| invalid(format!("the key {} is not a text", key.stringify())))?;
+            let name = match key.get_type() {
+                // An index: of a file, say.
+                VariantType::INT => key.stringify(),
+                _ => key
+                    .try_to_relaxed::<GString>()
+                    .map_err(|_| invalid(format!("the key {} is not a text", key.stringify())))?,
+            };
             Ok((name.to_string().into(), read_variant(&value, depth)?))
         })
         .collect()

@@ -1,13 +1,12 @@
 //! The parameters of one request: taken out by name and type, so that what is
 //! left over at the end is what the command does not know.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use data_encoding::BASE64;
 use serde_json::{Map, Value as Json};
-use torrent_core::ids::{FileIndex, PieceIndex};
-use torrent_core::value::Value;
+use torrent_core::ids::PieceIndex;
+use torrent_core::value::{Fields, Value};
 use torrent_engine::error::Result;
 
 use crate::protocol::invalid;
@@ -29,6 +28,20 @@ impl Params {
             None => Ok(()),
             Some(name) => Err(invalid(format!("unknown parameter '{name}'"))),
         }
+    }
+
+    /// Everything that has not been taken, by name; those called `bytes` are
+    /// base64. What is unknown is for the taker to say.
+    pub(crate) fn rest(mut self, bytes: &[&str]) -> Result<Fields> {
+        let mut fields = Fields::new();
+        for &name in bytes {
+            if let Some(data) = self.opt_bytes(name)? {
+                fields.push((name.to_owned().into(), Value::Bytes(data.into())));
+            }
+        }
+        let others = self.0.into_iter();
+        fields.extend(others.map(|(name, value)| (name.into(), to_value(value))));
+        Ok(fields)
     }
 
     /// Takes `name` if it is there and `read` understands it.
@@ -101,20 +114,6 @@ impl Params {
                 .map(|item| whole(item).filter(|priority| (0..=7).contains(priority)))
                 .map(|priority| priority.map(|priority| priority as u8))
                 .collect()
-        })
-    }
-
-    /// Names by the index of a file, as `{"0": "a/b"}`.
-    pub(crate) fn opt_names(&mut self, name: &str) -> Result<Option<BTreeMap<FileIndex, String>>> {
-        self.take(name, "an object of names by file index", |value| {
-            let Json::Object(names) = value else {
-                return None;
-            };
-            let entry = |(index, name): (String, Json)| {
-                let index = index.parse().ok()?;
-                Some((FileIndex(index), name.as_str()?.to_owned()))
-            };
-            names.into_iter().map(entry).collect()
         })
     }
 

@@ -141,6 +141,10 @@ pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
     let mut driver = Driver::new(context, handle, storage, disk_events, reports);
     driver.files.seed_mode = new.seed_mode;
     driver.legacy = Legacy::new(new.resume, new.verify_files);
+    driver.legacy.wish_pieces(new.piece_priorities);
+    driver
+        .brain
+        .add_peers(Instant::now(), new.peers, Sources::MANUAL);
     driver.begin(new.paused, new.remembered);
     let queues = Queues {
         commands: new.commands,
@@ -242,12 +246,8 @@ impl Driver {
         self.read_options();
         self.read_priorities();
         self.start_check();
-        if !self.brain.has_metadata() {
-            self.brain
-                .add_peers(now, self.handle.magnet_link().peers, Sources::MANUAL);
-            if !paused {
-                self.start_announcing(now);
-            }
+        if !self.brain.has_metadata() && !paused {
+            self.start_announcing(now);
         }
         self.settle();
         self.publish(now);

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use torrent_core::bitfield::Bitfield;
@@ -19,7 +18,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
 use crate::handle;
 use crate::placement::StorageMode;
-use crate::resume::{path_bytes, piece_priorities};
+use crate::resume::{path_bytes, put_priorities};
 
 /// Peers that a record names, at most.
 const MAX_PEERS: usize = 100;
@@ -73,6 +72,16 @@ impl Legacy {
     }
 }
 
+impl Legacy {
+    /// Notes priorities of pieces that are not known yet; they go before
+    /// those of the record.
+    pub(super) fn wish_pieces(&mut self, priorities: Vec<u8>) {
+        if !priorities.is_empty() {
+            self.record.piece_priorities = priorities;
+        }
+    }
+}
+
 impl Driver {
     /// Peers and bans of earlier sessions.
     pub(super) fn restore_peers(&mut self) {
@@ -85,14 +94,11 @@ impl Driver {
             .add_peers(Instant::now(), peers, Sources::RESUME_DATA);
     }
 
-    /// Piece priorities of a record, once it is known of which pieces.
+    /// Piece priorities of a record or of the one who added it, once it is
+    /// known of which pieces.
     pub(super) fn restore_piece_priorities(&self) {
-        let pieces = self.brain.layout().num_pieces() as usize;
-        if let Some(priorities) = piece_priorities(&self.legacy.record, pieces)
-            && pieces > 0
-        {
-            self.handle.shared.options.lock().piece_priorities = Arc::new(priorities);
-        }
+        let mut options = self.handle.shared.options.lock();
+        put_priorities(&self.legacy.record.piece_priorities, options.pieces_mut());
     }
 
     /// Looks at what is on disk: as far as the record goes, or at everything.
@@ -254,9 +260,14 @@ impl Driver {
                 super_seeding: Some(options.modes.super_seeding),
                 stop_when_ready: Some(options.modes.stop_when_ready),
                 seed_mode: Some(self.files.seed_mode),
+                apply_ip_filter: Some(options.apply_ip_filter),
+                disable_dht: Some(!options.discovery.dht),
+                disable_lsd: Some(!options.discovery.lsd),
+                disable_pex: Some(!options.discovery.pex),
                 ..legacy.flags
             },
             trackers: Some(options.trackers.clone()),
+            url_seeds: Some(self.handle.magnet_link().url_seeds),
             info: None,
             ..legacy.clone()
         };
@@ -265,9 +276,7 @@ impl Driver {
             record.comment.clone_from(&metainfo.comment);
             record.created_by.clone_from(&metainfo.created_by);
             record.creation_date = metainfo.creation_date.unwrap_or(0);
-            if record.url_seeds.is_none() {
-                record.url_seeds = Some(metainfo.url_seeds.clone());
-            }
+            record.url_seeds = Some(metainfo.url_seeds.clone());
             let derived = handle::piece_priorities(&metainfo.info.layout, &options.file_priorities);
             record.piece_priorities = if derived == *options.piece_priorities {
                 Vec::new()

@@ -69,10 +69,21 @@ impl TorrentSession {
         self.report("add_magnet_uri", self.add(add))
     }
 
-    /// Adds a torrent with more to say about it: `torrent_data` (PackedByteArray) and
-    /// `save_path` (String), and, if wanted, `file_priorities` (from the first file on, 0 to
-    /// 7), `trackers` (URLs, beside those of the torrent file), `paused` and
-    /// `sequential_download`. The last two can also be named in an Array `flags`.
+    /// Adds a torrent with more to say about it.
+    ///
+    /// Which one: `torrent_data` (PackedByteArray), `magnet_uri` or `info_hash` (String), or
+    /// `resume_data` (PackedByteArray), which may also be given along with one of them. Where:
+    /// `save_path`, or the folder of the resume data.
+    ///
+    /// If wanted: `name` (until the metadata is known), `trackers` (URLs, Arrays of URLs as
+    /// tiers, or Dictionaries with `url` and `tier`) and `url_seeds`, beside those of the
+    /// torrent file; `peers` (`"ip:port"`), `dht_nodes` (`"host:port"`); `file_priorities` and
+    /// `piece_priorities` (from the first on, 0 to 7), `renamed_files` (names by index);
+    /// `max_connections`, `max_uploads`, `download_limit`, `upload_limit`; `storage_mode`
+    /// ("sparse" or "allocate"). Flags, each true or false, or named in an Array `flags`:
+    /// `paused`, `seed_mode`, `upload_mode`, `share_mode`, `sequential_download`,
+    /// `super_seeding`, `stop_when_ready`, `apply_ip_filter`, `disable_dht`, `disable_pex`,
+    /// `disable_lsd`, `default_dont_download`, `no_verify_files`.
     ///
     /// ```gdscript
     /// session.add_torrent({

@@ -2,64 +2,61 @@
 
 use std::path::{Path, PathBuf};
 
-use torrent_core::value::Value;
-use torrent_engine::error::Error;
-use torrent_engine::placement::StorageMode;
+use torrent_core::value::{Fields, Value};
+use torrent_engine::error::{Error, ErrorKind};
+use torrent_engine::resume::save_path_in;
 use torrent_engine::session::AddTorrent;
 
-use super::resume::save_path as save_path_of;
 use super::torrent_files::read_torrent;
 use super::{done, field, torrent};
 use crate::app::App;
 use crate::params::Params;
-use crate::protocol::{Outcome, invalid};
+use crate::protocol::Outcome;
 
 /// Adds a torrent file, to download what is not there yet.
 pub(super) async fn torrent_file(app: &App, mut params: Params) -> Outcome {
     let path = params.text("path")?;
-    let save_path = params.opt_text("save_path")?.map(PathBuf::from);
-    let seed_mode = params.flag("seed_mode")?;
-    let paused = params.opt_flag("paused")?;
-    let file_priorities = params.opt_priorities("file_priorities")?;
-    let resume_data = params.opt_bytes("resume_data")?;
-    let storage_mode = params.opt_text("storage_mode")?;
-    let renamed_files = params.opt_names("renamed_files")?;
-    let flags = params.opt_texts("flags")?.unwrap_or_default();
-    params.finish()?;
-    app.running()?;
-    let save_path = save_path_of(app, save_path, resume_data.as_deref())?;
-    let mut add = load(&path, save_path).await?;
-    if let Some(data) = resume_data {
-        add = add.with_resume_data(&data)?;
-    }
-    // What is said here goes before what the resume data says.
-    if let Some(name) = storage_mode {
-        add.storage_mode = StorageMode::from_name(&name)
-            .ok_or_else(|| invalid(format!("there is no 'storage_mode' '{name}'")))?;
-    }
-    add.seed_mode |= seed_mode;
-    add.renamed_files = renamed_files.unwrap_or(add.renamed_files);
-    flags.iter().try_for_each(|flag| add.set_flag(flag, true))?;
-    add.paused = paused.unwrap_or(add.paused);
-    add.file_priorities = file_priorities.unwrap_or(add.file_priorities);
+    let mut fields = params.rest(&["resume_data"])?;
+    AddTorrent::check_fields(&fields)?;
+    fill_save_path(app, &mut fields)?;
+    let data = read_torrent(Path::new(&path)).await?;
+    fields.push(("torrent_data".into(), Value::Bytes(data.into())));
+    let add = AddTorrent::from_fields(&fields).map_err(|error| match error.kind() {
+        ErrorKind::InvalidTorrentFile => error.about(path),
+        _ => error,
+    })?;
     add_to(app, add)
 }
 
 /// Adds the torrent that a magnet link names; its metadata comes from peers.
 pub(super) fn magnet(app: &App, mut params: Params) -> Outcome {
     let uri = params.text("uri")?;
-    let save_path = params.opt_text("save_path")?.map(PathBuf::from);
-    let paused = params.opt_flag("paused")?;
-    let resume_data = params.opt_bytes("resume_data")?;
-    params.finish()?;
-    app.running()?;
-    let save_path = save_path_of(app, save_path, resume_data.as_deref())?;
-    let mut add = AddTorrent::from_magnet(&uri, save_path)?;
-    if let Some(data) = resume_data {
-        add = add.with_resume_data(&data)?;
+    let mut fields = params.rest(&["resume_data"])?;
+    fields.push(("magnet_uri".into(), uri.into()));
+    AddTorrent::check_fields(&fields)?;
+    fill_save_path(app, &mut fields)?;
+    add_to(app, AddTorrent::from_fields(&fields)?)
+}
+
+/// A torrent goes to the folder that is given, that of its resume data, or the
+/// one for torrents that do not say.
+fn fill_save_path(app: &App, fields: &mut Fields) -> Result<(), Error> {
+    let running = app.running()?;
+    let find = |name: &str| fields.iter().find(|(key, _)| key == name);
+    let resumed = match find("resume_data") {
+        Some((_, Value::Bytes(record))) => save_path_in(record)?,
+        _ => None,
+    };
+    if find("save_path").is_some() || resumed.is_some() {
+        return Ok(());
     }
-    add.paused = paused.unwrap_or(add.paused);
-    add_to(app, add)
+    let folder = running.download_dir.as_ref().ok_or_else(|| {
+        let message = "neither 'save_path' nor 'download_dir' is given";
+        Error::because(ErrorKind::EmptySavePath, message)
+    })?;
+    let folder = folder.to_string_lossy().into_owned();
+    fields.push(("save_path".into(), folder.into()));
+    Ok(())
 }
 
 /// Adds a torrent file whose data is there; it is checked and then seeded.

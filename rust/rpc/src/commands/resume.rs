@@ -1,10 +1,7 @@
-//! Resume data: asked for, and given with a new torrent.
-
-use std::path::PathBuf;
+//! Resume data, asked for.
 
 use torrent_core::value::Value;
-use torrent_engine::error::{Error, ErrorKind, Result};
-use torrent_engine::resume::{SaveFlags, save_path_in};
+use torrent_engine::resume::SaveFlags;
 
 use super::{field, torrent};
 use crate::app::App;
@@ -32,26 +29,4 @@ pub(super) async fn save(app: &App, mut params: Params) -> Outcome {
     params.finish()?;
     let data = torrent.save_resume_data_now(flags).await?;
     Ok(field("resume_data", Value::Bytes(data)))
-}
-
-/// Where a new torrent goes: the folder that is given, that of its resume
-/// data, or the one for torrents that do not say.
-pub(super) fn save_path(
-    app: &App,
-    given: Option<PathBuf>,
-    resume_data: Option<&[u8]>,
-) -> Result<PathBuf> {
-    let recorded = match (&given, resume_data) {
-        (None, Some(data)) => save_path_in(data)?,
-        _ => None,
-    };
-    given
-        .or(recorded)
-        .or_else(|| app.running().ok()?.download_dir.clone())
-        .ok_or_else(|| {
-            Error::because(
-                ErrorKind::EmptySavePath,
-                "neither 'save_path' nor 'download_dir' is given",
-            )
-        })
 }

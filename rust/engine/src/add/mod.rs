@@ -1,0 +1,319 @@
+//! What it takes to add a torrent: which one, where, and how it begins.
+//!
+//! [`AddTorrent`] is filled by hand, from resume data
+//! ([`AddTorrent::with_resume_data`]) or from named values
+//! ([`AddTorrent::from_fields`]), and handed to
+//! [`Session::add_torrent`](crate::session::Session::add_torrent).
+
+mod fields;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use torrent_core::ids::{FileIndex, InfoHash};
+use torrent_core::magnet::MagnetUri;
+use torrent_core::metainfo::Metainfo;
+use torrent_core::resume::ResumeData;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::handle::{
+    Options, check_file_priorities, check_limit, check_priorities, check_rate, check_tracker,
+    check_web_seed, piece_priorities,
+};
+use crate::modes::{Discovery, Modes};
+use crate::placement::StorageMode;
+use crate::resume;
+
+/// What says which torrent to add.
+#[derive(Clone, Debug)]
+pub enum TorrentSource {
+    /// A torrent file.
+    File(Arc<Metainfo>),
+    /// A magnet link, or a hash alone: the metadata comes from peers (BEP 9).
+    Magnet(MagnetUri),
+}
+
+impl TorrentSource {
+    /// The v1 hash; a version 2 magnet link has none.
+    pub(crate) fn info_hash(&self) -> Option<InfoHash> {
+        match self {
+            Self::File(metainfo) => Some(metainfo.info.hash),
+            Self::Magnet(magnet) => magnet.info_hash,
+        }
+    }
+}
+
+/// How to add a torrent.
+#[derive(Clone, Debug)]
+pub struct AddTorrent {
+    /// Which torrent.
+    pub source: TorrentSource,
+    /// The folder to download into, or that holds the data.
+    pub save_path: PathBuf,
+    /// A name to show until the metadata is known; empty for the magnet link's.
+    pub name: String,
+    /// Add it paused.
+    pub paused: bool,
+    /// Fetch pieces in order.
+    pub sequential: bool,
+    /// Take everything to be there: pieces are hashed before they are first
+    /// sent instead of now.
+    pub seed_mode: bool,
+    /// How files get their room on the disk.
+    pub storage_mode: StorageMode,
+    /// Other names for some files, relative to the save path.
+    pub renamed_files: BTreeMap<FileIndex, String>,
+    /// Upload mode, share mode, super-seeding, stopping when ready.
+    pub modes: Modes,
+    /// The session's IP filter holds for it.
+    pub apply_ip_filter: bool,
+    /// Where it may look for peers beside its trackers.
+    pub discovery: Discovery,
+    /// Trackers beside those of the torrent file or link: tiers that come
+    /// after those (BEP 12).
+    pub trackers: Vec<Vec<String>>,
+    /// Web seeds beside those of the torrent file or link (BEP 19).
+    pub url_seeds: Vec<String>,
+    /// Peers to try at once.
+    pub peers: Vec<SocketAddr>,
+    /// DHT nodes, host and port, beside those of the torrent file or link.
+    pub dht_nodes: Vec<(String, u16)>,
+    /// Priorities from the first file on; files without one get 4, or what
+    /// the magnet link's selection says.
+    pub file_priorities: Vec<u8>,
+    /// Files without a priority of their own get 0.
+    pub default_dont_download: bool,
+    /// Priorities from the first piece on, before what those of the files say.
+    pub piece_priorities: Vec<u8>,
+    /// Most connections: -1 for no limit, else at least 2. Where it is `None`,
+    /// and likewise below, the resume data says it, or there is no limit.
+    pub max_connections: Option<i64>,
+    /// Most peers that may download from us at once: -1 for the session's
+    /// limit, else at least 2.
+    pub max_uploads: Option<i64>,
+    /// Most bytes received a second; 0 for no limit.
+    pub download_limit: Option<i64>,
+    /// Most bytes sent a second; 0 for no limit.
+    pub upload_limit: Option<i64>,
+    /// Where it goes on: see [`AddTorrent::with_resume_data`].
+    pub resume: Option<Box<ResumeData>>,
+    /// Look at the files before resume data is believed (libtorrent's
+    /// `no_verify_files`, the other way round). What was not looked at is
+    /// hashed before it is first read in any case.
+    pub verify_files: bool,
+}
+
+impl AddTorrent {
+    /// Adds the torrent file `data`, downloading into `save_path`.
+    pub fn from_data(data: &[u8], save_path: impl Into<PathBuf>) -> Result<Self> {
+        let save_path = save_path.into();
+        if save_path.as_os_str().is_empty() {
+            return Err(Error::new(ErrorKind::EmptySavePath));
+        }
+        let source = TorrentSource::File(Arc::new(Metainfo::parse(data)?));
+        Ok(Self::new(source, save_path))
+    }
+
+    /// Adds the torrent that a magnet link names.
+    pub fn from_magnet(uri: &str, save_path: impl Into<PathBuf>) -> Result<Self> {
+        let source = TorrentSource::Magnet(MagnetUri::parse(uri)?);
+        Ok(Self::new(source, save_path))
+    }
+
+    /// Adds a torrent of which only the hash is known.
+    pub fn from_info_hash(info_hash: InfoHash, save_path: impl Into<PathBuf>) -> Self {
+        let source = TorrentSource::Magnet(MagnetUri::of_hash(info_hash));
+        Self::new(source, save_path)
+    }
+
+    fn new(source: TorrentSource, save_path: impl Into<PathBuf>) -> Self {
+        Self {
+            source,
+            save_path: save_path.into(),
+            name: String::new(),
+            paused: false,
+            sequential: false,
+            seed_mode: false,
+            storage_mode: StorageMode::default(),
+            renamed_files: BTreeMap::new(),
+            modes: Modes::default(),
+            apply_ip_filter: true,
+            discovery: Discovery::default(),
+            trackers: Vec::new(),
+            url_seeds: Vec::new(),
+            peers: Vec::new(),
+            dht_nodes: Vec::new(),
+            file_priorities: Vec::new(),
+            default_dont_download: false,
+            piece_priorities: Vec::new(),
+            max_connections: None,
+            max_uploads: None,
+            download_limit: None,
+            upload_limit: None,
+            resume: None,
+            verify_files: true,
+        }
+    }
+
+    /// Turns a flag of libtorrent's `torrent_flags` on or off, by its name.
+    /// One that there is none of, or none yet, is an error that names it.
+    pub fn set_flag(&mut self, name: &str, on: bool) -> Result<()> {
+        if self.put_flag(name, on) {
+            return Ok(());
+        }
+        Err(Error::because(
+            ErrorKind::InvalidParameter,
+            format!("unknown flag '{name}' in 'flags'"),
+        ))
+    }
+
+    /// Whether there is such a flag; it is set then.
+    fn put_flag(&mut self, name: &str, on: bool) -> bool {
+        match name {
+            "paused" => self.paused = on,
+            "seed_mode" => self.seed_mode = on,
+            "sequential_download" => self.sequential = on,
+            "upload_mode" => self.modes.upload_mode = on,
+            "share_mode" => self.modes.share_mode = on,
+            "super_seeding" => self.modes.super_seeding = on,
+            "stop_when_ready" => self.modes.stop_when_ready = on,
+            "apply_ip_filter" => self.apply_ip_filter = on,
+            "disable_dht" => self.discovery.dht = !on,
+            "disable_lsd" => self.discovery.lsd = !on,
+            "disable_pex" => self.discovery.pex = !on,
+            "no_verify_files" => self.verify_files = !on,
+            "default_dont_download" => self.default_dont_download = on,
+            _ => return false,
+        }
+        true
+    }
+
+    /// Whether what it says can be; what needs the metadata is judged by
+    /// [`Self::options`].
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.save_path.as_os_str().is_empty() {
+            return Err(Error::new(ErrorKind::EmptySavePath));
+        }
+        check_priorities(&self.file_priorities)?;
+        check_priorities(&self.piece_priorities)?;
+        let trackers = self.trackers.iter().flatten();
+        trackers.map(String::as_str).try_for_each(check_tracker)?;
+        let seeds = self.url_seeds.iter();
+        seeds.map(String::as_str).try_for_each(check_web_seed)?;
+        let connections = [self.max_connections, self.max_uploads];
+        connections
+            .into_iter()
+            .flatten()
+            .try_for_each(check_limit)?;
+        let rates = [self.download_limit, self.upload_limit];
+        rates.into_iter().flatten().try_for_each(check_rate)
+    }
+
+    /// Puts what there is to know of the torrent itself into its source.
+    pub(crate) fn complete_source(&mut self) {
+        let recorded = self.resume.as_mut().and_then(|it| it.url_seeds.take());
+        match &mut self.source {
+            TorrentSource::File(metainfo) => {
+                let metainfo = Arc::make_mut(metainfo);
+                metainfo.url_seeds = recorded.unwrap_or(std::mem::take(&mut metainfo.url_seeds));
+                add_missing(&mut metainfo.url_seeds, &self.url_seeds);
+                add_missing(&mut metainfo.nodes, &self.dht_nodes);
+            }
+            TorrentSource::Magnet(magnet) => {
+                magnet.url_seeds = recorded.unwrap_or(std::mem::take(&mut magnet.url_seeds));
+                add_missing(&mut magnet.url_seeds, &self.url_seeds);
+                add_missing(&mut magnet.dht_nodes, &self.dht_nodes);
+                if !self.name.is_empty() {
+                    magnet.name.clone_from(&self.name);
+                }
+                if self.default_dont_download {
+                    // Files that are not named are not chosen.
+                    magnet.select_only.get_or_insert_default();
+                }
+                self.peers.extend_from_slice(&magnet.peers);
+            }
+        }
+    }
+
+    /// What the game wants of the new torrent.
+    pub(crate) fn options(&self) -> Result<Options> {
+        let mut options = Options {
+            paused: self.paused,
+            sequential: self.sequential,
+            max_connections: -1,
+            max_uploads: -1,
+            apply_ip_filter: self.apply_ip_filter,
+            discovery: self.discovery,
+            download_limit: 0,
+            upload_limit: 0,
+            modes: self.modes,
+            renamed_files: self.renamed_files.clone(),
+            storage_mode: self.storage_mode,
+            piece_priorities: Arc::default(),
+            file_priorities: Arc::new(self.file_priorities.clone()),
+            trackers: match &self.source {
+                TorrentSource::File(metainfo) => metainfo.tiers.clone(),
+                TorrentSource::Magnet(magnet) => magnet.tiers(),
+            },
+            fail_limits: HashMap::new(),
+        };
+        if let Some(resume) = &self.resume {
+            resume::apply(resume, &mut options);
+        }
+        options.max_connections = self.max_connections.unwrap_or(options.max_connections);
+        options.max_uploads = self.max_uploads.unwrap_or(options.max_uploads);
+        let rate = |given: Option<i64>, known| given.map_or(known, |given| given.max(0));
+        options.download_limit = rate(self.download_limit, options.download_limit);
+        options.upload_limit = rate(self.upload_limit, options.upload_limit);
+        for tier in &self.trackers {
+            let mut tier = tier.clone();
+            tier.retain(|url| !options.trackers.iter().flatten().any(|known| known == url));
+            if !tier.is_empty() {
+                options.trackers.push(tier);
+            }
+        }
+        if let TorrentSource::File(metainfo) = &self.source {
+            self.set_priorities(metainfo, &mut options)?;
+        }
+        Ok(options)
+    }
+
+    fn set_priorities(&self, metainfo: &Metainfo, options: &mut Options) -> Result<()> {
+        let info = &metainfo.info;
+        check_file_priorities(info, &self.file_priorities)?;
+        let mut files = self.file_priorities.clone();
+        files.resize(
+            info.files.len(),
+            if self.default_dont_download { 0 } else { 4 },
+        );
+        if self.modes.share_mode {
+            files.fill(0);
+        }
+        let mut pieces = piece_priorities(&info.layout, &files);
+        if let Some(resume) = &self.resume {
+            resume::put_priorities(&resume.piece_priorities, &mut pieces);
+        }
+        if !resume::put_priorities(&self.piece_priorities, &mut pieces) {
+            let (given, count) = (self.piece_priorities.len(), pieces.len());
+            return Err(Error::because(
+                ErrorKind::InvalidPieceIndex,
+                format!("{given} priorities for {count} pieces"),
+            ));
+        }
+        options.piece_priorities = Arc::new(pieces);
+        options.file_priorities = Arc::new(files);
+        Ok(())
+    }
+}
+
+fn add_missing<T: Clone + PartialEq>(list: &mut Vec<T>, more: &[T]) {
+    for item in more {
+        if !list.contains(item) {
+            list.push(item.clone());
+        }
+    }
+}
