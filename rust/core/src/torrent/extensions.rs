@@ -146,26 +146,13 @@ impl Torrent {
         self.has_metadata() && !hidden && (self.modes.upload_mode || self.picker.is_finished())
     }
 
-    /// Pieces that we had turned out to be wrong or gone: they are fetched
-    /// again, and peers hear of it.
-    pub fn pieces_gone(&mut self, now: Instant, pieces: &[PieceIndex]) {
-        let mut gone: Vec<PieceIndex> = pieces.to_vec();
-        gone.retain(|&piece| self.picker.we_have(piece));
-        if gone.is_empty() || self.state.is_checking() {
-            return;
-        }
-        for &piece in &gone {
-            self.picker.lost(piece);
-        }
-        self.files.reset(&self.layout, self.picker.have());
-        let gone: Arc<[PieceIndex]> = gone.into();
+    /// A piece that we had is wrong or gone: peers hear of it (BEP 54).
+    pub(super) fn had_and_lost(&mut self, piece: PieceIndex) {
+        let gone: Arc<[PieceIndex]> = [piece].into();
         for &key in self.peers.keys() {
             let lost = PeerCommand::Lost(Arc::clone(&gone));
             self.outputs.push_back(Output::Peer(key, lost));
         }
-        self.update_all_interest();
-        self.update_state();
-        self.feed_hungry(now);
     }
 
     /// What a peer that chokes us serves all the same.

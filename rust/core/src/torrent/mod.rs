@@ -397,10 +397,16 @@ impl Torrent {
         self.update_state();
     }
 
-    /// A piece could not be written, or its blocks were dropped.
+    /// A piece could not be written, its blocks were dropped, or its bytes are
+    /// gone from the files.
     pub fn piece_lost(&mut self, now: Instant, piece: PieceIndex) {
         self.revoke(|leased| leased == piece);
+        let had = self.picker.we_have(piece);
         self.picker.lost(piece);
+        if had {
+            self.files.reset(&self.layout, self.picker.have());
+            self.had_and_lost(piece);
+        }
         self.update_all_interest();
         self.update_state();
         self.feed_hungry(now);

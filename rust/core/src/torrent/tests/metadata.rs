@@ -158,9 +158,8 @@ fn pieces_that_peers_or_we_lose_are_known_to_be_gone() {
     assert_eq!(world.torrent.picker().availability(PieceIndex(1)), 0);
     world.say('a', |it| it.lost = vec![PieceIndex(2)]);
     assert_eq!(world.out(), ["a interested false"]);
-    world
-        .torrent
-        .pieces_gone(at(0), &[PieceIndex(0), PieceIndex(2)]);
+    world.torrent.piece_lost(at(0), PieceIndex(0));
+    world.torrent.piece_lost(at(0), PieceIndex(2));
     world.torrent.check_invariants();
     assert_eq!(world.out(), ["a lost 0", "a interested true"]);
 }
