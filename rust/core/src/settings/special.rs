@@ -61,6 +61,13 @@ pub(super) fn unsupported(name: &str) -> Option<Value> {
     Some(off.value())
 }
 
+impl Settings {
+    /// Names of libtorrent's that are taken and change nothing here.
+    pub fn without_effect() -> impl Iterator<Item = &'static str> {
+        DEAD.iter().map(|(name, _)| *name)
+    }
+}
+
 /// Aliases, and features that can only be off.
 pub(super) fn set_other(
     settings: &mut Settings,

@@ -2,6 +2,8 @@
 //! loopback, and waiting for events instead of for time.
 #![allow(dead_code, reason = "each test file uses its part of it")]
 
+pub(crate) mod alerts;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -170,7 +172,7 @@ impl Node {
                 // Polling, as a game does each frame.
                 std::thread::sleep(Duration::from_millis(2));
             }
-            self.seen.append(&mut fresh);
+            self.see(&mut fresh);
         }
     }
 
@@ -182,8 +184,13 @@ impl Node {
     pub(crate) fn drain(&mut self) -> Vec<Event> {
         let mut fresh = Vec::new();
         self.session.events().take(&mut fresh);
-        self.seen.append(&mut fresh);
+        self.see(&mut fresh);
         std::mem::take(&mut self.seen)
+    }
+
+    fn see(&mut self, fresh: &mut Vec<Event>) {
+        fresh.iter().for_each(alerts::check);
+        self.seen.append(fresh);
     }
 
     fn names(&self) -> Vec<&'static str> {

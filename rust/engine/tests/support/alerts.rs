@@ -1,0 +1,426 @@
+//! What each alert carries, and what it means. Every event that a test sees is
+//! held against this, and `docs/alerts.md` is written from it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use torrent_engine::core::ids::{Block, FileIndex, PieceIndex};
+use torrent_engine::core::value::{Fields, Value};
+use torrent_engine::core::wire::Request;
+use torrent_engine::error::{Error, ErrorKind};
+use torrent_engine::event::{
+    Alert, Audience, BlockReason, Detail, Event, Kind, TrackerFact, TrackerNews, kind,
+};
+use torrent_engine::performance::PerformanceWarning;
+use torrent_engine::status::{TorrentState, TorrentStatus};
+
+/// Alerts that carry the same fields: an example of those, and each kind with
+/// its meaning.
+pub(crate) struct Group {
+    pub(crate) example: Detail,
+    pub(crate) kinds: Vec<(Kind, &'static str)>,
+}
+
+fn group<const N: usize>(example: Detail, kinds: [(Kind, &'static str); N]) -> Group {
+    Group {
+        example,
+        kinds: kinds.to_vec(),
+    }
+}
+
+/// Every alert there is.
+pub(crate) fn groups() -> Vec<Group> {
+    let mut all = Vec::from(plain());
+    all.extend(of_pieces_and_files());
+    all.extend(of_peers());
+    all.extend(of_the_session());
+    all.extend(of_trackers());
+    all.extend(of_relocation());
+    all
+}
+
+fn plain() -> [Group; 2] {
+    [
+        group(
+            Detail::None,
+            [
+                (kind::ADD_TORRENT, "A torrent was added, or could not be."),
+                (
+                    kind::TORRENT_REMOVED,
+                    "A torrent has left the session; its files are closed.",
+                ),
+                (
+                    kind::TORRENT_FINISHED,
+                    "Everything wanted of a torrent is complete.",
+                ),
+                (
+                    kind::TORRENT_CHECKED,
+                    "The files found on disk are checked.",
+                ),
+                (kind::TORRENT_PAUSED, "A torrent is paused."),
+                (kind::TORRENT_RESUMED, "A torrent goes on."),
+                (
+                    kind::TORRENT_DELETED,
+                    "The files of a removed torrent are deleted.",
+                ),
+                (
+                    kind::METADATA_RECEIVED,
+                    "A magnet link's metadata has come from peers.",
+                ),
+            ],
+        ),
+        group(
+            Detail::Error(Error::new(ErrorKind::DiskFull)),
+            [
+                (kind::ADD_TORRENT, ""),
+                (
+                    kind::TORRENT_DELETE_FAILED,
+                    "A file of a removed torrent could not be deleted.",
+                ),
+                (
+                    kind::SAVE_RESUME_DATA_FAILED,
+                    "Resume data could not be saved.",
+                ),
+                (
+                    kind::FASTRESUME_REJECTED,
+                    "Resume data does not fit the files; they are checked instead.",
+                ),
+                (
+                    kind::FILE_ERROR,
+                    "A file could not be read or written; the torrent stops.",
+                ),
+                (
+                    kind::METADATA_FAILED,
+                    "Metadata from peers was no valid torrent.",
+                ),
+                (kind::TORRENT_ERROR, "A torrent stops because of an error."),
+                (kind::INTERNAL_ERROR, "A fault of the library itself."),
+            ],
+        ),
+    ]
+}
+
+fn of_pieces_and_files() -> [Group; 5] {
+    [
+        group(
+            Detail::State {
+                state: TorrentState::Downloading,
+                previous: TorrentState::CheckingFiles,
+            },
+            [(kind::STATE_CHANGED, "A torrent does something else now.")],
+        ),
+        group(
+            Detail::Piece(PieceIndex(0)),
+            [
+                (
+                    kind::PIECE_FINISHED,
+                    "A piece was received and matches its hash.",
+                ),
+                (
+                    kind::HASH_FAILED,
+                    "A piece does not match its hash; it is fetched again.",
+                ),
+            ],
+        ),
+        group(
+            Detail::PieceData {
+                piece: PieceIndex(0),
+                data: b"data".as_slice().into(),
+                error: String::new(),
+            },
+            [(
+                kind::READ_PIECE,
+                "A piece that was asked for, or why it cannot be read.",
+            )],
+        ),
+        group(
+            Detail::File(0),
+            [(kind::FILE_COMPLETED, "A file is complete.")],
+        ),
+        group(
+            Detail::ResumeData(b"data".as_slice().into()),
+            [(kind::SAVE_RESUME_DATA, "Resume data that was asked for.")],
+        ),
+    ]
+}
+
+fn of_peers() -> [Group; 5] {
+    let peer = ([127, 0, 0, 1], 6881).into();
+    let piece = PieceIndex(0);
+    [
+        group(
+            Detail::Peer {
+                peer,
+                reason: String::new(),
+            },
+            [
+                (kind::PEER_BAN, "A peer sent bad data and is banned."),
+                (kind::PEER_UNSNUBBED, "A peer sends again."),
+                (
+                    kind::PEER_SNUBBED,
+                    "A peer has not sent what it owes for a while.",
+                ),
+                (kind::PEER_ERROR, "A peer did something wrong."),
+                (kind::PEER_CONNECT, "A connection to a peer was made."),
+                (kind::PEER_DISCONNECTED, "A connection was closed."),
+                (kind::INCOMING_CONNECTION, "A peer has connected to us."),
+            ],
+        ),
+        group(
+            Detail::Blocked {
+                peer,
+                reason: BlockReason::IpFilter,
+            },
+            [(kind::PEER_BLOCKED, "A peer is not connected with.")],
+        ),
+        group(
+            Detail::Banned([127, 0, 0, 1].into()),
+            [(kind::IP_BAN, "An address is banned in the whole session.")],
+        ),
+        group(
+            Detail::Block {
+                peer,
+                block: Block { piece, index: 0 },
+            },
+            [
+                (kind::REQUEST_DROPPED, "A peer will not send a block."),
+                (kind::BLOCK_TIMEOUT, "A block did not come in time."),
+                (kind::BLOCK_FINISHED, "A block was received."),
+                (kind::BLOCK_DOWNLOADING, "A block was asked for."),
+                (kind::UNWANTED_BLOCK, "A block came that nobody asked for."),
+                (kind::BLOCK_UPLOADED, "A block was sent."),
+            ],
+        ),
+        group(
+            Detail::Request {
+                peer,
+                request: Request {
+                    piece,
+                    begin: 0,
+                    length: 0,
+                },
+                we_have: true,
+                peer_interested: true,
+                withheld: false,
+            },
+            [(
+                kind::INVALID_REQUEST,
+                "A peer asked for what it cannot have.",
+            )],
+        ),
+    ]
+}
+
+fn of_the_session() -> [Group; 6] {
+    [
+        group(
+            Detail::Listen {
+                endpoint: ([127, 0, 0, 1], 6881).into(),
+                error: String::new(),
+            },
+            [
+                (kind::LISTEN_SUCCEEDED, "Connections are accepted here."),
+                (kind::LISTEN_FAILED, "This port cannot be used."),
+            ],
+        ),
+        group(
+            Detail::Socket {
+                endpoint: ([127, 0, 0, 1], 6881).into(),
+                operation: "",
+                error: String::new(),
+            },
+            [(kind::UDP_ERROR, "A UDP socket had trouble.")],
+        ),
+        group(
+            Detail::Statuses(vec![Arc::new(TorrentStatus::default())]),
+            [(
+                kind::STATE_UPDATE,
+                "The answer to `post_torrent_updates()`: torrents that changed.",
+            )],
+        ),
+        group(
+            Detail::Stats(Fields::new()),
+            [(kind::SESSION_STATS, "The counters of the session.")],
+        ),
+        group(
+            Detail::Performance(PerformanceWarning::UploadLimitTooLow),
+            [(kind::PERFORMANCE, "A setting keeps transfers slow.")],
+        ),
+        group(
+            Detail::Dropped(1),
+            [(
+                kind::ALERTS_DROPPED,
+                "The queue was full: so many alerts are lost.",
+            )],
+        ),
+    ]
+}
+
+/// Files that move, and those that do not.
+fn of_relocation() -> [Group; 5] {
+    let file = FileIndex(0);
+    [
+        group(
+            Detail::Moved {
+                to: PathBuf::new(),
+                from: PathBuf::new(),
+            },
+            [(kind::STORAGE_MOVED, "The files are in another folder.")],
+        ),
+        group(
+            Detail::Renamed {
+                file,
+                new_name: String::new(),
+                old_name: String::new(),
+            },
+            [(kind::FILE_RENAMED, "A file has another name.")],
+        ),
+        group(
+            Detail::RenameFailed {
+                file,
+                error: Error::new(ErrorKind::FileRenameFailed),
+            },
+            [(kind::FILE_RENAME_FAILED, "A file could not be renamed.")],
+        ),
+        group(
+            Detail::FileError(Error::new(ErrorKind::DiskFull)),
+            [
+                (kind::STORAGE_MOVED_FAILED, "The files could not be moved."),
+                (
+                    kind::FILE_PRIO,
+                    "A changed priority could not be carried out on disk.",
+                ),
+            ],
+        ),
+        group(
+            Detail::None,
+            [(
+                kind::OVERSIZED_FILE,
+                "A file is longer than the torrent says.",
+            )],
+        ),
+    ]
+}
+
+fn of_trackers() -> [Group; 8] {
+    let news = |what| {
+        Detail::Tracker(TrackerNews {
+            url: String::new(),
+            local: ([127, 0, 0, 1], 6881).into(),
+            what,
+        })
+    };
+    [
+        group(
+            news(TrackerFact::Announce(
+                torrent_engine::core::tracker::Event::None,
+            )),
+            [(kind::TRACKER_ANNOUNCE, "A tracker is asked for peers.")],
+        ),
+        group(
+            news(TrackerFact::Reply { num_peers: 0 }),
+            [(kind::TRACKER_REPLY, "A tracker has answered.")],
+        ),
+        group(
+            news(TrackerFact::Warning(String::new())),
+            [(
+                kind::TRACKER_WARNING,
+                "A tracker has answered, with a warning.",
+            )],
+        ),
+        group(
+            news(TrackerFact::Error {
+                error: String::new(),
+                failure_reason: String::new(),
+                operation: "",
+                times_in_row: 0,
+            }),
+            [(
+                kind::TRACKER_ERROR,
+                "A tracker could not be asked, or refused.",
+            )],
+        ),
+        group(
+            news(TrackerFact::Scraped {
+                complete: 0,
+                incomplete: 0,
+            }),
+            [(
+                kind::SCRAPE_REPLY,
+                "A tracker has told how many seeds and downloaders there are.",
+            )],
+        ),
+        group(
+            news(TrackerFact::ScrapeFailed(String::new())),
+            [(kind::SCRAPE_FAILED, "A tracker did not tell that.")],
+        ),
+        group(
+            news(TrackerFact::TrackerId(String::new())),
+            [(
+                kind::TRACKERID,
+                "A tracker gave an id, which is sent back to it.",
+            )],
+        ),
+        group(
+            Detail::Address([127, 0, 0, 1].into()),
+            [(kind::EXTERNAL_IP, "Our address as others see it.")],
+        ),
+    ]
+}
+
+/// The fields that an alert of `kind` has of its own when it carries `detail`:
+/// names and GDScript's types.
+pub(crate) fn fields(kind: Kind, detail: &Detail) -> Vec<(String, &'static str)> {
+    let alerts = Alert::from_event(&Event::new(kind, None, detail.clone()));
+    let typed = |alert: &Alert| {
+        let fields = alert.fields.iter();
+        fields
+            .map(|(name, value)| (name.to_string(), type_of(value)))
+            .collect()
+    };
+    alerts.first().map(typed).unwrap_or_default()
+}
+
+/// What GDScript calls the type of a value.
+pub(crate) fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Int(_) => "int",
+        Value::Float(_) => "float",
+        Value::Str(_) => "String",
+        Value::Bytes(_) => "PackedByteArray",
+        Value::List(_) => "Array",
+        Value::Map(_) => "Dictionary",
+    }
+}
+
+thread_local! {
+    /// Number and fields of every alert there is.
+    static KNOWN: Vec<(u32, Vec<(String, &'static str)>)> = groups()
+        .iter()
+        .flat_map(|group| {
+            group
+                .kinds
+                .iter()
+                .map(|&(kind, _)| (kind.number, fields(kind, &group.example)))
+        })
+        .collect();
+}
+
+/// Asserts that an event carries what is written here of its kind.
+#[track_caller]
+pub(crate) fn check(event: &Event) {
+    let alerts = event.kind.audience != Audience::Signals;
+    let empty = matches!(&event.detail, Detail::Pieces(pieces) if pieces.is_empty());
+    if !alerts || empty {
+        return;
+    }
+    let found = fields(event.kind, &event.detail);
+    let known = KNOWN.with(|known| known.contains(&(event.kind.number, found.clone())));
+    assert!(
+        known,
+        "tests/support/alerts.rs does not say that {} carries {found:?}",
+        event.kind.name
+    );
+}
