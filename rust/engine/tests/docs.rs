@@ -250,7 +250,7 @@ Every alert has these fields:
 | `message` | String | one line for people |
 | `info_hash` | String | the torrent, where it concerns one |
 
-Beside those, each has the fields in the last column. Numbers, names and categories are libtorrent's; a number above 10000 is of our own. This page is written from the code, and every alert that the tests of the library see is compared with it.
+Beside those, each has the fields in the last column. Numbers, names and categories are libtorrent's; a number above 10000 is of our own. This page is written from the code, and every alert that the engine's transfer tests see is compared with it.
 
 ";
 
