@@ -53,3 +53,12 @@ func test_what_is_no_magnet_link_is_an_error() -> void:
 		assert_eq(session.get_last_error().get_code(), TorrentError.INVALID_MAGNET_URI, link)
 	assert_null(session.add_magnet_uri("magnet:?xt=urn:btih:" + "ab".repeat(20), ""))
 	assert_push_error("TorrentSession.add_magnet_uri")
+
+
+func test_trackers_are_scraped_only_where_there_is_a_torrent() -> void:
+	var handle := TorrentHandle.new()
+	assert_false(handle.scrape_tracker())
+	assert_push_error("TorrentHandle.scrape_tracker")
+	var session := start_session()
+	var real := session.add_torrent_file(make_torrent(1000), folder + "/save")
+	assert_true(real.scrape_tracker(), "nobody is asked where there is no tracker")

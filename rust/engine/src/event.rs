@@ -179,7 +179,7 @@ event_kinds! {
     METADATA_FAILED = 44, "metadata_failed", category::ERROR, Normal, Alerts;
     METADATA_RECEIVED = 45, "metadata_received", category::STATUS, Normal, Both;
     UDP_ERROR = 46, "udp_error", category::ERROR, Normal, Alerts;
-    EXTERNAL_IP = 47, "external_ip", category::STATUS, Normal, Alerts;
+    EXTERNAL_IP = 47, "external_ip", category::STATUS, Normal, Both;
     LISTEN_FAILED = 48, "listen_failed", category::STATUS | category::ERROR, Critical, Both;
     LISTEN_SUCCEEDED = 49, "listen_succeeded", category::STATUS, Critical, Alerts;
     FASTRESUME_REJECTED = 53, "fastresume_rejected", category::STATUS | category::ERROR, Critical, Alerts;

@@ -103,6 +103,10 @@ fn announce_alerts(session: &Gd<TorrentSession>, event: &Event) {
 
 fn emit_signals(session: &Gd<TorrentSession>, event: &Event) {
     match (event.kind, &event.detail) {
+        (kind::EXTERNAL_IP, Detail::Address(ip)) => {
+            let ip = GString::from(&ip.to_string());
+            session.signals().external_address_changed().emit(&ip);
+        }
         (kind::LISTEN_FAILED, _) => session.signals().listen_failed().emit(&message(event)),
         (kind::TORRENTS_UPDATED, Detail::Statuses(_)) => updates(session, event),
         (kind::TORRENT_REMOVED, _) => removed(session, event),

@@ -18,6 +18,13 @@ impl TorrentHandle {
         })
     }
 
+    /// Asks the trackers for the numbers of the swarm, without announcing. They come with
+    /// [method get_trackers] and [method TorrentStatus.get_num_complete].
+    #[func]
+    fn scrape_tracker(&self) -> bool {
+        self.tell("scrape_tracker", |torrent| torrent.scrape_tracker(None))
+    }
+
     /// Adds a tracker. Those of a lower tier are tried first; a known one stays where it is.
     #[func]
     fn add_tracker(&self, url: GString, #[opt(default = 0)] tier: i64) -> bool {

@@ -352,6 +352,10 @@ fn settings_dictionary(settings: &Settings) -> VarDictionary {
 
 #[godot_api]
 impl TorrentSession {
+    /// Peers and trackers say that this is our address in the Internet.
+    #[signal]
+    pub(crate) fn external_address_changed(ip: GString);
+
     /// The session runs.
     #[signal]
     pub(crate) fn session_started();
