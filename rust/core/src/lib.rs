@@ -29,6 +29,7 @@ pub mod session_state;
 pub mod settings;
 pub mod torrent;
 pub mod tracker;
+pub mod turnover;
 mod uri;
 pub mod value;
 pub mod window;

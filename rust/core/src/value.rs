@@ -2,10 +2,13 @@
 //! alert. The bindings turn it into a Variant or into JSON in one place each.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use data_encoding::BASE64;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+
+use crate::bitfield::Bitfield;
 
 /// Names and values in a fixed order.
 pub type Fields = Vec<(Cow<'static, str>, Value)>;
@@ -115,6 +118,13 @@ impl From<&'static str> for Value {
 impl From<Bytes> for Value {
     fn from(value: Bytes) -> Self {
         Self::Bytes(value)
+    }
+}
+
+impl From<Arc<Bitfield>> for Value {
+    /// The bitmap, the first piece in the highest bit.
+    fn from(bits: Arc<Bitfield>) -> Self {
+        Self::Bytes(Bytes::copy_from_slice(bits.as_bytes()))
     }
 }
 

@@ -6,21 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use torrent_core::wire::Features;
 
 use crate::event::{BlockReason, Detail, kind};
 use crate::handle::Command;
+use crate::lobby::{self, Lobby, Place};
 use crate::net;
 use crate::net::listen::Listener;
-use crate::peer::handshake;
+use crate::peer::handshake::{self, HandshakeError};
 use crate::runtime::{Context, supervise};
 use crate::status::is_local;
 use crate::torrent::Arrival;
 
 /// Connections in the handshake at once; further ones wait in the system's
-/// backlog. A peer that dawdles is cut off by the handshake's time limit.
+/// backlog for a moment, until the one that dawdles longest is cut off.
 const MAX_HANDSHAKES: usize = 256;
 
 /// Pause after the system refused to hand over a connection (no file
@@ -29,13 +29,13 @@ const RETRY: Duration = Duration::from_millis(200);
 
 /// Starts a task for each listening socket.
 pub(crate) fn spawn(context: &Arc<Context>, sockets: Vec<Listener>) -> JoinSet<()> {
-    let permits = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let lobby = Lobby::new(MAX_HANDSHAKES, lobby::GRACE);
     let mut tasks = JoinSet::new();
     for Listener { socket, local } in sockets {
         match TcpListener::from_std(socket) {
             Ok(listener) => {
-                let permits = Arc::clone(&permits);
-                let accepting = accept(Arc::clone(context), listener, local, permits);
+                let lobby = Arc::clone(&lobby);
+                let accepting = accept(Arc::clone(context), listener, local, lobby);
                 tasks.spawn(accepting);
             }
             Err(error) => tracing::error!(%error, "a listening socket was lost"),
@@ -44,23 +44,16 @@ pub(crate) fn spawn(context: &Arc<Context>, sockets: Vec<Listener>) -> JoinSet<(
     tasks
 }
 
-async fn accept(
-    context: Arc<Context>,
-    listener: TcpListener,
-    local: bool,
-    permits: Arc<Semaphore>,
-) {
+async fn accept(context: Arc<Context>, listener: TcpListener, local: bool, lobby: Arc<Lobby>) {
     let mut handshakes = JoinSet::new();
     loop {
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-            return;
-        };
+        lobby.room().await;
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 // Peers from elsewhere are not wanted on this one.
                 Ok((_, endpoint)) if local && !is_local(endpoint.ip()) => {}
                 Ok((stream, endpoint)) => {
-                    let welcome = welcome(Arc::clone(&context), stream, endpoint, permit);
+                    let welcome = welcome(Arc::clone(&context), stream, endpoint, lobby.enter());
                     handshakes.spawn(supervise(Arc::clone(&context), "handshake", welcome));
                 }
                 Err(error) => {
@@ -77,7 +70,7 @@ async fn welcome(
     context: Arc<Context>,
     mut stream: TcpStream,
     endpoint: SocketAddr,
-    _permit: OwnedSemaphorePermit,
+    mut place: Place,
 ) {
     let settings = context.session.settings.borrow().clone();
     if context.session.guard.blocks_all(endpoint.ip()) {
@@ -97,7 +90,13 @@ async fn welcome(
     });
     let limit = Duration::from_secs(settings.handshake_timeout.unsigned_abs());
     let known = |hash| context.session.registry.lock().contains_key(&hash);
-    let theirs = match handshake::incoming(&mut stream, context.peer_id, limit, known).await {
+    let exchange = handshake::incoming(&mut stream, context.peer_id, limit, known);
+    let exchanged = tokio::select! {
+        exchanged = exchange => exchanged,
+        () = place.shown_out() => Err(HandshakeError::Crowded),
+    };
+    drop(place);
+    let theirs = match exchanged {
         Ok(theirs) => theirs,
         Err(error) => {
             context.session.stats.error_incoming_peers.add(1);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -23,6 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::modes::{Discovery, Modes};
 use crate::placement::{Placing, StorageMode};
 use crate::resume::{SaveFlags, SaveRequest};
+use crate::session::SessionShared;
 use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus};
 use crate::torrent::Arrival;
 
@@ -69,6 +70,8 @@ pub(crate) enum Command {
     Choking(Changes),
     /// Have nothing to do with this address any more.
     Ban(IpAddr),
+    /// Let up to so many of the least useful connections make way for others.
+    TurnOver(usize),
     /// This is the torrent's info dictionary.
     Metadata(Arc<Info>),
     /// Save resume data.
@@ -145,6 +148,7 @@ pub(crate) struct Shared {
     pub(crate) view: View,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) removed: AtomicBool,
+    pub(crate) session: Weak<SessionShared>,
     /// What has changed since resume data was last saved: bits of `SaveFlags`.
     pub(crate) unsaved: AtomicU32,
     /// The resume data that was saved last.
@@ -550,6 +554,17 @@ impl TorrentHandle {
     /// Most unchoked peers; -1 the session's limit.
     pub fn max_uploads(&self) -> i64 {
         self.shared.options.lock().max_uploads
+    }
+
+    /// Bans an address in all torrents of the session, as
+    /// [`Session::ban_peer`](crate::session::Session::ban_peer) does.
+    pub fn ban_peer(&self, ip: IpAddr) -> Result<()> {
+        self.check_valid()?;
+        let session = self.shared.session.upgrade();
+        session
+            .ok_or_else(|| Error::new(ErrorKind::InvalidTorrentHandle))?
+            .ban(ip);
+        Ok(())
     }
 
     /// Lets the session's IP filter hold for this torrent, or not.

@@ -20,6 +20,7 @@ pub mod handle;
 pub mod hash;
 pub mod info;
 pub mod ipfilter;
+mod lobby;
 pub mod log;
 pub mod modes;
 mod net;
@@ -39,6 +40,7 @@ mod stats;
 pub mod status;
 mod torrent;
 mod tracker;
+mod turnover;
 mod upkeep;
 
 pub use runtime::join_all;

@@ -1,25 +1,73 @@
-//! The pace at which a session makes new connections, over all torrents.
+//! The pace at which a session makes new connections, over all torrents: so
+//! many a second (`connection_speed`), and so many that wait for an answer at
+//! once (`half_open_limit`).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use torrent_core::settings::Settings;
 
-/// Hands out moments at which to dial, no more than so many a second.
+/// Hands out moments at which to dial.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     next: Mutex<Option<Instant>>,
+    half_open: Mutex<i64>,
+    closed: Notify,
+}
+
+/// One of the connections that may be half open; gives its place up when it is
+/// dropped.
+#[derive(Debug)]
+pub(crate) struct HalfOpen<'a>(&'a Pace);
+
+impl Drop for HalfOpen<'_> {
+    fn drop(&mut self) {
+        *self.0.half_open.lock() -= 1;
+        self.0.closed.notify_one();
+    }
 }
 
 /// How many may go at once after a quiet time.
 const BURST: u32 = 10;
 
 impl Pace {
-    /// Waits for one's turn at `per_second` (at least 1) turns a second.
-    pub(crate) async fn turn(&self, per_second: u32) {
-        let wait = self.reserve(Instant::now(), per_second.max(1));
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
+    /// Waits for a place among the half-open connections, and unless the
+    /// connection is to be made `at_once`, for its turn.
+    pub(crate) async fn turn(
+        &self,
+        settings: &mut watch::Receiver<Arc<Settings>>,
+        at_once: bool,
+    ) -> HalfOpen<'_> {
+        let place = loop {
+            let closed = self.closed.notified();
+            let limit = settings.borrow_and_update().half_open_limit;
+            if let Some(place) = self.enter(limit) {
+                break place;
+            }
+            tokio::select! {
+                () = closed => {}
+                // The limit may be another now.
+                _ = settings.changed() => {}
+            }
+        };
+        if !at_once {
+            let speed = settings.borrow().connection_speed as u32;
+            let wait = self.reserve(Instant::now(), speed.max(1));
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
         }
+        place
+    }
+
+    fn enter(&self, limit: i64) -> Option<HalfOpen<'_>> {
+        let mut half_open = self.half_open.lock();
+        (*half_open < limit).then(|| {
+            *half_open += 1;
+            HalfOpen(self)
+        })
     }
 
     fn reserve(&self, now: Instant, per_second: u32) -> Duration {
@@ -34,6 +82,8 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[test]
@@ -47,5 +97,30 @@ mod tests {
         assert_eq!(pace.reserve(now, 10), Duration::from_millis(200));
         let later = now + Duration::from_secs(5);
         assert_eq!(pace.reserve(later, 10), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn places_are_limited_and_come_free() {
+        let limit = |half_open_limit| {
+            Arc::new(Settings {
+                half_open_limit,
+                ..Settings::default()
+            })
+        };
+        let (sender, receiver) = watch::channel(limit(2));
+        let pace = Pace::default();
+        let [mut first, mut second, mut third, mut fourth] = [(); 4].map(|()| receiver.clone());
+        let a = pace.turn(&mut first, true).await;
+        let b = pace.turn(&mut second, true).await;
+        let mut waiting = Box::pin(pace.turn(&mut third, true));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(a);
+        let c = waiting.await;
+        let mut waiting = Box::pin(pace.turn(&mut fourth, true));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        sender.send_replace(limit(3));
+        let d = waiting.await;
+        drop((b, c, d));
+        assert_eq!(*pace.half_open.lock(), 0);
     }
 }

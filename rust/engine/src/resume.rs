@@ -108,13 +108,13 @@ impl AddTorrent {
         let flags = &resume.flags;
         self.paused = flags.paused.unwrap_or(true) && !flags.auto_managed.unwrap_or(true);
         self.sequential = flags.sequential_download.unwrap_or(false);
+        self.apply_ip_filter = flags.apply_ip_filter.unwrap_or(true);
         self.modes = Modes {
             upload_mode: flags.upload_mode.unwrap_or(false),
             share_mode: flags.share_mode.unwrap_or(false),
             super_seeding: flags.super_seeding.unwrap_or(false),
             stop_when_ready: flags.stop_when_ready.unwrap_or(false),
         };
-        self.apply_ip_filter = flags.apply_ip_filter.unwrap_or(true);
         self.discovery = Discovery {
             dht: !flags.disable_dht.unwrap_or(false),
             lsd: !flags.disable_lsd.unwrap_or(false),

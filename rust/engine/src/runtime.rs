@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use torrent_core::ids::{InfoHash, PeerId};
 use torrent_core::settings::Settings;
+use torrent_core::turnover::Turnover;
 
 use crate::accept;
 use crate::buffers::BufferPool;
@@ -28,6 +29,7 @@ use crate::signals;
 use crate::status::TorrentStatus;
 use crate::torrent;
 use crate::tracker::{ErrorSink, TrackerClient};
+use crate::turnover;
 use crate::upkeep;
 
 /// How long the parts of a shutdown may take together. A game that quits
@@ -223,6 +225,7 @@ struct SessionTask {
     last_update: HashMap<InfoHash, Arc<TorrentStatus>>,
     /// The session's state is to be saved with the next tick.
     state_changed: bool,
+    turnover: Turnover,
 }
 
 async fn run(
@@ -257,6 +260,7 @@ async fn run(
         last_tick: HashMap::new(),
         last_update: HashMap::new(),
         state_changed: false,
+        turnover: Turnover::new(Instant::now()),
     };
     let mut next_trim = tokio::time::Instant::now();
     let mut next_tick = tokio::time::Instant::now();
@@ -285,6 +289,7 @@ async fn run(
             () = tokio::time::sleep_until(next_tick) => {
                 next_tick = tokio::time::Instant::now() + tick;
                 task.post_tick();
+                turnover::look(&context.session, &mut task.turnover);
                 if std::mem::take(&mut task.state_changed) {
                     save_state(&context.session).await;
                 }

@@ -17,6 +17,7 @@ use torrent_core::ipfilter::{IpFilter, Loaded};
 use torrent_core::resume::ResumeData;
 use torrent_core::session_state::SessionState;
 use torrent_core::settings::Settings;
+use torrent_core::torrent::Room;
 use torrent_core::value::{Fields, Value};
 
 pub use crate::add::{AddTorrent, TorrentSource};
@@ -93,9 +94,20 @@ pub(crate) struct SessionShared {
 }
 
 impl SessionShared {
-    /// Whether one more connection stays within the session's limit.
-    pub(crate) fn room_for_connection(&self) -> bool {
-        self.connections.load(Ordering::Relaxed) < self.settings.borrow().connections_limit
+    /// Whether there may be one more connection.
+    pub(crate) fn room_for_connection(&self) -> Room {
+        let settings = self.settings.borrow();
+        match self.num_connections() - settings.connections_limit {
+            beyond if beyond < 0 => Room::Free,
+            beyond if beyond < settings.connections_slack => Room::Slack,
+            _ => Room::None,
+        }
+    }
+
+    /// How many more connections stay within the limit.
+    pub(crate) fn free_connections(&self) -> usize {
+        let free = self.settings.borrow().connections_limit - self.num_connections();
+        usize::try_from(free).unwrap_or(0)
     }
 
     /// Open connections of all torrents.
@@ -315,6 +327,7 @@ impl Session {
                 view: View::default(),
                 commands,
                 removed: AtomicBool::new(false),
+                session: Arc::downgrade(&self.shared),
                 unsaved: AtomicU32::new(0),
                 saved: Mutex::new(None),
             }),

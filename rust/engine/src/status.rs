@@ -2,7 +2,9 @@
 //! task, so a reader never waits and never sees half an update.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
+use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{InfoHash, PeerId};
 use torrent_core::record;
 pub use torrent_core::torrent::TorrentState;
@@ -200,6 +202,10 @@ record! {
         pub progress: f64,
         /// Pieces it has.
         pub pieces_downloaded: u32,
+        /// Which pieces it has.
+        pub pieces: Arc<Bitfield>,
+        /// Milliseconds that it took to connect to it; 0 when it called us.
+        pub rtt: u32,
         /// Seconds since our last request; -1 never.
         pub last_request: i64,
         /// Seconds since anything was sent or received.

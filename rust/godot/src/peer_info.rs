@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use godot::builtin::{Callable, GString, VarDictionary};
+use godot::builtin::{Callable, GString, PackedByteArray, VarDictionary};
 use godot::classes::IRefCounted;
 use godot::meta::ToGodot;
 use godot::obj::{Gd, NewGd};
@@ -119,6 +119,10 @@ snapshot_methods! {
         get_progress -> f64 = progress;
         /// Pieces that it has.
         get_pieces_downloaded -> i64 = pieces_downloaded;
+        /// Which pieces it has: a byte for each piece of the torrent, 1 or 0.
+        get_pieces -> PackedByteArray = pieces;
+        /// Milliseconds that it took to connect to it; 0 when it called us.
+        get_rtt -> i64 = rtt;
         /// Seconds since we last asked it for something; -1 never.
         get_last_request -> i64 = last_request;
         /// Seconds since anything was sent or received.

@@ -1,5 +1,10 @@
 //! Classes that show one record of the engine: a getter for each field.
 
+use std::sync::Arc;
+
+use godot::builtin::PackedByteArray;
+use torrent_engine::core::bitfield::Bitfield;
+
 /// How a field's value reaches a script.
 pub(crate) trait ToScript {
     /// The type in the script.
@@ -28,6 +33,17 @@ to_script!(i64; |value: &u32| i64::from(*value); u32);
 to_script!(i64; |value: &u64| crate::convert::to_int(*value); u64);
 to_script!(i64; |value: &torrent_engine::status::TorrentState| i64::from(value.code()); torrent_engine::status::TorrentState);
 to_script!(godot::builtin::GString; |value: &String| godot::builtin::GString::from(value); String);
+
+impl ToScript for Arc<Bitfield> {
+    type Script = PackedByteArray;
+
+    /// A byte for each piece: 1 or 0.
+    fn to_script(&self) -> PackedByteArray {
+        (0..self.len())
+            .map(|piece| u8::from(self.get(piece)))
+            .collect()
+    }
+}
 
 /// Writes the methods of a class that shows a record. The methods named before
 /// the `getters` are taken as they are; each getter is `name -> type = field`.

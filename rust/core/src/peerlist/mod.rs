@@ -129,6 +129,9 @@ pub struct PeerListSettings {
     /// Whether one address may have several connections
     /// (`allow_multiple_connections_per_ip`).
     pub many_per_ip: bool,
+    /// Whether peers on ports below 1024 are left alone
+    /// (`no_connect_privileged_ports`).
+    pub no_privileged_ports: bool,
 }
 
 impl Default for PeerListSettings {
@@ -138,9 +141,13 @@ impl Default for PeerListSettings {
             max_failcount: 3,
             min_reconnect: Duration::from_secs(60),
             many_per_ip: false,
+            no_privileged_ports: false,
         }
     }
 }
+
+/// Ports below it belong to a system's own services.
+pub const FIRST_UNPRIVILEGED: u16 = 1024;
 
 #[derive(Clone, Debug)]
 struct Known {
@@ -328,6 +335,7 @@ impl PeerList {
         !known.busy
             && known.failures < self.settings.max_failcount
             && !(self.finished && known.seed)
+            && !(self.settings.no_privileged_ports && addr.port() < FIRST_UNPRIVILEGED)
             && (self.settings.many_per_ip || !self.busy.contains_key(&addr.ip()))
     }
 

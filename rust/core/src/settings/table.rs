@@ -100,10 +100,28 @@ settings! {
     ignore_limits_on_local_network: bool = false, NONE, "", Live;
     /// Connections of all torrents together.
     connections_limit: i64 = 200, Some(2..=65_535), "connections", Live;
+    /// Connections beyond `connections_limit` that are taken in, to replace others.
+    connections_slack: i64 = 10, Some(0..=65_535), "connections", Live;
     /// New outgoing connections per second.
     connection_speed: i64 = 30, Some(1..=10_000), "per second", Live;
+    /// Connections that a torrent makes as it starts, beyond that pace.
+    torrent_connect_boost: i64 = 30, Some(0..=255), "connections", Next;
+    /// Outgoing connections that wait for an answer at once, over all torrents. An old name of libtorrent's, which leaves it without effect.
+    half_open_limit: i64 = 100, Some(1..=65_535), "connections", Live;
+    /// Share of the connections that is closed, of those of least use, when they are full and there are other peers to try.
+    peer_turnover: i64 = 4, Some(0..=100), "percent", Live;
+    /// Share of the limit from which on connections count as full for that.
+    peer_turnover_cutoff: i64 = 90, Some(0..=100), "percent", Live;
+    /// Time between such turnovers.
+    peer_turnover_interval: i64 = 300, SECONDS, "seconds", Live;
+    /// Connect to peers when all that is wanted is there; otherwise wait for them to connect.
+    seeding_outgoing_connections: bool = true, NONE, "", Live;
+    /// Do not connect to ports below 1024.
+    no_connect_privileged_ports: bool = false, NONE, "", Live;
     /// Allow more than one connection from one IP address.
     allow_multiple_connections_per_ip: bool = false, NONE, "", Next;
+    /// Allow more than one connection with peers that name themselves alike.
+    allow_multiple_connections_per_pid: bool = false, NONE, "", Live;
     /// Known peers kept for one torrent.
     max_peerlist_size: i64 = 3000, Some(1..=1_000_000), "peers", Live;
     /// Failed attempts after which a peer is no longer tried.
@@ -136,6 +154,8 @@ settings! {
     use_parole_mode: bool = true, NONE, "", Live;
     /// Silence after which a connection is closed.
     peer_timeout: i64 = 120, SECONDS, "seconds", Live;
+    /// Time without interest of either side after which a connection is closed if there is no room for others.
+    inactivity_timeout: i64 = 600, SECONDS, "seconds", Live;
     /// Time without a block after which a peer that owes us some counts as snubbing us.
     request_timeout: i64 = 60, SECONDS, "seconds", Live;
     /// Time without a block after which the blocks a peer owes us are asked of others; no longer than `request_timeout` counts.

@@ -15,6 +15,18 @@ use crate::peerlist::Sources;
 /// dials that crossed; later the older one stays.
 const CROSSING: Duration = Duration::from_secs(10);
 
+/// Whether the session takes one more connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It does.
+    Free,
+    /// Its limit is reached: only one that came in, within the limit's slack,
+    /// in place of a useless one if possible.
+    Slack,
+    /// It does not.
+    None,
+}
+
 impl Torrent {
     /// Learns of endpoints in this swarm.
     pub fn add_peers(
@@ -43,7 +55,10 @@ impl Torrent {
         }
         self.list.dialling(now, endpoint);
         self.connecting.insert(endpoint);
-        self.outputs.push_back(Output::Connect(endpoint));
+        self.outputs.push_back(Output::Connect {
+            endpoint,
+            at_once: false,
+        });
     }
 
     /// A connection is past its handshake; `room` says whether the session's
@@ -54,7 +69,7 @@ impl Torrent {
         now: Instant,
         key: PeerKey,
         meta: PeerMeta,
-        room: bool,
+        room: Room,
     ) -> Result<(), CloseReason> {
         if !meta.incoming {
             self.connecting.remove(&meta.endpoint);
@@ -93,7 +108,7 @@ impl Torrent {
     }
 
     /// Whether a connection may join the others.
-    fn admit(&mut self, now: Instant, new: &mut Peer, room: bool) -> Result<(), CloseReason> {
+    fn admit(&mut self, now: Instant, new: &mut Peer, room: Room) -> Result<(), CloseReason> {
         if !self.is_running() {
             return Err(CloseReason::Stopped);
         }
@@ -107,7 +122,8 @@ impl Torrent {
             .peers
             .iter_mut()
             .filter(|(_, peer)| peer.closing.is_none());
-        if let Some((&key, old)) = others.find(|(_, peer)| peer.meta.id == new.meta.id) {
+        let many = self.settings.allow_multiple_connections_per_pid;
+        if let Some((&key, old)) = others.find(|(_, peer)| !many && peer.meta.id == new.meta.id) {
             // Two peers that dial each other at once must agree on which of
             // the two connections stays: that of the greater peer id.
             let ours_stays = self.our_id > new.meta.id;
@@ -132,10 +148,13 @@ impl Torrent {
         if new.meta.incoming && same_ip && !self.settings.allow_multiple_connections_per_ip {
             return Err(CloseReason::Duplicate);
         }
-        if !room || open >= self.max_connections {
-            return Err(CloseReason::TooMany);
+        match room {
+            Room::Free if open < self.max_connections => Ok(()),
+            // It takes the place of a useless one.
+            Room::Slack | Room::Free if new.meta.incoming && self.make_room(now) => Ok(()),
+            Room::Slack if new.meta.incoming && open < self.max_connections => Ok(()),
+            _ => Err(CloseReason::TooMany),
         }
-        Ok(())
     }
 
     /// An outgoing connection could not be made.
@@ -242,20 +261,27 @@ impl Torrent {
     }
 
     pub(super) fn connect_more(&mut self, now: Instant) {
-        if !self.settings.enable_outgoing_tcp {
+        let seeding = self.is_finished();
+        if !self.settings.enable_outgoing_tcp
+            || (seeding && !self.settings.seeding_outgoing_connections)
+        {
             return;
         }
         let share = self.modes.share_mode && !self.picker.is_seed();
-        self.list.set_finished(self.is_finished() && !share);
+        self.list.set_finished(seeding && !share);
         // The session paces the dialling; this only bounds one burst.
-        let mut burst = self.settings.connection_speed;
+        let mut burst = self.settings.connection_speed.max(self.boost);
         while burst > 0
             && self.num_connections() < self.max_connections
+            && self.connecting.len() < self.session_room
             && let Some(endpoint) = self.list.next_candidate(now)
         {
             burst -= 1;
+            let at_once = self.boost > 0;
+            self.boost -= i64::from(at_once);
             self.connecting.insert(endpoint);
-            self.outputs.push_back(Output::Connect(endpoint));
+            self.outputs
+                .push_back(Output::Connect { endpoint, at_once });
         }
     }
 }

@@ -72,6 +72,12 @@ pub enum CloseReason {
     /// There are too many connections.
     #[error("too many connections")]
     TooMany,
+    /// Others may be of more use.
+    #[error("its place is for others")]
+    Turnover,
+    /// Neither side has wanted anything for long, and others wait.
+    #[error("neither side was interested for too long")]
+    Inactive,
     /// The same peer is connected already.
     #[error("the peer is connected already")]
     Duplicate,
@@ -172,8 +178,13 @@ pub enum TorrentEvent {
 pub enum Output {
     /// Tell a connection something.
     Peer(PeerKey, PeerCommand),
-    /// Connect to this endpoint; then call `peer_connected` or `connect_failed`.
-    Connect(SocketAddr),
+    /// Connect to an endpoint; then call `peer_connected` or `connect_failed`.
+    Connect {
+        /// Where the peer listens.
+        endpoint: SocketAddr,
+        /// Without waiting for the turn that the session's pace gives it.
+        at_once: bool,
+    },
     /// Ban this address in the whole session: it sent bad data.
     Ban(IpAddr),
     /// The info dict is here and has the right hash: read it, and call

@@ -25,6 +25,7 @@ mod suspicion;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod turnover;
 mod urgent;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -40,6 +41,7 @@ use crate::peerlist::{PeerList, PeerListSettings};
 use crate::picker::{Picker, PickerSettings, Priority};
 use crate::settings::Settings;
 use choking::Choking;
+pub use connections::Room;
 use deadlines::Deadlines;
 use fetch::Fetch;
 use files::FileProgress;
@@ -77,6 +79,10 @@ pub struct Torrent {
     connecting: BTreeSet<SocketAddr>,
     /// The search for the metadata, while there is none.
     fetch: Option<Fetch>,
+    /// Connections that the session still has room for.
+    session_room: usize,
+    /// Connections that are still made beyond the session's pace.
+    boost: i64,
 
     state: TorrentState,
     running: bool,
@@ -121,6 +127,8 @@ impl Torrent {
             connecting: BTreeSet::new(),
             fetch: None,
             told_upload_only: false,
+            session_room: usize::MAX,
+            boost: 0,
             state: TorrentState::CheckingResumeData,
             running: false,
             sequential: false,
@@ -213,6 +221,7 @@ impl Torrent {
     pub fn start(&mut self, now: Instant) {
         if !self.running {
             self.running = true;
+            self.boost = self.settings.torrent_connect_boost;
             self.list.forgive_all();
             self.next_tick = now;
         }
@@ -432,6 +441,7 @@ impl Torrent {
         self.choking.look_again();
         self.share(now);
         self.drop_redundant();
+        self.drop_inactive(now);
         self.rescue_urgent(now);
         self.show_pieces(now);
         self.feed_hungry(now);
@@ -513,6 +523,7 @@ fn peer_list_settings(settings: &Settings) -> PeerListSettings {
         max_failcount: settings.max_failcount.min(255) as u8,
         min_reconnect: Duration::from_secs(settings.min_reconnect_time.unsigned_abs()),
         many_per_ip: settings.allow_multiple_connections_per_ip,
+        no_privileged_ports: settings.no_connect_privileged_ports,
     }
 }
 

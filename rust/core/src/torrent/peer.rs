@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::bitfield::Bitfield;
 use crate::choker::Candidate;
@@ -25,6 +26,8 @@ pub struct PeerMeta {
     pub incoming: bool,
     /// Where we know it from.
     pub source: Sources,
+    /// How long it took to connect to it; zero when it called us.
+    pub connect_time: Duration,
 }
 
 /// One connection in the swarm.
@@ -54,6 +57,9 @@ pub struct Peer {
     pub hash_failures: u32,
     /// When anything last went either way.
     pub last_active: Instant,
+    /// When either side last wanted something of the other, or else when it
+    /// connected; as of the last tick.
+    pub(super) last_useful: Instant,
     /// When it was last given blocks to request.
     pub last_lease: Option<Instant>,
     /// Totals and gauges as last reported.
@@ -66,7 +72,8 @@ pub struct Peer {
     pub payload_download: RateMeter,
     /// Rate of payload sent.
     pub payload_upload: RateMeter,
-    pieces: Bitfield,
+    /// Shared with who looks at it, and copied only when it changes then.
+    pieces: Arc<Bitfield>,
     leased: VecDeque<Block>,
     /// The pieces it was told that we have, where it was not told of all
     /// (BEP 16).
@@ -111,13 +118,14 @@ impl Peer {
             on_parole: false,
             hash_failures: 0,
             last_active: now,
+            last_useful: now,
             last_lease: None,
             stats: PeerStats::default(),
             download: RateMeter::new(now),
             upload: RateMeter::new(now),
             payload_download: RateMeter::new(now),
             payload_upload: RateMeter::new(now),
-            pieces: Bitfield::new(num_pieces),
+            pieces: Arc::new(Bitfield::new(num_pieces)),
             leased: VecDeque::new(),
             told: None,
             interesting: 0,
@@ -135,7 +143,7 @@ impl Peer {
     }
 
     /// The pieces that it has.
-    pub fn pieces(&self) -> &Bitfield {
+    pub fn pieces(&self) -> &Arc<Bitfield> {
         &self.pieces
     }
 
@@ -145,17 +153,17 @@ impl Peer {
     }
 
     pub(super) fn set_pieces(&mut self, pieces: Bitfield) {
-        self.pieces = pieces;
+        self.pieces = Arc::new(pieces);
     }
 
     /// Adds a piece; whether it was new.
     pub(super) fn add_piece(&mut self, piece: PieceIndex) -> bool {
-        self.pieces.set(piece.0)
+        !self.pieces.get(piece.0) && Arc::make_mut(&mut self.pieces).set(piece.0)
     }
 
     /// Removes a piece; whether it was there.
     pub(super) fn remove_piece(&mut self, piece: PieceIndex) -> bool {
-        self.pieces.clear(piece.0)
+        self.pieces.get(piece.0) && Arc::make_mut(&mut self.pieces).clear(piece.0)
     }
 
     pub(super) fn peer_pieces(&self) -> PeerPieces<'_> {

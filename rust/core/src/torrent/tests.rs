@@ -3,6 +3,7 @@
 
 mod metadata;
 mod modes;
+mod turnover;
 mod urgent;
 
 use super::*;
@@ -18,6 +19,8 @@ struct World {
     millis: u64,
     torrent: Torrent,
     choker: Choker,
+    /// What the session's limit leaves.
+    room: Room,
 }
 
 /// A set of pieces from its drawing.
@@ -67,7 +70,10 @@ impl World {
 
     /// Two files, the first of them one piece long.
     fn unchecked(pieces: u64, change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = Settings::default();
+        let mut settings = Settings {
+            torrent_connect_boost: 0,
+            ..Settings::default()
+        };
         change(&mut settings);
         let piece = u64::from(2 * BLOCK_SIZE);
         let files = [(piece, false), (piece * (pieces - 1), false)];
@@ -79,6 +85,7 @@ impl World {
             millis: 0,
             torrent,
             choker,
+            room: Room::Free,
         }
     }
 
@@ -101,9 +108,10 @@ impl World {
             id: id(peer as u8),
             incoming,
             source: Sources::TRACKER,
+            connect_time: Duration::ZERO,
         };
         self.torrent
-            .peer_connected(self.now(), key(peer), meta, true)
+            .peer_connected(self.now(), key(peer), meta, self.room)
     }
 
     /// A peer that has these pieces joins.
@@ -184,7 +192,10 @@ impl World {
                     let peer = char::from_u32(key.0 as u32).unwrap();
                     format!("{peer} {}", command_text(&command))
                 }
-                Output::Connect(endpoint) => format!("connect {endpoint}"),
+                Output::Connect { endpoint, at_once } => {
+                    let pace = if at_once { " at once" } else { "" };
+                    format!("connect {endpoint}{pace}")
+                }
                 Output::Event(TorrentEvent::StateChanged { state, .. }) => state.name().into(),
                 Output::Event(TorrentEvent::PiecesVerified(pieces)) => {
                     format!("verified{}", list(&pieces))
@@ -522,6 +533,7 @@ fn meta(letter: u8, endpoint: SocketAddr, incoming: bool) -> PeerMeta {
         id: id(letter),
         incoming,
         source: Sources::TRACKER,
+        connect_time: Duration::ZERO,
     }
 }
 
@@ -540,8 +552,11 @@ fn of_two_dials_that_cross_the_one_of_the_greater_id_stays() {
             });
             let (now, out) = (at(100), |world: &mut World| world.out().join(", "));
             let torrent = &mut world.torrent;
-            assert_eq!(torrent.peer_connected(now, key('1'), first, true), Ok(()));
-            let verdict = torrent.peer_connected(now, key('2'), second, true);
+            assert_eq!(
+                torrent.peer_connected(now, key('1'), first, Room::Free),
+                Ok(())
+            );
+            let verdict = torrent.peer_connected(now, key('2'), second, Room::Free);
             let second_stays = incoming_first == ours_stays;
             if second_stays {
                 assert_eq!(verdict, Ok(()));
@@ -571,9 +586,12 @@ fn an_old_connection_is_not_given_up_for_a_new_one() {
             let now = at(0);
             let [old, new] = [incoming, !incoming].map(|it| meta(letter, endpoint('a'), it));
             let torrent = &mut world.torrent;
-            assert_eq!(torrent.peer_connected(now, key('1'), old, true), Ok(()));
             assert_eq!(
-                torrent.peer_connected(at(60_000), key('2'), new, true),
+                torrent.peer_connected(now, key('1'), old, Room::Free),
+                Ok(())
+            );
+            assert_eq!(
+                torrent.peer_connected(at(60_000), key('2'), new, Room::Free),
                 Err(CloseReason::Duplicate)
             );
         }
@@ -589,7 +607,7 @@ fn one_address_calls_once_unless_it_may_call_more_often() {
             let endpoint = SocketAddr::from(([10, 0, 0, 9], port));
             let key = PeerKey(u64::from(letter));
             let torrent = &mut world.torrent;
-            torrent.peer_connected(now, key, meta(letter, endpoint, true), true)
+            torrent.peer_connected(now, key, meta(letter, endpoint, true), Room::Free)
         };
         assert_eq!(call(b'a', 1000), Ok(()));
         assert_eq!(call(b'b', 1001).is_ok(), allowed);

@@ -27,6 +27,9 @@ pub(crate) enum HandshakeError {
     /// Nobody here has that torrent.
     #[error("the peer asked for a torrent that is not here")]
     UnknownTorrent,
+    /// It took longer than that of others who came later.
+    #[error("the handshake took too long while others waited")]
+    Crowded,
     /// It took too long.
     #[error("the handshake took too long")]
     TimedOut,

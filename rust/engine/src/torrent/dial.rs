@@ -18,19 +18,27 @@ use crate::runtime::Context;
 /// A connection that was made, or could not be.
 pub(super) struct Dialled {
     endpoint: SocketAddr,
-    result: Result<(TcpStream, Handshake), HandshakeError>,
+    result: Result<Reached, HandshakeError>,
+}
+
+/// Whom a connection was made with.
+struct Reached {
+    stream: TcpStream,
+    theirs: Handshake,
+    connect_time: Duration,
 }
 
 impl Driver {
-    pub(super) fn dial(&mut self, endpoint: SocketAddr) {
-        if self.is_blocked(endpoint) {
+    /// Begins to connect; `at_once` whatever the session's pace is.
+    pub(super) fn dial(&mut self, endpoint: SocketAddr, at_once: bool) {
+        if self.is_blocked(endpoint) || self.is_privileged(endpoint) {
             self.brain.connect_failed(Instant::now(), endpoint);
             return;
         }
         let context = Arc::clone(&self.context);
         let info_hash = self.handle.info_hash();
         self.tasks.spawn(async move {
-            let result = connect(&context, endpoint, info_hash).await;
+            let result = connect(&context, endpoint, info_hash, at_once).await;
             TaskEnd::Dialled(Dialled { endpoint, result })
         });
     }
@@ -38,12 +46,17 @@ impl Driver {
     pub(super) fn dialled(&mut self, dialled: Dialled) {
         let Dialled { endpoint, result } = dialled;
         match result {
-            Ok((stream, theirs)) => {
+            Ok(Reached {
+                stream,
+                theirs,
+                connect_time,
+            }) => {
                 let meta = PeerMeta {
                     endpoint,
                     id: theirs.peer_id,
                     incoming: false,
                     source: self.brain.peer_list().sources(endpoint).unwrap_or_default(),
+                    connect_time,
                 };
                 self.join(stream, meta, Features::of(theirs.reserved));
             }
@@ -67,15 +80,24 @@ async fn connect(
     context: &Context,
     endpoint: SocketAddr,
     info_hash: InfoHash,
-) -> Result<(TcpStream, Handshake), HandshakeError> {
-    let settings = context.session.settings.borrow().clone();
-    context.pace.turn(settings.connection_speed as u32).await;
+    at_once: bool,
+) -> Result<Reached, HandshakeError> {
+    let mut settings = context.session.settings.subscribe();
+    let place = context.pace.turn(&mut settings, at_once).await;
+    let settings = settings.borrow().clone();
     context.session.stats.connection_attempts.add(1);
     let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
     let limit = seconds(settings.peer_connect_timeout);
     let dialler = &context.dialler;
+    let begun = Instant::now();
     let mut stream = dialler.connect(&settings, endpoint, limit).await?;
+    let connect_time = begun.elapsed();
+    drop(place);
     let limit = seconds(settings.handshake_timeout);
     let theirs = handshake::outgoing(&mut stream, info_hash, context.peer_id, limit).await?;
-    Ok((stream, theirs))
+    Ok(Reached {
+        stream,
+        theirs,
+        connect_time,
+    })
 }

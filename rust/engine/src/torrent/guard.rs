@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use torrent_core::peerlist::FIRST_UNPRIVILEGED;
+
 use super::Driver;
 use crate::event::BlockReason;
 
@@ -14,6 +16,17 @@ impl Driver {
             self.post_blocked(peer, BlockReason::IpFilter);
         }
         blocked
+    }
+
+    /// Whether `peer` listens on a port that the settings forbid; says so if it
+    /// does.
+    pub(super) fn is_privileged(&self, peer: SocketAddr) -> bool {
+        let settings = self.context.session.settings.borrow().clone();
+        let privileged = settings.no_connect_privileged_ports && peer.port() < FIRST_UNPRIVILEGED;
+        if privileged {
+            self.post_blocked(peer, BlockReason::PrivilegedPorts);
+        }
+        privileged
     }
 
     pub(super) fn post_blocked(&self, peer: SocketAddr, reason: BlockReason) {

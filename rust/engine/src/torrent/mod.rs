@@ -293,6 +293,8 @@ impl Driver {
                 _ = stopping.changed() => {}
                 () = tokio::time::sleep_until(due.into()) => {
                     let now = Instant::now();
+                    let room = self.context.session.free_connections();
+                    self.brain.set_session_room(room);
                     self.brain.handle_timeout(now);
                     self.announcer.handle_timeout(now);
                     if self.files.retry_at.is_some_and(|at| now >= at) {
@@ -335,7 +337,7 @@ impl Driver {
                         mailbox.post(command);
                     }
                 }
-                Output::Connect(endpoint) => self.dial(endpoint),
+                Output::Connect { endpoint, at_once } => self.dial(endpoint, at_once),
                 Output::Ban(ip) => self.ban(ip),
                 Output::Metadata(info_dict) => self.read_metadata(info_dict),
                 Output::Event(event) => self.brain_event(event),
@@ -482,6 +484,9 @@ impl Driver {
             Command::Place(placing) => self.place(*placing),
             Command::Incoming(arrival) => self.welcome(arrival),
             Command::Ban(ip) => self.brain.ban(ip),
+            Command::TurnOver(count) => {
+                self.brain.turn_over(now, count);
+            }
             Command::Choking(changes) => self.brain.apply_choking(now, &changes),
             // Taken out before it comes here.
             Command::Remove { .. } => {}

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use torrent_core::ids::PeerKey;
@@ -34,6 +34,7 @@ impl Driver {
             id: arrival.peer_id,
             incoming: true,
             source: Sources::INCOMING,
+            connect_time: Duration::ZERO,
         };
         self.join(arrival.stream, meta, arrival.features);
     }

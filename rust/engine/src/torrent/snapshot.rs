@@ -500,6 +500,8 @@ fn peer_info(now: Instant, peer: &mut Peer) -> PeerInfo {
         is_incoming: peer.meta.incoming,
         progress: f64::from(pieces.count()) / f64::from(pieces.len().max(1)),
         pieces_downloaded: pieces.count(),
+        pieces: Arc::clone(pieces),
+        rtt: u32::try_from(peer.meta.connect_time.as_millis()).unwrap_or(u32::MAX),
         download_rate: peer.download.rate(now),
         upload_rate: peer.upload.rate(now),
         payload_download_rate: peer.payload_download.rate(now),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use torrent_core::ids::PeerKey;
 use torrent_core::peer::{Connection, Limits, Opening};
 use torrent_core::peerlist::Sources;
-use torrent_core::torrent::PeerMeta;
+use torrent_core::torrent::{PeerMeta, Room};
 use torrent_core::wire::Features;
 
 use super::{End, Event, Packet, Swarm, Wire};
@@ -89,11 +89,12 @@ impl Swarm {
             } else {
                 Sources::TRACKER
             },
+            connect_time: Duration::ZERO,
         };
         let it = &mut self.nodes[node];
         let key = PeerKey(it.next_key);
         it.next_key += 1;
-        if let Err(reason) = it.brain.peer_connected(now, key, meta, true) {
+        if let Err(reason) = it.brain.peer_connected(now, key, meta, Room::Free) {
             self.note(node, format_args!("refused {endpoint}: {reason}"));
             self.transmit(wire, side, Packet::Fin);
             return self.settle(node);

@@ -101,7 +101,7 @@ impl Swarm {
         while let Some(output) = self.nodes[node].brain.poll_output() {
             match output {
                 Output::Peer(key, command) => self.tell(node, key, command),
-                Output::Connect(endpoint) => self.dial(node, endpoint),
+                Output::Connect { endpoint, .. } => self.dial(node, endpoint),
                 Output::Ban(ip) => {
                     self.note(node, format_args!("ban {ip}"));
                     self.nodes[node].counters.bans.push(ip);

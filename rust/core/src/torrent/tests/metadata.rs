@@ -30,7 +30,10 @@ use crate::choker::ChokerSettings;
 impl World {
     /// A running torrent of which only the hash is known.
     fn hash_only() -> Self {
-        let settings = Arc::new(Settings::default());
+        let settings = Arc::new(Settings {
+            torrent_connect_boost: 0,
+            ..Settings::default()
+        });
         let mut torrent = Torrent::without_metadata(hash(), id(OUR_ID), settings, at(0));
         torrent.start(at(0));
         torrent.fetch_metadata(at(0));
@@ -39,6 +42,7 @@ impl World {
             millis: 0,
             torrent,
             choker,
+            room: Room::Free,
         }
     }
 
