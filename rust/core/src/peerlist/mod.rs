@@ -332,10 +332,10 @@ impl PeerList {
     }
 
     fn is_candidate(&self, addr: &SocketAddr, known: &Known) -> bool {
-        !known.busy
+        let useless = self.finished && known.seed;
+        let privileged = self.settings.no_privileged_ports && addr.port() < FIRST_UNPRIVILEGED;
+        !(known.busy || useless || privileged)
             && known.failures < self.settings.max_failcount
-            && !(self.finished && known.seed)
-            && !(self.settings.no_privileged_ports && addr.port() < FIRST_UNPRIVILEGED)
             && (self.settings.many_per_ip || !self.busy.contains_key(&addr.ip()))
     }
 
