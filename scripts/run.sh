@@ -56,6 +56,10 @@ list_demos() {
 }
 
 bench_command() {
+  if [[ ${1:-} == frames ]]; then
+    bench_frames
+    return
+  fi
   need_cargo
   require_venv
   say "building torrent-rpc and torrent-bench (release)"
@@ -64,4 +68,23 @@ bench_command() {
   export TORRENT_RPC=$TARGET_DIR/release/torrent-rpc TORRENT_BENCH=$TARGET_DIR/release/torrent-bench
   say "running rust/bench/bench.py"
   python "$ROOT/rust/bench/bench.py" "$@"
+}
+
+# What the library costs a game's main thread. Godot's editor, which runs it,
+# loads what the addon calls its debug library: here that is the release one.
+bench_frames() {
+  local game=$TARGET_DIR/bench-game library
+  require_godot
+  build_library "$(host_platform)" release
+  library=$(find "$ADDON/bin" -name "*.release.$(host_arch).*" -print -quit)
+  [[ -n $library ]] || die "there is no release library for this machine"
+  rm -rf "$game"
+  mkdir -p "$game/addons/godot-torrent/bin"
+  cp "$ADDON/godot-torrent.gdextension" "$ADDON/icon.svg" "$game/addons/godot-torrent"
+  cp "$library" "$game/addons/godot-torrent/bin/$(basename "${library/.release./.debug.}")"
+  cp "$ROOT"/rust/bench/frames/*.gd "$game"
+  printf 'config_version=5\n\n[application]\n\nconfig/name="bench"\n' >"$game/project.godot"
+  import_project "$game"
+  say "measuring what a frame costs"
+  "$GODOT" --headless --path "$game" -s res://frame_cost.gd
 }

@@ -76,7 +76,7 @@ suite_style() {
 
 # All of ours: neither what is built nor the runner that is installed.
 gdscript_files() {
-  find addons/godot-torrent demo test -name '*.gd' 2>/dev/null | LC_ALL=C sort
+  find addons/godot-torrent demo rust/bench test -name '*.gd' 2>/dev/null | LC_ALL=C sort
 }
 
 bash_syntax() {

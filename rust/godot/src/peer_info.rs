@@ -149,5 +149,15 @@ snapshot_methods! {
         get_num_hashfails -> i64 = num_hashfails;
         /// Failed attempts to connect to it.
         get_failcount -> i64 = failcount;
+        /// Whether the peer is suspected of bad data, and fetches whole pieces alone.
+        is_on_parole -> bool = is_on_parole;
+        /// The piece of which it is sending a block; -1 when there is none.
+        get_downloading_piece_index -> i64 = downloading_piece_index;
+        /// The block of it; -1 when there is none.
+        get_downloading_block_index -> i64 = downloading_block_index;
+        /// Bytes of that block that are here.
+        get_downloading_progress -> i64 = downloading_progress;
+        /// Bytes of that block.
+        get_downloading_total -> i64 = downloading_total;
     }
 }

@@ -213,6 +213,24 @@ snapshot_methods! {
         get_downloading_progress -> i64 = downloading_progress;
         /// Bytes of that block.
         get_downloading_total -> i64 = downloading_total;
+        /// How files get their room on the disk: "sparse" or "allocate".
+        get_storage_mode -> GString = storage_mode;
+        /// Whether everything is taken to be there; pieces are hashed before they are sent.
+        is_seed_mode -> bool = is_seed_mode;
+        /// Most that the torrent receives, bytes per second; 0 unlimited.
+        get_download_limit -> i64 = download_limit;
+        /// Most that the torrent sends, bytes per second; 0 unlimited.
+        get_upload_limit -> i64 = upload_limit;
+        /// Connections that a download limit makes wait.
+        get_down_bandwidth_queue -> i64 = down_bandwidth_queue;
+        /// Connections that an upload limit makes wait.
+        get_up_bandwidth_queue -> i64 = up_bandwidth_queue;
+        /// Whether nothing is asked for: so it was told, or the files are in trouble.
+        is_upload_mode -> bool = is_upload_mode;
+        /// Whether only single pieces are fetched, to send more than is received.
+        is_share_mode -> bool = is_share_mode;
+        /// Whether the torrent is going to be paused when its files are checked.
+        is_stop_when_ready -> bool = is_stop_when_ready;
         /// Whether the torrent was told to show peers one piece at a time.
         is_super_seeding -> bool = is_super_seeding;
         /// It announces itself to trackers.

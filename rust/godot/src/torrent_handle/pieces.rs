@@ -78,11 +78,11 @@ impl TorrentHandle {
 
     /// Verified bytes of each file.
     #[func]
-    fn get_file_progress(&self) -> Array<i64> {
+    fn get_file_progress(&self) -> VarArray {
         let progress = self
             .read("get_file_progress", Torrent::file_progress)
             .unwrap_or_default();
-        progress.iter().map(|&bytes| to_int(bytes)).collect()
+        convert::to_int_array(progress.iter().map(|&bytes| to_int(bytes)))
     }
 
     /// Whether a piece is there and verified.
@@ -113,13 +113,9 @@ impl TorrentHandle {
 
     /// How many connected peers have each piece.
     #[func]
-    fn get_piece_availability(&self) -> Array<i64> {
+    fn get_piece_availability(&self) -> VarArray {
         let counts = self.read("get_piece_availability", Torrent::piece_availability);
-        counts
-            .unwrap_or_default()
-            .iter()
-            .map(|&count| i64::from(count))
-            .collect()
+        convert::to_int_array(counts.unwrap_or_default().iter().map(|&it| i64::from(it)))
     }
 
     /// The pieces that are being fetched: piece_index, blocks_in_piece, finished, requested.
