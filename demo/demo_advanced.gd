@@ -232,6 +232,9 @@ func _monitoring() -> void:
 	var have := _handle.get_pieces().count(1)
 	expect(have == status.get_num_pieces(), "pieces there: %d" % have)
 	var alerts := _leecher.get_alert_manager()
+	# They come a few each frame, in order, and there is one for each block.
+	while alerts.get_alerts_by_name("torrent_finished").is_empty():
+		await get_tree().process_frame
 	var kinds := {}
 	for alert in alerts.pop_alerts():
 		kinds[alert.type_name] = kinds.get(alert.type_name, 0) + 1

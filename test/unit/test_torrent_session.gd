@@ -263,7 +263,7 @@ func test_wrong_parameters_are_named() -> void:
 		assert_null(session.add_torrent(good.merged(wrong[text][0], true)), text)
 		assert_push_error(text)
 		assert_eq(session.get_last_error().get_code(), wrong[text][1], text)
-	assert_null(session.add_torrent({}))
+	assert_null(session.add_torrent({"save_path": folder}))
 	assert_push_error("torrent_data")
 	assert_null(session.add_torrent({"torrent_data": good.torrent_data}))
 	assert_push_error("TorrentSession.add_torrent")
