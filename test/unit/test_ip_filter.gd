@@ -72,3 +72,24 @@ func test_countries_come_from_the_games_resolver() -> void:
 	assert_eq(peer.get_country(), "at home: 127.0.0.1")
 	PeerInfo.set_country_resolver(Callable())
 	assert_eq(peer.get_country(), "")
+
+
+func test_a_banned_peer_is_gone() -> void:
+	var data := make_torrent(4 * MIB)
+	var seeding := start_session({"upload_rate_limit": 200_000})
+	await seed_torrent(seeding, data)
+	var handle := start_session().add_torrent_file(data, folder + "/save")
+	handle.connect_peer("127.0.0.1", port_of(seeding))
+	assert_true(await wait_until(func() -> bool: return handle.get_peer_info().size() == 1, LIMIT))
+	assert_true(handle.ban_peer("127.0.0.1"))
+	assert_true(await wait_until(func() -> bool: return handle.get_peer_info().is_empty(), LIMIT))
+	assert_false(handle.ban_peer("somebody"))
+	assert_push_error("TorrentHandle.ban_peer")
+
+
+func test_half_open_connections_are_limited() -> void:
+	var session := TorrentSession.new()
+	assert_true(session.set_max_half_open_connections(7))
+	assert_eq(session.get_settings().half_open_limit, 7)
+	assert_false(session.set_max_half_open_connections(0))
+	assert_push_error("TorrentSession.set_max_half_open_connections")

@@ -1,5 +1,6 @@
 //! The only place where values cross between the engine and Godot.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -207,6 +208,13 @@ pub(crate) fn to_announce(seconds: i64, tracker: i64) -> Result<(Duration, Optio
         ),
     };
     Ok((Duration::from_secs(seconds.into()), tracker))
+}
+
+/// An IP address.
+pub(crate) fn to_ip(text: &GString) -> Result<IpAddr> {
+    let text = text.to_string();
+    text.parse()
+        .map_err(|_| invalid("not an IP address").about(text))
 }
 
 /// A v1 info-hash in hex.

@@ -7,7 +7,7 @@ mod resume;
 mod trackers;
 
 use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use godot::builtin::{Array, GString, PackedByteArray, VarArray, VarDictionary};
 use godot::classes::{IRefCounted, RefCounted};
@@ -272,10 +272,7 @@ impl TorrentHandle {
 }
 
 fn endpoint(ip: &GString, port: i64) -> Result<SocketAddr> {
-    let text = ip.to_string();
-    let ip: IpAddr = text
-        .parse()
-        .map_err(|_| invalid("not an IP address").about(text))?;
+    let ip = convert::to_ip(ip)?;
     let port = u16::try_from(port)
         .map_err(|_| invalid(format!("a port is a number from 1 to 65535, not {port}")))?;
     Ok(SocketAddr::new(ip, port))

@@ -21,6 +21,13 @@ impl TorrentHandle {
         })
     }
 
+    /// Has nothing to do with an IP address any more, in all torrents of the session, until
+    /// it ends.
+    #[func]
+    fn ban_peer(&self, ip: GString) -> bool {
+        self.tell("ban_peer", |torrent| torrent.ban_peer(convert::to_ip(&ip)?))
+    }
+
     /// Limits what this torrent receives, bytes per second; 0 for no limit of its own.
     #[func]
     fn set_download_limit(&self, bytes_per_second: i64) -> bool {

@@ -82,6 +82,14 @@ impl TorrentSession {
         self.settings.borrow().upload_rate_limit
     }
 
+    /// Limits the connections to peers that are being made at once, in all torrents together.
+    #[func]
+    fn set_max_half_open_connections(&self, limit: i64) -> bool {
+        let applied = self.apply_one("half_open_limit", limit);
+        self.report("set_max_half_open_connections", applied)
+            .is_some()
+    }
+
     /// Limits what waits in memory for the disk, in MiB. The session stops receiving while
     /// there is more. Counts with the next start.
     #[func]
