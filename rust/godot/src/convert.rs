@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use godot::builtin::{
-    GString, PackedArray, PackedByteArray, PackedFloat32Array, PackedFloat64Array,
-    PackedInt32Array, PackedInt64Array, PackedStringArray, StringName, VarArray, VarDictionary,
-    Variant, VariantType,
+    AnyArray, AnyDictionary, GString, PackedArray, PackedByteArray, PackedFloat32Array,
+    PackedFloat64Array, PackedInt32Array, PackedInt64Array, PackedStringArray, StringName,
+    VarArray, VarDictionary, Variant, VariantType,
 };
 use godot::classes::file_access::ModeFlags;
 use godot::classes::{FileAccess, Os, ProjectSettings};
@@ -76,7 +76,7 @@ pub(crate) fn from_variant(variant: &Variant) -> Result<Value> {
 }
 
 /// A script's Dictionary as named values.
-pub(crate) fn from_dictionary(dictionary: &VarDictionary) -> Result<Fields> {
+pub(crate) fn from_dictionary(dictionary: &AnyDictionary) -> Result<Fields> {
     read_dictionary(dictionary, MAX_DEPTH)
 }
 
@@ -113,7 +113,9 @@ fn read_variant(variant: &Variant, depth: usize) -> Result<Value> {
                 .map(|item| read_variant(&item, depth))
                 .collect::<Result<_>>()?,
         ),
-        VariantType::DICTIONARY => Value::Map(read_dictionary(&variant.to(), depth)?),
+        VariantType::DICTIONARY => {
+            Value::Map(read_dictionary(&variant.to::<AnyDictionary>(), depth)?)
+        }
         _ => {
             return Err(invalid(format!(
                 "{} is not a value that can be used here",
@@ -127,7 +129,7 @@ fn list<T: PackedElement + Copy + Into<Value>>(packed: &PackedArray<T>) -> Value
     Value::List(packed.as_slice().iter().map(|&item| item.into()).collect())
 }
 
-fn read_dictionary(dictionary: &VarDictionary, depth: usize) -> Result<Fields> {
+fn read_dictionary(dictionary: &AnyDictionary, depth: usize) -> Result<Fields> {
     dictionary
         .iter_shared()
         .map(|(key, value)| {
@@ -230,7 +232,7 @@ pub(crate) fn to_int(number: u64) -> i64 {
 }
 
 /// Tiers of trackers: URLs, Arrays of URLs, or Dictionaries with url and tier.
-pub(crate) fn to_tiers(trackers: &VarArray) -> Result<Vec<Vec<String>>> {
+pub(crate) fn to_tiers(trackers: &AnyArray) -> Result<Vec<Vec<String>>> {
     let mut tiers: std::collections::BTreeMap<i64, Vec<String>> = Default::default();
     for (at, item) in trackers.iter_shared().enumerate() {
         match from_variant(&item)? {

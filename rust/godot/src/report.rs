@@ -8,6 +8,9 @@ use godot::builtin::{GString, vslice};
 use godot::global;
 use torrent_engine::error::{Error, Result};
 
+/// How many characters of an error are printed.
+const LONGEST: usize = 1000;
+
 /// The last error of a session. The session, its torrents and its alert
 /// manager share one.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +37,18 @@ impl LastError {
 
 /// Prints a failure that no session is there to keep.
 pub(crate) fn print_error(place: &str, error: &Error) {
-    let text = GString::from(&format!("{place}: {error}"));
+    let text = GString::from(&shortened(format!("{place}: {error}")));
     global::push_error(vslice![text]);
+}
+
+/// A text of at most [`LONGEST`] characters: an argument that is part of an
+/// error may be anything.
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// The value of a success; a failure is printed and `None`.

@@ -46,7 +46,7 @@ impl TorrentHandle {
     /// Uses these trackers instead: URLs (one tier each), or Arrays of URLs (a tier each),
     /// or Dictionaries with url and tier, as [method get_trackers] returns them.
     #[func]
-    fn replace_trackers(&self, trackers: VarArray) -> bool {
+    fn replace_trackers(&self, trackers: AnyArray) -> bool {
         self.tell("replace_trackers", |torrent| {
             torrent.replace_trackers(convert::to_tiers(&trackers)?)
         })

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use godot::builtin::{Array, GString, PackedByteArray, VarDictionary};
+use godot::builtin::{AnyDictionary, Array, GString, PackedByteArray, VarDictionary};
 use godot::classes::{IRefCounted, RefCounted};
 use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
@@ -416,7 +416,7 @@ impl TorrentSession {
     /// session.start_session_with_settings({"listen_port": 7000, "connections_limit": 50})
     /// ```
     #[func(gd_self)]
-    fn start_session_with_settings(this: Gd<Self>, settings: VarDictionary) -> bool {
+    fn start_session_with_settings(this: Gd<Self>, settings: AnyDictionary) -> bool {
         let patch = convert::from_dictionary(&settings);
         Self::start_object(&this, "start_session_with_settings", patch)
     }

@@ -7,7 +7,7 @@ impl TorrentSession {
     /// Changes settings by name, before or after the start: all of them, or none when one
     /// is unknown or wrong. See [method get_default_settings] for the names.
     #[func]
-    fn apply_settings(&self, settings: VarDictionary) -> bool {
+    fn apply_settings(&self, settings: AnyDictionary) -> bool {
         let applied = convert::from_dictionary(&settings).and_then(|patch| self.apply(&patch));
         self.report("apply_settings", applied).is_some()
     }

@@ -94,7 +94,7 @@ impl TorrentSession {
     /// })
     /// ```
     #[func]
-    fn add_torrent(&self, params: VarDictionary) -> Option<Gd<TorrentHandle>> {
+    fn add_torrent(&self, params: AnyDictionary) -> Option<Gd<TorrentHandle>> {
         self.report("add_torrent", self.add(add_params::read(&params)))
     }
 

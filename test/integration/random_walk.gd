@@ -1,0 +1,249 @@
+extends RefCounted
+## Calls methods of all classes of the library at random, as the ClassDB lists them, on
+## objects in random states, and keeps what should not have happened.
+
+const Values = preload("res://test/integration/random_values.gd")
+
+## The classes, and how often one of them gets a call.
+const CLASSES := {
+	"TorrentSession": 30,
+	"TorrentHandle": 40,
+	"AlertManager": 8,
+	"TorrentCreator": 8,
+	"TorrentInfo": 5,
+	"TorrentStatus": 4,
+	"PeerInfo": 2,
+	"TorrentError": 2,
+	"TorrentLogger": 3,
+}
+## Other games are kept out while these are set: a session listens on loopback only.
+const SAFE := {"listen_interfaces": Values.LOOPBACK_LISTENING, "status_update_interval": 20}
+## Where a session listens is changed only while it does not.
+const EXPOSING: Array[String] = [
+	"set_listen_port", "set_listen_port_range", "enable_ipv6", "bind_network_interface"
+]
+## How errors begin that are no call's.
+const BACKGROUND: Array[String] = ["TorrentSession: ", "TorrentCreator.generate: "]
+const SESSIONS := 4
+## Nothing that a game calls may hold it up for longer.
+const PATIENCE_USEC := 1_000_000
+## Errors repeat what was wrong, but not at any length.
+const LONGEST_ERROR := 2000
+
+
+## Hears what Godot prints as an error.
+class Listener:
+	extends Logger
+	## "Class.method" of the call that is made.
+	var place := ""
+	var documented := 0
+	var unexpected: Array[String] = []
+	var _mutex := Mutex.new()
+
+	func _log_error(
+		function: String,
+		_file: String,
+		_line: int,
+		code: String,
+		rationale: String,
+		_editor_notify: bool,
+		_error_type: int,
+		_script_backtraces: Array[ScriptBacktrace]
+	) -> void:
+		_mutex.lock()
+		var of_call := place != "" and code.begins_with(place + ": ")
+		var of_background := BACKGROUND.any(code.begins_with)
+		if (
+			function == "push_error"
+			and (of_call or of_background)
+			and code.length() < LONGEST_ERROR
+		):
+			documented += 1
+		elif unexpected.size() < 20:
+			unexpected.append("%s: %s %s (%s)" % [place, code.left(500), rationale, function])
+		_mutex.unlock()
+
+
+var values := Values.new()
+var listener := Listener.new()
+## What should not have happened.
+var complaints: Array[String] = []
+## How often each method was called.
+var calls := {}
+var call_count := 0
+var signal_count := 0
+var longest_usec := 0
+var longest_call := ""
+
+var _methods := {}
+var _depth := 0
+var _trace := OS.get_environment("TORRENT_WALK_TRACE") != ""
+var _main_thread := OS.get_thread_caller_id()
+
+
+func _init(walk_seed: int) -> void:
+	values.random.seed = walk_seed
+	for name: String in CLASSES:
+		_methods[name] = ClassDB.class_get_method_list(name, true).filter(
+			func(method: Dictionary) -> bool: return not method.name.begins_with("_")
+		)
+
+
+## Every method that could be called, as "Class.method".
+func all_methods() -> Array[String]:
+	var all: Array[String] = []
+	for name: String in _methods:
+		for method: Dictionary in _methods[name]:
+			all.append("%s.%s" % [name, method.name])
+	return all
+
+
+## One call, or a change of what there is to be called.
+func step() -> void:
+	if values.chance(0.01):
+		_forget_something()
+	var name := _any_class()
+	var object := _any_object(name)
+	if values.chance(0.02):
+		assert(str(object).begins_with(name))
+	_call(name, object, values.any(_methods[name]))
+
+
+## Lets go of everything. What still runs ends by itself.
+func end() -> void:
+	for name: String in values.objects:
+		values.objects[name].clear()
+
+
+func sessions() -> Array:
+	return values.objects.get("TorrentSession", [])
+
+
+func _any_class() -> String:
+	var left := values.random.randi() % 102
+	for name: String in CLASSES:
+		left -= CLASSES[name]
+		if left < 0:
+			return name
+	return "TorrentHandle"
+
+
+func _any_object(name: String) -> Object:
+	var known: Array = values.objects.get_or_add(name, [])
+	if name == "TorrentSession" and known.size() < SESSIONS:
+		return _new_session()
+	# Sources of a creator only become more, and hashing them takes longer.
+	if name == "TorrentCreator" and values.chance(0.05):
+		known.clear()
+	if known.is_empty() or values.chance(0.01) and name != "TorrentSession":
+		var object: Object = ClassDB.instantiate(name)
+		_follow(object)
+		values.keep(object)
+		return object
+	return values.any(known)
+
+
+func _new_session() -> TorrentSession:
+	var session := TorrentSession.new()
+	session.apply_settings(SAFE)
+	if values.chance(0.7):
+		session.start_session()
+	_follow(session)
+	values.keep(session)
+	return session
+
+
+func _forget_something() -> void:
+	var name := _any_class()
+	var known: Array = values.objects.get(name, [])
+	if not known.is_empty():
+		known.remove_at(values.random.randi() % known.size())
+
+
+func _call(name: String, object: Object, method: Dictionary) -> void:
+	var place := "%s.%s" % [name, method.name]
+	var session := object as TorrentSession
+	if session != null and not _prepare(session, method.name):
+		return
+	var arguments: Array = values.arguments(method)
+	if _trace:
+		print("%d %s %s" % [call_count, place, str(arguments).left(300)])
+	var outer := listener.place
+	listener.place = place
+	var nested := call_count
+	var begun := Time.get_ticks_usec()
+	var result: Variant
+	if method.flags & METHOD_FLAG_STATIC:
+		result = ClassDB.class_call_static.callv([name, method.name] + arguments)
+	else:
+		result = object.callv(method.name, arguments)
+	var taken := Time.get_ticks_usec() - begun
+	listener.place = outer
+	# What handlers call takes its own time.
+	if call_count == nested and taken > longest_usec:
+		longest_usec = taken
+		longest_call = "%s%s" % [place, str(arguments).left(200)]
+	if call_count == nested and taken > PATIENCE_USEC:
+		_complain("%s took %d ms" % [place, taken / 1000])
+	call_count += 1
+	calls[place] = calls.get(place, 0) + 1
+	_check_type(place, method.return, result)
+	if session != null:
+		_make_safe(session, method.name)
+	_follow_all(result)
+	values.remember(result)
+
+
+## Whether the call can be made without anybody else noticing.
+func _prepare(session: TorrentSession, method: String) -> bool:
+	if method.begins_with("start_session") and not session.is_running():
+		session.apply_settings(SAFE)
+	return not method in EXPOSING or not session.is_running()
+
+
+func _make_safe(session: TorrentSession, method: String) -> void:
+	if method in EXPOSING:
+		session.apply_settings(SAFE)
+	elif method.begins_with("start_session"):
+		values.ports.append_array(session.get_listening_ports())
+		values.ports = values.ports.slice(-8)
+
+
+func _check_type(place: String, expected: Dictionary, result: Variant) -> void:
+	if result == null and (expected.class_name != &"" or expected.type == TYPE_NIL):
+		return
+	if typeof(result) != expected.type:
+		_complain("%s returned %s" % [place, type_string(typeof(result))])
+
+
+func _follow_all(result: Variant) -> void:
+	if result is Object:
+		_follow(result)
+	elif result is Array:
+		for item: Variant in result:
+			if item is Object:
+				_follow(item)
+
+
+## Listens to every signal; who hears one may call anything.
+func _follow(object: Object) -> void:
+	if object.has_meta("followed"):
+		return
+	object.set_meta("followed", true)
+	for info in ClassDB.class_get_signal_list(object.get_class(), true):
+		object.connect(info.name, _on_signal)
+
+
+func _on_signal(..._arguments: Array) -> void:
+	signal_count += 1
+	if OS.get_thread_caller_id() != _main_thread:
+		_complain("a signal came in another thread")
+	if _depth < 3 and values.chance(0.1):
+		_depth += 1
+		step()
+		_depth -= 1
+
+
+func _complain(text: String) -> void:
+	if complaints.size() < 20:
+		complaints.append(text)
