@@ -71,7 +71,8 @@ var complaints: Array[String] = []
 ## How often each method was called.
 var calls := {}
 var call_count := 0
-var signal_count := 0
+## How often each signal was heard.
+var signals := {}
 var longest_usec := 0
 var longest_call := ""
 
@@ -140,14 +141,52 @@ func _any_object(name: String) -> Object:
 		_follow(object)
 		values.keep(object)
 		return object
-	return values.any(known)
+	var found: Object = values.any(known)
+	if found is TorrentHandle and not found.is_valid() and values.chance(0.8):
+		known.erase(found)
+		found = _new_torrent()
+	return found
+
+
+## A torrent whose peers, if there are any, are other sessions of the walk.
+func _new_torrent() -> TorrentHandle:
+	var session: TorrentSession = _any_object("TorrentSession")
+	if not session.is_running():
+		_just(session, "apply_settings", [SAFE])
+		_just(session, "start_session")
+	var arguments := [values.any([values.torrents[0], values.torrents[-1]]), values.path()]
+	var handle: TorrentHandle = _just(session, "add_torrent_file", arguments)
+	if handle == null:
+		return TorrentHandle.new()
+	_follow(handle)
+	values.keep(handle)
+	_know_ports(session)
+	for port in values.ports:
+		_just(handle, "connect_peer", ["127.0.0.1", port])
+	return handle
+
+
+## A call that is made to get somewhere; it may fail.
+func _just(object: Object, method: String, arguments := []) -> Variant:
+	var outer := listener.place
+	listener.place = "%s.%s" % [object.get_class(), method]
+	var result: Variant = object.callv(method, arguments)
+	listener.place = outer
+	return result
+
+
+func _know_ports(session: TorrentSession) -> void:
+	for port in session.get_listening_ports():
+		if not port in values.ports:
+			values.ports.append(port)
+	values.ports = values.ports.slice(-8)
 
 
 func _new_session() -> TorrentSession:
 	var session := TorrentSession.new()
-	session.apply_settings(SAFE)
+	_just(session, "apply_settings", [SAFE])
 	if values.chance(0.7):
-		session.start_session()
+		_just(session, "start_session")
 	_follow(session)
 	values.keep(session)
 	return session
@@ -197,16 +236,15 @@ func _call(name: String, object: Object, method: Dictionary) -> void:
 ## Whether the call can be made without anybody else noticing.
 func _prepare(session: TorrentSession, method: String) -> bool:
 	if method.begins_with("start_session") and not session.is_running():
-		session.apply_settings(SAFE)
+		_just(session, "apply_settings", [SAFE])
 	return not method in EXPOSING or not session.is_running()
 
 
 func _make_safe(session: TorrentSession, method: String) -> void:
 	if method in EXPOSING:
-		session.apply_settings(SAFE)
+		_just(session, "apply_settings", [SAFE])
 	elif method.begins_with("start_session"):
-		values.ports.append_array(session.get_listening_ports())
-		values.ports = values.ports.slice(-8)
+		_know_ports(session)
 
 
 func _check_type(place: String, expected: Dictionary, result: Variant) -> void:
@@ -231,11 +269,12 @@ func _follow(object: Object) -> void:
 		return
 	object.set_meta("followed", true)
 	for info in ClassDB.class_get_signal_list(object.get_class(), true):
-		object.connect(info.name, _on_signal)
+		object.connect(info.name, _on_signal.bind(info.name))
 
 
-func _on_signal(..._arguments: Array) -> void:
-	signal_count += 1
+func _on_signal(...arguments: Array) -> void:
+	var name: String = arguments[-1]
+	signals[name] = signals.get(name, 0) + 1
 	if OS.get_thread_caller_id() != _main_thread:
 		_complain("a signal came in another thread")
 	if _depth < 3 and values.chance(0.1):

@@ -43,10 +43,10 @@ func test_calls_at_random() -> void:
 	_expect_documented_errors()
 	print(
 		(
-			"random walk: %d calls, %d signals, %d errors; the longest took %.1f ms: %s"
+			"random walk: %d calls, signals %s, %d errors; the longest took %.1f ms: %s"
 			% [
 				_walk.call_count,
-				_walk.signal_count,
+				_walk.signals,
 				_walk.listener.documented,
 				_walk.longest_usec / 1000.0,
 				_walk.longest_call,
@@ -55,12 +55,12 @@ func test_calls_at_random() -> void:
 	)
 	assert_eq("\n".join(_walk.complaints), "", "every call does what it says")
 	assert_eq("\n".join(_walk.listener.unexpected), "", "errors are documented ones")
-	assert_gt(_walk.signal_count, 0, "the walk makes things happen")
 	if count >= CALLS:
 		var missed := _walk.all_methods().filter(
 			func(method: String) -> bool: return not _walk.calls.has(method)
 		)
 		assert_eq(missed, [] as Array[String], "every method is called")
+	assert_has(_walk.signals, "finished", "torrents get somewhere")
 
 
 func _from_environment(name: String, otherwise: int) -> int:
@@ -96,7 +96,7 @@ func _supply() -> void:
 		for data: PackedByteArray in good:
 			var broken := data.duplicate()
 			broken[data.size() / 2] ^= 0x55
-			values.torrents.append_array([data, data, broken, data.slice(0, -3)])
+			values.torrents.append_array([data, broken, data.slice(0, -3), data])
 			write_file(folder + "/%d.torrent" % data.size(), data)
 			values.paths.append(folder + "/%d.torrent" % data.size())
 	for path: String in [
