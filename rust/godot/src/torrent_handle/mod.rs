@@ -9,7 +9,7 @@ mod trackers;
 use std::cell::Cell;
 use std::net::SocketAddr;
 
-use godot::builtin::{AnyArray, Array, GString, PackedByteArray, VarDictionary};
+use godot::builtin::{AnyArray, Array, GString, PackedByteArray, VarArray, VarDictionary};
 use godot::classes::{IRefCounted, RefCounted};
 use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
