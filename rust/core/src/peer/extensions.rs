@@ -120,8 +120,10 @@ impl Connection {
         }
     }
 
-    /// We have these pieces no longer (BEP 54).
+    /// We have these pieces no longer (BEP 54). Requests for them that wait are
+    /// refused (BEP 6), so that the peer asks elsewhere.
     pub fn announce_lost(&mut self, pieces: &[PieceIndex]) {
+        self.drop_uploads(|_, piece| !pieces.contains(&piece));
         for &piece in pieces {
             if self.announced.clear(piece.0) && self.extensions.theirs.dont_have != 0 {
                 self.send.message(&Message::Extended {

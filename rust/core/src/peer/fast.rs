@@ -175,12 +175,11 @@ impl Connection {
         }
     }
 
-    /// Drops requests that wait, those for granted pieces apart, and says so.
-    pub(super) fn drop_uploads(&mut self, keep_granted: bool) {
+    /// Drops the requests that wait for pieces other than those to `keep`, and
+    /// says so.
+    pub(super) fn drop_uploads(&mut self, keep: impl Fn(&Fast, PieceIndex) -> bool) {
         let fast = &self.fast;
-        let dropped = self
-            .uploads
-            .drop_requests(|piece| keep_granted && fast.is_granted(piece));
+        let dropped = self.uploads.drop_requests(|piece| keep(fast, piece));
         if self.features.fast {
             for request in dropped {
                 self.send.message(&Message::Reject(request));

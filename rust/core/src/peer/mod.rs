@@ -439,7 +439,7 @@ impl Connection {
 
     fn note_interest(&mut self, interested: bool) {
         if !interested {
-            self.drop_uploads(false);
+            self.drop_uploads(|_, _| false);
         }
         self.peer_interested = interested;
         self.report.interested = Some(interested);
@@ -740,7 +740,7 @@ impl Connection {
         self.choked_at = None;
         if choking {
             self.send.message(&Message::Choke);
-            self.drop_uploads(true);
+            self.drop_uploads(|fast, piece| fast.is_granted(piece));
         } else {
             self.send.message(&Message::Unchoke);
         }
@@ -770,8 +770,8 @@ impl Connection {
             .next(self.send.len(), self.limits.send_watermark)
     }
 
-    /// Queues what was read. Nothing is sent for data that could not be read
-    /// (`None`), nor to a peer that was choked meanwhile.
+    /// Queues what was read. Requests whose data could not be read (`None`), or
+    /// whose peer was choked meanwhile, are refused.
     pub fn handle_read(&mut self, job: &ReadJob, data: Option<&Bytes>) {
         self.uploads.done(job);
         let data = data.filter(|data| data.len() == job.length as usize);

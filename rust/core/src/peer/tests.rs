@@ -318,6 +318,31 @@ fn uploads_respect_the_watermark_and_the_choke() {
 }
 
 #[test]
+fn requests_for_what_cannot_be_read_are_refused() {
+    let mut world = World::new();
+    world.conn.features.fast = true;
+    world.conn.announce_pieces(&Bitfield::full(8));
+    world.conn.set_choking(false);
+    world.feed(&[request(4), request(8), request(9)]).unwrap();
+    world.sent();
+    let refusal = |at| {
+        let Message::Request(request) = request(at) else {
+            panic!("not a request");
+        };
+        format!("{:?}", Message::Reject(request)).to_lowercase()
+    };
+    let read = world.conn.poll_read().unwrap();
+    world.conn.handle_read(&read, None);
+    assert_eq!(world.sent(), [refusal(4)]);
+    // What still waits for a piece that is gone is not read in vain.
+    world.conn.announce_lost(&[PieceIndex(2)]);
+    assert_eq!(world.sent(), [refusal(8), refusal(9)]);
+    assert_eq!(world.conn.poll_read(), None);
+    world.feed(&[request(8)]).unwrap();
+    assert_eq!(world.sent(), [refusal(8)]);
+}
+
+#[test]
 fn senseless_requests_are_ignored_up_to_a_limit() {
     let mut world = World::new();
     world.conn.announce_pieces(&Bitfield::full(8));

@@ -263,8 +263,8 @@ async fn ready(stream: &TcpStream, interest: Option<Interest>) -> io::Result<tok
 
 async fn read(storage: Storage, job: ReadJob) -> ReadResult {
     let data = storage.read(job.piece, job.begin, job.length).await;
-    // A failed read is also reported by the storage's owner when it matters
-    // for the torrent; towards the peer the request simply stays unanswered.
+    // The storage tells the torrent why, which takes the piece back; the
+    // connection refuses the requests.
     (job, data.ok())
 }
 
