@@ -2,18 +2,22 @@
 //! has them. From the table come the typed struct, reading and patching by
 //! name, validation and the documentation.
 
+mod ignored;
 mod interfaces;
+mod plain;
 mod presets;
 mod special;
 mod table;
 #[cfg(test)]
 mod tests;
+mod unsupported;
 
 use std::ops::RangeInclusive;
 
 use crate::value::Value;
 pub use interfaces::{Interface, ListenInterface};
-use special::{UNSUPPORTED, dead, set_other, unsupported};
+pub use special::{IgnoredSetting, UnsupportedSetting};
+use special::{known_as, other, set_other};
 pub use table::Settings;
 
 /// Why a setting was refused. Every message names the setting.
@@ -52,8 +56,15 @@ pub enum SettingsError {
         reason: String,
     },
     /// The feature behind it is not part of this build.
-    #[error("setting '{0}' turns on a feature that is not supported")]
-    Unsupported(String),
+    #[error(
+        "setting '{name}' takes no other value than its present one: {feature} is not supported"
+    )]
+    Unsupported {
+        /// The setting.
+        name: String,
+        /// The feature.
+        feature: &'static str,
+    },
 }
 
 /// When a changed value starts to count.

@@ -1,74 +1,69 @@
 //! Names that are not rows of the table: aliases, features that can only be
 //! off, and names without effect.
 
+use super::ignored::IGNORED;
+use super::plain::Plain;
+use super::unsupported::UNSUPPORTED;
 use super::{Settings, SettingsError, check};
 use crate::value::Value;
 
-/// The value that means "off" for a feature that this build does not have.
-#[derive(Clone, Copy)]
-pub(super) enum Off {
-    False,
-    Zero,
+/// A name of libtorrent's that only takes values which ask for nothing here,
+/// so that a settings dictionary which turns a feature off keeps working.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct UnsupportedSetting {
+    /// The name.
+    pub name: &'static str,
+    /// What it reads as.
+    pub value: Value,
+    /// Every value that it takes.
+    pub accepted: Vec<Value>,
+    /// The feature that it belongs to.
+    pub feature: &'static str,
 }
 
-impl Off {
-    pub(super) fn value(self) -> Value {
-        match self {
-            Self::False => Value::Bool(false),
-            Self::Zero => Value::Int(0),
-        }
-    }
+/// A name of libtorrent's that takes every value of its type, and changes
+/// nothing.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct IgnoredSetting {
+    /// The name.
+    pub name: &'static str,
+    /// libtorrent's default, which is also what it reads as.
+    pub default: Value,
+    /// Why it means nothing.
+    pub reason: &'static str,
 }
 
-/// Names of libtorrent's that only take their off value here, so that a
-/// settings dictionary which turns a feature off keeps working.
-pub(super) const UNSUPPORTED: &[(&str, Off)] = &[
-    ("enable_dht", Off::False),
-    ("enable_lsd", Off::False),
-    ("enable_upnp", Off::False),
-    ("enable_natpmp", Off::False),
-    ("enable_pex", Off::False),
-    ("enable_utp", Off::False),
-    ("enable_incoming_utp", Off::False),
-    ("enable_outgoing_utp", Off::False),
-    ("enable_ip_notifier", Off::False),
-    ("anonymous_mode", Off::False),
-    ("announce_crypto_support", Off::False),
-    ("predictive_piece_announce", Off::Zero),
-    ("suggest_mode", Off::Zero),
-    ("proxy_type", Off::Zero),
-];
+/// Other names of settings.
+const ALIASES: &[(&str, &str)] = &[("peer_tos", "peer_dscp")];
 
-/// Names of libtorrent's that mean nothing to how this library works: numbers
-/// are taken and change nothing. With libtorrent's defaults.
-const DEAD: &[(&str, i64)] = &[
-    // Hashing goes along with writing, on the same threads.
-    ("hashing_threads", 1),
-    // A check reads 256 KiB at a time on each thread.
-    ("checking_mem_usage", 256),
-    // Files are not mapped into memory.
-    ("disk_write_mode", 1),
-    ("mmap_file_size_cutoff", 40),
-];
-
-pub(super) fn dead(name: &str) -> Option<Value> {
-    let (_, default) = DEAD.iter().find(|(known, _)| *known == name)?;
-    Some(Value::Int(*default))
+/// The name that a setting has in the table.
+pub(super) fn known_as(name: &str) -> &str {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+    alias.map_or(name, |(_, name)| name)
 }
 
-pub(super) fn unsupported(name: &str) -> Option<Value> {
-    let (_, off) = UNSUPPORTED.iter().find(|(known, _)| *known == name)?;
-    Some(off.value())
+/// The feature of a setting that is not supported, and the values it takes.
+fn unsupported(name: &str) -> Option<(&'static str, &'static [Plain])> {
+    UNSUPPORTED.iter().find_map(|feature| {
+        let (_, accepted) = feature.settings.iter().find(|(known, _)| *known == name)?;
+        Some((feature.name, *accepted))
+    })
 }
 
-impl Settings {
-    /// Names of libtorrent's that are taken and change nothing here.
-    pub fn without_effect() -> impl Iterator<Item = &'static str> {
-        DEAD.iter().map(|(name, _)| *name)
-    }
+fn ignored(name: &str) -> Option<Plain> {
+    let known = IGNORED.iter().find(|known| known.name == name)?;
+    Some(known.default)
 }
 
-/// Aliases, and features that can only be off.
+/// The value of a name that is not in the table.
+pub(super) fn other(name: &str) -> Option<Value> {
+    let of_feature = unsupported(name).and_then(|(_, accepted)| accepted.first().copied());
+    of_feature.or_else(|| ignored(name)).map(Plain::value)
+}
+
+/// Takes a name that is not in the table.
 pub(super) fn set_other(
     settings: &mut Settings,
     name: &str,
@@ -79,13 +74,63 @@ pub(super) fn set_other(
         settings.listen_interfaces = format!("0.0.0.0:{port},[::]:{port}");
         return Ok(());
     }
-    if dead(name).is_some() {
-        return check::<i64>(name, value, None).map(drop);
+    if let Some(default) = ignored(name) {
+        return read_as(name, value, default).map(drop);
     }
-    match unsupported(name) {
-        None => Err(SettingsError::Unknown(name.to_owned())),
-        Some(Value::Bool(_)) if !check::<bool>(name, value, None)? => Ok(()),
-        Some(Value::Int(_)) if check::<i64>(name, value, None)? == 0 => Ok(()),
-        Some(_) => Err(SettingsError::Unsupported(name.to_owned())),
+    let Some((feature, accepted)) = unsupported(name) else {
+        return Err(SettingsError::Unknown(name.to_owned()));
+    };
+    for &taken in accepted {
+        if read_as(name, value, taken)? == taken.value() {
+            return Ok(());
+        }
+    }
+    Err(SettingsError::Unsupported {
+        name: name.to_owned(),
+        feature,
+    })
+}
+
+/// Reads a value of the same type as `like`.
+fn read_as(name: &str, value: &Value, like: Plain) -> Result<Value, SettingsError> {
+    Ok(match like {
+        Plain::Bool(_) => check::<bool>(name, value, None)?.into(),
+        Plain::Int(_) => check::<i64>(name, value, None)?.into(),
+        Plain::Text(_) => check::<String>(name, value, None)?.into(),
+    })
+}
+
+impl Settings {
+    /// The names of libtorrent's that belong to features which this build
+    /// does not have, feature by feature.
+    pub fn unsupported() -> Vec<UnsupportedSetting> {
+        let of_feature = UNSUPPORTED.iter().flat_map(|feature| {
+            let settings = feature.settings.iter();
+            settings.filter_map(|&(name, accepted)| {
+                let accepted: Vec<_> = accepted.iter().map(|value| value.value()).collect();
+                Some(UnsupportedSetting {
+                    name,
+                    value: accepted.first()?.clone(),
+                    accepted,
+                    feature: feature.name,
+                })
+            })
+        });
+        of_feature.collect()
+    }
+
+    /// The names of libtorrent's that are taken and change nothing.
+    pub fn accepted_without_effect() -> Vec<IgnoredSetting> {
+        let all = IGNORED.iter().map(|known| IgnoredSetting {
+            name: known.name,
+            default: known.default.value(),
+            reason: known.reason,
+        });
+        all.collect()
+    }
+
+    /// Other names of settings, each with the name in the table.
+    pub fn aliases() -> &'static [(&'static str, &'static str)] {
+        ALIASES
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Effect, SettingInfo, SettingsError, UNSUPPORTED, check, dead, set_other, unsupported};
+use super::{Effect, SettingInfo, SettingsError, check, known_as, other, set_other};
 use crate::value::Value;
 
 macro_rules! settings {
@@ -36,24 +36,25 @@ macro_rules! settings {
 
             /// The value of `name`.
             pub fn value(&self, name: &str) -> Option<Value> {
-                match name {
+                match known_as(name) {
                     $( stringify!($name) => Some(self.$name.clone().into()), )*
-                    _ => unsupported(name).or_else(|| dead(name)),
+                    name => other(name),
                 }
             }
 
             pub(super) fn set(&mut self, name: &str, value: &Value) -> Result<(), SettingsError> {
-                match name {
+                match known_as(name) {
                     $( stringify!($name) => self.$name = check(name, value, $range)?, )*
-                    _ => return set_other(self, name, value),
+                    name => return set_other(self, name, value),
                 }
                 Ok(())
             }
 
-            /// Every setting by name, in the order of the table.
+            /// Every setting by name, in the order of the table, and those that are not
+            /// supported; without aliases and names without effect.
             pub fn values(&self) -> Vec<(&'static str, Value)> {
                 let mut all = vec![ $( (stringify!($name), self.$name.clone().into()), )* ];
-                all.extend(UNSUPPORTED.iter().map(|(name, off)| (*name, off.value())));
+                all.extend(Self::unsupported().into_iter().map(|it| (it.name, it.value)));
                 all
             }
         }
@@ -124,6 +125,8 @@ settings! {
     allow_multiple_connections_per_pid: bool = false, NONE, "", Live;
     /// Known peers kept for one torrent.
     max_peerlist_size: i64 = 3000, Some(1..=1_000_000), "peers", Live;
+    /// Known peers kept for one torrent while it is paused.
+    max_paused_peerlist_size: i64 = 1000, Some(1..=1_000_000), "peers", Live;
     /// Failed attempts after which a peer is no longer tried.
     max_failcount: i64 = 3, Some(1..=1000), "attempts", Live;
     /// Close connections on which neither side needs anything.
@@ -183,7 +186,7 @@ settings! {
     /// Bytes sent for each byte received that share mode aims for.
     share_mode_target: i64 = 3, Some(0..=10_000), "", Live;
     /// Bytes queued for one peer above which no more is read from disk for it.
-    send_buffer_watermark: i64 = 524_288, Some(32_768..=67_108_864), "bytes", Live;
+    send_buffer_watermark: i64 = 512_000, Some(32_768..=67_108_864), "bytes", Live;
     /// Longest info dictionary that is taken from peers (BEP 9).
     max_metadata_size: i64 = 31_457_280, Some(1024..=1_073_741_824), "bytes", Next;
     /// Pieces that a torrent whose info dictionary comes from peers may have.

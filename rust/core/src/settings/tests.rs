@@ -62,6 +62,152 @@ fn names_without_effect_are_taken_with_the_right_type() {
     assert!(error.unwrap_err().to_string().contains("hashing_threads"));
 }
 
+/// libtorrent's settings and their defaults: a name and JSON on each line.
+const LIBTORRENT: &str = include_str!("libtorrent_defaults.txt");
+
+fn libtorrent() -> impl Iterator<Item = (&'static str, Value)> {
+    LIBTORRENT.lines().map(|line| {
+        let (name, value) = line.split_once(' ').unwrap();
+        let text = value.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+        let value = match (value, text) {
+            ("true" | "false", _) => Value::Bool(value == "true"),
+            (_, Some(text)) => text.into(),
+            (number, None) => Value::Int(number.parse().unwrap()),
+        };
+        (name, value)
+    })
+}
+
+/// Names of the queue and of the limits on connections, whose machines are
+/// being put together: not known before those work.
+const COMING: &[&str] = &[
+    "active_checking",
+    "active_downloads",
+    "active_limit",
+    "active_seeds",
+    "active_tracker_limit",
+    "allow_multiple_connections_per_pid",
+    "auto_manage_interval",
+    "auto_manage_prefer_seeds",
+    "auto_manage_startup",
+    "auto_scrape_interval",
+    "auto_scrape_min_interval",
+    "connections_slack",
+    "dont_count_slow_torrents",
+    "half_open_limit",
+    "inactive_down_rate",
+    "inactive_up_rate",
+    "inactivity_timeout",
+    "incoming_starts_queued_torrents",
+    "no_connect_privileged_ports",
+    "peer_turnover",
+    "peer_turnover_cutoff",
+    "peer_turnover_interval",
+    "seed_time_limit",
+    "seed_time_ratio_limit",
+    "seeding_outgoing_connections",
+    "share_ratio_limit",
+    "torrent_connect_boost",
+];
+
+#[test]
+fn every_name_of_libtorrents_is_of_exactly_one_class() {
+    let rows = Settings::table();
+    let (refused, ignored) = (Settings::unsupported(), Settings::accepted_without_effect());
+    for (name, _) in libtorrent() {
+        let classes = [
+            rows.iter().filter(|row| row.name == name).count(),
+            refused.iter().filter(|row| row.name == name).count(),
+            ignored.iter().filter(|row| row.name == name).count(),
+        ];
+        let known = classes.iter().sum::<usize>();
+        let is_right = known == 1 || (known == 0 && COMING.contains(&name));
+        assert!(is_right, "{name}: {classes:?}");
+    }
+    // Beyond those: names for whole features, and names of our own.
+    let known: Vec<_> = libtorrent().map(|(name, _)| name).collect();
+    let own = |name: &&'static str| !known.contains(name);
+    let of_features: Vec<_> = refused.iter().map(|row| row.name).filter(own).collect();
+    assert_eq!(of_features, ["enable_pex", "enable_utp"]);
+    assert!(ignored.iter().map(|row| row.name).all(|name| !own(&name)));
+    let of_table: Vec<_> = rows.iter().map(|row| row.name).filter(own).collect();
+    assert_eq!(
+        of_table,
+        [
+            "idle_buffer_time",
+            "performance_monitors",
+            "status_update_interval"
+        ]
+    );
+}
+
+/// Defaults that are not libtorrent's, and why.
+const OTHER_DEFAULTS: &[(&str, &str)] = &[
+    ("user_agent", "it names the client"),
+    ("peer_fingerprint", "it names the client"),
+    (
+        "ignore_limits_on_local_network",
+        "it has an effect here, and limits hold for everybody unless told otherwise",
+    ),
+];
+
+#[test]
+fn defaults_are_libtorrents_but_for_those_that_are_listed() {
+    let defaults = Settings::default();
+    for (name, default) in libtorrent() {
+        let is_row = Settings::table().iter().any(|row| row.name == name);
+        let listed = OTHER_DEFAULTS.iter().any(|(other, _)| *other == name);
+        let same = defaults.value(name) == Some(default.clone());
+        assert!(!is_row || same != listed, "{name}: {default:?}");
+        if let Some(ignored) = Settings::accepted_without_effect()
+            .iter()
+            .find(|row| row.name == name)
+        {
+            assert_eq!(ignored.default, default, "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_supported_takes_what_asks_for_nothing() {
+    for row in Settings::unsupported() {
+        let mut settings = Settings::default();
+        for value in &row.accepted {
+            settings.apply([(row.name, value)]).unwrap();
+        }
+        let other = match &row.value {
+            Value::Bool(on) => Value::Bool(!on),
+            Value::Int(_) => Value::Int(-77),
+            _ => "something else".into(),
+        };
+        let error = settings.apply([(row.name, &other)]).unwrap_err();
+        assert!(
+            matches!(error, SettingsError::Unsupported { .. }),
+            "{error}"
+        );
+        let text = error.to_string();
+        assert!(
+            text.contains(row.name) && text.contains(row.feature),
+            "{text}"
+        );
+        let error = settings.apply([(row.name, &Value::Null)]).unwrap_err();
+        assert!(matches!(error, SettingsError::WrongType { .. }), "{error}");
+        assert_eq!(settings, Settings::default());
+    }
+}
+
+#[test]
+fn an_alias_is_the_setting_itself() {
+    let mut settings = Settings::default();
+    settings.apply([("peer_tos", &Value::Int(8))]).unwrap();
+    assert_eq!(settings.peer_dscp, 8);
+    assert_eq!(settings.value("peer_tos"), Some(Value::Int(8)));
+    for (alias, name) in Settings::aliases() {
+        assert!(Settings::table().iter().any(|row| row.name == *name));
+        assert!(Settings::table().iter().all(|row| row.name != *alias));
+    }
+}
+
 #[test]
 fn presets_are_valid_changes_to_the_defaults() {
     for (name, changes) in PRESETS {

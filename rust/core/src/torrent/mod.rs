@@ -116,7 +116,7 @@ impl Torrent {
             picker,
             choking: Choking::default(),
             suspicion: Suspicion::new(&settings),
-            list: PeerList::new(peer_list_settings(&settings)),
+            list: PeerList::new(peer_list_settings(&settings, false)),
             files: FileProgress::new(&layout),
             layout,
             our_id,
@@ -222,6 +222,8 @@ impl Torrent {
         if !self.running {
             self.running = true;
             self.boost = self.settings.torrent_connect_boost;
+            self.list
+                .set_settings(peer_list_settings(&self.settings, true));
             self.list.forgive_all();
             self.next_tick = now;
         }
@@ -230,12 +232,15 @@ impl Torrent {
     /// Closes all connections and makes no new ones until [`Self::start`].
     pub fn stop(&mut self) {
         self.running = false;
+        self.list
+            .set_settings(peer_list_settings(&self.settings, false));
         self.close_all(CloseReason::Stopped);
     }
 
     /// Takes new settings into use.
     pub fn apply_settings(&mut self, settings: Arc<Settings>) {
-        self.list.set_settings(peer_list_settings(&settings));
+        self.list
+            .set_settings(peer_list_settings(&settings, self.running));
         self.suspicion.apply_settings(&settings);
         self.picker.set_settings(picker_settings(&settings));
         let limits = Limits::from(&*settings);
@@ -517,9 +522,14 @@ impl Torrent {
     }
 }
 
-fn peer_list_settings(settings: &Settings) -> PeerListSettings {
+fn peer_list_settings(settings: &Settings, running: bool) -> PeerListSettings {
+    let max_size = if running {
+        settings.max_peerlist_size
+    } else {
+        settings.max_paused_peerlist_size
+    };
     PeerListSettings {
-        max_size: settings.max_peerlist_size as usize,
+        max_size: max_size as usize,
         max_failcount: settings.max_failcount.min(255) as u8,
         min_reconnect: Duration::from_secs(settings.min_reconnect_time.unsigned_abs()),
         many_per_ip: settings.allow_multiple_connections_per_ip,

@@ -1,0 +1,59 @@
+"""Our settings beside libtorrent's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import libtorrent as lt
+from harness.rpc import Shim
+
+REPOSITORY = Path(__file__).parents[2]
+LISTED = REPOSITORY / "rust/core/src/settings/libtorrent_defaults.txt"
+
+
+def listed() -> dict[str, object]:
+    """The defaults that our unit tests hold our own against."""
+    lines = LISTED.read_text().splitlines()
+    return {name: json.loads(value) for name, value in (line.split(" ", 1) for line in lines)}
+
+
+def test_the_list_of_libtorrents_defaults_is_right() -> None:
+    defaults = lt.default_settings()
+    names = listed()
+    assert {name: names[name] for name in defaults} == defaults
+    # Texts that are empty by default are not among those that it lists.
+    settings = lt.session({"listen_interfaces": ""}).get_settings()
+    for name in names.keys() - defaults.keys():
+        assert settings[name] == names[name] == "", name
+    assert settings.keys() - names.keys() == set()
+
+
+def test_libtorrents_defaults_are_taken_or_refused_as_features(ours: Shim) -> None:
+    before = ours.call("get_settings")["settings"]
+    refused = []
+    coming = []
+    for name, default in listed().items():
+        if name in {"listen_interfaces", "user_agent", "peer_fingerprint", "alert_mask"}:
+            continue
+        answer = ours.ask("apply_settings", settings={name: default})
+        if answer["ok"]:
+            continue
+        error = answer["error"]
+        (coming if error.startswith("unknown setting") else refused).append(name)
+        assert f"'{name}'" in error
+    assert refused == [
+        "announce_crypto_support",
+        "enable_dht",
+        "enable_incoming_utp",
+        "enable_ip_notifier",
+        "enable_lsd",
+        "enable_natpmp",
+        "enable_outgoing_utp",
+        "enable_upnp",
+    ]
+    after = ours.call("get_settings")["settings"]
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed <= {"alert_queue_size", "ignore_limits_on_local_network"}
+    assert after["in_enc_policy"] == 2
+    assert "encryption" in ours.refuse("apply_settings", settings={"in_enc_policy": 0}).message
