@@ -8,16 +8,19 @@
 //! part of it.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Bytes;
 
 use crate::bencode::{DecodeError, DictItem, Document, Item, Kind};
+use crate::ipfilter::IpFilter;
 use crate::settings::{Settings, SettingsError};
 use crate::value::Value;
 
 /// Bytes that a record may have.
-pub const MAX_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_BYTES: usize = 128 * 1024 * 1024;
+
+/// The entry of an IP filter that lets every IPv4 address through.
+const ALL_ALLOWED: [u8; 12] = [0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0];
 
 /// Why bytes are not session state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,25 +37,14 @@ pub enum SessionStateError {
     NotADict,
 }
 
-/// One rule of the IP filter. Both ends belong to the same family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FilterRule {
-    /// The first address.
-    pub first: IpAddr,
-    /// The last address, not before the first.
-    pub last: IpAddr,
-    /// libtorrent's flags: 1 blocks the range, 0 allows it.
-    pub flags: u32,
-}
-
 /// What is remembered of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionState {
     /// Settings by libtorrent's names: integers (truth values too) and texts,
     /// bencoded. Names that this library does not know stay here.
     settings: BTreeMap<Bytes, Item>,
-    /// The rules of the IP filter, those of IPv4 first.
-    pub ip_filter: Vec<FilterRule>,
+    /// The IP filter; `None` where the record says nothing of one.
+    pub ip_filter: Option<IpFilter>,
     /// Everything else, bencoded, by its key.
     rest: BTreeMap<Bytes, Bytes>,
 }
@@ -87,12 +79,12 @@ impl SessionState {
                     }
                 }
                 b"ip_filter4" | b"ip_filter6" => {
+                    let filter = state.ip_filter.get_or_insert_default();
                     let rules = value.as_list().into_iter().flat_map(|list| list.iter());
-                    let rules = rules.filter_map(|rule| FilterRule::read(rule.as_bytes()?));
-                    let v4 = key == b"ip_filter4";
-                    state
-                        .ip_filter
-                        .extend(rules.filter(|rule| rule.first.is_ipv4() == v4));
+                    for rule in rules.filter_map(|rule| rule.as_bytes()) {
+                        // What is broken, or more than fits, filters nothing.
+                        let _ = filter.add_entry(rule);
+                    }
                 }
                 _ => {
                     let raw = Bytes::copy_from_slice(value.raw());
@@ -100,7 +92,6 @@ impl SessionState {
                 }
             }
         }
-        state.ip_filter.sort_by_key(|rule| rule.first.is_ipv6());
         Ok(state)
     }
 
@@ -115,14 +106,16 @@ impl SessionState {
             settings.insert(name.clone(), value.clone());
         }
         root.insert("settings", settings);
-        for (key, v4) in [("ip_filter4", true), ("ip_filter6", false)] {
-            let mut rules = self
-                .ip_filter
-                .iter()
-                .filter(|rule| rule.first.is_ipv4() == v4)
-                .peekable();
-            if rules.peek().is_some() {
-                root.insert(key, rules.map(FilterRule::packed).collect::<Item>());
+        if let Some(filter) = &self.ip_filter {
+            let mut v4: Vec<_> = filter.entries4().map(|it| it.to_vec()).collect();
+            if v4.is_empty() {
+                // As libtorrent says that nothing is blocked.
+                v4.push(ALL_ALLOWED.to_vec());
+            }
+            root.insert("ip_filter4", v4.into_iter().collect::<Item>());
+            let mut v6 = filter.entries6().map(|it| it.to_vec()).peekable();
+            if v6.peek().is_some() {
+                root.insert("ip_filter6", v6.collect::<Item>());
             }
         }
         root.encode()
@@ -168,46 +161,6 @@ impl SessionState {
         }
         refused
     }
-}
-
-impl FilterRule {
-    /// Reads first, last and flags of either family: 12 or 36 bytes.
-    fn read(packed: &[u8]) -> Option<Self> {
-        let (first, last, flags): (IpAddr, IpAddr, _) = match packed.len() {
-            12 => (
-                Ipv4Addr::from(part::<4>(packed, 0)?).into(),
-                Ipv4Addr::from(part::<4>(packed, 4)?).into(),
-                part(packed, 8)?,
-            ),
-            36 => (
-                Ipv6Addr::from(part::<16>(packed, 0)?).into(),
-                Ipv6Addr::from(part::<16>(packed, 16)?).into(),
-                part(packed, 32)?,
-            ),
-            _ => return None,
-        };
-        (first <= last).then_some(Self {
-            first,
-            last,
-            flags: u32::from_be_bytes(flags),
-        })
-    }
-
-    fn packed(&self) -> Vec<u8> {
-        let mut packed = Vec::with_capacity(36);
-        for end in [self.first, self.last] {
-            match end {
-                IpAddr::V4(ip) => packed.extend_from_slice(&ip.octets()),
-                IpAddr::V6(ip) => packed.extend_from_slice(&ip.octets()),
-            }
-        }
-        packed.extend_from_slice(&self.flags.to_be_bytes());
-        packed
-    }
-}
-
-fn part<const N: usize>(packed: &[u8], at: usize) -> Option<[u8; N]> {
-    packed.get(at..at + N)?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -262,22 +215,20 @@ mod tests {
 
     #[test]
     fn filter_rules_of_both_families() {
-        let rule = |first: &str, last: &str, flags| FilterRule {
-            first: first.parse().unwrap(),
-            last: last.parse().unwrap(),
-            flags,
-        };
-        let state = SessionState {
-            ip_filter: vec![
-                rule("1.2.3.4", "1.2.3.255", 1),
-                rule("9.0.0.0", "9.0.0.0", 0),
-                rule("::1", "2000::", 1),
-            ],
-            ..SessionState::default()
-        };
-        assert_eq!(SessionState::decode(&state.encode()), Ok(state));
+        let mut filter = IpFilter::new();
+        for range in ["1.2.3.4-1.2.3.255", "9.0.0.0", "::1-2000::"] {
+            filter.set(range.parse().unwrap(), true).unwrap();
+        }
+        for filter in [IpFilter::new(), filter] {
+            let state = SessionState {
+                ip_filter: Some(filter),
+                ..SessionState::default()
+            };
+            assert_eq!(SessionState::decode(&state.encode()), Ok(state));
+        }
         let backwards = b"d10:ip_filter4l12:\x02\0\0\0\x01\0\0\0\0\0\0\x013:abcee";
-        assert_eq!(SessionState::decode(backwards).unwrap().ip_filter, []);
+        let state = SessionState::decode(backwards).unwrap();
+        assert_eq!(state.ip_filter, Some(IpFilter::new()));
     }
 
     #[test]

@@ -136,7 +136,11 @@ pub(crate) fn spawn(
         .build()
         .map_err(failed)?;
     let context = Arc::new(Context {
-        trackers: TrackerClient::new(session.settings.subscribe(), udp_errors(&session)),
+        trackers: TrackerClient::new(
+            session.settings.subscribe(),
+            session.guard.filter(),
+            udp_errors(&session),
+        ),
         peer_id: new_peer_id(&settings.peer_fingerprint),
         pace: Pace::default(),
         next_torrent: AtomicU64::new(0),

@@ -186,7 +186,7 @@ impl Session {
     }
 
     fn begin(settings: Settings, folder: Option<StateDir>) -> Result<Self> {
-        let (keeper, state, torrents, complaints) = match folder {
+        let (keeper, mut state, torrents, complaints) = match folder {
             Some(folder) => (
                 Some(folder.keeper),
                 folder.session,
@@ -195,6 +195,10 @@ impl Session {
             ),
             None => Default::default(),
         };
+        let guard = Guard::default();
+        if let Some(filter) = state.ip_filter.take() {
+            guard.set_filter(filter);
+        }
         let listening = listen::bind(&settings)?;
         let (commands, inbox) = mpsc::channel(SESSION_QUEUE);
         let events = EventSink::new(
@@ -212,7 +216,7 @@ impl Session {
             stats: Stats::default(),
             choking: ChokeDesk::default(),
             rates,
-            guard: Guard::default(),
+            guard,
             external_ip: Mutex::default(),
             connections: AtomicI64::new(0),
             state: Mutex::new(state),
@@ -413,6 +417,7 @@ impl Session {
     /// Uses this IP filter from now on, for connections that are open too.
     pub fn set_ip_filter(&self, filter: IpFilter) {
         self.shared.guard.set_filter(filter);
+        self.state_changed();
     }
 
     /// The IP filter in use.

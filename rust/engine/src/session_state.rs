@@ -1,6 +1,7 @@
 //! What outlives a session: its settings, and with a state directory its
 //! torrents.
 
+use torrent_core::ipfilter::IpFilter;
 use torrent_core::magnet::MagnetUri;
 use torrent_core::session_state::SessionState;
 use torrent_core::settings::{Settings, SettingsError};
@@ -17,25 +18,30 @@ impl SessionShared {
         let settings = self.settings.borrow().clone();
         let mut state = self.state.lock();
         state.set_settings(&settings);
+        state.ip_filter = Some(IpFilter::clone(&self.guard.current()));
         state.encode()
     }
 }
 
 impl Session {
     /// The session's state in libtorrent's format: settings that are not
-    /// default, and what was loaded and is not used here.
+    /// default, the IP filter, and what was loaded and is not used here.
     pub fn save_state(&self) -> Vec<u8> {
         self.shared.encode_state()
     }
 
     /// Takes over a session's state: settings change as with
-    /// [`Self::apply_settings`], and what this library does not use is kept
+    /// [`Self::apply_settings`], the IP filter is that of the state where it
+    /// says something of one, and what this library does not use is kept
     /// for the next save. Returns the settings that were not taken over, and
     /// why. Fails for data that is no session state.
     pub fn load_state(&self, data: &[u8]) -> Result<Vec<SettingsError>> {
         let state = SessionState::decode(data)?;
         let mut settings = Settings::clone(&self.settings());
         let refused = state.restore_settings(&mut settings);
+        if let Some(filter) = state.ip_filter.clone() {
+            self.shared.guard.set_filter(filter);
+        }
         *self.shared.state.lock() = state;
         let values = settings.values();
         self.apply_settings(values.iter().map(|(name, value)| (*name, value)))?;

@@ -22,6 +22,7 @@ use reqwest::StatusCode;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use torrent_core::ids::InfoHash;
+use torrent_core::ipfilter::IpFilter;
 use torrent_core::settings::Settings;
 use torrent_core::tracker::udp::{Ask, UdpError, UdpQuery, UdpReply};
 use torrent_core::tracker::{
@@ -86,6 +87,9 @@ pub(crate) enum TrackerError {
     /// announce.
     #[error("'{0}' has no address that is reached from {1}")]
     OutOfReach(String, IpAddr),
+    /// The IP filter blocks the tracker.
+    #[error("'{0}' is blocked by the IP filter")]
+    Filtered(String),
 }
 
 impl TrackerError {
@@ -139,10 +143,12 @@ struct Limits {
     mitigate: bool,
     validate: bool,
     international: bool,
+    /// The IP filter holds for the tracker.
+    filtered: bool,
 }
 
 impl Limits {
-    fn new(settings: &Settings, event: Event) -> Self {
+    fn new(settings: &Settings, event: Event, filtered: bool) -> Self {
         let total = match event {
             Event::Stopped => settings.stop_tracker_timeout,
             _ => settings.tracker_completion_timeout,
@@ -157,9 +163,13 @@ impl Limits {
             mitigate: settings.ssrf_mitigation,
             validate: settings.validate_https_trackers,
             international: settings.allow_idna,
+            filtered: filtered && settings.apply_ip_filter_to_trackers,
         }
     }
 }
+
+/// The session's IP filter, as it is at any moment.
+pub(crate) type FilterWatch = watch::Receiver<Arc<IpFilter>>;
 
 /// Asks trackers for all torrents of a session.
 ///
@@ -168,44 +178,53 @@ impl Limits {
 #[derive(Debug)]
 pub(crate) struct TrackerClient {
     settings: watch::Receiver<Arc<Settings>>,
+    filter: FilterWatch,
     slots: Slots,
     http: HttpClient,
     udp: UdpClient,
 }
 
 impl TrackerClient {
-    /// A client that goes by the settings in force at each request; `errors`
-    /// hears of trouble with the UDP sockets.
-    pub(crate) fn new(settings: watch::Receiver<Arc<Settings>>, errors: ErrorSink) -> Self {
-        Self::with_rules(settings, errors, Rules::default())
+    /// A client that goes by the settings and the filter in force at each
+    /// request; `errors` hears of trouble with the UDP sockets.
+    pub(crate) fn new(
+        settings: watch::Receiver<Arc<Settings>>,
+        filter: FilterWatch,
+        errors: ErrorSink,
+    ) -> Self {
+        Self::with_rules(settings, filter, errors, Rules::default())
     }
 
     fn with_rules(
         settings: watch::Receiver<Arc<Settings>>,
+        filter: FilterWatch,
         errors: ErrorSink,
         rules: Rules,
     ) -> Self {
         let slots = settings.borrow().max_concurrent_http_announces;
         Self {
             slots: Slots::new(usize::try_from(slots).unwrap_or(1)),
-            http: HttpClient::new(rules),
+            http: HttpClient::new(rules, filter.clone()),
             udp: UdpClient::new(settings.clone(), errors),
             settings,
+            filter,
         }
     }
 
-    fn limits(&self, event: Event) -> Limits {
-        Limits::new(&self.settings.borrow(), event)
+    fn limits(&self, event: Event, filtered: bool) -> Limits {
+        Limits::new(&self.settings.borrow(), event, filtered)
     }
 
     /// Announces and reads the answer, within the limits of the settings. Time
-    /// in the queue does not count.
+    /// in the queue does not count. The IP filter holds for torrents that are
+    /// `filtered`.
     pub(crate) async fn announce(
         &self,
         request: &AnnounceRequest,
         report: &Report,
+        filtered: bool,
     ) -> Result<Reply, TrackerError> {
-        let limits = self.limits(request.event);
+        let limits = self.limits(request.event, filtered);
         let host = tracker_host(&request.url, limits.international)?;
         let local = request.local.ip();
         let mut reply = if host.udp {
@@ -234,8 +253,9 @@ impl TrackerClient {
         &self,
         request: &ScrapeRequest,
         info_hash: InfoHash,
+        filtered: bool,
     ) -> Result<ScrapeReply, TrackerError> {
-        let limits = self.limits(Event::None);
+        let limits = self.limits(Event::None, filtered);
         let host = tracker_host(&request.url, limits.international)?;
         let local = request.local.ip();
         if host.udp {
@@ -272,13 +292,20 @@ impl TrackerClient {
     ) -> Result<UdpReply, TrackerError> {
         let asked = async {
             let name = tracker.host.to_string();
-            let targets = match tracker.host {
+            let mut targets = match tracker.host {
                 Host::Domain(_) => resolve::addresses(&name, tracker.port, local)
                     .await
-                    .map_err(|error| TrackerError::LookUp(name, error.to_string()))??,
+                    .map_err(|error| TrackerError::LookUp(name.clone(), error.to_string()))??,
                 Host::Ipv4(ip) => literal(ip.into(), tracker.port, local)?,
                 Host::Ipv6(ip) => literal(ip.into(), tracker.port, local)?,
             };
+            if limits.filtered {
+                let filter = self.filter.borrow().clone();
+                targets.retain(|target| !filter.blocks(target.ip()));
+                if targets.is_empty() {
+                    return Err(TrackerError::Filtered(name));
+                }
+            }
             let query = UdpQuery {
                 targets,
                 path: tracker.path,
@@ -311,6 +338,7 @@ impl From<resolve::NoAddress> for TrackerError {
         match error {
             resolve::NoAddress::Blocked(host) => Self::Blocked(host),
             resolve::NoAddress::OutOfReach(host, local) => Self::OutOfReach(host, local),
+            resolve::NoAddress::Filtered(host) => Self::Filtered(host),
         }
     }
 }

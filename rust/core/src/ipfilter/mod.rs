@@ -113,7 +113,7 @@ fn address(text: &str) -> Option<IpAddr> {
 }
 
 /// A set of blocked addresses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct IpFilter {
     v4: RangeInclusiveSet<u32>,
     v6: RangeInclusiveSet<u128>,
@@ -123,6 +123,15 @@ pub struct IpFilter {
 
 /// The one flag of a libtorrent filter entry: connections are refused.
 const BLOCKED: u32 = 1;
+
+/// Two filters are equal when they block the same, however that came about.
+impl PartialEq for IpFilter {
+    fn eq(&self, other: &Self) -> bool {
+        self.v4 == other.v4 && self.v6 == other.v6
+    }
+}
+
+impl Eq for IpFilter {}
 
 impl IpFilter {
     /// A filter that blocks nothing.

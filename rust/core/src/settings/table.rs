@@ -249,6 +249,8 @@ settings! {
     announce_ip: String = "", NONE, "", Next;
     /// The port that trackers are told; 0 for the one we listen on.
     announce_port: i64 = 0, Some(0..=65_535), "", Next;
+    /// Do not ask trackers that the IP filter blocks.
+    apply_ip_filter_to_trackers: bool = true, NONE, "", Live;
     /// Tell trackers how many bytes came twice or unasked.
     report_redundant_bytes: bool = true, NONE, "", Next;
     /// Which alerts are made: the sum of their category bits.

@@ -132,18 +132,20 @@ impl Driver {
             TrackerFact::Announce(request.event)
         });
         let report = self.announce_report(request.local);
-        let context = Arc::clone(&self.context);
+        let (context, filtered) = (Arc::clone(&self.context), self.filtered);
         self.announces.spawn(async move {
-            let result = context.trackers.announce(&request, &report).await;
+            let asked = context.trackers.announce(&request, &report, filtered);
+            let result = asked.await;
             Told::Announced(request, result)
         });
     }
 
     fn scrape(&mut self, request: ScrapeRequest) {
         let info_hash = self.handle.info_hash();
-        let context = Arc::clone(&self.context);
+        let (context, filtered) = (Arc::clone(&self.context), self.filtered);
         self.announces.spawn(async move {
-            let result = context.trackers.scrape(&request, info_hash).await;
+            let asked = context.trackers.scrape(&request, info_hash, filtered);
+            let result = asked.await;
             Told::Scraped(request, result)
         });
     }

@@ -23,7 +23,7 @@ use torrent_core::tracker::ReplyError;
 use url::{Host, Url};
 
 use super::resolve::{NoAddress, Resolver, is_internal, reaches};
-use super::{Limits, TrackerError, tls};
+use super::{FilterWatch, Limits, TrackerError, tls};
 
 /// Redirects that are followed.
 pub(super) const MAX_REDIRECTS: usize = 5;
@@ -61,12 +61,15 @@ struct Kind {
     anywhere: bool,
     /// The address that connections are made from.
     local: IpAddr,
+    /// Keeps to the IP filter.
+    filtered: bool,
 }
 
 /// Fetches what trackers say. It holds no connection between requests.
 #[derive(Debug)]
 pub(super) struct HttpClient {
     rules: Rules,
+    filter: FilterWatch,
     system: OnceCell<ClientConfig>,
     /// As many as there are endpoints that we listen on, a few times over.
     clients: Mutex<HashMap<Kind, Client>>,
@@ -94,9 +97,10 @@ impl Body {
 }
 
 impl HttpClient {
-    pub(super) fn new(rules: Rules) -> Self {
+    pub(super) fn new(rules: Rules, filter: FilterWatch) -> Self {
         Self {
             rules,
+            filter,
             system: OnceCell::new(),
             clients: Mutex::default(),
         }
@@ -151,6 +155,9 @@ impl HttpClient {
                 let host = url.host_str().unwrap_or_default();
                 return Err(TrackerError::Blocked(host.to_owned()));
             }
+            if limits.filtered && self.filter.borrow().blocks(ip) {
+                return Err(TrackerError::Filtered(ip.to_string()));
+            }
             if !reaches(local, ip) {
                 return Err(TrackerError::OutOfReach(ip.to_string(), local));
             }
@@ -164,6 +171,7 @@ impl HttpClient {
             trust,
             anywhere,
             local,
+            filtered: limits.filtered,
         })
         .await
     }
@@ -180,7 +188,8 @@ impl HttpClient {
                 config.await?.clone()
             }
         };
-        let client = build(kind, tls, self.rules.is_internal)?;
+        let filter = kind.filtered.then(|| self.filter.clone());
+        let client = build(kind, tls, self.rules.is_internal, filter)?;
         self.clients.lock().insert(kind, client.clone());
         Ok(client)
     }
@@ -196,6 +205,7 @@ fn build(
     kind: Kind,
     tls: ClientConfig,
     is_internal: fn(IpAddr) -> bool,
+    filter: Option<FilterWatch>,
 ) -> Result<Client, TrackerError> {
     let resolver = Resolver {
         local: kind.local,
@@ -204,6 +214,7 @@ fn build(
         } else {
             is_internal
         },
+        filter,
     };
     Client::builder()
         .tls_backend_preconfigured(tls)
@@ -272,6 +283,7 @@ fn from_http(error: reqwest::Error) -> TrackerError {
     loop {
         match cause.downcast_ref() {
             Some(NoAddress::Blocked(host)) => return TrackerError::Blocked(host.clone()),
+            Some(NoAddress::Filtered(host)) => return TrackerError::Filtered(host.clone()),
             Some(NoAddress::OutOfReach(host, local)) => {
                 return TrackerError::OutOfReach(host.clone(), *local);
             }

@@ -10,6 +10,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
+use super::FilterWatch;
 use crate::status::is_local;
 
 /// Limit for looking up the names of peers.
@@ -24,20 +25,26 @@ pub(super) enum NoAddress {
     /// We reach none of them from the address that we announce.
     #[error("'{0}' has no address that is reached from {1}")]
     OutOfReach(String, IpAddr),
+    /// The IP filter blocks all its addresses.
+    #[error("'{0}' is blocked by the IP filter")]
+    Filtered(String),
 }
 
 /// The system's resolver, with some addresses left out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Resolver {
     /// The address that connections are made from.
     pub(super) local: IpAddr,
     /// Whom nobody may connect to.
     pub(super) left_out: fn(IpAddr) -> bool,
+    /// The IP filter, where it holds.
+    pub(super) filter: Option<FilterWatch>,
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let Self { local, left_out } = *self;
+        let (local, left_out) = (self.local, self.left_out);
+        let filter = self.filter.as_ref().map(|filter| filter.borrow().clone());
         Box::pin(async move {
             let name = name.as_str();
             // Port 0 stands for the URL's port.
@@ -47,6 +54,12 @@ impl Resolve for Resolver {
             allowed.retain(|addr| !left_out(addr.ip()));
             if found && allowed.is_empty() {
                 return Err(NoAddress::Blocked(name.to_owned()).into());
+            }
+            if let Some(filter) = filter {
+                allowed.retain(|addr| !filter.blocks(addr.ip()));
+                if found && allowed.is_empty() {
+                    return Err(NoAddress::Filtered(name.to_owned()).into());
+                }
             }
             let usable = in_reach(local, allowed);
             if usable.is_empty() {

@@ -199,11 +199,20 @@ fn request(url: String) -> AnnounceRequest {
 }
 
 fn new_client(settings: &watch::Sender<Arc<Settings>>) -> TrackerClient {
-    TrackerClient::new(settings.subscribe(), no_errors())
+    TrackerClient::new(settings.subscribe(), no_filter(), no_errors())
 }
 
 fn with_rules(rules: Rules) -> TrackerClient {
-    TrackerClient::with_rules(settings(|_| {}).subscribe(), no_errors(), rules)
+    TrackerClient::with_rules(
+        settings(|_| {}).subscribe(),
+        no_filter(),
+        no_errors(),
+        rules,
+    )
+}
+
+fn no_filter() -> FilterWatch {
+    watch::Sender::default().subscribe()
 }
 
 /// The sockets have no trouble in these tests.
@@ -212,7 +221,9 @@ fn no_errors() -> ErrorSink {
 }
 
 async fn announce(client: &TrackerClient, url: String) -> Result<Reply, TrackerError> {
-    client.announce(&request(url), &Report::default()).await
+    client
+        .announce(&request(url), &Report::default(), true)
+        .await
 }
 
 /// The outcome of announcing to a behaviour.
@@ -324,7 +335,7 @@ async fn stopping_has_a_limit_of_its_own() {
         ..request(format!("http://{}/announce/silent", server.addr))
     };
     let error = client
-        .announce(&request, &Report::default())
+        .announce(&request, &Report::default(), true)
         .await
         .unwrap_err();
     assert_eq!(error, TrackerError::Timeout(Duration::ZERO));
@@ -492,7 +503,7 @@ async fn a_scrape_brings_numbers() {
             local: "0.0.0.0:6881".parse().unwrap(),
         };
         let client = &client;
-        async move { client.scrape(&request, InfoHash::default()).await }
+        async move { client.scrape(&request, InfoHash::default(), true).await }
     };
     let numbers = scrape("/announce").await.unwrap();
     assert_eq!((numbers.complete, numbers.incomplete), (Some(3), Some(4)));
@@ -508,7 +519,7 @@ async fn a_scrape_brings_numbers() {
         url: format!("http://{}/announce", server.addr),
         local: "0.0.0.0:6881".parse().unwrap(),
     };
-    let blocked = careful.scrape(&request, InfoHash::default()).await;
+    let blocked = careful.scrape(&request, InfoHash::default(), true).await;
     assert!(
         matches!(blocked, Err(TrackerError::Blocked(_))),
         "{blocked:?}"
@@ -531,7 +542,7 @@ async fn an_endpoint_of_another_family_does_not_reach_the_tracker() {
             local: "[::1]:6881".parse().unwrap(),
             ..request(format!("http://{host}:{port}/announce"))
         };
-        let error = client.announce(&request, &Report::default()).await;
+        let error = client.announce(&request, &Report::default(), true).await;
         let error = error.unwrap_err();
         // Where the name has an address of both families, nobody listens at
         // the other one.
@@ -551,4 +562,37 @@ async fn certificates_can_be_ignored() {
         settings.validate_https_trackers = false
     }));
     assert_eq!(announce(&client, url).await.unwrap().peers.len(), 1);
+}
+
+#[tokio::test]
+async fn a_filtered_tracker_is_not_asked() {
+    let server = Server::start().await;
+    let mut blocking = IpFilter::new();
+    for range in ["127.0.0.0/8", "::1"] {
+        blocking.set(range.parse().unwrap(), true).unwrap();
+    }
+    let filter = watch::Sender::new(Arc::new(blocking));
+    let settings = settings(|_| {});
+    let client = TrackerClient::new(settings.subscribe(), filter.subscribe(), no_errors());
+    let port = server.addr.port();
+    let ask = async |url: String, filtered| {
+        let (request, report) = (request(url), Report::default());
+        client.announce(&request, &report, filtered).await
+    };
+    for host in ["127.0.0.1", "localhost"] {
+        for scheme in ["http", "udp"] {
+            let error = ask(format!("{scheme}://{host}:{port}/announce"), true).await;
+            assert_eq!(
+                error,
+                Err(TrackerError::Filtered(host.to_owned())),
+                "{scheme}"
+            );
+        }
+    }
+    assert_eq!(server.hits(), 0);
+    let url = || format!("http://localhost:{port}/announce");
+    ask(url(), false).await.unwrap();
+    // The client that is kept for the next request knows of changes.
+    filter.send_replace(Arc::default());
+    ask(url(), true).await.unwrap();
 }

@@ -98,7 +98,7 @@ async fn announces_share_a_connection_id() {
         port: 0x1234,
         ..Report::default()
     };
-    let reply = client.announce(&request(server.url()), &report).await;
+    let reply = client.announce(&request(server.url()), &report, true).await;
     let reply = reply.unwrap();
     assert_eq!(reply.interval, Duration::from_secs(3600));
     assert_eq!((reply.incomplete, reply.complete), (Some(1), Some(2)));
@@ -109,7 +109,10 @@ async fn announces_share_a_connection_id() {
         url: server.url(),
         local: "0.0.0.0:6881".parse().unwrap(),
     };
-    let numbers = client.scrape(&scrape, InfoHash::default()).await.unwrap();
+    let numbers = client
+        .scrape(&scrape, InfoHash::default(), true)
+        .await
+        .unwrap();
     assert_eq!((numbers.complete, numbers.incomplete), (Some(5), Some(7)));
     assert_eq!(server.actions(), [0, 1, 1, 2]);
     let first = server.seen.lock()[1].clone();
@@ -128,7 +131,10 @@ async fn ipv6_trackers_name_ipv6_peers() {
         local: "[::]:6881".parse().unwrap(),
         ..request(server.url())
     };
-    let reply = client.announce(&request, &Report::default()).await.unwrap();
+    let reply = client
+        .announce(&request, &Report::default(), true)
+        .await
+        .unwrap();
     assert_eq!(reply.peers, ["[2001:db8::1]:6881".parse().unwrap()]);
 }
 
@@ -162,7 +168,7 @@ async fn refusals_and_silence_say_so() {
         event: Event::Stopped,
         ..request("udp://no-such-host.invalid:1/".to_owned())
     };
-    let unknown = client.announce(&request, &Report::default()).await;
+    let unknown = client.announce(&request, &Report::default(), true).await;
     assert!(matches!(
         unknown,
         Err(TrackerError::LookUp(..) | TrackerError::Timeout(_))
