@@ -14,12 +14,20 @@ use torrent_engine::error::{ErrorCategory, ErrorKind};
 use torrent_engine::event::{Audience, Kind, Priority, category, kind};
 
 /// Names that stand for another setting: what they take, and what they do.
-const ALIASES: &[(&str, Value, &str, &str)] = &[(
-    "listen_port",
-    Value::Int(7000),
-    "listen_interfaces",
-    "Listens on this port of all addresses, IPv4 and IPv6; 0 for any free one.",
-)];
+const ALIASES: &[(&str, Value, &str, &str)] = &[
+    (
+        "listen_port",
+        Value::Int(7000),
+        "listen_interfaces",
+        "Listens on this port of all addresses, IPv4 and IPv6; 0 for any free one.",
+    ),
+    (
+        "peer_tos",
+        Value::Int(7),
+        "peer_dscp",
+        "The same, by an old name of libtorrent's.",
+    ),
+];
 
 const PRESETS: [&str; 3] = ["high_throughput", "low_memory", "lan"];
 
@@ -133,15 +141,6 @@ fn setting_row(page: &mut String, setting: &SettingInfo) {
     );
 }
 
-/// Names of features that are not there, with the value that means "off".
-fn refused_names() -> Vec<(&'static str, Value)> {
-    let table = Settings::table();
-    let values = Settings::default().values().into_iter();
-    values
-        .filter(|(name, _)| table.iter().all(|row| row.name != *name))
-        .collect()
-}
-
 #[test]
 fn settings_page() {
     let mut page = SETTINGS.to_owned();
@@ -179,13 +178,19 @@ fn settings_page() {
     for (name, value, target, doc) in ALIASES {
         row(&mut page, [&code(name), type_of(value), &code(target), doc]);
     }
-    page.push_str("\nNames of libtorrent's that take a number and change nothing, because this library has nothing that they could change:\n\n");
-    for name in Settings::without_effect() {
-        writeln!(page, "- `{name}`").unwrap();
+    page.push_str("\nNames of libtorrent's that take any value of their type and change nothing, because this library has nothing that they could change:\n\n");
+    for known in Settings::accepted_without_effect() {
+        writeln!(page, "- `{}`: {}", known.name, known.reason).unwrap();
     }
-    page.push_str("\nNames of features that are not there. They accept the value that means \"off\", so that a dictionary which turns them off keeps working; any other value is refused with an error that names the setting.\n\n");
-    for (name, off) in refused_names() {
-        writeln!(page, "- `{name}`: only {}", literal(&off)).unwrap();
+    page.push_str("\nNames of features that are not there. They accept the values that ask for nothing, so that a dictionary which turns them off keeps working; any other value is refused with an error that names the setting.\n");
+    let mut feature = "";
+    for known in Settings::unsupported() {
+        if known.feature != feature {
+            feature = known.feature;
+            write!(page, "\nOf {feature}:\n\n").unwrap();
+        }
+        let accepted: Vec<_> = known.accepted.iter().map(literal).collect();
+        writeln!(page, "- `{}`: only {}", known.name, accepted.join(" or ")).unwrap();
     }
     check_page("settings", &page);
 }
@@ -206,22 +211,27 @@ fn aliases_set_what_is_written() {
 #[test]
 fn the_other_names_do_what_is_written() {
     let defaults = Settings::default();
-    for name in Settings::without_effect() {
+    for known in Settings::accepted_without_effect() {
         let mut changed = defaults.clone();
-        changed.apply([(name, &Value::Int(3))]).unwrap();
-        assert_eq!(changed, defaults, "{name} has an effect");
+        let value = match known.default {
+            Value::Bool(default) => Value::Bool(!default),
+            Value::Int(default) => Value::Int(default + 3),
+            _ => Value::from("other"),
+        };
+        changed.apply([(known.name, &value)]).unwrap();
+        assert_eq!(changed, defaults, "{} has an effect", known.name);
     }
-    for (name, off) in refused_names() {
-        let on = match off {
+    for known in Settings::unsupported() {
+        let on = match known.value {
             Value::Bool(off) => Value::Bool(!off),
             Value::Int(off) => Value::Int(off + 1),
-            other => panic!("{name} is {other:?}"),
+            _ => Value::from("other"),
         };
         let mut changed = defaults.clone();
-        changed.apply([(name, &off)]).unwrap();
-        let error = changed.apply([(name, &on)]).unwrap_err();
-        assert_eq!(error, SettingsError::Unsupported(name.to_owned()));
-        assert_eq!(changed, defaults, "{name} has an effect");
+        changed.apply([(known.name, &known.value)]).unwrap();
+        let error = changed.apply([(known.name, &on)]).unwrap_err();
+        assert!(matches!(error, SettingsError::Unsupported { name, .. } if name == known.name));
+        assert_eq!(changed, defaults, "{} has an effect", known.name);
     }
 }
 
