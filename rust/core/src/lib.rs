@@ -23,6 +23,7 @@ pub mod metainfo;
 pub mod peer;
 pub mod peerlist;
 pub mod picker;
+pub mod queue;
 pub mod rate;
 pub mod resume;
 pub mod session_state;

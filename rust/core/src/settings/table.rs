@@ -253,6 +253,40 @@ settings! {
     apply_ip_filter_to_trackers: bool = true, NONE, "", Live;
     /// Tell trackers how many bytes came twice or unasked.
     report_redundant_bytes: bool = true, NONE, "", Next;
+    /// Torrents managed by the queue that download at once; -1 for no limit.
+    active_downloads: i64 = 3, Some(-1..=1_000_000), "torrents", Live;
+    /// Torrents managed by the queue that seed at once; -1 for no limit.
+    active_seeds: i64 = 5, Some(-1..=1_000_000), "torrents", Live;
+    /// Torrents whose files are checked at once; -1 for no limit.
+    active_checking: i64 = 1, Some(-1..=1_000_000), "torrents", Live;
+    /// Torrents managed by the queue that run at once, idle ones included; -1 for no limit.
+    active_limit: i64 = 500, Some(-1..=1_000_000), "torrents", Live;
+    /// Torrents managed by the queue that announce to trackers; -1 for no limit.
+    active_tracker_limit: i64 = 1600, Some(-1..=1_000_000), "torrents", Live;
+    /// Time between two looks at the queue.
+    auto_manage_interval: i64 = 30, SECONDS, "seconds", Live;
+    /// Time that a started torrent has before it can count as idle.
+    auto_manage_startup: i64 = 60, Some(0..=86_400), "seconds", Live;
+    /// The queue starts seeds before downloads.
+    auto_manage_prefer_seeds: bool = false, NONE, "", Live;
+    /// Idle torrents take no place among active downloads and seeds.
+    dont_count_slow_torrents: bool = true, NONE, "", Live;
+    /// A download that receives less counts as idle.
+    inactive_down_rate: i64 = 2048, Some(0..=1_000_000_000), "bytes per second", Live;
+    /// A seed that sends less counts as idle.
+    inactive_up_rate: i64 = 2048, Some(0..=1_000_000_000), "bytes per second", Live;
+    /// A peer that connects to a torrent that waits in the queue starts it.
+    incoming_starts_queued_torrents: bool = false, NONE, "", Live;
+    /// Sent by received, above which a seed has done its part.
+    share_ratio_limit: i64 = 200, Some(0..=1_000_000), "percent", Live;
+    /// Time seeding by time downloading, above which a seed has done its part.
+    seed_time_ratio_limit: i64 = 700, Some(0..=1_000_000), "percent", Live;
+    /// Time seeding, above which a seed has done its part.
+    seed_time_limit: i64 = 86_400, Some(0..=1_000_000_000), "seconds", Live;
+    /// Time in which every torrent that waits in the queue is scraped once.
+    auto_scrape_interval: i64 = 1800, SECONDS, "seconds", Live;
+    /// Shortest time between two such scrapes.
+    auto_scrape_min_interval: i64 = 300, SECONDS, "seconds", Live;
     /// Which alerts are made: the sum of their category bits.
     alert_mask: i64 = 1, Some(0..=0xffff_ffff), "", Live;
     /// Alerts kept until somebody reads them.

@@ -1,0 +1,410 @@
+//! Which torrents of a session run, which of them check their files, and which
+//! of them announce to trackers.
+//!
+//! [`Queue`] is the machine: one a session, owned by the session's task. That
+//! tells it of torrents ([`Queue::add`], [`Queue::observe`], [`Queue::remove`])
+//! and of wishes (the position commands, [`Queue::wake`]), calls
+//! [`Queue::handle_timeout`] when [`Queue::poll_timeout`] says so, and carries
+//! out the verdicts that [`Queue::poll_verdict`] gives.
+//!
+//! The rules are libtorrent's. Torrents that are not finished stand in a line;
+//! of those that are *auto-managed*, the first few run. Seeds run by their
+//! rank: those that have not done their part come first, then those whose
+//! swarm needs them most. Checking has a line of its own, which all torrents
+//! stand in, since the disk gains nothing from two checks at once.
+
+mod line;
+mod rank;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::ids::InfoHash;
+use crate::settings::Settings;
+use line::Line;
+pub use line::Move;
+pub use rank::Seeding;
+
+/// What a torrent is at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Its files are checked, or wait to be.
+    #[default]
+    Checking,
+    /// Something that is wanted is missing.
+    Downloading,
+    /// All that is wanted is there.
+    Finished,
+    /// Everything is there.
+    Seeding,
+}
+
+impl Phase {
+    fn is_finished(self) -> bool {
+        matches!(self, Self::Finished | Self::Seeding)
+    }
+}
+
+/// A torrent at one moment, as far as the queue is concerned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// The queue decides whether it runs.
+    pub auto_managed: bool,
+    /// It does not run now.
+    pub paused: bool,
+    /// It has an error: the queue leaves it alone.
+    pub failed: bool,
+    /// What it is at.
+    pub phase: Phase,
+    /// Payload bytes received per second.
+    pub download_rate: u64,
+    /// Payload bytes sent per second.
+    pub upload_rate: u64,
+    /// What its rank as a seed follows from.
+    pub seeding: Seeding,
+}
+
+/// What the queue decides of a torrent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// It runs, if it is auto-managed; else that is not the queue's affair.
+    pub run: bool,
+    /// It may check its files.
+    pub check: bool,
+    /// It may announce itself to trackers.
+    pub announce: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    seen: Observation,
+    /// It transfers too little to take a place.
+    idle: bool,
+    /// Since when it looks otherwise than `idle` says.
+    doubtful_since: Option<Instant>,
+    verdict: Verdict,
+}
+
+impl Member {
+    fn is_managed(&self) -> bool {
+        self.seen.auto_managed && !self.seen.failed
+    }
+}
+
+/// The settings of a [`Queue`]; limits of -1 are none.
+#[derive(Clone, Debug)]
+struct Limits {
+    downloads: usize,
+    seeds: usize,
+    checking: usize,
+    all: usize,
+    announcing: usize,
+    interval: Duration,
+    startup: Duration,
+    prefer_seeds: bool,
+    ignore_idle: bool,
+    idle_download_rate: u64,
+    idle_upload_rate: u64,
+    rank: rank::Limits,
+}
+
+impl Limits {
+    fn new(settings: &Settings) -> Self {
+        let limit = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
+        let seconds = |value: i64| Duration::from_secs(value.unsigned_abs());
+        Self {
+            downloads: limit(settings.active_downloads),
+            seeds: limit(settings.active_seeds),
+            checking: limit(settings.active_checking),
+            all: limit(settings.active_limit),
+            announcing: limit(settings.active_tracker_limit),
+            interval: seconds(settings.auto_manage_interval),
+            startup: seconds(settings.auto_manage_startup),
+            prefer_seeds: settings.auto_manage_prefer_seeds,
+            ignore_idle: settings.dont_count_slow_torrents,
+            idle_download_rate: settings.inactive_down_rate.unsigned_abs(),
+            idle_upload_rate: settings.inactive_up_rate.unsigned_abs(),
+            rank: rank::Limits {
+                share_ratio: settings.share_ratio_limit.unsigned_abs(),
+                time_ratio: settings.seed_time_ratio_limit.unsigned_abs(),
+                time: seconds(settings.seed_time_limit),
+            },
+        }
+    }
+}
+
+/// The queue of a session; see the [module](self).
+#[derive(Debug)]
+pub struct Queue {
+    limits: Limits,
+    members: BTreeMap<InfoHash, Member>,
+    line: Line,
+    /// When the line is looked at again; `None` at once.
+    next_look: Option<Instant>,
+    news: BTreeSet<InfoHash>,
+}
+
+impl Queue {
+    /// An empty queue.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            limits: Limits::new(settings),
+            members: BTreeMap::new(),
+            line: Line::default(),
+            next_look: None,
+            news: BTreeSet::new(),
+        }
+    }
+
+    /// Changes the settings.
+    pub fn set_settings(&mut self, now: Instant, settings: &Settings) {
+        self.limits = Limits::new(settings);
+        self.look(now);
+    }
+
+    /// A torrent has come; it takes the last place. Its first verdict can be
+    /// polled at once.
+    pub fn add(&mut self, now: Instant, torrent: InfoHash, seen: Observation) {
+        let verdict = Verdict {
+            run: !seen.auto_managed,
+            check: false,
+            announce: !seen.auto_managed,
+        };
+        let member = Member {
+            seen,
+            idle: false,
+            doubtful_since: None,
+            verdict,
+        };
+        self.members.insert(torrent, member);
+        if !seen.phase.is_finished() {
+            self.line.join(torrent);
+        }
+        self.news.insert(torrent);
+        self.look(now);
+    }
+
+    /// A torrent has gone.
+    pub fn remove(&mut self, now: Instant, torrent: InfoHash) {
+        if self.members.remove(&torrent).is_some() {
+            self.line.leave(torrent);
+            self.news.remove(&torrent);
+            self.look(now);
+        }
+    }
+
+    /// How a torrent is now. To be called when that has changed; once a second
+    /// is enough for rates and numbers.
+    pub fn observe(&mut self, now: Instant, torrent: InfoHash, seen: Observation) {
+        let Some(member) = self.members.get_mut(&torrent) else {
+            return;
+        };
+        let before = std::mem::replace(&mut member.seen, seen);
+        let idle_changed = self.limits.watch(now, member);
+        if before.phase.is_finished() != seen.phase.is_finished() {
+            if seen.phase.is_finished() {
+                self.line.leave(torrent);
+            } else {
+                self.line.join(torrent);
+            }
+        }
+        if idle_changed
+            || before.phase != seen.phase
+            || before.auto_managed != seen.auto_managed
+            || before.failed != seen.failed
+        {
+            self.look(now);
+        }
+    }
+
+    /// A peer has come to a torrent that waits: it runs until the queue is
+    /// looked at the next time, and as long as there is a place for it.
+    pub fn wake(&mut self, torrent: InfoHash) {
+        if let Some(member) = self.members.get_mut(&torrent)
+            && member.is_managed()
+            && member.seen.phase != Phase::Checking
+            && !member.verdict.run
+        {
+            member.verdict.run = true;
+            member.verdict.announce = true;
+            self.news.insert(torrent);
+        }
+    }
+
+    /// Moves a torrent in the line; one that is finished has no place there.
+    /// Whether it has.
+    pub fn shift(&mut self, now: Instant, torrent: InfoHash, to: Move) -> bool {
+        let is_in_line = self.line.shift(torrent, to);
+        if is_in_line {
+            self.look(now);
+        }
+        is_in_line
+    }
+
+    /// A torrent's place in the line, from 0; `None` when it is finished.
+    pub fn position(&self, torrent: InfoHash) -> Option<usize> {
+        self.line.position(torrent)
+    }
+
+    /// How much a torrent is needed as a seed; 0 when it is not finished.
+    pub fn seed_rank(&self, torrent: InfoHash) -> u32 {
+        let member = self.members.get(&torrent);
+        member.map_or(0, |member| self.limits.rank(member))
+    }
+
+    /// Looks at the line. To be called at [`Self::poll_timeout`].
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.next_look.is_none_or(|due| due <= now) {
+            self.look(now);
+        }
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next_look.filter(|_| !self.members.is_empty())
+    }
+
+    /// The next torrent whose verdict is new.
+    pub fn poll_verdict(&mut self) -> Option<(InfoHash, Verdict)> {
+        let torrent = self.news.pop_first()?;
+        Some((torrent, self.members.get(&torrent)?.verdict))
+    }
+
+    /// Decides anew.
+    fn look(&mut self, now: Instant) {
+        self.next_look = Some(now + self.limits.interval);
+        self.choose_checks();
+        let mut downloads = Vec::new();
+        let mut seeds = Vec::new();
+        for (&torrent, member) in &mut self.members {
+            if !member.is_managed() {
+                // It runs by its owner's wish.
+                if !(member.verdict.run && member.verdict.announce) {
+                    member.verdict.run = true;
+                    member.verdict.announce = true;
+                    self.news.insert(torrent);
+                }
+                continue;
+            }
+            match member.seen.phase {
+                Phase::Checking => {}
+                Phase::Downloading => downloads.push((self.line.position(torrent), torrent)),
+                Phase::Finished | Phase::Seeding => {
+                    seeds.push((Reverse(self.limits.rank(member)), torrent));
+                }
+            }
+        }
+        downloads.sort_unstable();
+        seeds.sort_unstable();
+        let downloads = downloads.into_iter().map(|(_, torrent)| torrent);
+        let seeds = seeds.into_iter().map(|(_, torrent)| torrent);
+        let mut left = Left {
+            all: self.limits.all,
+            announcing: self.limits.announcing,
+        };
+        let (for_downloads, for_seeds) = (self.limits.downloads, self.limits.seeds);
+        if self.limits.prefer_seeds {
+            self.grant(seeds, for_seeds, &mut left);
+            self.grant(downloads, for_downloads, &mut left);
+        } else {
+            self.grant(downloads, for_downloads, &mut left);
+            self.grant(seeds, for_seeds, &mut left);
+        }
+    }
+
+    /// Lets the first few torrents check, in the order of the line; one that
+    /// has begun goes on.
+    fn choose_checks(&mut self) {
+        let mut waiting: Vec<_> = self
+            .members
+            .iter()
+            .filter(|(_, member)| member.seen.phase == Phase::Checking && !member.seen.failed)
+            .map(|(&torrent, member)| (!member.verdict.check, self.line.position(torrent), torrent))
+            .collect();
+        waiting.sort_unstable();
+        let allowed: BTreeSet<_> = waiting
+            .into_iter()
+            .take(self.limits.checking)
+            .map(|(_, _, torrent)| torrent)
+            .collect();
+        for (&torrent, member) in &mut self.members {
+            let check = allowed.contains(&torrent);
+            if member.verdict.check != check {
+                member.verdict.check = check;
+                self.news.insert(torrent);
+            }
+        }
+    }
+
+    /// Gives places to torrents of one kind, best first.
+    fn grant(&mut self, torrents: impl Iterator<Item = InfoHash>, places: usize, left: &mut Left) {
+        let mut places = places;
+        for torrent in torrents {
+            let Some(member) = self.members.get_mut(&torrent) else {
+                continue;
+            };
+            let idle = self.limits.ignore_idle && member.idle;
+            let run = left.all > 0 && (idle || places > 0);
+            let announce = run && left.announcing > 0;
+            if run {
+                left.all -= 1;
+                left.announcing = left.announcing.saturating_sub(1);
+                places -= usize::from(!idle);
+            }
+            let verdict = Verdict {
+                run,
+                announce,
+                ..member.verdict
+            };
+            if member.verdict != verdict {
+                member.verdict = verdict;
+                self.news.insert(torrent);
+            }
+        }
+    }
+}
+
+/// Places that all kinds of torrent share.
+struct Left {
+    all: usize,
+    announcing: usize,
+}
+
+impl Limits {
+    /// Keeps an eye on whether the torrent is idle, which is believed after a
+    /// while. Whether that has changed.
+    fn watch(&self, now: Instant, member: &mut Member) -> bool {
+        let seen = &member.seen;
+        let looks_idle = !seen.paused
+            && match seen.phase {
+                Phase::Checking => false,
+                Phase::Downloading => seen.download_rate < self.idle_download_rate,
+                Phase::Finished | Phase::Seeding => seen.upload_rate < self.idle_upload_rate,
+            };
+        if looks_idle == member.idle {
+            member.doubtful_since = None;
+            return false;
+        }
+        let since = *member.doubtful_since.get_or_insert(now);
+        // One that does not run is not idle, at once.
+        if !seen.paused && now < since + self.startup {
+            return false;
+        }
+        member.doubtful_since = None;
+        member.idle = looks_idle;
+        true
+    }
+
+    fn rank(&self, member: &Member) -> u32 {
+        let is_seed = match member.seen.phase {
+            Phase::Checking | Phase::Downloading => return 0,
+            Phase::Finished => false,
+            Phase::Seeding => true,
+        };
+        self.rank
+            .rank(&member.seen.seeding, is_seed, member.seen.paused)
+    }
+}
