@@ -1,5 +1,7 @@
 //! The line in which torrents wait to be downloaded.
 
+use std::collections::BTreeMap;
+
 use crate::ids::InfoHash;
 
 /// A place in the line.
@@ -24,6 +26,11 @@ pub(super) struct Line(Vec<InfoHash>);
 impl Line {
     pub(super) fn position(&self, torrent: InfoHash) -> Option<usize> {
         self.0.iter().position(|&other| other == torrent)
+    }
+
+    /// The places of all torrents.
+    pub(super) fn places(&self) -> BTreeMap<InfoHash, usize> {
+        self.0.iter().copied().zip(0..).collect()
     }
 
     /// Takes the last place, unless it has one.

@@ -78,6 +78,28 @@ pub struct Verdict {
     pub announce: bool,
 }
 
+impl Default for Verdict {
+    fn default() -> Self {
+        Self {
+            run: true,
+            check: false,
+            announce: true,
+        }
+    }
+}
+
+impl Verdict {
+    /// Before the queue has been looked at.
+    fn before(seen: &Observation) -> Self {
+        let run = !(seen.auto_managed && seen.paused);
+        Self {
+            run,
+            check: false,
+            announce: run,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Member {
     seen: Observation,
@@ -142,7 +164,7 @@ pub struct Queue {
     limits: Limits,
     members: BTreeMap<InfoHash, Member>,
     line: Line,
-    /// When the line is looked at again; `None` at once.
+    /// When the line is looked at again; `None` before there is one.
     next_look: Option<Instant>,
     news: BTreeSet<InfoHash>,
 }
@@ -162,17 +184,13 @@ impl Queue {
     /// Changes the settings.
     pub fn set_settings(&mut self, now: Instant, settings: &Settings) {
         self.limits = Limits::new(settings);
-        self.look(now);
+        self.look_soon(now);
     }
 
-    /// A torrent has come; it takes the last place. Its first verdict can be
-    /// polled at once.
+    /// A torrent has come; it takes the last place. One that is auto-managed
+    /// goes on as it is until the queue has been looked at.
     pub fn add(&mut self, now: Instant, torrent: InfoHash, seen: Observation) {
-        let verdict = Verdict {
-            run: !seen.auto_managed,
-            check: false,
-            announce: !seen.auto_managed,
-        };
+        let verdict = Verdict::before(&seen);
         let member = Member {
             seen,
             idle: false,
@@ -184,7 +202,7 @@ impl Queue {
             self.line.join(torrent);
         }
         self.news.insert(torrent);
-        self.look(now);
+        self.look_soon(now);
     }
 
     /// A torrent has gone.
@@ -192,7 +210,7 @@ impl Queue {
         if self.members.remove(&torrent).is_some() {
             self.line.leave(torrent);
             self.news.remove(&torrent);
-            self.look(now);
+            self.look_soon(now);
         }
     }
 
@@ -204,6 +222,14 @@ impl Queue {
         };
         let before = std::mem::replace(&mut member.seen, seen);
         let idle_changed = self.limits.watch(now, member);
+        if seen.auto_managed && !before.auto_managed {
+            let check = member.verdict.check;
+            member.verdict = Verdict {
+                check,
+                ..Verdict::before(&seen)
+            };
+            self.news.insert(torrent);
+        }
         if before.phase.is_finished() != seen.phase.is_finished() {
             if seen.phase.is_finished() {
                 self.line.leave(torrent);
@@ -216,7 +242,7 @@ impl Queue {
             || before.auto_managed != seen.auto_managed
             || before.failed != seen.failed
         {
-            self.look(now);
+            self.look_soon(now);
         }
     }
 
@@ -239,7 +265,7 @@ impl Queue {
     pub fn shift(&mut self, now: Instant, torrent: InfoHash, to: Move) -> bool {
         let is_in_line = self.line.shift(torrent, to);
         if is_in_line {
-            self.look(now);
+            self.look_soon(now);
         }
         is_in_line
     }
@@ -255,9 +281,19 @@ impl Queue {
         member.map_or(0, |member| self.limits.rank(member))
     }
 
+    /// How a torrent was when it was last observed.
+    pub fn seen(&self, torrent: InfoHash) -> Option<Observation> {
+        self.members.get(&torrent).map(|member| member.seen)
+    }
+
+    /// Many changes in a row are one reason to look.
+    fn look_soon(&mut self, now: Instant) {
+        self.next_look = Some(now);
+    }
+
     /// Looks at the line. To be called at [`Self::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.next_look.is_none_or(|due| due <= now) {
+        if self.next_look.is_some_and(|due| due <= now) {
             self.look(now);
         }
     }
@@ -276,7 +312,9 @@ impl Queue {
     /// Decides anew.
     fn look(&mut self, now: Instant) {
         self.next_look = Some(now + self.limits.interval);
-        self.choose_checks();
+        let places = self.line.places();
+        let place = |torrent| places.get(&torrent).copied();
+        self.choose_checks(&places);
         let mut downloads = Vec::new();
         let mut seeds = Vec::new();
         for (&torrent, member) in &mut self.members {
@@ -291,7 +329,7 @@ impl Queue {
             }
             match member.seen.phase {
                 Phase::Checking => {}
-                Phase::Downloading => downloads.push((self.line.position(torrent), torrent)),
+                Phase::Downloading => downloads.push((place(torrent), torrent)),
                 Phase::Finished | Phase::Seeding => {
                     seeds.push((Reverse(self.limits.rank(member)), torrent));
                 }
@@ -317,12 +355,12 @@ impl Queue {
 
     /// Lets the first few torrents check, in the order of the line; one that
     /// has begun goes on.
-    fn choose_checks(&mut self) {
+    fn choose_checks(&mut self, places: &BTreeMap<InfoHash, usize>) {
         let mut waiting: Vec<_> = self
             .members
             .iter()
             .filter(|(_, member)| member.seen.phase == Phase::Checking && !member.seen.failed)
-            .map(|(&torrent, member)| (!member.verdict.check, self.line.position(torrent), torrent))
+            .map(|(&torrent, member)| (!member.verdict.check, places.get(&torrent), torrent))
             .collect();
         waiting.sort_unstable();
         let allowed: BTreeSet<_> = waiting

@@ -73,6 +73,7 @@ impl World {
     /// Torrents do what they are told, and are seen to.
     fn settle(&mut self) {
         let mut rounds = 0;
+        self.queue.handle_timeout(self.time());
         while let Some((torrent, verdict)) = self.queue.poll_verdict() {
             let (seen, known) = self.torrents.get_mut(&torrent).unwrap();
             *known = verdict;
@@ -81,6 +82,7 @@ impl World {
             }
             let seen = *seen;
             self.queue.observe(self.time(), torrent, seen);
+            self.queue.handle_timeout(self.time());
             rounds += 1;
             assert!(rounds < 1000, "the queue does not come to rest");
         }
