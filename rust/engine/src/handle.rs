@@ -22,6 +22,7 @@ use torrent_core::metainfo::{Info, Limits, Metainfo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::modes::{Discovery, Modes};
 use crate::placement::{Placing, StorageMode};
+use crate::queue::{QueueDesk, Seat};
 use crate::resume::{SaveFlags, SaveRequest};
 use crate::session::SessionShared;
 use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus};
@@ -94,6 +95,10 @@ pub(crate) struct Reannounce {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Options {
     pub(crate) paused: bool,
+    /// It was paused gracefully.
+    pub(crate) graceful: bool,
+    /// The queue decides whether it runs, whatever `paused` says.
+    pub(crate) auto_managed: bool,
     pub(crate) sequential: bool,
     pub(crate) max_connections: i64,
     pub(crate) max_uploads: i64,
@@ -147,6 +152,8 @@ pub(crate) struct Shared {
     pub(crate) priorities_changed: AtomicBool,
     pub(crate) view: View,
     pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) queue: Arc<QueueDesk>,
+    pub(crate) seat: Seat,
     pub(crate) removed: AtomicBool,
     pub(crate) session: Weak<SessionShared>,
     /// What has changed since resume data was last saved: bits of `SaveFlags`.
@@ -183,7 +190,7 @@ impl TorrentHandle {
             })
     }
 
-    fn check_valid(&self) -> Result<()> {
+    pub(crate) fn check_valid(&self) -> Result<()> {
         if self.is_valid() {
             Ok(())
         } else {
@@ -349,21 +356,6 @@ impl TorrentHandle {
     pub fn have_piece(&self, piece: PieceIndex) -> Result<bool> {
         self.check_piece(piece)?;
         Ok(self.pieces().get(piece.0))
-    }
-
-    /// Stops all traffic of this torrent until [`Self::resume`].
-    pub fn pause(&self) -> Result<()> {
-        self.change(|options| options.paused = true)
-    }
-
-    /// Goes on after [`Self::pause`].
-    pub fn resume(&self) -> Result<()> {
-        self.change(|options| options.paused = false)
-    }
-
-    /// Whether it was told to pause.
-    pub fn is_paused(&self) -> bool {
-        self.shared.options.lock().paused
     }
 
     /// Hashes everything on disk again.

@@ -29,6 +29,7 @@ mod pace;
 mod peer;
 pub mod performance;
 pub mod placement;
+pub mod queue;
 mod rates;
 pub mod resume;
 mod runtime;

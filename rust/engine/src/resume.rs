@@ -104,9 +104,12 @@ impl AddTorrent {
         if self.save_path.as_os_str().is_empty() {
             self.save_path = path_of(&resume.save_path);
         }
-        // What is managed and paused waits for its turn in a queue.
         let flags = &resume.flags;
-        self.paused = flags.paused.unwrap_or(true) && !flags.auto_managed.unwrap_or(true);
+        // The queue is for those who say so. A record that does not comes from
+        // where torrents are managed and paused unless they say otherwise: it
+        // just runs.
+        self.auto_managed = flags.auto_managed.unwrap_or(false);
+        self.paused = flags.paused.unwrap_or(true) && flags.auto_managed.is_some();
         self.sequential = flags.sequential_download.unwrap_or(false);
         self.apply_ip_filter = flags.apply_ip_filter.unwrap_or(true);
         self.modes = Modes {

@@ -23,6 +23,7 @@ use crate::event::{Detail, kind};
 use crate::net::dial::Dialler;
 use crate::net::listen::{self, Listener};
 use crate::pace::Pace;
+use crate::queue;
 use crate::rates;
 use crate::session::{NewTorrent, SessionCommand, SessionShared};
 use crate::signals;
@@ -251,6 +252,11 @@ async fn run(
         Arc::clone(&context),
         "rate limit",
         rates::run(Arc::clone(session)),
+    ));
+    helpers.spawn(supervise(
+        Arc::clone(&context),
+        "queue",
+        queue::run(Arc::clone(session)),
     ));
     helpers.spawn(supervise(
         Arc::clone(&context),

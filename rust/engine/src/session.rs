@@ -30,6 +30,7 @@ use crate::handle::{COMMAND_QUEUE, Command, Shared, TorrentHandle, View};
 use crate::ipfilter::load_filter;
 use crate::net::listen;
 use crate::network::Network;
+use crate::queue::{QueueDesk, Seat};
 use crate::rates::Rates;
 use crate::runtime::{self, Joiner};
 use crate::state::{Keeper, StateDir};
@@ -57,7 +58,6 @@ pub(crate) enum SessionCommand {
 pub(crate) struct NewTorrent {
     pub(crate) handle: TorrentHandle,
     pub(crate) commands: mpsc::Receiver<Command>,
-    pub(crate) paused: bool,
     pub(crate) resume: Option<Box<ResumeData>>,
     pub(crate) verify_files: bool,
     /// Peers to try at once.
@@ -82,6 +82,7 @@ pub(crate) struct SessionShared {
     pub(crate) stats: Stats,
     pub(crate) choking: ChokeDesk,
     pub(crate) rates: Rates,
+    pub(crate) queue: Arc<QueueDesk>,
     pub(crate) guard: Guard,
     external_ip: Mutex<ExternalIp>,
     connections: AtomicI64,
@@ -146,6 +147,7 @@ impl SessionShared {
         let mut registry = self.registry.lock();
         if registry.get(&handle.info_hash()) == Some(handle) {
             registry.remove(&handle.info_hash());
+            handle.leave_queue();
         }
     }
 }
@@ -206,6 +208,7 @@ impl Session {
             settings.alert_queue_size as usize,
         );
         let rates = Rates::new(&settings);
+        let queue = Arc::new(QueueDesk::new(&settings));
         let shared = Arc::new(SessionShared {
             settings: watch::Sender::new(Arc::new(settings)),
             paused: watch::Sender::new(false),
@@ -217,6 +220,7 @@ impl Session {
             choking: ChokeDesk::default(),
             rates,
             guard,
+            queue,
             external_ip: Mutex::default(),
             connections: AtomicI64::new(0),
             state: Mutex::new(state),
@@ -330,6 +334,8 @@ impl Session {
                 priorities_changed: AtomicBool::new(false),
                 view: View::default(),
                 commands,
+                queue: Arc::clone(&self.shared.queue),
+                seat: Seat::default(),
                 removed: AtomicBool::new(false),
                 session: Arc::downgrade(&self.shared),
                 unsaved: AtomicU32::new(0),
@@ -343,11 +349,11 @@ impl Session {
                 return Ok(known.clone());
             }
             registry.insert(info_hash, handle.clone());
+            handle.join_queue();
         }
         let new = NewTorrent {
             handle: handle.clone(),
             commands: inbox,
-            paused: add.paused,
             resume: add.resume,
             verify_files: add.verify_files,
             peers: add.peers,

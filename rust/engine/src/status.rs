@@ -32,6 +32,13 @@ record! {
         pub state: TorrentState,
         /// Paused by the game or by an error.
         pub paused: bool,
+        /// The queue decides when it runs.
+        pub is_auto_managed: bool,
+        /// Its place in the queue, from 0; -1 when it is finished.
+        pub queue_position: i64,
+        /// How much it is needed as a seed, among others; 0 until it is
+        /// finished.
+        pub seed_rank: u32,
         /// Every wanted piece is there.
         pub is_finished: bool,
         /// Every piece is there.

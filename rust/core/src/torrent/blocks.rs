@@ -57,6 +57,7 @@ impl Torrent {
         if freed {
             self.feed_hungry(now);
         }
+        self.close_drained();
     }
 
     fn note_bitfield(&mut self, key: PeerKey, pieces: Bitfield) {

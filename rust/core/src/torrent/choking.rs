@@ -53,7 +53,7 @@ impl Torrent {
         let candidates: Vec<_> = self
             .peers
             .iter_mut()
-            .filter(|(_, peer)| peer.closing.is_none())
+            .filter(|(_, peer)| peer.closing.is_none() && !self.draining)
             .map(|(&key, peer)| peer.candidate(key, now))
             .filter(|candidate| candidate.interested || candidate.unchoked)
             .collect();
@@ -81,13 +81,16 @@ impl Torrent {
         self.choking.applied = self.choking.applied.max(changes.number);
         self.choking.news = true;
         self.choke(now, &changes.choke, true);
+        if self.draining {
+            return;
+        }
         self.choke(now, &changes.unchoke, false);
         for (key, peer) in &mut self.peers {
             peer.optimistic = changes.optimistic.contains(key);
         }
     }
 
-    fn choke(&mut self, now: Instant, keys: &[PeerKey], choked: bool) {
+    pub(super) fn choke(&mut self, now: Instant, keys: &[PeerKey], choked: bool) {
         for &key in keys {
             if let Some(peer) = self.peers.get_mut(&key)
                 && peer.closing.is_none()

@@ -194,6 +194,7 @@ impl Torrent {
         }
         self.feed_hungry(now);
         self.choking.changed();
+        self.close_drained();
     }
 
     /// An empty report for a connection whose task is lost: its totals stay.

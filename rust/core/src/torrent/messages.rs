@@ -171,6 +171,8 @@ pub enum TorrentEvent {
     DeadlineCancelled(PieceIndex),
     /// The files are checked, and the torrent stopped, as it was told to.
     StoppedWhenReady,
+    /// It has stopped gracefully: nothing that was asked for is missing.
+    Drained,
 }
 
 /// What the driver is to carry out.

@@ -11,6 +11,7 @@ mod blocks;
 mod choking;
 mod connections;
 mod deadlines;
+mod drain;
 mod extensions;
 mod fetch;
 mod files;
@@ -86,6 +87,8 @@ pub struct Torrent {
 
     state: TorrentState,
     running: bool,
+    /// It stops as soon as what was asked for is here.
+    draining: bool,
     sequential: bool,
     modes: Modes,
     watched: Watched,
@@ -131,6 +134,7 @@ impl Torrent {
             boost: 0,
             state: TorrentState::CheckingResumeData,
             running: false,
+            draining: false,
             sequential: false,
             modes: Modes::default(),
             watched: Watched::default(),
@@ -162,12 +166,12 @@ impl Torrent {
 
     /// Whether connections may be made.
     pub fn is_running(&self) -> bool {
-        self.running && !self.state.is_checking()
+        self.running && !self.draining && !self.state.is_checking()
     }
 
     /// Whether blocks may be asked for.
     fn may_download(&self) -> bool {
-        self.has_metadata() && !self.state.is_checking() && !self.is_upload_only()
+        self.has_metadata() && !self.draining && !self.state.is_checking() && !self.is_upload_only()
     }
 
     /// Whether everything wanted is there.
@@ -219,6 +223,7 @@ impl Torrent {
 
     /// Lets the traffic flow.
     pub fn start(&mut self, now: Instant) {
+        self.end_drain(now);
         if !self.running {
             self.running = true;
             self.boost = self.settings.torrent_connect_boost;
@@ -234,6 +239,7 @@ impl Torrent {
         self.running = false;
         self.list
             .set_settings(peer_list_settings(&self.settings, false));
+        self.draining = false;
         self.close_all(CloseReason::Stopped);
     }
 
@@ -326,6 +332,7 @@ impl Torrent {
             return self.set_state(state);
         }
         self.close_all(CloseReason::Stopped);
+        self.close_drained();
         // The disk drops what is unfinished, so what these connections still
         // report is not there.
         for peer in self.peers.values_mut() {
@@ -434,7 +441,7 @@ impl Torrent {
             return;
         }
         self.next_tick = now + TICK;
-        if self.state.is_checking() {
+        if !self.is_running() {
             return;
         }
         self.update_order();

@@ -214,6 +214,7 @@ impl World {
                     format!("not met {piece}")
                 }
                 Output::Event(TorrentEvent::StoppedWhenReady) => "stopped when ready".into(),
+                Output::Event(TorrentEvent::Drained) => "drained".into(),
             })
             .collect()
     }

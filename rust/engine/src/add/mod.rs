@@ -58,6 +58,9 @@ pub struct AddTorrent {
     pub name: String,
     /// Add it paused.
     pub paused: bool,
+    /// The queue decides when it runs; with `paused` it waits for its turn
+    /// from the start.
+    pub auto_managed: bool,
     /// Fetch pieces in order.
     pub sequential: bool,
     /// Take everything to be there: pieces are hashed before they are first
@@ -136,6 +139,7 @@ impl AddTorrent {
             save_path: save_path.into(),
             name: String::new(),
             paused: false,
+            auto_managed: false,
             sequential: false,
             seed_mode: false,
             storage_mode: StorageMode::default(),
@@ -175,6 +179,7 @@ impl AddTorrent {
     fn put_flag(&mut self, name: &str, on: bool) -> bool {
         match name {
             "paused" => self.paused = on,
+            "auto_managed" => self.auto_managed = on,
             "seed_mode" => self.seed_mode = on,
             "sequential_download" => self.sequential = on,
             "upload_mode" => self.modes.upload_mode = on,
@@ -243,6 +248,8 @@ impl AddTorrent {
     pub(crate) fn options(&self) -> Result<Options> {
         let mut options = Options {
             paused: self.paused,
+            graceful: false,
+            auto_managed: self.auto_managed,
             sequential: self.sequential,
             max_connections: -1,
             max_uploads: -1,

@@ -28,14 +28,6 @@ impl From<DiskError> for Error {
 }
 
 impl Driver {
-    /// Hashes what is on disk.
-    pub(super) fn run_check(&mut self, mode: CheckMode) {
-        if let Some(storage) = self.storage.get() {
-            self.check_progress = 0.0;
-            self.check = Some(storage.check(mode));
-        }
-    }
-
     /// Forgets what we have and looks at the disk again.
     pub(super) fn recheck(&mut self) {
         if self.stop_for_check() {
@@ -46,7 +38,8 @@ impl Driver {
     /// Makes room for a check. False when one is under way, or there is
     /// nothing to look at.
     pub(super) fn stop_for_check(&mut self) -> bool {
-        let under_way = self.recheck_after_resume() || self.check.is_some();
+        let under_way =
+            self.recheck_after_resume() || self.check.is_some() || self.check_waits.is_some();
         if under_way || !self.brain.has_metadata() {
             return false;
         }

@@ -13,6 +13,7 @@ mod save;
 mod snapshot;
 mod stop;
 mod trackers;
+mod turn;
 mod wishes;
 
 use std::collections::HashMap;
@@ -32,7 +33,7 @@ use torrent_core::torrent::{Output, Torrent, TorrentEvent, TorrentState};
 use torrent_core::tracker::Announcer;
 use torrent_core::wire::Features;
 
-use crate::disk::{CheckHandle, DiskError, DiskEvent, ResumeAccepted, ResumeRejected};
+use crate::disk::{CheckHandle, CheckMode, DiskError, DiskEvent, ResumeAccepted, ResumeRejected};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, Kind, kind};
 use crate::handle::{Command, Reannounce, TorrentHandle};
@@ -93,6 +94,8 @@ struct Driver {
     disk_events: mpsc::Sender<DiskEvent>,
     files: FileWork,
     check: Option<CheckHandle>,
+    /// The check that begins when it is the torrent's turn.
+    check_waits: Option<CheckMode>,
     check_progress: f64,
 
     peers: HashMap<PeerKey, Arc<Mailbox>>,
@@ -145,7 +148,7 @@ pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
     driver
         .brain
         .add_peers(Instant::now(), new.peers, Sources::MANUAL);
-    driver.begin(new.paused, new.remembered);
+    driver.begin(new.remembered);
     let queues = Queues {
         commands: new.commands,
         reports: report_queue,
@@ -207,6 +210,7 @@ impl Driver {
             disk_events,
             files: FileWork::default(),
             check: None,
+            check_waits: None,
             check_progress: 0.0,
             peers: HashMap::new(),
             next_key: 0,
@@ -224,8 +228,10 @@ impl Driver {
         }
     }
 
-    fn begin(&mut self, paused: bool, remembered: bool) {
+    fn begin(&mut self, remembered: bool) {
         let now = Instant::now();
+        let paused = self.handle.is_paused();
+        self.follow_tracker_turn();
         self.paused = paused;
         self.clocks.restore(now, &self.legacy.record);
         if !remembered {
@@ -258,6 +264,9 @@ impl Driver {
         let mut settings = self.context.session.settings.subscribe();
         let mut filter = self.context.session.guard.filter();
         let mut session_paused = self.context.session.paused.subscribe();
+        let mut turn = self.handle.shared.seat.subscribe();
+        // It may have come before.
+        turn.mark_changed();
         let mut reports = Vec::with_capacity(BATCH);
         let mut disk = Vec::with_capacity(BATCH);
         loop {
@@ -290,6 +299,7 @@ impl Driver {
                 _ = settings.changed() => self.apply_settings(),
                 _ = filter.changed() => self.filter_changed(),
                 _ = session_paused.changed() => self.read_options(),
+                _ = turn.changed() => self.turn_changed(),
                 _ = stopping.changed() => {}
                 () = tokio::time::sleep_until(due.into()) => {
                     let now = Instant::now();
@@ -409,6 +419,7 @@ impl Driver {
                 });
             }
             TorrentEvent::StoppedWhenReady => self.stopped_when_ready(),
+            TorrentEvent::Drained => self.post(kind::TORRENT_PAUSED, || Detail::None),
         }
     }
 
@@ -504,9 +515,13 @@ impl Driver {
     fn pause_changed(&mut self, now: Instant) {
         self.clocks.paused_changed(now, self.paused);
         if self.paused {
-            self.brain.stop();
             self.announcer.stop();
-            self.post(kind::TORRENT_PAUSED, || Detail::None);
+            if self.handle.shared.options.lock().graceful && self.brain.is_running() {
+                self.brain.drain(now);
+            } else {
+                self.brain.stop();
+                self.post(kind::TORRENT_PAUSED, || Detail::None);
+            }
         } else {
             self.brain.start(now);
             if !self.brain.state().is_checking() {

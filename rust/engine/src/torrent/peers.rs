@@ -29,6 +29,7 @@ pub(super) struct PeerEnd {
 
 impl Driver {
     pub(super) fn welcome(&mut self, arrival: Arrival) {
+        self.wake_for_peer();
         let meta = PeerMeta {
             endpoint: arrival.endpoint,
             id: arrival.peer_id,

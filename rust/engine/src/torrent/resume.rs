@@ -252,8 +252,8 @@ impl Driver {
                 .map(|ip| SocketAddr::new(ip, ANY_PORT))
                 .collect(),
             flags: Flags {
-                paused: Some(options.paused),
-                auto_managed: Some(legacy.flags.auto_managed == Some(true) && !options.paused),
+                paused: Some(self.handle.waits(&options)),
+                auto_managed: Some(options.auto_managed),
                 sequential_download: Some(options.sequential),
                 apply_ip_filter: Some(options.apply_ip_filter),
                 upload_mode: Some(options.modes.upload_mode),

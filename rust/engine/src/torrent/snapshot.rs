@@ -175,7 +175,9 @@ impl TorrentHandle {
             info_hash: self.info_hash().to_string(),
             name: self.name().to_owned(),
             save_path: self.save_path().display().to_string(),
-            paused: options.paused,
+            paused: self.waits(&options),
+            is_auto_managed: options.auto_managed,
+            queue_position: -1,
             block_size: BLOCK_SIZE,
             num_complete: -1,
             num_incomplete: -1,
@@ -234,6 +236,7 @@ impl Driver {
         self.feed_counters();
         self.follow_seed_mode();
         let status = self.status(now);
+        self.observe(&status);
         let peers = self.peer_infos(now);
         let trackers = self.tracker_statuses(now);
         let picker = self.brain.picker();
@@ -298,7 +301,14 @@ impl Driver {
 
     fn status(&mut self, now: Instant) -> TorrentStatus {
         self.clocks.advance(now);
-        let (connections_limit, uploads_limit, is_sequential_download, limits, modes) = {
+        let (
+            connections_limit,
+            uploads_limit,
+            is_sequential_download,
+            limits,
+            modes,
+            is_auto_managed,
+        ) = {
             let options = self.handle.shared.options.lock();
             (
                 options.max_connections,
@@ -306,6 +316,7 @@ impl Driver {
                 options.sequential,
                 (options.download_limit, options.upload_limit),
                 options.modes,
+                options.auto_managed,
             )
         };
         let rates = &self.context.session.rates;
@@ -363,6 +374,9 @@ impl Driver {
             save_path: self.handle.save_path().display().to_string(),
             state,
             paused: self.paused,
+            is_auto_managed,
+            queue_position: self.handle.queue_position(),
+            seed_rank: self.handle.seed_rank(),
             is_finished: is_finished && !checking,
             is_seeding: is_seeding && !checking,
             has_metadata,

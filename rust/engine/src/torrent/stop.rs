@@ -11,6 +11,7 @@ impl Driver {
         if let Some(check) = self.check.take() {
             check.cancel();
         }
+        self.check_waits = None;
         self.brain.stop();
         self.set_filtered(true);
         self.context.session.rates.set_torrent(self.key, 0, 0);

@@ -8,13 +8,13 @@ use torrent_core::peer::{Report, Watched};
 use torrent_core::picker::Priority;
 
 use super::Driver;
-use crate::event::kind;
+use crate::event::{Detail, kind};
 
 impl Driver {
     /// Puts the game's options into effect, all but the priorities.
     pub(super) fn read_options(&mut self) {
         let now = Instant::now();
-        let (sequential, filtered, connections, uploads, (down, up), modes, paused) = {
+        let (sequential, filtered, connections, uploads, (down, up), modes, paused, graceful) = {
             let options = self.handle.shared.options.lock();
             (
                 options.sequential,
@@ -23,17 +23,23 @@ impl Driver {
                 options.max_uploads,
                 (options.download_limit, options.upload_limit),
                 options.modes,
-                options.paused,
+                self.handle.waits(&options),
+                options.graceful,
             )
         };
         self.brain.set_sequential(sequential);
         self.set_filtered(filtered);
         self.context.session.rates.set_torrent(self.key, down, up);
         self.brain.set_limits(connections, uploads);
+        self.follow_tracker_turn();
         let paused = paused || *self.context.session.paused.borrow();
         if paused != self.paused {
             self.paused = paused;
             self.pause_changed(now);
+        } else if self.brain.is_draining() && !graceful {
+            // It was not to take that long after all.
+            self.brain.stop();
+            self.post(kind::TORRENT_PAUSED, || Detail::None);
         }
         self.brain.set_modes(now, modes);
         self.clocks.snapshot_now();
@@ -64,6 +70,8 @@ impl Driver {
             let mut options = self.handle.shared.options.lock();
             options.modes.stop_when_ready = false;
             options.paused = true;
+            options.graceful = false;
+            options.auto_managed = false;
         }
         if !self.paused {
             self.paused = true;

@@ -3,6 +3,7 @@ mod files;
 mod modes;
 mod peers;
 mod pieces;
+mod queue;
 mod resume;
 mod trackers;
 
@@ -173,10 +174,19 @@ impl TorrentHandle {
         self.is_in_session()
     }
 
-    /// Stops all traffic of this torrent until [method resume].
+    /// Stops all traffic of this torrent until [method resume], and takes it out of the
+    /// queue's hands. With [param graceful] it takes in what peers have been asked for
+    /// first: they are asked for nothing more, and each is left when its last block is
+    /// here.
     #[func]
-    fn pause(&self) -> bool {
-        self.tell("pause", Torrent::pause)
+    fn pause(&self, #[opt(default = false)] graceful: bool) -> bool {
+        self.tell("pause", |torrent| {
+            if graceful {
+                torrent.pause_gracefully()
+            } else {
+                torrent.pause()
+            }
+        })
     }
 
     /// Goes on after [method pause].

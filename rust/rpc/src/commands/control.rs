@@ -7,6 +7,7 @@ use torrent_core::ids::FileIndex;
 use torrent_engine::error::Result;
 use torrent_engine::handle::{MAX_RATE, TorrentHandle};
 use torrent_engine::placement::MoveMode;
+use torrent_engine::queue::Move;
 
 use super::{done, only_torrent, torrent};
 use crate::app::App;
@@ -55,6 +56,36 @@ pub(super) async fn rename_file(app: &App, mut params: Params) -> Outcome {
     Ok(done())
 }
 
+/// Stops a torrent; with `graceful` it takes in what was asked for.
+pub(super) fn pause(app: &App, mut params: Params) -> Outcome {
+    let torrent = torrent(app, &mut params)?;
+    let graceful = params.flag("graceful")?;
+    params.finish()?;
+    if graceful {
+        torrent.pause_gracefully()?;
+    } else {
+        torrent.pause()?;
+    }
+    Ok(done())
+}
+
+/// Where the torrent goes in the queue.
+fn moves(params: &mut Params) -> Result<Vec<Move>> {
+    let place = params.opt_int("queue_position", 0..=i64::from(u32::MAX))?;
+    let mut moves: Vec<Move> = place.map(|it| Move::To(it as usize)).into_iter().collect();
+    for (name, to) in [
+        ("queue_up", Move::Up),
+        ("queue_down", Move::Down),
+        ("queue_top", Move::Top),
+        ("queue_bottom", Move::Bottom),
+    ] {
+        if params.flag(name)? {
+            moves.push(to);
+        }
+    }
+    Ok(moves)
+}
+
 /// Changes the options that are given; none if one of them has a wrong type.
 pub(super) fn set_options(app: &App, mut params: Params) -> Outcome {
     let torrent = torrent(app, &mut params)?;
@@ -63,6 +94,8 @@ pub(super) fn set_options(app: &App, mut params: Params) -> Outcome {
     let download_limit = params.opt_int("download_limit", -1..=MAX_RATE)?;
     let upload_limit = params.opt_int("upload_limit", -1..=MAX_RATE)?;
     let apply_ip_filter = params.opt_flag("apply_ip_filter")?;
+    let auto_managed = params.opt_flag("auto_managed")?;
+    let moves = moves(&mut params)?;
     let sequential = params.opt_flag("sequential_download")?;
     let upload_mode = params.opt_flag("upload_mode")?;
     let share_mode = params.opt_flag("share_mode")?;
@@ -71,6 +104,12 @@ pub(super) fn set_options(app: &App, mut params: Params) -> Outcome {
     let file_priorities = params.opt_priorities("file_priorities")?;
     let piece_priorities = params.opt_priorities("piece_priorities")?;
     params.finish()?;
+    if let Some(on) = auto_managed {
+        torrent.set_auto_managed(on)?;
+    }
+    for to in moves {
+        torrent.move_in_queue(to)?;
+    }
     if let Some(limit) = max_connections {
         torrent.set_max_connections(limit)?;
     }

@@ -48,7 +48,7 @@ pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome
         "get_piece_priorities" => query::piece_priorities(app, params),
         "read_piece" => query::read_piece(app, params).await,
 
-        "pause_torrent" => control::simple(app, params, TorrentHandle::pause),
+        "pause_torrent" => control::pause(app, params),
         "resume_torrent" => control::simple(app, params, TorrentHandle::resume),
         "force_recheck" => control::simple(app, params, TorrentHandle::force_recheck),
         "force_reannounce" => trackers::force_reannounce(app, params),

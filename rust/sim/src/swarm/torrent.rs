@@ -198,6 +198,7 @@ impl Swarm {
                 self.note(node, format_args!("deadline of {piece} cancelled"));
             }
             TorrentEvent::StoppedWhenReady => self.note(node, "stopped when ready"),
+            TorrentEvent::Drained => self.note(node, "drained"),
         }
     }
 

@@ -44,6 +44,41 @@ fn upload_mode_asks_for_nothing_until_it_ends() {
 }
 
 #[test]
+fn draining_takes_in_what_was_asked_for_and_nothing_else() {
+    let mut world = World::new("x..");
+    world.givers(&[('a', "xxx"), ('b', "xxx")]);
+    world.say('a', |it| it.interested = Some(true));
+    world.choking();
+    world.want('a', 1);
+    let lease = world.leases();
+    let asked = lease[0].rsplit(' ').next().unwrap().to_owned();
+    let now = world.now();
+    world.torrent.drain(now);
+    assert!(world.torrent.is_draining() && !world.torrent.is_running());
+    let out = world.out();
+    assert!(out.contains(&"a choke true".to_owned()), "{out:?}");
+    assert!(
+        out.iter().any(|line| line.starts_with("b close")),
+        "{out:?}"
+    );
+    world.want('a', 9);
+    assert_eq!(world.leases(), [""; 0], "nothing new is asked for");
+    world.got('a', &asked);
+    let out = world.out();
+    assert!(out[0].starts_with("a close"), "{out:?}");
+    assert_eq!(out[1..], ["drained"]);
+    assert!(!world.torrent.is_draining());
+    world.torrent.start(now);
+    assert!(world.torrent.is_running());
+    // Nobody is there, and nothing is awaited.
+    world.leave('a', false);
+    world.leave('b', false);
+    world.out();
+    world.torrent.drain(now);
+    assert_eq!(world.out(), ["drained"]);
+}
+
+#[test]
 fn a_torrent_stops_when_it_is_ready_and_only_once() {
     for drawing in ["x.", "xx"] {
         let mut world = World::unchecked(2, |_| {});

@@ -1,0 +1,58 @@
+//! Stopping gracefully: nobody is asked for anything new, nobody may download,
+//! and each connection is closed as soon as all that was asked of it is here.
+
+use std::time::Instant;
+
+use super::{CloseReason, Torrent, TorrentEvent};
+use crate::ids::PeerKey;
+
+impl Torrent {
+    /// Stops as [`Self::stop`] does, but takes in what peers have been asked
+    /// for. [`TorrentEvent::Drained`] says when the last of them is gone, which
+    /// may be at once; [`Self::start`] and [`Self::stop`] end it earlier, and
+    /// then it does not come.
+    pub fn drain(&mut self, now: Instant) {
+        if !self.running || self.draining {
+            return;
+        }
+        self.draining = true;
+        let everybody: Vec<PeerKey> = self.peers.keys().copied().collect();
+        self.choke(now, &everybody, true);
+        self.choking.changed();
+        self.close_drained();
+    }
+
+    /// Whether it stops gracefully just now.
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Goes on as if nothing had been.
+    pub(super) fn end_drain(&mut self, now: Instant) {
+        if std::mem::take(&mut self.draining) {
+            self.choking.changed();
+            self.feed_hungry(now);
+        }
+    }
+
+    /// Closes the connections of which nothing is expected any more.
+    pub(super) fn close_drained(&mut self) {
+        if !self.draining {
+            return;
+        }
+        let done: Vec<PeerKey> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.closing.is_none() && peer.leased().next().is_none())
+            .map(|(&key, _)| key)
+            .collect();
+        for key in done {
+            self.close(key, CloseReason::Stopped);
+        }
+        if self.peers.values().all(|peer| peer.closing.is_some()) {
+            self.draining = false;
+            self.running = false;
+            self.event(TorrentEvent::Drained);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The torrent and the session's queue: what the queue is told, and what its
+//! verdicts change.
+
+use std::time::{Duration, Instant};
+
+use torrent_core::queue::{Observation, Phase, Seeding};
+use torrent_core::torrent::TorrentState;
+
+use super::Driver;
+use crate::disk::CheckMode;
+use crate::status::TorrentStatus;
+
+impl Driver {
+    /// Tells the queue how the torrent is now.
+    pub(super) fn observe(&self, status: &TorrentStatus) {
+        let known = |number: i64| u32::try_from(number).ok();
+        self.handle.observed(Observation {
+            auto_managed: self.handle.is_auto_managed(),
+            paused: self.paused,
+            failed: self.error.is_some(),
+            phase: match status.state {
+                state if state.is_checking() => Phase::Checking,
+                TorrentState::Finished => Phase::Finished,
+                TorrentState::Seeding => Phase::Seeding,
+                _ => Phase::Downloading,
+            },
+            download_rate: status.download_payload_rate,
+            upload_rate: status.upload_payload_rate,
+            seeding: Seeding {
+                active: Duration::from_secs(status.active_time),
+                finished: Duration::from_secs(status.finished_time),
+                downloaded: status.all_time_download.max(status.total_size),
+                uploaded: status.all_time_upload,
+                tracker_seeds: known(status.num_complete),
+                tracker_downloaders: known(status.num_incomplete),
+                known_seeds: status.list_seeds,
+                known_downloaders: status.list_peers.saturating_sub(status.list_seeds),
+            },
+        });
+    }
+
+    /// Does as the queue has decided.
+    pub(super) fn turn_changed(&mut self) {
+        self.follow_tracker_turn();
+        self.read_options();
+        self.try_check();
+    }
+
+    /// Announces only if it may.
+    pub(super) fn follow_tracker_turn(&mut self) {
+        let announce = self.handle.shared.seat.borrow().announce;
+        let allowed = announce || !self.handle.is_auto_managed();
+        self.announcer.set_enabled(Instant::now(), allowed);
+    }
+
+    /// Hashes what is on disk, when it is the torrent's turn.
+    pub(super) fn run_check(&mut self, mode: CheckMode) {
+        if self.storage.get().is_some() {
+            self.check_progress = 0.0;
+            self.check_waits = Some(mode);
+            self.try_check();
+        }
+    }
+
+    /// Begins the check that waits, if it may.
+    fn try_check(&mut self) {
+        if !self.handle.shared.seat.borrow().check {
+            return;
+        }
+        if let Some(storage) = self.storage.get()
+            && let Some(mode) = self.check_waits.take()
+        {
+            self.check = Some(storage.check(mode));
+        }
+    }
+
+    /// A peer has come to a torrent that waits for its turn.
+    pub(super) fn wake_for_peer(&mut self) {
+        let settings = self.context.session.settings.borrow();
+        let wakes = settings.incoming_starts_queued_torrents;
+        drop(settings);
+        if wakes && self.paused && self.handle.is_auto_managed() {
+            self.handle.wake();
+            self.turn_changed();
+        }
+    }
+}
