@@ -47,13 +47,18 @@ fn upload_mode_asks_for_nothing_until_it_ends() {
 fn draining_takes_in_what_was_asked_for_and_nothing_else() {
     let mut world = World::new("x..");
     world.givers(&[('a', "xxx"), ('b', "xxx")]);
-    world.say('a', |it| it.interested = Some(true));
-    world.choking();
+    let unchoke = Changes {
+        number: 1,
+        unchoke: vec![key('a')],
+        ..Changes::default()
+    };
+    let now = world.now();
+    world.torrent.apply_choking(now, &unchoke);
     world.want('a', 1);
     let lease = world.leases();
     let asked = lease[0].rsplit(' ').next().unwrap().to_owned();
-    let now = world.now();
     world.torrent.drain(now);
+    world.torrent.apply_choking(now, &unchoke);
     assert!(world.torrent.is_draining() && !world.torrent.is_running());
     let out = world.out();
     assert!(out.contains(&"a choke true".to_owned()), "{out:?}");
