@@ -30,7 +30,7 @@ record! {
         pub is_seed_mode: bool,
         /// What the torrent is doing.
         pub state: TorrentState,
-        /// Paused by the game or by an error.
+        /// Paused by the game or by an error, or waiting for its turn.
         pub paused: bool,
         /// The queue decides when it runs.
         pub is_auto_managed: bool,

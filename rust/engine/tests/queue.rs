@@ -150,9 +150,7 @@ fn a_peer_starts_a_torrent_that_waits_when_that_is_wanted() {
     ]);
     let all = add_all(&node, &payloads);
     wait_for(&all, &[0]);
-    wait_until("both are checked", || {
-        !all[1].status().state.is_checking()
-    });
+    wait_until("both are checked", || !all[1].status().state.is_checking());
     let giver = Node::new();
     payloads[1].write(giver.folder.path());
     let seed = giver.add(&payloads[1].torrent(None));

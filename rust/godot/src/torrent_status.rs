@@ -98,8 +98,12 @@ snapshot_methods! {
         get_name -> GString = name;
         /// The folder that its files are in.
         get_save_path -> GString = save_path;
-        /// Paused, by the game or by an error.
+        /// Paused, by the game or by an error, or waiting for its turn in the queue.
         is_paused -> bool = paused;
+        /// The session's queue decides when it runs.
+        is_auto_managed -> bool = is_auto_managed;
+        /// Its place in the queue, from 0; -1 when it is finished.
+        get_queue_position -> i64 = queue_position;
         /// Every wanted file is complete.
         is_finished -> bool = is_finished;
         /// The whole torrent is there.

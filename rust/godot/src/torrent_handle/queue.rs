@@ -42,8 +42,11 @@ impl TorrentHandle {
     /// one.
     #[func]
     fn set_queue_position(&self, position: i64) -> bool {
-        let place = usize::try_from(position).unwrap_or_default();
-        self.shift("set_queue_position", Move::To(place))
+        self.tell("set_queue_position", |torrent| {
+            let place = usize::try_from(position)
+                .map_err(|_| invalid(format!("a position is not negative, as {position} is")))?;
+            torrent.move_in_queue(Move::To(place))
+        })
     }
 
     /// Moves the torrent one place to the front of the queue.

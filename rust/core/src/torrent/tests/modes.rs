@@ -1,6 +1,7 @@
 //! Upload mode, share mode, super-seeding and stopping when ready.
 
 use super::*;
+use crate::choker::Changes;
 
 fn modes(world: &mut World, change: impl FnOnce(&mut Modes)) {
     let mut modes = world.torrent.modes();
