@@ -108,6 +108,8 @@ impl QueueDesk {
 /// Decides until the session ends.
 pub(crate) async fn run(session: Arc<SessionShared>) {
     let mut settings = session.settings.subscribe();
+    // They may have changed since the queue was made.
+    settings.mark_changed();
     loop {
         let due = session.queue.desk.lock().queue.poll_timeout();
         let look = async {

@@ -58,6 +58,7 @@ pub(crate) enum SessionCommand {
 pub(crate) struct NewTorrent {
     pub(crate) handle: TorrentHandle,
     pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) paused: bool,
     pub(crate) resume: Option<Box<ResumeData>>,
     pub(crate) verify_files: bool,
     /// Peers to try at once.
@@ -354,6 +355,7 @@ impl Session {
         let new = NewTorrent {
             handle: handle.clone(),
             commands: inbox,
+            paused: add.paused,
             resume: add.resume,
             verify_files: add.verify_files,
             peers: add.peers,

@@ -148,7 +148,7 @@ pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
     driver
         .brain
         .add_peers(Instant::now(), new.peers, Sources::MANUAL);
-    driver.begin(new.remembered);
+    driver.begin(new.paused, new.remembered);
     let queues = Queues {
         commands: new.commands,
         reports: report_queue,
@@ -228,9 +228,8 @@ impl Driver {
         }
     }
 
-    fn begin(&mut self, remembered: bool) {
+    fn begin(&mut self, paused: bool, remembered: bool) {
         let now = Instant::now();
-        let paused = self.handle.is_paused();
         self.follow_tracker_turn();
         self.paused = paused;
         self.clocks.restore(now, &self.legacy.record);
