@@ -1,7 +1,7 @@
 //! The session's queue: one task that says which torrents run, check their
 //! files and announce.
 //!
-//! The machine is `torrent_core::queue`; it lies at the [`QueueDesk`], where
+//! The machine is `torrent_core::queue`; it lies at the `QueueDesk`, where
 //! torrents' tasks leave word of themselves and handles their wishes. What it
 //! decides is put into each torrent's own `watch` channel, whose last word
 //! counts: nobody waits, and nothing fills up.

@@ -3,7 +3,7 @@
 //!
 //! [`StateDir::open`] locks the folder and reads what is there; the session
 //! that is started with it adds the torrents again and hands everything new
-//! to the [`Keeper`](keeper::Keeper). Each file is replaced as a whole, and
+//! to the `keeper`. Each file is replaced as a whole, and
 //! the one before is kept where a torrent's progress is concerned.
 //!
 //! | file | what |
