@@ -217,6 +217,8 @@ snapshot_methods! {
         get_downloading_progress -> i64 = downloading_progress;
         /// Bytes of that block.
         get_downloading_total -> i64 = downloading_total;
+        /// How much the swarm needs this seed, as the queue compares seeds; 0 when it is none.
+        get_seed_rank -> i64 = seed_rank;
         /// How files get their room on the disk: "sparse" or "allocate".
         get_storage_mode -> GString = storage_mode;
         /// Whether everything is taken to be there; pieces are hashed before they are sent.
