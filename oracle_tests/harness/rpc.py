@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 import json
 import os
@@ -79,6 +80,8 @@ class Shim:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
+            # A group of its own, so that a wrapper such as strace dies with what it runs.
+            start_new_session=True,
         )
         self._readers = [
             threading.Thread(target=self._read_output, daemon=True),
@@ -96,8 +99,7 @@ class Shim:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
+        self._kill()
         self.process.wait()
         for reader in self._readers:
             reader.join()
@@ -200,6 +202,14 @@ class Shim:
         except subprocess.TimeoutExpired:
             raise ShimError(f"the shim does not end\n{self.log()}") from None
         assert ended == status, f"the shim ended with status {ended}\n{self.log()}"
+
+    def _kill(self) -> None:
+        if os.name == "nt":
+            if self.process.poll() is None:
+                self.process.kill()
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     # The session's port, once it is started.
     port: int = 0

@@ -19,9 +19,6 @@ use crate::value::Value;
 /// Bytes that a record may have.
 pub const MAX_BYTES: usize = 128 * 1024 * 1024;
 
-/// The entry of an IP filter that lets every IPv4 address through.
-const ALL_ALLOWED: [u8; 12] = [0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0];
-
 /// Why bytes are not session state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -107,16 +104,17 @@ impl SessionState {
         }
         root.insert("settings", settings);
         if let Some(filter) = &self.ip_filter {
-            let mut v4: Vec<_> = filter.entries4().map(|it| it.to_vec()).collect();
-            if v4.is_empty() {
-                // As libtorrent says that nothing is blocked.
-                v4.push(ALL_ALLOWED.to_vec());
-            }
-            root.insert("ip_filter4", v4.into_iter().collect::<Item>());
-            let mut v6 = filter.entries6().map(|it| it.to_vec()).peekable();
-            if v6.peek().is_some() {
-                root.insert("ip_filter6", v6.collect::<Item>());
-            }
+            // As libtorrent says that nothing is blocked: one range, allowed.
+            let or_all = |mut entries: Vec<Vec<u8>>, address: usize| {
+                if entries.is_empty() {
+                    entries.push([vec![0; address], vec![0xff; address], vec![0; 4]].concat());
+                }
+                entries.into_iter().collect::<Item>()
+            };
+            let v4 = filter.entries4().map(|it| it.to_vec()).collect();
+            let v6 = filter.entries6().map(|it| it.to_vec()).collect();
+            root.insert("ip_filter4", or_all(v4, 4));
+            root.insert("ip_filter6", or_all(v6, 16));
         }
         root.encode()
     }
