@@ -254,6 +254,11 @@ class Shim:
         """Waits until the torrent has, and has verified, everything."""
         return self.wait_for_status(torrent_id, "seeding", lambda status: status["is_seeding"])
 
+    def clear_error(self, torrent_id: str) -> None:
+        """Takes the torrent's error away; the torrent does so a moment after it was told."""
+        self.call("clear_error", torrent_id=torrent_id)
+        wait_until(lambda: not self.status(torrent_id)["error"], "no error")
+
     # --- threads ----------------------------------------------------------------------
 
     def _read_output(self) -> None:

@@ -132,7 +132,7 @@ def test_a_folder_that_must_not_be_written(
         save_path.chmod(0o755)
 
     # The cause is gone, so the torrent can go on.
-    shim.call("clear_error", torrent_id=payload.info_hash)
+    shim.clear_error(payload.info_hash)
     shim.call("resume_torrent", torrent_id=payload.info_hash)
     shim.call("connect_peer", torrent_id=payload.info_hash, ip="127.0.0.1", port=oracle.port)
     wait_until(lambda: shim.status(payload.info_hash)["is_seeding"], "the download ends")

@@ -57,7 +57,7 @@ def test_room_runs_out_and_comes_back(
     have = shim.status(torrent_id)["pieces_downloaded"]
     assert have > 0
     remount(small_disk, "size=8m")
-    shim.call("clear_error", torrent_id=torrent_id)
+    shim.clear_error(torrent_id)
     shim.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=oracle.port)
     status = shim.wait_until_seeding(torrent_id)
     assert not status["error"]

@@ -191,7 +191,7 @@ def test_what_the_device_does_not_take_is_not_saved(
     shim.wait_for_alert("save_resume_data_failed", payload.info_hash)
     assert shim.status(payload.info_hash)["error"]
     shim.wait_for_alert("torrent_checked", payload.info_hash)
-    shim.call("clear_error", torrent_id=payload.info_hash)
+    shim.clear_error(payload.info_hash)
     # Everything is looked at again, and is there after all.
     shim.wait_for_alert("torrent_checked", payload.info_hash)
     shim.wait_until_seeding(payload.info_hash)
