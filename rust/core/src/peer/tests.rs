@@ -1,4 +1,11 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+
 use super::*;
+use crate::ids::BLOCK_SIZE;
+use crate::settings::Settings;
+use crate::wire::Request;
 
 const PIECE: u32 = 64 * 1024;
 

@@ -1,0 +1,46 @@
+//! Why a connection must be closed.
+
+use crate::ext::ExtError;
+use crate::wire::WireError;
+
+/// Why a connection must be closed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerError {
+    /// The peer does not speak the protocol.
+    #[error("protocol error: {0}")]
+    Wire(#[from] WireError),
+    /// A piece number beyond the torrent's last.
+    #[error("the peer named piece {0}, which does not exist")]
+    NoSuchPiece(u32),
+    /// A bitfield of another torrent's size.
+    #[error("the peer's bitfield has the wrong size")]
+    WrongBitfield,
+    /// Bytes that belong to no block.
+    #[error("the peer sent bytes that belong to no block")]
+    NoSuchBlock,
+    /// Too many requests at once.
+    #[error("the peer asked for too many blocks at once")]
+    TooManyRequests,
+    /// Too many senseless requests.
+    #[error("the peer made too many invalid requests")]
+    InvalidRequests,
+    /// Requests long after we choked it.
+    #[error("the peer makes requests although it is choked")]
+    ChokedRequests,
+    /// An extension's message makes no sense.
+    #[error("extension protocol: {0}")]
+    Extension(#[from] ExtError),
+    /// A message of an extension that the peer did not name in its handshake.
+    #[error("the peer uses an extension that it did not announce")]
+    NotNegotiated,
+    /// It takes back more pieces than any honest peer loses.
+    #[error("the peer loses too many pieces")]
+    LosesTooMuch,
+    /// It lets us ask and refuses everything.
+    #[error("the peer refuses every request")]
+    RefusesAll,
+    /// Nothing was heard for too long.
+    #[error("the peer has been silent for too long")]
+    TimedOut,
+}

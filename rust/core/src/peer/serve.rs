@@ -1,0 +1,121 @@
+//! The way up: which of a peer's requests are served, and what becomes of
+//! them.
+//!
+//! Part of [`Connection`]; the driver carries out [`Connection::poll_read`] and
+//! answers with [`Connection::handle_read`].
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Connection, Note, PeerError, ReadJob};
+use crate::ids::{BLOCK_SIZE, Block};
+use crate::wire::{Message, Request};
+
+/// Requests that make no sense, after which the peer is cut off; libtorrent's
+/// number.
+const MAX_INVALID_REQUESTS: u32 = 300;
+
+/// How long requests may still arrive that were made before the choke.
+const CROSSING: Duration = Duration::from_secs(2);
+
+impl Connection {
+    pub(super) fn handle_request(&mut self, request: Request) -> Result<(), PeerError> {
+        let Request {
+            piece,
+            begin,
+            length,
+        } = request;
+        let valid = length <= BLOCK_SIZE
+            && self.layout.contains(piece, begin, length)
+            && self.announced.get(piece.0);
+        if self.choking && !(valid && self.use_grant(request)) {
+            return self.refuse_choked(request);
+        }
+        if !valid {
+            self.invalid_requests += 1;
+            if self.watched.peer {
+                self.report.notes.push(Note::Invalid {
+                    request,
+                    we_have: self.announced.get(piece.0),
+                    interested: self.peer_interested,
+                    withheld: false,
+                });
+                self.dirty = true;
+            }
+            if self.invalid_requests > MAX_INVALID_REQUESTS {
+                return Err(PeerError::InvalidRequests);
+            }
+            return self.reject(request);
+        }
+        if self.uploads.len() >= self.limits.max_in {
+            return Err(PeerError::TooManyRequests);
+        }
+        self.uploads.push(request);
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Counts a request that came while we choke the peer.
+    pub(super) fn refuse_choked(&mut self, request: Request) -> Result<(), PeerError> {
+        // They may have crossed the choke, but no more of them than we would
+        // have queued.
+        self.choked_requests += 1;
+        if self.choked_requests > self.limits.max_in {
+            return Err(PeerError::InvalidRequests);
+        }
+        let first = *self.choked_at.get_or_insert(self.last_received);
+        if self.last_received > first + CROSSING {
+            self.late_requests += 1;
+            if self.late_requests > MAX_INVALID_REQUESTS {
+                return Err(PeerError::ChokedRequests);
+            }
+        }
+        self.reject(request)
+    }
+
+    /// Chokes the peer or lets it download.
+    pub fn set_choking(&mut self, choking: bool) {
+        if self.choking == choking {
+            return;
+        }
+        self.choking = choking;
+        self.choked_requests = 0;
+        self.late_requests = 0;
+        self.choked_at = None;
+        if choking {
+            self.send.message(&Message::Choke);
+            self.drop_uploads(|fast, piece| fast.is_granted(piece));
+        } else {
+            self.send.message(&Message::Unchoke);
+        }
+    }
+
+    /// The next bytes to read from disk for the peer, if it may have some and
+    /// its send queue is below the watermark.
+    pub fn poll_read(&mut self) -> Option<ReadJob> {
+        self.uploads
+            .next(self.send.len(), self.limits.send_watermark)
+    }
+
+    /// Queues what was read. Requests whose data could not be read (`None`), or
+    /// whose peer was choked meanwhile, are refused.
+    pub fn handle_read(&mut self, job: &ReadJob, data: Option<&Bytes>) {
+        self.uploads.done(job);
+        let data = data.filter(|data| data.len() == job.length as usize);
+        let may_have = !self.choking || self.fast.is_granted(job.piece);
+        match data.filter(|_| may_have) {
+            Some(data) => {
+                self.send.blocks(job.piece, job.begin, data, &job.spans);
+                self.report.stats.payload_sent += u64::from(job.length);
+                if self.watched.upload {
+                    let blocks = job.spans.iter().map(|&(begin, _)| begin / BLOCK_SIZE);
+                    let notes = blocks.map(|index| Note::Uploaded(Block::new(job.piece, index)));
+                    self.report.notes.extend(notes);
+                }
+                self.dirty = true;
+            }
+            None => self.reject_read(job),
+        }
+    }
+}
