@@ -130,9 +130,20 @@ pub(crate) async fn run(session: Arc<SessionShared>) {
                 desk.queue.set_settings(Instant::now(), &settings);
             }
         }
-        let mut desk = session.queue.desk.lock();
-        desk.queue.handle_timeout(Instant::now());
-        desk.tell();
+        let scrapes = {
+            let (mut desk, now) = (session.queue.desk.lock(), Instant::now());
+            desk.queue.handle_timeout(now);
+            desk.tell();
+            desk.queue.poll_scrape(now)
+        };
+        // A session that is paused as a whole keeps silent.
+        if let Some(torrent) = scrapes.filter(|_| !*session.paused.borrow()) {
+            let handle = session.registry.lock().get(&torrent).cloned();
+            if let Some(handle) = handle {
+                // A full queue of commands only means that others come first.
+                let _ = handle.scrape_tracker(None);
+            }
+        }
     }
 }
 

@@ -5,7 +5,8 @@
 //! tells it of torrents ([`Queue::add`], [`Queue::observe`], [`Queue::remove`])
 //! and of wishes (the position commands, [`Queue::wake`]), calls
 //! [`Queue::handle_timeout`] when [`Queue::poll_timeout`] says so, and carries
-//! out the verdicts that [`Queue::poll_verdict`] gives.
+//! out the verdicts that [`Queue::poll_verdict`] gives and the scrapes of
+//! [`Queue::poll_scrape`].
 //!
 //! The rules are libtorrent's. Torrents that are not finished stand in a line;
 //! of those that are *auto-managed*, the first few run. Seeds run by their
@@ -15,6 +16,7 @@
 
 mod line;
 mod rank;
+mod scrape;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +29,7 @@ use crate::settings::Settings;
 use line::Line;
 pub use line::Move;
 pub use rank::Seeding;
+use scrape::{Intervals, Scrapes};
 
 /// What a torrent is at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,6 +134,7 @@ struct Limits {
     idle_download_rate: u64,
     idle_upload_rate: u64,
     rank: rank::Limits,
+    scrapes: Intervals,
 }
 
 impl Limits {
@@ -154,6 +158,7 @@ impl Limits {
                 time_ratio: settings.seed_time_ratio_limit.unsigned_abs(),
                 time: seconds(settings.seed_time_limit),
             },
+            scrapes: Intervals::new(settings),
         }
     }
 }
@@ -167,6 +172,7 @@ pub struct Queue {
     /// When the line is looked at again; `None` before there is one.
     next_look: Option<Instant>,
     news: BTreeSet<InfoHash>,
+    scrapes: Scrapes,
 }
 
 impl Queue {
@@ -178,6 +184,7 @@ impl Queue {
             line: Line::default(),
             next_look: None,
             news: BTreeSet::new(),
+            scrapes: Scrapes::default(),
         }
     }
 
@@ -210,6 +217,7 @@ impl Queue {
         if self.members.remove(&torrent).is_some() {
             self.line.leave(torrent);
             self.news.remove(&torrent);
+            self.scrapes.forget(torrent);
             self.look_soon(now);
         }
     }
@@ -257,6 +265,7 @@ impl Queue {
             member.verdict.run = true;
             member.verdict.announce = true;
             self.news.insert(torrent);
+            self.scrapes.forget(torrent);
         }
     }
 
@@ -300,7 +309,16 @@ impl Queue {
 
     /// When [`Self::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.next_look.filter(|_| !self.members.is_empty())
+        let look = self.next_look.filter(|_| !self.members.is_empty());
+        let scrape = self.scrapes.due(self.limits.scrapes);
+        [look, scrape].into_iter().flatten().min()
+    }
+
+    /// The next torrent whose tracker is to be asked for the numbers of its
+    /// swarm, because it waits and announces nothing. To be polled after
+    /// [`Self::handle_timeout`].
+    pub fn poll_scrape(&mut self, now: Instant) -> Option<InfoHash> {
+        self.scrapes.next(now, self.limits.scrapes)
     }
 
     /// The next torrent whose verdict is new.
@@ -351,6 +369,10 @@ impl Queue {
             self.grant(downloads, for_downloads, &mut left);
             self.grant(seeds, for_seeds, &mut left);
         }
+        let waiting = self.members.iter();
+        let waiting = waiting.filter(|(_, member)| member.is_managed() && !member.verdict.run);
+        let waiting = waiting.map(|(&torrent, _)| torrent).collect();
+        self.scrapes.set_waiting(now, waiting);
     }
 
     /// Lets the first few torrents check, in the order of the line; one that

@@ -321,3 +321,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn those_that_wait_are_asked_about_in_turn() {
+    let mut world = World::with(
+        |settings| {
+            settings.active_downloads = 1;
+            settings.auto_scrape_interval = 90;
+            settings.auto_scrape_min_interval = 20;
+        },
+        &[Phase::Downloading; 4],
+    );
+    let asked = |world: &mut World, seconds: u64| {
+        let begun = world.now;
+        let mut asked = Vec::new();
+        while world.now < begun + seconds {
+            world.sleep(1);
+            while let Some(torrent) = world.queue.poll_scrape(world.time()) {
+                asked.push((world.now - begun, torrent.0[0]));
+            }
+        }
+        asked
+    };
+    assert_eq!(world.running(), [1]);
+    assert_eq!(asked(&mut world, 99), [(30, 2), (60, 3), (90, 4)]);
+    assert_eq!(asked(&mut world, 22), [(21, 2)], "and from the beginning");
+    world.settings.auto_scrape_interval = 10;
+    world.queue.set_settings(world.time(), &world.settings);
+    assert_eq!(asked(&mut world, 22), [(19, 3)], "not too often");
+    for name in [2, 4] {
+        world.change(name, |seen| seen.auto_managed = false);
+    }
+    assert_eq!(asked(&mut world, 40), [(17, 3), (37, 3)]);
+    world.change(3, |seen| seen.failed = true);
+    assert_eq!(asked(&mut world, 60), []);
+    assert!(world.queue.poll_timeout().is_some());
+}

@@ -283,6 +283,10 @@ settings! {
     seed_time_ratio_limit: i64 = 700, Some(0..=1_000_000), "percent", Live;
     /// Time seeding, above which a seed has done its part.
     seed_time_limit: i64 = 86_400, Some(0..=1_000_000_000), "seconds", Live;
+    /// Time after which the trackers of a torrent that waits in the queue are asked again for the numbers of its swarm.
+    auto_scrape_interval: i64 = 1800, SECONDS, "seconds", Live;
+    /// Shortest time between two such scrapes, over all torrents.
+    auto_scrape_min_interval: i64 = 300, SECONDS, "seconds", Live;
     /// Which alerts are made: the sum of their category bits.
     alert_mask: i64 = 1, Some(0..=0xffff_ffff), "", Live;
     /// Alerts kept until somebody reads them.

@@ -78,27 +78,6 @@ fn libtorrent() -> impl Iterator<Item = (&'static str, Value)> {
     })
 }
 
-/// Names of the queue: not known before that works.
-const COMING: &[&str] = &[
-    "active_checking",
-    "active_downloads",
-    "active_limit",
-    "active_seeds",
-    "active_tracker_limit",
-    "auto_manage_interval",
-    "auto_manage_prefer_seeds",
-    "auto_manage_startup",
-    "auto_scrape_interval",
-    "auto_scrape_min_interval",
-    "dont_count_slow_torrents",
-    "inactive_down_rate",
-    "inactive_up_rate",
-    "incoming_starts_queued_torrents",
-    "seed_time_limit",
-    "seed_time_ratio_limit",
-    "share_ratio_limit",
-];
-
 #[test]
 fn every_name_of_libtorrents_is_of_exactly_one_class() {
     let rows = Settings::table();
@@ -109,9 +88,7 @@ fn every_name_of_libtorrents_is_of_exactly_one_class() {
             refused.iter().filter(|row| row.name == name).count(),
             ignored.iter().filter(|row| row.name == name).count(),
         ];
-        let known = classes.iter().sum::<usize>();
-        let is_right = known == 1 || (known == 0 && COMING.contains(&name));
-        assert!(is_right, "{name}: {classes:?}");
+        assert_eq!(classes.iter().sum::<usize>(), 1, "{name}: {classes:?}");
     }
     // Beyond those: names for whole features, and names of our own.
     let known: Vec<_> = libtorrent().map(|(name, _)| name).collect();

@@ -22,13 +22,6 @@ const ZERO: &[Plain] = &[Int(0)];
 /// All of them. A name that becomes a row of the table leaves this list.
 pub(super) const UNSUPPORTED: &[Feature] = &[
     Feature {
-        name: "scrapes by themselves",
-        settings: &[
-            ("auto_scrape_interval", &[Int(1800)]),
-            ("auto_scrape_min_interval", &[Int(300)]),
-        ],
-    },
-    Feature {
         name: "the DHT (BEP 5)",
         settings: &[
             ("enable_dht", OFF),
