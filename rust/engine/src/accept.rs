@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use torrent_core::wire::Features;
 
-use crate::event::{BlockReason, Detail, kind};
+use crate::event::{BlockReason, Detail, PeerFact, kind};
 use crate::handle::Command;
 use crate::lobby::{self, Lobby, Place};
 use crate::net;
@@ -85,8 +85,8 @@ async fn welcome(
     context.session.stats.incoming_connections.add(1);
     let events = &context.session.events;
     events.post(kind::INCOMING_CONNECTION, None, || Detail::Peer {
-        peer: endpoint,
-        reason: String::new(),
+        peer: endpoint.into(),
+        fact: PeerFact::Arrived,
     });
     let limit = Duration::from_secs(settings.handshake_timeout.unsigned_abs());
     let known = |hash| context.session.registry.lock().contains_key(&hash);
@@ -101,8 +101,8 @@ async fn welcome(
         Err(error) => {
             context.session.stats.error_incoming_peers.add(1);
             events.post(kind::PEER_ERROR, None, || Detail::Peer {
-                peer: endpoint,
-                reason: error.to_string(),
+                peer: endpoint.into(),
+                fact: PeerFact::Failed((&error).into()),
             });
             return;
         }

@@ -12,6 +12,8 @@ use torrent_core::resume::ResumeError;
 use torrent_core::session_state::SessionStateError;
 use torrent_core::settings::SettingsError;
 
+use crate::operation::Operation;
+
 /// What part of the library an error concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -142,6 +144,7 @@ pub struct Error {
     kind: ErrorKind,
     message: Cow<'static, str>,
     context: String,
+    operation: Operation,
 }
 
 /// What most calls return.
@@ -154,6 +157,7 @@ impl Error {
             kind,
             message: Cow::Borrowed(kind.message()),
             context: String::new(),
+            operation: Operation::Unknown,
         }
     }
 
@@ -163,6 +167,7 @@ impl Error {
             kind,
             message: message.into(),
             context: String::new(),
+            operation: Operation::Unknown,
         }
     }
 
@@ -170,6 +175,13 @@ impl Error {
     #[must_use]
     pub fn about(mut self, context: impl Into<String>) -> Self {
         self.context = context.into();
+        self
+    }
+
+    /// Names what was being done.
+    #[must_use]
+    pub fn during(mut self, operation: Operation) -> Self {
+        self.operation = operation;
         self
     }
 
@@ -192,6 +204,11 @@ impl Error {
     /// What is wrong.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// What was being done, where that is known.
+    pub fn operation(&self) -> Operation {
+        self.operation
     }
 
     /// What it was about; may be empty.

@@ -1,7 +1,7 @@
 //! The way out of the engine: a double buffer of events, and the queue in
 //! which alerts wait for whoever asks for them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -24,7 +24,30 @@ pub struct EventSink {
 #[derive(Debug, Default)]
 struct Buffer {
     events: Vec<Event>,
-    dropped: u64,
+    dropped: Dropped,
+}
+
+/// What did not fit, since that was last reported.
+#[derive(Debug, Default)]
+struct Dropped {
+    count: u64,
+    types: BTreeSet<u32>,
+}
+
+impl Dropped {
+    fn note(&mut self, kind: Kind) {
+        self.count += 1;
+        self.types.insert(kind.number);
+    }
+
+    /// The event that says so, if there is anything to say.
+    fn take(&mut self) -> Option<Event> {
+        let Self { count, types } = std::mem::take(self);
+        (count > 0).then(|| {
+            let types = types.into_iter().collect();
+            Event::new(kind::ALERTS_DROPPED, None, Detail::Dropped { count, types })
+        })
+    }
 }
 
 impl EventSink {
@@ -51,7 +74,7 @@ impl EventSink {
     /// Whether an event of `kind` would reach anybody: to be asked before one
     /// is built.
     pub(crate) fn wants(&self, kind: Kind) -> bool {
-        kind.audience != Audience::Alerts || kind.category == 0 || kind.category & self.mask() != 0
+        kind.audience != Audience::Alerts || kind.passes(self.mask())
     }
 
     /// Posts an event if anybody wants it; `detail` is only called then.
@@ -69,7 +92,7 @@ impl EventSink {
         let mut buffer = self.buffer.lock();
         let limit = self.limit.load(Ordering::Relaxed) * (1 + kind.priority as usize);
         if buffer.events.len() >= limit {
-            buffer.dropped += 1;
+            buffer.dropped.note(kind);
             return;
         }
         buffer.events.push(event);
@@ -95,15 +118,9 @@ impl EventSink {
         let dropped = {
             let mut buffer = self.buffer.lock();
             std::mem::swap(&mut buffer.events, into);
-            std::mem::take(&mut buffer.dropped)
+            buffer.dropped.take()
         };
-        if dropped > 0 {
-            into.push(Event::new(
-                kind::ALERTS_DROPPED,
-                None,
-                Detail::Dropped(dropped),
-            ));
-        }
+        into.extend(dropped);
     }
 
     /// Waits until events are there. One waiter only.
@@ -142,7 +159,23 @@ pub struct AlertQueue {
     mask: AtomicU32,
     limit: AtomicUsize,
     dropped: AtomicU64,
-    alerts: Mutex<VecDeque<Arc<Alert>>>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    alerts: VecDeque<Arc<Alert>>,
+    dropped: Dropped,
+}
+
+impl Waiting {
+    /// Queues the report of what did not fit, behind everything that did.
+    fn report(&mut self) {
+        if let Some(event) = self.dropped.take() {
+            let made = Alert::from_event(&event);
+            self.alerts.extend(made.into_iter().map(Arc::new));
+        }
+    }
 }
 
 impl AlertQueue {
@@ -152,7 +185,7 @@ impl AlertQueue {
             mask: AtomicU32::new(mask),
             limit: AtomicUsize::new(limit),
             dropped: AtomicU64::new(0),
-            alerts: Mutex::default(),
+            waiting: Mutex::default(),
         }
     }
 
@@ -168,12 +201,12 @@ impl AlertQueue {
 
     /// How many alerts wait.
     pub fn len(&self) -> usize {
-        self.alerts.lock().len()
+        self.waiting.lock().alerts.len()
     }
 
     /// Whether no alert waits.
     pub fn is_empty(&self) -> bool {
-        self.alerts.lock().is_empty()
+        self.waiting.lock().alerts.is_empty()
     }
 
     /// Alerts of normal priority that are kept.
@@ -193,45 +226,53 @@ impl AlertQueue {
 
     /// Queues the alerts of `event` that the mask lets in, and returns them.
     pub fn push(&self, event: &Event) -> Vec<Arc<Alert>> {
-        let masked = event.kind.category != 0 && event.kind.category & self.mask() == 0;
+        // That some were dropped is heard by whoever hears of any.
+        let masked = event.kind != kind::ALERTS_DROPPED && !event.kind.passes(self.mask());
         if masked || event.kind.audience == Audience::Signals {
             return Vec::new();
         }
         let made: Vec<_> = Alert::from_event(event).into_iter().map(Arc::new).collect();
         let limit = self.limit() * (1 + event.kind.priority as usize);
-        let mut alerts = self.alerts.lock();
+        let mut waiting = self.waiting.lock();
         for alert in &made {
-            if alerts.len() < limit {
-                alerts.push_back(Arc::clone(alert));
+            if waiting.alerts.len() < limit {
+                waiting.alerts.push_back(Arc::clone(alert));
             } else {
+                waiting.dropped.note(alert.kind);
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
         made
     }
 
-    /// The waiting alerts, oldest first; they stay.
+    /// The waiting alerts, oldest first; they stay. What did not fit is told
+    /// of in an `alerts_dropped` alert at the end.
     pub fn peek(&self) -> Vec<Arc<Alert>> {
-        self.alerts.lock().iter().cloned().collect()
+        let mut waiting = self.waiting.lock();
+        waiting.report();
+        waiting.alerts.iter().cloned().collect()
     }
 
-    /// Removes and returns up to `max` alerts, oldest first.
+    /// Removes and returns up to `max` alerts, oldest first. What did not fit
+    /// is told of in an `alerts_dropped` alert after all others.
     pub fn pop(&self, max: usize) -> Vec<Arc<Alert>> {
-        let mut alerts = self.alerts.lock();
-        let count = max.min(alerts.len());
-        alerts.drain(..count).collect()
+        let mut waiting = self.waiting.lock();
+        waiting.report();
+        let count = max.min(waiting.alerts.len());
+        waiting.alerts.drain(..count).collect()
     }
 
     /// Removes and returns the oldest alert that `wanted` names.
     pub fn take_first(&self, wanted: impl Fn(&Alert) -> bool) -> Option<Arc<Alert>> {
-        let mut alerts = self.alerts.lock();
-        let at = alerts.iter().position(|alert| wanted(alert))?;
-        alerts.remove(at)
+        let mut waiting = self.waiting.lock();
+        waiting.report();
+        let at = waiting.alerts.iter().position(|alert| wanted(alert))?;
+        waiting.alerts.remove(at)
     }
 
     /// Drops the waiting alerts.
     pub fn clear(&self) {
-        self.alerts.lock().clear();
+        *self.waiting.lock() = Waiting::default();
     }
 }
 
@@ -263,7 +304,10 @@ mod tests {
         let mut events = Vec::new();
         sink.take(&mut events);
         assert_eq!(events.len(), 4, "two, the critical one, and the report");
-        assert!(matches!(events[3].detail, Detail::Dropped(3)));
+        let Detail::Dropped { count, types } = &events[3].detail else {
+            panic!("{:?}", events[3]);
+        };
+        assert_eq!((*count, types.as_slice()), (3, &[23][..]));
         events.clear();
         sink.take(&mut events);
         assert!(events.is_empty());
@@ -276,14 +320,17 @@ mod tests {
         for _ in 0..3 {
             queue.push(&event(kind::PEER_CONNECT));
         }
-        assert_eq!((queue.peek().len(), queue.dropped()), (2, 1));
+        assert_eq!((queue.len(), queue.dropped()), (2, 1));
         assert!(
             queue
                 .take_first(|alert| alert.kind == kind::TORRENT_FINISHED)
                 .is_none()
         );
         assert_eq!(queue.pop(1).len(), 1);
-        assert_eq!(queue.peek().len(), 1);
+        let left = queue.peek();
+        assert_eq!(left.len(), 2);
+        assert_eq!(left[1].kind, kind::ALERTS_DROPPED);
+        assert_eq!(left[1].message, "alerts dropped: 1 alerts: peer_connect");
         queue.clear();
         assert!(queue.pop(9).is_empty());
     }

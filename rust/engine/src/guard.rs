@@ -98,7 +98,7 @@ impl SessionShared {
     ) {
         self.events
             .post(kind::PEER_BLOCKED, torrent, || Detail::Blocked {
-                peer,
+                peer: peer.into(),
                 reason,
             });
     }

@@ -22,6 +22,7 @@ use torrent_core::metainfo::{Info, Limits, Metainfo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::modes::{Discovery, Modes};
 use crate::placement::{Placing, StorageMode};
+use crate::question::Question;
 use crate::queue::{QueueDesk, Seat};
 use crate::resume::{SaveFlags, SaveRequest};
 use crate::session::SessionShared;
@@ -75,6 +76,8 @@ pub(crate) enum Command {
     TurnOver(usize),
     /// This is the torrent's info dictionary.
     Metadata(Arc<Info>),
+    /// Answer this question with an event.
+    Ask(Question),
     /// Save resume data.
     SaveResumeData(SaveRequest),
     /// Stop for good; with the files deleted if asked.

@@ -91,6 +91,8 @@ pub(crate) struct SessionShared {
     pub(crate) state: Mutex<SessionState>,
     /// The state directory, where there is one.
     pub(crate) keeper: Option<Arc<Keeper>>,
+    /// The names of the counters have been told.
+    pub(crate) metrics_told: AtomicBool,
     running: AtomicBool,
     commands: mpsc::Sender<SessionCommand>,
 }
@@ -226,6 +228,7 @@ impl Session {
             connections: AtomicI64::new(0),
             state: Mutex::new(state),
             keeper,
+            metrics_told: AtomicBool::new(false),
             running: AtomicBool::new(true),
             commands,
         });
@@ -490,12 +493,19 @@ impl Session {
         fields
     }
 
-    /// Posts the counters as a `session_stats` event.
+    /// Posts the counters as a `session_stats` event; before the first one, a
+    /// `session_stats_header` event names them.
     pub fn post_session_stats(&self) -> Result<()> {
         self.check_running()?;
-        self.shared
-            .events
-            .post(kind::SESSION_STATS, None, || Detail::Stats(self.stats()));
+        let stats = self.stats();
+        let events = &self.shared.events;
+        if !self.shared.metrics_told.swap(true, Ordering::AcqRel) {
+            events.post(kind::SESSION_STATS_HEADER, None, || {
+                let names = stats.iter().map(|(name, _)| name.to_string());
+                Detail::Metrics(names.collect())
+            });
+        }
+        events.post(kind::SESSION_STATS, None, || Detail::Stats(stats));
         Ok(())
     }
 }

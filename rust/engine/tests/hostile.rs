@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use support::{LIMIT, Node, Payload, wait_until};
 use torrent_engine::core::ids::{InfoHash, PeerId, PieceIndex};
 use torrent_engine::core::wire::{Handshake, Message, Request};
-use torrent_engine::event::{Detail, kind};
+use torrent_engine::event::{Detail, PeerFact, kind};
 use torrent_engine::handle::TorrentHandle;
 
 const PIECE: usize = 32_768;
@@ -76,7 +76,14 @@ fn strangers_are_refused_before_they_can_do_anything() {
         stream.write_all(&greeting).unwrap();
         wait_closed(stream);
         let event = node.wait(kind::PEER_ERROR);
-        assert!(matches!(event.detail, Detail::Peer { reason, .. } if !reason.is_empty()));
+        let Detail::Peer {
+            fact: PeerFact::Failed(fault),
+            ..
+        } = event.detail
+        else {
+            panic!("{event:?}");
+        };
+        assert!(!fault.error.is_empty());
     }
     assert!(handle.status().error.is_empty());
 }

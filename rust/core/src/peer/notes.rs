@@ -19,6 +19,8 @@ pub enum Note {
     Unwanted(Block),
     /// The peer got the block from us.
     Uploaded(Block),
+    /// The peer asked for what it can have.
+    Asked(Request),
     /// The peer asked for what it cannot have.
     Invalid {
         /// What it asked for.
@@ -43,4 +45,6 @@ pub struct Watched {
     pub peer: bool,
     /// [`Note::Uploaded`].
     pub upload: bool,
+    /// [`Note::Asked`].
+    pub asked: bool,
 }

@@ -52,6 +52,9 @@ impl Connection {
             return Err(PeerError::TooManyRequests);
         }
         self.uploads.push(request);
+        if self.watched.asked {
+            self.report.notes.push(Note::Asked(request));
+        }
         self.dirty = true;
         Ok(())
     }

@@ -561,6 +561,7 @@ fn only_what_is_watched_is_noted() {
         trouble: true,
         peer: true,
         upload: true,
+        asked: true,
     };
     for watched in [Watched::default(), everything] {
         let mut world = World::new();

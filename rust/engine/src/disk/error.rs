@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use torrent_core::ids::FileIndex;
 
+use crate::operation::Operation;
+
 /// What was being done when a storage error came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -45,6 +47,20 @@ impl DiskOp {
             Self::Allocate => "allocate",
             Self::Rename => "rename",
             Self::Move => "move",
+        }
+    }
+
+    /// What libtorrent calls it.
+    pub(crate) fn operation(self) -> Operation {
+        match self {
+            Self::Open | Self::Create => Operation::FileOpen,
+            Self::Read => Operation::FileRead,
+            Self::Write => Operation::FileWrite,
+            Self::Stat => Operation::FileStat,
+            Self::Delete => Operation::FileRemove,
+            Self::Sync => Operation::File,
+            Self::Allocate => Operation::FileAllocate,
+            Self::Rename | Self::Move => Operation::FileRename,
         }
     }
 }

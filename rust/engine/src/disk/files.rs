@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use torrent_core::ids::FileIndex;
@@ -14,6 +14,7 @@ use super::error::{DiskError, DiskErrorKind, DiskOp};
 use super::inject::Faults;
 use super::path::{self, Access};
 use super::storage::Shared;
+use crate::event::OpenFile;
 
 /// How often opening is tried again when the process has no file descriptor
 /// left, after the pool has given up its own. Sockets come and go meanwhile.
@@ -43,6 +44,8 @@ struct Entry {
     file: Arc<File>,
     access: Access,
     used: u64,
+    /// The time of that use.
+    used_at: Instant,
     /// The clock when it was opened.
     opened: u64,
 }
@@ -61,6 +64,7 @@ impl Open {
             return None;
         }
         entry.used = self.clock;
+        entry.used_at = Instant::now();
         Some(entry.file.clone())
     }
 
@@ -83,6 +87,7 @@ impl Open {
             file: file.clone(),
             access,
             used: self.clock,
+            used_at: Instant::now(),
             opened: self.clock,
         };
         let replaced = self.files.insert(key, entry).map(|entry| entry.file);
@@ -205,6 +210,24 @@ impl FilePool {
                 .collect()
         };
         drop(closed);
+    }
+
+    /// The open files of `storage`, in the order of the files.
+    pub(super) fn open_of(&self, storage: &Shared) -> Vec<OpenFile> {
+        let open = self.open.lock();
+        let own = open.files.iter().filter(|(key, _)| key.0 == storage.id);
+        let mut files: Vec<OpenFile> = own
+            .map(|((_, file), entry)| OpenFile {
+                file_index: file.0,
+                open_mode: match entry.access {
+                    Access::Read => 0,
+                    Access::Write => 2,
+                },
+                last_use: entry.used_at.elapsed().as_secs(),
+            })
+            .collect();
+        files.sort_unstable_by_key(|file| file.file_index);
+        files
     }
 
     /// How many files are open.

@@ -28,6 +28,7 @@ use super::places::Places;
 use super::spec::StorageSpec;
 use super::worker::Message;
 use crate::buffers::BufferClass;
+use crate::event::OpenFile;
 
 /// What the handles of a storage and the workers share.
 pub(super) struct Shared {
@@ -161,6 +162,12 @@ impl Storage {
                 workers,
             }),
         }
+    }
+
+    /// The files of this torrent that are open.
+    pub fn open_files(&self) -> Vec<OpenFile> {
+        let Handle { shared, common, .. } = &*self.handle;
+        common.files.open_of(shared)
     }
 
     /// Hands over the blocks that `from` has sent. Never waits; the bytes

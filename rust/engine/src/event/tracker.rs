@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use torrent_core::tracker::Event;
 use torrent_core::value::{Fields, Value};
 
+use crate::operation::Operation;
+
 /// News of a tracker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackerNews {
@@ -57,6 +59,8 @@ impl TrackerNews {
         let mut fields: Fields = vec![
             ("tracker_url".into(), self.url.clone().into()),
             ("local_endpoint".into(), self.local.to_string().into()),
+            // The version of the protocol whose info-hash is announced.
+            ("version".into(), 0.into()),
         ];
         let own: Vec<(&'static str, Value)> = match &self.what {
             TrackerFact::Announce(event) => vec![("event", event.code().into())],
@@ -69,6 +73,7 @@ impl TrackerNews {
             } => vec![
                 ("error", error.clone().into()),
                 ("failure_reason", failure_reason.clone().into()),
+                ("op", Operation::named(operation).code().into()),
                 ("operation", (*operation).into()),
                 ("times_in_row", (*times_in_row).into()),
             ],
@@ -80,7 +85,10 @@ impl TrackerNews {
                 ("complete", (*complete).into()),
                 ("incomplete", (*incomplete).into()),
             ],
-            TrackerFact::ScrapeFailed(error) => vec![("error", error.clone().into())],
+            TrackerFact::ScrapeFailed(error) => vec![
+                ("error", error.clone().into()),
+                ("error_message", error.clone().into()),
+            ],
             TrackerFact::TrackerId(id) => vec![("tracker_id", id.clone().into())],
         };
         fields.extend(own.into_iter().map(|(name, value)| (name.into(), value)));
@@ -122,7 +130,7 @@ mod tests {
                 what,
             };
             assert!(news.note().starts_with("http://t/"));
-            let fields = news.fields().into_iter().skip(2);
+            let fields = news.fields().into_iter().skip(3);
             fields.map(|(name, _)| name).collect::<Vec<_>>()
         };
         let error = TrackerFact::Error {
@@ -133,7 +141,7 @@ mod tests {
         };
         assert_eq!(
             names(error),
-            ["error", "failure_reason", "operation", "times_in_row"]
+            ["error", "failure_reason", "op", "operation", "times_in_row"]
         );
         assert_eq!(names(TrackerFact::Announce(Event::Started)), ["event"]);
         assert_eq!(names(TrackerFact::Reply { num_peers: 1 }), ["num_peers"]);

@@ -15,6 +15,9 @@ const UP_TO_HASH: usize = 48;
 /// Why a connection did not come about.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandshakeError {
+    /// Nobody could be reached there.
+    #[error("{0}")]
+    Connect(io::Error),
     /// The socket failed.
     #[error("{0}")]
     Io(#[from] io::Error),

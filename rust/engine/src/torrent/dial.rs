@@ -1,6 +1,7 @@
 //! Outgoing connections: a task each, paced by the session, until the
 //! handshake is done or has failed.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use torrent_core::torrent::PeerMeta;
 use torrent_core::wire::{Features, Handshake};
 
 use super::{Driver, TaskEnd};
-use crate::event::{Detail, kind};
+use crate::event::{Detail, PeerFact, kind};
 use crate::peer::handshake::{self, HandshakeError};
 use crate::runtime::Context;
 
@@ -62,14 +63,17 @@ impl Driver {
             }
             Err(error) => {
                 let stats = &self.context.session.stats;
-                match error {
+                match &error {
                     HandshakeError::TimedOut => stats.connect_timeouts.add(1),
+                    HandshakeError::Connect(error) if error.kind() == ErrorKind::TimedOut => {
+                        stats.connect_timeouts.add(1);
+                    }
                     _ => stats.error_outgoing_peers.add(1),
                 }
                 self.brain.connect_failed(Instant::now(), endpoint);
                 self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
-                    peer: endpoint,
-                    reason: error.to_string(),
+                    peer: endpoint.into(),
+                    fact: PeerFact::Ended((&error).into()),
                 });
             }
         }
@@ -90,7 +94,8 @@ async fn connect(
     let limit = seconds(settings.peer_connect_timeout);
     let dialler = &context.dialler;
     let begun = Instant::now();
-    let mut stream = dialler.connect(&settings, endpoint, limit).await?;
+    let connecting = dialler.connect(&settings, endpoint, limit);
+    let mut stream = connecting.await.map_err(HandshakeError::Connect)?;
     let connect_time = begun.elapsed();
     drop(place);
     let limit = seconds(settings.handshake_timeout);

@@ -23,7 +23,9 @@ impl From<DiskError> for Error {
             DiskErrorKind::NotFound => ErrorKind::PathNotFound,
             _ => ErrorKind::InvalidPath,
         };
-        Self::because(kind, error.message.clone()).about(error.path.display().to_string())
+        Self::because(kind, error.message.clone())
+            .about(error.path.display().to_string())
+            .during(error.op.operation())
     }
 }
 
@@ -197,10 +199,14 @@ impl Driver {
 
     pub(super) fn flush(&mut self, answer: Option<oneshot::Sender<()>>) {
         let storage = self.storage.get().cloned();
+        let handle = self.handle.clone();
+        let context = std::sync::Arc::clone(&self.context);
         self.tasks.spawn(async move {
             if let Some(storage) = storage {
                 storage.flush().await;
             }
+            let events = &context.session.events;
+            events.post(kind::CACHE_FLUSHED, Some(&handle), || Detail::None);
             if let Some(answer) = answer {
                 // Nobody may be waiting any more.
                 let _ = answer.send(());

@@ -2,6 +2,7 @@
 //! asks for in that, one thing after the other, and tells of it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -26,6 +27,8 @@ pub(super) struct FileWork {
     pub(super) sorting: bool,
     /// The priorities changed meanwhile.
     again: bool,
+    /// The priorities of files that were last looked at.
+    priorities: Option<Arc<Vec<u8>>>,
     /// The files are being moved.
     pub(super) moving: bool,
     /// No piece was hashed when the torrent was added; each is before its
@@ -89,7 +92,11 @@ impl Driver {
         if wanted.contains(&false) {
             self.leave_seed_mode();
         }
+        let before = self.files.priorities.replace(priorities.clone());
         if storage.has_wanted(&wanted) {
+            if before.is_some_and(|before| before != priorities) {
+                self.post(kind::FILE_PRIO, || Detail::None);
+            }
             return;
         }
         self.files.sorting = true;
@@ -109,6 +116,7 @@ impl Driver {
             vec![(file, error)]
         });
         if failed.is_empty() {
+            self.post(kind::FILE_PRIO, || Detail::None);
             if again {
                 self.sort_files();
             }
@@ -131,7 +139,7 @@ impl Driver {
             options.file_priorities = files.into();
         }
         for (_, error) in failed {
-            self.post(kind::FILE_PRIO, || Detail::FileError(error.into()));
+            self.post(kind::FILE_ERROR, || Detail::Error(error.into()));
         }
         self.read_priorities();
     }
@@ -196,7 +204,8 @@ impl Driver {
             Err(error) => {
                 let words = format!("to {}: {error}", to.display());
                 let error = Error::because(ErrorKind::StorageMoveFailed, words)
-                    .about(error.path.display().to_string());
+                    .about(error.path.display().to_string())
+                    .during(error.op.operation());
                 let told = error.clone();
                 self.post(kind::STORAGE_MOVED_FAILED, || Detail::FileError(told));
                 reply(answer, Err(error));
@@ -242,7 +251,8 @@ impl Driver {
             }
             Err(error) => {
                 let error = Error::because(ErrorKind::FileRenameFailed, error.to_string())
-                    .about(error.path.display().to_string());
+                    .about(error.path.display().to_string())
+                    .during(error.op.operation());
                 let told = error.clone();
                 self.post(kind::FILE_RENAME_FAILED, || Detail::RenameFailed {
                     file,

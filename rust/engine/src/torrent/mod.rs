@@ -35,7 +35,7 @@ use torrent_core::wire::Features;
 
 use crate::disk::{CheckHandle, CheckMode, DiskError, DiskEvent, ResumeAccepted, ResumeRejected};
 use crate::error::{Error, ErrorKind};
-use crate::event::{Detail, Kind, kind};
+use crate::event::{Detail, Kind, PeerFact, PeerRef, kind};
 use crate::handle::{Command, Reannounce, TorrentHandle};
 use crate::peer::PeerReport;
 use crate::peer::mailbox::Mailbox;
@@ -242,7 +242,7 @@ impl Driver {
             // In libtorrent's order.
             self.settle();
         }
-        self.post(kind::ADD_TORRENT, || Detail::None);
+        self.post(kind::ADD_TORRENT, || Detail::Added(self.handle.added()));
         self.clocks.paused_changed(now, paused);
         if !paused {
             self.brain.start(now);
@@ -429,9 +429,15 @@ impl Driver {
             .post(kind, Some(&self.handle), detail);
     }
 
-    fn post_peer(&self, kind: Kind, peer: SocketAddr) {
-        let reason = String::new();
-        self.post(kind, || Detail::Peer { peer, reason });
+    fn post_peer(&mut self, kind: Kind, endpoint: SocketAddr) {
+        let mut peers = self.brain.peers().map(|(_, peer)| peer.meta);
+        let known = peers.find(|meta| meta.endpoint == endpoint);
+        let id = known.map(|meta| meta.id).unwrap_or_default();
+        drop(peers);
+        self.post(kind, || Detail::Peer {
+            peer: PeerRef { endpoint, id },
+            fact: PeerFact::Plain,
+        });
     }
 
     fn task_ended(&mut self, ended: Result<TaskEnd, tokio::task::JoinError>) {
@@ -487,6 +493,7 @@ impl Driver {
                 self.unsaved(SaveFlags::IF_CONFIG_CHANGED);
                 self.trackers_changed(now);
             }
+            Command::Ask(question) => self.answer(question),
             Command::SaveResumeData(request) => self.save_requested(request),
             Command::ReadPiece(piece, answer) => self.read_piece(piece, answer),
             Command::Flush(answer) => self.flush(answer),

@@ -13,7 +13,7 @@ use torrent_core::torrent::PeerMeta;
 use torrent_core::wire::Features;
 
 use super::{Arrival, Driver, TaskEnd};
-use crate::event::{Detail, kind};
+use crate::event::{Detail, PeerFact, PeerFault, PeerRef, kind};
 use crate::peer::mailbox::Mailbox;
 use crate::peer::{Ended, PeerTask};
 use crate::rates::{Direction, Valve};
@@ -22,7 +22,7 @@ use crate::runtime::report_panic;
 /// How a connection ended; `None` when its task panicked.
 pub(super) struct PeerEnd {
     key: PeerKey,
-    endpoint: SocketAddr,
+    peer: PeerRef,
     incoming: bool,
     outcome: Option<(Report, Ended)>,
 }
@@ -47,6 +47,11 @@ impl Driver {
         self.next_key += 1;
         let mailbox = Arc::new(Mailbox::default());
         let endpoint = meta.endpoint;
+        let peer = PeerRef {
+            endpoint,
+            id: meta.id,
+        };
+        let incoming = meta.incoming;
         if self.is_blocked(endpoint) {
             if !meta.incoming {
                 self.brain.connect_failed(now, endpoint);
@@ -58,15 +63,15 @@ impl Driver {
         if let Err(reason) = self.brain.peer_connected(now, key, meta, room) {
             self.peers.remove(&key);
             self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
-                peer: endpoint,
-                reason: reason.to_string(),
+                peer,
+                fact: PeerFact::Ended(reason.into()),
             });
             return;
         }
         self.context.session.connection_opened();
         self.post(kind::PEER_CONNECT, || Detail::Peer {
-            peer: endpoint,
-            reason: String::new(),
+            peer,
+            fact: PeerFact::Connected { incoming },
         });
         let settings = self.context.session.settings.borrow().clone();
         let limits = Limits::from(&*settings);
@@ -92,13 +97,12 @@ impl Driver {
             disk: self.context.disk.clone(),
             pool: self.context.pool.clone(),
         };
-        let incoming = meta.incoming;
         self.tasks.spawn(async move {
             // A task of its own, so that its panic is only its own.
             let outcome = tokio::spawn(task.run()).await.ok();
             TaskEnd::Peer(Box::new(PeerEnd {
                 key,
-                endpoint,
+                peer,
                 incoming,
                 outcome,
             }))
@@ -150,12 +154,17 @@ impl Driver {
         }
         self.brain
             .peer_disconnected(Instant::now(), end.key, report, failed);
-        let reason = ended.map_or_else(String::new, |ended| ended.to_string());
-        let peer = end.endpoint;
+        let fault = ended.as_ref().map(PeerFault::from).unwrap_or_default();
+        let peer = end.peer;
         if failed {
-            let reason = reason.clone();
-            self.post(kind::PEER_ERROR, || Detail::Peer { peer, reason });
+            self.post(kind::PEER_ERROR, || Detail::Peer {
+                peer,
+                fact: PeerFact::Failed(fault.clone()),
+            });
         }
-        self.post(kind::PEER_DISCONNECTED, || Detail::Peer { peer, reason });
+        self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
+            peer,
+            fact: PeerFact::Ended(fault),
+        });
     }
 }

@@ -17,6 +17,7 @@ use crate::disk::{CheckMode, ResumeAccepted, ResumeClaim, ResumeRejected};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
 use crate::handle;
+use crate::operation::Operation;
 use crate::placement::StorageMode;
 use crate::resume::{path_bytes, put_priorities};
 
@@ -192,7 +193,9 @@ impl Driver {
     /// Says that resume data was not believed.
     pub(super) fn post_rejected(&self, reason: String, path: &str) {
         tracing::warn!(torrent = %self.handle.info_hash(), reason, path, "resume data rejected");
-        let error = Error::because(ErrorKind::ResumeDataParseError, reason).about(path);
+        let error = Error::because(ErrorKind::ResumeDataParseError, reason)
+            .about(path)
+            .during(Operation::CheckResume);
         self.post(kind::FASTRESUME_REJECTED, || Detail::Error(error));
     }
 

@@ -13,8 +13,10 @@ use torrent_core::torrent::{Peer, TorrentState};
 use torrent_core::tracker::TrackerState;
 
 use super::Driver;
+use crate::disk::Storage;
 use crate::event::unix_millis;
 use crate::handle::TorrentHandle;
+use crate::question::Question;
 use crate::rates::Direction;
 use crate::resume::SaveFlags;
 use crate::stats::Counter;
@@ -255,6 +257,15 @@ impl Driver {
         view.file_progress
             .store(Arc::new(self.brain.file_progress()));
         view.status.store(Arc::new(status));
+    }
+
+    /// Answers a question, as of now.
+    pub(super) fn answer(&mut self, question: Question) {
+        self.publish(Instant::now());
+        let storage = self.storage.get();
+        let open = || storage.map_or_else(Vec::new, Storage::open_files);
+        let (kind, detail) = self.handle.answer(question, open);
+        self.post(kind, || detail);
     }
 
     /// Brings the session's counters up to date.

@@ -8,7 +8,7 @@ use torrent_core::peer::{Report, Watched};
 use torrent_core::picker::Priority;
 
 use super::Driver;
-use crate::event::{Detail, kind};
+use crate::event::{Detail, PeerRef, kind};
 
 impl Driver {
     /// Puts the game's options into effect, all but the priorities.
@@ -96,6 +96,7 @@ impl Driver {
             trouble: any(&[kind::REQUEST_DROPPED, kind::BLOCK_TIMEOUT]),
             peer: any(&[kind::UNWANTED_BLOCK, kind::INVALID_REQUEST]),
             upload: any(&[kind::BLOCK_UPLOADED]),
+            asked: any(&[kind::INCOMING_REQUEST]),
         });
     }
 
@@ -104,11 +105,14 @@ impl Driver {
         if report.notes.is_empty() {
             return;
         }
-        let Some(endpoint) = self.brain.peer(key).map(|peer| peer.meta.endpoint) else {
+        let Some(peer) = self.brain.peer(key).map(|peer| PeerRef {
+            endpoint: peer.meta.endpoint,
+            id: peer.meta.id,
+        }) else {
             return;
         };
         for note in report.notes.drain(..) {
-            let (kind, detail) = crate::event::of_note(endpoint, note);
+            let (kind, detail) = crate::event::of_note(peer, note);
             self.post(kind, || detail);
         }
     }

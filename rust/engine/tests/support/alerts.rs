@@ -1,6 +1,7 @@
 //! What each alert carries, and what it means. Every event that a test sees is
 //! held against this, and `docs/alerts.md` is written from it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use torrent_engine::core::value::{Fields, Value};
 use torrent_engine::core::wire::Request;
 use torrent_engine::error::{Error, ErrorKind};
 use torrent_engine::event::{
-    Alert, Audience, BlockReason, Detail, Event, Kind, TrackerFact, TrackerNews, kind,
+    AddedTorrent, Alert, Answer, Audience, BlockReason, Detail, Event, Kind, PeerFact, PeerFault,
+    TrackerFact, TrackerNews, kind,
 };
 use torrent_engine::performance::PerformanceWarning;
 use torrent_engine::status::{TorrentState, TorrentStatus};
@@ -36,15 +38,19 @@ pub(crate) fn groups() -> Vec<Group> {
     all.extend(of_the_session());
     all.extend(of_trackers());
     all.extend(of_relocation());
+    all.extend(answers());
     all
 }
 
-fn plain() -> [Group; 2] {
+fn plain() -> [Group; 5] {
     [
+        group(
+            Detail::Added(AddedTorrent::default()),
+            [(kind::ADD_TORRENT, "A torrent was added, or could not be.")],
+        ),
         group(
             Detail::None,
             [
-                (kind::ADD_TORRENT, "A torrent was added, or could not be."),
                 (
                     kind::TORRENT_REMOVED,
                     "A torrent has left the session; its files are closed.",
@@ -67,6 +73,10 @@ fn plain() -> [Group; 2] {
                     kind::METADATA_RECEIVED,
                     "A magnet link's metadata has come from peers.",
                 ),
+                (
+                    kind::CACHE_FLUSHED,
+                    "Everything complete is in the files, as was asked for.",
+                ),
             ],
         ),
         group(
@@ -82,20 +92,64 @@ fn plain() -> [Group; 2] {
                     "Resume data could not be saved.",
                 ),
                 (
-                    kind::FASTRESUME_REJECTED,
-                    "Resume data does not fit the files; they are checked instead.",
-                ),
-                (
-                    kind::FILE_ERROR,
-                    "A file could not be read or written; the torrent stops.",
-                ),
-                (
                     kind::METADATA_FAILED,
                     "Metadata from peers was no valid torrent.",
                 ),
                 (kind::TORRENT_ERROR, "A torrent stops because of an error."),
                 (kind::INTERNAL_ERROR, "A fault of the library itself."),
             ],
+        ),
+        group(
+            Detail::Error(Error::new(ErrorKind::DiskFull)),
+            [(
+                kind::FASTRESUME_REJECTED,
+                "Resume data does not fit the files; they are checked instead.",
+            )],
+        ),
+        group(
+            Detail::Error(Error::new(ErrorKind::DiskFull)),
+            [(
+                kind::FILE_ERROR,
+                "A file could not be read or written; the torrent stops.",
+            )],
+        ),
+    ]
+}
+
+/// Answers to questions.
+fn answers() -> [Group; 7] {
+    let answer = |answer, meaning| {
+        let kind = Answer::kind(&answer);
+        group(Detail::Answer(answer), [(kind, meaning)])
+    };
+    [
+        answer(
+            Answer::Peers(Arc::default()),
+            "The connections of a torrent, as were asked for.",
+        ),
+        answer(
+            Answer::FileProgress(Arc::default()),
+            "Verified bytes of each file, as were asked for.",
+        ),
+        answer(
+            Answer::Pieces(Arc::default()),
+            "The pieces that are being fetched, as were asked for.",
+        ),
+        answer(
+            Answer::Availability(Arc::default()),
+            "How many connected peers have each piece, as was asked for.",
+        ),
+        answer(
+            Answer::Trackers(Arc::default()),
+            "The trackers of a torrent, as were asked for.",
+        ),
+        answer(
+            Answer::FilePriorities(Arc::default()),
+            "The priority of each file, as was asked for.",
+        ),
+        answer(
+            Answer::Files(Vec::new()),
+            "The files of a torrent that are open, as were asked for.",
         ),
     ]
 }
@@ -144,14 +198,20 @@ fn of_pieces_and_files() -> [Group; 5] {
     ]
 }
 
-fn of_peers() -> [Group; 5] {
-    let peer = ([127, 0, 0, 1], 6881).into();
+fn of_peers() -> [Group; 10] {
+    let endpoint: SocketAddr = ([127, 0, 0, 1], 6881).into();
+    let peer = endpoint.into();
     let piece = PieceIndex(0);
+    let request = Request {
+        piece,
+        begin: 0,
+        length: 0,
+    };
     [
         group(
             Detail::Peer {
                 peer,
-                reason: String::new(),
+                fact: PeerFact::Plain,
             },
             [
                 (kind::PEER_BAN, "A peer sent bad data and is banned."),
@@ -160,11 +220,39 @@ fn of_peers() -> [Group; 5] {
                     kind::PEER_SNUBBED,
                     "A peer has not sent what it owes for a while.",
                 ),
-                (kind::PEER_ERROR, "A peer did something wrong."),
-                (kind::PEER_CONNECT, "A connection to a peer was made."),
-                (kind::PEER_DISCONNECTED, "A connection was closed."),
-                (kind::INCOMING_CONNECTION, "A peer has connected to us."),
             ],
+        ),
+        group(
+            Detail::Peer {
+                peer,
+                fact: PeerFact::Failed(PeerFault::default()),
+            },
+            [(kind::PEER_ERROR, "A peer did something wrong.")],
+        ),
+        group(
+            Detail::Peer {
+                peer,
+                fact: PeerFact::Connected { incoming: true },
+            },
+            [(kind::PEER_CONNECT, "A connection to a peer was made.")],
+        ),
+        group(
+            Detail::Peer {
+                peer,
+                fact: PeerFact::Ended(PeerFault::default()),
+            },
+            [(kind::PEER_DISCONNECTED, "A connection was closed.")],
+        ),
+        group(
+            Detail::Peer {
+                peer,
+                fact: PeerFact::Arrived,
+            },
+            [(kind::INCOMING_CONNECTION, "A peer has connected to us.")],
+        ),
+        group(
+            Detail::Asked { peer, request },
+            [(kind::INCOMING_REQUEST, "A peer asks for a block.")],
         ),
         group(
             Detail::Blocked {
@@ -194,11 +282,7 @@ fn of_peers() -> [Group; 5] {
         group(
             Detail::Request {
                 peer,
-                request: Request {
-                    piece,
-                    begin: 0,
-                    length: 0,
-                },
+                request,
                 we_have: true,
                 peer_interested: true,
                 withheld: false,
@@ -211,17 +295,21 @@ fn of_peers() -> [Group; 5] {
     ]
 }
 
-fn of_the_session() -> [Group; 6] {
+fn of_the_session() -> [Group; 8] {
     [
         group(
             Detail::Listen {
                 endpoint: ([127, 0, 0, 1], 6881).into(),
                 error: String::new(),
             },
-            [
-                (kind::LISTEN_SUCCEEDED, "Connections are accepted here."),
-                (kind::LISTEN_FAILED, "This port cannot be used."),
-            ],
+            [(kind::LISTEN_SUCCEEDED, "Connections are accepted here.")],
+        ),
+        group(
+            Detail::Listen {
+                endpoint: ([127, 0, 0, 1], 6881).into(),
+                error: String::new(),
+            },
+            [(kind::LISTEN_FAILED, "This port cannot be used.")],
         ),
         group(
             Detail::Socket {
@@ -243,11 +331,21 @@ fn of_the_session() -> [Group; 6] {
             [(kind::SESSION_STATS, "The counters of the session.")],
         ),
         group(
+            Detail::Metrics(Vec::new()),
+            [(
+                kind::SESSION_STATS_HEADER,
+                "The names of the counters, before they come for the first time.",
+            )],
+        ),
+        group(
             Detail::Performance(PerformanceWarning::UploadLimitTooLow),
             [(kind::PERFORMANCE, "A setting keeps transfers slow.")],
         ),
         group(
-            Detail::Dropped(1),
+            Detail::Dropped {
+                count: 1,
+                types: vec![23],
+            },
             [(
                 kind::ALERTS_DROPPED,
                 "The queue was full: so many alerts are lost.",
@@ -284,20 +382,20 @@ fn of_relocation() -> [Group; 5] {
         ),
         group(
             Detail::FileError(Error::new(ErrorKind::DiskFull)),
-            [
-                (kind::STORAGE_MOVED_FAILED, "The files could not be moved."),
-                (
-                    kind::FILE_PRIO,
-                    "A changed priority could not be carried out on disk.",
-                ),
-            ],
+            [(kind::STORAGE_MOVED_FAILED, "The files could not be moved.")],
         ),
         group(
             Detail::None,
-            [(
-                kind::OVERSIZED_FILE,
-                "A file is longer than the torrent says.",
-            )],
+            [
+                (
+                    kind::FILE_PRIO,
+                    "Changed priorities of files are carried out on disk.",
+                ),
+                (
+                    kind::OVERSIZED_FILE,
+                    "A file is longer than the torrent says.",
+                ),
+            ],
         ),
     ]
 }

@@ -13,6 +13,8 @@ mod trackers;
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::Result;
 use torrent_engine::handle::TorrentHandle;
+use torrent_engine::question::Question;
+use torrent_engine::session::Session;
 
 use crate::app::App;
 use crate::params::Params;
@@ -78,8 +80,13 @@ pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome
         "get_alerts" => alerts::get(app, params),
         "wait_for_alert" => alerts::wait_for(app, params).await,
         "subscribe" => alerts::subscribe(app, params),
+        "post_torrent_updates" => session::simple(app, params, Session::post_torrent_updates),
+        "post_session_stats" => session::simple(app, params, Session::post_session_stats),
 
-        unknown => Err(invalid(format!("Unknown command '{unknown}'"))),
+        other => match Question::named(other) {
+            Some(question) => control::simple(app, params, |torrent| torrent.ask(question)),
+            None => Err(invalid(format!("Unknown command '{other}'"))),
+        },
     }
 }
 

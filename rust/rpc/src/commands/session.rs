@@ -113,6 +113,17 @@ pub(super) fn status(app: &App, params: Params) -> Outcome {
     ])
 }
 
+/// A command to the session that takes nothing; an alert answers.
+pub(super) fn simple(
+    app: &App,
+    params: Params,
+    act: impl FnOnce(&Session) -> Result<()>,
+) -> Outcome {
+    params.finish()?;
+    act(&app.running()?.session)?;
+    Ok(done())
+}
+
 /// The counters.
 pub(super) fn engine_stats(app: &App, params: Params) -> Outcome {
     params.finish()?;

@@ -1,0 +1,201 @@
+//! The kinds of event: libtorrent's alert numbers, names, categories and
+//! priorities, and who lives by each. `oracle_tests/libtorrent_alerts.csv` is
+//! libtorrent's whole list, and says why a kind is not here.
+
+/// Alert categories: libtorrent's bits.
+pub mod category {
+    /// Errors of any kind.
+    pub const ERROR: u32 = 1;
+    /// What peers send and do.
+    pub const PEER: u32 = 1 << 1;
+    /// Port mapping.
+    pub const PORT_MAPPING: u32 = 1 << 2;
+    /// Files on disk.
+    pub const STORAGE: u32 = 1 << 3;
+    /// Announces and scrapes.
+    pub const TRACKER: u32 = 1 << 4;
+    /// Connections made and closed.
+    pub const CONNECT: u32 = 1 << 5;
+    /// Changes of a torrent's or the session's state.
+    pub const STATUS: u32 = 1 << 6;
+    /// Addresses that were blocked.
+    pub const IP_BLOCK: u32 = 1 << 8;
+    /// Settings that limit performance.
+    pub const PERFORMANCE_WARNING: u32 = 1 << 9;
+    /// The distributed hash table.
+    pub const DHT: u32 = 1 << 10;
+    /// Statistics.
+    pub const STATS: u32 = 1 << 11;
+    /// The log of the session.
+    pub const SESSION_LOG: u32 = 1 << 13;
+    /// The log of torrents.
+    pub const TORRENT_LOG: u32 = 1 << 14;
+    /// The log of connections.
+    pub const PEER_LOG: u32 = 1 << 15;
+    /// What peers ask us for.
+    pub const INCOMING_REQUEST: u32 = 1 << 16;
+    /// The log of the distributed hash table.
+    pub const DHT_LOG: u32 = 1 << 17;
+    /// Answers from the distributed hash table.
+    pub const DHT_OPERATION: u32 = 1 << 18;
+    /// The log of port mapping.
+    pub const PORT_MAPPING_LOG: u32 = 1 << 19;
+    /// The log of choosing pieces.
+    pub const PICKER_LOG: u32 = 1 << 20;
+    /// Finished files.
+    pub const FILE_PROGRESS: u32 = 1 << 21;
+    /// Finished pieces.
+    pub const PIECE_PROGRESS: u32 = 1 << 22;
+    /// Blocks sent.
+    pub const UPLOAD: u32 = 1 << 23;
+    /// Blocks requested and received.
+    pub const BLOCK_PROGRESS: u32 = 1 << 24;
+    /// Everything.
+    pub const ALL: u32 = u32::MAX;
+}
+
+/// How far an alert may overfill the queue: its limit is the queue's size
+/// times one more than this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// May be dropped first.
+    Normal = 0,
+    /// Gets twice the queue.
+    High = 1,
+    /// Gets three times the queue.
+    Critical = 2,
+    /// Says that alerts were dropped.
+    Meta = 3,
+}
+
+/// What is known of an event before it is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// libtorrent's alert number.
+    pub number: u32,
+    /// libtorrent's alert name.
+    pub name: &'static str,
+    /// Category bits.
+    pub category: u32,
+    /// It answers a question, and passes every mask.
+    pub always: bool,
+    /// Its claim on the queue.
+    pub priority: Priority,
+    /// Who lives by it.
+    pub audience: Audience,
+}
+
+impl Kind {
+    /// Whether an alert of this kind is let through by `mask`.
+    pub const fn passes(&self, mask: u32) -> bool {
+        self.always || self.category & mask != 0
+    }
+}
+
+/// Whom an event is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Readers of alerts: made only when the mask lets it.
+    Alerts,
+    /// Also the binding's objects: made whatever the mask says, and an alert
+    /// only when the mask lets it.
+    Both,
+    /// The binding's objects alone: never an alert.
+    Signals,
+}
+
+macro_rules! event_kinds {
+    (@always) => { false };
+    (@always always) => { true };
+    ($( $name:ident = $number:literal, $text:literal, $category:expr, $priority:ident, $audience:ident $(, $always:ident)?; )*) => {
+        /// The kinds of event, one constant each.
+        pub mod kind {
+            use super::{Audience, Kind, Priority, category};
+            $(
+                #[doc = concat!("`", $text, "`")]
+                pub const $name: Kind = Kind {
+                    number: $number,
+                    name: $text,
+                    category: $category,
+                    always: event_kinds!(@always $($always)?),
+                    priority: Priority::$priority,
+                    audience: Audience::$audience,
+                };
+            )*
+            /// Every kind.
+            pub const ALL: &[Kind] = &[ $( $name, )* ];
+        }
+    };
+}
+
+event_kinds! {
+    TORRENT_REMOVED = 4, "torrent_removed", category::STATUS, Critical, Both;
+    READ_PIECE = 5, "read_piece", category::STORAGE, Critical, Both;
+    FILE_COMPLETED = 6, "file_completed", category::FILE_PROGRESS, Normal, Both;
+    FILE_RENAMED = 7, "file_renamed", category::STORAGE, Critical, Both, always;
+    FILE_RENAME_FAILED = 8, "file_rename_failed", category::STORAGE, Critical, Both, always;
+    PERFORMANCE = 9, "performance", category::PERFORMANCE_WARNING, Normal, Alerts;
+    STATE_CHANGED = 10, "state_changed", category::STATUS, High, Both;
+    TRACKER_ERROR = 11, "tracker_error", category::TRACKER | category::ERROR, High, Alerts;
+    TRACKER_WARNING = 12, "tracker_warning", category::TRACKER | category::ERROR, Normal, Alerts;
+    SCRAPE_REPLY = 13, "scrape_reply", category::TRACKER, Critical, Alerts;
+    SCRAPE_FAILED = 14, "scrape_failed", category::TRACKER | category::ERROR, Critical, Alerts;
+    TRACKER_REPLY = 15, "tracker_reply", category::TRACKER, Normal, Alerts;
+    TRACKER_ANNOUNCE = 17, "tracker_announce", category::TRACKER, Normal, Alerts;
+    HASH_FAILED = 18, "hash_failed", category::STATUS, Normal, Alerts;
+    PEER_BAN = 19, "peer_ban", category::PEER, Normal, Alerts;
+    PEER_UNSNUBBED = 20, "peer_unsnubbed", category::PEER, Normal, Alerts;
+    PEER_SNUBBED = 21, "peer_snubbed", category::PEER, Normal, Alerts;
+    PEER_ERROR = 22, "peer_error", category::PEER, Normal, Alerts;
+    PEER_CONNECT = 23, "peer_connect", category::CONNECT, Normal, Alerts;
+    PEER_DISCONNECTED = 24, "peer_disconnected", category::CONNECT, Normal, Alerts;
+    INVALID_REQUEST = 25, "invalid_request", category::PEER, Normal, Alerts;
+    TORRENT_FINISHED = 26, "torrent_finished", category::STATUS, High, Both;
+    PIECE_FINISHED = 27, "piece_finished", category::PIECE_PROGRESS, Normal, Both;
+    REQUEST_DROPPED = 28, "request_dropped", category::BLOCK_PROGRESS | category::PEER, Normal, Alerts;
+    BLOCK_TIMEOUT = 29, "block_timeout", category::BLOCK_PROGRESS | category::PEER, Normal, Alerts;
+    BLOCK_FINISHED = 30, "block_finished", category::BLOCK_PROGRESS, Normal, Alerts;
+    BLOCK_DOWNLOADING = 31, "block_downloading", category::BLOCK_PROGRESS, Normal, Alerts;
+    UNWANTED_BLOCK = 32, "unwanted_block", category::PEER, Normal, Alerts;
+    STORAGE_MOVED = 33, "storage_moved", category::STORAGE, Critical, Both;
+    STORAGE_MOVED_FAILED = 34, "storage_moved_failed", category::STORAGE, Critical, Both;
+    TORRENT_DELETED = 35, "torrent_deleted", category::STORAGE, Critical, Alerts;
+    TORRENT_DELETE_FAILED = 36, "torrent_delete_failed", category::STORAGE | category::ERROR, Critical, Both;
+    SAVE_RESUME_DATA = 37, "save_resume_data", category::STORAGE, Critical, Both;
+    SAVE_RESUME_DATA_FAILED = 38, "save_resume_data_failed", category::STORAGE | category::ERROR, Critical, Both;
+    TORRENT_PAUSED = 39, "torrent_paused", category::STATUS, High, Alerts;
+    TORRENT_RESUMED = 40, "torrent_resumed", category::STATUS, High, Alerts;
+    TORRENT_CHECKED = 41, "torrent_checked", category::STATUS, High, Both;
+    FILE_ERROR = 43, "file_error", category::STATUS | category::ERROR | category::STORAGE, High, Both;
+    METADATA_FAILED = 44, "metadata_failed", category::ERROR, Normal, Alerts;
+    METADATA_RECEIVED = 45, "metadata_received", category::STATUS, Normal, Both;
+    UDP_ERROR = 46, "udp_error", category::ERROR, Normal, Alerts;
+    EXTERNAL_IP = 47, "external_ip", category::STATUS, Normal, Both;
+    LISTEN_FAILED = 48, "listen_failed", category::STATUS | category::ERROR, Critical, Both;
+    LISTEN_SUCCEEDED = 49, "listen_succeeded", category::STATUS, Critical, Alerts;
+    FASTRESUME_REJECTED = 53, "fastresume_rejected", category::STATUS | category::ERROR, Critical, Alerts;
+    PEER_BLOCKED = 54, "peer_blocked", category::IP_BLOCK, Normal, Alerts;
+    CACHE_FLUSHED = 58, "cache_flushed", category::STORAGE, High, Alerts;
+    TRACKERID = 61, "trackerid", category::STATUS, Normal, Alerts;
+    TORRENT_ERROR = 64, "torrent_error", category::ERROR | category::STATUS, High, Both;
+    INCOMING_CONNECTION = 66, "incoming_connection", category::PEER, Normal, Alerts;
+    ADD_TORRENT = 67, "add_torrent", category::STATUS, Critical, Both;
+    STATE_UPDATE = 68, "state_update", category::STATUS, High, Both, always;
+    SESSION_STATS = 70, "session_stats", 0, Critical, Alerts, always;
+    INCOMING_REQUEST = 84, "incoming_request", category::INCOMING_REQUEST, Normal, Alerts;
+    SESSION_STATS_HEADER = 92, "session_stats_header", 0, Normal, Alerts, always;
+    BLOCK_UPLOADED = 94, "block_uploaded", category::UPLOAD, Normal, Alerts;
+    ALERTS_DROPPED = 95, "alerts_dropped", category::ERROR, Meta, Alerts;
+    FILE_PRIO = 97, "file_prio", category::STORAGE, Normal, Alerts;
+    OVERSIZED_FILE = 98, "oversized_file", category::STORAGE, Normal, Alerts;
+    PEER_INFO = 100, "peer_info", category::STATUS, Critical, Alerts, always;
+    FILE_PROGRESS = 101, "file_progress", category::FILE_PROGRESS, Critical, Alerts, always;
+    PIECE_INFO = 102, "piece_info", category::PIECE_PROGRESS, Critical, Alerts, always;
+    PIECE_AVAILABILITY = 103, "piece_availability", category::STATUS, Critical, Alerts, always;
+    TRACKER_LIST = 104, "tracker_list", category::STATUS, Critical, Alerts, always;
+    FILE_PRIORITIES = 105, "file_priorities", category::STATUS, Critical, Alerts, always;
+    FILE_STATUS = 106, "file_status", category::STATUS, Critical, Alerts, always;
+    IP_BAN = 107, "ip_ban", category::IP_BLOCK, Normal, Alerts;
+    INTERNAL_ERROR = 10_001, "internal_error", category::ERROR, Critical, Both;
+    TORRENTS_UPDATED = 10_002, "torrents_updated", category::STATUS, Normal, Signals;
+}

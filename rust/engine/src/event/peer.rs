@@ -1,0 +1,377 @@
+//! What events tell of connections, with the field names and numbers of
+//! libtorrent's alerts.
+
+use std::io;
+use std::net::SocketAddr;
+
+use torrent_core::ext::ExtError;
+use torrent_core::ids::PeerId;
+use torrent_core::peer::{Note, PeerError};
+use torrent_core::torrent::CloseReason;
+use torrent_core::value::{Fields, Value};
+use torrent_core::wire::WireError;
+
+use super::{Detail, Kind, kind};
+use crate::operation::Operation;
+use crate::peer::Ended;
+use crate::peer::handshake::HandshakeError;
+use crate::status::hex_peer_id;
+
+/// Whom an event about a connection is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerRef {
+    /// Its endpoint.
+    pub endpoint: SocketAddr,
+    /// Its id; all zero as long as it has not said.
+    pub id: PeerId,
+}
+
+impl From<SocketAddr> for PeerRef {
+    fn from(endpoint: SocketAddr) -> Self {
+        let id = PeerId::default();
+        Self { endpoint, id }
+    }
+}
+
+impl PeerRef {
+    pub(super) fn fields(&self) -> Fields {
+        let mut fields = super::fields::endpoint("peer_ip", "peer_port", &self.endpoint);
+        fields.push(("pid".into(), hex_peer_id(self.id).into()));
+        fields
+    }
+}
+
+/// What happened to a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerFact {
+    /// The kind says it all.
+    Plain,
+    /// It was made: by us, or by the peer.
+    Connected {
+        /// Whether by the peer.
+        incoming: bool,
+    },
+    /// The peer has called, and not said anything yet.
+    Arrived,
+    /// The peer broke the protocol.
+    Failed(PeerFault),
+    /// It has ended.
+    Ended(PeerFault),
+}
+
+/// How a connection ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerFault {
+    /// What was being done.
+    pub operation: Operation,
+    /// What it was, in words.
+    pub error: String,
+    /// libtorrent's number of the reason.
+    pub reason: CloseCode,
+}
+
+macro_rules! close_codes {
+    ($( $( #[$attribute:meta] )* $variant:ident = $code:literal, $name:literal; )*) => {
+        /// Why a connection was closed: libtorrent's `close_reason_t`, as far
+        /// as connections are closed for that here. From 256 on it is the
+        /// peer's fault.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        #[repr(u16)]
+        pub enum CloseCode {
+            $(
+                $( #[$attribute] )*
+                #[doc = concat!("`", $name, "`")]
+                $variant = $code,
+            )*
+        }
+
+        impl CloseCode {
+            /// Every code, in the order of the numbers.
+            pub const ALL: &[Self] = &[ $( Self::$variant, )* ];
+
+            /// libtorrent's name.
+            pub const fn name(self) -> &'static str {
+                match self { $( Self::$variant => $name, )* }
+            }
+        }
+    };
+}
+
+close_codes! {
+    #[default]
+    None = 0, "none";
+    DuplicatePeerId = 1, "duplicate_peer_id";
+    TorrentRemoved = 2, "torrent_removed";
+    NoMemory = 3, "no_memory";
+    Blocked = 5, "blocked";
+    UploadToUpload = 6, "upload_to_upload";
+    TimedOut = 8, "timeout";
+    TimedOutInterest = 9, "timed_out_interest";
+    TimedOutActivity = 10, "timed_out_activity";
+    TimedOutHandshake = 11, "timed_out_handshake";
+    PeerChurn = 14, "peer_churn";
+    TooManyConnections = 15, "too_many_connections";
+    TooManyFiles = 16, "too_many_files";
+    InvalidInfoHash = 257, "invalid_info_hash";
+    SelfConnection = 258, "self_connection";
+    MessageTooBig = 261, "message_too_big";
+    InvalidMessage = 263, "invalid_message";
+    InvalidPiece = 264, "invalid_piece_message";
+    InvalidHave = 265, "invalid_have_message";
+    InvalidBitfield = 266, "invalid_bitfield_message";
+    InvalidChoke = 267, "invalid_choke_message";
+    InvalidUnchoke = 268, "invalid_unchoke_message";
+    InvalidInterested = 269, "invalid_interested_message";
+    InvalidNotInterested = 270, "invalid_not_interested_message";
+    InvalidRequest = 271, "invalid_request_message";
+    InvalidReject = 272, "invalid_reject_message";
+    InvalidAllowedFast = 273, "invalid_allow_fast_message";
+    InvalidExtended = 274, "invalid_extended_message";
+    InvalidCancel = 275, "invalid_cancel_message";
+    InvalidDhtPort = 276, "invalid_dht_port_message";
+    InvalidSuggest = 277, "invalid_suggest_message";
+    InvalidHaveAll = 278, "invalid_have_all_message";
+    InvalidDontHave = 279, "invalid_dont_have_message";
+    InvalidHaveNone = 280, "invalid_have_none_message";
+    InvalidMetadata = 283, "invalid_metadata_message";
+    RequestWhenChoked = 285, "request_when_choked";
+}
+
+impl CloseCode {
+    /// libtorrent's number.
+    pub const fn code(self) -> u16 {
+        self as u16
+    }
+
+    /// The code for a message of this type that cannot be right.
+    const fn of_message(id: u8) -> Self {
+        match id {
+            0 => Self::InvalidChoke,
+            1 => Self::InvalidUnchoke,
+            2 => Self::InvalidInterested,
+            3 => Self::InvalidNotInterested,
+            4 => Self::InvalidHave,
+            5 => Self::InvalidBitfield,
+            6 => Self::InvalidRequest,
+            7 => Self::InvalidPiece,
+            8 => Self::InvalidCancel,
+            9 => Self::InvalidDhtPort,
+            13 => Self::InvalidSuggest,
+            14 => Self::InvalidHaveAll,
+            15 => Self::InvalidHaveNone,
+            16 => Self::InvalidReject,
+            17 => Self::InvalidAllowedFast,
+            20 => Self::InvalidExtended,
+            _ => Self::InvalidMessage,
+        }
+    }
+}
+
+impl From<CloseReason> for CloseCode {
+    fn from(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::Stopped => Self::TorrentRemoved,
+            CloseReason::Redundant => Self::UploadToUpload,
+            CloseReason::TooMany => Self::TooManyConnections,
+            CloseReason::Turnover => Self::PeerChurn,
+            CloseReason::Inactive => Self::TimedOutInterest,
+            CloseReason::Duplicate => Self::DuplicatePeerId,
+            CloseReason::Banned | CloseReason::Filtered => Self::Blocked,
+            CloseReason::BadMetadata => Self::InvalidMetadata,
+            CloseReason::OurselvesAgain => Self::SelfConnection,
+            _ => Self::None,
+        }
+    }
+}
+
+impl From<&WireError> for CloseCode {
+    fn from(error: &WireError) -> Self {
+        match *error {
+            WireError::TooLong(_) => Self::MessageTooBig,
+            WireError::WrongLength { id, .. } => Self::of_message(id),
+            _ => Self::None,
+        }
+    }
+}
+
+impl From<&PeerError> for CloseCode {
+    fn from(error: &PeerError) -> Self {
+        match error {
+            PeerError::Wire(error) => error.into(),
+            PeerError::NoSuchPiece(_) => Self::InvalidHave,
+            PeerError::WrongBitfield => Self::InvalidBitfield,
+            PeerError::NoSuchBlock => Self::InvalidPiece,
+            PeerError::TooManyRequests | PeerError::InvalidRequests => Self::InvalidRequest,
+            PeerError::ChokedRequests => Self::RequestWhenChoked,
+            PeerError::Extension(ExtError::BadMetadata) => Self::InvalidMetadata,
+            PeerError::Extension(_) | PeerError::NotNegotiated => Self::InvalidExtended,
+            PeerError::LosesTooMuch => Self::InvalidDontHave,
+            PeerError::RefusesAll => Self::InvalidReject,
+            PeerError::TimedOut => Self::TimedOutActivity,
+            _ => Self::InvalidMessage,
+        }
+    }
+}
+
+impl From<&io::Error> for CloseCode {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::TimedOut,
+            io::ErrorKind::OutOfMemory => Self::NoMemory,
+            _ => Self::None,
+        }
+    }
+}
+
+impl From<CloseReason> for PeerFault {
+    fn from(reason: CloseReason) -> Self {
+        Self {
+            operation: Operation::BitTorrent,
+            error: reason.to_string(),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl From<&Ended> for PeerFault {
+    fn from(ended: &Ended) -> Self {
+        let (operation, reason) = match ended {
+            Ended::ByPeer => (Operation::SocketRead, CloseCode::None),
+            Ended::ByUs(reason) => (Operation::BitTorrent, (*reason).into()),
+            Ended::Protocol(error) => (Operation::BitTorrent, error.into()),
+            Ended::Io(error) => (Operation::SocketRead, error.into()),
+            Ended::Orphaned => (Operation::BitTorrent, CloseCode::TorrentRemoved),
+        };
+        Self {
+            operation,
+            error: ended.to_string(),
+            reason,
+        }
+    }
+}
+
+impl From<&HandshakeError> for PeerFault {
+    fn from(error: &HandshakeError) -> Self {
+        let (operation, reason) = match error {
+            HandshakeError::Connect(error) => (Operation::Connect, error.into()),
+            HandshakeError::Io(error) => (Operation::SocketRead, error.into()),
+            HandshakeError::Wire(error) => (Operation::BitTorrent, error.into()),
+            HandshakeError::WrongTorrent | HandshakeError::UnknownTorrent => {
+                (Operation::BitTorrent, CloseCode::InvalidInfoHash)
+            }
+            HandshakeError::Crowded | HandshakeError::TimedOut => {
+                (Operation::BitTorrent, CloseCode::TimedOutHandshake)
+            }
+        };
+        Self {
+            operation,
+            error: error.to_string(),
+            reason,
+        }
+    }
+}
+
+/// TCP, as libtorrent numbers the types of socket.
+pub(super) const SOCKET_TYPE_TCP: i32 = 0;
+
+impl PeerFact {
+    pub(super) fn fields(&self) -> Fields {
+        let socket_type = || ("socket_type".into(), SOCKET_TYPE_TCP.into());
+        match self {
+            Self::Plain => vec![],
+            Self::Arrived => vec![socket_type()],
+            Self::Connected { incoming } => {
+                // libtorrent: 0 in, 1 out.
+                let direction = i32::from(!incoming);
+                vec![("direction".into(), direction.into()), socket_type()]
+            }
+            Self::Failed(fault) => {
+                let mut fields = fault.operation.fields();
+                fields.push(("error".into(), fault.error.clone().into()));
+                fields
+            }
+            Self::Ended(fault) => {
+                let mut fields = vec![socket_type()];
+                fields.extend(fault.operation.fields());
+                fields.push(("error".into(), fault.error.clone().into()));
+                fields.push(("reason".into(), Value::from(fault.reason.code())));
+                fields
+            }
+        }
+    }
+
+    pub(super) fn note(&self) -> &str {
+        match self {
+            Self::Plain | Self::Arrived | Self::Connected { .. } => "",
+            Self::Failed(fault) | Self::Ended(fault) => &fault.error,
+        }
+    }
+}
+
+/// The event of what a connection noted.
+pub(crate) fn of_note(peer: PeerRef, note: Note) -> (Kind, Detail) {
+    let (kind, block) = match note {
+        Note::Requested(block) => (kind::BLOCK_DOWNLOADING, block),
+        Note::Finished(block) => (kind::BLOCK_FINISHED, block),
+        Note::Dropped(block) => (kind::REQUEST_DROPPED, block),
+        Note::TimedOut(block) => (kind::BLOCK_TIMEOUT, block),
+        Note::Unwanted(block) => (kind::UNWANTED_BLOCK, block),
+        Note::Uploaded(block) => (kind::BLOCK_UPLOADED, block),
+        Note::Asked(request) => {
+            return (kind::INCOMING_REQUEST, Detail::Asked { peer, request });
+        }
+        Note::Invalid {
+            request,
+            we_have,
+            interested,
+            withheld,
+        } => {
+            let detail = Detail::Request {
+                peer,
+                request,
+                we_have,
+                peer_interested: interested,
+                withheld,
+            };
+            return (kind::INVALID_REQUEST, detail);
+        }
+    };
+    (kind, Detail::Block { peer, block })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_names_its_code() {
+        let wrong =
+            |id| CloseCode::from(&PeerError::from(WireError::WrongLength { id, length: 9 }));
+        assert_eq!(wrong(4), CloseCode::InvalidHave);
+        assert_eq!(wrong(20).code(), 274);
+        assert_eq!(wrong(99), CloseCode::InvalidMessage);
+        let long = PeerError::from(WireError::TooLong(1 << 30));
+        assert_eq!(CloseCode::from(&long).name(), "message_too_big");
+    }
+
+    #[test]
+    fn an_end_says_who_what_and_why() {
+        let fault = PeerFault::from(&Ended::ByUs(CloseReason::Redundant));
+        let fields = PeerFact::Ended(fault).fields();
+        let names: Vec<_> = fields.iter().map(|(name, _)| name.as_ref()).collect();
+        assert_eq!(names, ["socket_type", "op", "operation", "error", "reason"]);
+        assert_eq!(fields[1].1, Value::Int(1));
+        assert_eq!(fields[4].1, Value::Int(6));
+    }
+
+    #[test]
+    fn refused_connections_are_no_protocol_errors() {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let fault = PeerFault::from(&HandshakeError::Connect(refused));
+        assert_eq!(
+            (fault.operation, fault.reason),
+            (Operation::Connect, CloseCode::None)
+        );
+    }
+}
