@@ -18,6 +18,8 @@ use torrent_core::ids::{FileIndex, InfoHash, PieceIndex};
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::{Error, ErrorKind, Result};
 
+use crate::names;
+
 /// How deep dictionaries and arrays from a script may nest. They can contain
 /// themselves.
 const MAX_DEPTH: usize = 16;
@@ -52,10 +54,7 @@ pub(crate) fn to_int_array(numbers: impl Iterator<Item = i64>) -> VarArray {
 pub(crate) fn to_dictionary(fields: &[(std::borrow::Cow<'static, str>, Value)]) -> VarDictionary {
     let mut dictionary = VarDictionary::new();
     for (name, value) in fields {
-        dictionary.set(
-            &GString::from(name.as_ref()).to_variant(),
-            &to_variant(value),
-        );
+        dictionary.set(&names::key(name), &to_variant(value));
     }
     dictionary
 }

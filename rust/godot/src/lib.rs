@@ -18,8 +18,10 @@ mod dispatch;
 mod frames;
 #[cfg(all(test, feature = "docs"))]
 mod help;
+mod kept;
 mod lifetime;
 mod monitors;
+mod names;
 mod peer_info;
 mod report;
 mod snapshot;
@@ -45,6 +47,7 @@ mod entry {
             // soon after: no thread of ours may run it then.
             if stage == InitStage::Scene {
                 crate::lifetime::end_all();
+                crate::names::forget();
             }
         }
     }

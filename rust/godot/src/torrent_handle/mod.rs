@@ -9,6 +9,7 @@ mod trackers;
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use godot::builtin::{AnyArray, Array, GString, PackedByteArray, VarArray, VarDictionary};
 use godot::classes::{IRefCounted, RefCounted};
@@ -18,6 +19,7 @@ use torrent_engine::error::{Error, ErrorKind, Result};
 use torrent_engine::handle::TorrentHandle as Torrent;
 
 use crate::convert::{self, invalid, to_int};
+use crate::kept::Kept;
 use crate::peer_info::PeerInfo;
 use crate::report::LastError;
 use crate::torrent_info::TorrentInfo;
@@ -45,6 +47,7 @@ pub(crate) struct TorrentHandle {
     errors: LastError,
     /// The progress that was last told.
     told_progress: Cell<f64>,
+    availability: Kept<Arc<Vec<u32>>, VarArray>,
     base: Base<RefCounted>,
 }
 

@@ -115,7 +115,12 @@ impl TorrentHandle {
     #[func]
     fn get_piece_availability(&self) -> VarArray {
         let counts = self.read("get_piece_availability", Torrent::piece_availability);
-        convert::to_int_array(counts.unwrap_or_default().iter().map(|&it| i64::from(it)))
+        let array = self
+            .availability
+            .get(counts.unwrap_or_default(), Arc::ptr_eq, |counts| {
+                convert::to_int_array(counts.iter().map(|&it| i64::from(it)))
+            });
+        array.duplicate_shallow()
     }
 
     /// The pieces that are being fetched: piece_index, blocks_in_piece, finished, requested.

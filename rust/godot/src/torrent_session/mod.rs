@@ -28,6 +28,7 @@ use torrent_engine::state::StateDir;
 use crate::alert_manager::AlertManager;
 use crate::convert::{self, invalid};
 use crate::dispatch::{self, Notice};
+use crate::kept::Kept;
 use crate::report::{self, LastError};
 use crate::torrent_error::TorrentError;
 use crate::torrent_handle::TorrentHandle;
@@ -86,6 +87,8 @@ pub(crate) struct TorrentSession {
     /// Earlier runs that are about to end.
     ending: RefCell<Vec<Session>>,
     settings: RefCell<Settings>,
+    /// The settings as they were read last.
+    shown_settings: Kept<Settings, VarDictionary>,
     manager: RefCell<Gd<AlertManager>>,
     /// The object of each torrent.
     objects: RefCell<BTreeMap<InfoHash, Gd<TorrentHandle>>>,
@@ -111,6 +114,7 @@ impl IRefCounted for TorrentSession {
             run,
             ending: RefCell::default(),
             settings: RefCell::default(),
+            shown_settings: Kept::default(),
             manager: RefCell::new(manager),
             objects: RefCell::default(),
             leaving: RefCell::default(),

@@ -15,7 +15,9 @@ impl TorrentSession {
     /// All settings by name, as they are now.
     #[func]
     fn get_settings(&self) -> VarDictionary {
-        settings_dictionary(&self.settings())
+        let shown = &self.shown_settings;
+        let settings = shown.get(self.settings(), PartialEq::eq, settings_dictionary);
+        settings.duplicate_shallow()
     }
 
     /// All settings by name, as they are in a new session.

@@ -1,0 +1,34 @@
+//! The names of dictionaries' keys, made once: to make a Godot string costs
+//! more than all else about an entry, and the same few hundred names come in
+//! every dictionary of settings, statistics and alerts.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use godot::builtin::{GString, Variant};
+use godot::meta::ToGodot;
+
+thread_local! {
+    /// By address and length: a name that is part of the code never changes.
+    static KNOWN: RefCell<HashMap<(usize, usize), Variant>> = RefCell::default();
+}
+
+/// A name as the key of a Dictionary.
+// A plain `&str` would not tell what stays from what goes.
+#[allow(clippy::ptr_arg)]
+pub(crate) fn key(name: &Cow<'static, str>) -> Variant {
+    let make = |name: &str| GString::from(name).to_variant();
+    match name {
+        Cow::Owned(name) => make(name),
+        Cow::Borrowed(name) => KNOWN.with_borrow_mut(|known| {
+            let place = (name.as_ptr().addr(), name.len());
+            known.entry(place).or_insert_with(|| make(name)).clone()
+        }),
+    }
+}
+
+/// Forgets all of them, which must be while Godot is still there.
+pub(crate) fn forget() {
+    KNOWN.take();
+}
