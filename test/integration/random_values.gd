@@ -105,6 +105,8 @@ var objects := {}
 var ports: Array[int] = []
 
 var _settings := TorrentSession.get_default_settings()
+## What contains itself, and so would never be freed.
+var _cycles := []
 
 
 func chance(part: float) -> bool:
@@ -146,6 +148,15 @@ func keep(object: Object) -> void:
 	var known: Array = objects.get_or_add(object.get_class(), [])
 	if not object in known:
 		_put(known, object, 12)
+
+
+## Lets go of all objects, and of what contains itself.
+func forget() -> void:
+	for name: String in objects:
+		objects[name].clear()
+	for cycle: Variant in _cycles:
+		cycle.clear()
+	_cycles.clear()
 
 
 func _put(into: Array, value: Variant, limit: int) -> void:
@@ -297,6 +308,7 @@ func array() -> Array:
 			var itself := []
 			itself.append(itself)
 			itself.append(itself)
+			_cycles.append(itself)
 			return itself
 		3:
 			return [null, 5, 1.5, "text", [], {}, RefCounted.new()]
@@ -312,6 +324,7 @@ func dictionary() -> Dictionary:
 		1:
 			var itself := {"plain": 1}
 			itself["self"] = itself
+			_cycles.append(itself)
 			return itself
 		2:
 			return {5: "five", NAN: INF, null: null}

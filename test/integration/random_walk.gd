@@ -78,6 +78,7 @@ var longest_call := ""
 
 var _methods := {}
 var _depth := 0
+var _ended := false
 var _trace := OS.get_environment("TORRENT_WALK_TRACE") != ""
 var _main_thread := OS.get_thread_caller_id()
 
@@ -110,10 +111,11 @@ func step() -> void:
 	_call(name, object, values.any(_methods[name]))
 
 
-## Lets go of everything. What still runs ends by itself.
+## Lets go of everything. What still runs ends by itself: signals that come meanwhile
+## lead to nothing new.
 func end() -> void:
-	for name: String in values.objects:
-		values.objects[name].clear()
+	_ended = true
+	values.forget()
 
 
 func sessions() -> Array:
@@ -206,7 +208,7 @@ func _call(name: String, object: Object, method: Dictionary) -> void:
 		return
 	var arguments: Array = values.arguments(method)
 	if _trace:
-		print("%d %s %s" % [call_count, place, str(arguments).left(300)])
+		print("%d %s(%s)" % [call_count, place, ", ".join(arguments.map(_describe))])
 	var outer := listener.place
 	listener.place = place
 	var nested := call_count
@@ -221,7 +223,7 @@ func _call(name: String, object: Object, method: Dictionary) -> void:
 	# What handlers call takes its own time.
 	if call_count == nested and taken > longest_usec:
 		longest_usec = taken
-		longest_call = "%s%s" % [place, str(arguments).left(200)]
+		longest_call = "%s(%s)" % [place, ", ".join(arguments.map(_describe))]
 	if call_count == nested and taken > PATIENCE_USEC:
 		_complain("%s took %d ms" % [place, taken / 1000])
 	call_count += 1
@@ -231,6 +233,13 @@ func _call(name: String, object: Object, method: Dictionary) -> void:
 		_make_safe(session, method.name)
 	_follow_all(result)
 	values.remember(result)
+
+
+## An argument in few words; containers may contain themselves.
+func _describe(value: Variant) -> String:
+	if value is Array or value is Dictionary or value is PackedByteArray:
+		return "%s of %d" % [type_string(typeof(value)), value.size()]
+	return str(value).left(60)
 
 
 ## Whether the call can be made without anybody else noticing.
@@ -277,7 +286,7 @@ func _on_signal(...arguments: Array) -> void:
 	signals[name] = signals.get(name, 0) + 1
 	if OS.get_thread_caller_id() != _main_thread:
 		_complain("a signal came in another thread")
-	if _depth < 3 and values.chance(0.1):
+	if not _ended and _depth < 3 and values.chance(0.1):
 		_depth += 1
 		step()
 		_depth -= 1

@@ -34,7 +34,7 @@ func test_calls_at_random() -> void:
 	while _walk.call_count < count:
 		if _walk.call_count - supplied >= CALLS_A_SUPPLY:
 			supplied = _walk.call_count
-			_supply()
+			await _supply()
 		for i in CALLS_A_FRAME:
 			_walk.step()
 		await get_tree().process_frame
@@ -84,10 +84,9 @@ func _supply() -> void:
 		"/rules.p2p": "one:203.0.113.1-203.0.113.9\nnonsense\n".to_utf8_buffer(),
 	}
 	for path: String in files:
-		# What was a file may be somebody's folder by now, and the other way round.
-		remove_tree(folder + path)
-		DirAccess.remove_absolute((folder + path).get_base_dir())
-		write_file(folder + path, files[path])
+		# A session that moves its files there meanwhile can be in the way.
+		var is_supplied := func() -> bool: return _supply_file(folder + path, files[path])
+		assert_true(await wait_until(is_supplied, LIMIT), "writes %s" % path)
 	DirAccess.make_dir_recursive_absolute(folder + "/deep/deep/deep")
 	var values := _walk.values
 	if values.torrents.is_empty():
@@ -120,14 +119,25 @@ func _supply() -> void:
 	values.paths.append(ProjectSettings.globalize_path(folder + "/seed"))
 
 
+func _supply_file(path: String, bytes: PackedByteArray) -> bool:
+	# What was a file may be somebody's folder by now, and the other way round.
+	remove_tree(path)
+	DirAccess.remove_absolute(path.get_base_dir())
+	DirAccess.make_dir_recursive_absolute(path.get_base_dir())
+	var file := FileAccess.open(path, FileAccess.WRITE)
+	return file != null and file.store_buffer(bytes)
+
+
 ## Everything stops, also what nobody holds any more.
 func _end_walk(threads_before: int) -> void:
-	for session: TorrentSession in _walk.sessions():
-		session.stop_session()
+	var sessions := _walk.sessions().duplicate()
 	_walk.end()
+	for session: TorrentSession in sessions:
+		session.stop_session()
+	sessions.clear()
 	PeerInfo.set_country_resolver(Callable())
 	var is_quiet := func() -> bool: return threads() <= threads_before
-	assert_true(await wait_until(is_quiet, LIMIT), "%d threads" % threads())
+	assert_true(await wait_until(is_quiet, LIMIT), "threads: %s" % [thread_names()])
 
 
 func _expect_documented_errors() -> void:

@@ -36,25 +36,6 @@ func assert_same_file(name: String) -> void:
 	assert_eq(sha256(got), sha256(folder + "/seed/" + name), name)
 
 
-## A seed that lacks the second half of a torrent of 64 pieces, so that a download
-## comes to a halt in the middle, with its peer connected.
-func half_of_a_seed() -> PackedByteArray:
-	var data := make_torrent(MIB, 16 * KIB)
-	var file := FileAccess.open(folder + "/seed/data.bin", FileAccess.READ_WRITE)
-	file.seek(MIB / 2)
-	file.store_buffer(content(MIB / 2, 99))
-	file.close()
-	var seed := _seeder.add_torrent_file(data, folder + "/seed")
-	var is_checked := func() -> bool: return seed.get_pieces().count(1) == 32
-	assert_true(await wait_until(is_checked, LIMIT), "the seed has a half")
-	return data
-
-
-func wait_for_half(handle: TorrentHandle) -> void:
-	var is_half := func() -> bool: return handle.get_status().get_pieces_downloaded() == 32
-	assert_true(await wait_until(is_half, LIMIT), "a half arrives")
-
-
 func test_a_file_arrives_byte_for_byte() -> void:
 	var data := make_torrent(3 * MIB + 12_345, 64 * KIB)
 	await seed_torrent(_seeder, data)
@@ -144,7 +125,7 @@ func test_files_that_are_not_wanted_do_not_come() -> void:
 
 
 func test_a_paused_torrent_waits() -> void:
-	var data := await half_of_a_seed()
+	var data := await half_of_a_seed(_seeder)
 	var handle := download(_leecher, data, _seeder)
 	await wait_for_half(handle)
 	assert_true(handle.pause())
@@ -209,7 +190,7 @@ func test_what_is_there_is_not_fetched_again() -> void:
 
 
 func test_peers_can_be_looked_at() -> void:
-	var data := await half_of_a_seed()
+	var data := await half_of_a_seed(_seeder)
 	var handle := download(_leecher, data, _seeder)
 	await wait_for_half(handle)
 	var both_see := func() -> bool:

@@ -157,6 +157,25 @@ func finished(handle: TorrentHandle) -> bool:
 	return status.is_finished()
 
 
+## The torrent of a session that seeds only the first half of its 64 pieces: a download
+## from it comes to a halt in the middle, with its peer connected.
+func half_of_a_seed(session: TorrentSession) -> PackedByteArray:
+	var data := make_torrent(MIB, 16 * KIB)
+	var file := FileAccess.open(folder + "/seed/data.bin", FileAccess.READ_WRITE)
+	file.seek(MIB / 2)
+	file.store_buffer(content(MIB / 2, 99))
+	file.close()
+	var handle := session.add_torrent_file(data, folder + "/seed")
+	var is_checked := func() -> bool: return handle.get_pieces().count(1) == 32
+	assert_true(await wait_until(is_checked, LIMIT), "the seed has a half")
+	return data
+
+
+func wait_for_half(handle: TorrentHandle) -> void:
+	var is_half := func() -> bool: return handle.get_status().get_pieces_downloaded() == 32
+	assert_true(await wait_until(is_half, LIMIT), "a half arrives")
+
+
 # --- the rest ---
 
 
@@ -165,6 +184,18 @@ func threads() -> int:
 	return (
 		DirAccess.get_directories_at("/proc/self/task").size() if OS.get_name() == "Linux" else -1
 	)
+
+
+## Their names, for messages.
+func thread_names() -> Array[String]:
+	var names: Array[String] = []
+	if OS.get_name() == "Linux":
+		for id in DirAccess.get_directories_at("/proc/self/task"):
+			var file := FileAccess.open("/proc/self/task/%s/comm" % id, FileAccess.READ)
+			if file != null:
+				names.append(file.get_line())
+	names.sort()
+	return names
 
 
 func remove_tree(path: String) -> void:

@@ -135,9 +135,10 @@ fn read_dictionary(dictionary: &AnyDictionary, depth: usize) -> Result<Fields> {
             let name = match key.get_type() {
                 // An index: of a file, say.
                 VariantType::INT => key.stringify(),
-                _ => key
-                    .try_to_relaxed::<GString>()
-                    .map_err(|_| invalid(format!("the key {} is not a text", key.stringify())))?,
+                // Named by its type alone: it may contain itself.
+                other => key.try_to_relaxed::<GString>().map_err(|_| {
+                    invalid(format!("a key is a text or a number, not a {other:?}"))
+                })?,
             };
             Ok((name.to_string().into(), read_variant(&value, depth)?))
         })

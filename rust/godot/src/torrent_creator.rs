@@ -29,7 +29,7 @@ use crate::{frames, report};
 /// the game wait. The files must not change until it is done. A call that fails
 /// returns false or something empty and prints one error that names the reason.
 #[derive(GodotClass)]
-#[class(base=RefCounted)]
+#[class(tool, base=RefCounted)]
 pub(crate) struct TorrentCreator {
     sources: RefCell<Vec<Source>>,
     description: RefCell<TorrentBuilder>,

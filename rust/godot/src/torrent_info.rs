@@ -27,7 +27,7 @@ use crate::report;
 ///         print("%s: %d bytes" % [file.path, file.size])
 /// ```
 #[derive(GodotClass)]
-#[class(init, base=RefCounted)]
+#[class(tool, init, base=RefCounted)]
 pub(crate) struct TorrentInfo {
     metainfo: Option<Arc<Metainfo>>,
 }
