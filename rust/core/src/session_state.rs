@@ -1,23 +1,28 @@
 //! Session state in libtorrent's format: the settings that are not default,
 //! the IP filter, and whatever else stands in the record (the DHT's node ids
-//! and nodes, extensions), kept so that saving again loses nothing.
+//! and nodes, extensions), kept so that saving again loses nothing. Beyond
+//! libtorrent, which passes over it, there is the order of the queue.
 //!
 //! The driver decodes a record when a session is to take it over, applies what
 //! it knows, and keeps the decoded value; to save it fills in the present
 //! settings with [`SessionState::set_settings`] and encodes. Torrents are not
-//! part of it.
+//! part of it, but for their hashes in the queue.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
 use crate::bencode::{DecodeError, DictItem, Document, Item, Kind};
+use crate::ids::InfoHash;
 use crate::ipfilter::IpFilter;
 use crate::settings::{Settings, SettingsError};
 use crate::value::Value;
 
 /// Bytes that a record may have.
 pub const MAX_BYTES: usize = 128 * 1024 * 1024;
+
+/// Where the queue's order stands: a list of hashes.
+const QUEUE: &[u8] = b"queue";
 
 /// Why bytes are not session state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +47,8 @@ pub struct SessionState {
     settings: BTreeMap<Bytes, Item>,
     /// The IP filter; `None` where the record says nothing of one.
     pub ip_filter: Option<IpFilter>,
+    /// The torrents that wait to be downloaded, the first one first.
+    pub queue: Vec<InfoHash>,
     /// Everything else, bencoded, by its key.
     rest: BTreeMap<Bytes, Bytes>,
 }
@@ -83,6 +90,11 @@ impl SessionState {
                         let _ = filter.add_entry(rule);
                     }
                 }
+                QUEUE if value.as_list().is_some() => {
+                    let hashes = value.as_list().into_iter().flat_map(|list| list.iter());
+                    let hashes = hashes.filter_map(|hash| hash.as_bytes()?.try_into().ok());
+                    state.queue.extend(hashes.map(InfoHash));
+                }
                 _ => {
                     let raw = Bytes::copy_from_slice(value.raw());
                     state.rest.entry(Bytes::copy_from_slice(key)).or_insert(raw);
@@ -103,6 +115,11 @@ impl SessionState {
             settings.insert(name.clone(), value.clone());
         }
         root.insert("settings", settings);
+        if !self.queue.is_empty() {
+            // In place of anything else of that name.
+            let hashes = self.queue.iter().map(|hash| Item::from(hash.0));
+            root.insert(QUEUE, hashes.collect::<Item>());
+        }
         if let Some(filter) = &self.ip_filter {
             // As libtorrent says that nothing is blocked: one range, allowed.
             let or_all = |mut entries: Vec<Vec<u8>>, address: usize| {
@@ -227,6 +244,26 @@ mod tests {
         let backwards = b"d10:ip_filter4l12:\x02\0\0\0\x01\0\0\0\0\0\0\x013:abcee";
         let state = SessionState::decode(backwards).unwrap();
         assert_eq!(state.ip_filter, Some(IpFilter::new()));
+    }
+
+    #[test]
+    fn the_order_of_the_queue_comes_back() {
+        let state = SessionState {
+            queue: vec![InfoHash([b'b'; 20]), InfoHash([b'a'; 20])],
+            ..SessionState::default()
+        };
+        let bytes = state.encode();
+        let hashes = "20:bbbbbbbbbbbbbbbbbbbb20:aaaaaaaaaaaaaaaaaaaa";
+        let expected = format!("d5:queuel{hashes}e8:settingsdee");
+        assert_eq!(bytes, expected.as_bytes());
+        assert_eq!(SessionState::decode(&bytes), Ok(state));
+        let broken = b"d5:queuel3:abci1e20:bbbbbbbbbbbbbbbbbbbbee";
+        let state = SessionState::decode(broken).unwrap();
+        assert_eq!(state.queue, [InfoHash([b'b'; 20])]);
+        // Not ours: it is kept as it is.
+        let foreign = b"d5:queuei1e8:settingsdee";
+        let state = SessionState::decode(foreign).unwrap();
+        assert_eq!(state.encode(), foreign);
     }
 
     #[test]

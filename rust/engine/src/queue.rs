@@ -98,10 +98,26 @@ impl QueueDesk {
     }
 
     fn leave(&self, torrent: InfoHash, seat: &Seat) {
-        let left = self.with(torrent, seat, |queue, now| queue.remove(now, torrent));
-        if left.is_some() {
-            self.desk.lock().seats.remove(&torrent);
+        {
+            let mut desk = self.desk.lock();
+            if !desk.is_of(torrent, seat) {
+                return;
+            }
+            desk.seats.remove(&torrent);
+            desk.queue.remove(Instant::now(), torrent);
         }
+        self.changed.notify_one();
+    }
+
+    /// The torrents that wait to be downloaded, the first one first.
+    pub(crate) fn order(&self) -> Vec<InfoHash> {
+        self.desk.lock().queue.order().to_vec()
+    }
+
+    /// Puts torrents into an order from before.
+    pub(crate) fn arrange(&self, order: &[InfoHash]) {
+        self.desk.lock().queue.arrange(Instant::now(), order);
+        self.changed.notify_one();
     }
 }
 
@@ -130,12 +146,15 @@ pub(crate) async fn run(session: Arc<SessionShared>) {
                 desk.queue.set_settings(Instant::now(), &settings);
             }
         }
-        let scrapes = {
+        let (scrapes, order_changed) = {
             let (mut desk, now) = (session.queue.desk.lock(), Instant::now());
             desk.queue.handle_timeout(now);
             desk.tell();
-            desk.queue.poll_scrape(now)
+            (desk.queue.poll_scrape(now), desk.queue.take_order_changed())
         };
+        if order_changed {
+            session.state_changed();
+        }
         // A session that is paused as a whole keeps silent.
         if let Some(torrent) = scrapes.filter(|_| !*session.paused.borrow()) {
             let handle = session.registry.lock().get(&torrent).cloned();

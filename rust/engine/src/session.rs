@@ -94,7 +94,7 @@ pub(crate) struct SessionShared {
     /// The names of the counters have been told.
     pub(crate) metrics_told: AtomicBool,
     running: AtomicBool,
-    commands: mpsc::Sender<SessionCommand>,
+    pub(crate) commands: mpsc::Sender<SessionCommand>,
 }
 
 impl SessionShared {
@@ -150,7 +150,10 @@ impl SessionShared {
         let mut registry = self.registry.lock();
         if registry.get(&handle.info_hash()) == Some(handle) {
             registry.remove(&handle.info_hash());
-            handle.leave_queue();
+            // A session that stops remembers who waited.
+            if self.running.load(Ordering::Acquire) {
+                handle.leave_queue();
+            }
         }
     }
 }
@@ -293,7 +296,7 @@ impl Session {
             settings.alert_queue_size as usize,
         );
         self.shared.settings.send_replace(Arc::new(settings));
-        self.state_changed();
+        self.shared.state_changed();
         Ok(())
     }
 
@@ -428,7 +431,7 @@ impl Session {
     /// Uses this IP filter from now on, for connections that are open too.
     pub fn set_ip_filter(&self, filter: IpFilter) {
         self.shared.guard.set_filter(filter);
-        self.state_changed();
+        self.shared.state_changed();
     }
 
     /// The IP filter in use.

@@ -1,6 +1,9 @@
 //! What outlives a session: its settings, and with a state directory its
 //! torrents.
 
+use std::collections::HashMap;
+
+use torrent_core::ids::InfoHash;
 use torrent_core::ipfilter::IpFilter;
 use torrent_core::magnet::MagnetUri;
 use torrent_core::session_state::SessionState;
@@ -19,21 +22,31 @@ impl SessionShared {
         let mut state = self.state.lock();
         state.set_settings(&settings);
         state.ip_filter = Some(IpFilter::clone(&self.guard.current()));
+        state.queue = self.queue.order();
         state.encode()
+    }
+
+    /// Has the session's state saved soon, where there is a state directory.
+    pub(crate) fn state_changed(&self) {
+        if self.keeper.is_some() {
+            // A session that does not take it saves when it stops.
+            let _ = self.commands.try_send(SessionCommand::SaveState);
+        }
     }
 }
 
 impl Session {
     /// The session's state in libtorrent's format: settings that are not
-    /// default, the IP filter, and what was loaded and is not used here.
+    /// default, the IP filter, and what was loaded and is not used here; also
+    /// the order of the queue, which libtorrent passes over.
     pub fn save_state(&self) -> Vec<u8> {
         self.shared.encode_state()
     }
 
     /// Takes over a session's state: settings change as with
     /// [`Self::apply_settings`], the IP filter is that of the state where it
-    /// says something of one, and what this library does not use is kept
-    /// for the next save. Returns the settings that were not taken over, and
+    /// says something of one, torrents in the queue take the order that they
+    /// had, and what this library does not use is kept for the next save. Returns the settings that were not taken over, and
     /// why. Fails for data that is no session state.
     pub fn load_state(&self, data: &[u8]) -> Result<Vec<SettingsError>> {
         let state = SessionState::decode(data)?;
@@ -42,27 +55,26 @@ impl Session {
         if let Some(filter) = state.ip_filter.clone() {
             self.shared.guard.set_filter(filter);
         }
+        self.shared.queue.arrange(&state.queue);
         *self.shared.state.lock() = state;
         let values = settings.values();
         self.apply_settings(values.iter().map(|(name, value)| (*name, value)))?;
         Ok(refused)
     }
 
-    /// Has the session's state saved soon, where there is a state directory.
-    pub(crate) fn state_changed(&self) {
-        if self.shared.keeper.is_some() {
-            // A session that does not take it saves when it stops.
-            let _ = self.post(SessionCommand::SaveState);
-        }
-    }
-
-    /// Adds the torrents of a state directory, and reports what was wrong
-    /// with it.
-    pub(crate) fn bring_back(&self, torrents: Vec<Remembered>, complaints: Vec<Error>) {
+    /// Adds the torrents of a state directory in the order that they had in
+    /// the queue, and reports what was wrong with it.
+    pub(crate) fn bring_back(&self, mut torrents: Vec<Remembered>, complaints: Vec<Error>) {
         let events = &self.shared.events;
         for error in complaints {
             events.post(kind::FILE_ERROR, None, || Detail::Error(error));
         }
+        let order = self.shared.state.lock().queue.clone();
+        let places: HashMap<InfoHash, usize> = order.into_iter().zip(0..).collect();
+        torrents.sort_by_key(|torrent| {
+            let place = places.get(&torrent.info_hash).copied();
+            (place.unwrap_or(usize::MAX), torrent.resume.added_time)
+        });
         for torrent in torrents {
             let complaint = torrent.complaint.clone();
             match self.bring_back_one(torrent) {

@@ -2,13 +2,19 @@
 
 mod support;
 
+use std::path::Path;
+
 use support::{Node, Payload, wait_until};
+use torrent_engine::core::ids::InfoHash;
+use torrent_engine::core::session_state::SessionState;
+use torrent_engine::core::settings::Settings;
 use torrent_engine::core::torrent::TorrentState;
 use torrent_engine::core::value::Value;
 use torrent_engine::event::kind;
 use torrent_engine::handle::TorrentHandle;
 use torrent_engine::queue::Move;
-use torrent_engine::session::AddTorrent;
+use torrent_engine::session::{AddTorrent, Session};
+use torrent_engine::state::StateDir;
 
 fn payload(seed: u32) -> Payload {
     // Only odd ones differ.
@@ -125,8 +131,13 @@ fn checks_wait_for_each_other() {
     let owned = payload(24);
     owned.write(node.folder.path());
     let owned = node.add(&owned.torrent(None));
-    wait_until("it is managed", || owned.status().state.is_checking());
+    wait_until("it is its owner's affair", || {
+        owned.status().state == TorrentState::Seeding
+    });
     assert!(all.iter().all(|it| it.status().state.is_checking()));
+    owned.set_auto_managed(true).unwrap();
+    owned.force_recheck().unwrap();
+    wait_until("it waits", || owned.status().state.is_checking());
     set(&node, "active_checking", 1);
     wait_until("all are checked", || {
         all.iter().all(|it| !it.status().state.is_checking())
@@ -134,11 +145,83 @@ fn checks_wait_for_each_other() {
     });
     set(&node, "active_checking", 0);
     owned.force_recheck().unwrap();
-    wait_until("it waits", || owned.status().state.is_checking());
-    set(&node, "active_checking", 1);
+    wait_until("it waits again", || owned.status().state.is_checking());
+    owned.set_auto_managed(false).unwrap();
     wait_until("it is checked", || {
         owned.status().state == TorrentState::Seeding
     });
+}
+
+fn start_on(folder: &Path) -> Node {
+    let state = StateDir::open(folder).unwrap();
+    let mut settings = Settings::default();
+    let limits = [
+        ("listen_interfaces", Value::from("127.0.0.1:0")),
+        ("active_downloads", Value::Int(1)),
+    ];
+    let patch = limits.iter().map(|(name, value)| (*name, value));
+    settings.apply(patch).unwrap();
+    Node::of(Session::start_with_state(settings, state).unwrap())
+}
+
+#[test]
+fn the_order_of_the_queue_outlives_the_session() {
+    let payloads: Vec<Payload> = (51..=55).map(payload).collect();
+    let state = tempfile::tempdir().unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let mut node = start_on(state.path());
+    node.folder = tempfile::tempdir_in(files.path()).unwrap();
+    // A seed has no place.
+    payloads[1].write(&node.folder.path().join("1"));
+    let all = add_all(&node, &payloads);
+    wait_until("the seed is known", || all[1].queue_position() == -1);
+    all[4].move_in_queue(Move::Top).unwrap();
+    all[0].move_in_queue(Move::Bottom).unwrap();
+    let order = |node: &Node| {
+        let mut line: Vec<(i64, InfoHash)> = node
+            .session
+            .torrents()
+            .iter()
+            .map(|it| (it.queue_position(), it.info_hash()))
+            .filter(|&(place, _)| place >= 0)
+            .collect();
+        line.sort_unstable();
+        line
+    };
+    let hashes: Vec<_> = all.iter().map(TorrentHandle::info_hash).collect();
+    let expected = [4, 2, 3, 0].map(|number: usize| hashes[number]);
+    let names = |node: &Node| -> Vec<_> { order(node).into_iter().map(|it| it.1).collect() };
+    assert_eq!(names(&node), expected);
+
+    // What is saved by itself is what a crash leaves behind.
+    let path = state.path().join("session.state");
+    wait_until("it is saved by itself", || {
+        let data = std::fs::read(&path).unwrap_or_default();
+        SessionState::decode(&data).is_ok_and(|state| state.queue == expected)
+    });
+    let saved = node.session.save_state();
+    node.session.stop();
+    assert!(node.session.join(support::LIMIT));
+
+    let again = start_on(state.path());
+    let of = |number: usize| again.session.find_torrent(hashes[number]).unwrap();
+    wait_until("the seed is known again", || of(1).queue_position() == -1);
+    assert_eq!(names(&again), expected);
+    wait_until("the first one runs", || !of(4).is_paused());
+    wait_until("all are checked", || {
+        let torrents = again.session.torrents();
+        torrents.iter().all(|it| !it.status().state.is_checking())
+    });
+    assert!([2, 3, 0].into_iter().all(|number| of(number).is_paused()));
+
+    // A session's state brings the order back too.
+    of(0).move_in_queue(Move::Top).unwrap();
+    assert_ne!(names(&again), expected);
+    again.session.load_state(&saved).unwrap();
+    assert_eq!(names(&again), expected);
+    again.session.remove_torrent(&of(2), false).unwrap();
+    let left = [4, 3, 0].map(|number: usize| hashes[number]);
+    assert_eq!(names(&again), left);
 }
 
 #[test]

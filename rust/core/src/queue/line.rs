@@ -21,27 +21,54 @@ pub enum Move {
 
 /// Torrents in the order in which they are downloaded.
 #[derive(Debug, Default)]
-pub(super) struct Line(Vec<InfoHash>);
+pub(super) struct Line {
+    order: Vec<InfoHash>,
+    changed: bool,
+}
 
 impl Line {
     pub(super) fn position(&self, torrent: InfoHash) -> Option<usize> {
-        self.0.iter().position(|&other| other == torrent)
+        self.order.iter().position(|&other| other == torrent)
+    }
+
+    pub(super) fn order(&self) -> &[InfoHash] {
+        &self.order
+    }
+
+    /// Whether it is another one than at the last call.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Puts those that `order` names first, in that order.
+    pub(super) fn arrange(&mut self, order: &[InfoHash]) {
+        let mut places: BTreeMap<InfoHash, usize> = BTreeMap::new();
+        for (place, &torrent) in order.iter().enumerate() {
+            places.entry(torrent).or_insert(place);
+        }
+        let place = |torrent: &InfoHash| places.get(torrent).copied().unwrap_or(usize::MAX);
+        self.changed |= !self.order.is_sorted_by_key(place);
+        self.order.sort_by_key(place);
     }
 
     /// The places of all torrents.
     pub(super) fn places(&self) -> BTreeMap<InfoHash, usize> {
-        self.0.iter().copied().zip(0..).collect()
+        self.order.iter().copied().zip(0..).collect()
     }
 
     /// Takes the last place, unless it has one.
     pub(super) fn join(&mut self, torrent: InfoHash) {
         if self.position(torrent).is_none() {
-            self.0.push(torrent);
+            self.order.push(torrent);
+            self.changed = true;
         }
     }
 
     pub(super) fn leave(&mut self, torrent: InfoHash) {
-        self.0.retain(|&other| other != torrent);
+        if let Some(at) = self.position(torrent) {
+            self.order.remove(at);
+            self.changed = true;
+        }
     }
 
     /// Whether the torrent is in the line.
@@ -49,8 +76,8 @@ impl Line {
         let Some(at) = self.position(torrent) else {
             return false;
         };
-        self.0.remove(at);
-        let end = self.0.len();
+        self.order.remove(at);
+        let end = self.order.len();
         let place = match to {
             Move::Up => at.saturating_sub(1),
             Move::Down => at + 1,
@@ -58,7 +85,9 @@ impl Line {
             Move::Bottom => end,
             Move::To(place) => place,
         };
-        self.0.insert(place.min(end), torrent);
+        let place = place.min(end);
+        self.order.insert(place, torrent);
+        self.changed |= place != at;
         true
     }
 }
@@ -89,11 +118,29 @@ mod tests {
             (3, Move::To(99), [0, 1, 2, 3]),
         ] {
             assert!(line.shift(torrent(name), to));
-            assert_eq!(line.0, expected.map(torrent), "{name} {to:?}");
+            assert_eq!(line.order(), expected.map(torrent), "{name} {to:?}");
         }
         line.leave(torrent(1));
         assert!(!line.shift(torrent(1), Move::Top));
         assert_eq!(line.position(torrent(2)), Some(1));
         assert_eq!(line.position(torrent(1)), None);
+    }
+    #[test]
+    fn a_remembered_order_comes_back() {
+        let mut line = Line::default();
+        for name in 0..4 {
+            line.join(torrent(name));
+        }
+        assert!(line.take_changed() && !line.take_changed());
+        // Named twice, strangers, and some not named at all.
+        line.arrange(&[3, 9, 1, 3].map(torrent));
+        assert_eq!(line.order(), [3, 1, 0, 2].map(torrent));
+        assert!(line.take_changed());
+        line.arrange(&[3, 1, 0].map(torrent));
+        line.leave(torrent(9));
+        line.shift(torrent(3), Move::Up);
+        assert!(!line.take_changed(), "nothing has moved");
+        line.leave(torrent(1));
+        assert!(line.take_changed());
     }
 }

@@ -11,8 +11,9 @@
 //! The rules are libtorrent's. Torrents that are not finished stand in a line;
 //! of those that are *auto-managed*, the first few run. Seeds run by their
 //! rank: those that have not done their part come first, then those whose
-//! swarm needs them most. Checking has a line of its own, which all torrents
-//! stand in, since the disk gains nothing from two checks at once.
+//! swarm needs them most. Those that are to be checked wait for one another,
+//! since the disk gains nothing from two checks at once; a torrent that is not
+//! auto-managed is checked when its owner says so.
 
 mod line;
 mod rank;
@@ -58,7 +59,8 @@ pub struct Observation {
     pub auto_managed: bool,
     /// It does not run now.
     pub paused: bool,
-    /// It has an error: the queue leaves it alone.
+    /// It has an error: the queue leaves it alone, but for a check, which
+    /// shows what is left.
     pub failed: bool,
     /// What it is at.
     pub phase: Phase,
@@ -75,7 +77,7 @@ pub struct Observation {
 pub struct Verdict {
     /// It runs, if it is auto-managed; else that is not the queue's affair.
     pub run: bool,
-    /// It may check its files.
+    /// It may check its files, if it is auto-managed.
     pub check: bool,
     /// It may announce itself to trackers.
     pub announce: bool,
@@ -245,6 +247,11 @@ impl Queue {
                 self.line.join(torrent);
             }
         }
+        // At once: its next check has to wait for its turn like any other.
+        if seen.phase != Phase::Checking && member.verdict.check {
+            member.verdict.check = false;
+            self.news.insert(torrent);
+        }
         if idle_changed
             || before.phase != seen.phase
             || before.auto_managed != seen.auto_managed
@@ -282,6 +289,23 @@ impl Queue {
     /// A torrent's place in the line, from 0; `None` when it is finished.
     pub fn position(&self, torrent: InfoHash) -> Option<usize> {
         self.line.position(torrent)
+    }
+
+    /// The torrents in the line, the first one first.
+    pub fn order(&self) -> &[InfoHash] {
+        self.line.order()
+    }
+
+    /// Puts those in the line that `order` names into that order, before the
+    /// others.
+    pub fn arrange(&mut self, now: Instant, order: &[InfoHash]) {
+        self.line.arrange(order);
+        self.look_soon(now);
+    }
+
+    /// Whether the line is another one than at the last call.
+    pub fn take_order_changed(&mut self) -> bool {
+        self.line.take_changed()
     }
 
     /// How much a torrent is needed as a seed; 0 when it is not finished.
@@ -381,7 +405,8 @@ impl Queue {
         let mut waiting: Vec<_> = self
             .members
             .iter()
-            .filter(|(_, member)| member.seen.phase == Phase::Checking && !member.seen.failed)
+            .filter(|(_, member)| member.seen.auto_managed)
+            .filter(|(_, member)| member.seen.phase == Phase::Checking)
             .map(|(&torrent, member)| (!member.verdict.check, places.get(&torrent), torrent))
             .collect();
         waiting.sort_unstable();

@@ -227,33 +227,46 @@ fn torrents_that_are_not_managed_run_by_their_owners_wish() {
 }
 
 #[test]
-fn all_torrents_check_one_after_the_other() {
-    let mut world = World::new(|_| {});
-    for name in 1..=3 {
-        let seen = Observation {
-            auto_managed: name != 2,
-            ..seen(Phase::Checking)
-        };
-        world.add(name, seen);
-    }
+fn managed_torrents_check_one_after_the_other() {
+    let mut world = World::with(|_| {}, &[Phase::Checking; 3]);
     assert_eq!(world.checking(), [1]);
-    assert_eq!(world.running(), [2], "which may announce while it checks");
+    let owned = Observation {
+        auto_managed: false,
+        ..seen(Phase::Checking)
+    };
+    world.add(4, owned);
+    assert_eq!(world.checking(), [1], "whose turn is its owner's affair");
+    assert_eq!(world.running(), [4]);
     world.queue.shift(world.time(), torrent(3), Move::Top);
     world.settle();
     assert_eq!(world.checking(), [1], "what has begun goes on");
     world.change(1, |seen| seen.phase = Phase::Downloading);
     assert_eq!(world.checking(), [3]);
     world.change(3, |seen| seen.failed = true);
+    assert_eq!(world.checking(), [3], "an error does not keep it there");
+    world.change(3, |seen| seen.auto_managed = false);
     assert_eq!(world.checking(), [2]);
+    world.change(4, |seen| seen.auto_managed = true);
+    assert_eq!(world.checking(), [2], "it waits like the others");
     world.settings.active_checking = -1;
     world.queue.set_settings(world.time(), &world.settings);
-    for name in [1, 3] {
-        world.change(name, |seen| {
-            seen.phase = Phase::Checking;
-            seen.failed = false;
-        });
-    }
-    assert_eq!(world.checking(), [1, 2, 3]);
+    world.change(1, |seen| seen.phase = Phase::Checking);
+    assert_eq!(world.checking(), [1, 2, 4]);
+}
+
+#[test]
+fn a_check_that_is_over_gives_no_right_to_the_next_one() {
+    let mut world = World::with(|_| {}, &[Phase::Checking; 2]);
+    let over = Observation {
+        phase: Phase::Downloading,
+        ..seen(Phase::Checking)
+    };
+    // Before the queue has been looked at.
+    world.queue.observe(world.time(), torrent(1), over);
+    let verdict = world.queue.poll_verdict();
+    assert!(verdict.is_some_and(|(which, verdict)| which == torrent(1) && !verdict.check));
+    world.change(1, |seen| seen.phase = Phase::Checking);
+    assert_eq!(world.checking(), [1], "nobody else has begun");
 }
 
 #[test]
@@ -317,7 +330,7 @@ proptest! {
             };
             prop_assert_eq!(running.0, downloads.min(managed(|phase| phase == Phase::Downloading)));
             prop_assert_eq!(running.1, seeds.min(managed(Phase::is_finished)));
-            prop_assert!(running.2 <= checking);
+            prop_assert_eq!(running.2, checking.min(managed(|phase| phase == Phase::Checking)));
         }
     }
 }

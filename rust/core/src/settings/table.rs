@@ -257,7 +257,7 @@ settings! {
     active_downloads: i64 = 3, Some(-1..=1_000_000), "torrents", Live;
     /// Torrents managed by the queue that seed at once; -1 for no limit.
     active_seeds: i64 = 5, Some(-1..=1_000_000), "torrents", Live;
-    /// Torrents whose files are checked at once; -1 for no limit.
+    /// Torrents managed by the queue whose files are checked at once; -1 for no limit.
     active_checking: i64 = 1, Some(-1..=1_000_000), "torrents", Live;
     /// Torrents managed by the queue that run at once, idle ones included; -1 for no limit.
     active_limit: i64 = 500, Some(-1..=1_000_000), "torrents", Live;

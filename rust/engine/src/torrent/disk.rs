@@ -30,9 +30,11 @@ impl From<DiskError> for Error {
 }
 
 impl Driver {
-    /// Forgets what we have and looks at the disk again.
+    /// Forgets what we have and looks at the disk again. An error from before
+    /// no longer counts: what the check finds does.
     pub(super) fn recheck(&mut self) {
         if self.stop_for_check() {
+            self.forget_error();
             self.run_check(CheckMode::All);
         }
     }
@@ -40,8 +42,7 @@ impl Driver {
     /// Makes room for a check. False when one is under way, or there is
     /// nothing to look at.
     pub(super) fn stop_for_check(&mut self) -> bool {
-        let under_way =
-            self.recheck_after_resume() || self.check.is_some() || self.check_waits.is_some();
+        let under_way = self.recheck_after_resume() || self.has_check();
         if under_way || !self.brain.has_metadata() {
             return false;
         }
@@ -105,10 +106,7 @@ impl Driver {
             DiskEvent::CheckFailed { check, error } if self.is_current(check) => {
                 self.check = None;
                 self.storage_failed(error);
-                if let Some(storage) = self.storage.get() {
-                    let have = storage.have();
-                    self.checked(now, &have);
-                }
+                self.check_given_up(now);
             }
             DiskEvent::Internal { message } => {
                 tracing::error!(message, "a disk worker failed");
@@ -116,9 +114,22 @@ impl Driver {
                 self.post(kind::INTERNAL_ERROR, || {
                     Detail::Error(Error::new(ErrorKind::InternalException))
                 });
+                // It went down with the worker.
+                if let Some(check) = self.check.take() {
+                    check.cancel();
+                    self.check_given_up(now);
+                }
             }
             // Ends of checks that were given up.
             _ => {}
+        }
+    }
+
+    /// What was verified before the check still is.
+    fn check_given_up(&mut self, now: Instant) {
+        if let Some(storage) = self.storage.get() {
+            let have = storage.have();
+            self.checked(now, &have);
         }
     }
 

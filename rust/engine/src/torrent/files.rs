@@ -288,7 +288,7 @@ impl Driver {
     fn trusted(&mut self, outcome: std::result::Result<(), DiskError>) {
         match outcome {
             // A check was asked for meanwhile.
-            Ok(()) if self.check.is_some() || !self.files.seed_mode => self.leave_seed_mode(),
+            Ok(()) if self.has_check() || !self.files.seed_mode => self.leave_seed_mode(),
             Ok(()) => {
                 let have = Bitfield::full(self.brain.layout().num_pieces());
                 self.checked(Instant::now(), &have);
@@ -298,7 +298,9 @@ impl Driver {
                 let error = Error::from(error);
                 tracing::warn!(torrent = %self.handle.info_hash(), %error, "not seed mode");
                 self.post(kind::FILE_ERROR, || Detail::Error(error));
-                self.start_check();
+                if !self.has_check() {
+                    self.start_check();
+                }
             }
         }
     }

@@ -555,14 +555,21 @@ impl Driver {
     }
 
     fn clear_error(&mut self) {
-        if self.error.take().is_some() {
-            let now = Instant::now();
-            self.error_cleared = Some(now);
+        if self.forget_error() {
+            self.prepare_files();
+        }
+    }
+
+    /// Whether there was an error that counts no longer.
+    fn forget_error(&mut self) -> bool {
+        let had_one = self.error.take().is_some();
+        if had_one {
+            self.error_cleared = Some(Instant::now());
             self.files.retry_at = None;
             self.hold_download();
-            self.prepare_files();
             self.clocks.snapshot_now();
         }
+        had_one
     }
 }
 

@@ -43,7 +43,6 @@ impl Driver {
     pub(super) fn turn_changed(&mut self) {
         self.follow_tracker_turn();
         self.read_options();
-        self.try_check();
     }
 
     /// Announces only if it may.
@@ -62,9 +61,16 @@ impl Driver {
         }
     }
 
-    /// Begins the check that waits, if it may.
-    fn try_check(&mut self) {
-        if !self.handle.shared.seat.borrow().check {
+    /// Whether a check is under way or waits.
+    pub(super) fn has_check(&self) -> bool {
+        self.check.is_some() || self.check_waits.is_some()
+    }
+
+    /// Begins the check that waits, if it may: its turn is the queue's affair
+    /// only where the torrent is.
+    pub(super) fn try_check(&mut self) {
+        let is_turn = self.handle.shared.seat.borrow().check;
+        if !is_turn && self.handle.is_auto_managed() {
             return;
         }
         if let Some(storage) = self.storage.get()

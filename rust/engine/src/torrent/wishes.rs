@@ -42,6 +42,7 @@ impl Driver {
             self.post(kind::TORRENT_PAUSED, || Detail::None);
         }
         self.brain.set_modes(now, modes);
+        self.try_check();
         self.clocks.snapshot_now();
     }
 
