@@ -129,7 +129,13 @@ impl Torrent {
             let ours_stays = self.our_id > new.meta.id;
             let crossed = old.meta.incoming != new.meta.incoming
                 && now.saturating_duration_since(old.connected_at) < CROSSING;
-            if crossed && ours_stays != new.meta.incoming {
+            // A peer that calls anew from the same address has lost its last
+            // connection, or closed it and we have not heard of that yet. If
+            // we turned it away it would not call again for a long time.
+            let called_anew = new.meta.incoming
+                && old.meta.incoming
+                && new.meta.endpoint.ip() == old.meta.endpoint.ip();
+            if called_anew || crossed && ours_stays != new.meta.incoming {
                 new.listed = new.listed.or(old.listed.take());
                 self.close(key, CloseReason::Duplicate);
                 return Ok(());

@@ -612,8 +612,30 @@ fn one_address_calls_once_unless_it_may_call_more_often() {
         };
         assert_eq!(call(b'a', 1000), Ok(()));
         assert_eq!(call(b'b', 1001).is_ok(), allowed);
-        assert_eq!(call(b'a', 1002), Err(CloseReason::Duplicate));
     }
+}
+
+#[test]
+fn a_peer_that_calls_anew_takes_the_place_of_its_old_connection() {
+    let mut world = World::new("..");
+    let call = |world: &mut World, name, host, port| {
+        let endpoint = SocketAddr::from(([10, 0, 0, host], port));
+        let torrent = &mut world.torrent;
+        torrent.peer_connected(at(0), key(name), meta(b'a', endpoint, true), Room::Free)
+    };
+    assert_eq!(call(&mut world, '1', 9, 1000), Ok(()));
+    world.out();
+    // A stranger does not push it out by its name.
+    let stranger = call(&mut world, '2', 8, 1000);
+    assert_eq!(stranger, Err(CloseReason::Duplicate));
+    assert_eq!(call(&mut world, '3', 9, 1001), Ok(()));
+    let out = world.out().join(", ");
+    assert!(
+        out.contains("1 close: the peer is connected already"),
+        "{out}"
+    );
+    world.leave('1', false);
+    assert!(world.torrent.peer(key('3')).is_some());
 }
 
 #[test]
