@@ -4,7 +4,7 @@ extends SceneTree
 ## Run by `./build.sh bench frames`; prints microseconds.
 
 const MIB := 1024 * 1024
-const SIZE := 512 * MIB
+const SIZE := 2048 * MIB
 const PIECE := 256 * 1024
 const TORRENTS := 100
 const FPS := 120

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::event::{Alert, Audience, Detail, Event, Kind, category, kind};
@@ -96,7 +96,9 @@ impl EventSink {
             return;
         }
         buffer.events.push(event);
-        if buffer.events.len() == 1 {
+        let first = buffer.events.len() == 1;
+        drop(buffer);
+        if first {
             self.arrived.notify_one();
         }
     }
@@ -114,12 +116,26 @@ impl EventSink {
     /// Swaps the waiting events into `into`, which must be empty so that its
     /// memory serves the next round.
     pub fn take(&self, into: &mut Vec<Event>) {
+        Self::swap(self.buffer.lock(), into);
+    }
+
+    /// The same, but takes nothing while another thread is at the events: that
+    /// thread may have been put to sleep by the system, and a game's frame does
+    /// not wait for it. False if so.
+    pub fn try_take(&self, into: &mut Vec<Event>) -> bool {
+        let buffer = self.buffer.try_lock();
+        let free = buffer.is_some();
+        if let Some(buffer) = buffer {
+            Self::swap(buffer, into);
+        }
+        free
+    }
+
+    fn swap(mut buffer: MutexGuard<'_, Buffer>, into: &mut Vec<Event>) {
         debug_assert!(into.is_empty());
-        let dropped = {
-            let mut buffer = self.buffer.lock();
-            std::mem::swap(&mut buffer.events, into);
-            buffer.dropped.take()
-        };
+        std::mem::swap(&mut buffer.events, into);
+        let dropped = buffer.dropped.take();
+        drop(buffer);
         into.extend(dropped);
     }
 

@@ -45,7 +45,7 @@ pub(crate) type Running = Rc<SharedRun>;
 /// How long a frame's share of signals may take, and how much of it each one
 /// that waits adds: what does not fit comes with the next frame, and a backlog
 /// goes away faster than it grows.
-const FRAME_BUDGET: Duration = Duration::from_micros(120);
+const FRAME_BUDGET: Duration = Duration::from_micros(80);
 const BACKLOG_BUDGET: Duration = Duration::from_nanos(500);
 const MAX_BUDGET: Duration = Duration::from_micros(800);
 
@@ -255,7 +255,11 @@ impl TorrentSession {
         self.ending.borrow_mut().retain(|session| {
             // Asked first, so that nothing can come after the events taken.
             let ended = session.join(Duration::ZERO);
-            session.events().take(&mut events);
+            if ended {
+                session.events().take(&mut events);
+            } else {
+                session.events().try_take(&mut events);
+            }
             inbox.extend(events.drain(..).flat_map(dispatch::notices));
             if ended {
                 inbox.push_back(Notice::Stopped);
@@ -263,7 +267,7 @@ impl TorrentSession {
             !ended
         });
         if let Some(session) = &*self.run.borrow() {
-            session.events().take(&mut events);
+            session.events().try_take(&mut events);
             inbox.extend(events.drain(..).flat_map(dispatch::notices));
         }
     }
