@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::bitfield::Bitfield;
-use crate::ids::{Block, PieceIndex};
+use crate::ids::{BLOCK_SIZE, Block, PieceIndex};
 use crate::layout::Layout;
 use crate::window::Window;
 use crate::wire::{Features, Message, message_limit};
@@ -95,6 +95,8 @@ pub struct Connection {
     last_sent: Instant,
     report: Report,
     dirty: bool,
+    /// Bytes sent, as of the last report.
+    sent_reported: u64,
     watched: Watched,
 }
 
@@ -131,6 +133,7 @@ impl Connection {
             last_sent: now,
             report: Report::default(),
             dirty: false,
+            sent_reported: 0,
             watched: Watched::default(),
         }
     }
@@ -217,10 +220,17 @@ impl Connection {
 
     /// The first `bytes` of what was to be sent are sent.
     pub fn handle_sent(&mut self, now: Instant, bytes: usize) {
-        self.send.advance(bytes);
+        let payload = self.send.advance(bytes);
         self.send_metadata();
         self.last_sent = now;
-        self.report.stats.sent += bytes as u64;
+        let stats = &mut self.report.stats;
+        stats.sent += bytes as u64;
+        stats.payload_sent += payload;
+        // Under a limit much time may pass until something else is reported.
+        let much = stats.sent - self.sent_reported >= u64::from(BLOCK_SIZE);
+        if much || (payload > 0 && self.send.len() == 0) {
+            self.dirty = true;
+        }
     }
 
     /// When [`Self::handle_timeout`] is due.
@@ -281,6 +291,7 @@ impl Connection {
         };
         let report = std::mem::take(&mut self.report);
         self.report.stats = stats;
+        self.sent_reported = stats.sent;
         Report { stats, ..report }
     }
 }

@@ -9,10 +9,18 @@ use bytes::{Buf, Bytes};
 use crate::ids::PieceIndex;
 use crate::wire::{Message, PIECE_HEADER_LEN, piece_header};
 
+/// Bytes that came from one place.
+#[derive(Debug)]
+struct Segment {
+    bytes: Bytes,
+    /// They are of a block.
+    payload: bool,
+}
+
 /// Bytes in order, in as few segments as their origins allow.
 #[derive(Debug, Default)]
 pub(super) struct SendQueue {
-    segments: VecDeque<Bytes>,
+    segments: VecDeque<Segment>,
     /// Small messages behind the last segment.
     tail: Vec<u8>,
     bytes: usize,
@@ -42,8 +50,8 @@ impl SendQueue {
         let mut headers = Bytes::from(headers);
         for &(begin, length) in spans {
             let from = (begin - data_begin) as usize;
-            self.push(headers.split_to(PIECE_HEADER_LEN));
-            self.push(data.slice(from..from + length as usize));
+            self.push(headers.split_to(PIECE_HEADER_LEN), false);
+            self.push(data.slice(from..from + length as usize), true);
         }
     }
 
@@ -57,19 +65,20 @@ impl SendQueue {
         self.tail.extend_from_slice(head);
         self.bytes += self.tail.len() - before;
         self.seal();
-        self.push(data);
+        self.push(data, false);
     }
 
-    fn push(&mut self, segment: Bytes) {
-        self.bytes += segment.len();
-        self.segments.push_back(segment);
+    fn push(&mut self, bytes: Bytes, payload: bool) {
+        self.bytes += bytes.len();
+        self.segments.push_back(Segment { bytes, payload });
     }
 
     /// Turns the gathered messages into a segment.
     fn seal(&mut self) {
         if !self.tail.is_empty() {
-            self.segments
-                .push_back(Bytes::from(std::mem::take(&mut self.tail)));
+            let bytes = Bytes::from(std::mem::take(&mut self.tail));
+            let payload = false;
+            self.segments.push_back(Segment { bytes, payload });
         }
     }
 
@@ -83,7 +92,7 @@ impl SendQueue {
         self.seal();
         let (mut filled, mut left) = (0, most);
         for (slot, segment) in out.iter_mut().zip(&self.segments) {
-            let bytes = segment.get(..left).unwrap_or(segment);
+            let bytes = segment.bytes.get(..left).unwrap_or(&segment.bytes);
             if bytes.is_empty() {
                 break;
             }
@@ -94,17 +103,24 @@ impl SendQueue {
         filled
     }
 
-    /// Drops the first `count` bytes, which are sent.
-    pub(super) fn advance(&mut self, mut count: usize) {
+    /// Drops the first `count` bytes, which are sent. Returns how many of them
+    /// were payload of blocks.
+    pub(super) fn advance(&mut self, mut count: usize) -> u64 {
         self.bytes = self.bytes.saturating_sub(count);
+        let mut payload = 0;
         while let Some(segment) = self.segments.front_mut() {
-            if segment.len() > count {
-                segment.advance(count);
-                return;
+            let gone = segment.bytes.len().min(count);
+            if segment.payload {
+                payload += gone as u64;
             }
-            count -= segment.len();
+            if segment.bytes.len() > count {
+                segment.bytes.advance(count);
+                break;
+            }
+            count -= gone;
             self.segments.pop_front();
         }
+        payload
     }
 }
 
@@ -112,8 +128,9 @@ impl SendQueue {
 mod tests {
     use super::*;
 
-    fn drain(queue: &mut SendQueue, step: usize) -> Vec<u8> {
+    fn drain(queue: &mut SendQueue, step: usize) -> (Vec<u8>, u64) {
         let mut sent = Vec::new();
+        let mut payload = 0;
         while queue.len() > 0 {
             let mut slices = [IoSlice::new(&[]); 4];
             let filled = queue.slices(&mut slices, step.max(2));
@@ -124,9 +141,9 @@ mod tests {
             assert!(!bytes.is_empty() && bytes.len() <= step.max(2));
             let count = bytes.len().min(step);
             sent.extend_from_slice(&bytes[..count]);
-            queue.advance(count);
+            payload += queue.advance(count);
         }
-        sent
+        (sent, payload)
     }
 
     #[test]
@@ -150,7 +167,8 @@ mod tests {
             queue.blocks(PieceIndex(3), 100, &data, &[(101, 4), (105, 3)]);
             queue.message(&Message::Choke);
             assert_eq!(queue.len(), expected.len());
-            assert_eq!(drain(&mut queue, step), expected);
+            let (sent, payload) = drain(&mut queue, step);
+            assert_eq!((sent, payload), (expected.clone(), 7));
         }
     }
 }

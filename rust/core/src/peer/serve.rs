@@ -110,7 +110,6 @@ impl Connection {
         match data.filter(|_| may_have) {
             Some(data) => {
                 self.send.blocks(job.piece, job.begin, data, &job.spans);
-                self.report.stats.payload_sent += u64::from(job.length);
                 if self.watched.upload {
                     let blocks = job.spans.iter().map(|&(begin, _)| begin / BLOCK_SIZE);
                     let notes = blocks.map(|index| Note::Uploaded(Block::new(job.piece, index)));

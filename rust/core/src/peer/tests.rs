@@ -325,6 +325,28 @@ fn uploads_respect_the_watermark_and_the_choke() {
 }
 
 #[test]
+fn payload_counts_as_sent_when_it_is_and_is_reported_soon() {
+    let mut world = World::new();
+    world.conn.announce_pieces(&Bitfield::full(8));
+    world.conn.set_choking(false);
+    world
+        .feed(&[Message::Interested, request(0), request(1)])
+        .unwrap();
+    let job = world.conn.poll_read().unwrap();
+    let data = Bytes::from(vec![7; job.length as usize]);
+    world.conn.handle_read(&job, Some(&data));
+    assert_eq!(world.report().stats.payload_sent, 0);
+    let mut reported = Vec::new();
+    while world.conn.wants_write() {
+        // As under a low limit.
+        world.conn.handle_sent(world.now, 1000);
+        reported.extend(world.conn.take_report().map(|it| it.stats.payload_sent));
+    }
+    assert_eq!(reported.last(), Some(&(2 * u64::from(BLOCK_SIZE))));
+    assert_eq!(reported.len(), 2);
+}
+
+#[test]
 fn requests_for_what_cannot_be_read_are_refused() {
     let mut world = World::new();
     world.conn.features.fast = true;

@@ -1,0 +1,262 @@
+"""Rate limits: of the session and of a torrent, both ways, exact and fair, changed while
+data moves; beside libtorrent on the other end, which is not limited."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from harness.oracle import Oracle
+from harness.payload import KIB, Payload, single_file
+from harness.rpc import Shim
+from harness.waiting import wait_until
+
+# Everybody is 127.0.0.1 here; what a limit is compared with are the bytes of the protocol
+# alone, unless a test says otherwise.
+SETTINGS = {
+    "allow_multiple_connections_per_ip": True,
+    "rate_limit_ip_overhead": False,
+    "status_update_interval": 20,
+}
+
+LIMIT = 300_000
+WINDOW_SECONDS = 5.0
+TOLERANCE = 0.05
+
+# How many windows there are to reach the limit in: a machine that has no time for us keeps us
+# below it. Nothing may take us above it in any.
+WINDOWS = 5
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Bytes at a moment between two others."""
+
+    before: float
+    bytes: int
+    after: float
+
+
+def sample(read: Callable[[], int]) -> Sample:
+    before = time.monotonic()
+    count = read()
+    return Sample(before, count, time.monotonic())
+
+
+def window(read: Callable[[], int]) -> tuple[float, float]:
+    """The least and the most bytes a second that can have passed in one window."""
+    first = sample(read)
+    # Not a wait for anything: it is the time that is measured over.
+    time.sleep(WINDOW_SECONDS)
+    last = sample(read)
+    moved = last.bytes - first.bytes
+    return moved / (last.after - first.before), moved / (last.before - first.after)
+
+
+def assert_limited(read: Callable[[], int], limit: int) -> None:
+    """The limit is kept in every window and used up in one."""
+    rates: list[float] = []
+    for _ in range(WINDOWS):
+        least, most = window(read)
+        rates.append(least)
+        assert least <= limit * (1 + TOLERANCE), f"{rates} a second with a limit of {limit}"
+        if most >= limit * (1 - TOLERANCE):
+            return
+    raise AssertionError(f"only {rates} a second with a limit of {limit}")
+
+
+def counter(shim: Shim, name: str) -> Callable[[], int]:
+    return lambda: shim.call("get_engine_stats")["stats"][name]
+
+
+def received(shim: Shim) -> Callable[[], int]:
+    return counter(shim, "net.recv_bytes")
+
+
+def sent(shim: Shim) -> Callable[[], int]:
+    return counter(shim, "net.sent_bytes")
+
+
+@pytest.fixture
+def payload(tmp_path: Path, rng: random.Random) -> Payload:
+    return single_file(tmp_path / "payload", rng, 64 * KIB, 24 << 20)
+
+
+def download(
+    stack: ExitStack, shim: Shim, payload: Payload, save_path: Path, seeds: int, **options: int
+) -> None:
+    """We download from seeds of libtorrent's, each of which has sent something when this
+    returns."""
+    shim.call("add_torrent_file", path=str(payload.torrent_path), save_path=str(save_path))
+    if options:
+        shim.call("set_torrent_options", torrent_id=payload.info_hash, **options)
+    for _ in range(seeds):
+        seed = stack.enter_context(Oracle())
+        seed.seed(payload.torrent, payload.save_path)
+        shim.call("connect_peer", torrent_id=payload.info_hash, ip="127.0.0.1", port=seed.port)
+    moved = lambda: [it for it in by_peer(shim, payload, "total_download") if it > 64 * KIB]  # noqa: E731
+    wait_until(lambda: len(moved()) == seeds, "every seed sends")
+
+
+def upload(
+    stack: ExitStack, shim: Shim, payload: Payload, save_path: Path, leechers: int, **options: int
+) -> list[Oracle]:
+    """Leechers of libtorrent's download from us and not from each other."""
+    shim.call(
+        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
+    )
+    shim.wait_until_seeding(payload.info_hash)
+    if options:
+        shim.call("set_torrent_options", torrent_id=payload.info_hash, **options)
+    oracles = [stack.enter_context(Oracle()) for _ in range(leechers)]
+    for number, oracle in enumerate(oracles):
+        handle = oracle.add(payload.torrent, save_path / f"leecher {number}")
+        handle.connect_peer(("127.0.0.1", shim.port))
+    moved = lambda: [it for it in by_peer(shim, payload, "total_upload") if it > 64 * KIB]  # noqa: E731
+    wait_until(lambda: len(moved()) == leechers, "every leecher gets something")
+    return oracles
+
+
+def by_peer(shim: Shim, payload: Payload, field: str) -> list[int]:
+    """What each peer sent or got so far, by its port."""
+    peers = shim.call("get_peers", torrent_id=payload.info_hash)["peers"]
+    return [peer[field] for peer in sorted(peers, key=lambda peer: peer["port"])]
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_session_downloads_no_faster(
+    shim: Shim, payload: Payload, tmp_path: Path, seeds: int
+) -> None:
+    shim.start_session(settings=SETTINGS | {"download_rate_limit": LIMIT})
+    with ExitStack() as stack:
+        download(stack, shim, payload, tmp_path / "save", seeds)
+        assert_limited(received(shim), LIMIT)
+
+
+@pytest.mark.parametrize("leechers", [1, 3])
+def test_the_session_uploads_no_faster(
+    shim: Shim, payload: Payload, tmp_path: Path, leechers: int
+) -> None:
+    shim.start_session(settings=SETTINGS | {"upload_rate_limit": LIMIT})
+    with ExitStack() as stack:
+        upload(stack, shim, payload, tmp_path, leechers)
+        assert_limited(sent(shim), LIMIT)
+
+
+def test_a_torrent_downloads_no_faster(shim: Shim, payload: Payload, tmp_path: Path) -> None:
+    shim.start_session(settings=SETTINGS | {"download_rate_limit": 10 * LIMIT})
+    with ExitStack() as stack:
+        download(stack, shim, payload, tmp_path / "save", 2, download_limit=LIMIT)
+        assert_limited(received(shim), LIMIT)
+        status = shim.status(payload.info_hash)
+        assert status["download_limit"] == LIMIT
+
+
+def test_a_torrent_uploads_no_faster(shim: Shim, payload: Payload, tmp_path: Path) -> None:
+    shim.start_session(settings=SETTINGS | {"upload_rate_limit": 10 * LIMIT})
+    with ExitStack() as stack:
+        upload(stack, shim, payload, tmp_path, 2, upload_limit=LIMIT)
+        assert_limited(sent(shim), LIMIT)
+        status = shim.status(payload.info_hash)
+        assert status["upload_limit"] == LIMIT
+
+
+@pytest.mark.parametrize("way", ["down", "up"])
+def test_peers_share_a_limit_evenly(shim: Shim, payload: Payload, tmp_path: Path, way: str) -> None:
+    setting = {"down": "download_rate_limit", "up": "upload_rate_limit"}[way]
+    field = {"down": "total_download", "up": "total_upload"}[way]
+    shim.start_session(settings=SETTINGS | {setting: LIMIT})
+    with ExitStack() as stack:
+        if way == "down":
+            download(stack, shim, payload, tmp_path / "save", 3)
+        else:
+            upload(stack, shim, payload, tmp_path, 3)
+        before = by_peer(shim, payload, field)
+
+        def shares() -> list[int]:
+            now = by_peer(shim, payload, field)
+            return [late - early for late, early in zip(now, before, strict=True)]
+
+        wait_until(lambda: sum(shares()) >= 8 * LIMIT, "enough to compare")
+        moved = shares()
+        fair = sum(moved) / len(moved)
+        assert all(abs(it - fair) <= fair / 10 for it in moved), moved
+
+
+def test_a_limit_changes_while_data_moves(shim: Shim, payload: Payload, tmp_path: Path) -> None:
+    shim.start_session(settings=SETTINGS | {"download_rate_limit": LIMIT})
+    with ExitStack() as stack:
+        download(stack, shim, payload, tmp_path / "save", 2)
+        for limit in (LIMIT // 3, 2 * LIMIT):
+            shim.call("apply_settings", settings={"download_rate_limit": limit})
+            assert_limited(received(shim), limit)
+        # A torrent's own within it, and without it.
+        shim.call("set_torrent_options", torrent_id=payload.info_hash, download_limit=LIMIT // 2)
+        assert_limited(received(shim), LIMIT // 2)
+        shim.call("apply_settings", settings={"download_rate_limit": 0})
+        assert_limited(received(shim), LIMIT // 2)
+        shim.call("set_torrent_options", torrent_id=payload.info_hash, download_limit=0)
+        shim.wait_until_seeding(payload.info_hash)
+
+
+def test_an_upload_limit_changes_while_data_moves(
+    shim: Shim, payload: Payload, tmp_path: Path
+) -> None:
+    shim.start_session(settings=SETTINGS | {"upload_rate_limit": LIMIT})
+    with ExitStack() as stack:
+        oracles = upload(stack, shim, payload, tmp_path, 2)
+        for limit in (LIMIT // 3, 2 * LIMIT):
+            shim.call("apply_settings", settings={"upload_rate_limit": limit})
+            assert_limited(sent(shim), limit)
+        shim.call("apply_settings", settings={"upload_rate_limit": 0})
+        for oracle in oracles:
+            oracle.wait_for("torrent_finished")
+            oracle.assert_no_errors()
+
+
+@pytest.mark.parametrize("way", ["down", "up"])
+def test_headers_count_where_they_are_to(
+    shim: Shim, payload: Payload, tmp_path: Path, way: str
+) -> None:
+    setting = {"down": "download_rate_limit", "up": "upload_rate_limit"}[way]
+    shim.start_session(settings=SETTINGS | {setting: LIMIT, "rate_limit_ip_overhead": True})
+    with ExitStack() as stack:
+        if way == "down":
+            download(stack, shim, payload, tmp_path / "save", 2)
+            read = received(shim)
+        else:
+            upload(stack, shim, payload, tmp_path, 2)
+            read = sent(shim)
+        # 40 bytes of headers in a packet of 1500.
+        assert_limited(read, LIMIT * 1460 // 1500)
+
+
+def test_the_local_network_can_be_spared(shim: Shim, payload: Payload, tmp_path: Path) -> None:
+    # At these limits it would take hours.
+    limits = {"download_rate_limit": 1000, "upload_rate_limit": 1000}
+    shim.start_session(settings=SETTINGS | limits | {"ignore_limits_on_local_network": True})
+    with ExitStack() as stack:
+        download(stack, shim, payload, tmp_path / "save", 1)
+        shim.wait_until_seeding(payload.info_hash)
+        leecher = stack.enter_context(Oracle())
+        handle = leecher.add(payload.torrent, tmp_path / "leecher")
+        handle.connect_peer(("127.0.0.1", shim.port))
+        leecher.wait_for("torrent_finished")
+        leecher.assert_no_errors()
+
+
+def test_a_torrents_limit_spares_nobody(shim: Shim, payload: Payload, tmp_path: Path) -> None:
+    settings = SETTINGS | {"download_rate_limit": 1000, "ignore_limits_on_local_network": True}
+    shim.start_session(settings=settings)
+    with ExitStack() as stack:
+        download(stack, shim, payload, tmp_path / "save", 1, download_limit=LIMIT)
+        assert_limited(received(shim), LIMIT)
+        # From now on the session's holds too.
+        shim.call("apply_settings", settings={"ignore_limits_on_local_network": False})
+        shim.call("apply_settings", settings={"download_rate_limit": LIMIT // 3})
+        assert_limited(received(shim), LIMIT // 3)
