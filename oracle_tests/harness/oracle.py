@@ -112,6 +112,17 @@ class Oracle:
             params.flags |= lt.torrent_flags.seed_mode
         return self._session.add_torrent(params)
 
+    def add_queued(self, torrent: bytes, save_path: Path) -> lt.torrent_handle:
+        """Adds a torrent that the queue starts when its turn comes."""
+        params = lt.load_torrent_buffer(torrent)
+        params.save_path = str(save_path)
+        params.flags |= lt.torrent_flags.paused | lt.torrent_flags.auto_managed
+        return self._session.add_torrent(params)
+
+    def apply_settings(self, **settings: Any) -> None:
+        """Changes settings."""
+        self._session.apply_settings(settings)
+
     def add_magnet(self, uri: str, save_path: Path) -> lt.torrent_handle:
         """Adds a magnet link that starts at once."""
         params = lt.parse_magnet_uri(uri)
