@@ -82,7 +82,8 @@ impl Layout {
             return Err(LayoutError::ZeroPieceLength);
         }
         let mut total = 0u64;
-        let mut places = Vec::new();
+        let files = files.into_iter();
+        let mut places = Vec::with_capacity(files.size_hint().0);
         let mut padding: Vec<Padding> = Vec::new();
         for (length, pad) in files {
             places.push(FilePlace {

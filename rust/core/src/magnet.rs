@@ -73,12 +73,19 @@ impl MagnetUri {
             .strip_prefix("magnet:?")
             .ok_or(MagnetError::NotMagnet)?;
         let mut magnet = Self::default();
+        let mut selection = None;
         while !rest.is_empty() {
             let (key, after) = split(rest, '=');
             let (value, after) = split(after, '&');
             rest = after;
-            magnet.take(strip_number(key), value)?;
+            let key = strip_number(key);
+            if key.eq_ignore_ascii_case("so") {
+                Selection::take(&mut selection, value);
+            } else {
+                magnet.take(key, value)?;
+            }
         }
+        magnet.select_only = selection.map(Selection::finish);
         match (magnet.info_hash, magnet.info_hash_v2) {
             (None, None) => Err(MagnetError::MissingInfoHash),
             _ => Ok(magnet),
@@ -94,7 +101,8 @@ impl MagnetUri {
                 self.take_topic(&topic)?;
             }
             "dn" => {
-                let name = unescaped().unwrap_or_else(|| value.into());
+                // Up to where the encoding makes no sense.
+                let (name, _) = uri::unescape_prefix(value.as_bytes());
                 self.name = text::repair(&name);
             }
             "tr" => self
@@ -107,7 +115,6 @@ impl MagnetUri {
             "dht" => self
                 .dht_nodes
                 .extend(plain().and_then(|node| parse_node(&node))),
-            "so" => self.take_selection(value),
             _ => {}
         }
         Ok(())
@@ -121,18 +128,29 @@ impl MagnetUri {
         }
         Ok(())
     }
+}
 
+/// The files that the `so` of a link select, together.
+struct Selection {
+    /// How many more ranges begin than end at each number: ranges overlap, and
+    /// parameters repeat, at no cost.
+    begins: Vec<i64>,
+}
+
+impl Selection {
     /// `1,3-5`; what is malformed in it selects nothing.
-    fn take_selection(&mut self, value: &str) {
+    fn take(selection: &mut Option<Self>, value: &str) {
         if !value
             .bytes()
             .all(|byte| byte.is_ascii_digit() || b"-,".contains(&byte))
         {
             return;
         }
-        // How many more ranges begin than end at each number: ranges overlap
-        // at no cost.
-        let mut begins = vec![0i64; MAX_FILE_INDEX as usize + 2];
+        let begins = &mut selection
+            .get_or_insert_with(|| Self {
+                begins: vec![0; MAX_FILE_INDEX as usize + 2],
+            })
+            .begins;
         for range in value.split(',') {
             let (first, last) = range.split_once('-').unwrap_or((range, range));
             let last = split(last, '-').0;
@@ -143,14 +161,16 @@ impl MagnetUri {
                 begins[last + 1] -= 1;
             }
         }
-        let selected = self.select_only.get_or_insert_default();
+    }
+
+    fn finish(self) -> BTreeSet<FileIndex> {
         let mut open = 0;
-        for (index, change) in (0..).zip(begins) {
+        let numbers = (0..).zip(self.begins);
+        let selected = numbers.filter_map(|(index, change)| {
             open += change;
-            if open > 0 {
-                selected.insert(FileIndex(index));
-            }
-        }
+            (open > 0).then_some(FileIndex(index))
+        });
+        selected.collect()
     }
 }
 
@@ -375,7 +395,7 @@ mod tests {
     #[test]
     fn parameters_are_read_and_nonsense_is_dropped() {
         let magnet = parse(
-            "dn=a+b%2f..%ff&tr=udp%3a%2f%2ft.example%3a1&TR.2=http://u.example/a&tr=ftp://x&tr=%\
+            "dn=x&dn=a+b%2f..%ff%4&tr=udp%3a%2f%2ft.example%3a1&TR.2=http://u.example/a&tr=ftp://x&tr=%\
              &ws=http%3a%2f%2fw%2f&x.pe=127.0.0.1:80&x.pe=[::1]:81&x.pe=host:1&x.pe=1.2.3.4:0\
              &dht=router.example:6881&dht=x:0&dht=:1&dht=x&unknown=1&kt=x",
         );
@@ -401,7 +421,11 @@ mod tests {
         assert_eq!(selected("99999999999999"), Some(vec![]));
         assert_eq!(selected("1,x"), None);
         assert_eq!(selected("0-10000").map(|files| files.len()), Some(10_001));
+        assert_eq!(selected("1-3-x"), None);
+        assert_eq!(selected("2&so=0&SO.7=5-6"), Some(vec![0, 2, 5, 6]));
+        // Hostile ones cost no more than their length.
         assert!(selected(&"0-10000,".repeat(50_000)).is_some());
+        assert!(selected(&"&so=".repeat(100_000)).is_some());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use crate::metainfo::MAX_LISTED;
+
 /// The parts of an absolute URL, as bytes of it.
 struct Parts<'a> {
     scheme: &'a [u8],
@@ -96,11 +98,16 @@ const UNRESERVED: &[u8] = b"-_!.~*()";
 /// Bytes that a URL may contain without being wrong.
 const RESERVED: &[u8] = b"%+;?:@=&,$/";
 
+/// Longer web seeds are left out: encoded they would take several times as
+/// much.
+const MAX_URL: usize = 16 * 1024;
+
 /// Web seeds, each once, none empty; those of a torrent with several files
 /// name a folder.
 pub(crate) fn web_seeds<'a>(urls: impl Iterator<Item = &'a [u8]>, folder: bool) -> Vec<String> {
     let mut seen = HashSet::new();
-    urls.filter(|url| !url.is_empty() && seen.insert(*url))
+    urls.filter(|url| !url.is_empty() && url.len() <= MAX_URL && seen.insert(*url))
+        .take(MAX_LISTED)
         .map(|url| {
             let mut url = encode_web_seed(url);
             if folder && !url.ends_with('/') {
@@ -175,20 +182,32 @@ fn escape_with(bytes: &[u8], also_plain: &[u8]) -> String {
 /// Undoes percent-encoding, `+` meaning a space. `None` where a `%` is not
 /// followed by two hexadecimal digits.
 pub(crate) fn unescape(text: &[u8]) -> Option<Vec<u8>> {
+    match unescape_prefix(text) {
+        (bytes, true) => Some(bytes),
+        (_, false) => None,
+    }
+}
+
+/// As [`unescape`], but a `%` that makes no sense ends the text; whether there
+/// was none.
+pub(crate) fn unescape_prefix(text: &[u8]) -> (Vec<u8>, bool) {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.iter();
     while let Some(&byte) = bytes.next() {
-        out.push(match byte {
+        let plain = match byte {
             b'+' => b' ',
             b'%' => {
                 let mut digit = || char::from(*bytes.next()?).to_digit(16);
-                let (high, low) = (digit()?, digit()?);
-                (high * 16 + low) as u8
+                match (digit(), digit()) {
+                    (Some(high), Some(low)) => (high * 16 + low) as u8,
+                    _ => return (out, false),
+                }
             }
             other => other,
-        });
+        };
+        out.push(plain);
     }
-    Some(out)
+    (out, true)
 }
 
 #[cfg(test)]

@@ -338,9 +338,9 @@ mod tests {
         }
     }
 
-    fn paths(created: &Created) -> Vec<&str> {
+    fn paths(created: &Created) -> Vec<String> {
         let files = created.metainfo.info.files.iter();
-        files.map(|file| file.path.as_str()).collect()
+        files.map(|file| file.path).collect()
     }
 
     fn outcome(mut job: CreateJob) -> Result<Created> {

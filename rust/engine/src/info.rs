@@ -4,7 +4,7 @@
 use data_encoding::HEXLOWER;
 use torrent_core::ids::InfoHash;
 use torrent_core::magnet::MagnetUri;
-use torrent_core::metainfo::{FileEntry, Metainfo};
+use torrent_core::metainfo::{FileEntry, Files, Metainfo};
 use torrent_core::value::{Fields, Value};
 
 /// Every field of a torrent file. Sizes are bytes, times Unix time, hashes
@@ -14,7 +14,7 @@ pub fn info_fields(metainfo: &Metainfo) -> Fields {
     let files = info.files.len();
     let pieces = info.layout.num_pieces();
     let piece_length = info.layout.piece_length();
-    let total: u64 = stored(&info.files).map(|file| file.length).sum();
+    let total = stored_bytes(&info.files);
     vec![
         ("name".into(), info.name.clone().into()),
         ("info_hash".into(), info.hash.to_string().into()),
@@ -41,10 +41,10 @@ pub fn info_fields(metainfo: &Metainfo) -> Fields {
         ("web_seeds".into(), metainfo.url_seeds.clone().into()),
         ("http_seeds".into(), metainfo.http_seeds.clone().into()),
         ("nodes".into(), node_fields(&metainfo.nodes)),
-        ("similar".into(), hashes(&metainfo.similar, &info.similar)),
+        ("similar".into(), hashes(&info.similar, &metainfo.similar)),
         (
             "collections".into(),
-            [&metainfo.collections[..], &info.collections]
+            [&info.collections[..], &metainfo.collections]
                 .concat()
                 .into(),
         ),
@@ -52,32 +52,36 @@ pub fn info_fields(metainfo: &Metainfo) -> Fields {
     ]
 }
 
-fn stored(files: &[FileEntry]) -> impl Iterator<Item = &FileEntry> {
-    files.iter().filter(|file| !file.pad)
+/// Bytes of the files that are stored: all but padding.
+pub fn stored_bytes(files: &Files) -> u64 {
+    let stored = (0..files.len()).filter(|&file| !files.is_pad(file));
+    stored.filter_map(|file| files.length(file)).sum()
 }
 
 /// One record for each file, in the order of the torrent.
-pub fn file_fields(files: &[FileEntry]) -> Vec<Fields> {
-    let record = |(index, file): (usize, &FileEntry)| -> Fields {
-        let name = file.path.rsplit('/').next().unwrap_or_default();
-        vec![
-            ("index".into(), index.into()),
-            ("path".into(), file.path.clone().into()),
-            ("name".into(), name.to_owned().into()),
-            ("size".into(), file.length.into()),
-            ("offset".into(), file.offset.into()),
-            ("pad".into(), file.pad.into()),
-            ("executable".into(), file.executable.into()),
-            ("hidden".into(), file.hidden.into()),
-            (
-                "symlink".into(),
-                file.symlink.clone().unwrap_or_default().into(),
-            ),
-            ("root_hash".into(), "".into()),
-            ("mtime".into(), file.mtime.unwrap_or(0).into()),
-        ]
-    };
-    files.iter().enumerate().map(record).collect()
+pub fn file_fields(files: &Files) -> Vec<Fields> {
+    let entries = files.iter().enumerate();
+    entries
+        .map(|(index, file)| file_record(index, file))
+        .collect()
+}
+
+/// The record of one file.
+pub fn file_record(index: usize, file: FileEntry) -> Fields {
+    let name = file.path.rsplit('/').next().unwrap_or_default().to_owned();
+    vec![
+        ("index".into(), index.into()),
+        ("path".into(), file.path.into()),
+        ("name".into(), name.into()),
+        ("size".into(), file.length.into()),
+        ("offset".into(), file.offset.into()),
+        ("pad".into(), file.pad.into()),
+        ("executable".into(), file.executable.into()),
+        ("hidden".into(), file.hidden.into()),
+        ("symlink".into(), file.symlink.unwrap_or_default().into()),
+        ("root_hash".into(), "".into()),
+        ("mtime".into(), file.mtime.unwrap_or(0).into()),
+    ]
 }
 
 fn tracker_fields(tiers: &[Vec<String>]) -> Value {
@@ -104,10 +108,10 @@ fn node_fields(nodes: &[(String, u16)]) -> Value {
     Value::List(records.collect())
 }
 
-fn hashes(outer: &[InfoHash], inner: &[InfoHash]) -> Value {
-    let texts = outer
+fn hashes(inner: &[InfoHash], outer: &[InfoHash]) -> Value {
+    let texts = inner
         .iter()
-        .chain(inner)
+        .chain(outer)
         .map(|hash| hash.to_string().into());
     Value::List(texts.collect())
 }

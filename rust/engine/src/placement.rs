@@ -130,8 +130,7 @@ impl TorrentHandle {
             return Ok(name.clone());
         }
         let info = &self.known_metainfo()?.info;
-        let entry = info.files.get(file.0 as usize);
-        Ok(entry.map_or_else(String::new, |entry| entry.path.clone()))
+        Ok(info.files.path(file.0 as usize))
     }
 
     /// How its files get their room on the disk.

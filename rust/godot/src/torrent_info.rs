@@ -10,7 +10,7 @@ use torrent_core::ids::PieceIndex;
 use torrent_core::metainfo::{FileEntry, Limits, Metainfo};
 use torrent_core::value::Fields;
 use torrent_engine::error::{Error, ErrorKind, Result};
-use torrent_engine::info::file_fields;
+use torrent_engine::info::{file_fields, file_record, stored_bytes};
 
 use crate::convert::{self, invalid, to_dictionary, to_int};
 use crate::report;
@@ -57,7 +57,7 @@ impl TorrentInfo {
     }
 }
 
-fn file(metainfo: &Metainfo, index: i64) -> Result<(usize, &FileEntry)> {
+fn file(metainfo: &Metainfo, index: i64) -> Result<(usize, FileEntry)> {
     let files = &metainfo.info.files;
     let at = usize::try_from(index).ok();
     at.and_then(|at| Some((at, files.get(at)?))).ok_or_else(|| {
@@ -77,17 +77,6 @@ fn piece(metainfo: &Metainfo, index: i64) -> Result<PieceIndex> {
             format!("piece {index} of {count}"),
         )
     })
-}
-
-/// The record of one file, without making those of all the others.
-fn file_record(index: usize, file: &FileEntry) -> Fields {
-    let mut fields: Fields = file_fields(std::slice::from_ref(file)).concat();
-    for (name, value) in &mut fields {
-        if name == "index" {
-            *value = index.into();
-        }
-    }
-    fields
 }
 
 /// A run of bytes within `0..end`.
@@ -147,10 +136,7 @@ impl TorrentInfo {
     /// Bytes of all files.
     #[func]
     fn get_total_size(&self) -> i64 {
-        self.read(|metainfo| {
-            let files = metainfo.info.files.iter().filter(|file| !file.pad);
-            to_int(files.map(|file| file.length).sum())
-        })
+        self.read(|metainfo| to_int(stored_bytes(&metainfo.info.files)))
     }
 
     /// Free text of whoever made the torrent.

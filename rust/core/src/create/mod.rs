@@ -261,7 +261,7 @@ impl TorrentBuilder {
             let folders = path.match_indices('/');
             taken.extend(folders.filter_map(|(slash, _)| path.get(..slash).map(fold)));
         }
-        for (entry, file) in self.entries.iter().zip(&parsed.files) {
+        for (entry, file) in self.entries.iter().zip(parsed.files.iter()) {
             let path = below_root(entry);
             if !taken.insert(fold(&path)) {
                 return Err(CreateError::NameClash { path });
@@ -269,7 +269,7 @@ impl TorrentBuilder {
             if path != file.path || file.pad {
                 let instead = match file.pad {
                     true => "padding that is not stored".to_owned(),
-                    false => file.path.clone(),
+                    false => file.path,
                 };
                 return Err(CreateError::UnsafeName { path, instead });
             }

@@ -91,14 +91,14 @@ fn every_option_has_its_place() {
 fn one_file_in_a_folder_keeps_the_folder_and_a_name_replaces_it() {
     let read = |builder: TorrentBuilder| Metainfo::parse(&finish(builder)).unwrap().info;
     let info = read(builder([entry("dir/a", 1)]));
-    assert!(info.is_multi_file() && info.files[0].path == "dir/a");
+    assert!(info.is_multi_file() && info.files.path(0) == "dir/a");
     let renamed = |path: &str| TorrentBuilder {
         name: Some("new".into()),
         ..builder([entry(path, 1)])
     };
-    assert_eq!(read(renamed("dir/a")).files[0].path, "new/a");
+    assert_eq!(read(renamed("dir/a")).files.path(0), "new/a");
     let single = read(renamed("a"));
-    assert!(!single.is_multi_file() && single.files[0].path == "new");
+    assert!(!single.is_multi_file() && single.files.path(0) == "new");
 }
 
 #[test]
@@ -247,7 +247,7 @@ proptest! {
         let data = plan.finish(&pieces).unwrap();
         let limits = Limits { paths: PathPolicy::Posix, ..Limits::default() };
         let metainfo = Metainfo::parse_with(&data, &limits).unwrap();
-        let read = metainfo.info.files.iter().map(|file| (file.path.clone(), file.length));
+        let read = metainfo.info.files.iter().map(|file| (file.path, file.length));
         let asked = files.iter().map(|(path, length)| (format!("root/{path}"), *length));
         prop_assert_eq!(read.collect::<Vec<_>>(), asked.collect::<Vec<_>>());
         prop_assert_eq!(&metainfo.info.layout, plan.layout());

@@ -57,8 +57,14 @@ pub enum MetainfoError {
         /// Its position in the list, from 0.
         file: usize,
     },
-    /// A file has no name, or one that is not a list of strings.
-    #[error("file {file} has a missing or invalid path")]
+    /// A file has no path: none at all, an empty one, or one that is no list.
+    #[error("file {file} has no path")]
+    MissingPath {
+        /// Its position in the list, from 0.
+        file: usize,
+    },
+    /// Something in the path of a file, or of a link, is not a string.
+    #[error("file {file} has an invalid path")]
     InvalidPath {
         /// Its position in the list, from 0.
         file: usize,

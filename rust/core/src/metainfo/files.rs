@@ -1,10 +1,11 @@
-//! The file list of an info dict (BEP 3, attributes from BEP 47).
+//! The files of a torrent, kept small: a hostile torrent has hundreds of
+//! thousands of them, so that every byte for each counts. Paths lie in one
+//! text without the folder that all share; what few files have lies apart.
+//! [`FileEntry`] is made when somebody looks.
 
-use crate::bencode::{Dict, List};
+use std::fmt;
 
-use super::Limits;
 use super::error::MetainfoError;
-use super::path::{PathPolicy, push_element};
 
 /// One file of a torrent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,195 +33,238 @@ pub struct FileEntry {
     pub sha1: Option<[u8; 20]>,
 }
 
-/// Longest file: as many blocks as libtorrent can count in one.
-const MAX_FILE: u64 = (i32::MAX as u64 / 2) * 16 * 1024 - 1;
-/// All files together.
-const MAX_TOTAL: u64 = (1 << 48) - 1;
-/// Links beyond this many are treated as empty files.
-const MAX_SYMLINKS: usize = (1 << 15) - 2;
-
-/// Collects files and keeps count of what they add up to.
-pub(super) struct FileList<'l> {
-    limits: &'l Limits,
-    files: Vec<FileEntry>,
+/// All files of a torrent, in its order.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    /// The folder that they lie in; empty for a file alone.
+    root: Box<str>,
+    /// All paths below `root`, one after the other, without separators in
+    /// between. That of a file which was renamed is here twice.
+    paths: String,
+    places: Vec<Place>,
     total: u64,
-    symlinks: usize,
+    /// By file, in order, as are the others.
+    symlinks: Vec<(u32, Box<str>)>,
+    mtimes: Vec<(u32, i64)>,
+    sha1s: Vec<(u32, [u8; 20])>,
 }
 
-impl<'l> FileList<'l> {
-    pub(super) fn new(limits: &'l Limits) -> Self {
+/// What there is to know of every file. Its length is what lies between its
+/// offset and the next one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    offset: u64,
+    path_start: u32,
+    path_length: u32,
+    marks: Marks,
+}
+
+/// What a file is or is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks(u8);
+
+impl Marks {
+    pub(super) const PAD: Self = Self(1);
+    pub(super) const EXECUTABLE: Self = Self(2);
+    pub(super) const HIDDEN: Self = Self(4);
+    /// Its path is not below the torrent's folder.
+    pub(super) const OUTSIDE: Self = Self(8);
+
+    pub(super) fn with(self, mark: Self, set: bool) -> Self {
+        if set { Self(self.0 | mark.0) } else { self }
+    }
+
+    fn has(self, mark: Self) -> bool {
+        self.0 & mark.0 != 0
+    }
+}
+
+/// A file on its way into [`Files`].
+pub(super) struct NewFile<'p> {
+    /// Below the torrent's folder, unless it is outside.
+    pub(super) path: &'p str,
+    pub(super) length: u64,
+    pub(super) marks: Marks,
+    pub(super) symlink: Option<String>,
+    pub(super) mtime: Option<i64>,
+    pub(super) sha1: Option<[u8; 20]>,
+}
+
+impl Files {
+    pub(super) fn new(root: &str, expected: usize) -> Self {
         Self {
-            limits,
-            files: Vec::new(),
-            total: 0,
-            symlinks: 0,
+            root: root.into(),
+            places: Vec::with_capacity(expected),
+            ..Self::default()
         }
     }
 
-    /// Reads the `files` of a multi-file torrent named `root`.
-    pub(super) fn read_list(
-        mut self,
-        list: List<'_>,
-        root: &str,
-    ) -> Result<Vec<FileEntry>, MetainfoError> {
-        for (file, value) in list.iter().enumerate() {
-            let dict = value.as_dict().ok_or(MetainfoError::InvalidFile { file })?;
-            self.read_one(dict, file, |attributes, limits| {
-                file_path(dict, file, root, attributes, limits)
-            })?;
-        }
-        Ok(self.files)
-    }
-
-    /// Reads the one file of a single-file torrent, described by the info dict
-    /// itself.
-    pub(super) fn read_single(
-        mut self,
-        info: Dict<'_>,
-        name: &[u8],
-    ) -> Result<Vec<FileEntry>, MetainfoError> {
-        self.read_one(info, 0, |_, limits| {
-            let mut path = String::new();
-            if !name.is_empty() {
-                push_element(&mut path, name, false, limits.paths);
-            }
-            match path.is_empty() {
-                true => Err(MetainfoError::MissingName),
-                false => Ok(path),
-            }
-        })?;
-        Ok(self.files)
-    }
-
-    fn read_one(
-        &mut self,
-        dict: Dict<'_>,
-        file: usize,
-        path: impl FnOnce(&Attributes, &Limits) -> Result<String, MetainfoError>,
-    ) -> Result<(), MetainfoError> {
-        let attributes = Attributes::read(dict);
-        let length = if attributes.symlink {
-            0
-        } else {
-            dict.int("length")
-                .and_then(|length| u64::try_from(length).ok())
-                .filter(|&length| length <= MAX_FILE)
-                .ok_or(MetainfoError::InvalidLength { file })?
-        };
-        let path = path(
-            &Attributes {
-                length,
-                ..attributes
-            },
-            self.limits,
-        )?;
-        let mut symlink = None;
-        if attributes.symlink
-            && let Some(target) = dict.list("symlink path")
-        {
-            let target = symlink_target(target, file, self.limits)?;
-            if !target.is_empty() && self.symlinks < MAX_SYMLINKS {
-                self.symlinks += 1;
-                symlink = Some(target);
-            }
-        }
-        let offset = self.total;
-        self.total = offset
-            .checked_add(length)
-            .filter(|&total| total <= MAX_TOTAL)
-            .ok_or(MetainfoError::TotalTooLarge)?;
-        self.files.push(FileEntry {
-            pad: attributes.pad || path.contains("_____padding_file_"),
-            path,
-            length,
-            offset,
-            executable: attributes.executable,
-            hidden: attributes.hidden,
-            symlink,
-            mtime: dict.int("mtime").filter(|&mtime| mtime != 0),
-            sha1: dict.bytes("sha1").and_then(|hash| hash.try_into().ok()),
+    /// Adds a file behind the others; their lengths must not overflow.
+    pub(super) fn push(&mut self, file: NewFile<'_>) -> Result<(), MetainfoError> {
+        let index = u32::try_from(self.places.len()).map_err(|_| self.too_large())?;
+        let (path_start, path_length) = self.keep_path(file.path)?;
+        self.places.push(Place {
+            offset: self.total,
+            path_start,
+            path_length,
+            marks: file.marks,
         });
+        self.total += file.length;
+        self.symlinks
+            .extend(file.symlink.map(|target| (index, target.into_boxed_str())));
+        self.mtimes.extend(file.mtime.map(|mtime| (index, mtime)));
+        self.sha1s.extend(file.sha1.map(|hash| (index, hash)));
         Ok(())
     }
-}
 
-/// The letters of `attr` (BEP 47), and the length beside them.
-#[derive(Clone, Copy, Default)]
-struct Attributes {
-    pad: bool,
-    executable: bool,
-    hidden: bool,
-    symlink: bool,
-    length: u64,
-}
+    fn keep_path(&mut self, path: &str) -> Result<(u32, u32), MetainfoError> {
+        let start = u32::try_from(self.paths.len()).map_err(|_| self.too_large())?;
+        let length = u32::try_from(path.len()).map_err(|_| self.too_large())?;
+        self.paths.push_str(path);
+        Ok((start, length))
+    }
 
-impl Attributes {
-    fn read(dict: Dict<'_>) -> Self {
-        let letters = dict.bytes("attr").unwrap_or_default();
-        let has = |letter: u8| letters.contains(&letter);
-        Self {
-            pad: has(b'p'),
-            executable: has(b'x'),
-            hidden: has(b'h'),
-            symlink: has(b'l'),
-            length: 0,
+    fn too_large(&self) -> MetainfoError {
+        MetainfoError::TooLarge {
+            bytes: self.paths.len(),
+            limit: u32::MAX as usize,
         }
     }
-}
 
-/// The path of an entry in the file list, below `root`.
-fn file_path(
-    dict: Dict<'_>,
-    file: usize,
-    root: &str,
-    attributes: &Attributes,
-    limits: &Limits,
-) -> Result<String, MetainfoError> {
-    let elements = dict.list("path.utf-8").or_else(|| dict.list("path"));
-    match elements {
-        Some(elements) if !elements.is_empty() => {
-            let mut path = root.to_owned();
-            for element in checked_elements(elements, file, limits)? {
-                push_element(&mut path, element, true, limits.paths);
-            }
-            Ok(path)
-        }
-        _ if attributes.pad => Ok(format!(".pad/{}", attributes.length)),
-        _ => Err(MetainfoError::InvalidPath { file }),
+    /// Frees what was only needed while it grew.
+    pub(super) fn shrink(&mut self) {
+        self.paths.shrink_to_fit();
+        self.places.shrink_to_fit();
     }
-}
 
-/// What a link points to, below the torrent's own folder, not yet checked
-/// against the files. `.` and `..`, which BEP 47 forbids, are dropped.
-fn symlink_target(list: List<'_>, file: usize, limits: &Limits) -> Result<String, MetainfoError> {
-    let mut target = String::new();
-    for element in checked_elements(list, file, limits)? {
-        if !matches!(element, b"." | b"..") {
-            push_element(&mut target, element, true, limits.paths);
+    /// Gives a file another path, where it was before: below the torrent's
+    /// folder or outside.
+    pub(super) fn rename(&mut self, index: usize, path: &str) -> Result<(), MetainfoError> {
+        let (start, length) = self.keep_path(path)?;
+        if let Some(place) = self.places.get_mut(index) {
+            (place.path_start, place.path_length) = (start, length);
+        }
+        Ok(())
+    }
+
+    /// The files that are symbolic links, with what they point to, below the
+    /// torrent's folder.
+    pub(super) fn symlinks(&self) -> &[(u32, Box<str>)] {
+        &self.symlinks
+    }
+
+    /// Lets the `at`-th link point elsewhere.
+    pub(super) fn point(&mut self, at: usize, target: &str) {
+        if let Some((_, old)) = self.symlinks.get_mut(at) {
+            *old = target.into();
         }
     }
-    Ok(target)
+
+    /// How many files there are, padding included.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Bytes of all files together, padding included.
+    pub fn total_length(&self) -> u64 {
+        self.total
+    }
+
+    /// Bytes of one file.
+    pub fn length(&self, index: usize) -> Option<u64> {
+        let start = self.places.get(index)?.offset;
+        let next = self.places.get(index + 1);
+        Some(next.map_or(self.total, |next| next.offset) - start)
+    }
+
+    /// Whether a file is padding.
+    pub fn is_pad(&self, index: usize) -> bool {
+        let place = self.places.get(index);
+        place.is_some_and(|place| place.marks.has(Marks::PAD))
+    }
+
+    /// The path of a file below the torrent's folder, and whether it is below
+    /// that at all.
+    pub(super) fn below_root(&self, index: usize) -> (&str, bool) {
+        let Some(place) = self.places.get(index) else {
+            return ("", false);
+        };
+        let start = place.path_start as usize;
+        let path = self.paths.get(start..start + place.path_length as usize);
+        let below = !self.root.is_empty() && !place.marks.has(Marks::OUTSIDE);
+        (path.unwrap_or_default(), below)
+    }
+
+    /// The folder that the files lie in; empty for a file alone.
+    pub(super) fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// The path of a file, relative to the folder that the torrent is saved in.
+    pub fn path(&self, index: usize) -> String {
+        let (path, below) = self.below_root(index);
+        self.complete(path, below)
+    }
+
+    fn complete(&self, path: &str, below: bool) -> String {
+        match below {
+            true => format!("{}/{path}", self.root),
+            false => path.to_owned(),
+        }
+    }
+
+    /// One file; `None` when there are fewer.
+    pub fn get(&self, index: usize) -> Option<FileEntry> {
+        let place = self.places.get(index)?;
+        let (path, below) = self.below_root(index);
+        let number = u32::try_from(index).ok()?;
+        let symlink = find(&self.symlinks, number);
+        Some(FileEntry {
+            path: self.complete(path, below),
+            length: self.length(index)?,
+            offset: place.offset,
+            pad: place.marks.has(Marks::PAD),
+            executable: place.marks.has(Marks::EXECUTABLE),
+            hidden: place.marks.has(Marks::HIDDEN),
+            symlink: symlink.map(|target| self.complete(target, !self.root.is_empty())),
+            mtime: find(&self.mtimes, number).copied(),
+            sha1: find(&self.sha1s, number).copied(),
+        })
+    }
+
+    /// The files, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = FileEntry> + '_ {
+        (0..self.len()).map(|index| {
+            // Every index below the length has a file.
+            self.get(index).unwrap_or_else(|| FileEntry {
+                path: String::new(),
+                length: 0,
+                offset: 0,
+                pad: false,
+                executable: false,
+                hidden: false,
+                symlink: None,
+                mtime: None,
+                sha1: None,
+            })
+        })
+    }
 }
 
-/// The elements of a path, all of them strings and not too many.
-fn checked_elements<'d>(
-    list: List<'d>,
-    file: usize,
-    limits: &Limits,
-) -> Result<impl Iterator<Item = &'d [u8]> + use<'d>, MetainfoError> {
-    if list.iter().nth(limits.directory_depth).is_some() {
-        return Err(MetainfoError::DirectoryTooDeep { file });
-    }
-    if list.iter().any(|element| element.as_bytes().is_none()) {
-        return Err(MetainfoError::InvalidPath { file });
-    }
-    Ok(list.iter().filter_map(|element| element.as_bytes()))
+fn find<T>(sorted: &[(u32, T)], file: u32) -> Option<&T> {
+    let at = sorted
+        .binary_search_by_key(&file, |(index, _)| *index)
+        .ok()?;
+    sorted.get(at).map(|(_, value)| value)
 }
 
-/// The name of the folder of a multi-file torrent; `None` when nothing usable
-/// remains of it.
-pub(super) fn root_name(name: &[u8], policy: PathPolicy) -> Option<String> {
-    let mut root = String::new();
-    push_element(&mut root, name, false, policy);
-    (!root.is_empty()).then_some(root)
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }

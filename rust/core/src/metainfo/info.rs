@@ -2,6 +2,7 @@
 //! .torrent files and from metadata that peers sent (BEP 9), so that neither
 //! way is less careful.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,8 +13,9 @@ use crate::ids::{InfoHash, PieceIndex};
 use crate::layout::{Layout, LayoutError};
 
 use super::error::MetainfoError;
-use super::files::{FileEntry, FileList, root_name};
-use super::{Limits, paths_taken, symlinks, text};
+use super::file_list::{FileList, root_name};
+use super::files::Files;
+use super::{Limits, MAX_LISTED, paths_taken, symlinks, text};
 
 /// A torrent's info dict, read and made safe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub struct Info {
     pub layout: Layout,
     /// The files, in the order of the torrent, padding included. As many as in
     /// `layout`, and at least one.
-    pub files: Vec<FileEntry>,
+    pub files: Files,
     /// Peers come from the trackers alone (BEP 27).
     pub private: bool,
     /// Which tracker the torrent was made for; empty when not said.
@@ -54,52 +56,10 @@ impl Info {
         let document = limits.decode(raw)?;
         document.check_end().map_err(MetainfoError::Bencode)?;
         let dict = document.root().as_dict().ok_or(MetainfoError::NotADict)?;
-        Self::read(dict, limits).map(Arc::new)
-    }
-
-    pub(super) fn read(dict: Dict<'_>, limits: &Limits) -> Result<Self, MetainfoError> {
-        let version = check_version(dict)?;
-        let piece_length = piece_length(dict, version)?;
-        let name = dict
-            .bytes("name.utf-8")
-            .or_else(|| dict.bytes("name"))
-            .ok_or(MetainfoError::MissingName)?;
-        let raw = Bytes::copy_from_slice(dict.raw());
-        let hash = InfoHash(Sha1::digest(&raw).into());
-
-        let list = FileList::new(limits);
-        let (name, mut files, multi_file) = match dict.list("files") {
-            Some(entries) => {
-                let root = root_name(name, limits.paths).unwrap_or_else(|| hash.to_string());
-                let mut files = list.read_list(entries, &root)?;
-                symlinks::resolve(&mut files, &root);
-                (root, files, true)
-            }
-            None => {
-                let files = list.read_single(dict, name)?;
-                let name = files
-                    .first()
-                    .map_or_else(String::new, |file| file.path.clone());
-                (name, files, false)
-            }
-        };
-        let layout = layout(piece_length, &files, limits)?;
-        let pieces = pieces(dict, &raw, &layout)?;
-        paths_taken::resolve(&mut files, limits.duplicate_names, limits.paths)?;
-        Ok(Self {
-            hash,
-            pieces,
-            name,
-            layout,
-            files,
-            private: dict.int("private").is_some_and(|private| private != 0),
-            source: text::repair(dict.bytes("source").unwrap_or_default()),
-            similar: similar(dict),
-            collections: collections(dict),
-            ssl_cert: sub_slice(dict, "ssl-cert", &raw).unwrap_or_default(),
-            multi_file,
-            raw,
-        })
+        let draft = Draft::read(dict, limits)?;
+        // It takes more memory than anything else, and what follows needs some.
+        drop(document);
+        draft.finish(raw, limits).map(Arc::new)
     }
 
     /// SHA-1 of every piece, 20 bytes each, in order.
@@ -121,6 +81,95 @@ impl Info {
     }
 }
 
+/// What was read of an info dict: all of it, but not yet judged as a whole.
+pub(super) struct Draft {
+    hash: InfoHash,
+    /// Where the dict lies in the input.
+    raw: Range<usize>,
+    piece_length: u32,
+    name: String,
+    files: Files,
+    multi_file: bool,
+    /// Where the piece hashes lie in the dict.
+    pieces: Option<Range<usize>>,
+    ssl_cert: Option<Range<usize>>,
+    private: bool,
+    source: String,
+    similar: Vec<InfoHash>,
+    collections: Vec<String>,
+}
+
+impl Draft {
+    /// Reads the dict.
+    pub(super) fn read(dict: Dict<'_>, limits: &Limits) -> Result<Self, MetainfoError> {
+        let version = check_version(dict)?;
+        let piece_length = piece_length(dict, version)?;
+        let name = dict
+            .bytes("name.utf-8")
+            .or_else(|| dict.bytes("name"))
+            .ok_or(MetainfoError::MissingName)?;
+        let hash = InfoHash(Sha1::digest(dict.raw()).into());
+        let (name, files, multi_file) = match dict.list("files") {
+            Some(entries) => {
+                let root = root_name(name, limits.paths).unwrap_or_else(|| hash.to_string());
+                let files = FileList::read_list(entries, &root, limits)?;
+                (root, files, true)
+            }
+            None => {
+                let files = FileList::read_single(dict, name, limits)?;
+                (files.path(0), files, false)
+            }
+        };
+        Ok(Self {
+            hash,
+            raw: dict.value().range(),
+            piece_length,
+            name,
+            files,
+            multi_file,
+            pieces: string_range(dict, "pieces"),
+            ssl_cert: string_range(dict, "ssl-cert"),
+            private: dict.int("private").is_some_and(|private| private != 0),
+            source: text::repair(dict.bytes("source").unwrap_or_default()),
+            similar: similar(dict),
+            collections: collections(dict),
+        })
+    }
+
+    /// How many files there are.
+    pub(super) fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Checks that it all fits together. `data` is what it was read from.
+    pub(super) fn finish(self, data: &[u8], limits: &Limits) -> Result<Info, MetainfoError> {
+        let mut files = self.files;
+        let layout = layout(self.piece_length, &files, self.pieces.as_ref(), limits)?;
+        symlinks::resolve(&mut files);
+        paths_taken::resolve(&mut files, limits.duplicate_names, limits.paths)?;
+        files.shrink();
+        let raw = Bytes::copy_from_slice(data.get(self.raw).unwrap_or_default());
+        let part = |range: Option<Range<usize>>| {
+            let range = range.filter(|range| range.end <= raw.len());
+            range.map(|range| raw.slice(range)).unwrap_or_default()
+        };
+        Ok(Info {
+            hash: self.hash,
+            pieces: part(self.pieces),
+            name: self.name,
+            layout,
+            files,
+            private: self.private,
+            source: self.source,
+            similar: self.similar,
+            collections: self.collections,
+            ssl_cert: part(self.ssl_cert),
+            multi_file: self.multi_file,
+            raw,
+        })
+    }
+}
+
 /// Torrents named under `similar`, in the info dict or beside it (BEP 38).
 pub(super) fn similar(dict: Dict<'_>) -> Vec<InfoHash> {
     let list = dict
@@ -128,6 +177,7 @@ pub(super) fn similar(dict: Dict<'_>) -> Vec<InfoHash> {
         .into_iter()
         .flat_map(|list| list.iter());
     list.filter_map(|hash| Some(InfoHash(hash.as_bytes()?.try_into().ok()?)))
+        .take(MAX_LISTED)
         .collect()
 }
 
@@ -138,6 +188,7 @@ pub(super) fn collections(dict: Dict<'_>) -> Vec<String> {
         .into_iter()
         .flat_map(|list| list.iter());
     list.filter_map(|name| Some(text::repair(name.as_bytes()?)))
+        .take(MAX_LISTED)
         .collect()
 }
 
@@ -175,43 +226,37 @@ fn piece_length(dict: Dict<'_>, version: i64) -> Result<u32, MetainfoError> {
         .ok_or(MetainfoError::InvalidPieceLength)
 }
 
+/// The arithmetic of the torrent, which the piece hashes, where they lie, must
+/// fit.
 fn layout(
     piece_length: u32,
-    files: &[FileEntry],
+    files: &Files,
+    pieces: Option<&Range<usize>>,
     limits: &Limits,
 ) -> Result<Layout, MetainfoError> {
     if files.is_empty() {
         return Err(MetainfoError::NoFiles);
     }
-    let parts = files.iter().map(|file| (file.length, file.pad));
-    let layout = Layout::new(piece_length, parts).map_err(|error| match error {
+    let count = files.total_length().div_ceil(u64::from(piece_length));
+    if count > u64::from(limits.pieces) {
+        return Err(MetainfoError::TooManyPieces);
+    }
+    let bytes = pieces.ok_or(MetainfoError::MissingPieces)?.len();
+    let expected = usize::try_from(count * 20).unwrap_or(usize::MAX);
+    if bytes != expected {
+        return Err(MetainfoError::InvalidPieces { bytes, expected });
+    }
+    let parts = (0..files.len()).map(|file| (files.length(file).unwrap_or(0), files.is_pad(file)));
+    Layout::new(piece_length, parts).map_err(|error| match error {
         LayoutError::ZeroPieceLength => MetainfoError::InvalidPieceLength,
         LayoutError::Empty => MetainfoError::Empty,
         LayoutError::TooLarge => MetainfoError::TooManyPieces,
-    })?;
-    if layout.num_pieces() > limits.pieces {
-        return Err(MetainfoError::TooManyPieces);
-    }
-    Ok(layout)
+    })
 }
 
-/// The piece hashes, sharing the memory of `raw`.
-fn pieces(dict: Dict<'_>, raw: &Bytes, layout: &Layout) -> Result<Bytes, MetainfoError> {
-    let pieces = sub_slice(dict, "pieces", raw).ok_or(MetainfoError::MissingPieces)?;
-    let expected = layout.num_pieces() as usize * 20;
-    if pieces.len() != expected {
-        return Err(MetainfoError::InvalidPieces {
-            bytes: pieces.len(),
-            expected,
-        });
-    }
-    Ok(pieces)
-}
-
-/// The string under `key`, as part of `raw`, a copy of the dict's bytes.
-fn sub_slice(dict: Dict<'_>, key: &str, raw: &Bytes) -> Option<Bytes> {
+/// Where the string under `key` lies in the dict's own bytes.
+fn string_range(dict: Dict<'_>, key: &str) -> Option<Range<usize>> {
     let range = dict.get(key)?.bytes_range()?;
     let base = dict.value().range().start;
-    let (start, end) = (range.start.checked_sub(base)?, range.end.checked_sub(base)?);
-    (end <= raw.len()).then(|| raw.slice(start..end))
+    Some(range.start.checked_sub(base)?..range.end.checked_sub(base)?)
 }

@@ -8,6 +8,7 @@
 //! read by its version 1 half; version 2 alone is refused by name.
 
 mod error;
+mod file_list;
 mod files;
 mod info;
 mod path;
@@ -24,10 +25,16 @@ use crate::ids::InfoHash;
 use crate::settings::Settings;
 use crate::uri;
 
+use info::Draft;
+
 pub use error::MetainfoError;
-pub use files::FileEntry;
+pub use files::{FileEntry, Files};
 pub use info::Info;
 pub use path::PathPolicy;
+
+/// Trackers, web seeds, nodes, and names of other torrents: more than this of
+/// each are left out, so that many short ones cost no more than long ones.
+pub(crate) const MAX_LISTED: usize = 10_000;
 
 /// What a torrent may cost, and whose file names it must respect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,18 +171,26 @@ impl Metainfo {
                 None => MetainfoError::MissingInfo,
             });
         };
-        let info = Info::read(info, limits)?;
+        let draft = Draft::read(info, limits)?;
+        let (tiers, http_seeds, nodes) = (tiers(root), http_seeds(root), nodes(root));
+        let url_seeds = url_seeds(root, draft.files() > 1);
+        let comment = best_text(root, "comment.utf-8", "comment");
+        let created_by = best_text(root, "created by.utf-8", "created by");
+        let creation_date = root.int("creation date").filter(|&date| date >= 0);
+        let (similar, collections) = (info::similar(root), info::collections(root));
+        // It takes more memory than anything else, and what follows needs some.
+        drop(document);
         Ok(Self {
-            tiers: tiers(root),
-            url_seeds: url_seeds(root, info.files.len() > 1),
-            http_seeds: http_seeds(root),
-            nodes: nodes(root),
-            comment: best_text(root, "comment.utf-8", "comment"),
-            created_by: best_text(root, "created by.utf-8", "created by"),
-            creation_date: root.int("creation date").filter(|&date| date >= 0),
-            similar: info::similar(root),
-            collections: info::collections(root),
-            info: Arc::new(info),
+            info: Arc::new(draft.finish(data, limits)?),
+            tiers,
+            url_seeds,
+            http_seeds,
+            nodes,
+            comment,
+            created_by,
+            creation_date,
+            similar,
+            collections,
         })
     }
 
@@ -235,17 +250,16 @@ fn tiers(root: Dict<'_>) -> Vec<Vec<String>> {
         let text = text.trim_start_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
         uri::is_tracker(text).then(|| text.to_owned())
     };
+    let mut tiers: Vec<Vec<String>> = Vec::new();
+    let mut left = MAX_LISTED;
     let list = root.list("announce-list").into_iter();
-    let mut tiers: Vec<Vec<String>> = list
-        .flat_map(|list| list.iter())
-        .filter_map(|tier| tier.as_list())
-        .map(|tier| {
-            tier.iter()
-                .filter_map(|entry| url(entry.as_bytes()?))
-                .collect()
-        })
-        .filter(|tier: &Vec<String>| !tier.is_empty())
-        .collect();
+    for tier in list.flat_map(|list| list.iter()) {
+        let urls = tier.as_list().into_iter().flat_map(|tier| tier.iter());
+        let urls = urls.filter_map(|entry| url(entry.as_bytes()?));
+        let tier: Vec<String> = urls.take(left).collect();
+        left -= tier.len();
+        tiers.extend((!tier.is_empty()).then_some(tier));
+    }
     if tiers.is_empty() {
         tiers.extend(root.bytes("announce").and_then(url).map(|url| vec![url]));
     }
@@ -271,6 +285,7 @@ fn http_seeds(root: Dict<'_>) -> Vec<String> {
         .flat_map(|list| list.iter());
     list.filter_map(|url| url.as_str())
         .filter(|url| !url.is_empty())
+        .take(MAX_LISTED)
         .map(str::to_owned)
         .collect()
 }
@@ -283,6 +298,7 @@ fn nodes(root: Dict<'_>) -> Vec<(String, u16)> {
         let port = u16::try_from(parts.next()?.as_int()?).ok()?;
         (port != 0).then(|| (text::repair(host), port))
     })
+    .take(MAX_LISTED)
     .collect()
 }
 

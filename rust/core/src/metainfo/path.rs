@@ -44,12 +44,16 @@ impl PathPolicy {
         !c.is_control() && !refused.contains(c)
     }
 
-    /// Two paths with the same folded form cannot both exist. Letters beyond
+    /// Puts the folded form of `path` into `folded`, which must be empty. Two
+    /// paths with the same folded form cannot both exist. Letters beyond
     /// ASCII are folded only where the file system does it.
-    pub(super) fn fold(self, path: &str) -> String {
+    pub(super) fn fold_into(self, path: &str, folded: &mut String) {
         match self {
-            Self::Posix => path.to_ascii_lowercase(),
-            Self::Apple | Self::Android | Self::Windows => path.to_lowercase(),
+            Self::Posix => {
+                folded.push_str(path);
+                folded.make_ascii_lowercase();
+            }
+            Self::Apple | Self::Android | Self::Windows => folded.push_str(&path.to_lowercase()),
         }
     }
 }

@@ -2,8 +2,9 @@
 //! pointed at themselves: such a link opens nothing.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hasher};
 
-use super::files::FileEntry;
+use super::files::Files;
 
 /// Paths longer than this cannot be opened anyway, in bytes.
 const MAX_PATH: usize = 4096;
@@ -13,94 +14,113 @@ const MAX_HOPS: usize = 40;
 /// is taken for a link to nowhere.
 const MAX_LOOKUPS: usize = 50_000;
 
-/// What exists in the torrent. All paths are below its own folder.
-struct Tree<'f> {
-    /// Files, and whether they are links.
-    files: HashMap<&'f str, bool>,
-    directories: HashSet<&'f str>,
+/// What exists in the torrent's folder, by the hashes of the paths below it,
+/// each list sorted. One that is taken for another only makes a link lead to
+/// nothing.
+struct Tree {
+    files: Vec<u64>,
+    links: Vec<u64>,
+    directories: Vec<u64>,
 }
 
-impl<'f> Tree<'f> {
-    fn new(files: &'f [FileEntry], root: &str) -> Self {
+impl Tree {
+    fn new(files: &Files) -> Self {
         let mut tree = Self {
-            files: HashMap::new(),
-            directories: HashSet::new(),
+            files: Vec::with_capacity(files.len()),
+            links: Vec::new(),
+            directories: Vec::new(),
         };
-        for file in files {
-            let path = below(&file.path, root);
-            tree.files.entry(path).or_insert(file.symlink.is_some());
-            let mut rest = path;
-            // What holds a known directory is known too.
-            while let Some((parent, _)) = rest.rsplit_once('/') {
-                if !tree.directories.insert(parent) {
-                    break;
+        let mut last_parent = None;
+        for index in 0..files.len() {
+            let (path, _) = files.below_root(index);
+            tree.files.push(hash(path));
+            let parent = path.rsplit_once('/').map(|(parent, _)| parent);
+            if parent != last_parent {
+                last_parent = parent;
+                let mut rest = parent;
+                while let Some(directory) = rest {
+                    tree.directories.push(hash(directory));
+                    rest = directory.rsplit_once('/').map(|(parent, _)| parent);
                 }
-                rest = parent;
             }
         }
+        let links = files.symlinks().iter();
+        tree.links = links
+            .map(|&(index, _)| hash(files.below_root(index as usize).0))
+            .collect();
+        tree.files.sort_unstable();
+        tree.links.sort_unstable();
+        tree.directories.sort_unstable();
+        tree.directories.dedup();
         tree
     }
 
     /// Whether `path` exists; whether it may be (a link to) a directory.
     fn find(&self, path: &str) -> Option<bool> {
-        match self.files.get(path) {
-            Some(&is_link) => Some(is_link),
-            None => self.directories.contains(path).then_some(true),
+        let path = hash(path);
+        if self.files.binary_search(&path).is_ok() {
+            return Some(self.links.binary_search(&path).is_ok());
         }
+        self.directories.binary_search(&path).ok().map(|_| true)
+    }
+
+    fn has_directory(&self, path: &str) -> bool {
+        self.directories.binary_search(&hash(path)).is_ok()
     }
 }
 
-/// Checks every link's target and completes it with `root`, the torrent's own
-/// folder.
-pub(super) fn resolve(files: &mut [FileEntry], root: &str) {
-    if files.iter().all(|file| file.symlink.is_none()) {
+fn hash(path: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(path.as_bytes());
+    hasher.finish()
+}
+
+/// Checks every link's target.
+pub(super) fn resolve(files: &mut Files) {
+    if files.symlinks().is_empty() {
         return;
     }
-    let targets = settle(files, root);
-    for (index, target) in targets {
-        if let Some(file) = files.get_mut(index) {
-            file.symlink = Some(format!("{root}/{target}"));
-        }
+    for (at, target) in settle(files) {
+        files.point(at, &target);
     }
 }
 
-/// The final target of each link, below `root`, by file index.
-fn settle(files: &[FileEntry], root: &str) -> Vec<(usize, String)> {
-    let tree = Tree::new(files, root);
+/// The final target of each link that does not have it yet, by its place among
+/// the links.
+fn settle(files: &Files) -> Vec<(usize, String)> {
+    let tree = Tree::new(files);
     let mut settled = Vec::new();
     // Links through which others may lead, with what they point to.
     let mut passages: HashMap<&str, String> = HashMap::new();
     let mut open = Vec::new();
-    for (index, file) in files.iter().enumerate() {
-        let Some(target) = &file.symlink else {
-            continue;
+    for (at, (index, target)) in files.symlinks().iter().enumerate() {
+        let (path, _) = files.below_root(*index as usize);
+        let passable = match tree.find(target) {
+            Some(passable) => passable.then(|| target.to_string()),
+            None => {
+                // Some make links that are relative to where the link is.
+                let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+                let local = join(parent, target);
+                match tree.find(&local) {
+                    Some(passable) => {
+                        settled.push((at, local.clone()));
+                        passable.then_some(local)
+                    }
+                    None => {
+                        open.push((at, path, target));
+                        Some(target.to_string())
+                    }
+                }
+            }
         };
-        let path = below(&file.path, root);
-        let mut found = tree.find(target).map(|passable| (target.clone(), passable));
-        if found.is_none() {
-            // Some make links that are relative to where the link is.
-            let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-            let local = join(parent, target);
-            found = tree.find(&local).map(|passable| (local, passable));
+        if let Some(target) = passable {
+            passages.entry(path).or_insert(target);
         }
-        let (target, passable) = found.unwrap_or_else(|| {
-            open.push(settled.len());
-            (target.clone(), true)
-        });
-        if passable {
-            passages.entry(path).or_insert_with(|| target.clone());
-        }
-        settled.push((index, target));
     }
     let mut lookups_left = MAX_LOOKUPS;
-    for at in open {
-        let Some((index, target)) = settled.get_mut(at) else {
-            continue;
-        };
-        if !leads_somewhere(target, &tree, &passages, &mut lookups_left)
-            && let Some(file) = files.get(*index)
-        {
-            *target = below(&file.path, root).to_owned();
+    for (at, path, target) in open {
+        if !leads_somewhere(target, &tree, &passages, &mut lookups_left) {
+            settled.push((at, path.to_owned()));
         }
     }
     settled
@@ -110,7 +130,7 @@ fn settle(files: &[FileEntry], root: &str) -> Vec<(usize, String)> {
 /// something in the torrent.
 fn leads_somewhere(
     target: &str,
-    tree: &Tree<'_>,
+    tree: &Tree,
     passages: &HashMap<&str, String>,
     lookups_left: &mut usize,
 ) -> bool {
@@ -126,7 +146,7 @@ fn leads_somewhere(
             };
             *lookups_left = left;
             let (branch, rest) = target.split_at(slash);
-            if tree.directories.contains(branch) {
+            if tree.has_directory(branch) {
                 continue;
             }
             let Some((link, to)) = passages.get_key_value(branch) else {
@@ -140,12 +160,6 @@ fn leads_somewhere(
         }
         return tree.find(&target).is_some();
     }
-}
-
-fn below<'p>(path: &'p str, root: &str) -> &'p str {
-    path.strip_prefix(root)
-        .and_then(|path| path.strip_prefix('/'))
-        .unwrap_or(path)
 }
 
 fn join(parent: &str, path: &str) -> String {

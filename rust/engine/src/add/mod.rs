@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use torrent_core::ids::{FileIndex, InfoHash};
 use torrent_core::magnet::MagnetUri;
-use torrent_core::metainfo::Metainfo;
+use torrent_core::metainfo::{Metainfo, MetainfoError};
 use torrent_core::resume::ResumeData;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -111,13 +111,19 @@ pub struct AddTorrent {
 }
 
 impl AddTorrent {
-    /// Adds the torrent file `data`, downloading into `save_path`.
+    /// Adds the torrent file `data`, downloading into `save_path`. A file that
+    /// holds a magnet link in place of an info dict is what the link says.
     pub fn from_data(data: &[u8], save_path: impl Into<PathBuf>) -> Result<Self> {
         let save_path = save_path.into();
         if save_path.as_os_str().is_empty() {
             return Err(Error::new(ErrorKind::EmptySavePath));
         }
-        let source = TorrentSource::File(Arc::new(Metainfo::parse(data)?));
+        let source = match Metainfo::parse(data) {
+            Err(MetainfoError::MagnetInstead { uri }) => {
+                TorrentSource::Magnet(MagnetUri::parse(&uri)?)
+            }
+            parsed => TorrentSource::File(Arc::new(parsed?)),
+        };
         Ok(Self::new(source, save_path))
     }
 

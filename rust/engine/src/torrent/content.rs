@@ -36,7 +36,7 @@ pub(super) fn spec(info: &Info, handle: &TorrentHandle) -> Result<StorageSpec, E
     };
     let renamed = renamed.into_iter();
     let renamed = renamed.map(|(file, name)| (file, PathBuf::from(name)));
-    let paths = info.files.iter().map(|file| PathBuf::from(&file.path));
+    let paths = (0..info.files.len()).map(|file| PathBuf::from(info.files.path(file)));
     StorageSpec::new(
         info.layout.clone(),
         paths.collect(),

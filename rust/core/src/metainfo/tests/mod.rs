@@ -84,9 +84,8 @@ fn torrent(info: Pairs) -> Vec<u8> {
     dict(vec![("info", dict(info).into())]).encode()
 }
 
-fn paths(metainfo: &Metainfo) -> Vec<&str> {
-    let files = metainfo.info.files.iter();
-    files.map(|file| file.path.as_str()).collect()
+fn paths(metainfo: &Metainfo) -> Vec<String> {
+    metainfo.info.files.iter().map(|file| file.path).collect()
 }
 
 /// What must hold for everything that is accepted.
@@ -114,9 +113,9 @@ fn check_invariants(metainfo: &Metainfo) {
     }
     safe(&info.name);
     let directories = info.files.iter().filter(|file| !file.pad).flat_map(|file| {
-        file.path
-            .match_indices('/')
-            .map(|(slash, _)| file.path[..slash].to_ascii_lowercase())
+        let slashes = file.path.match_indices('/');
+        let folders = slashes.map(|(slash, _)| file.path[..slash].to_ascii_lowercase());
+        folders.collect::<Vec<_>>()
     });
     for directory in directories {
         assert!(

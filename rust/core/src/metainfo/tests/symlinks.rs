@@ -21,11 +21,7 @@ fn targets(links: Vec<Pairs>) -> Vec<String> {
     ];
     let metainfo = parse(torrent(multi(plain.into_iter().chain(links), 3))).unwrap();
     check_invariants(&metainfo);
-    let targets = metainfo
-        .info
-        .files
-        .iter()
-        .filter_map(|file| file.symlink.as_deref());
+    let targets = metainfo.info.files.iter().filter_map(|file| file.symlink);
     targets
         .map(|target| target.strip_prefix("root/").unwrap().to_owned())
         .collect()

@@ -39,7 +39,7 @@ fn a_multi_file_torrent_is_read() {
         paths(&metainfo),
         ["root/a", "root/.pad/6384", "root/bin/run.sh", "root/empty"]
     );
-    let (pad, script) = (&info.files[1], &info.files[2]);
+    let (pad, script) = (info.files.get(1).unwrap(), info.files.get(2).unwrap());
     assert!(pad.pad && !script.pad);
     assert_eq!((script.offset, script.length), (16_384, 10));
     assert!(script.executable && script.hidden && !pad.executable);
@@ -238,7 +238,17 @@ fn broken_torrents_are_refused_by_name() {
             torrent(with(single(), "length", raw("i9223372036854775808e"))),
             InvalidLength { file: 0 },
         ),
-        (torrent(with(single(), "length", 0u32)), Empty),
+        (
+            torrent(with(with(single(), "length", 0u32), "pieces", hashes(0))),
+            Empty,
+        ),
+        (
+            torrent(with(single(), "length", 0u32)),
+            InvalidPieces {
+                bytes: 60,
+                expected: 0,
+            },
+        ),
         (torrent(without(single(), "pieces")), MissingPieces),
         (
             torrent(with(single(), "pieces", hashes(2))),
@@ -261,15 +271,15 @@ fn broken_torrents_are_refused_by_name() {
         ),
         (
             one(without(file(["a"], 1), "path")),
-            InvalidPath { file: 0 },
+            MissingPath { file: 0 },
         ),
         (
             one(with(file(["a"], 1), "path", "a")),
-            InvalidPath { file: 0 },
+            MissingPath { file: 0 },
         ),
         (
             one(with(file(["a"], 1), "path", raw("le"))),
-            InvalidPath { file: 0 },
+            MissingPath { file: 0 },
         ),
         (
             one(with(file(["a"], 1), "path", raw("l1:ai1ee"))),

@@ -1,0 +1,128 @@
+"""Torrent files from chance: our verdict on each, and what we read, is libtorrent's.
+
+Where we differ on purpose, `DEVIATIONS` says so and why; anything else is a failure."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from typing import Any
+
+from harness.fuzz import random_torrent
+from harness.metainfo import MAGNET, Refused, read_by_libtorrent, read_by_us, same, verdict
+from harness.rpc import Shim
+
+ROUNDS = 4000
+
+Verdict = dict[str, Any] | Refused
+
+
+def integers(data: bytes, key: bytes = b"") -> list[int]:
+    """All that look like one, or those of a key."""
+    return [int(digits) for digits in re.findall(re.escape(key) + rb"i(-?\d+)e", data)]
+
+
+def numbers_beyond_64_bits(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
+    """libtorrent takes them for 0 or -1; for us they are no numbers."""
+    return any(not -(1 << 63) < number < (1 << 63) for number in integers(data))
+
+
+def versions_beyond_32_bits(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
+    """libtorrent cuts off the upper bits of the meta version; we know no such version."""
+    versions = integers(data, b"12:meta version")
+    return any(version >= 1 << 31 for version in versions) and isinstance(ours, Refused)
+
+
+def padding_first(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
+    """A torrent whose first file is padding without a path is named after the padding by
+    libtorrent, which then mixes that name into its links and into the paths it compares; ours
+    keeps its own name."""
+    return isinstance(theirs, dict) and isinstance(ours, dict) and theirs["name"] == ".pad"
+
+
+def shared_paths(files: list[dict[str, Any]]) -> bool:
+    """Whether two files that are stored, or padding of two sizes, have one path."""
+    owners: dict[str, tuple[bool, int]] = {}
+    for file in files:
+        this = (file["pad"], file["size"])
+        other = owners.setdefault(file["path"].lower(), this)
+        if other is not this and not (this == other and file["pad"]):
+            return True
+    return False
+
+
+def one_path_for_two_files(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
+    """libtorrent does not see that a name is taken by a file that was renamed; we do."""
+    if isinstance(theirs, Refused) or isinstance(ours, Refused):
+        return False
+    return shared_paths(theirs["files"]) and not shared_paths(ours["files"])
+
+
+def the_folder_of_nameless_padding(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
+    """Padding without a path lies in `.pad`, beside the torrent's folder. libtorrent gives a
+    file `.pad` in the torrent's folder another name, as if that were the same."""
+    if isinstance(theirs, Refused) or isinstance(ours, Refused):
+        return False
+    outside = any(file["path"].startswith(".pad/") for file in ours["files"])
+    renamed = any(file["path"].endswith("/.1.pad") for file in theirs["files"])
+    return outside and renamed
+
+
+def nodes_without_a_port(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
+    """libtorrent keeps DHT nodes whose port is none; nobody could be there."""
+    if isinstance(theirs, Refused) or isinstance(ours, Refused):
+        return False
+    possible = [node for node in theirs["nodes"] if 0 < node["port"] < 1 << 16]
+    return same(theirs | {"nodes": possible}, ours)
+
+
+def long_names_of_nothing(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
+    """libtorrent does not look at the length of a name after a character that it replaced: it
+    makes names that no file system takes."""
+    if isinstance(theirs, Refused) or isinstance(ours, Refused):
+        return False
+    paths = [theirs["name"], *(file["path"] for file in theirs["files"])]
+    return any("_" * 241 in path for path in paths)
+
+
+def leading_zeros_behind_a_sign(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
+    """Where a torrent must be canonical (BEP 52), libtorrent overlooks `i-01e`."""
+    return isinstance(ours, Refused) and ours.number == 15 and b"i-0" in data
+
+
+DEVIATIONS: list[Callable[[bytes, Verdict, Verdict], bool]] = [
+    numbers_beyond_64_bits,
+    versions_beyond_32_bits,
+    padding_first,
+    one_path_for_two_files,
+    the_folder_of_nameless_padding,
+    nodes_without_a_port,
+    long_names_of_nothing,
+    leading_zeros_behind_a_sign,
+]
+
+
+def test_torrents_are_judged_alike(shim: Shim, rng: random.Random) -> None:
+    alike = accepted = 0
+    for _ in range(ROUNDS):
+        data = random_torrent(rng)
+        ours = verdict(read_by_us, shim, data)
+        try:
+            theirs = verdict(read_by_libtorrent, data)
+        except UnicodeDecodeError:
+            # libtorrent hands on bytes that its Python side cannot tell.
+            continue
+        if same(theirs, ours):
+            alike += 1
+            accepted += isinstance(ours, dict)
+            continue
+        if isinstance(ours, Refused) and ours.number == MAGNET:
+            # It has read the link already, and may have refused it.
+            assert isinstance(theirs, Refused), data
+            continue
+        known = any(deviation(data, theirs, ours) for deviation in DEVIATIONS)
+        assert known, f"{data!r}\nlibtorrent: {theirs!r}\nours: {ours!r}"
+    # Enough of both kinds.
+    assert alike > ROUNDS * 0.9
+    assert accepted > ROUNDS / 5
