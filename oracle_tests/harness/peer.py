@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import socket
 import struct
 from types import TracebackType
@@ -18,6 +20,9 @@ CHOKE, UNCHOKE, INTERESTED, NOT_INTERESTED = 0, 1, 2, 3
 HAVE, BITFIELD, REQUEST, PIECE, CANCEL = 4, 5, 6, 7, 8
 SUGGEST, HAVE_ALL, HAVE_NONE, REJECT, ALLOWED_FAST = 13, 14, 15, 16, 17
 EXTENDED = 20
+
+# Peers differ by their ids, also from those that are gone.
+_numbers = itertools.count(1)
 
 
 class Closed(Exception):
@@ -41,14 +46,23 @@ class Peer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        with contextlib.suppress(OSError):
+            # Somebody may be waiting for it in another thread.
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     @classmethod
-    def connect(cls, port: int, info_hash: str, reserved: bytes = RESERVED) -> Peer:
-        """Calls an engine that has the torrent."""
-        peer = cls(socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS))
-        peer._greet(info_hash, reserved)
-        peer.reserved = peer._read(HANDSHAKE_LENGTH)[20:28]
+    def connect(
+        cls, port: int, info_hash: str, reserved: bytes = RESERVED, source: str = "127.0.0.1"
+    ) -> Peer:
+        """Calls an engine that has the torrent, from the address `source`."""
+        peer = cls(socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS, (source, 0)))
+        try:
+            peer._greet(info_hash, reserved)
+            peer.reserved = peer._read(HANDSHAKE_LENGTH)[20:28]
+        except BaseException:
+            peer._socket.close()
+            raise
         return peer
 
     @classmethod
@@ -61,7 +75,7 @@ class Peer:
         return peer
 
     def _greet(self, info_hash: str, reserved: bytes) -> None:
-        peer_id = b"-XX0001-" + struct.pack(">IQ", 0, id(self))
+        peer_id = b"-XX0001-" + struct.pack(">IQ", 0, next(_numbers))
         hello = b"\x13BitTorrent protocol" + reserved + bytes.fromhex(info_hash) + peer_id
         self._socket.sendall(hello)
 
@@ -102,7 +116,7 @@ class Peer:
         try:
             while True:
                 self.receive()
-        except (Closed, ConnectionError):
+        except (Closed, OSError):
             return
 
     def _read(self, count: int) -> bytes:

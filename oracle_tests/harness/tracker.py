@@ -34,6 +34,8 @@ class Tracker:
     min_interval: int = 1
     # Answered to every announce, where it is not empty.
     failure: str = ""
+    # The asker's address as the tracker sees it (BEP 24), where it is not empty.
+    external_ip: str = ""
     announces: list[Announce] = field(default_factory=list)
     _peers: dict[str, dict[bytes, int]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -114,8 +116,10 @@ class Tracker:
                 peers[announce.peer_id] = announce.port
             others = [port for peer, port in peers.items() if peer != announce.peer_id]
         host = ipaddress.IPv4Address("127.0.0.1").packed
+        seen = ipaddress.ip_address(self.external_ip).packed if self.external_ip else None
         return bencode(
-            {
+            ({"external ip": seen} if seen else {})
+            | {
                 "interval": self.interval,
                 "min interval": self.min_interval,
                 "complete": 0,

@@ -1,5 +1,7 @@
-//! Our address as others see it (`yourip` of BEP 10, and whoever else says
-//! so): believed when several of them, from different addresses, agree.
+//! Our address as others see it (`yourip` of BEP 10, `external ip` of BEP 24):
+//! believed when several of them, from different addresses, agree. A tracker is
+//! somebody that the user's torrent names, so its word alone counts until there
+//! is better.
 //!
 //! The session owns one; [`ExternalIp::vote`] answers when the belief changes.
 
@@ -13,6 +15,15 @@ const QUORUM: usize = 3;
 /// memory stays small.
 const ROUND: usize = 50;
 
+/// Who says what our address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witness {
+    /// A peer, which may be anybody.
+    Peer,
+    /// A tracker.
+    Tracker,
+}
+
 /// The count for one family of addresses.
 #[derive(Debug, Default)]
 struct Poll {
@@ -22,7 +33,16 @@ struct Poll {
 }
 
 impl Poll {
-    fn vote(&mut self, candidate: IpAddr, voter: IpAddr) -> Option<IpAddr> {
+    fn vote(&mut self, candidate: IpAddr, voter: IpAddr, witness: Witness) -> Option<IpAddr> {
+        let settled = self.count(candidate, voter);
+        if settled.is_none() && self.winner.is_none() && witness == Witness::Tracker {
+            self.winner = Some(candidate);
+            return self.winner;
+        }
+        settled
+    }
+
+    fn count(&mut self, candidate: IpAddr, voter: IpAddr) -> Option<IpAddr> {
         if !self.voters.insert(voter) {
             return None;
         }
@@ -54,15 +74,17 @@ pub struct ExternalIp {
 
 impl ExternalIp {
     /// `voter` says that our address is `candidate`. Each voter counts once a
-    /// round; addresses that no stranger can reach count for nothing. Returns
-    /// the address when it is now another than before.
-    pub fn vote(&mut self, candidate: IpAddr, voter: IpAddr) -> Option<IpAddr> {
-        if !is_global(candidate) {
+    /// round; addresses that no stranger can reach count for nothing, and so
+    /// does the word of somebody who sees us by the other family. Returns the
+    /// address when it is now another than before.
+    pub fn vote(&mut self, candidate: IpAddr, voter: IpAddr, witness: Witness) -> Option<IpAddr> {
+        let (candidate, voter) = (candidate.to_canonical(), voter.to_canonical());
+        if !is_global(candidate) || candidate.is_ipv4() != voter.is_ipv4() {
             return None;
         }
         match candidate {
-            IpAddr::V4(_) => self.v4.vote(candidate, voter),
-            IpAddr::V6(_) => self.v6.vote(candidate, voter),
+            IpAddr::V4(_) => self.v4.vote(candidate, voter, witness),
+            IpAddr::V6(_) => self.v6.vote(candidate, voter, witness),
         }
     }
 
@@ -87,8 +109,7 @@ fn is_global(ip: IpAddr) -> bool {
                 || ip.is_loopback()
                 || ip.is_unique_local()
                 || ip.is_unicast_link_local()
-                || ip.is_multicast()
-                || ip.to_ipv4_mapped().is_some())
+                || ip.is_multicast())
         }
     }
 }
@@ -99,7 +120,7 @@ mod tests {
 
     fn vote(it: &mut ExternalIp, candidate: &str, voter: u8) -> Option<String> {
         let voter = IpAddr::from([1, 1, 1, voter]);
-        let ip = it.vote(candidate.parse().unwrap(), voter);
+        let ip = it.vote(candidate.parse().unwrap(), voter, Witness::Peer);
         ip.map(|ip| ip.to_string())
     }
 
@@ -112,7 +133,9 @@ mod tests {
         assert_eq!(vote(&mut it, "8.8.8.8", 3), None);
         assert_eq!(vote(&mut it, "8.8.8.8", 4), Some("8.8.8.8".to_owned()));
         assert_eq!(vote(&mut it, "8.8.8.8", 5), None, "known already");
-        assert_eq!(vote(&mut it, "2001:db8::1", 6), None, "a count of its own");
+        for voter in 10..20 {
+            assert_eq!(vote(&mut it, "2001:db8::1", voter), None, "not seen by it");
+        }
         assert_eq!(it.addresses()[0], "8.8.8.8".parse().ok());
     }
 
@@ -135,11 +158,29 @@ mod tests {
             "0.0.0.0",
             "::1",
             "fe80::1",
-            "::ffff:8.8.8.8",
+            "::ffff:192.168.1.1",
         ] {
             for voter in 0..10 {
                 assert_eq!(vote(&mut it, ip, voter), None, "{ip}");
             }
         }
+    }
+
+    #[test]
+    fn a_trackers_word_counts_until_there_is_better() {
+        let mut it = ExternalIp::default();
+        let mut told = |ip: &str, voter: u8, witness| {
+            let voter = IpAddr::from([2, 2, 2, voter]);
+            let ip = it.vote(ip.parse().unwrap(), voter, witness);
+            ip.map(|ip| ip.to_string())
+        };
+        assert_eq!(told("8.8.8.8", 1, Witness::Peer), None);
+        assert_eq!(told("10.0.0.1", 2, Witness::Tracker), None);
+        let first = told("::ffff:7.7.7.7", 2, Witness::Tracker);
+        assert_eq!(first, Some("7.7.7.7".to_owned()));
+        assert_eq!(told("9.9.9.9", 3, Witness::Tracker), None, "the first one");
+        assert_eq!(told("8.8.8.8", 4, Witness::Peer), None);
+        let settled = told("8.8.8.8", 5, Witness::Peer);
+        assert_eq!(settled, Some("8.8.8.8".to_owned()));
     }
 }

@@ -45,6 +45,7 @@ mod torrent;
 mod tracker;
 mod turnover;
 mod upkeep;
+mod whereabouts;
 
 pub use runtime::join_all;
 pub use torrent_core as core;

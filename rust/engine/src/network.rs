@@ -1,10 +1,11 @@
 //! Where the session listens, and what is known of the machine's network: for
 //! a game's network screen, and for finding out why nobody connects.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use torrent_core::external_ip::Witness;
 use torrent_core::record;
 use torrent_core::value::Value;
 
@@ -15,18 +16,32 @@ use crate::net::interfaces;
 pub use crate::net::interfaces::NetworkInterface;
 use crate::net::listen::Listening;
 use crate::session::Session;
+use crate::whereabouts::Whereabouts;
 
 /// Where the session listens at the moment.
 #[derive(Debug, Default)]
 pub(crate) struct Network {
     listening: ArcSwap<Vec<SocketAddr>>,
     errors: ArcSwap<Vec<(SocketAddr, String)>>,
+    whereabouts: Whereabouts,
 }
 
 impl Network {
     /// The endpoints that accept connections.
     pub(crate) fn listening(&self) -> Arc<Vec<SocketAddr>> {
         self.listening.load_full()
+    }
+
+    /// Our own endpoints, those that strangers see first.
+    pub(crate) fn own(&self) -> Arc<Vec<SocketAddr>> {
+        self.whereabouts.own()
+    }
+
+    /// Somebody says that our address is `ip`. The address, if that makes it
+    /// another than before.
+    pub(crate) fn seen_as(&self, ip: IpAddr, by: IpAddr, witness: Witness) -> Option<IpAddr> {
+        let listening = self.listening.load();
+        self.whereabouts.vote(ip, by, witness, &listening)
     }
 
     /// Takes note of what was opened, and tells the game.
@@ -49,6 +64,7 @@ impl Network {
         for (kind, endpoint, error) in told.chain(failed) {
             events.post(kind, None, || Detail::Listen { endpoint, error });
         }
+        self.whereabouts.listen_on(&endpoints);
         self.listening.store(Arc::new(endpoints));
         self.errors.store(Arc::new(errors));
     }
@@ -73,6 +89,11 @@ record! {
         pub local_ipv4: String,
         /// The same over IPv6.
         pub local_ipv6: String,
+        /// Our IPv4 address as peers and trackers see it; empty while they do not say, or
+        /// do not agree.
+        pub external_ipv4: String,
+        /// The same over IPv6.
+        pub external_ipv6: String,
         /// Open connections to peers.
         pub num_connections: i64,
         /// Most connections to peers.
@@ -108,7 +129,7 @@ impl Session {
     pub fn network_status(&self) -> NetworkStatus {
         let listening = self.listening();
         let errors = self.listen_errors();
-        let text = |address: Option<std::net::IpAddr>| {
+        let text = |address: Option<IpAddr>| {
             address.map_or_else(String::new, |address| address.to_string())
         };
         let error_fields = |(endpoint, error): &(SocketAddr, String)| {
@@ -130,6 +151,8 @@ impl Session {
             listen_errors: Value::List(errors.iter().map(error_fields).collect()),
             local_ipv4: text(interfaces::outbound(false)),
             local_ipv6: text(interfaces::outbound(true)),
+            external_ipv4: text(self.shared().network.whereabouts.external(false)),
+            external_ipv6: text(self.shared().network.whereabouts.external(true)),
             num_connections: self.shared().num_connections(),
             connections_limit: self.settings().connections_limit,
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
-use torrent_core::external_ip::ExternalIp;
+use torrent_core::external_ip::Witness;
 use torrent_core::ids::InfoHash;
 use torrent_core::ipfilter::{IpFilter, Loaded};
 use torrent_core::resume::ResumeData;
@@ -85,7 +85,6 @@ pub(crate) struct SessionShared {
     pub(crate) rates: Rates,
     pub(crate) queue: Arc<QueueDesk>,
     pub(crate) guard: Guard,
-    external_ip: Mutex<ExternalIp>,
     connections: AtomicI64,
     /// The session's state as it was taken over, for what only others use.
     pub(crate) state: Mutex<SessionState>,
@@ -119,10 +118,9 @@ impl SessionShared {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// A peer says that our address is `ip`.
-    pub(crate) fn seen_as(&self, ip: IpAddr, by: IpAddr) {
-        let decided = self.external_ip.lock().vote(ip, by);
-        if let Some(ip) = decided {
+    /// A peer or a tracker says that our address is `ip`.
+    pub(crate) fn seen_as(&self, ip: IpAddr, by: IpAddr, witness: Witness) {
+        if let Some(ip) = self.network.seen_as(ip, by, witness) {
             self.events
                 .post(kind::EXTERNAL_IP, None, || Detail::Address(ip));
         }
@@ -227,7 +225,6 @@ impl Session {
             rates,
             guard,
             queue,
-            external_ip: Mutex::default(),
             connections: AtomicI64::new(0),
             state: Mutex::new(state),
             keeper,

@@ -239,7 +239,11 @@ impl TrackerClient {
             }
         } else {
             let body = self.fetch(announce_url(request, report), local, &limits);
-            body.await?.read(Reply::parse)?
+            let body = body.await?;
+            Reply {
+                tracker: body.from(),
+                ..body.read(Reply::parse)?
+            }
         };
         let named = std::mem::take(&mut reply.named_peers);
         if !named.is_empty() {

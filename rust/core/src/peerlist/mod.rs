@@ -219,7 +219,8 @@ impl PeerList {
 
     /// Tells where we listen, both locally and as seen from outside: we never
     /// dial ourselves, and the first endpoint of each family ranks the peers of
-    /// that family (BEP 40).
+    /// that family (BEP 40), those on the local network by the first one there
+    /// if there is one.
     pub fn set_own(&mut self, own: Vec<SocketAddr>) {
         self.own = own.into_iter().map(canonical).collect();
         let own = &self.own;
@@ -439,6 +440,12 @@ impl PeerList {
         self.banned.iter()
     }
 
+    /// The canonical priority of the connection with this endpoint (BEP 40),
+    /// higher is better; 0 while it is not known where we are.
+    pub fn priority(&self, addr: SocketAddr) -> u32 {
+        priority_of(&self.own, canonical(addr))
+    }
+
     /// Who told of a peer; `None` when it is not known.
     pub fn sources(&self, addr: SocketAddr) -> Option<Sources> {
         self.peers.get(&canonical(addr)).map(|known| known.sources)
@@ -502,9 +509,12 @@ fn canonical(addr: SocketAddr) -> SocketAddr {
 }
 
 fn priority_of(own: &[SocketAddr], addr: SocketAddr) -> u32 {
-    own.iter()
-        .find(|own| own.is_ipv4() == addr.is_ipv4())
-        .map_or(0, |own| canonical_priority(*own, addr))
+    let same_family = |own: &&SocketAddr| own.is_ipv4() == addr.is_ipv4();
+    let near = |own: &SocketAddr| is_local(own.ip()) == is_local(addr.ip());
+    let mut known = own.iter().filter(same_family);
+    let first = known.clone().next();
+    let nearest = known.find(|own| near(own)).or(first);
+    nearest.map_or(0, |own| canonical_priority(*own, addr))
 }
 
 fn may_be_a_host(ip: IpAddr) -> bool {

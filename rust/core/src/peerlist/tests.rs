@@ -145,6 +145,22 @@ fn local_peers_then_vouched_for_ones_then_by_canonical_priority() {
 }
 
 #[test]
+fn each_peer_is_ranked_by_the_address_that_it_sees() {
+    let mut list = list(10);
+    assert_eq!(list.priority(addr("98.76.54.32:1")), 0);
+    let [global, home] = ["123.213.32.10:6881", "192.168.1.2:6881"].map(addr);
+    list.set_own(vec![global, home]);
+    for (peer, own) in [("98.76.54.32:1", global), ("192.168.1.9:2", home)] {
+        let expected = canonical_priority(own, addr(peer));
+        assert_eq!(list.priority(addr(peer)), expected);
+    }
+    list.set_own(vec![home]);
+    let expected = canonical_priority(home, addr("98.76.54.32:1"));
+    assert_eq!(list.priority(addr("[::ffff:98.76.54.32]:1")), expected);
+    assert_eq!(list.priority(addr("[2001:db8::1]:1")), 0);
+}
+
+#[test]
 fn a_full_list_gives_up_what_failed_or_is_less_vouched_for() {
     let mut list = list(3);
     list.add(addr("1.0.0.1:1"), Sources::PEX).unwrap();

@@ -156,8 +156,12 @@ impl Torrent {
         }
         match room {
             Room::Free if open < self.max_connections => Ok(()),
-            // It takes the place of a useless one.
-            Room::Slack | Room::Free if new.meta.incoming && self.make_room(now) => Ok(()),
+            // It takes the place of a useless one, or of one further off.
+            Room::Slack | Room::Free
+                if new.meta.incoming && (self.make_room(now) || self.displace_for(new)) =>
+            {
+                Ok(())
+            }
             Room::Slack if new.meta.incoming && open < self.max_connections => Ok(()),
             _ => Err(CloseReason::TooMany),
         }
@@ -227,19 +231,6 @@ impl Torrent {
         let all: Vec<PeerKey> = self.peers.keys().copied().collect();
         for key in all {
             self.close(key, reason);
-        }
-    }
-
-    /// Closes the newest connections beyond the limit.
-    pub(super) fn drop_surplus(&mut self) {
-        let open: Vec<PeerKey> = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| peer.closing.is_none())
-            .map(|(&key, _)| key)
-            .collect();
-        for &key in open.iter().skip(self.max_connections) {
-            self.close(key, CloseReason::TooMany);
         }
     }
 

@@ -50,6 +50,9 @@ impl Torrent {
         if let Some(ip) = hello.your_ip {
             self.event(TorrentEvent::SeenAs { ip, by: endpoint });
         }
+        if let Some(port) = hello.port {
+            self.note_port(key, port);
+        }
         if hello.numbers.metadata == 0 {
             return;
         }

@@ -28,6 +28,7 @@ mod tests;
 mod totals;
 mod turnover;
 mod urgent;
+mod whereabouts;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -257,8 +258,8 @@ impl Torrent {
     }
 
     /// Limits connections and unchoked peers of this torrent; negative numbers
-    /// stand for the session's limits.
-    pub fn set_limits(&mut self, max_connections: i64, max_uploads: i64) {
+    /// stand for the session's limits. Connections beyond the limit are closed.
+    pub fn set_limits(&mut self, now: Instant, max_connections: i64, max_uploads: i64) {
         let session = self.settings.connections_limit;
         let connections = if max_connections < 0 {
             session
@@ -267,7 +268,7 @@ impl Torrent {
         };
         self.max_connections = connections as usize;
         self.choking.set_max_uploads(max_uploads);
-        self.drop_surplus();
+        self.drop_surplus(now);
     }
 
     /// Chooses what connections note in their reports.

@@ -5,6 +5,7 @@ mod metadata;
 mod modes;
 mod turnover;
 mod urgent;
+mod whereabouts;
 
 use super::*;
 use crate::choker::Choker;
@@ -504,9 +505,9 @@ fn the_newest_connections_go_when_there_are_too_many() {
         world.join(peer, false).unwrap();
     }
     world.out();
-    world.torrent.set_limits(2, -1);
+    world.torrent.set_limits(world.now(), 2, -1);
     assert_eq!(world.out(), ["c close: too many connections"]);
-    world.torrent.set_limits(2, -1);
+    world.torrent.set_limits(world.now(), 2, -1);
     assert!(world.out().is_empty(), "told once");
     assert_eq!(world.join('d', false), Err(CloseReason::TooMany));
     world.leave('a', false);

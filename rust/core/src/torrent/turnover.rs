@@ -23,16 +23,29 @@ impl Torrent {
     /// more than there are known peers to take their place. Returns how many.
     pub fn turn_over(&mut self, now: Instant, count: usize) -> usize {
         let count = count.min(self.list.num_candidates());
+        self.close_least(now, count, CloseReason::Turnover)
+    }
+
+    /// Closes the connections beyond the limit that are worth least.
+    pub(super) fn drop_surplus(&mut self, now: Instant) {
+        let open = self.peers.values().filter(|peer| peer.closing.is_none());
+        let surplus = open.count().saturating_sub(self.max_connections);
+        self.close_least(now, surplus, CloseReason::TooMany);
+    }
+
+    /// Closes up to `count` of the connections that are worth least, of equals
+    /// the newest. Returns how many.
+    fn close_least(&mut self, now: Instant, count: usize, reason: CloseReason) -> usize {
         let mut by_worth: Vec<_> = self
             .peers
             .iter()
             .filter(|(_, peer)| peer.closing.is_none())
-            .map(|(&key, peer)| (worth(peer, now), key))
+            .map(|(&key, peer)| (worth(peer, now), Reverse(key)))
             .collect();
         by_worth.sort_unstable();
         by_worth.truncate(count);
-        for &(_, key) in &by_worth {
-            self.close(key, CloseReason::Turnover);
+        for &(_, Reverse(key)) in &by_worth {
+            self.close(key, reason);
         }
         by_worth.len()
     }

@@ -134,6 +134,8 @@ pub struct Reply {
     pub named_peers: Vec<(String, u16)>,
     /// Our address as the tracker sees it (BEP 24).
     pub external_ip: Option<IpAddr>,
+    /// The tracker's own address, which the driver fills in.
+    pub tracker: Option<IpAddr>,
 }
 
 impl Default for Reply {
@@ -149,6 +151,7 @@ impl Default for Reply {
             peers: Vec::new(),
             named_peers: Vec::new(),
             external_ip: None,
+            tracker: None,
         }
     }
 }
@@ -194,6 +197,7 @@ impl Reply {
             peers,
             named_peers,
             external_ip: dict.bytes("external ip").and_then(address),
+            tracker: None,
         })
     }
 }
@@ -363,6 +367,7 @@ mod tests {
                 peers: addresses(&["10.0.0.1:6881", "[2001:db8::1]:6881", "10.0.0.3:80"]),
                 named_peers: Vec::new(),
                 external_ip: Some("203.0.113.7".parse().unwrap()),
+                tracker: None,
             }
         );
     }

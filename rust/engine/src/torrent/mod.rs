@@ -26,6 +26,7 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use torrent_core::external_ip::Witness;
 use torrent_core::ids::{PeerId, PeerKey, TorrentKey};
 use torrent_core::metainfo::{Info, MetainfoError};
 use torrent_core::peerlist::Sources;
@@ -107,6 +108,8 @@ struct Driver {
     announced_from: Baseline,
     /// The endpoints that the announcer knows.
     announced_at: Arc<Vec<SocketAddr>>,
+    /// Our own endpoints as the brain knows them.
+    own: Arc<Vec<SocketAddr>>,
     reports: mpsc::Sender<PeerReport>,
 
     paused: bool,
@@ -219,6 +222,7 @@ impl Driver {
             announce_key: rand::random(),
             announced_from: Baseline::default(),
             announced_at: listening,
+            own: Arc::default(),
             reports,
             paused: true,
             filtered: true,
@@ -353,6 +357,7 @@ impl Driver {
             }
         }
         self.announce_pending();
+        self.follow_whereabouts();
         let now = Instant::now();
         if let Some(standing) = self.brain.take_standing(now) {
             let session = &self.context.session;
@@ -398,7 +403,10 @@ impl Driver {
                 );
                 self.post(kind::METADATA_FAILED, || Detail::Error(error));
             }
-            TorrentEvent::SeenAs { ip, by } => self.context.session.seen_as(ip, by.ip()),
+            TorrentEvent::SeenAs { ip, by } => {
+                let session = &self.context.session;
+                session.seen_as(ip, by.ip(), Witness::Peer);
+            }
             TorrentEvent::HashFailed(piece) => {
                 self.post(kind::HASH_FAILED, || Detail::Piece(piece));
             }

@@ -18,6 +18,7 @@ use crate::peer::mailbox::Mailbox;
 use crate::peer::{Ended, PeerTask};
 use crate::rates::{Direction, Valve};
 use crate::runtime::report_panic;
+use crate::whereabouts::port_of;
 
 /// How a connection ended; `None` when its task panicked.
 pub(super) struct PeerEnd {
@@ -109,6 +110,15 @@ impl Driver {
         });
     }
 
+    /// Tells the brain when others see us elsewhere, or we listen elsewhere.
+    pub(super) fn follow_whereabouts(&mut self) {
+        let own = self.context.session.network.own();
+        if !Arc::ptr_eq(&own, &self.own) {
+            self.brain.set_own(own.to_vec());
+            self.own = own;
+        }
+    }
+
     fn valve(&self, direction: Direction, peer: SocketAddr) -> Valve {
         let session = Arc::clone(&self.context.session);
         Valve::new(session, direction, self.key, peer)
@@ -126,10 +136,7 @@ impl Driver {
             remote: meta.endpoint,
             client: client.to_owned(),
             // Whoever called us knows it.
-            port: listening
-                .first()
-                .filter(|_| !meta.incoming)
-                .map(SocketAddr::port),
+            port: port_of(&listening, meta.endpoint.ip()).filter(|_| !meta.incoming),
             allowed_fast: settings.allowed_fast_set_size as usize,
         }
     }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use torrent_core::external_ip::Witness;
 use torrent_core::ids::BLOCK_SIZE;
 use torrent_core::peerlist::Sources;
 use torrent_core::settings::Settings;
@@ -233,6 +234,9 @@ impl Driver {
             self.tracker_news(kind::TRACKERID, url, *local, || {
                 TrackerFact::TrackerId(String::from_utf8_lossy(&tracker_id).into_owned())
             });
+        }
+        if let (Some(ip), Some(tracker)) = (reply.external_ip, reply.tracker) {
+            self.context.session.seen_as(ip, tracker, Witness::Tracker);
         }
         let num_peers = reply.peers.len() as u32;
         self.tracker_news(kind::TRACKER_REPLY, url, *local, || TrackerFact::Reply {

@@ -30,7 +30,7 @@ impl Driver {
         self.brain.set_sequential(sequential);
         self.set_filtered(filtered);
         self.context.session.rates.set_torrent(self.key, down, up);
-        self.brain.set_limits(connections, uploads);
+        self.brain.set_limits(now, connections, uploads);
         self.follow_tracker_turn();
         let paused = paused || *self.context.session.paused.borrow();
         if paused != self.paused {

@@ -9,7 +9,7 @@
 //! first HTTPS announce: most swarms never need them.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -80,9 +80,16 @@ pub(super) struct HttpClient {
 pub(super) struct Body {
     status: StatusCode,
     bytes: Vec<u8>,
+    /// Who sent it.
+    from: Option<SocketAddr>,
 }
 
 impl Body {
+    /// The address of the machine that sent it.
+    pub(super) fn from(&self) -> Option<IpAddr> {
+        self.from.map(|from| from.ip())
+    }
+
     /// What the tracker says. A refusal counts whatever the status.
     pub(super) fn read<T>(
         &self,
@@ -270,6 +277,7 @@ async fn read(mut response: Response, limits: &Limits) -> Result<Body, TrackerEr
     }
     Ok(Body {
         status: response.status(),
+        from: response.remote_addr(),
         bytes,
     })
 }

@@ -110,7 +110,7 @@ impl Swarm {
             info_hash: self.payload.info_hash(),
             remote: endpoint,
             client: "sim".to_owned(),
-            port: None,
+            port: (!incoming).then(|| it.endpoint.port()),
             allowed_fast: it.settings.allowed_fast_set_size as usize,
         };
         connection.set_opening(Features::OURS, opening);

@@ -67,7 +67,7 @@ fn inactive_peers_go_only_when_there_is_no_room() {
 fn a_torrents_own_limit_makes_it_full_too() {
     let mut world = World::with("xx..", |it| it.inactivity_timeout = 60);
     world.peer('a', "xx..");
-    world.torrent.set_limits(1, -1);
+    world.torrent.set_limits(world.now(), 1, -1);
     world.pass(61_000);
     assert_eq!(closed(&mut world), ['a']);
 }
@@ -95,7 +95,7 @@ fn beyond_the_limit_only_callers_are_taken_in_and_for_idle_peers() {
 fn a_full_torrent_takes_callers_in_for_idle_peers() {
     let mut world = World::new("x...");
     world.peer('a', "x...");
-    world.torrent.set_limits(1, -1);
+    world.torrent.set_limits(world.now(), 1, -1);
     assert_eq!(world.join('b', true), Err(CloseReason::TooMany));
     world.pass(21_000);
     assert_eq!(world.join('c', false), Err(CloseReason::TooMany));
