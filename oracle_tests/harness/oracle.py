@@ -49,6 +49,41 @@ ISOLATED: dict[str, Any] = {
     "tracker_backoff": 10,
 }
 
+# The bit that builds with the old interface add to alerts of progress.
+LEGACY_CATEGORY = 1 << 7
+
+# What is kept of an alert, where it has it.
+FIELDS = (
+    "address",
+    "banned_address",
+    "block_index",
+    "dropped_alerts",
+    "error_message",
+    "event",
+    "index",
+    "new_name",
+    "num_peers",
+    "old_name",
+    "old_path",
+    "op",
+    "piece",
+    "piece_availability",
+    "piece_index",
+    "port",
+    "prev_state",
+    "reason",
+    "size",
+    "socket_type",
+    "state",
+    "storage_path",
+    "times_in_row",
+    "tracker_url",
+    "values",
+    "version",
+    "warning_code",
+    "warning_message",
+)
+
 # What must never be heard of in a transfer between honest peers. Not `peer_error`: that is
 # also how libtorrent reports an ordinary end of a connection.
 BAD_ALERTS = frozenset(
@@ -73,6 +108,8 @@ class Alert:
     message: str
     info_hash: str
     fields: dict[str, Any]
+    # As libtorrent documents it: without the bit of the categories that were before those.
+    category: int = 0
 
 
 class Oracle:
@@ -100,6 +137,11 @@ class Oracle:
             tail = "\n".join(f"{alert.what}: {alert.message}" for alert in self.alerts[-80:])
             error.add_note(f"libtorrent's last alerts:\n{tail}")
         self._session = None
+
+    @property
+    def session(self) -> lt.session:
+        """The session itself, for what only one test needs."""
+        return self._session
 
     # --- torrents ---------------------------------------------------------------------
 
@@ -171,6 +213,13 @@ class Oracle:
             self._session.wait_for_alert(max(1, int(left * 1000)))
             self._take_alerts()
 
+    def take_alerts(self) -> list[Alert]:
+        """Every alert since the last call, or since the last search of `wait_for`."""
+        self._take_alerts()
+        taken = self.alerts[self._seen :]
+        self._seen = len(self.alerts)
+        return taken
+
     def assert_no_errors(self) -> None:
         """Fails if libtorrent found fault with the data, the files or the peer."""
         self._take_alerts()
@@ -190,8 +239,9 @@ def _record(alert: lt.alert) -> Alert:
     if isinstance(alert, lt.torrent_alert) and alert.handle.is_valid():
         info_hash = str(alert.handle.info_hashes().v1)
     fields: dict[str, Any] = {}
-    for name in ("piece_index", "num_peers", "error_message", "index"):
+    for name in FIELDS:
         value = getattr(alert, name, None)
-        if value is not None and not callable(value):
+        if value is not None and (isinstance(value, int) or not callable(value)):
             fields[name] = value
-    return Alert(alert.what(), alert.message(), info_hash, fields)
+    category = int(alert.category()) & ~LEGACY_CATEGORY
+    return Alert(alert.what(), alert.message(), info_hash, fields, category)

@@ -390,6 +390,7 @@ impl Driver {
                 self.clocks.finished();
                 self.publish(Instant::now());
                 self.post(kind::TORRENT_FINISHED, || Detail::None);
+                self.flush(None);
             }
             TorrentEvent::PiecesVerified(pieces) => {
                 self.unsaved(SaveFlags::IF_DOWNLOAD_PROGRESS);

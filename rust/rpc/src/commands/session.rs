@@ -22,8 +22,8 @@ const PROTOCOL: i64 = 1;
 
 /// The alerts that a client gets which says nothing about `alert_mask`: all
 /// but those about single blocks, which come by the thousand while data moves.
-const ALERT_MASK: u32 =
-    category::ALL & !(category::BLOCK_PROGRESS | category::UPLOAD | category::STATS);
+const ALERT_MASK: u32 = category::ALL
+    & !(category::BLOCK_PROGRESS | category::UPLOAD | category::INCOMING_REQUEST | category::STATS);
 
 /// The queue of a client that says nothing about `alert_queue_size`: enough
 /// for the pieces of a large torrent, which come one alert each.
