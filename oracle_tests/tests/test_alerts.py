@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import random
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import libtorrent as lt
 import pytest
 from harness.oracle import Alert, Oracle
 from harness.payload import KIB, Payload, many_files, single_file
+from harness.peer import BITFIELD, CHOKE, EXTENDED, HAVE, REQUEST, Peer
 from harness.rpc import ROOT, Shim
 
 LIST = ROOT / "oracle_tests" / "libtorrent_alerts.csv"
@@ -197,7 +199,8 @@ def test_alerts_of_pieces_and_files_say_the_same(heard: Heard) -> None:
             (alert.fields["piece_index"], alert.fields["block_index"])
             for alert in heard.of_theirs(name)
         }
-        assert own == other, name
+        # libtorrent does not tell of a block that completes its piece.
+        assert own == other if name != "block_finished" else other <= own, name
 
 
 def test_a_download_passes_the_same_states(heard: Heard) -> None:
@@ -224,12 +227,10 @@ def test_connections_are_told_of_alike(heard: Heard) -> None:
         assert alert["pid"] != "0" * 40
     theirs = {int(alert.fields["socket_type"]) for alert in heard.of_theirs("peer_disconnected")}
     assert theirs == {0}
-    # Whoever is first closes it because both have everything.
-    upload_to_upload = int(lt.close_reason_t.upload_to_upload)
-    reasons = {alert["reason"] for alert in heard.of_ours("peer_disconnected")}
-    reasons |= {int(alert.fields["reason"]) for alert in heard.of_theirs("peer_disconnected")}
-    assert upload_to_upload in reasons
-    assert reasons <= {upload_to_upload, int(lt.close_reason_t.none)}
+    # libtorrent closes it, because both have everything, and cannot say so over TCP.
+    none = lt.close_reason_t.none
+    assert {alert["reason"] for alert in heard.of_ours("peer_disconnected")} == {int(none)}
+    assert {alert.fields["reason"] for alert in heard.of_theirs("peer_disconnected")} == {none}
     for alert in heard.of_ours("peer_disconnected"):
         operation = lt.operation_name(lt.operation_t.values[alert["op"]])
         assert operation == alert["operation"]
@@ -428,3 +429,70 @@ def test_a_file_that_is_gone_is_told_of_alike(
     assert own["operation"] == lt.operation_name(lt.operation_t.values[own["op"]])
     assert own["operation"] in ("file_open", "file_stat", "file_read")
     assert own["filename"].endswith("another name")
+
+
+# --- why connections end ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ((HAVE, 1_000_000), "invalid_have_message"),
+        ((HAVE, 1, 1), "invalid_have_message"),
+        ((CHOKE, 1), "invalid_choke_message"),
+        ((BITFIELD, 1), "invalid_bitfield_message"),
+        ((REQUEST, 1), "invalid_request_message"),
+        ((EXTENDED, 0x00FF_FFFF), "invalid_extended_message"),
+    ],
+)
+def test_what_a_peer_did_wrong_has_a_number(
+    shim: Shim,
+    oracle: Oracle,
+    rng: random.Random,
+    tmp_path: Path,
+    message: tuple[int, ...],
+    reason: str,
+) -> None:
+    payload = single_file(tmp_path / "seed", rng, 16 * KIB, 100_000)
+    port = shim.start_session(settings={"alert_mask": EVERYTHING})
+    torrent_id = shim.call(
+        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
+    )["torrent_id"]
+    shim.wait_until_seeding(torrent_id)
+    with Peer.connect(port, torrent_id) as peer:
+        peer.send(*message)
+        peer.wait_until_closed()
+    own = shim.wait_for_alert("peer_error", torrent_id)
+    assert own["error"]
+    ended = shim.wait_for_alert("peer_disconnected", torrent_id)
+    assert ended["reason"] == int(lt.close_reason_t.names[reason])
+    assert ended["op"] == own["op"] == int(lt.operation_t.bittorrent)
+    assert ended["pid"].startswith(b"-XX0001-".hex())
+    # libtorrent calls it an error too, in the same operation.
+    if message == (EXTENDED, 0x00FF_FFFF):
+        return
+    oracle.seed(payload.torrent, payload.save_path)
+    with Peer.connect(oracle.port, torrent_id) as peer:
+        peer.send(*message)
+        peer.wait_until_closed()
+    assert int(oracle.wait_for("peer_error").fields["op"]) == own["op"]
+
+
+def test_who_cannot_be_reached_is_told_of_alike(
+    ours: Shim, oracle: Oracle, rng: random.Random, tmp_path: Path
+) -> None:
+    payload = single_file(tmp_path / "seed", rng, 16 * KIB, 100_000)
+    torrent_id = ours.call(
+        "add_torrent_file", path=str(payload.torrent_path), save_path=str(tmp_path / "save")
+    )["torrent_id"]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    ours.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=port)
+    own = ours.wait_for_alert("peer_disconnected", torrent_id)
+    handle = oracle.add(payload.torrent, tmp_path / "theirs")
+    oracle.wait_for("torrent_checked")
+    handle.connect_peer(("127.0.0.1", port))
+    theirs = oracle.wait_for("peer_disconnected")
+    assert own["op"] == int(theirs.fields["op"]) == int(lt.operation_t.connect)
+    assert own["reason"] == int(theirs.fields["reason"]) == 0
+    assert own["pid"] == "0" * 40
