@@ -64,7 +64,7 @@ impl Pace {
 
     fn enter(&self, limit: i64) -> Option<HalfOpen<'_>> {
         let mut half_open = self.half_open.lock();
-        (*half_open < limit).then(|| {
+        (limit == 0 || *half_open < limit).then(|| {
             *half_open += 1;
             HalfOpen(self)
         })
@@ -120,7 +120,14 @@ mod tests {
         assert!(waiting.as_mut().now_or_never().is_none());
         sender.send_replace(limit(3));
         let d = waiting.await;
-        drop((b, c, d));
+        let mut others = [(); 9].map(|()| receiver.clone());
+        sender.send_replace(limit(0));
+        let mut places = Vec::new();
+        for other in &mut others {
+            places.push(pace.turn(other, true).await);
+        }
+        assert_eq!(*pace.half_open.lock(), 12, "no limit");
+        drop((b, c, d, places));
         assert_eq!(*pace.half_open.lock(), 0);
     }
 }

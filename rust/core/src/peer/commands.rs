@@ -19,7 +19,7 @@ impl Connection {
             PeerCommand::Metadata(layout) => self.set_metadata(layout)?,
             PeerCommand::RequestMetadata(piece) => self.request_metadata(piece),
             PeerCommand::UploadOnly(only) => self.set_upload_only(only),
-            PeerCommand::Lost(pieces) => self.announce_lost(&pieces),
+            PeerCommand::Lost(pieces) => return Ok(self.announce_lost(now, &pieces)),
             PeerCommand::Lease(blocks) => self.lease(now, &blocks),
             PeerCommand::Urgent(blocks) => self.lease_urgent(now, &blocks),
             PeerCommand::Promote(blocks) => self.promote(now, &blocks),

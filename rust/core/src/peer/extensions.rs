@@ -67,7 +67,7 @@ pub(super) struct Extensions {
     pub(super) opening: Option<Opening>,
     greeted: bool,
     upload_only: bool,
-    theirs: Numbers,
+    pub(super) theirs: Numbers,
     /// Requests that the peer queues, at least 1.
     reqq: Option<u32>,
     metadata: Metadata,
@@ -117,20 +117,6 @@ impl Connection {
                 id: self.extensions.theirs.upload_only,
                 payload: &[u8::from(upload_only)],
             });
-        }
-    }
-
-    /// We have these pieces no longer (BEP 54). Requests for them that wait are
-    /// refused (BEP 6), so that the peer asks elsewhere.
-    pub fn announce_lost(&mut self, pieces: &[PieceIndex]) {
-        self.drop_uploads(|_, piece| !pieces.contains(&piece));
-        for &piece in pieces {
-            if self.announced.clear(piece.0) && self.extensions.theirs.dont_have != 0 {
-                self.send.message(&Message::Extended {
-                    id: self.extensions.theirs.dont_have,
-                    payload: &piece.0.to_be_bytes(),
-                });
-            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use sha1::{Digest, Sha1};
 
-use super::{Connection, Note, PeerError, ReadJob};
+use super::{Connection, Note, PeerError};
 use crate::bitfield::Bitfield;
 use crate::ids::{BLOCK_SIZE, Block, InfoHash, PieceIndex};
 use crate::wire::{Message, Request};
@@ -162,29 +162,17 @@ impl Connection {
         Ok(())
     }
 
-    /// Refuses what was read in vain.
-    pub(super) fn reject_read(&mut self, job: &ReadJob) {
-        if self.features.fast {
-            for &(begin, length) in &job.spans {
-                self.send.message(&Message::Reject(Request {
-                    piece: job.piece,
-                    begin,
-                    length,
-                }));
-            }
-        }
-    }
-
     /// Drops the requests that wait for pieces other than those to `keep`, and
-    /// says so.
-    pub(super) fn drop_uploads(&mut self, keep: impl Fn(&Fast, PieceIndex) -> bool) {
+    /// says so, if the peer understands that. Whether there were any.
+    pub(super) fn drop_uploads(&mut self, keep: impl Fn(&Fast, PieceIndex) -> bool) -> bool {
         let fast = &self.fast;
         let dropped = self.uploads.drop_requests(|piece| keep(fast, piece));
         if self.features.fast {
-            for request in dropped {
+            for &request in &dropped {
                 self.send.message(&Message::Reject(request));
             }
         }
+        !dropped.is_empty()
     }
 
     /// Takes a message of the Fast extension.

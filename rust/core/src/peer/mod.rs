@@ -16,6 +16,7 @@ mod fast;
 mod input;
 mod leases;
 mod limits;
+mod lost;
 mod notes;
 mod report;
 mod send;
@@ -40,6 +41,7 @@ use fast::Fast;
 pub use fast::allowed_fast_set;
 pub use input::BlockIn;
 pub use limits::Limits;
+use lost::Lost;
 pub use notes::{Note, Watched};
 pub use report::{Incoming, MetadataReply, PeerStats, Report};
 use send::SendQueue;
@@ -80,6 +82,7 @@ pub struct Connection {
     features: Features,
     extensions: Extensions,
     fast: Fast,
+    lost: Lost,
 
     uploads: Uploads,
     invalid_requests: u32,
@@ -123,6 +126,7 @@ impl Connection {
             features: Features::default(),
             extensions: Extensions::default(),
             fast: Fast::default(),
+            lost: Lost::default(),
             uploads: Uploads::default(),
             invalid_requests: 0,
             choked_at: None,

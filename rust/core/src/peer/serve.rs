@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::{Connection, Note, PeerError, ReadJob};
 use crate::ids::{BLOCK_SIZE, Block};
+use crate::torrent::CloseReason;
 use crate::wire::{Message, Request};
 
 /// Requests that make no sense, after which the peer is cut off; libtorrent's
@@ -17,7 +18,7 @@ use crate::wire::{Message, Request};
 const MAX_INVALID_REQUESTS: u32 = 300;
 
 /// How long requests may still arrive that were made before the choke.
-const CROSSING: Duration = Duration::from_secs(2);
+pub(super) const CROSSING: Duration = Duration::from_secs(2);
 
 impl Connection {
     pub(super) fn handle_request(&mut self, request: Request) -> Result<(), PeerError> {
@@ -31,6 +32,9 @@ impl Connection {
             && self.announced.get(piece.0);
         if self.choking && !(valid && self.use_grant(request)) {
             return self.refuse_choked(request);
+        }
+        if !valid && self.lost.crossed(self.last_received, piece) {
+            return self.reject(request);
         }
         if !valid {
             self.invalid_requests += 1;
@@ -102,8 +106,10 @@ impl Connection {
     }
 
     /// Queues what was read. Requests whose data could not be read (`None`), or
-    /// whose peer was choked meanwhile, are refused.
-    pub fn handle_read(&mut self, job: &ReadJob, data: Option<&Bytes>) {
+    /// whose peer was choked meanwhile, are refused. The connection is to be
+    /// closed if the peer cannot be told.
+    #[must_use]
+    pub fn handle_read(&mut self, job: &ReadJob, data: Option<&Bytes>) -> Option<CloseReason> {
         self.uploads.done(job);
         let data = data.filter(|data| data.len() == job.length as usize);
         let may_have = !self.choking || self.fast.is_granted(job.piece);
@@ -116,6 +122,7 @@ impl Connection {
                     self.report.notes.extend(notes);
                 }
                 self.dirty = true;
+                None
             }
             None => self.reject_read(job),
         }

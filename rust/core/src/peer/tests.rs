@@ -1,3 +1,5 @@
+mod lost;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -5,6 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::ids::BLOCK_SIZE;
 use crate::settings::Settings;
+use crate::torrent::CloseReason;
 use crate::wire::Request;
 
 const PIECE: u32 = 64 * 1024;
@@ -288,7 +291,7 @@ fn adjacent_requests_become_one_read() {
     );
     assert_eq!(world.conn.poll_read(), None);
     let data = Bytes::from(vec![1; job.length as usize]);
-    world.conn.handle_read(&job, Some(&data));
+    assert_eq!(world.conn.handle_read(&job, Some(&data)), None);
     assert_eq!(
         world.sent(),
         [
@@ -298,7 +301,8 @@ fn adjacent_requests_become_one_read() {
         ]
     );
     // What cannot be read is not sent.
-    world.conn.handle_read(&other, None);
+    let left = world.conn.handle_read(&other, None);
+    assert_eq!(left, Some(CloseReason::CannotTell), "it knows no refusals");
     assert!(world.sent().is_empty());
 }
 
@@ -313,13 +317,13 @@ fn uploads_respect_the_watermark_and_the_choke() {
     let one = world.conn.poll_read().unwrap();
     let two = world.conn.poll_read().unwrap();
     let data = Bytes::from(vec![1; BLOCK_SIZE as usize]);
-    world.conn.handle_read(&one, Some(&data));
-    world.conn.handle_read(&two, Some(&data));
+    assert_eq!(world.conn.handle_read(&one, Some(&data)), None);
+    assert_eq!(world.conn.handle_read(&two, Some(&data)), None);
     assert_eq!(world.conn.poll_read(), None, "above the watermark");
     world.sent();
     let three = world.conn.poll_read().unwrap();
     world.conn.set_choking(true);
-    world.conn.handle_read(&three, Some(&data));
+    assert_eq!(world.conn.handle_read(&three, Some(&data)), None);
     assert_eq!(world.sent(), ["choke"]);
     assert_eq!(world.conn.poll_read(), None, "the choke dropped the rest");
 }
@@ -334,7 +338,7 @@ fn payload_counts_as_sent_when_it_is_and_is_reported_soon() {
         .unwrap();
     let job = world.conn.poll_read().unwrap();
     let data = Bytes::from(vec![7; job.length as usize]);
-    world.conn.handle_read(&job, Some(&data));
+    assert_eq!(world.conn.handle_read(&job, Some(&data)), None);
     assert_eq!(world.report().stats.payload_sent, 0);
     let mut reported = Vec::new();
     while world.conn.wants_write() {
@@ -361,10 +365,11 @@ fn requests_for_what_cannot_be_read_are_refused() {
         format!("{:?}", Message::Reject(request)).to_lowercase()
     };
     let read = world.conn.poll_read().unwrap();
-    world.conn.handle_read(&read, None);
+    assert_eq!(world.conn.handle_read(&read, None), None);
     assert_eq!(world.sent(), [refusal(4)]);
     // What still waits for a piece that is gone is not read in vain.
-    world.conn.announce_lost(&[PieceIndex(2)]);
+    let told = world.conn.announce_lost(world.now, &[PieceIndex(2)]);
+    assert_eq!(told, None);
     assert_eq!(world.sent(), [refusal(8), refusal(9)]);
     assert_eq!(world.conn.poll_read(), None);
     world.feed(&[request(8)]).unwrap();

@@ -113,7 +113,7 @@ const OTHER_DEFAULTS: &[(&str, &str)] = &[
     ("peer_fingerprint", "it names the client"),
     (
         "half_open_limit",
-        "it has an effect here, where libtorrent left it without one",
+        "it has an effect here, where libtorrent left it without one; 0 is no limit in both",
     ),
     (
         "ignore_limits_on_local_network",

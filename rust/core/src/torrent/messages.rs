@@ -90,6 +90,9 @@ pub enum CloseReason {
     /// The peer sent, or claims to have, metadata that cannot be right.
     #[error("the peer's metadata is false")]
     BadMetadata,
+    /// A piece is gone, and the peer understands no word for that.
+    #[error("the peer cannot be told that a piece is gone")]
+    CannotTell,
     /// We connected to ourselves.
     #[error("connected to ourselves")]
     OurselvesAgain,

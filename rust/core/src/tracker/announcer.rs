@@ -406,6 +406,12 @@ impl Announcer {
         self.advance(now);
     }
 
+    /// Something that was there is missing: the torrent is not complete any
+    /// more. Trackers that have heard of its completion are not told again.
+    pub fn incomplete(&mut self) {
+        self.complete = false;
+    }
+
     /// Whether everything wanted is there although the torrent is not
     /// complete: regular announces then say so (BEP 21).
     pub fn set_upload_only(&mut self, upload_only: bool) {

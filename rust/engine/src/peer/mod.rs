@@ -167,7 +167,9 @@ impl PeerTask {
                     }
                 }
                 Some((job, data)) = reads.next(), if !reads.is_empty() => {
-                    self.connection.handle_read(&job, data.as_ref());
+                    if let Some(reason) = self.connection.handle_read(&job, data.as_ref()) {
+                        return Err(Ended::ByUs(reason));
+                    }
                 }
                 () = &mut timer => {
                     self.connection.handle_timeout(Instant::now())?;

@@ -379,8 +379,11 @@ impl Driver {
                     .state_changed(Instant::now(), state, self.paused);
                 self.announcer
                     .set_upload_only(state == TorrentState::Finished);
-                if state == TorrentState::Seeding {
-                    self.announcer.completed(Instant::now());
+                match state {
+                    TorrentState::Seeding => self.announcer.completed(Instant::now()),
+                    // A check is not over yet.
+                    _ if state.is_checking() => {}
+                    _ => self.announcer.incomplete(),
                 }
                 // Whoever hears of the change finds it in the snapshot too.
                 self.publish(Instant::now());

@@ -84,7 +84,8 @@ impl TorrentSession {
         self.settings.borrow().upload_rate_limit
     }
 
-    /// Limits the connections to peers that are being made at once, in all torrents together.
+    /// Limits the connections to peers that are being made at once, in all torrents together;
+    /// 0 for no limit.
     #[func]
     fn set_max_half_open_connections(&self, limit: i64) -> bool {
         let applied = self.apply_one("half_open_limit", limit);

@@ -221,9 +221,12 @@ impl Swarm {
 
     pub(super) fn disk_read(&mut self, node: usize, key: PeerKey, job: &ReadJob) {
         let data = self.nodes[node].disk.read(job, &mut self.rng);
-        if let Some(conn) = self.conn(node, key) {
-            conn.connection.handle_read(job, Some(&data));
-            self.pump(node, key);
+        let Some(conn) = self.conn(node, key) else {
+            return;
+        };
+        match conn.connection.handle_read(job, Some(&data)) {
+            Some(reason) => self.end(node, key, Ended::ByUs(reason)),
+            None => self.pump(node, key),
         }
     }
 

@@ -284,6 +284,25 @@ fn who_only_uploads_says_so() {
 }
 
 #[test]
+fn what_is_not_complete_any_more_is_not_said_to_be() {
+    let mut world = World::started("a");
+    let id = world.one("a:started");
+    world.reply(id);
+    world.announcer.completed(world.time());
+    let id = world.one("a:completed");
+    world.reply(id);
+    world.announcer.incomplete();
+    world.announcer.set_upload_only(true);
+    world.sleep(1800);
+    let id = world.one("a:paused");
+    world.reply(id);
+    world.announcer.completed(world.time());
+    world.silent();
+    world.sleep(1800);
+    world.one("a:");
+}
+
+#[test]
 fn failures_fall_through_the_tiers_and_come_back_with_growing_waits() {
     let mut world = World::started("a | b | c");
     let a = world.one("a:started");
