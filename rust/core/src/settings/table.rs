@@ -107,7 +107,7 @@ settings! {
     connection_speed: i64 = 30, Some(1..=10_000), "per second", Live;
     /// Connections that a torrent makes as it starts, beyond that pace.
     torrent_connect_boost: i64 = 30, Some(0..=255), "connections", Next;
-    /// Outgoing connections that wait for an answer at once, over all torrents. An old name of libtorrent's, which leaves it without effect; 0 for no limit.
+    /// Outgoing connections that wait for an answer at once, over all torrents; 0 for no limit. An old name of libtorrent's, which leaves it without effect.
     half_open_limit: i64 = 100, Some(0..=65_535), "connections", Live;
     /// Share of the connections that is closed, of those of least use, when they are full and there are other peers to try.
     peer_turnover: i64 = 4, Some(0..=100), "percent", Live;

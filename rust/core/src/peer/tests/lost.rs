@@ -11,7 +11,6 @@ fn serving(fast: bool, dont_have: u8) -> World {
     world.conn.features = Features {
         fast,
         extensions: true,
-        ..Features::default()
     };
     let hello = Handshake {
         numbers: Numbers {
