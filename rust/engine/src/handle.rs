@@ -21,7 +21,7 @@ use torrent_core::metainfo::{Info, Limits, Metainfo};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::modes::{Discovery, Modes};
-use crate::placement::{Placing, StorageMode};
+use crate::placement::{Deletion, Placing, StorageMode};
 use crate::question::Question;
 use crate::queue::{QueueDesk, Seat};
 use crate::resume::{SaveFlags, SaveRequest};
@@ -81,7 +81,7 @@ pub(crate) enum Command {
     /// Save resume data.
     SaveResumeData(SaveRequest),
     /// Stop for good; with the files deleted if asked.
-    Remove { delete_files: bool },
+    Remove { delete: Deletion },
 }
 
 /// When and to whom to announce.
@@ -117,6 +117,8 @@ pub(crate) struct Options {
     /// Files that have another name than the torrent gives them.
     pub(crate) renamed_files: BTreeMap<FileIndex, String>,
     pub(crate) storage_mode: StorageMode,
+    /// Where the part file is, below the save path; empty for that itself.
+    pub(crate) part_file_dir: PathBuf,
     /// By URL; those without an entry have none.
     pub(crate) fail_limits: HashMap<String, u8>,
 }
@@ -211,8 +213,8 @@ impl TorrentHandle {
             if *options == before {
                 return Ok(());
             }
+            self.note_unsaved(SaveFlags::of_change(&before, &options));
         }
-        self.config_changed();
         self.post(Command::OptionsChanged)
     }
 
@@ -220,7 +222,7 @@ impl TorrentHandle {
     pub(crate) fn change_priorities(&self, change: impl FnOnce(&mut Options)) -> Result<()> {
         self.check_valid()?;
         change(&mut self.shared.options.lock());
-        self.config_changed();
+        self.note_unsaved(SaveFlags::IF_CONFIG_CHANGED);
         if self.shared.priorities_changed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
@@ -231,9 +233,8 @@ impl TorrentHandle {
     }
 
     /// Notes at once that there is something to save.
-    fn config_changed(&self) {
-        let changed = SaveFlags::IF_CONFIG_CHANGED.bits();
-        self.shared.unsaved.fetch_or(changed, Ordering::AcqRel);
+    pub(crate) fn note_unsaved(&self, what: SaveFlags) {
+        self.shared.unsaved.fetch_or(what.bits(), Ordering::AcqRel);
     }
 
     /// Whether the torrent is still part of its session.
@@ -668,7 +669,7 @@ impl TorrentHandle {
     fn change_trackers(&self, change: impl FnOnce(&mut Vec<Vec<String>>)) -> Result<()> {
         self.check_valid()?;
         change(&mut self.shared.options.lock().trackers);
-        self.config_changed();
+        self.note_unsaved(SaveFlags::IF_METADATA_CHANGED);
         self.post(Command::TrackersChanged)
     }
 

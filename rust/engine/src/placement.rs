@@ -144,7 +144,34 @@ impl TorrentHandle {
     }
 }
 
-/// The name of the part file of a torrent, as libtorrent gives it.
+/// What goes with a torrent that is removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Deletion {
+    /// Nothing: all files stay.
+    #[default]
+    Nothing,
+    /// The part file, which only the torrent has a use for (libtorrent's
+    /// `delete_partfile`).
+    PartFile,
+    /// All its files, and the folders that are empty then (`delete_files`).
+    Files,
+}
+
+impl From<bool> for Deletion {
+    fn from(files: bool) -> Self {
+        if files { Self::Files } else { Self::Nothing }
+    }
+}
+
+/// Whether a path names a folder below the save path, or that itself by being
+/// empty.
+pub(crate) fn is_folder_below(path: &Path) -> bool {
+    path.as_os_str().is_empty() || crate::disk::is_plain(path)
+}
+
+/// The path of a torrent's part file below its save path, named as libtorrent
+/// does it.
 pub(crate) fn part_file(handle: &TorrentHandle) -> PathBuf {
-    Path::new(&format!(".{}.parts", handle.info_hash())).to_owned()
+    let name = format!(".{}.parts", handle.info_hash());
+    handle.shared.options.lock().part_file_dir.join(name)
 }

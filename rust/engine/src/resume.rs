@@ -15,7 +15,7 @@ use torrent_core::resume::{Allocation, ResumeData, ResumeError};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{Command, Options, TorrentHandle};
 use crate::modes::{Discovery, Modes};
-use crate::placement::StorageMode;
+use crate::placement::{StorageMode, is_folder_below};
 use crate::session::{AddTorrent, TorrentSource};
 
 /// How resume data is saved; numbers and names are libtorrent's.
@@ -31,13 +31,14 @@ impl SaveFlags {
     pub const SAVE_INFO_DICT: Self = Self(1 << 1);
     /// Only if times or totals have changed since the last save.
     pub const IF_COUNTERS_CHANGED: Self = Self(1 << 3);
-    /// Only if pieces have come.
+    /// Only if pieces have come or, in seed mode, been hashed.
     pub const IF_DOWNLOAD_PROGRESS: Self = Self(1 << 4);
-    /// Only if options, priorities or trackers have changed.
+    /// Only if options, priorities or the save path have changed.
     pub const IF_CONFIG_CHANGED: Self = Self(1 << 5);
-    /// Only if the state has changed.
+    /// Only if the state has changed: what it is at, paused or not, upload
+    /// mode, super-seeding, names of files.
     pub const IF_STATE_CHANGED: Self = Self(1 << 6);
-    /// Only if metadata has come.
+    /// Only if metadata has come, or trackers have changed.
     pub const IF_METADATA_CHANGED: Self = Self(1 << 7);
     /// Only if any of these has changed.
     pub const ONLY_IF_MODIFIED: Self = Self(0b1111_1000);
@@ -55,6 +56,26 @@ impl SaveFlags {
     /// Whether any of `other` is among them.
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// What a change of options makes worth saving.
+    pub(crate) fn of_change(before: &Options, after: &Options) -> Self {
+        let state = |options: &Options| {
+            let modes = options.modes;
+            (options.paused, modes.upload_mode, modes.super_seeding)
+        };
+        let mut flags = Self::default();
+        if state(before) != state(after) {
+            flags = flags | Self::IF_STATE_CHANGED;
+        }
+        let mut others = before.clone();
+        (others.paused, others.graceful) = (after.paused, after.graceful);
+        others.modes.upload_mode = after.modes.upload_mode;
+        others.modes.super_seeding = after.modes.super_seeding;
+        if others != *after {
+            flags = flags | Self::IF_CONFIG_CHANGED;
+        }
+        flags
     }
 
     /// The conditions under which a save is wanted; none means always.
@@ -128,6 +149,10 @@ impl AddTorrent {
             Allocation::Full => StorageMode::Allocate,
             Allocation::Sparse => StorageMode::Sparse,
         };
+        let part_file_dir = path_of(&resume.part_file_dir);
+        if is_folder_below(&part_file_dir) {
+            self.part_file_dir = part_file_dir;
+        }
         let renamed = resume.renamed_files.iter().map(|(&file, name)| {
             let name = String::from_utf8_lossy(name).into_owned();
             (file, name)

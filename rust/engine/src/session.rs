@@ -30,6 +30,7 @@ use crate::handle::{COMMAND_QUEUE, Command, Shared, TorrentHandle, View};
 use crate::ipfilter::load_filter;
 use crate::net::listen;
 use crate::network::Network;
+use crate::placement::Deletion;
 use crate::queue::{QueueDesk, Seat};
 use crate::rates::Rates;
 use crate::runtime::{self, Joiner};
@@ -384,10 +385,15 @@ impl Session {
             .post(failed, None, || Detail::Error(error.clone()));
     }
 
-    /// Takes a torrent out of the session; with `delete_files` its files and
-    /// the folders that become empty by it go too. The handle is invalid from
+    /// Takes a torrent out of the session, and its files or its part file off
+    /// the disk if `delete` says so (true is all its files, with the folders
+    /// that become empty by it). The handle is invalid from
     /// now on; a `torrent_removed` event says when the work is done.
-    pub fn remove_torrent(&self, handle: &TorrentHandle, delete_files: bool) -> Result<()> {
+    pub fn remove_torrent(
+        &self,
+        handle: &TorrentHandle,
+        delete: impl Into<Deletion>,
+    ) -> Result<()> {
         self.check_running()?;
         if handle.shared.removed.swap(true, Ordering::AcqRel) {
             return Err(Error::new(ErrorKind::InvalidTorrentHandle));
@@ -396,7 +402,9 @@ impl Session {
         handle
             .shared
             .commands
-            .try_send(Command::Remove { delete_files })
+            .try_send(Command::Remove {
+                delete: delete.into(),
+            })
             .map_err(|_| {
                 Error::new(ErrorKind::TorrentRemoveFailed).about(handle.info_hash().to_string())
             })

@@ -6,12 +6,14 @@ use std::path::Path;
 
 use support::{LIMIT, Node, Payload, wait_until};
 use torrent_engine::core::bitfield::Bitfield;
+use torrent_engine::core::ids::FileIndex;
 use torrent_engine::core::resume::ResumeData;
 use torrent_engine::core::settings::Settings;
 use torrent_engine::core::value::Value;
-use torrent_engine::error::ErrorKind;
+use torrent_engine::error::{Error, ErrorKind};
 use torrent_engine::event::{Detail, kind};
 use torrent_engine::handle::TorrentHandle;
+use torrent_engine::placement::{Deletion, MoveMode};
 use torrent_engine::resume::SaveFlags;
 use torrent_engine::session::{AddTorrent, Session};
 use torrent_engine::state::StateDir;
@@ -272,6 +274,146 @@ fn saving_only_what_changed() {
         unreachable!()
     };
     assert_eq!(handle.resume_data().unwrap(), data);
+}
+
+#[test]
+fn each_kind_of_change_is_saved_under_its_own_condition() {
+    type Change = fn(&TorrentHandle) -> Result<(), Error>;
+    let conditions = [
+        SaveFlags::IF_COUNTERS_CHANGED,
+        SaveFlags::IF_DOWNLOAD_PROGRESS,
+        SaveFlags::IF_CONFIG_CHANGED,
+        SaveFlags::IF_STATE_CHANGED,
+        SaveFlags::IF_METADATA_CHANGED,
+    ];
+    let changes: [(&str, Change, SaveFlags); 10] = [
+        (
+            "limit",
+            |it| it.set_upload_limit(5),
+            SaveFlags::IF_CONFIG_CHANGED,
+        ),
+        (
+            "order",
+            |it| it.set_sequential_download(true),
+            SaveFlags::IF_CONFIG_CHANGED,
+        ),
+        (
+            "priority",
+            |it| it.set_file_priority(FileIndex(0), 7),
+            SaveFlags::IF_CONFIG_CHANGED,
+        ),
+        (
+            "share mode",
+            |it| it.set_share_mode(false),
+            SaveFlags::default(),
+        ),
+        ("pause", |it| it.pause(), SaveFlags::IF_STATE_CHANGED),
+        ("again", |it| it.pause(), SaveFlags::default()),
+        ("resume", |it| it.resume(), SaveFlags::IF_STATE_CHANGED),
+        (
+            "upload mode",
+            |it| it.set_upload_mode(true),
+            SaveFlags::IF_STATE_CHANGED,
+        ),
+        (
+            "super-seeding",
+            |it| it.set_super_seeding(true),
+            SaveFlags::IF_STATE_CHANGED,
+        ),
+        (
+            "tracker",
+            |it| it.add_tracker("http://127.0.0.1:9/announce", 3),
+            SaveFlags::IF_METADATA_CHANGED,
+        ),
+    ];
+    let payload = payload(18);
+    let mut node = Node::new();
+    let handle = node.add(&payload.torrent(None));
+    node.wait(kind::TORRENT_CHECKED);
+    for (name, change, expected) in changes {
+        save(&handle, SaveFlags::default());
+        change(&handle).unwrap();
+        // It is over when the task has answered.
+        wait(handle.flush()).unwrap();
+        for condition in conditions {
+            // A save would forget the others.
+            if condition == expected {
+                continue;
+            }
+            let refused = wait(handle.save_resume_data_now(condition));
+            assert!(refused.is_err(), "{name} is saved under {condition:?}");
+        }
+        if expected != SaveFlags::default() {
+            save(&handle, expected);
+        }
+    }
+}
+
+#[test]
+fn renamed_and_moved_files_are_found_by_the_record() {
+    let payload = payload(19);
+    let mut node = Node::new();
+    payload.write(node.folder.path());
+    let handle = node.add(&payload.torrent(None));
+    node.wait(kind::TORRENT_CHECKED);
+    handle.rename_file(FileIndex(0), "other/name.bin").unwrap();
+    node.wait(kind::FILE_RENAMED);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let to = elsewhere.path().join("moved");
+    handle
+        .move_storage(&to, MoveMode::AlwaysReplaceFiles)
+        .unwrap();
+    node.wait(kind::STORAGE_MOVED);
+    let data = save(&handle, SaveFlags::SAVE_INFO_DICT);
+    node.session.remove_torrent(&handle, false).unwrap();
+    node.wait(kind::TORRENT_REMOVED);
+
+    let add = AddTorrent::from_resume_data(&data.encode()).unwrap();
+    assert_eq!(add.save_path, to);
+    let handle = node.session.add_torrent(add).unwrap();
+    wait_until("it seeds without a check", || handle.status().is_seeding);
+    assert!(!node.has_seen(kind::FASTRESUME_REJECTED));
+    assert_eq!(handle.file_path(FileIndex(0)).unwrap(), "other/name.bin");
+}
+
+#[test]
+fn a_part_file_goes_where_it_should_and_goes_away_alone() {
+    let payload = payload(20);
+    let giver = Node::new();
+    payload.write(giver.folder.path());
+    let seed = giver.add(&payload.torrent(None));
+    wait_until("seeding", || seed.status().is_seeding);
+    let mut node = Node::new();
+    let mut add = AddTorrent::from_data(&payload.torrent(None), node.folder.path()).unwrap();
+    add.part_file_dir = "parts/here".into();
+    add.file_priorities = vec![0];
+    let handle = node.session.add_torrent(add).unwrap();
+    handle.connect_peer(giver.endpoint()).unwrap();
+    node.wait(kind::TORRENT_FINISHED);
+    let name = format!("parts/here/.{}.parts", handle.info_hash());
+    let parts = node.folder.path().join(name);
+    assert!(parts.is_file());
+
+    // The record says where it is.
+    let data = save(&handle, SaveFlags::default());
+    node.session.remove_torrent(&handle, false).unwrap();
+    node.wait(kind::TORRENT_REMOVED);
+    assert!(parts.is_file());
+    let add = AddTorrent::from_data(&payload.torrent(None), node.folder.path()).unwrap();
+    let add = add.with_resume(data).unwrap();
+    let handle = node.session.add_torrent(add).unwrap();
+    wait_until("it is believed", || handle.status().is_finished);
+
+    // It alone is deleted, and its folders.
+    node.session
+        .remove_torrent(&handle, Deletion::PartFile)
+        .unwrap();
+    node.wait(kind::TORRENT_DELETED);
+    assert!(!node.folder.path().join("parts").exists());
+    for (name, bytes) in &payload.files[1..] {
+        let path = node.folder.path().join("payload").join(name);
+        assert_eq!(std::fs::read(path).unwrap(), *bytes);
+    }
 }
 
 // ---- the state directory ---------------------------------------------------

@@ -37,7 +37,8 @@ impl AddTorrent {
     /// * `file_priorities`, `piece_priorities`, `renamed_files` (names by
     ///   index; or a list in which an empty name keeps the file's own).
     /// * `max_connections`, `max_uploads`, `download_limit`, `upload_limit`,
-    ///   `storage_mode` (`sparse` or `allocate`).
+    ///   `storage_mode` (`sparse` or `allocate`), `part_file_dir` (a folder
+    ///   below the save path).
     /// * `flags`: names of flags that are on. Each flag is a parameter of its
     ///   own too, true or false: see [`AddTorrent::set_flag`].
     ///
@@ -150,6 +151,7 @@ impl AddTorrent {
                 self.storage_mode = StorageMode::from_name(&text(name, value)?)
                     .ok_or_else(|| wrong(name, "'sparse' or 'allocate'"))?;
             }
+            "part_file_dir" => self.part_file_dir = text(name, value)?.into(),
             "flags" => {
                 for flag in texts(name, value)? {
                     self.set_flag(&flag, true)?;

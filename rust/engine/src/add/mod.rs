@@ -25,7 +25,7 @@ use crate::handle::{
     check_web_seed, piece_priorities,
 };
 use crate::modes::{Discovery, Modes};
-use crate::placement::StorageMode;
+use crate::placement::{StorageMode, is_folder_below};
 use crate::resume;
 
 /// What says which torrent to add.
@@ -68,6 +68,9 @@ pub struct AddTorrent {
     pub seed_mode: bool,
     /// How files get their room on the disk.
     pub storage_mode: StorageMode,
+    /// The folder for the part file, relative to the save path; empty for the
+    /// save path itself.
+    pub part_file_dir: PathBuf,
     /// Other names for some files, relative to the save path.
     pub renamed_files: BTreeMap<FileIndex, String>,
     /// Upload mode, share mode, super-seeding, stopping when ready.
@@ -149,6 +152,7 @@ impl AddTorrent {
             sequential: false,
             seed_mode: false,
             storage_mode: StorageMode::default(),
+            part_file_dir: PathBuf::new(),
             renamed_files: BTreeMap::new(),
             modes: Modes::default(),
             apply_ip_filter: true,
@@ -209,6 +213,11 @@ impl AddTorrent {
         if self.save_path.as_os_str().is_empty() {
             return Err(Error::new(ErrorKind::EmptySavePath));
         }
+        if !is_folder_below(&self.part_file_dir) {
+            let words = "'part_file_dir' has to be a plain path below the save path";
+            let path = self.part_file_dir.display().to_string();
+            return Err(Error::because(ErrorKind::InvalidPath, words).about(path));
+        }
         check_priorities(&self.file_priorities)?;
         check_priorities(&self.piece_priorities)?;
         let trackers = self.trackers.iter().flatten();
@@ -266,6 +275,7 @@ impl AddTorrent {
             modes: self.modes,
             renamed_files: self.renamed_files.clone(),
             storage_mode: self.storage_mode,
+            part_file_dir: self.part_file_dir.clone(),
             piece_priorities: Arc::default(),
             file_priorities: Arc::new(self.file_priorities.clone()),
             trackers: match &self.source {

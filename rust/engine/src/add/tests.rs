@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use torrent_core::resume::Flags;
 use torrent_core::value::{Fields, Value};
 
@@ -84,6 +86,7 @@ fn every_parameter_arrives() {
         ("download_limit", Value::Int(-1)),
         ("upload_limit", 1000.into()),
         ("storage_mode", "allocate".into()),
+        ("part_file_dir", "parts/here".into()),
         ("name", Value::Null),
     ]);
     assert_eq!(options.trackers, [vec!["http://a/"], vec!["http://b/"]]);
@@ -112,6 +115,27 @@ fn every_parameter_arrives() {
     assert_eq!((options.max_connections, options.max_uploads), (9, -1));
     assert_eq!((options.download_limit, options.upload_limit), (0, 1000));
     assert_eq!(options.storage_mode, StorageMode::Allocate);
+    assert_eq!(options.part_file_dir, Path::new("parts/here"));
+}
+
+#[test]
+fn the_part_file_stays_below_the_save_path() {
+    for path in ["/tmp", "../out", "a/../..", "a/./../b"] {
+        let mut add = AddTorrent::from_info_hash(InfoHash([7; 20]), "/save");
+        add.part_file_dir = path.into();
+        let error = add.check().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidPath, "{path}");
+        assert!(error.to_string().contains("part_file_dir"), "{error}");
+        // A record that says so is not worth an error.
+        let record = ResumeData {
+            info_hash: Some(InfoHash([7; 20])),
+            part_file_dir: path.as_bytes().to_vec(),
+            ..ResumeData::default()
+        };
+        let add = AddTorrent::from_info_hash(InfoHash([7; 20]), "/save");
+        let add = add.with_resume(record).unwrap();
+        assert_eq!(add.part_file_dir, Path::new(""));
+    }
 }
 
 #[test]

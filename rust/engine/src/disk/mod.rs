@@ -52,6 +52,7 @@ pub use error::{DiskError, DiskErrorKind, DiskOp};
 pub use event::DiskEvent;
 pub use relocate::{MoveMode, Moved};
 pub use resume::{ResumeAccepted, ResumeClaim, ResumeRejected};
+pub(crate) use spec::is_plain;
 pub use spec::{SpecError, StorageSpec};
 pub use storage::Storage;
 

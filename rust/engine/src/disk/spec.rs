@@ -159,7 +159,7 @@ impl StorageSpec {
 }
 
 /// Whether every part of the path is a plain name, and there is one.
-pub(super) fn is_plain(path: &Path) -> bool {
+pub(crate) fn is_plain(path: &Path) -> bool {
     !path.as_os_str().is_empty()
         && path.components().all(|part| match part {
             Component::Normal(name) => !name.as_encoded_bytes().contains(&0),

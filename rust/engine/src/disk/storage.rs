@@ -367,11 +367,21 @@ impl Storage {
     /// empty then, below the save path. Files that are not the torrent's
     /// stay. Goes on after an error and returns the first.
     pub async fn delete_files(&self) -> Result<(), DiskError> {
+        self.delete(false).await
+    }
+
+    /// Closes the storage and deletes its part file alone.
+    pub async fn delete_part_file(&self) -> Result<(), DiskError> {
+        self.delete(true).await
+    }
+
+    async fn delete(&self, parts_only: bool) -> Result<(), DiskError> {
         self.close().await;
         let shared = &self.handle.shared;
         self.ask(shared.first_worker, DiskOp::Delete, |reply| {
             Message::Delete {
                 storage: shared.clone(),
+                parts_only,
                 reply,
             }
         })
@@ -461,13 +471,15 @@ impl Shared {
         Ok(())
     }
 
-    /// Deletes the files and the folders that are empty then.
-    pub(super) fn delete(&self) -> Result<(), DiskError> {
+    /// Deletes the files, or the part file only, and the folders that are
+    /// empty then.
+    pub(super) fn delete(&self, parts_only: bool) -> Result<(), DiskError> {
         let places = self.places();
         let root = &places.root;
         let mut outcome = Ok(());
         let mut names = Vec::new();
         let files = self.stored_files().map(|(file, _)| file);
+        let files = files.filter(|_| !parts_only);
         for file in files.chain([self.parts_file()]) {
             let name = places.name(file);
             match super::path::remove_file(root, name) {

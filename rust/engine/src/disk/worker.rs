@@ -99,6 +99,7 @@ pub(super) enum Message {
     },
     Delete {
         storage: Arc<Shared>,
+        parts_only: bool,
         reply: oneshot::Sender<Result<(), DiskError>>,
     },
     /// Deal with what came before, then end.
@@ -371,8 +372,12 @@ impl Worker {
                     let _ = reply.send(());
                 }
             }
-            Message::Delete { storage, reply } => {
-                let _ = reply.send(storage.delete());
+            Message::Delete {
+                storage,
+                parts_only,
+                reply,
+            } => {
+                let _ = reply.send(storage.delete(parts_only));
             }
             Message::Fence { storage, reply } => {
                 if let Some(local) = self.local(&storage) {

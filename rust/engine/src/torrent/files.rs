@@ -159,6 +159,7 @@ impl Driver {
             let to = std::path::absolute(&to).unwrap_or(to);
             let from = self.handle.save_path();
             self.handle.shared.save_path.store(to.clone().into());
+            self.unsaved(SaveFlags::IF_CONFIG_CHANGED);
             self.publish(Instant::now());
             self.post(kind::STORAGE_MOVED, || Detail::Moved {
                 to,
@@ -311,17 +312,41 @@ impl Driver {
         }
     }
 
-    /// Shows which pieces have been hashed, and leaves seed mode with the
-    /// last one.
+    /// Shows which pieces have been hashed, now or in earlier sessions, and
+    /// leaves seed mode with the last one. An earlier session's word is enough
+    /// for that, but no byte leaves us by it: the disk hashes each piece again
+    /// before it is read.
     pub(super) fn follow_seed_mode(&mut self) {
         if !self.files.seed_mode || self.brain.state().is_checking() {
             return;
         }
         if let Some(storage) = self.storage.get() {
-            let verified = storage.hashed();
-            self.files.seed_mode = !verified.is_full();
+            let mut verified = storage.hashed();
+            let earlier = &self.legacy.record.verified;
+            let earlier = Bitfield::from_wire(earlier, verified.len()).unwrap_or_default();
+            for piece in earlier.iter() {
+                verified.set(piece);
+            }
+            let known = self.handle.shared.view.verified.load().count();
+            if verified.is_full() {
+                self.leave_seed_mode();
+            } else if verified.count() > known {
+                self.unsaved(SaveFlags::IF_DOWNLOAD_PROGRESS);
+            }
             self.handle.shared.view.verified.store(verified.into());
         }
+    }
+
+    /// The pieces that were hashed in seed mode, as a record has them.
+    pub(super) fn seed_mode_record(&self) -> Vec<u8> {
+        if !self.files.seed_mode {
+            return Vec::new();
+        }
+        if self.is_in_the_dark() {
+            return self.legacy.record.verified.clone();
+        }
+        let verified = self.handle.shared.view.verified.load();
+        verified.as_bytes().to_vec()
     }
 
     // ---- faults -------------------------------------------------------------

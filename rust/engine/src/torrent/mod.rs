@@ -40,6 +40,7 @@ use crate::event::{Detail, Kind, PeerFact, PeerRef, kind};
 use crate::handle::{Command, Reannounce, TorrentHandle};
 use crate::peer::PeerReport;
 use crate::peer::mailbox::Mailbox;
+use crate::placement::Deletion;
 use crate::resume::{SaveFlags, SaveRequest};
 use crate::runtime::Context;
 use crate::session::NewTorrent;
@@ -125,7 +126,7 @@ struct Driver {
 
 /// What ended the torrent's loop.
 enum Verdict {
-    Removed { delete_files: bool },
+    Removed { delete: Deletion },
     SessionStopped,
 }
 
@@ -291,8 +292,8 @@ impl Driver {
                     }
                 }
                 command = queues.commands.recv() => match command {
-                    Some(Command::Remove { delete_files }) => {
-                        return Verdict::Removed { delete_files };
+                    Some(Command::Remove { delete }) => {
+                        return Verdict::Removed { delete };
                     }
                     Some(command) => self.obey(command),
                     None => return Verdict::SessionStopped,
@@ -476,7 +477,8 @@ impl Driver {
         let now = Instant::now();
         match command {
             Command::OptionsChanged => {
-                self.unsaved(SaveFlags::IF_CONFIG_CHANGED);
+                // The handle has noted what changed.
+                self.save_soon();
                 self.read_options();
             }
             Command::PrioritiesChanged => {
@@ -502,7 +504,7 @@ impl Driver {
             Command::ClearError => self.clear_error(),
             Command::Connect(peer) => self.brain.connect_to(now, peer),
             Command::TrackersChanged => {
-                self.unsaved(SaveFlags::IF_CONFIG_CHANGED);
+                self.unsaved(SaveFlags::IF_METADATA_CHANGED);
                 self.trackers_changed(now);
             }
             Command::Ask(question) => self.answer(question),

@@ -123,6 +123,9 @@ impl Driver {
             })
         });
         if let Some(claim) = claim {
+            if !claim.have.is_full() {
+                self.leave_seed_mode();
+            }
             self.legacy.judging = true;
             self.tasks.spawn(async move {
                 TaskEnd::ResumeChecked(Box::new(storage.check_resume(claim).await))
@@ -186,6 +189,7 @@ impl Driver {
     /// The record is not true: everything is looked at.
     fn reject(&mut self, reason: String, path: &str) {
         self.legacy.claim = None;
+        self.leave_seed_mode();
         self.post_rejected(reason, path);
         self.run_check(CheckMode::All);
     }
@@ -221,7 +225,6 @@ impl Driver {
         let now = Instant::now();
         let options = self.handle.shared.options.lock().clone();
         let swarm = self.announcer.swarm();
-        let (complete, incomplete) = (swarm.complete, swarm.incomplete);
         let totals = self.brain.totals();
         let (received, sent) = (totals.payload_received, totals.payload_sent);
         let list = self.brain.peer_list();
@@ -231,6 +234,7 @@ impl Driver {
             info_hash: Some(self.handle.info_hash()),
             name: self.handle.name().to_owned(),
             save_path: path_bytes(&self.handle.save_path()),
+            part_file_dir: path_bytes(&options.part_file_dir),
             allocation: match options.storage_mode {
                 StorageMode::Allocate => Allocation::Full,
                 StorageMode::Sparse => Allocation::Sparse,
@@ -243,8 +247,9 @@ impl Driver {
             total_uploaded: legacy.total_uploaded + sent,
             total_downloaded: legacy.total_downloaded + received,
             added_time: self.handle.added_time(),
-            num_complete: complete.or(legacy.num_complete),
-            num_incomplete: incomplete.or(legacy.num_incomplete),
+            num_complete: swarm.complete.or(legacy.num_complete),
+            num_incomplete: swarm.incomplete.or(legacy.num_incomplete),
+            num_downloaded: swarm.downloaded.or(legacy.num_downloaded),
             max_connections: unlimited(options.max_connections),
             max_uploads: unlimited(options.max_uploads),
             download_limit: unlimited(options.download_limit).filter(|&limit| limit > 0),
@@ -272,6 +277,7 @@ impl Driver {
             trackers: Some(options.trackers.clone()),
             url_seeds: Some(self.handle.magnet_link().url_seeds),
             info: None,
+            verified: self.seed_mode_record(),
             ..legacy.clone()
         };
         self.clocks.record(now, &mut record);

@@ -109,8 +109,12 @@ impl Saver {
 impl Driver {
     /// Notes that something changed that is worth saving.
     pub(super) fn unsaved(&mut self, what: SaveFlags) {
-        let bits = &self.handle.shared.unsaved;
-        bits.fetch_or(what.bits(), Ordering::AcqRel);
+        self.handle.note_unsaved(what);
+        self.save_soon();
+    }
+
+    /// Saves in a moment, if there is anything to save then.
+    pub(super) fn save_soon(&mut self) {
         if self.saver.due.is_none() {
             self.saver.due = Some(Instant::now() + AUTOSAVE);
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Driver, TASKS_LIMIT, TaskEnd, Verdict};
 use crate::error::Error;
 use crate::event::{Detail, kind};
+use crate::placement::Deletion;
 
 impl Driver {
     pub(super) async fn end(mut self, verdict: Verdict) {
@@ -23,7 +24,9 @@ impl Driver {
         let closing = async {
             self.join_tasks().await;
             match &verdict {
-                Verdict::Removed { delete_files: true } => self.delete_files().await,
+                Verdict::Removed { delete } if *delete != Deletion::Nothing => {
+                    self.delete(*delete).await;
+                }
                 verdict => {
                     if matches!(verdict, Verdict::SessionStopped) {
                         self.save_last().await;
@@ -70,11 +73,15 @@ impl Driver {
         self.tasks.shutdown().await;
     }
 
-    async fn delete_files(&mut self) {
+    async fn delete(&mut self, what: Deletion) {
         let Some(storage) = self.storage.get() else {
             return;
         };
-        match storage.delete_files().await {
+        let deleted = match what {
+            Deletion::Files => storage.delete_files().await,
+            _ => storage.delete_part_file().await,
+        };
+        match deleted {
             Ok(()) => self.post(kind::TORRENT_DELETED, || Detail::None),
             Err(error) => {
                 let error = Error::from(error);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::{Error, ErrorKind};
+use torrent_engine::placement::Deletion;
 use torrent_engine::resume::save_path_in;
 use torrent_engine::session::AddTorrent;
 
@@ -81,11 +82,16 @@ fn add_to(app: &App, add: AddTorrent) -> Outcome {
 /// Takes a torrent out of the session.
 pub(super) fn remove(app: &App, mut params: Params) -> Outcome {
     let handle = torrent(app, &mut params)?;
-    let delete_files = params.flag("delete_files")?;
+    let delete = match (
+        params.flag("delete_files")?,
+        params.flag("delete_partfile")?,
+    ) {
+        (true, _) => Deletion::Files,
+        (false, true) => Deletion::PartFile,
+        (false, false) => Deletion::Nothing,
+    };
     params.finish()?;
-    app.running()?
-        .session
-        .remove_torrent(&handle, delete_files)?;
+    app.running()?.session.remove_torrent(&handle, delete)?;
     Ok(done())
 }
 
