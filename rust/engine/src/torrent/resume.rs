@@ -282,9 +282,16 @@ impl Driver {
         };
         self.clocks.record(now, &mut record);
         if let Some(metainfo) = self.handle.metainfo() {
-            record.comment.clone_from(&metainfo.comment);
-            record.created_by.clone_from(&metainfo.created_by);
-            record.creation_date = metainfo.creation_date.unwrap_or(0);
+            // What an earlier record says of these stays.
+            if record.comment.is_empty() {
+                record.comment.clone_from(&metainfo.comment);
+            }
+            if record.created_by.is_empty() {
+                record.created_by.clone_from(&metainfo.created_by);
+            }
+            if record.creation_date == 0 {
+                record.creation_date = metainfo.creation_date.unwrap_or(0);
+            }
             record.url_seeds = Some(metainfo.url_seeds.clone());
             let derived = handle::piece_priorities(&metainfo.info.layout, &options.file_priorities);
             record.piece_priorities = if derived == *options.piece_priorities {

@@ -171,6 +171,8 @@ impl Driver {
         self.saver.began = now;
         self.saver.due = None;
         self.saver.counters_due = now + COUNTERS;
+        // What was hashed up to now is part of it.
+        self.follow_seed_mode();
         self.handle.shared.unsaved.store(0, Ordering::Release);
         let Some(storage) = self
             .storage
@@ -352,6 +354,7 @@ impl Driver {
     /// The last save of a session that stops; the torrent's connections are
     /// closed.
     pub(super) async fn save_last(&mut self) {
+        self.follow_seed_mode();
         let Some(keeper) = self.saver.keeper.clone() else {
             return;
         };
