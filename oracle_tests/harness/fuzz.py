@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from typing import Any
+from urllib.parse import quote
 
 from harness.bencode import bencode
 
@@ -208,3 +209,68 @@ def random_torrent(rng: random.Random) -> bytes:
             mutate(rng, root)
     data = bencode(root)
     return damage(rng, data) if rng.random() < 0.15 else data
+
+
+TOPICS = [
+    *("urn:btih:" + "0123456789abcdef" * 2 + "01234567", "urn:btih:" + "ABCDEF" * 6 + "0000"),
+    *("urn:btih:" + "abcdefghijklmnopqrstuvwxyz234567", "urn:btih:" + "A1" * 16),
+    *("urn:btmh:1220" + "ab" * 32, "urn%3abtih%3A" + "5" * 40, "urn:btmh:1220" + "AB" * 32),
+]
+BAD_TOPICS = [
+    *("", "urn:btih:", "urn:btih:" + "5" * 39, "urn:btih:" + "5" * 41, "urn:btih:" + "g" * 40),
+    *("urn:btih:" + "8" * 32, "urn:btih:" + "a" * 31 + "=", "urn:btmh:1220" + "ab" * 31),
+    *("urn:btmh:1320" + "ab" * 32, "urn:btmh:", "urn:sha1:" + "a" * 32, "URN:BTIH:" + "5" * 40),
+    *("urn:btih%", "urn:btih:%zz", "urn:btih:" + "%61" * 40, "urn:btih:" + "+" * 40),
+]
+NUMBERS = [*map(str, (0, 1, 2, 3, 9, 10, 9999, 10_000, 10_001, 1 << 31, 1 << 64)), "", "007", "-1"]
+HOSTS = [
+    "1.2.3.4",
+    "[::1]",
+    "[2001:db8::7]",
+    "router.example",
+    "",
+    "%5b::1%5d",
+    "256.1.1.1",
+    "[::1",
+]
+PORTS = ["1", "6881", "65534", "65535", "65536", "0", "-1", "", "x", "080", "%31"]
+MAGNET_KEYS = ["xt", "dn", "tr", "ws", "so", "x.pe", "dht", "xs", "as", "kt", "xl", "mt", "", "x"]
+
+
+def some_parameter(rng: random.Random) -> str:
+    """One parameter of a magnet link."""
+    key = rng.choice(MAGNET_KEYS)
+    match key:
+        case "xt":
+            value = rng.choice(TOPICS if rng.random() < 0.7 else BAD_TOPICS)
+        case "so":
+            ranges = [
+                rng.choice(["{}", "{}-{}", "{}-{}-{}", "-{}", "{}-"])
+                for _ in range(rng.randrange(4))
+            ]
+            value = ",".join(ranges)
+            value = value.format(*(rng.choice(NUMBERS) for _ in range(12)))
+        case "x.pe" | "dht":
+            value = f"{rng.choice(HOSTS)}:{rng.choice(PORTS)}"
+        case _:
+            text = rng.choice([*NAMES, *(url for url in URLS if isinstance(url, bytes))])
+            safe = rng.choice(["", "/:?=", "/:?=+ %"])
+            value = quote(text, safe=safe)
+            value = value.lower() if rng.random() < 0.3 else value
+    if rng.random() < 0.2:
+        key += rng.choice([".", ".1", ".12345678901234567890", ".x", ".1x", "..1", ".1.2"])
+    if rng.random() < 0.2:
+        key = key.upper()
+    if rng.random() < 0.05:
+        at = rng.randrange(len(value) + 1)
+        value = value[:at] + rng.choice(["%", "%4", "%zz", "&", "=", "#", "+", " "]) + value[at:]
+    return rng.choice(["{}={}"] * 20 + ["{}{}", "{}=={}", "&{}={}&"]).format(key, value)
+
+
+def random_magnet(rng: random.Random) -> str:
+    """A magnet link: as a rule with a hash, and one or two things that are wrong."""
+    parameters = [some_parameter(rng) for _ in range(rng.randrange(8))]
+    if rng.random() < 0.9:
+        parameters.insert(rng.randrange(len(parameters) + 1), "xt=" + rng.choice(TOPICS))
+    start = "magnet:?" if rng.random() < 0.97 else rng.choice(["magnet:", "MAGNET:?", "", "http:?"])
+    return start + "&".join(parameters)

@@ -39,7 +39,7 @@ REASONS: list[tuple[str, int | str]] = [
     ("the info dict is not canonical bencode", 15),
     ("the torrent has no files", 16),
     ("holds a magnet link", MAGNET),
-    ("malformed percent-encoding", 20),
+    ("malformed percent-encoding", 17),
     ("the magnet link has no info hash", 22),
     ("not a magnet link", 24),
     ("invalid info hash", 39),

@@ -77,7 +77,7 @@ def parsed_by_libtorrent(uri: str) -> dict[str, Any]:
 @pytest.mark.parametrize("uri", GOOD)
 def test_good_ones_mean_the_same(shim: Shim, uri: str) -> None:
     answer = shim.call("parse_magnet", uri=uri)
-    del answer["id"], answer["ok"]
+    del answer["id"], answer["ok"], answer["magnet_uri"]
     assert answer == parsed_by_libtorrent(uri)
 
 

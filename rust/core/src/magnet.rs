@@ -12,7 +12,7 @@ use std::sync::Arc;
 use data_encoding::{BASE32_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use crate::ids::{FileIndex, InfoHash};
-use crate::metainfo::{Info, Metainfo, text};
+use crate::metainfo::{Info, MAX_LISTED, Metainfo, text};
 use crate::uri;
 
 /// A magnet link. At least one of the hashes is there when it was parsed.
@@ -105,16 +105,13 @@ impl MagnetUri {
                 let (name, _) = uri::unescape_prefix(value.as_bytes());
                 self.name = text::repair(&name);
             }
-            "tr" => self
-                .trackers
-                .extend(plain().filter(|url| uri::is_tracker(url))),
-            "ws" => self.url_seeds.extend(plain()),
-            "x.pe" => self
-                .peers
-                .extend(plain().and_then(|peer| parse_peer(&peer))),
-            "dht" => self
-                .dht_nodes
-                .extend(plain().and_then(|node| parse_node(&node))),
+            "tr" => {
+                let tracker = plain().filter(|url| uri::is_tracker(url));
+                add(&mut self.trackers, tracker);
+            }
+            "ws" => add(&mut self.url_seeds, plain()),
+            "x.pe" => add(&mut self.peers, plain().and_then(|it| parse_peer(&it))),
+            "dht" => add(&mut self.dht_nodes, plain().and_then(|it| parse_node(&it))),
             _ => {}
         }
         Ok(())
@@ -171,6 +168,13 @@ impl Selection {
             (open > 0).then_some(FileIndex(index))
         });
         selected.collect()
+    }
+}
+
+/// Adds what was understood, as long as there is room.
+fn add<T>(list: &mut Vec<T>, item: Option<T>) {
+    if list.len() < MAX_LISTED {
+        list.extend(item);
     }
 }
 

@@ -117,7 +117,8 @@ fn hashes(inner: &[InfoHash], outer: &[InfoHash]) -> Value {
 }
 
 /// Every field of a magnet link, by the names of the `add_torrent` parameters.
-/// `select_only` lists the only files to download and is null for all of them.
+/// `select_only` lists the only files to download and is null for all of them;
+/// `magnet_uri` is the link in its usual form, without what was not understood.
 pub fn magnet_fields(magnet: &MagnetUri) -> Fields {
     let v1 = magnet
         .info_hash
@@ -139,6 +140,7 @@ pub fn magnet_fields(magnet: &MagnetUri) -> Fields {
         ("peers".into(), peers.into()),
         ("dht_nodes".into(), node_fields(&magnet.dht_nodes)),
         ("select_only".into(), selected.into()),
+        ("magnet_uri".into(), magnet.to_string().into()),
     ]
 }
 

@@ -1,0 +1,117 @@
+"""Magnet links from chance: our verdict on each, what we read, and the link that we make of
+it again are libtorrent's.
+
+Where we differ on purpose, `allowed` says so and why; anything else is a failure."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import Any
+from urllib.parse import unquote
+
+import libtorrent as lt
+from harness.fuzz import random_magnet
+from harness.metainfo import Refused, our_refusal, refusal_of_libtorrent, verdict
+from harness.rpc import Shim
+
+ROUNDS = 6000
+
+
+def read_by_libtorrent(uri: str) -> dict[str, Any]:
+    """What libtorrent reads, by the names of our answers; raises `Refused`."""
+    try:
+        params = lt.parse_magnet_uri(uri)
+    except RuntimeError as error:
+        raise refusal_of_libtorrent(error) from None
+    hashes = params.info_hashes
+    chosen = [index for index, priority in enumerate(params.file_priorities) if priority]
+    return {
+        "info_hash": str(hashes.v1) if hashes.has_v1() else "",
+        "info_hash_v2": str(hashes.v2) if hashes.has_v2() else "",
+        "name": params.name,
+        "trackers": params.trackers,
+        "tiers": params.tracker_tiers,
+        "url_seeds": params.url_seeds,
+        "peers": [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in params.peers],
+        "dht_nodes": [{"host": host, "port": port} for host, port in params.dht_nodes],
+        "select_only": chosen if params.flags & lt.torrent_flags.default_dont_download else None,
+        "magnet_uri": lt.make_magnet_uri(params),
+    }
+
+
+def read_by_us(shim: Shim, uri: str) -> dict[str, Any]:
+    """The same of ours."""
+    answer = shim.ask("parse_magnet", uri=uri)
+    if not answer["ok"]:
+        assert answer["code"] == 202, answer
+        raise our_refusal(answer["error"])
+    del answer["id"], answer["ok"]
+    # Each tracker is a tier of its own.
+    return answer | {"tiers": list(range(len(answer["trackers"])))}
+
+
+def values(uri: str, key: str) -> list[str]:
+    """The values of a parameter."""
+    return re.findall(rf"(?i)(?:\?|&){re.escape(key)}(?:\.\d*)?=([^&]*)", uri)
+
+
+def allowed(uri: str, theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    """What libtorrent reads, where we read the same; else what we read on purpose."""
+    expected = dict(theirs)
+    # Links that other programs wrote have their peers and nodes percent-encoded too;
+    # libtorrent takes those for nonsense, or for names. A port is a number: libtorrent takes
+    # what begins like one, and for nodes leaves out the last. A node has a name.
+    plain = re.compile(r"[^%+]+:\d+")
+    if not all(plain.fullmatch(value) for value in values(uri, "x.pe")):
+        expected["peers"] = ours["peers"]
+    if not all(plain.fullmatch(value) for value in values(uri, "dht")) or ":65535" in uri:
+        expected["dht_nodes"] = ours["dht_nodes"]
+    # Where the first files are chosen and no others, libtorrent's link chooses all.
+    chosen = theirs["select_only"]
+    whole = chosen is not None and chosen == list(range(len(chosen)))
+    if whole or any(expected[name] != theirs[name] for name in expected):
+        expected["magnet_uri"] = ours["magnet_uri"]
+    return expected
+
+
+def test_links_are_judged_alike(shim: Shim, rng: random.Random) -> None:
+    accepted = 0
+    for _ in range(ROUNDS):
+        uri = random_magnet(rng)
+        ours = verdict(read_by_us, shim, uri)
+        try:
+            theirs = verdict(read_by_libtorrent, uri)
+        except UnicodeDecodeError:
+            # libtorrent hands on bytes that its Python side cannot tell.
+            continue
+        if isinstance(theirs, Refused) or isinstance(ours, Refused):
+            assert getattr(theirs, "number", None) == getattr(ours, "number", None), (
+                f"{uri}\nlibtorrent: {theirs!r}\nours: {ours!r}"
+            )
+            continue
+        accepted += 1
+        expected = allowed(uri, theirs, ours)
+        differ = {
+            name: (expected[name], ours[name]) for name in ours if ours[name] != expected[name]
+        }
+        assert not differ, f"{uri}\n{differ}"
+        # Nothing is lost when our own link is read again.
+        again = read_by_us(shim, ours["magnet_uri"])
+        assert again == ours, uri
+    assert accepted > ROUNDS / 2
+
+
+def test_encoded_peers_and_nodes_are_read(shim: Shim) -> None:
+    uri = f"magnet:?xt=urn:btih:{'5' * 40}&x.pe=%5B%3a%3a1%5d%3A80&dht=%5b::1%5d:81&dht=a%2db:82"
+    answer = read_by_us(shim, uri)
+    assert answer["peers"] == ["[::1]:80"]
+    assert [unquote(node["host"]) for node in answer["dht_nodes"]] == ["[::1]", "a-b"]
+
+
+def test_hostile_lengths(shim: Shim) -> None:
+    start = f"magnet:?xt=urn:btih:{'5' * 40}"
+    for repeated in ["&so=0-10000", "&so=", "&x=", "&xt=urn:x:y", "&tr=udp://a", "&dn=%41"]:
+        answer = read_by_us(shim, start + repeated * 20_000)
+        assert len(answer["trackers"]) <= 10_000
+    assert read_by_us(shim, f"{start}&dn={'a' * 500_000}")["name"] == "a" * 500_000
