@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import libtorrent as lt
@@ -105,3 +106,17 @@ def test_the_link_to_a_torrent_is_libtorrents(shim: Shim) -> None:
     params = lt.load_torrent_buffer(torrent)
     params.name = params.ti.name()
     assert ours == lt.make_magnet_uri(params)
+
+
+def test_a_torrent_file_that_holds_a_link_is_followed(shim: Shim, tmp_path: Path) -> None:
+    shim.start_session(download_dir=str(tmp_path))
+    path = tmp_path / "a.torrent"
+    path.write_bytes(bencode({"magnet-uri": f"{V1_LINK}&dn=Name", "announce": "http://not.used/"}))
+    params = lt.load_torrent_file(str(path))
+    torrent_id = shim.call("add_torrent_file", path=str(path))["torrent_id"]
+    assert torrent_id == HEX == str(params.info_hashes.v1)
+    status = shim.status(torrent_id)
+    assert (status["has_metadata"], status["name"]) == (False, params.name)
+    assert shim.call("get_trackers", torrent_id=torrent_id)["trackers"] == params.trackers == []
+    path.write_bytes(bencode({"magnet-uri": "magnet:?dn=Name"}))
+    assert shim.refuse("add_torrent_file", path=str(path)).code == 202

@@ -6,16 +6,18 @@
 //! [`CreateJob::poll`] once a frame, and loses nothing by dropping it.
 
 mod hash;
+mod save;
 mod walk;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use torrent_core::create::{Entry, TorrentBuilder};
-use torrent_core::metainfo::{Limits, Metainfo};
+use torrent_core::create::{CreateError, Entry, TorrentBuilder};
+use torrent_core::metainfo::{Limits, Metainfo, MetainfoError};
 
 use self::walk::Found;
 use crate::error::{Error, ErrorKind, Result};
@@ -56,12 +58,37 @@ impl Source {
     }
 }
 
+/// What a torrent tells about files beside their names and contents. All of it
+/// is part of the hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Details {
+    /// Which are executable, and on Windows which are hidden (BEP 47).
+    pub attributes: bool,
+    /// When they were last changed.
+    pub modification_times: bool,
+    /// Symbolic links are links (BEP 47); else they are the files to which
+    /// they lead.
+    pub symlinks: bool,
+}
+
+impl Default for Details {
+    fn default() -> Self {
+        Self {
+            attributes: true,
+            modification_times: false,
+            symlinks: false,
+        }
+    }
+}
+
 /// What to make a torrent of.
 #[derive(Clone, Debug, Default)]
 pub struct CreateTorrent {
     /// What goes into it. A single source gives the torrent its name; of
     /// several, the folder that they all lie in does, unless a name is given.
     pub sources: Vec<Source>,
+    /// What to tell about the files.
+    pub details: Details,
     /// Everything else. Its entries are filled in from the sources.
     pub description: TorrentBuilder,
 }
@@ -75,6 +102,16 @@ pub struct Created {
     pub metainfo: Arc<Metainfo>,
 }
 
+impl Created {
+    /// Writes the torrent file to `path`: all of it, or what is there stays.
+    ///
+    /// # Errors
+    /// What the file system says, with the path.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        save::whole(path, &self.data).map_err(|error| Error::from_io(&error, path))
+    }
+}
+
 impl CreateTorrent {
     /// Makes the torrent on this thread, and others for the hashing.
     ///
@@ -86,21 +123,34 @@ impl CreateTorrent {
 
     fn run(mut self, progress: &Progress, interrupt: &Interrupt) -> Result<Created> {
         let files = self.find(interrupt)?;
-        let mut disk = Vec::with_capacity(files.len());
-        self.description.entries.clear();
-        for file in files {
-            disk.push(file.disk);
-            self.description.entries.push(Entry {
-                path: file.elements,
-                length: file.length,
-                executable: file.executable,
-                hidden: file.hidden,
-                ..Entry::default()
-            });
-        }
-        let plan = self.description.plan()?;
+        let details = self.details;
+        let entry = |file: &Found| Entry {
+            path: file.elements.clone(),
+            length: file.length,
+            mtime: details
+                .modification_times
+                .then(|| unix_seconds(file.modified))
+                .flatten(),
+            executable: details.attributes && file.executable,
+            hidden: details.attributes && file.hidden,
+            symlink: file.symlink.clone(),
+            pad: false,
+        };
+        self.description.entries = files.iter().map(entry).collect();
+        let plan = self.description.plan().map_err(|error| {
+            let empty = matches!(
+                error,
+                CreateError::NoFiles | CreateError::Invalid(MetainfoError::Empty)
+            );
+            match self.sources.as_slice() {
+                [one] if empty => Error::from(error).about(one.path().display().to_string()),
+                _ => error.into(),
+            }
+        })?;
         progress.begin(plan.layout().num_pieces());
-        let digests = hash::pieces(plan.layout(), &disk, progress, interrupt)?;
+        let origins = plan.origins().iter();
+        let laid: Vec<_> = origins.map(|&at| files.get(at?)).collect();
+        let digests = hash::pieces(plan.layout(), &laid, progress, interrupt)?;
         let data = plan.finish(&digests)?;
         let limits = Limits {
             bytes: data.len(),
@@ -125,7 +175,7 @@ impl CreateTorrent {
                 Source::Folder {
                     path,
                     include_hidden,
-                } => walk::folder(path, *include_hidden, interrupt)?,
+                } => walk::folder(path, *include_hidden, self.details.symlinks, interrupt)?,
             };
             for file in &mut found {
                 file.elements.splice(..0, root.clone());
@@ -150,6 +200,20 @@ impl CreateTorrent {
             )),
         }
     }
+}
+
+/// Seconds since 1970, rounded down, before then too.
+fn unix_seconds(time: Option<SystemTime>) -> Option<i64> {
+    let time = time?;
+    let seconds = match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_secs()).ok()?,
+        Err(before) => {
+            let before = before.duration();
+            let whole = i64::try_from(before.as_secs()).ok()?;
+            -(whole + i64::from(before.subsec_nanos() > 0))
+        }
+    };
+    Some(seconds)
 }
 
 /// How far a creation is. Cheap to read at any time.
@@ -298,6 +362,7 @@ mod tests {
     use std::fs;
     use std::time::{Duration, Instant};
 
+    use torrent_core::create::Padding;
     use torrent_core::ids::PieceIndex;
 
     use super::*;
@@ -405,6 +470,62 @@ mod tests {
 
         let waited = CreateJob::start(create([path])).unwrap().wait().unwrap();
         assert_eq!(waited.data, created.data);
+    }
+
+    #[test]
+    fn what_has_no_content_is_named() {
+        let folder = Folder::new("nothing");
+        fs::create_dir_all(folder.0.join("empty/sub")).unwrap();
+        folder.file("hollow/a", b"");
+        for name in ["empty", "hollow"] {
+            let error = create([folder.0.join(name)]).generate().unwrap_err();
+            assert!(error.context().ends_with(name), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn details_are_told_when_they_are_wanted() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = Folder::new("details");
+        let path = folder.file("game/run", b"12");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_600_000_000_900);
+        fs::File::open(&path).unwrap().set_modified(time).unwrap();
+        let made = |details| {
+            let mut create = create([folder.0.join("game")]);
+            create.details = details;
+            let file = create.generate().unwrap().metainfo.info.files.get(0);
+            file.map(|file| (file.executable, file.mtime)).unwrap()
+        };
+        assert_eq!(made(Details::default()), (true, None));
+        let other = Details {
+            attributes: false,
+            modification_times: true,
+            symlinks: true,
+        };
+        assert_eq!(made(other), (false, Some(1_600_000_000)));
+        let before = SystemTime::UNIX_EPOCH - Duration::from_millis(1_500);
+        assert_eq!(unix_seconds(Some(before)), Some(-2));
+    }
+
+    #[test]
+    fn padding_is_hashed_as_zeros() {
+        let folder = Folder::new("padded");
+        folder.file("game/b", &[1; 20_000]);
+        folder.file("game/a", &[2; 10]);
+        let mut create = create([folder.0.join("game")]);
+        create.description.padding = Padding::Canonical;
+        let created = create.generate().unwrap();
+        assert_eq!(
+            paths(&created),
+            ["game/a", "game/.pad/16374", "game/b", "game/.pad/12768"]
+        );
+        let mut first = vec![2; 10];
+        first.resize(16_384, 0);
+        let info = &created.metainfo.info;
+        assert_eq!(info.piece_hash(PieceIndex(0)), Some(sha1(&first)));
     }
 
     #[test]

@@ -112,6 +112,7 @@ impl TorrentCreator {
         CreateTorrent {
             sources: self.sources.borrow().clone(),
             description: self.description.borrow().clone(),
+            ..CreateTorrent::default()
         }
     }
 
@@ -162,8 +163,7 @@ impl TorrentCreator {
         let created = created
             .as_ref()
             .ok_or_else(|| invalid("no torrent is made yet"))?;
-        let path = convert::to_path(path);
-        std::fs::write(&path, &created.data).map_err(|error| Error::from_io(&error, &path))
+        created.save(&convert::to_path(path))
     }
 
     /// Changes the description, unless no torrent could be described like that.

@@ -6,6 +6,7 @@
 //! .torrent file. Its info dict is byte for byte what libtorrent makes of the
 //! same files, so the same folder has the same hash everywhere.
 
+mod padding;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,8 @@ use crate::ids::InfoHash;
 use crate::layout::Layout;
 use crate::metainfo::{Info, Limits, Metainfo, MetainfoError};
 use crate::uri;
+
+pub use padding::Padding;
 
 /// A file, or a symbolic link, to go into a torrent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,13 +39,17 @@ pub struct Entry {
     /// For a symbolic link: the elements of the path that it leads to, from
     /// the torrent's folder on, without that folder.
     pub symlink: Option<Vec<String>>,
+    /// Padding (BEP 47): zeros that nobody stores.
+    pub pad: bool,
 }
 
 /// What a torrent is to consist of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TorrentBuilder {
-    /// Files in the order in which they are laid out.
+    /// Files in the order in which they are laid out, unless they are padded.
     pub entries: Vec<Entry>,
+    /// Whether padding goes between them.
+    pub padding: Padding,
     /// The torrent's name, in place of the first element of the paths.
     pub name: Option<String>,
     /// Bytes in a piece: a power of two or a multiple of 16 KiB, at most
@@ -155,7 +162,7 @@ pub fn automatic_piece_size(total: u64) -> u32 {
 
 impl TorrentBuilder {
     /// Checks everything, so that nothing is hashed in vain.
-    pub fn plan(self) -> Result<Plan, CreateError> {
+    pub fn plan(mut self) -> Result<Plan, CreateError> {
         let first = self.entries.first().ok_or(CreateError::NoFiles)?;
         let root = first.path.first().cloned().unwrap_or_default();
         let multi_file = self.entries.len() > 1 || first.path.len() > 1;
@@ -173,13 +180,7 @@ impl TorrentBuilder {
                 return Err(CreateError::InvalidTracker(url.clone()));
             }
         }
-        let total = self
-            .entries
-            .iter()
-            .try_fold(0u64, |total, entry| {
-                total.checked_add(entry.stored_length())
-            })
-            .ok_or(CreateError::OutOfRange("the total length"))?;
+        let total = self.total()?;
         let piece_size = match self.piece_size {
             0 => automatic_piece_size(total),
             size => size,
@@ -188,6 +189,11 @@ impl TorrentBuilder {
         if !aligned || piece_size > MAX_PIECE {
             return Err(CreateError::InvalidPieceSize(piece_size));
         }
+        let entries = std::mem::take(&mut self.entries);
+        let arranged = padding::arrange(entries, self.padding, piece_size);
+        let origins;
+        (self.entries, origins) = arranged.into_iter().unzip();
+        let total = self.total()?;
         let name = self.name.clone().unwrap_or(root);
         let info = self.info_dict(&name, piece_size, multi_file)?;
         let pieces = total.div_ceil(u64::from(piece_size));
@@ -201,9 +207,17 @@ impl TorrentBuilder {
         self.compare(&name, &parsed)?;
         Ok(Plan {
             builder: self,
+            origins,
             info,
             layout: parsed.layout.clone(),
         })
+    }
+
+    fn total(&self) -> Result<u64, CreateError> {
+        let mut lengths = self.entries.iter().map(Entry::stored_length);
+        lengths
+            .try_fold(0u64, |total, length| total.checked_add(length))
+            .ok_or(CreateError::OutOfRange("the total length"))
     }
 
     /// The info dict without the piece hashes.
@@ -262,6 +276,10 @@ impl TorrentBuilder {
             taken.extend(folders.filter_map(|(slash, _)| path.get(..slash).map(fold)));
         }
         for (entry, file) in self.entries.iter().zip(parsed.files.iter()) {
+            // Nobody stores it, wherever that is.
+            if entry.pad && file.pad {
+                continue;
+            }
             let path = below_root(entry);
             if !taken.insert(fold(&path)) {
                 return Err(CreateError::NameClash { path });
@@ -310,6 +328,7 @@ impl Entry {
         dict.insert("length", length);
         dict.insert_some("mtime", self.mtime.filter(|&mtime| mtime != 0));
         let attributes = [
+            (self.pad, 'p'),
             (self.hidden, 'h'),
             (self.executable, 'x'),
             (self.symlink.is_some(), 'l'),
@@ -326,18 +345,25 @@ impl Entry {
 #[derive(Clone, Debug)]
 pub struct Plan {
     builder: TorrentBuilder,
+    origins: Vec<Option<usize>>,
     info: DictItem,
     layout: Layout,
 }
 
 impl Plan {
-    /// The pieces to hash, and the bytes of which file make them up. The files
-    /// are the builder's entries, in their order.
+    /// The pieces to hash, and the bytes of which file make them up: see
+    /// [`Plan::entries`].
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// The files, in order.
+    /// For each file, in order, which of the builder's entries it is; `None` for
+    /// padding that was put in.
+    pub fn origins(&self) -> &[Option<usize>] {
+        &self.origins
+    }
+
+    /// The files, in order, padding included.
     pub fn entries(&self) -> &[Entry] {
         &self.builder.entries
     }

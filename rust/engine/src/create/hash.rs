@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -12,6 +11,7 @@ use parking_lot::Mutex;
 use torrent_core::ids::{FileIndex, PieceIndex};
 use torrent_core::layout::{Layout, Span};
 
+use crate::create::walk::Found;
 use crate::create::{Interrupt, Progress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash::PieceHasher;
@@ -23,10 +23,12 @@ const BUFFER: usize = 256 * 1024;
 /// enough that the disk reads on, little enough that no thread ends late.
 const RUN: u32 = 1024 * 1024;
 
-/// A SHA-1 for each piece of `layout`, whose files are at `files`.
+/// A SHA-1 for each piece of `layout`, whose files are `files`; where there is
+/// none, it is padding. Files that changed since they were found are an error,
+/// however little of them was read by then.
 pub(super) fn pieces(
     layout: &Layout,
-    files: &[PathBuf],
+    files: &[Option<&Found>],
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Vec<[u8; 20]>> {
@@ -52,13 +54,32 @@ pub(super) fn pieces(
     });
     match job.failure.into_inner() {
         Some(error) => Err(error),
-        None => Ok(job.digests.into_inner()),
+        None => {
+            for file in files.iter().flatten() {
+                interrupt.check()?;
+                check_unchanged(file)?;
+            }
+            Ok(job.digests.into_inner())
+        }
+    }
+}
+
+/// Fails when a file is no longer what was found.
+fn check_unchanged(file: &Found) -> Result<()> {
+    let failed = |error: std::io::Error| Error::from_io(&error, &file.disk);
+    if file.symlink.is_some() {
+        return Ok(());
+    }
+    let metadata = std::fs::metadata(&file.disk).map_err(failed)?;
+    match metadata.len() == file.length && metadata.modified().ok() == file.modified {
+        true => Ok(()),
+        false => Err(changed(&file.disk)),
     }
 }
 
 struct Job<'a> {
     layout: &'a Layout,
-    files: &'a [PathBuf],
+    files: &'a [Option<&'a Found>],
     progress: &'a Progress,
     interrupt: &'a Interrupt,
     /// Pieces that a thread takes at a time.
@@ -81,7 +102,6 @@ impl Job<'_> {
     fn hash_runs(&self) -> Result<()> {
         let mut reader = Reader {
             files: self.files,
-            layout: self.layout,
             open: None,
             buffer: vec![0; BUFFER],
         };
@@ -121,8 +141,7 @@ impl Job<'_> {
 
 /// Reads files through one buffer, and keeps the last one open.
 struct Reader<'a> {
-    files: &'a [PathBuf],
-    layout: &'a Layout,
+    files: &'a [Option<&'a Found>],
     open: Option<(FileIndex, File)>,
     buffer: Vec<u8>,
 }
@@ -132,11 +151,11 @@ impl Reader<'_> {
     fn read(&mut self, span: &Span, skip: u64, most: u64) -> Result<&[u8]> {
         let length = most.min(self.buffer.len() as u64) as usize;
         let buffer = &mut self.buffer[..length];
-        if span.pad {
+        let found = self.files.get(span.file.0 as usize).copied().flatten();
+        let Some(Found { disk: path, .. }) = found.filter(|_| !span.pad) else {
             buffer.fill(0);
             return Ok(buffer);
-        }
-        let path = &self.files[span.file.0 as usize];
+        };
         let failed = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::UnexpectedEof => changed(path),
             _ => Error::from_io(&error, path),
@@ -145,10 +164,7 @@ impl Reader<'_> {
             Some((index, file)) if *index == span.file => file,
             slot => {
                 let file = File::open(path).map_err(failed)?;
-                let expected = self.layout.files()[span.file.0 as usize].length;
-                if file.metadata().map_err(failed)?.len() != expected {
-                    return Err(changed(path));
-                }
+                found.map_or(Ok(()), check_unchanged)?;
                 &mut slot.insert((span.file, file)).1
             }
         };
@@ -171,6 +187,7 @@ fn changed(path: &std::path::Path) -> Error {
 mod tests {
     use super::*;
     use crate::create::tests::Folder;
+    use crate::create::walk;
     use crate::hash::sha1;
 
     fn layout(piece_length: u32, files: &[&[u8]]) -> Layout {
@@ -181,14 +198,16 @@ mod tests {
         .unwrap()
     }
 
-    fn hash(folder: &Folder, layout: &Layout, files: &[&[u8]]) -> Result<Vec<[u8; 20]>> {
-        let paths: Vec<_> = files
-            .iter()
-            .enumerate()
-            .map(|(at, content)| folder.file(&at.to_string(), content))
-            .collect();
-        let progress = Progress::default();
-        pieces(layout, &paths, &progress, &Interrupt::default())
+    fn hash(layout: &Layout, files: &[Found]) -> Result<Vec<[u8; 20]>> {
+        let files: Vec<_> = files.iter().map(Some).collect();
+        pieces(layout, &files, &Progress::default(), &Interrupt::default())
+    }
+
+    fn found(folder: &Folder, files: &[&[u8]]) -> Vec<Found> {
+        let files = files.iter().enumerate();
+        files
+            .map(|(at, content)| walk::file(&folder.file(&at.to_string(), content)).unwrap())
+            .collect()
     }
 
     #[test]
@@ -204,7 +223,7 @@ mod tests {
         for piece_length in [1000, 16_384, 1 << 20] {
             let layout = layout(piece_length, &files);
             let expected: Vec<_> = whole.chunks(piece_length as usize).map(sha1).collect();
-            assert_eq!(hash(&folder, &layout, &files).unwrap(), expected);
+            assert_eq!(hash(&layout, &found(&folder, &files)).unwrap(), expected);
         }
     }
 
@@ -212,22 +231,32 @@ mod tests {
     fn a_file_that_changed_is_named() {
         let folder = Folder::new("hash-changed");
         let layout = layout(16_384, &[&[1; 50_000]]);
+        let found = found(&folder, &[&[1; 50_000]]);
+        assert!(hash(&layout, &found).is_ok());
         for other in [49_999, 50_001] {
-            let error = hash(&folder, &layout, &[&vec![1; other]]).unwrap_err();
+            folder.file("0", &vec![1; other]);
+            let error = hash(&layout, &found).unwrap_err();
             assert!(error.to_string().contains("changed"), "{error}");
             assert!(error.context().ends_with("/0"), "{error}");
         }
+        // Of the same length, but not the same.
+        let path = folder.file("0", &[1; 50_000]);
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_modified(later).unwrap();
+        let error = hash(&layout, &found).unwrap_err();
+        assert!(error.to_string().contains("changed"), "{error}");
     }
 
     #[test]
     fn an_interrupt_ends_it() {
         let folder = Folder::new("hash-interrupt");
-        let path = folder.file("a", &[0; 100]);
+        let found = found(&folder, &[&[0; 100]]);
         let interrupt = Interrupt::default();
         interrupt.set();
         let result = pieces(
             &layout(16_384, &[&[0; 100]]),
-            &[path],
+            &[Some(&found[0])],
             &Progress::default(),
             &interrupt,
         );

@@ -8,7 +8,8 @@
 
 use std::fs::{self, Metadata};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::create::Interrupt;
 use crate::error::{Error, ErrorKind, Result};
@@ -24,8 +25,13 @@ pub(super) struct Found {
     pub(super) length: u64,
     /// It may be executed.
     pub(super) executable: bool,
-    /// Its name asks to be hidden.
+    /// The system hides it.
     pub(super) hidden: bool,
+    /// For a link that is kept as one: the elements of the path that it leads
+    /// to, from the folder on that was added, without that folder.
+    pub(super) symlink: Option<Vec<String>>,
+    /// When it was last changed.
+    pub(super) modified: Option<SystemTime>,
 }
 
 /// Folders in one another, at most: as deep as torrents may be.
@@ -42,19 +48,27 @@ pub(super) fn file(path: &Path) -> Result<Found> {
         return Err(refused(path, "it is a folder, not a file"));
     }
     let name = name_of(path)?;
-    found(path.to_owned(), vec![name], &metadata)
+    check_kind(path, &metadata)?;
+    Ok(found(path.to_owned(), vec![name], &metadata))
 }
 
 /// All files in the folder at `path` and below, the folder's own name before
-/// theirs. Those whose name begins with a
-/// dot only with `hidden`.
-pub(super) fn folder(path: &Path, hidden: bool, interrupt: &Interrupt) -> Result<Vec<Found>> {
+/// theirs. Those whose name begins with a dot only with `hidden`. Links are
+/// what they lead to, or with `links` links.
+pub(super) fn folder(
+    path: &Path,
+    hidden: bool,
+    links: bool,
+    interrupt: &Interrupt,
+) -> Result<Vec<Found>> {
     let root = path
         .canonicalize()
         .map_err(|error| Error::from_io(&error, path))?;
     let walk = Walk {
+        given: path,
         root: &root,
         hidden,
+        links,
         interrupt,
     };
     let mut files = Vec::new();
@@ -62,13 +76,20 @@ pub(super) fn folder(path: &Path, hidden: bool, interrupt: &Interrupt) -> Result
     let mut pending = walk.entries(path, &[name_of(path)?])?;
     while let Some((disk, elements)) = pending.pop() {
         let metadata = walk.look_at(&disk)?;
-        if metadata.is_dir() {
+        if metadata.is_symlink() {
+            let symlink = Some(walk.target(&disk)?);
+            files.push(Found {
+                symlink,
+                ..found(disk, elements, &metadata)
+            });
+        } else if metadata.is_dir() {
             if elements.len() >= MAX_DEPTH {
                 return Err(refused(&disk, "it is nested too deep"));
             }
             pending.extend(walk.entries(&disk, &elements)?);
         } else if files.len() < MAX_FILES {
-            files.push(found(disk, elements, &metadata)?);
+            check_kind(&disk, &metadata)?;
+            files.push(found(disk, elements, &metadata));
         } else {
             return Err(refused(path, "there are too many files in it"));
         }
@@ -96,8 +117,12 @@ pub(super) fn name_of(path: &Path) -> Result<String> {
 type Entry = (PathBuf, Vec<String>);
 
 struct Walk<'a> {
+    /// The folder, as it was given.
+    given: &'a Path,
+    /// The folder, without links on the way to it.
     root: &'a Path,
     hidden: bool,
+    links: bool,
     interrupt: &'a Interrupt,
 }
 
@@ -121,11 +146,11 @@ impl Walk<'_> {
     }
 
     /// What is at `disk`. A link is what it points to, as long as that is a
-    /// file of this folder.
+    /// file of this folder, unless links are kept.
     fn look_at(&self, disk: &Path) -> Result<Metadata> {
         let failed = |error: io::Error| Error::from_io(&error, disk);
         let metadata = fs::symlink_metadata(disk).map_err(failed)?;
-        if !metadata.is_symlink() {
+        if self.links || !metadata.is_symlink() {
             return Ok(metadata);
         }
         let target = disk.canonicalize().map_err(failed)?;
@@ -139,19 +164,79 @@ impl Walk<'_> {
         }
         Ok(metadata)
     }
+
+    /// Where the link at `disk` leads, from the folder on. That is read, not
+    /// tried: what else there is decides whether it leads anywhere.
+    fn target(&self, disk: &Path) -> Result<Vec<String>> {
+        let target = fs::read_link(disk).map_err(|error| Error::from_io(&error, disk))?;
+        let outside = || refused(disk, "it is a link that leads out of the folder");
+        let (mut elements, rest) = if target.is_absolute() {
+            let below = [self.given, self.root].map(|root| target.strip_prefix(root).ok());
+            (Vec::new(), below.into_iter().flatten().next())
+        } else {
+            let parent = disk
+                .parent()
+                .and_then(|it| it.strip_prefix(self.given).ok());
+            let parent = parent.into_iter().flat_map(Path::components);
+            let parent = parent.map(|part| part.as_os_str().to_owned());
+            (parent.collect(), Some(target.as_path()))
+        };
+        for part in rest.ok_or_else(outside)?.components() {
+            match part {
+                Component::Normal(name) => elements.push(name.to_owned()),
+                Component::CurDir => {}
+                Component::ParentDir => drop(elements.pop().ok_or_else(outside)?),
+                Component::RootDir | Component::Prefix(_) => return Err(outside()),
+            }
+        }
+        if elements.is_empty() {
+            return Err(refused(disk, "it is a link to the folder itself"));
+        }
+        let names = elements.into_iter().map(|name| name.into_string());
+        let names: std::result::Result<_, _> = names.collect();
+        names.map_err(|_| {
+            refused(
+                disk,
+                "what it leads to has a name that is not valid Unicode",
+            )
+        })
+    }
 }
 
-fn found(disk: PathBuf, elements: Vec<String>, metadata: &Metadata) -> Result<Found> {
-    if !metadata.is_file() {
-        return Err(refused(&disk, "it is neither a file nor a folder"));
+fn check_kind(disk: &Path, metadata: &Metadata) -> Result<()> {
+    match metadata.is_file() {
+        true => Ok(()),
+        false => Err(refused(disk, "it is neither a file nor a folder")),
     }
-    Ok(Found {
-        length: metadata.len(),
+}
+
+fn found(disk: PathBuf, elements: Vec<String>, metadata: &Metadata) -> Found {
+    Found {
+        length: if metadata.is_symlink() {
+            0
+        } else {
+            metadata.len()
+        },
         executable: is_executable(metadata),
-        hidden: elements.last().is_some_and(|name| name.starts_with('.')),
+        hidden: is_hidden(metadata),
+        symlink: None,
+        modified: metadata.modified().ok(),
         elements,
         disk,
-    })
+    }
+}
+
+#[cfg(windows)]
+fn is_hidden(metadata: &Metadata) -> bool {
+    use std::os::windows::fs::MetadataExt;
+    const FILE_ATTRIBUTE_HIDDEN: u32 = 2;
+    metadata.file_attributes() & FILE_ATTRIBUTE_HIDDEN != 0
+}
+
+/// A name that begins with a dot says all there is to say.
+#[cfg(not(windows))]
+fn is_hidden(_: &Metadata) -> bool {
+    false
 }
 
 #[cfg(unix)]
@@ -180,7 +265,7 @@ mod tests {
     }
 
     fn walk(folder: &Folder, hidden: bool) -> Result<Vec<Found>> {
-        super::folder(&folder.0, hidden, &Interrupt::default())
+        super::folder(&folder.0, hidden, false, &Interrupt::default())
     }
 
     #[test]
@@ -193,7 +278,7 @@ mod tests {
         assert_eq!(names(&files), ["B", "a/b/c", "a/z", "a.txt", "b"]);
         let files = walk(&folder, true).unwrap();
         assert_eq!(names(&files)[..3], [".hidden/x", "B", "a/.y"]);
-        assert!(!files[0].hidden && files[2].hidden);
+        assert!(cfg!(windows) || !files.iter().any(|file| file.hidden));
     }
 
     #[test]
@@ -203,7 +288,7 @@ mod tests {
         assert_eq!(error.context(), "/no/such/file");
         let folder = Folder::new("walk-missing");
         assert_eq!(file(&folder.0).unwrap_err().kind(), ErrorKind::InvalidPath);
-        let missing = super::folder(&folder.0.join("x"), false, &Interrupt::default());
+        let missing = super::folder(&folder.0.join("x"), false, false, &Interrupt::default());
         assert!(missing.unwrap_err().context().ends_with("/x"));
     }
 
@@ -233,6 +318,44 @@ mod tests {
             assert!(error.contains(why) && error.contains("bad"), "{error}");
             fs::remove_file(bad).unwrap();
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_kept_when_that_is_asked_for() {
+        use std::os::unix::fs::symlink;
+
+        let folder = Folder::new("walk-kept");
+        folder.file("a/real", b"12");
+        let keep = || super::folder(&folder.0, false, true, &Interrupt::default());
+        symlink("./a/../a/real", folder.0.join("b")).unwrap();
+        symlink("../a", folder.0.join("a/self")).unwrap();
+        symlink(folder.0.join("a/real"), folder.0.join("c")).unwrap();
+        let files = keep().unwrap();
+        let link = |name: &str| {
+            let file = files
+                .iter()
+                .find(|file| file.elements.ends_with(&[name.to_owned()]));
+            (
+                file.unwrap().length,
+                file.unwrap().symlink.clone().unwrap().join("/"),
+            )
+        };
+        assert_eq!(link("b"), (0, "a/real".to_owned()));
+        assert_eq!(link("self"), (0, "a".to_owned()));
+        assert_eq!(link("c"), (0, "a/real".to_owned()));
+        for target in ["../x", "/etc/passwd", "a/../.."] {
+            let bad = folder.0.join("bad");
+            symlink(target, &bad).unwrap();
+            let error = keep().unwrap_err().to_string();
+            assert!(
+                error.contains("leads out") && error.contains("bad"),
+                "{error}"
+            );
+            fs::remove_file(bad).unwrap();
+        }
+        symlink(".", folder.0.join("bad")).unwrap();
+        assert!(keep().unwrap_err().to_string().contains("itself"));
     }
 
     #[cfg(unix)]

@@ -3,10 +3,11 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use torrent_core::create::TorrentBuilder;
+use torrent_core::create::{Padding, TorrentBuilder};
+use torrent_core::ids::InfoHash;
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{Limits, Metainfo};
-use torrent_engine::create::{Canceller, CreateJob, CreateTorrent, Source};
+use torrent_engine::create::{Canceller, CreateJob, CreateTorrent, Details, Source};
 use torrent_engine::error::{Error, Result};
 use torrent_engine::event::unix_millis;
 use torrent_engine::info::{info_fields, magnet_fields};
@@ -54,8 +55,23 @@ pub(super) async fn create(mut params: Params) -> Outcome {
         comment: params.opt_text("comment")?.unwrap_or_default(),
         creator: params.opt_text("creator")?.unwrap_or_default(),
         private: params.flag("private")?,
-        creation_date: Some(unix_millis() / 1000),
-        ..TorrentBuilder::default()
+        creation_date: Some(match params.opt_int("creation_date", 0..=i64::MAX)? {
+            Some(date) => date,
+            None => unix_millis() / 1000,
+        }),
+        name: params.opt_text("name")?,
+        source: params.opt_text("source")?.unwrap_or_default(),
+        http_seeds: params.opt_texts("http_seeds")?.unwrap_or_default(),
+        nodes: opt_nodes(&mut params)?,
+        similar: opt_hashes(&mut params)?,
+        collections: params.opt_texts("collections")?.unwrap_or_default(),
+        padding: opt_padding(&mut params)?,
+        entries: Vec::new(),
+    };
+    let details = Details {
+        attributes: params.opt_flag("attributes")?.unwrap_or(true),
+        modification_times: params.flag("modification_times")?,
+        symlinks: params.flag("symlinks")?,
     };
     let include_hidden = params.flag("include_hidden")?;
     params.finish()?;
@@ -66,13 +82,14 @@ pub(super) async fn create(mut params: Params) -> Outcome {
     }
     let job = CreateJob::start(CreateTorrent {
         sources: vec![Source::at(path, include_hidden)],
+        details,
         description,
     })?;
     let cancel_on_drop = CancelOnDrop(job.canceller());
     let created = run_blocking(move || {
         let created = job.wait()?;
         if let Some(out) = out {
-            std::fs::write(&out, &created.data).map_err(|error| Error::from_io(&error, &out))?;
+            created.save(&out)?;
         }
         Ok(created)
     })
@@ -86,6 +103,40 @@ pub(super) async fn create(mut params: Params) -> Outcome {
         ),
         ("info_hash_v2".into(), "".into()),
     ])
+}
+
+/// `nodes`: DHT nodes, as `host:port`.
+fn opt_nodes(params: &mut Params) -> Result<Vec<(String, u16)>> {
+    let nodes = params.opt_texts("nodes")?.unwrap_or_default();
+    let read = |node: &String| {
+        let (host, port) = node.rsplit_once(':')?;
+        let port = port.parse().ok().filter(|&port| port > 0)?;
+        (!host.is_empty()).then(|| (host.to_owned(), port))
+    };
+    let nodes = nodes
+        .iter()
+        .map(|node| read(node).ok_or_else(|| invalid(format!("'{node}' in 'nodes' is no node"))));
+    nodes.collect()
+}
+
+/// `similar`: info-hashes.
+fn opt_hashes(params: &mut Params) -> Result<Vec<InfoHash>> {
+    let hashes = params.opt_texts("similar")?.unwrap_or_default();
+    let hashes = hashes.iter().map(|hash| {
+        InfoHash::from_hex(hash)
+            .ok_or_else(|| invalid(format!("'{hash}' in 'similar' is no info-hash")))
+    });
+    hashes.collect()
+}
+
+/// `padding`: by the names of libtorrent's flags.
+fn opt_padding(params: &mut Params) -> Result<Padding> {
+    match params.opt_text("padding")?.as_deref() {
+        None => Ok(Padding::None),
+        Some("canonical_files") => Ok(Padding::Canonical),
+        Some("canonical_files_no_tail_padding") => Ok(Padding::CanonicalNoTail),
+        Some(other) => Err(invalid(format!("'{other}' is no way to pad files"))),
+    }
 }
 
 /// Ends the hashing when nobody waits for the answer any more.
