@@ -25,6 +25,7 @@ use torrent_core::wire::Request;
 use crate::error::Error;
 use crate::handle::TorrentHandle;
 use crate::performance::PerformanceWarning;
+use crate::stats::Metric;
 use crate::status::{TorrentState, TorrentStatus};
 pub use answer::{Answer, OpenFile};
 pub use kinds::{Audience, Kind, Priority, category, kind};
@@ -162,7 +163,7 @@ pub enum Detail {
     /// A torrent's resume data.
     ResumeData(Bytes),
     /// The names of the counters, before the first time that they are told.
-    Metrics(Vec<String>),
+    Metrics(Vec<Metric>),
     /// Alerts dropped since the last such alert.
     Dropped {
         /// How many.

@@ -39,7 +39,7 @@ pub mod session;
 mod session_state;
 mod signals;
 pub mod state;
-mod stats;
+pub mod stats;
 pub mod status;
 mod torrent;
 mod tracker;

@@ -129,6 +129,8 @@ pub(crate) fn spawn(
         max_queued_bytes: settings.max_queued_disk_bytes as usize,
     };
     let disk = Disk::start(config, pool.clone()).map_err(failed)?;
+    // A session starts once, and so this is empty.
+    let _ = session.disk.set(disk.watch());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.clamp(1, 4))
         .thread_name("torrent-io")

@@ -22,6 +22,7 @@ use torrent_core::value::{Fields, Value};
 
 pub use crate::add::{AddTorrent, TorrentSource};
 use crate::choke::ChokeDesk;
+use crate::disk::DiskWatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, Kind, category, kind, unix_millis};
 use crate::events::EventSink;
@@ -35,7 +36,7 @@ use crate::queue::{QueueDesk, Seat};
 use crate::rates::Rates;
 use crate::runtime::{self, Joiner};
 use crate::state::{Keeper, StateDir};
-use crate::stats::Stats;
+use crate::stats::{Metric, Numbers, Stats};
 
 /// Commands that wait for the session's task; a full queue is an error to the
 /// caller, since only a stuck task lets it fill.
@@ -91,6 +92,8 @@ pub(crate) struct SessionShared {
     pub(crate) state: Mutex<SessionState>,
     /// The state directory, where there is one.
     pub(crate) keeper: Option<Arc<Keeper>>,
+    /// What the disk does, from when it is started on.
+    pub(crate) disk: OnceLock<DiskWatch>,
     /// The names of the counters have been told.
     pub(crate) metrics_told: AtomicBool,
     running: AtomicBool,
@@ -229,6 +232,7 @@ impl Session {
             connections: AtomicI64::new(0),
             state: Mutex::new(state),
             keeper,
+            disk: OnceLock::new(),
             metrics_told: AtomicBool::new(false),
             running: AtomicBool::new(true),
             commands,
@@ -496,24 +500,36 @@ impl Session {
 
     /// Counters by libtorrent's metric names.
     pub fn stats(&self) -> Fields {
-        let mut fields = self.shared.stats.fields(&self.torrents());
-        fields.extend(self.shared.rates.fields());
-        fields
+        self.numbers().all()
+    }
+
+    /// The names and types of what [`Self::stats`] tells.
+    pub fn metrics(&self) -> Vec<Metric> {
+        self.numbers().metrics()
+    }
+
+    fn numbers(&self) -> Numbers {
+        let mut numbers = self.shared.stats.numbers(&self.torrents());
+        numbers.gauges.extend(self.shared.rates.fields());
+        if let Some(disk) = self.shared.disk.get() {
+            numbers.counters.extend(disk.counters());
+            numbers.gauges.extend(disk.gauges());
+        }
+        numbers
     }
 
     /// Posts the counters as a `session_stats` event; before the first one, a
     /// `session_stats_header` event names them.
     pub fn post_session_stats(&self) -> Result<()> {
         self.check_running()?;
-        let stats = self.stats();
+        let numbers = self.numbers();
         let events = &self.shared.events;
         if !self.shared.metrics_told.swap(true, Ordering::AcqRel) {
             events.post(kind::SESSION_STATS_HEADER, None, || {
-                let names = stats.iter().map(|(name, _)| name.to_string());
-                Detail::Metrics(names.collect())
+                Detail::Metrics(numbers.metrics())
             });
         }
-        events.post(kind::SESSION_STATS, None, || Detail::Stats(stats));
+        events.post(kind::SESSION_STATS, None, || Detail::Stats(numbers.all()));
         Ok(())
     }
 }

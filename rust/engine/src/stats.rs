@@ -1,13 +1,18 @@
 //! Counters of a session, by libtorrent's metric names where it has them.
 //! Tasks add to them a report at a time; readers see each value on its own,
-//! not a moment of all.
+//! not a moment of all. `oracle_tests/libtorrent_metrics.csv` is libtorrent's
+//! whole list, and says why a metric of its is not here.
+
+mod ends;
+mod traffic;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use torrent_core::value::Fields;
+pub(crate) use traffic::TrafficStats;
 
 use crate::handle::TorrentHandle;
-use crate::status::{TorrentState, TorrentStatus};
+use crate::status::{PeerInfo, TorrentState, TorrentStatus};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -29,6 +34,8 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(crate) struct Stats {
             $( $(#[doc = $doc])+ pub(crate) $field: Counter, )*
+            /// Messages and requests.
+            pub(crate) traffic: TrafficStats,
         }
 
         impl Stats {
@@ -56,6 +63,38 @@ counters! {
     "peer.connection_attempts" => connection_attempts;
     /// Connections that peers made to us.
     "peer.incoming_connections" => incoming_connections;
+    /// Connections that ended because the peer broke the protocol.
+    "peer.error_peers" => error_peers;
+    /// Connections that the peer closed.
+    "peer.eof_peers" => eof_peers;
+    /// Connections that the peer's system reset.
+    "peer.connreset_peers" => connreset_peers;
+    /// Attempts that were refused.
+    "peer.connrefused_peers" => connrefused_peers;
+    /// Connections that were aborted.
+    "peer.connaborted_peers" => connaborted_peers;
+    /// Connections that turned out to be none.
+    "peer.notconnected_peers" => notconnected_peers;
+    /// Attempts at an address that cannot be reached.
+    "peer.unreachable_peers" => unreachable_peers;
+    /// Connections that ended while something was sent.
+    "peer.broken_pipe_peers" => broken_pipe_peers;
+    /// Attempts from a local port that was in use.
+    "peer.addrinuse_peers" => addrinuse_peers;
+    /// Attempts that the system does not permit.
+    "peer.no_access_peers" => no_access_peers;
+    /// Attempts at an address that makes no sense.
+    "peer.invalid_arg_peers" => invalid_arg_peers;
+    /// Connections that were of no use to either side, or of a stopped torrent.
+    "peer.uninteresting_peers" => uninteresting_peers;
+    /// Connections on which nothing happened for too long.
+    "peer.timeout_peers" => timeout_peers;
+    /// Connections that the system gave up.
+    "peer.transport_timeout_peers" => transport_timeout_peers;
+    /// Connections for which there was no memory.
+    "peer.no_memory_peers" => no_memory_peers;
+    /// Connections beyond the limit.
+    "peer.too_many_peers" => too_many_peers;
     /// Attempts that got no answer in time.
     "peer.connect_timeouts" => connect_timeouts;
     /// Attempts that failed otherwise, and outgoing connections that ended with an error.
@@ -76,19 +115,99 @@ counters! {
     "tracker.num_failed_announces" => num_failed_announces;
 }
 
+/// How a metric goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricType {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+}
+
+impl MetricType {
+    /// libtorrent's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+        }
+    }
+}
+
+/// One of the numbers that [`Session::stats`](crate::session::Session::stats)
+/// tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: String,
+    /// How it goes.
+    pub kind: MetricType,
+}
+
+impl Metric {
+    pub(crate) fn fields(&self) -> Fields {
+        vec![
+            ("name".into(), self.name.clone().into()),
+            ("type".into(), self.kind.name().into()),
+        ]
+    }
+}
+
+/// Every number of a session, counters apart from gauges.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Numbers {
+    pub(crate) counters: Fields,
+    pub(crate) gauges: Fields,
+}
+
+impl Numbers {
+    /// All of them.
+    pub(crate) fn all(self) -> Fields {
+        let Self {
+            mut counters,
+            gauges,
+        } = self;
+        counters.extend(gauges);
+        counters
+    }
+
+    /// What they are called, and of what type they are.
+    pub(crate) fn metrics(&self) -> Vec<Metric> {
+        let named = |fields: &Fields, kind| -> Vec<Metric> {
+            let names = fields.iter().map(|(name, _)| name.to_string());
+            names.map(|name| Metric { name, kind }).collect()
+        };
+        let mut metrics = named(&self.counters, MetricType::Counter);
+        metrics.extend(named(&self.gauges, MetricType::Gauge));
+        metrics
+    }
+}
+
 impl Stats {
     /// Everything by name: the counters, then what `torrents` are at now.
-    pub(crate) fn fields(&self, torrents: &[TorrentHandle]) -> Fields {
+    pub(crate) fn numbers(&self, torrents: &[TorrentHandle]) -> Numbers {
         let mut gauges = Gauges {
             has_incoming_connections: u64::from(self.incoming_connections.get() > 0),
             ..Gauges::default()
         };
+        let mut have = 0;
         for torrent in torrents {
-            gauges.add(&torrent.status());
+            let status = torrent.status();
+            have += u64::from(status.pieces_downloaded);
+            gauges.add(&status);
+            gauges.non_filter_torrents += u64::from(!torrent.applies_ip_filter());
+            for peer in torrent.peers().iter() {
+                gauges.add_peer(peer);
+            }
         }
-        let mut fields = self.counted();
-        fields.extend(gauges.fields());
-        fields
+        let mut counters = self.counted();
+        counters.extend(self.traffic.fields());
+        // libtorrent calls it a counter, although pieces can be lost.
+        counters.push(("ses.num_have_pieces".into(), have.into()));
+        Numbers {
+            counters,
+            gauges: gauges.fields(),
+        }
     }
 }
 
@@ -114,28 +233,59 @@ gauges! {
     "peer.num_peers_connected" => num_peers_connected;
     "peer.num_peers_half_open" => num_peers_half_open;
     "peer.num_peers_up_unchoked" => num_peers_up_unchoked;
+    "peer.num_peers_up_unchoked_all" => num_peers_up_unchoked_all;
+    "peer.num_peers_up_unchoked_optimistic" => num_peers_up_unchoked_optimistic;
+    "peer.num_peers_down_unchoked" => num_peers_down_unchoked;
+    "peer.num_peers_up_interested" => num_peers_up_interested;
+    "peer.num_peers_down_interested" => num_peers_down_interested;
+    "peer.num_peers_up_requests" => num_peers_up_requests;
+    "peer.num_peers_down_requests" => num_peers_down_requests;
     "ses.num_checking_torrents" => num_checking_torrents;
     "ses.num_stopped_torrents" => num_stopped_torrents;
     "ses.num_upload_only_torrents" => num_upload_only_torrents;
     "ses.num_downloading_torrents" => num_downloading_torrents;
     "ses.num_seeding_torrents" => num_seeding_torrents;
+    "ses.num_queued_seeding_torrents" => num_queued_seeding_torrents;
+    "ses.num_queued_download_torrents" => num_queued_download_torrents;
     "ses.num_error_torrents" => num_error_torrents;
-    "ses.num_have_pieces" => num_have_pieces;
+    "ses.non_filter_torrents" => non_filter_torrents;
 }
 
 impl Gauges {
+    fn add_peer(&mut self, peer: &PeerInfo) {
+        let downloads = peer.download_queue_length > 0;
+        let uploads = peer.upload_queue_length > 0;
+        for (gauge, is) in [
+            (
+                &mut self.num_peers_up_unchoked_optimistic,
+                peer.is_optimistic_unchoke && !peer.is_choked,
+            ),
+            (&mut self.num_peers_down_unchoked, !peer.is_remote_choked),
+            (&mut self.num_peers_up_interested, peer.is_remote_interested),
+            (&mut self.num_peers_down_interested, peer.is_interesting),
+            (&mut self.num_peers_up_requests, uploads),
+            (&mut self.num_peers_down_requests, downloads),
+        ] {
+            *gauge += u64::from(is);
+        }
+    }
+
     fn add(&mut self, status: &TorrentStatus) {
         self.num_tcp_peers += u64::from(status.num_connections);
         self.num_peers_connected += u64::from(status.num_peers);
         self.num_peers_half_open +=
             u64::from(status.num_connections.saturating_sub(status.num_peers));
         self.num_peers_up_unchoked += u64::from(status.num_uploads);
-        self.num_have_pieces += u64::from(status.pieces_downloaded);
+        self.num_peers_up_unchoked_all += u64::from(status.num_uploads);
         // In libtorrent's order: each torrent counts once.
         *if !status.error.is_empty() {
             &mut self.num_error_torrents
-        } else if status.paused {
+        } else if status.paused && !status.is_auto_managed {
             &mut self.num_stopped_torrents
+        } else if status.paused && status.is_seeding {
+            &mut self.num_queued_seeding_torrents
+        } else if status.paused {
+            &mut self.num_queued_download_torrents
         } else {
             match status.state {
                 TorrentState::CheckingFiles | TorrentState::CheckingResumeData => {
@@ -169,7 +319,7 @@ mod tests {
         stats.recv_bytes.add(70);
         stats.recv_bytes.add(7);
         stats.incoming_connections.add(1);
-        let fields = stats.fields(&[]);
+        let fields = stats.numbers(&[]).all();
         assert_eq!(get(&fields, "net.recv_bytes"), 77);
         assert_eq!(get(&fields, "net.sent_bytes"), 0);
         assert_eq!(get(&fields, "net.has_incoming_connections"), 1);
@@ -177,7 +327,7 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let fields = Stats::default().fields(&[]);
+        let fields = Stats::default().numbers(&[]).all();
         for (at, (name, _)) in fields.iter().enumerate() {
             assert!(
                 fields[..at].iter().all(|(other, _)| other != name),

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use super::counts::Sort;
 use super::report::MetadataReply;
 use super::{Connection, PeerError};
 use crate::ext::{self, Handshake, METADATA_PIECE, MetadataMessage, Numbers};
@@ -130,6 +131,7 @@ impl Connection {
         self.extensions.asked.push(piece);
         let payload = MetadataMessage::Request(piece).encode_head();
         let payload = &payload;
+        self.send.counts.add(Sort::Metadata, 1);
         self.send.message(&Message::Extended { id, payload });
     }
 
@@ -266,6 +268,7 @@ impl Connection {
         let id = it.theirs.metadata;
         let payload = MetadataMessage::Reject(piece).encode_head();
         let payload = &payload;
+        self.send.counts.add(Sort::Metadata, 1);
         self.send.message(&Message::Extended { id, payload });
         Ok(())
     }
@@ -287,6 +290,7 @@ impl Connection {
                 data: &[],
             };
             let data = bytes.slice(from..to);
+            self.send.counts.add(Sort::Metadata, 1);
             self.send
                 .extended(it.theirs.metadata, &head.encode_head(), data);
         }

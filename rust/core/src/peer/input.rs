@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::{Connection, Incoming, Note, PeerError};
 use crate::bitfield::Bitfield;
 use crate::ids::{BLOCK_SIZE, Block};
-use crate::wire::Message;
+use crate::wire::{HANDSHAKE_LEN, Message};
 
 /// A block that arrived and was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,7 @@ impl Connection {
         let mut taken = 0;
         while let Some((message, used)) = Message::decode(&input[taken..], self.message_limit)? {
             let end = taken + used;
+            self.traffic.received.received(&message);
             self.handle_message(message, end, blocks)?;
             taken = end;
         }
@@ -88,6 +89,12 @@ impl Connection {
         reported.truncate(reported.len().saturating_sub(blocks.len()));
         let returned = &mut self.report.returned;
         returned.extend(blocks.iter().map(|it| it.block));
+    }
+
+    /// Counts the handshakes that went before the first message.
+    pub fn count_handshakes(&mut self) {
+        self.report.stats.received += HANDSHAKE_LEN as u64;
+        self.report.stats.sent += HANDSHAKE_LEN as u64;
     }
 
     /// Counts `bytes` that were received.
@@ -147,6 +154,7 @@ impl Connection {
             Message::Request(request) => self.handle_request(request)?,
             Message::Cancel(request) => {
                 if self.uploads.cancel(request) {
+                    self.traffic.cancelled_requests += 1;
                     self.reject(request)?;
                 }
             }

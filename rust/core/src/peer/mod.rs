@@ -9,6 +9,7 @@
 //! same wake in which blocks arrive.
 
 mod commands;
+mod counts;
 mod early;
 mod error;
 mod extensions;
@@ -33,6 +34,7 @@ use crate::ids::{BLOCK_SIZE, Block, PieceIndex};
 use crate::layout::Layout;
 use crate::window::Window;
 use crate::wire::{Features, Message, message_limit};
+pub use counts::{Counts, SORTS, Sort, Traffic};
 use early::EarlyPieces;
 pub use error::PeerError;
 use extensions::Extensions;
@@ -94,6 +96,8 @@ pub struct Connection {
     late_requests: u32,
 
     send: SendQueue,
+    /// What is to be counted, but for what goes, which `send` counts.
+    traffic: Traffic,
     last_received: Instant,
     last_sent: Instant,
     report: Report,
@@ -133,6 +137,7 @@ impl Connection {
             choked_requests: 0,
             late_requests: 0,
             send: SendQueue::default(),
+            traffic: Traffic::default(),
             last_received: now,
             last_sent: now,
             report: Report::default(),
@@ -272,6 +277,15 @@ impl Connection {
             self.fill_window(now);
         }
         Ok(())
+    }
+
+    /// What went each way since the last time, for statistics; queued messages
+    /// count as gone.
+    pub fn take_counts(&mut self) -> Traffic {
+        Traffic {
+            sent: std::mem::take(&mut self.send.counts),
+            ..std::mem::take(&mut self.traffic)
+        }
     }
 
     /// What happened since the last report, if anything the torrent cares for.

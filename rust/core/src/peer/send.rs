@@ -6,6 +6,7 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
+use super::counts::{Counts, Sort};
 use crate::ids::PieceIndex;
 use crate::wire::{Message, PIECE_HEADER_LEN, piece_header};
 
@@ -24,10 +25,13 @@ pub(super) struct SendQueue {
     /// Small messages behind the last segment.
     tail: Vec<u8>,
     bytes: usize,
+    /// What was queued since that was last taken.
+    pub(super) counts: Counts,
 }
 
 impl SendQueue {
     pub(super) fn message(&mut self, message: &Message<'_>) {
+        self.counts.sent(message);
         let before = self.tail.len();
         message.encode(&mut self.tail);
         self.bytes += self.tail.len() - before;
@@ -42,6 +46,7 @@ impl SendQueue {
         data: &Bytes,
         spans: &[(u32, u32)],
     ) {
+        self.counts.add(Sort::Piece, spans.len() as u32);
         self.seal();
         let mut headers = Vec::with_capacity(spans.len() * PIECE_HEADER_LEN);
         for &(begin, length) in spans {
@@ -58,6 +63,7 @@ impl SendQueue {
     /// Queues a message of the extension protocol (BEP 10) whose payload ends
     /// with `data`, which is not copied.
     pub(super) fn extended(&mut self, id: u8, head: &[u8], data: Bytes) {
+        self.counts.add(Sort::Extended, 1);
         let length = (2 + head.len() + data.len()) as u32;
         let before = self.tail.len();
         self.tail.extend_from_slice(&length.to_be_bytes());

@@ -38,6 +38,7 @@ impl Connection {
         }
         if !valid {
             self.invalid_requests += 1;
+            self.traffic.invalid_requests += 1;
             if self.watched.peer {
                 self.report.notes.push(Note::Invalid {
                     request,
@@ -68,6 +69,7 @@ impl Connection {
         // They may have crossed the choke, but no more of them than we would
         // have queued.
         self.choked_requests += 1;
+        self.traffic.choked_requests += 1;
         if self.choked_requests > self.limits.max_in {
             return Err(PeerError::InvalidRequests);
         }

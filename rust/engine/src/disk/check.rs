@@ -12,10 +12,11 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 use torrent_core::bitfield::Bitfield;
-use torrent_core::ids::PieceIndex;
+use torrent_core::ids::{BLOCK_SIZE, PieceIndex};
 
 use super::Common;
 use super::bits::AtomicBits;
+use super::counters::Counters;
 use super::error::{DiskError, DiskErrorKind, DiskOp};
 use super::event::DiskEvent;
 use super::path;
@@ -317,6 +318,8 @@ impl CheckTask {
                 self.current = Some(current);
                 continue;
             }
+            let blocks = u64::from(length.div_ceil(BLOCK_SIZE));
+            Counters::add(&common.counters.blocks_hashed, blocks);
             let due = self.job.storage.spec.hash(current.piece);
             let good = common.accepts(&current.hasher.finish(), due);
             self.job.count(good.then_some(current.piece));

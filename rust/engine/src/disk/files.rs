@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use torrent_core::ids::FileIndex;
 
+use super::counters::Counters;
 use super::error::{DiskError, DiskErrorKind, DiskOp};
 use super::inject::Faults;
 use super::path::{self, Access};
@@ -27,6 +28,7 @@ const RETRY_WAIT: Duration = Duration::from_millis(2);
 pub(super) struct FilePool {
     open: Mutex<Open>,
     faults: Arc<Faults>,
+    counters: Arc<Counters>,
 }
 
 struct Open {
@@ -97,7 +99,7 @@ impl Open {
 
 impl FilePool {
     /// A pool of up to `limit` open files, at least one.
-    pub(super) fn new(limit: usize, faults: Arc<Faults>) -> Self {
+    pub(super) fn new(limit: usize, faults: Arc<Faults>, counters: Arc<Counters>) -> Self {
         Self {
             open: Mutex::new(Open {
                 files: HashMap::new(),
@@ -106,6 +108,7 @@ impl FilePool {
                 no_atime: false,
             }),
             faults,
+            counters,
         }
     }
 
@@ -118,8 +121,10 @@ impl FilePool {
     ) -> Result<Arc<File>, DiskError> {
         let key = (storage.id, index);
         if let Some(file) = self.open.lock().find(key, access) {
+            Counters::add(&self.counters.pool_hits, 1);
             return Ok(file);
         }
+        Counters::add(&self.counters.pool_misses, 1);
         let file = Arc::new(self.open_file(storage, index, access)?);
         let (file, closed) = self.open.lock().keep(key, access, file);
         // Closing may take its time; not under the lock.
@@ -231,7 +236,6 @@ impl FilePool {
     }
 
     /// How many files are open.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.open.lock().files.len()
     }

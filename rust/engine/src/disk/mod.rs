@@ -14,6 +14,7 @@
 mod bits;
 mod budget;
 mod check;
+mod counters;
 mod error;
 mod event;
 mod fence;
@@ -48,6 +49,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 pub use check::{CheckHandle, CheckId, CheckMode};
+pub use counters::DiskWatch;
 pub use error::{DiskError, DiskErrorKind, DiskOp};
 pub use event::DiskEvent;
 pub use relocate::{MoveMode, Moved};
@@ -58,6 +60,7 @@ pub use storage::Storage;
 
 use crate::buffers::BufferPool;
 use budget::Budget;
+use counters::Counters;
 use files::FilePool;
 use inject::Faults;
 use storage::Shared;
@@ -121,6 +124,7 @@ struct Common {
     pool: BufferPool,
     budget: Budget,
     faults: Arc<Faults>,
+    counters: Arc<Counters>,
     tuning: ArcSwapOption<DiskTuning>,
     /// Numbers storages and checks.
     ids: AtomicU64,
@@ -166,11 +170,17 @@ impl Disk {
     pub fn start(config: DiskConfig, pool: BufferPool) -> std::io::Result<Self> {
         let count = config.workers.max(1);
         let faults = Arc::new(Faults::default());
+        let counters = Arc::new(Counters::default());
         let common = Arc::new(Common {
-            files: FilePool::new(config.file_pool_size, Arc::clone(&faults)),
+            files: FilePool::new(
+                config.file_pool_size,
+                Arc::clone(&faults),
+                Arc::clone(&counters),
+            ),
             pool,
             budget: Budget::new(config.max_queued_bytes),
             faults,
+            counters,
             tuning: ArcSwapOption::empty(),
             ids: AtomicU64::new(0),
         });
@@ -221,6 +231,11 @@ impl Disk {
     /// is needed.
     pub fn close_oldest_file(&self) {
         self.inner.common.files.close_oldest();
+    }
+
+    /// A look at what it does, for statistics.
+    pub fn watch(&self) -> DiskWatch {
+        DiskWatch::new(&self.inner.common)
     }
 
     /// Payload bytes handed over and not yet written or dropped.

@@ -11,6 +11,7 @@ use torrent_core::ids::{BLOCK_SIZE, Block, PeerKey, PieceIndex};
 use torrent_core::layout::Layout;
 
 use super::Common;
+use super::counters::Counters;
 use super::error::DiskError;
 use super::event::{DiskEvent, Outbox};
 use super::partial::{Next, Partial};
@@ -155,7 +156,10 @@ impl Local {
             let length = (count * BLOCK_SIZE).min(layout.piece_len(piece) - begin);
             let offset = layout.piece_offset(piece) + u64::from(begin);
             match tools.common.read_pooled(&self.shared, offset, length) {
-                Ok(data) => partial.hash_stored(&data, count),
+                Ok(data) => {
+                    Counters::add(&tools.common.counters.read_back, u64::from(count));
+                    partial.hash_stored(&data, count);
+                }
                 Err(error) => return self.lose(tools, piece, error),
             }
         }
@@ -166,6 +170,8 @@ impl Local {
             return;
         };
         let digest = partial.digest();
+        let blocks = self.shared.spec.layout.blocks_in_piece(piece);
+        Counters::add(&tools.common.counters.blocks_hashed, u64::from(blocks));
         let due = self.shared.spec.hash(piece);
         let event = if !tools.common.accepts(&digest, due) {
             self.note_failed(piece);

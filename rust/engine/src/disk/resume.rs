@@ -19,6 +19,7 @@ use torrent_core::ids::{BLOCK_SIZE, FileIndex, PieceIndex};
 use torrent_core::resume::FileStat;
 
 use super::Common;
+use super::counters::Counters;
 use super::error::{DiskError, DiskOp, Fault};
 use super::path;
 use super::storage::{Shared, Storage};
@@ -281,6 +282,8 @@ impl Shared {
             hasher.update(target);
             at += part as u32;
         }
+        let blocks = u64::from(length.div_ceil(BLOCK_SIZE));
+        Counters::add(&common.counters.blocks_hashed, blocks);
         Ok(hasher.finish() == *self.spec.hash(piece))
     }
 

@@ -4,9 +4,11 @@
 
 use std::fs::File;
 use std::io::IoSlice;
+use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::counters::Counters;
 use super::error::{DiskError, DiskOp, Fault};
 use super::io::{read_exact_at, write_all_at};
 use super::partial::Slot;
@@ -25,6 +27,7 @@ impl Common {
         offset: u64,
         run: &[Slot],
     ) -> Result<(), DiskError> {
+        let begun = Instant::now();
         let mut blocks = run.iter().filter_map(|slot| match slot {
             Slot::Held(data) => Some(data.as_ref()),
             Slot::Empty | Slot::Stored(_) | Slot::Padding(_) => None,
@@ -58,11 +61,13 @@ impl Common {
                 .strike(DiskOp::Write, span.file)
                 .and_then(|()| write_all_at(&file, &mut slices, span.offset))
                 .map_err(|fault| storage.error(DiskOp::Write, Some(span.file), fault))?;
+            Counters::add(&self.counters.write_ops, 1);
             self.after_write(&file)
                 .map_err(|fault| storage.error(DiskOp::Sync, Some(span.file), fault))?;
             // After the write, so that a sync meanwhile cannot miss it.
             storage.unsynced.set(span.file.0);
         }
+        self.counters.wrote(length, begun);
         Ok(())
     }
 
@@ -83,7 +88,9 @@ impl Common {
         offset: u64,
         mut buffer: &mut [u8],
     ) -> Result<(), DiskError> {
-        for span in storage.spec.layout.spans(offset, buffer.len() as u64) {
+        let begun = Instant::now();
+        let total = buffer.len() as u64;
+        for span in storage.spec.layout.spans(offset, total) {
             let length = usize::try_from(span.length).map_or(buffer.len(), |n| n.min(buffer.len()));
             let (part, rest) = buffer.split_at_mut(length);
             buffer = rest;
@@ -100,10 +107,12 @@ impl Common {
                 .strike(DiskOp::Read, span.file)
                 .and_then(|()| read_exact_at(&file, part, span.offset))
                 .map_err(|fault| storage.error(DiskOp::Read, Some(span.file), fault))?;
+            Counters::add(&self.counters.read_ops, 1);
             if self.tuned(|tuning| tuning.forget_reads) == Some(true) {
                 forget_cached(&file);
             }
         }
+        self.counters.read(total, begun);
         Ok(())
     }
 
@@ -130,6 +139,7 @@ impl Common {
 
         use rustix::io::{ReadWriteFlags, preadv2};
 
+        let begun = Instant::now();
         let length = length as usize;
         // Before a buffer is taken: most misses are files that are not open.
         let first = storage.spec.layout.spans(offset, 1).next()?;
@@ -152,11 +162,12 @@ impl Common {
             let wanted = part.len();
             let slices = &mut [IoSliceMut::new(part)];
             match preadv2(&*file, slices, span.offset, ReadWriteFlags::NOWAIT) {
-                Ok(read) if read == wanted => {}
+                Ok(read) if read == wanted => Counters::add(&self.counters.read_ops, 1),
                 // Not cached, short or failed: the worker finds out which.
                 _ => return None,
             }
         }
+        self.counters.read(length as u64, begun);
         Some(buffer.freeze(length))
     }
 

@@ -163,7 +163,10 @@ pub(super) fn of(kind: Kind, detail: &Detail) -> Fields {
         )],
         Detail::Stats(counters) => vec![("counters".into(), Value::Map(counters.clone()))],
         Detail::ResumeData(data) => vec![("resume_data".into(), data.clone().into())],
-        Detail::Metrics(names) => vec![("metrics".into(), names.clone().into())],
+        Detail::Metrics(metrics) => {
+            let metrics = metrics.iter().map(|metric| Value::Map(metric.fields()));
+            vec![("metrics".into(), Value::List(metrics.collect()))]
+        }
         Detail::Dropped { count, types } => vec![
             ("dropped".into(), (*count).into()),
             ("dropped_alerts".into(), types.clone().into()),
@@ -226,7 +229,7 @@ pub(super) fn note(detail: &Detail) -> String {
         Detail::Statuses(statuses) => format!("{} torrents", statuses.len()),
         Detail::ResumeData(data) => format!("{} bytes", data.len()),
         Detail::Answer(answer) => format!("{} entries", answer.len()),
-        Detail::Metrics(names) => names.join(", "),
+        Detail::Metrics(metrics) => format!("{} metrics", metrics.len()),
         Detail::Dropped { count, types } => {
             let name = |number: &u32| {
                 let known = kind::ALL.iter().find(|kind| kind.number == *number);

@@ -24,6 +24,7 @@ use crate::buffers::{Buffer, BufferClass, BufferPool};
 use crate::disk::{Disk, Storage};
 use crate::handle::TorrentHandle;
 use crate::rates::Valve;
+use crate::session::SessionShared;
 use crate::torrent::content::StorageSlot;
 use mailbox::Mailbox;
 
@@ -85,6 +86,8 @@ pub(crate) struct PeerTask {
     pub(crate) reports: mpsc::Sender<PeerReport>,
     pub(crate) storage: StorageSlot,
     pub(crate) torrent: TorrentHandle,
+    /// Where messages are counted.
+    pub(crate) session: Arc<SessionShared>,
     pub(crate) disk: Disk,
     pub(crate) pool: BufferPool,
 }
@@ -99,6 +102,7 @@ impl PeerTask {
             Ok(never) => match never {},
             Err(ended) => ended,
         };
+        self.count();
         (self.connection.final_report(), ended)
     }
 
@@ -120,6 +124,7 @@ impl PeerTask {
             let sending = self.send()?;
             let (blocked, held) = (sending == Sending::Blocked, sending == Sending::Held);
             if let Some(report) = self.connection.take_report() {
+                self.count();
                 let key = self.key;
                 let report = PeerReport { key, report };
                 self.reports
@@ -177,6 +182,12 @@ impl PeerTask {
                 }
             }
         }
+    }
+
+    /// Adds what went each way to the session's numbers.
+    fn count(&mut self) {
+        let traffic = self.connection.take_counts();
+        self.session.stats.traffic.add(&traffic);
     }
 
     fn obey(&mut self, command: PeerCommand) -> Result<(), Ended> {

@@ -12,7 +12,7 @@ use torrent_core::torrent::PeerMeta;
 use torrent_core::wire::{Features, Handshake};
 
 use super::{Driver, TaskEnd};
-use crate::event::{Detail, PeerFact, kind};
+use crate::event::{Detail, PeerFact, PeerFault, kind};
 use crate::peer::handshake::{self, HandshakeError};
 use crate::runtime::Context;
 
@@ -70,10 +70,16 @@ impl Driver {
                     }
                     _ => stats.error_outgoing_peers.add(1),
                 }
+                let fault = PeerFault::from(&error);
+                let io = match &error {
+                    HandshakeError::Connect(error) | HandshakeError::Io(error) => Some(error),
+                    _ => None,
+                };
+                stats.ended(&fault, io, false);
                 self.brain.connect_failed(Instant::now(), endpoint);
                 self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
                     peer: endpoint.into(),
-                    fact: PeerFact::Ended((&error).into()),
+                    fact: PeerFact::Ended(fault),
                 });
             }
         }

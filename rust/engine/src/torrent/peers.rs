@@ -81,6 +81,7 @@ impl Driver {
         } else {
             Connection::without_metadata(limits, now)
         };
+        connection.count_handshakes();
         connection.set_opening(features, self.opening(&settings, &meta));
         if let Some(info_dict) = self.handle.public_metadata() {
             connection.offer_metadata(info_dict);
@@ -90,6 +91,7 @@ impl Driver {
             stream,
             connection,
             torrent: self.handle.clone(),
+            session: Arc::clone(&self.context.session),
             mailbox,
             down: self.valve(Direction::Down, endpoint),
             up: self.valve(Direction::Up, endpoint),
@@ -145,7 +147,6 @@ impl Driver {
         self.peers.remove(&end.key);
         self.context.session.connection_closed();
         let stats = &self.context.session.stats;
-        stats.disconnected_peers.add(1);
         let (report, ended) = match end.outcome {
             Some((report, ended)) => (report, Some(ended)),
             None => {
@@ -162,6 +163,11 @@ impl Driver {
         self.brain
             .peer_disconnected(Instant::now(), end.key, report, failed);
         let fault = ended.as_ref().map(PeerFault::from).unwrap_or_default();
+        let io = match &ended {
+            Some(Ended::Io(error)) => Some(error),
+            _ => None,
+        };
+        stats.ended(&fault, io, matches!(ended, Some(Ended::ByPeer)));
         let peer = end.peer;
         if failed {
             self.post(kind::PEER_ERROR, || Detail::Peer {
