@@ -46,7 +46,7 @@ impl Connection {
                 .iter()
                 .map(|block| block.payload.len() as u64)
                 .sum();
-            self.last_block = now;
+            self.patience.delivered(now);
             self.report.stats.payload_received += bytes;
             self.window.on_block(now, bytes);
             self.fast.block_came();

@@ -39,7 +39,7 @@ impl Connection {
         }
         let target = self.most_outstanding();
         if self.outstanding.is_empty() {
-            self.last_block = now;
+            self.patience.begin(now);
         }
         if !self.leased.is_empty() {
             self.window.on_requested(now, self.outstanding.len() as u32);
@@ -67,6 +67,7 @@ impl Connection {
         self.outstanding.push_back(block);
         let request = self.request_for(block);
         self.send.message(&Message::Request(request));
+        self.unsent_requests = self.send.len();
         if self.watched.progress {
             self.report.notes.push(Note::Requested(block));
             self.dirty = true;
@@ -121,7 +122,7 @@ impl Connection {
             return;
         }
         if self.outstanding.is_empty() {
-            self.last_block = now;
+            self.patience.begin(now);
         }
         self.window.on_requested(now, self.outstanding.len() as u32);
         // Beyond the hard limit they wait behind those that came before them.

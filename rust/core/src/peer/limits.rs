@@ -12,6 +12,7 @@ pub struct Limits {
     pub(super) max_in: usize,
     pub(super) peer_timeout: Duration,
     pub(super) request_timeout: Duration,
+    pub(super) piece_timeout: Duration,
     pub(super) send_watermark: usize,
     /// Pieces that a torrent may have, as long as its own number is unknown.
     pub(super) max_pieces: u32,
@@ -27,7 +28,8 @@ impl From<&Settings> for Limits {
             },
             max_in: settings.max_allowed_in_request_queue as usize,
             peer_timeout: seconds(settings.peer_timeout),
-            request_timeout: seconds(settings.request_timeout.min(settings.piece_timeout)),
+            request_timeout: seconds(settings.request_timeout),
+            piece_timeout: seconds(settings.piece_timeout),
             send_watermark: settings.send_buffer_watermark as usize,
             max_pieces: settings.max_piece_count as u32,
         }

@@ -19,9 +19,11 @@ mod leases;
 mod limits;
 mod lost;
 mod notes;
+mod patience;
 mod report;
 mod send;
 mod serve;
+mod snub;
 mod upload;
 
 use std::collections::VecDeque;
@@ -45,6 +47,7 @@ pub use input::BlockIn;
 pub use limits::Limits;
 use lost::Lost;
 pub use notes::{Note, Watched};
+use patience::Patience;
 pub use report::{Incoming, MetadataReply, PeerStats, Report};
 use send::SendQueue;
 use upload::Uploads;
@@ -77,8 +80,12 @@ pub struct Connection {
     late: VecDeque<Block>,
     /// Blocks asked of the torrent and not yet leased.
     asked: u32,
-    /// When the peer last delivered, or was first asked after a pause.
-    last_block: Instant,
+    /// How long it is waited for them.
+    patience: Patience,
+    /// When the next block of a snubbing peer is asked of others.
+    next_give_up: Instant,
+    /// Bytes to be sent up to the end of the last request.
+    unsent_requests: usize,
 
     /// What both ends understand.
     features: Features,
@@ -126,7 +133,9 @@ impl Connection {
             outstanding: VecDeque::new(),
             late: VecDeque::new(),
             asked: 0,
-            last_block: now,
+            patience: Patience::new(now),
+            next_give_up: now,
+            unsent_requests: 0,
             features: Features::default(),
             extensions: Extensions::default(),
             fast: Fast::default(),
@@ -230,6 +239,7 @@ impl Connection {
     /// The first `bytes` of what was to be sent are sent.
     pub fn handle_sent(&mut self, now: Instant, bytes: usize) {
         let payload = self.send.advance(bytes);
+        self.unsent_requests = self.unsent_requests.saturating_sub(bytes);
         self.send_metadata();
         self.last_sent = now;
         let stats = &mut self.report.stats;
@@ -244,37 +254,27 @@ impl Connection {
 
     /// When [`Self::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Instant {
-        let mut due = (self.last_received + self.limits.peer_timeout)
-            .min(self.last_sent + self.limits.peer_timeout / 2);
-        if !self.outstanding.is_empty() && !self.window.is_snubbed() {
-            due = due.min(self.last_block + self.limits.request_timeout);
-        }
-        due
+        let keep_alive = self.last_sent + self.limits.peer_timeout / 2;
+        let silence = self.last_received + self.limits.peer_timeout;
+        let silence = Some(silence).filter(|_| self.patience.held_since().is_none());
+        [silence, self.next_snub()]
+            .into_iter()
+            .flatten()
+            .fold(keep_alive, Instant::min)
     }
 
     /// Does what time asks for: keep-alives, giving up on a silent peer.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), PeerError> {
-        if now >= self.last_received + self.limits.peer_timeout {
+        let silent = now >= self.last_received + self.limits.peer_timeout;
+        if silent && self.patience.held_since().is_none() {
             return Err(PeerError::TimedOut);
         }
         if now >= self.last_sent + self.limits.peer_timeout / 2 {
             self.send.message(&Message::KeepAlive);
             self.last_sent = now;
         }
-        if !self.outstanding.is_empty()
-            && !self.window.is_snubbed()
-            && now >= self.last_block + self.limits.request_timeout
-        {
-            self.window.set_snubbed(now, true);
-            for block in std::mem::take(&mut self.outstanding) {
-                if self.watched.trouble {
-                    self.report.notes.push(Note::TimedOut(block));
-                }
-                self.report.returned.push(block);
-                self.expect_late(block);
-            }
-            self.give_back();
-            self.fill_window(now);
+        if self.next_snub().is_some_and(|due| due <= now) {
+            self.snub(now);
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
 mod lost;
+mod snub;
 
 use std::time::Duration;
 

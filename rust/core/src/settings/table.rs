@@ -159,9 +159,9 @@ settings! {
     peer_timeout: i64 = 120, SECONDS, "seconds", Live;
     /// Time without interest of either side after which a connection is closed if there is no room for others.
     inactivity_timeout: i64 = 600, SECONDS, "seconds", Live;
-    /// Time without a block after which a peer that owes us some counts as snubbing us.
+    /// Longest time without a block after which a peer that owes us some counts as snubbing us; less for one that was quicker before.
     request_timeout: i64 = 60, SECONDS, "seconds", Live;
-    /// Time without a block after which the blocks a peer owes us are asked of others; no longer than `request_timeout` counts.
+    /// Time without a block after which all blocks that a peer owes us are asked of others; no longer than `request_timeout` counts.
     piece_timeout: i64 = 20, SECONDS, "seconds", Live;
     /// Outstanding requests at one peer, at most.
     max_out_request_queue: i64 = 500, Some(2..=5000), "requests", Live;

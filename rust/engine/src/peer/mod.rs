@@ -113,6 +113,8 @@ impl PeerTask {
         let mut congested = false;
         // There is something to receive that a limit forbids.
         let mut starved = false;
+        // The peer is not to blame for its silence.
+        let mut excused = false;
         let timer = sleep_until(self.connection.poll_timeout().into());
         tokio::pin!(timer);
         loop {
@@ -123,6 +125,11 @@ impl PeerTask {
             }
             let sending = self.send()?;
             let (blocked, held) = (sending == Sending::Blocked, sending == Sending::Held);
+            let stuck = held && self.connection.has_unsent_requests();
+            if excused != (congested || starved || stuck) {
+                excused = !excused;
+                self.connection.hold(Instant::now(), excused);
+            }
             if let Some(report) = self.connection.take_report() {
                 self.count();
                 let key = self.key;

@@ -1,0 +1,74 @@
+//! What becomes of the blocks that a silent peer owes us.
+//!
+//! Part of [`Connection`]. A peer that snubs us loses what it was not asked for
+//! yet, then one block after the other, the last ones first, and all of them
+//! when `piece_timeout` is over. They are welcome still if they come after all.
+
+use std::time::{Duration, Instant};
+
+use super::{Connection, Note};
+use crate::ids::Block;
+
+/// Time between two blocks that are asked of others.
+const STEP: Duration = Duration::from_secs(1);
+
+impl Connection {
+    /// Tells whether our own limits keep us from receiving, or our requests
+    /// from leaving ([`Self::has_unsent_requests`]): the peer is not to blame
+    /// for its silence then.
+    pub fn hold(&mut self, now: Instant, held: bool) {
+        if let Some(from) = self.patience.held_since()
+            && !held
+        {
+            self.last_received += now.saturating_duration_since(from.max(self.last_received));
+        }
+        self.patience.hold(now, held);
+    }
+
+    /// Whether a request still waits to be sent.
+    pub fn has_unsent_requests(&self) -> bool {
+        self.unsent_requests > 0
+    }
+
+    /// When [`Self::snub`] has something to do.
+    pub(super) fn next_snub(&self) -> Option<Instant> {
+        if self.outstanding.is_empty() {
+            return None;
+        }
+        let over = self.patience.over_at(&self.limits)?;
+        if !self.window.is_snubbed() {
+            return self.patience.snubbed_at(&self.limits);
+        }
+        // One stays, to see whether the peer is back.
+        let next = Some(self.next_give_up).filter(|_| self.outstanding.len() > 1);
+        Some(next.map_or(over, |next| next.min(over)))
+    }
+
+    /// The peer has been silent for too long.
+    pub(super) fn snub(&mut self, now: Instant) {
+        let over = self.patience.over_at(&self.limits);
+        self.window.set_snubbed(now, true);
+        self.next_give_up = now + STEP;
+        if over.is_some_and(|over| over <= now) {
+            for block in std::mem::take(&mut self.outstanding) {
+                self.give_up(block);
+            }
+        } else if self.outstanding.len() > 1
+            && let Some(block) = self.outstanding.pop_back()
+        {
+            self.give_up(block);
+        }
+        self.report.returned.extend(self.leased.drain(..));
+        self.urgent = 0;
+        self.dirty = true;
+        self.fill_window(now);
+    }
+
+    fn give_up(&mut self, block: Block) {
+        if self.watched.trouble {
+            self.report.notes.push(Note::TimedOut(block));
+        }
+        self.report.returned.push(block);
+        self.expect_late(block);
+    }
+}
