@@ -1,6 +1,7 @@
 //! The pace at which a session makes new connections, over all torrents: so
 //! many a second (`connection_speed`), and so many that wait for an answer at
-//! once (`half_open_limit`).
+//! once (`half_open_limit`). A tenth of these places is kept for peers that the
+//! game named, so that they need not wait behind a crowd that never answers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use torrent_core::settings::Settings;
+use torrent_core::torrent::Haste;
 
 /// Hands out moments at which to dial.
 #[derive(Debug, Default)]
@@ -25,7 +27,8 @@ pub(crate) struct HalfOpen<'a>(&'a Pace);
 impl Drop for HalfOpen<'_> {
     fn drop(&mut self) {
         *self.0.half_open.lock() -= 1;
-        self.0.closed.notify_one();
+        // Who may go next depends on what it is for.
+        self.0.closed.notify_waiters();
     }
 }
 
@@ -33,16 +36,18 @@ impl Drop for HalfOpen<'_> {
 const BURST: u32 = 10;
 
 impl Pace {
-    /// Waits for a place among the half-open connections, and unless the
-    /// connection is to be made `at_once`, for its turn.
+    /// Waits for a place among the half-open connections, and for its turn if
+    /// it has to have one.
     pub(crate) async fn turn(
         &self,
         settings: &mut watch::Receiver<Arc<Settings>>,
-        at_once: bool,
+        haste: Haste,
     ) -> HalfOpen<'_> {
         let place = loop {
             let closed = self.closed.notified();
-            let limit = settings.borrow_and_update().half_open_limit;
+            let all = settings.borrow_and_update().half_open_limit;
+            let kept = if haste == Haste::Named { 0 } else { all / 10 };
+            let limit = all - kept;
             if let Some(place) = self.enter(limit) {
                 break place;
             }
@@ -52,7 +57,7 @@ impl Pace {
                 _ = settings.changed() => {}
             }
         };
-        if !at_once {
+        if haste != Haste::First {
             let speed = settings.borrow().connection_speed as u32;
             let wait = self.reserve(Instant::now(), speed.max(1));
             if !wait.is_zero() {
@@ -110,13 +115,13 @@ mod tests {
         let (sender, receiver) = watch::channel(limit(2));
         let pace = Pace::default();
         let [mut first, mut second, mut third, mut fourth] = [(); 4].map(|()| receiver.clone());
-        let a = pace.turn(&mut first, true).await;
-        let b = pace.turn(&mut second, true).await;
-        let mut waiting = Box::pin(pace.turn(&mut third, true));
+        let a = pace.turn(&mut first, Haste::First).await;
+        let b = pace.turn(&mut second, Haste::First).await;
+        let mut waiting = Box::pin(pace.turn(&mut third, Haste::First));
         assert!(waiting.as_mut().now_or_never().is_none());
         drop(a);
         let c = waiting.await;
-        let mut waiting = Box::pin(pace.turn(&mut fourth, true));
+        let mut waiting = Box::pin(pace.turn(&mut fourth, Haste::First));
         assert!(waiting.as_mut().now_or_never().is_none());
         sender.send_replace(limit(3));
         let d = waiting.await;
@@ -129,5 +134,35 @@ mod tests {
         assert_eq!(*pace.half_open.lock(), 12, "no limit");
         drop((b, c, d, places));
         assert_eq!(*pace.half_open.lock(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_crowd_does_not_take_the_places_of_those_that_were_named() {
+        let settings = Settings {
+            half_open_limit: 10,
+            ..Settings::default()
+        };
+        let (_sender, receiver) = watch::channel(Arc::new(settings));
+        let pace = Pace::default();
+        let turn = |haste| {
+            let (pace, mut receiver) = (&pace, receiver.clone());
+            Box::pin(async move { pace.turn(&mut receiver, haste).await })
+        };
+        let mut crowd = Vec::new();
+        for _ in 0..9 {
+            crowd.push(turn(Haste::First).await);
+        }
+        let mut waiting = turn(Haste::First);
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let named = turn(Haste::Named).await;
+        let mut second = turn(Haste::Named);
+        assert!(second.as_mut().now_or_never().is_none());
+        // Both wait: the one that may go is not missed.
+        drop(named);
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let second = second.await;
+        drop(second);
+        drop(crowd.pop());
+        waiting.await;
     }
 }

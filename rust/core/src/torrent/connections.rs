@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{CloseReason, Output, Peer, PeerCommand, PeerMeta, Torrent};
+use super::{CloseReason, Haste, Output, Peer, PeerCommand, PeerMeta, Torrent};
 use crate::bitfield::Bitfield;
 use crate::ids::PeerKey;
 use crate::peer::{Report, Watched};
@@ -57,7 +57,7 @@ impl Torrent {
         self.connecting.insert(endpoint);
         self.outputs.push_back(Output::Connect {
             endpoint,
-            at_once: false,
+            haste: Haste::Named,
         });
     }
 
@@ -275,11 +275,14 @@ impl Torrent {
             && let Some(endpoint) = self.list.next_candidate(now)
         {
             burst -= 1;
-            let at_once = self.boost > 0;
-            self.boost -= i64::from(at_once);
+            let haste = if self.boost > 0 {
+                self.boost -= 1;
+                Haste::First
+            } else {
+                Haste::Paced
+            };
             self.connecting.insert(endpoint);
-            self.outputs
-                .push_back(Output::Connect { endpoint, at_once });
+            self.outputs.push_back(Output::Connect { endpoint, haste });
         }
     }
 }

@@ -178,6 +178,17 @@ pub enum TorrentEvent {
     Drained,
 }
 
+/// How soon a connection is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Haste {
+    /// When the session's pace gives it a turn.
+    Paced,
+    /// Without waiting for that: one of the first of a torrent.
+    First,
+    /// At its turn, before those that nobody asked for: the game named it.
+    Named,
+}
+
 /// What the driver is to carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -187,8 +198,8 @@ pub enum Output {
     Connect {
         /// Where the peer listens.
         endpoint: SocketAddr,
-        /// Without waiting for the turn that the session's pace gives it.
-        at_once: bool,
+        /// How soon.
+        haste: Haste,
     },
     /// Ban this address in the whole session: it sent bad data.
     Ban(IpAddr),

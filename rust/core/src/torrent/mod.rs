@@ -47,7 +47,7 @@ pub use connections::Room;
 use deadlines::Deadlines;
 use fetch::Fetch;
 use files::FileProgress;
-pub use messages::{CloseReason, Output, PeerCommand, TorrentEvent, TorrentState};
+pub use messages::{CloseReason, Haste, Output, PeerCommand, TorrentEvent, TorrentState};
 pub use modes::Modes;
 pub use peer::{Peer, PeerMeta};
 use super_seed::SuperSeed;

@@ -193,8 +193,12 @@ impl World {
                     let peer = char::from_u32(key.0 as u32).unwrap();
                     format!("{peer} {}", command_text(&command))
                 }
-                Output::Connect { endpoint, at_once } => {
-                    let pace = if at_once { " at once" } else { "" };
+                Output::Connect { endpoint, haste } => {
+                    let pace = match haste {
+                        Haste::Paced => "",
+                        Haste::First => " at once",
+                        Haste::Named => " by name",
+                    };
                     format!("connect {endpoint}{pace}")
                 }
                 Output::Event(TorrentEvent::StateChanged { state, .. }) => state.name().into(),
@@ -690,12 +694,12 @@ fn a_peer_that_the_game_names_is_called_once_and_at_once() {
         world.torrent.connect_to(world.now(), peer);
         world.pass(500);
     }
-    assert_eq!(world.out(), ["connect 10.0.0.97:6881"]);
+    assert_eq!(world.out(), ["connect 10.0.0.97:6881 by name"]);
     world.torrent.connect_failed(world.now(), peer);
     world.torrent.connect_to(world.now(), peer);
     assert_eq!(
         world.out(),
-        ["connect 10.0.0.97:6881"],
+        ["connect 10.0.0.97:6881 by name"],
         "whatever its failures"
     );
     world.join('a', false).unwrap();

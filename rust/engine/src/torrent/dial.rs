@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use torrent_core::ids::InfoHash;
-use torrent_core::torrent::PeerMeta;
+use torrent_core::torrent::{Haste, PeerMeta};
 use torrent_core::wire::{Features, Handshake};
 
 use super::{Driver, TaskEnd};
@@ -30,8 +30,8 @@ struct Reached {
 }
 
 impl Driver {
-    /// Begins to connect; `at_once` whatever the session's pace is.
-    pub(super) fn dial(&mut self, endpoint: SocketAddr, at_once: bool) {
+    /// Begins to connect.
+    pub(super) fn dial(&mut self, endpoint: SocketAddr, haste: Haste) {
         if self.is_blocked(endpoint) || self.is_privileged(endpoint) {
             self.brain.connect_failed(Instant::now(), endpoint);
             return;
@@ -39,7 +39,7 @@ impl Driver {
         let context = Arc::clone(&self.context);
         let info_hash = self.handle.info_hash();
         self.tasks.spawn(async move {
-            let result = connect(&context, endpoint, info_hash, at_once).await;
+            let result = connect(&context, endpoint, info_hash, haste).await;
             TaskEnd::Dialled(Dialled { endpoint, result })
         });
     }
@@ -90,10 +90,10 @@ async fn connect(
     context: &Context,
     endpoint: SocketAddr,
     info_hash: InfoHash,
-    at_once: bool,
+    haste: Haste,
 ) -> Result<Reached, HandshakeError> {
     let mut settings = context.session.settings.subscribe();
-    let place = context.pace.turn(&mut settings, at_once).await;
+    let place = context.pace.turn(&mut settings, haste).await;
     let settings = settings.borrow().clone();
     context.session.stats.connection_attempts.add(1);
     let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());

@@ -351,7 +351,7 @@ impl Driver {
                         mailbox.post(command);
                     }
                 }
-                Output::Connect { endpoint, at_once } => self.dial(endpoint, at_once),
+                Output::Connect { endpoint, haste } => self.dial(endpoint, haste),
                 Output::Ban(ip) => self.ban(ip),
                 Output::Metadata(info_dict) => self.read_metadata(info_dict),
                 Output::Event(event) => self.brain_event(event),
