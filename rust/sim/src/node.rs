@@ -12,6 +12,7 @@ use torrent_core::ids::{PeerId, PeerKey};
 use torrent_core::peer::Connection;
 use torrent_core::settings::Settings;
 use torrent_core::torrent::Torrent;
+use torrent_core::turnover::Turnover;
 
 use crate::disk::{Disk, DiskSpec};
 use crate::payload::Payload;
@@ -133,6 +134,8 @@ pub struct Counters {
     pub served: BTreeMap<u32, u32>,
     /// Addresses that were banned, in order.
     pub bans: Vec<IpAddr>,
+    /// Connections that were closed to try others.
+    pub turned_over: u32,
     /// Times that metadata had the wrong hash.
     pub metadata_failures: u32,
     /// Payload bytes that the disk had already.
@@ -146,6 +149,7 @@ pub(crate) struct Node {
     pub(crate) settings: Arc<Settings>,
     pub(crate) brain: Torrent,
     pub(crate) choker: Choker,
+    pub(crate) turnover: Turnover,
     /// What it gives out as the info dict.
     pub(crate) metadata: Option<Bytes>,
     pub(crate) disk: Disk,
@@ -189,6 +193,7 @@ impl Node {
                 Knows::Lie(length) => Some(vec![b'x'; length].into()),
             },
             choker,
+            turnover: Turnover::new(now),
             settings,
             disk: Disk::new(spec.disk, payload.clone(), have),
             conns: BTreeMap::new(),

@@ -4,6 +4,7 @@
 use torrent_core::ids::{PeerKey, TorrentKey};
 use torrent_core::peer::Report;
 use torrent_core::torrent::{Output, PeerCommand, TorrentEvent, TorrentState};
+use torrent_core::turnover::{Holding, plan};
 
 use super::conn::Ended;
 use super::{CHECK_EVERY, Event, Swarm};
@@ -39,6 +40,7 @@ impl Swarm {
         let (now, time) = (self.instant(), self.now());
         if self.nodes[node].timer.is_some_and(|due| due <= time) {
             self.nodes[node].timer = None;
+            self.turn_over(node);
             self.nodes[node].brain.handle_timeout(now);
             self.settle(node);
         }
@@ -92,6 +94,24 @@ impl Swarm {
             for (_, changes) in it.choker.decide(now) {
                 it.brain.apply_choking(now, &changes);
             }
+        }
+    }
+
+    /// The session's look at whether its connections are full, at each tick.
+    fn turn_over(&mut self, node: usize) {
+        let now = self.instant();
+        let it = &mut self.nodes[node];
+        if !it.turnover.due(now, &it.settings) {
+            return;
+        }
+        let holding = Holding {
+            connections: it.brain.num_connections(),
+            limit: it.settings.connections_limit.unsigned_abs() as usize,
+            candidates: it.brain.peer_list().num_candidates(),
+        };
+        for (_, count) in plan(&it.settings, &[holding]) {
+            let closed = it.brain.turn_over(now, count);
+            it.counters.turned_over += closed as u32;
         }
     }
 
