@@ -129,7 +129,7 @@ mod tests {
         sender.send_replace(limit(0));
         let mut places = Vec::new();
         for other in &mut others {
-            places.push(pace.turn(other, true).await);
+            places.push(pace.turn(other, Haste::First).await);
         }
         assert_eq!(*pace.half_open.lock(), 12, "no limit");
         drop((b, c, d, places));
