@@ -83,7 +83,8 @@ def long_names_of_nothing(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
     if isinstance(theirs, Refused) or isinstance(ours, Refused):
         return False
     paths = [theirs["name"], *(file["path"] for file in theirs["files"])]
-    return any("_" * 241 in path for path in paths)
+    elements = [element for path in paths for element in path.split("/")]
+    return any(len(element.encode()) > 240 and "_" in element for element in elements)
 
 
 def leading_zeros_behind_a_sign(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
