@@ -21,8 +21,8 @@ func test_a_magnet_link_becomes_a_whole_torrent() -> void:
 	assert_eq(info.get_info_hash(), TorrentInfo.from_data(data).get_info_hash())
 	if not handle.get_status().is_finished():
 		assert_true(await wait_for_signal(handle.finished, LIMIT))
-	assert_signal_emit_count(handle, "metadata_received", 1)
-	assert_signal_emitted_with_parameters(session, "metadata_received", [handle.get_info_hash()])
+	assert_signal_emit_count(handle.metadata_received, 1)
+	assert_signal_emitted_with_parameters(session.metadata_received, [handle.get_info_hash()])
 	assert_eq(
 		FileAccess.get_file_as_bytes(folder + "/save/data.bin"),
 		FileAccess.get_file_as_bytes(folder + "/seed/data.bin")

@@ -117,6 +117,22 @@ func test_a_failure_in_the_background() -> void:
 	assert_signal_not_emitted(creator.completed)
 
 
+func test_polled_by_hand() -> void:
+	write_file(folder + "/a.bin", content(100_000))
+	var creator := TorrentCreator.new()
+	creator.add_file(folder + "/a.bin")
+	watch_signals(creator)
+	creator.poll()
+	assert_true(creator.generate())
+	# No frame passes meanwhile.
+	var deadline := Time.get_ticks_msec() + int(LIMIT * 1000)
+	while get_signal_emit_count(creator, "completed") == 0 and Time.get_ticks_msec() < deadline:
+		creator.poll()
+	assert_signal_emit_count(creator.completed, 1)
+	creator.poll()
+	assert_signal_emit_count(creator.completed, 1)
+
+
 func test_cancelled() -> void:
 	write_file(folder + "/a.bin", content(64 * MIB))
 	var creator := TorrentCreator.new()
@@ -137,11 +153,13 @@ func test_cancelled_by_who_hears_of_progress() -> void:
 	creator.add_file(folder + "/a.bin")
 	watch_signals(creator)
 	var told := [false]
+	# A lambda that held the creator would keep it for ever.
+	var reference: WeakRef = weakref(creator)
 	creator.progress.connect(
 		func(hashed: int, total: int) -> void:
 			if hashed == total:
 				told[0] = true
-				creator.cancel()
+				reference.get_ref().cancel()
 	)
 	assert_true(creator.generate())
 	assert_true(await wait_until(func() -> bool: return told[0], LIMIT))

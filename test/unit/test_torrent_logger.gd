@@ -2,6 +2,15 @@ extends "res://test/integration/torrent_test.gd"
 ## TorrentLogger: what is let through, where it goes, and what is counted.
 
 
+## What is printed.
+class Screen:
+	extends Logger
+	var lines: Array[String] = []
+
+	func _log_message(message: String, _error: bool) -> void:
+		lines.append(message)
+
+
 func test_a_new_logger_is_off() -> void:
 	var logger := TorrentLogger.new()
 	assert_false(logger.is_logging_enabled())
@@ -93,6 +102,21 @@ func test_a_session_takes_another_logger() -> void:
 	assert_push_error("TorrentSession.set_logger")
 	assert_false(session.set_log_level(9))
 	assert_push_error("TorrentSession.set_log_level")
+
+
+func test_polled_by_hand_it_shows_each_record_once() -> void:
+	var screen := Screen.new()
+	var logger := TorrentLogger.new()
+	logger.enable_logging(true)
+	logger.log_info("something to be seen", "my game")
+	OS.add_logger(screen)
+	logger.poll()
+	logger.poll()
+	OS.remove_logger(screen)
+	logger.enable_logging(false)
+	assert_eq(screen.lines.size(), 1)
+	assert_string_contains(screen.lines[0], "something to be seen")
+	assert_string_contains(screen.lines[0], "[INFO]")
 
 
 func test_it_prints_itself() -> void:
