@@ -274,6 +274,11 @@ impl Storage {
     pub fn check(&self, mode: CheckMode) -> CheckHandle {
         self.discard_partials();
         let handle = &self.handle;
+        if matches!(mode, CheckMode::All) {
+            // A file that somebody has deleted or replaced lives on as long as
+            // it is open: what counts is what stands there now.
+            handle.common.files.close_all(&handle.shared);
+        }
         let job = Arc::new(CheckJob::new(
             handle.common.next_id(),
             handle.shared.clone(),

@@ -62,11 +62,14 @@ const RESTART_PATIENCE: Duration = Duration::from_millis(250);
 ///
 /// func _ready():
 ///     session.start_session()
-///     var data := FileAccess.get_file_as_bytes("res://maps.torrent")
-///     var handle := session.add_torrent_file(data, "user://maps")
+///     var torrent: TorrentFile = load("res://maps.torrent")
+///     var handle := session.add_torrent_file(torrent.data, "user://maps")
 ///     await handle.finished
 ///     print("All maps are there.")
 /// ```
+///
+/// A `.torrent` file of the project is a resource, also in the exported game;
+/// `FileAccess` reads those in `user://`, and others that the game has fetched.
 ///
 /// Keep it in a variable that lives as long as it is needed: a session that
 /// nothing refers to is stopped and freed, and with it its downloads.

@@ -90,6 +90,18 @@ async fn short_missing_spoilt_and_oversized_files() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_replaced_while_it_was_open_is_the_new_one() {
+    let mut world = world(2 * BLOCK_SIZE, FILES);
+    world.fill_files();
+    assert_eq!(found(&mut world, CheckMode::All).await.len(), 8);
+    assert!(!world.storage.open_files().is_empty(), "files stay open");
+    let other = world.path(0).with_extension("new");
+    fs::write(&other, vec![7; 5 * SIZE as usize + 3]).unwrap();
+    fs::rename(&other, world.path(0)).unwrap();
+    assert_eq!(found(&mut world, CheckMode::All).await, [3, 4, 5, 6, 7]);
+}
+
+#[tokio::test]
 async fn a_partial_check_leaves_the_others_what_they_are() {
     let mut world = world(2 * BLOCK_SIZE, FILES);
     world.fill_files();

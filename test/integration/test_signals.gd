@@ -1,0 +1,152 @@
+extends "res://test/integration/torrent_test.gd"
+## Signals: once, in order, on the main thread; what waits for one goes on.
+
+var _heard: Array[String] = []
+var _threads := {}
+
+
+func before_each() -> void:
+	super()
+	_heard.clear()
+	_threads.clear()
+
+
+func note(text: String) -> void:
+	_heard.append(text)
+	_threads[OS.get_thread_caller_id()] = true
+
+
+## Writes down what a handle and its session tell.
+func follow(session: TorrentSession, handle: TorrentHandle) -> void:
+	handle.state_changed.connect(
+		func(state: int, previous: int) -> void: note("state %d %d" % [previous, state])
+	)
+	handle.piece_finished.connect(func(index: int) -> void: note("piece %d" % index))
+	handle.file_completed.connect(func(index: int) -> void: note("file %d" % index))
+	handle.finished.connect(func() -> void: note("finished"))
+	handle.removed.connect(func() -> void: note("removed"))
+	session.torrent_finished.connect(func(_handle: Object) -> void: note("session: finished"))
+	session.torrent_removed.connect(func(_hash: String) -> void: note("session: removed"))
+	session.session_stopped.connect(func() -> void: note("session: stopped"))
+
+
+func test_a_download_is_told_in_order() -> void:
+	var seeder := start_session()
+	var data := make_torrent(MIB, 64 * KIB)
+	await seed_torrent(seeder, data)
+	var session := start_session()
+	var handle := session.add_torrent_file(data, folder + "/save")
+	follow(session, handle)
+	assert_true(handle.connect_peer("127.0.0.1", port_of(seeder)))
+	var seeds := "state %d %d" % [TorrentStatus.STATE_FINISHED, TorrentStatus.STATE_SEEDING]
+	assert_true(await wait_until(func() -> bool: return seeds in _heard, LIMIT))
+	assert_true(session.remove_torrent(handle))
+	assert_true(await wait_until(func() -> bool: return "session: removed" in _heard, LIMIT))
+	session.stop_session()
+	assert_true(await wait_until(func() -> bool: return "session: stopped" in _heard, LIMIT))
+
+	for index in 16:
+		assert_eq(_heard.count("piece %d" % index), 1, "piece %d is told once" % index)
+	for once: String in ["file 0", "finished", "removed", "session: finished"]:
+		assert_eq(_heard.count(once), 1, once)
+	var end := _heard.find("finished")
+	for index in 16:
+		assert_lt(_heard.find("piece %d" % index), end, "pieces come before the end")
+	assert_lt(_heard.find("file 0"), end, "and so does the file")
+	assert_lt(end, _heard.find("removed"))
+	assert_eq(_heard[-1], "session: stopped")
+	_assert_chain()
+	assert_eq(_threads.keys(), [OS.get_main_thread_id()])
+
+
+## Each state begins where the one before ended, up to seeding.
+func _assert_chain() -> void:
+	var states := _heard.filter(func(text: String) -> bool: return text.begins_with("state "))
+	assert_gt(states.size(), 1)
+	for at in range(1, states.size()):
+		assert_eq(states[at].get_slice(" ", 1), states[at - 1].get_slice(" ", 2), str(states))
+	assert_eq(states[-1].get_slice(" ", 2), str(TorrentStatus.STATE_SEEDING))
+
+
+func test_what_waits_for_a_download_goes_on() -> void:
+	var seeder := start_session()
+	var data := make_torrent(MIB)
+	await seed_torrent(seeder, data)
+	var handle := download(start_session(), data, seeder)
+	_await_the_end(handle)
+	assert_true(await wait_until(func() -> bool: return "went on" in _heard, LIMIT))
+	assert_eq(sha256(folder + "/save/data.bin"), sha256(folder + "/seed/data.bin"))
+
+
+func _await_the_end(handle: TorrentHandle) -> void:
+	await handle.finished
+	note("went on")
+
+
+func test_what_waits_for_a_torrent_file_goes_on() -> void:
+	write_file(folder + "/a.bin", content(MIB))
+	var creator := TorrentCreator.new()
+	assert_true(creator.add_file(folder + "/a.bin"))
+	assert_true(creator.generate())
+	var data: PackedByteArray = await creator.completed
+	assert_eq(TorrentInfo.from_data(data).get_info_hash(), creator.get_info_hash())
+
+
+func test_what_waits_for_the_end_of_a_session_goes_on() -> void:
+	var session := start_session()
+	await session.session_started
+	assert_true(session.is_running())
+	session.stop_session()
+	await session.session_stopped
+	assert_false(session.is_running())
+	assert_eq(session.get_listening_ports().size(), 0)
+
+
+func test_a_signal_never_comes_during_a_call() -> void:
+	var session := start_session()
+	var handle := session.add_torrent_file(make_torrent(100_000), folder + "/seed")
+	follow(session, handle)
+	var before := _heard.size()
+	# Whatever happens in the background meanwhile waits for the frame.
+	var deadline := Time.get_ticks_msec() + int(LIMIT * 1000)
+	while not handle.get_status().is_seeding() and Time.get_ticks_msec() < deadline:
+		handle.get_peer_info()
+	assert_true(handle.get_status().is_seeding())
+	assert_eq(_heard.size(), before)
+	assert_true(await wait_until(func() -> bool: return "finished" in _heard, LIMIT))
+
+
+func test_what_a_handler_adds_is_told_too() -> void:
+	var data := make_torrent(100_000)
+	var other := make_torrent(50_000, 32 * KIB, "other.bin")
+	var session := start_session()
+	var reference: WeakRef = weakref(session)
+	session.torrent_finished.connect(
+		func(handle: TorrentHandle) -> void:
+			note(handle.get_name())
+			if handle.get_name() == "data.bin":
+				reference.get_ref().add_torrent_file(other, folder + "/seed")
+	)
+	session.add_torrent_file(data, folder + "/seed")
+	assert_true(await wait_until(func() -> bool: return "other.bin" in _heard, LIMIT))
+	assert_eq(_heard, ["data.bin", "other.bin"] as Array[String])
+
+
+func test_a_torrent_that_comes_back_in_a_handler() -> void:
+	var data := make_torrent(100_000)
+	var session := start_session()
+	var reference: WeakRef = weakref(session)
+	var first := await seed_torrent(session, data)
+	session.torrent_removed.connect(
+		func(hash: String) -> void:
+			note("removed " + hash)
+			reference.get_ref().add_torrent_file(data, folder + "/seed")
+	)
+	assert_true(session.remove_torrent(first))
+	var is_back := func() -> bool:
+		var handles := session.get_torrents()
+		return handles.size() == 1 and handles[0].get_status().is_seeding()
+	assert_true(await wait_until(is_back, LIMIT))
+	assert_eq(_heard, ["removed " + first.get_info_hash()] as Array[String])
+	assert_false(first.is_valid())
+	assert_not_same(session.get_torrents()[0], first)
