@@ -10,7 +10,6 @@ var handle: TorrentHandle = null
 
 
 func _ready() -> void:
-	%Name.text = handle.get_name()
 	%Pause.pressed.connect(_on_pause_pressed)
 	%Remove.pressed.connect(func() -> void: removal_asked.emit(handle))
 	refresh()
@@ -23,6 +22,8 @@ func _gui_input(event: InputEvent) -> void:
 
 func refresh() -> void:
 	var status := handle.get_status()
+	# A magnet link may name nothing but a hash.
+	%Name.text = handle.get_name() if handle.get_name() != "" else handle.get_info_hash()
 	%Progress.value = status.get_progress()
 	%Pause.text = "Resume" if status.is_paused() else "Pause"
 	var facts := PackedStringArray(["paused" if status.is_paused() else status.get_state_string()])

@@ -91,6 +91,40 @@ func test_the_download_manager() -> void:
 	await close(scene)
 
 
+func test_a_magnet_link_in_the_download_manager() -> void:
+	var data := make_torrent(100_000, 16 * KIB, "linked.bin")
+	var seeder := start_session()
+	var link := (await seed_torrent(seeder, data)).get_magnet_uri()
+	var scene := open("res://demo/download_manager.tscn")
+	var field: LineEdit = scene.get_node("%Magnet")
+	var button: Button = scene.get_node("%AddMagnet")
+	var type := func(text: String) -> void:
+		field.text = text
+		field.text_changed.emit(text)
+	type.call("no link")
+	assert_true(button.disabled)
+	type.call("magnet:?dn=nothing")
+	press(button)
+	assert_push_error("TorrentSession.add_magnet_uri")
+	assert_true(scene.get_node("%Problem").visible, "what is wrong is shown")
+	type.call(" %s " % link)
+	press(button)
+	assert_false(scene.get_node("%Problem").visible)
+	assert_eq(field.text, "")
+	assert_true(button.disabled)
+	var handle: TorrentHandle = scene.session.get_torrents()[0]
+	assert_true(handle.connect_peer("127.0.0.1", port_of(seeder)))
+	var files: Control = scene.get_node("%Files")
+	assert_true(await wait_until(func() -> bool: return files.get_child_count() == 1, LIMIT))
+	await finished(handle)
+	await shoot("download_manager_magnet")
+	var list: Control = scene.get_node("%List")
+	assert_eq(list.get_child(list.get_child_count() - 1).get_node("%Name").text, "linked.bin")
+	assert_true(scene.session.remove_torrent(handle, true))
+	await wait_for_signal(handle.removed, LIMIT)
+	await close(scene)
+
+
 func test_priorities_in_the_download_manager() -> void:
 	var scene := open("res://demo/download_manager.tscn")
 	write_file(folder + "/pack/a.bin", content(100_000))
