@@ -46,15 +46,17 @@ func test_sessions_find_one_another(
 	assert_eq(reply.get("tracker_url"), url)
 	assert_eq(reply.get("num_peers"), 1)
 	assert_eq(reply.get("info_hash"), handle.get_info_hash())
+	# It is asked once more at the end of the download.
+	var is_planned := func() -> bool:
+		var is_told := handle.get_status().get_next_announce() > 0
+		return is_told and handle.get_trackers()[0].next_announce > 0
+	assert_true(await wait_until(is_planned, LIMIT), "the next announce is planned")
 	var known := handle.get_trackers()[0]
 	assert_eq(known.url, url)
 	assert_true(known.verified)
 	assert_eq(known.fails, 0)
 	assert_eq(known.last_error, "")
-	assert_gt(known.next_announce, 0)
 	assert_eq(handle.get_status().get_current_tracker(), url)
-	assert_gt(handle.get_status().get_next_announce(), 0)
-	assert_string_contains(handle.get_peer_info()[0].get_source(), "tracker")
 
 
 func test_the_tracker_hears_of_begin_and_end() -> void:

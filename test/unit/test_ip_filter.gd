@@ -91,5 +91,5 @@ func test_half_open_connections_are_limited() -> void:
 	var session := TorrentSession.new()
 	assert_true(session.set_max_half_open_connections(7))
 	assert_eq(session.get_settings().half_open_limit, 7)
-	assert_false(session.set_max_half_open_connections(0))
+	assert_false(session.set_max_half_open_connections(-1))
 	assert_push_error("TorrentSession.set_max_half_open_connections")
