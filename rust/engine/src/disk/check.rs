@@ -63,6 +63,11 @@ impl CheckHandle {
         self.job.id
     }
 
+    /// What it checks.
+    pub fn mode(&self) -> &CheckMode {
+        &self.job.mode
+    }
+
     /// Ends the check: no event follows that was not under way already, and
     /// the verified pieces stay those from before.
     pub fn cancel(&self) {

@@ -129,6 +129,15 @@ pub struct DiskError {
 }
 
 impl DiskError {
+    /// Whether the system was short of something for the moment: the same may
+    /// work at any time, and neither files nor device are at fault.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self.kind,
+            DiskErrorKind::TooManyOpenFiles | DiskErrorKind::NoMemory
+        )
+    }
+
     /// Whether the bytes are simply not there.
     pub fn is_absence(&self) -> bool {
         matches!(

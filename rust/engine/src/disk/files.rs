@@ -24,6 +24,10 @@ const RETRIES: u32 = 5;
 /// The wait before the first such retry; doubles with each.
 const RETRY_WAIT: Duration = Duration::from_millis(2);
 
+/// How long fewer files are open after that; then twice as many may be, until
+/// it is as many as the setting says.
+const EASE: Duration = Duration::from_secs(60);
+
 /// The open files.
 pub(super) struct FilePool {
     open: Mutex<Open>,
@@ -34,6 +38,9 @@ pub(super) struct FilePool {
 struct Open {
     files: HashMap<Key, Entry>,
     limit: usize,
+    /// Fewer than that, since the process had no file descriptor left, and
+    /// since when so few.
+    strained: Option<(usize, Instant)>,
     /// Counts uses, to tell which file has been idle longest.
     clock: u64,
     no_atime: bool,
@@ -53,6 +60,29 @@ struct Entry {
 }
 
 impl Open {
+    /// How many files may be open now.
+    fn room(&mut self) -> usize {
+        if let Some((fewer, since)) = self.strained
+            && since.elapsed() >= EASE
+        {
+            let more = fewer.saturating_mul(2);
+            self.strained = (more < self.limit).then(|| (more, Instant::now()));
+        }
+        self.strained
+            .map_or(self.limit, |(fewer, _)| fewer.min(self.limit))
+    }
+
+    /// The process has no file descriptor left: all files are given up, and
+    /// for a while only half as many are opened again.
+    fn give_up(&mut self) -> HashMap<Key, Entry> {
+        if !self.files.is_empty() {
+            let half = (self.files.len() / 2).max(1);
+            let before = self.strained.map_or(self.limit, |(fewer, _)| fewer);
+            self.strained = Some((half.min(before), Instant::now()));
+        }
+        std::mem::take(&mut self.files)
+    }
+
     fn take_least(&mut self, key: impl Fn(&Entry) -> u64) -> Option<Arc<File>> {
         let least = self.files.iter().min_by_key(|(_, entry)| key(entry));
         let least = least.map(|(&key, _)| key)?;
@@ -82,7 +112,7 @@ impl Open {
             return (found, Some(file));
         }
         let mut closed = None;
-        if !self.files.contains_key(&key) && self.files.len() >= self.limit {
+        if !self.files.contains_key(&key) && self.files.len() >= self.room() {
             closed = self.take_least(|entry| entry.used);
         }
         let entry = Entry {
@@ -104,6 +134,7 @@ impl FilePool {
             open: Mutex::new(Open {
                 files: HashMap::new(),
                 limit: limit.max(1),
+                strained: None,
                 clock: 0,
                 no_atime: false,
             }),
@@ -172,7 +203,7 @@ impl FilePool {
             if error.kind != DiskErrorKind::TooManyOpenFiles || retries == RETRIES {
                 return Err(error);
             }
-            let closed = std::mem::take(&mut self.open.lock().files);
+            let closed = self.open.lock().give_up();
             drop(closed);
             if retries > 0 {
                 std::thread::sleep(RETRY_WAIT * (1 << retries));
@@ -187,6 +218,7 @@ impl FilePool {
         let mut open = self.open.lock();
         open.no_atime = no_atime;
         open.limit = limit.max(1);
+        open.strained = None;
         while open.files.len() > open.limit {
             closed.extend(open.take_least(|entry| entry.used));
         }

@@ -104,9 +104,15 @@ impl Driver {
                 self.checked(now, &have);
             }
             DiskEvent::CheckFailed { check, error } if self.is_current(check) => {
-                self.check = None;
-                self.storage_failed(error);
-                self.check_given_up(now);
+                match self.check.take() {
+                    Some(check) if error.is_transient() => {
+                        self.check_later(check.mode().clone(), error);
+                    }
+                    _ => {
+                        self.storage_failed(error);
+                        self.check_given_up(now);
+                    }
+                }
             }
             DiskEvent::Internal { message } => {
                 tracing::error!(message, "a disk worker failed");
@@ -136,6 +142,9 @@ impl Driver {
     /// Takes an error to heart, unless it is older than the game's word that
     /// its cause is gone.
     pub(super) fn storage_failed(&mut self, error: DiskError) {
+        if error.is_transient() {
+            return self.strained(error);
+        }
         if self.error_cleared.is_none_or(|cleared| error.at > cleared) {
             self.fail(error.into());
         }

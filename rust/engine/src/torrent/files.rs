@@ -266,7 +266,7 @@ impl Driver {
 
     /// Asks for no blocks while they could not be stored.
     pub(super) fn hold_download(&mut self) {
-        let held = self.files.moving || self.error.is_some();
+        let held = self.files.moving || self.error.is_some() || self.strain.holds();
         self.brain.set_storage_failed(Instant::now(), held);
     }
 

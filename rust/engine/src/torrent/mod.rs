@@ -12,6 +12,7 @@ mod resume;
 mod save;
 mod snapshot;
 mod stop;
+mod strain;
 mod trackers;
 mod turn;
 mod wishes;
@@ -49,6 +50,7 @@ use files::{FileWork, FilesEnd};
 use resume::Legacy;
 use save::{Gathered, Saver};
 use snapshot::{Clocks, Counted};
+use strain::Strain;
 use trackers::{Baseline, Told};
 
 /// Reports of connections that wait; a full channel makes connections wait.
@@ -95,6 +97,7 @@ struct Driver {
     /// Where the disk tells of this torrent.
     disk_events: mpsc::Sender<DiskEvent>,
     files: FileWork,
+    strain: Strain,
     check: Option<CheckHandle>,
     /// The check that begins when it is the torrent's turn.
     check_waits: Option<CheckMode>,
@@ -213,6 +216,7 @@ impl Driver {
             storage,
             disk_events,
             files: FileWork::default(),
+            strain: Strain::new(),
             check: None,
             check_waits: None,
             check_progress: 0.0,
@@ -311,6 +315,7 @@ impl Driver {
                     self.brain.set_session_room(room);
                     self.brain.handle_timeout(now);
                     self.announcer.handle_timeout(now);
+                    self.strain_over(now);
                     if self.files.retry_at.is_some_and(|at| now >= at) {
                         self.clear_error();
                     }
@@ -334,6 +339,7 @@ impl Driver {
             self.brain.poll_timeout(),
             self.announcer.poll_timeout(),
             self.files.retry_at,
+            self.strain.poll_timeout(),
         ];
         machines
             .into_iter()

@@ -239,6 +239,12 @@ impl Driver {
     /// The device did not take what was written: it is not saved as had, and
     /// what was not durable before is looked at again.
     fn not_durable(&mut self, error: DiskError, have: &Bitfield, requests: Vec<SaveRequest>) {
+        if error.is_transient() {
+            // The device was not even asked.
+            self.refuse_save(requests, &Error::from(error.clone()));
+            self.storage_failed(error);
+            return self.unsaved(SaveFlags::IF_DOWNLOAD_PROGRESS);
+        }
         let mut doubtful = Bitfield::new(self.brain.layout().num_pieces());
         for piece in have.iter().filter(|&piece| !self.saver.synced.get(piece)) {
             doubtful.set(piece);

@@ -70,7 +70,7 @@ impl Driver {
     /// only where the torrent is.
     pub(super) fn try_check(&mut self) {
         let is_turn = self.handle.shared.seat.borrow().check;
-        if !is_turn && self.handle.is_auto_managed() {
+        if self.strain.holds() || !is_turn && self.handle.is_auto_managed() {
             return;
         }
         if let Some(storage) = self.storage.get()
