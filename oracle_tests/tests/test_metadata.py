@@ -153,6 +153,30 @@ def test_liars_do_not_keep_us_from_an_honest_peer(
         liar.__exit__(None, None, None)
 
 
+def test_metadata_that_is_refused_is_fetched_again_after_clear_error(
+    ours: Shim, oracle: Oracle, big: Payload, tmp_path: Path
+) -> None:
+    oracle.seed(big.torrent, big.save_path)
+    ours.call("apply_settings", settings={"max_piece_count": 100})
+    uri = link_to(big, f"&x.pe=127.0.0.1:{oracle.port}")
+    torrent_id = ours.call("add_magnet_uri", uri=uri, save_path=str(tmp_path / "save"))[
+        "torrent_id"
+    ]
+    for _ in range(2):
+        ours.wait_for_alert("metadata_failed", torrent_id)
+        ours.wait_for_alert("torrent_error", torrent_id)
+        status = ours.status(torrent_id)
+        assert status["error"] != ""
+        assert not status["has_metadata"]
+        ours.call("clear_error", torrent_id=torrent_id)
+    ours.wait_for_alert("torrent_error", torrent_id)
+    ours.call("apply_settings", settings={"max_piece_count": 100_000})
+    ours.call("clear_error", torrent_id=torrent_id)
+    ours.wait_for_alert("torrent_finished", torrent_id)
+    assert ours.status(torrent_id)["error"] == ""
+    oracle.assert_no_errors()
+
+
 def test_hostile_sizes_and_messages_close_the_peer_and_nothing_else(
     ours: Shim, big: Payload, tmp_path: Path
 ) -> None:

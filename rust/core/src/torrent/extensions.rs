@@ -71,7 +71,6 @@ impl Torrent {
         match fetch.answer(now, key, reply.piece, reply.total_size, reply.data) {
             Verdict::Open => {}
             Verdict::Complete(info_dict) => {
-                self.fetch = None;
                 self.outputs.push_back(Output::Metadata(info_dict));
             }
             Verdict::Wrong(senders) => {

@@ -7,7 +7,8 @@
 //! claimed is an attempt of its own, a few of them at once; an attempt asks
 //! many peers, and if what comes of it has the wrong hash, it goes on with one
 //! peer at a time, so that the liar is known by name. Memory is bounded by the
-//! largest size that is accepted.
+//! largest size that is accepted. What has the right hash ends the search; if
+//! it cannot be used after all, [`Fetch::begin_again`] takes it up once more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -109,6 +110,8 @@ pub(super) struct Fetch {
     attempts: Vec<Attempt>,
     /// Sizes for which peers are asked one at a time.
     suspect: BTreeSet<u32>,
+    /// It was found.
+    over: bool,
 }
 
 impl Fetch {
@@ -119,6 +122,20 @@ impl Fetch {
             sources: BTreeMap::new(),
             attempts: Vec::new(),
             suspect: BTreeSet::new(),
+            over: false,
+        }
+    }
+
+    /// Asks everybody anew for an info dict of up to `max_size` bytes.
+    pub(super) fn begin_again(&mut self, now: Instant, max_size: u32) {
+        self.over = false;
+        self.max_size = max_size;
+        self.attempts.clear();
+        self.suspect.clear();
+        for source in self.sources.values_mut() {
+            source.asked.clear();
+            source.strikes = 0;
+            source.rest_until = now;
         }
     }
 
@@ -151,6 +168,9 @@ impl Fetch {
 
     /// Whom to ask for which piece now.
     pub(super) fn poll(&mut self, now: Instant) -> Vec<(PeerKey, u32)> {
+        if self.over {
+            return Vec::new();
+        }
         self.expire(now);
         self.begin_attempts(now);
         let mut requests = Vec::new();
@@ -249,6 +269,9 @@ impl Fetch {
             return Verdict::Open;
         };
         source.asked.retain(|(asked, _)| *asked != piece);
+        if self.over {
+            return Verdict::Open;
+        }
         let Some(data) = data else {
             source.strike(now);
             return Verdict::Open;
@@ -298,6 +321,7 @@ impl Fetch {
         }
         if Sha1::digest(&whole).as_slice() == self.info_hash.0 {
             self.attempts.clear();
+            self.over = true;
             return Verdict::Complete(whole.into());
         }
         for sender in &senders {

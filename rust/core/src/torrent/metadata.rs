@@ -19,6 +19,11 @@ use crate::layout::Layout;
 use crate::picker::Picker;
 use crate::settings::Settings;
 
+/// Bytes of the longest info dict that is fetched.
+fn max_size(settings: &Settings) -> u32 {
+    u32::try_from(settings.max_metadata_size).unwrap_or(u32::MAX)
+}
+
 impl Torrent {
     /// A torrent of which only the hash is known; it waits for
     /// [`Self::fetch_metadata`].
@@ -28,9 +33,8 @@ impl Torrent {
         settings: Arc<Settings>,
         now: Instant,
     ) -> Self {
-        let max_size = u32::try_from(settings.max_metadata_size).unwrap_or(u32::MAX);
         Self {
-            fetch: Some(Fetch::new(info_hash, max_size)),
+            fetch: Some(Fetch::new(info_hash, max_size(&settings))),
             ..Self::new(Arc::new(Layout::unknown()), our_id, settings, 0, now)
         }
     }
@@ -41,8 +45,13 @@ impl Torrent {
     }
 
     /// Looks for peers that have the metadata, until [`Self::set_metadata`].
+    /// To be called again when what they had could not be used: it may be
+    /// another time, under other settings.
     pub fn fetch_metadata(&mut self, now: Instant) {
         debug_assert!(!self.has_metadata(), "the metadata is known");
+        if let Some(fetch) = &mut self.fetch {
+            fetch.begin_again(now, max_size(&self.settings));
+        }
         self.next_tick = now;
         self.set_state(TorrentState::DownloadingMetadata);
     }

@@ -577,6 +577,10 @@ impl Driver {
     fn clear_error(&mut self) {
         if self.forget_error() {
             self.prepare_files();
+            if !self.brain.has_metadata() {
+                // What peers had was refused.
+                self.brain.fetch_metadata(Instant::now());
+            }
         }
     }
 

@@ -136,12 +136,39 @@ fn the_info_dict_is_asked_for_and_a_liar_is_closed() {
     assert_eq!(world.out(), ["b ask for metadata 0"]);
     world.say('b', |it| it.metadata = answer(INFO_DICT));
     assert_eq!(world.out(), [format!("metadata of {size} bytes")]);
+    world.pass(60_000);
+    assert!(world.out().iter().all(|it| !it.contains("ask")), "found");
     let clients: Vec<String> = world
         .torrent
         .peers()
         .map(|it| it.1.client.clone())
         .collect();
     assert_eq!(clients, ["Friend 1", "Friend 1"]);
+}
+
+#[test]
+fn what_cannot_be_used_is_asked_for_again_when_told_so() {
+    let mut world = World::hash_only();
+    world.join('a', false).unwrap();
+    let size = INFO_DICT.len() as u32;
+    world.say('a', |it| it.hello = hello(Some(size)));
+    world.out();
+    for _ in 0..3 {
+        let reply = MetadataReply {
+            piece: 0,
+            total_size: size,
+            data: Some(Bytes::from_static(INFO_DICT)),
+        };
+        world.say('a', |it| it.metadata = vec![reply.clone()]);
+        assert_eq!(world.out(), [format!("metadata of {size} bytes")]);
+        // Once more is nothing new.
+        world.say('a', |it| it.metadata = vec![reply]);
+        assert!(world.out().is_empty());
+        let now = world.now();
+        world.torrent.fetch_metadata(now);
+        world.pass(1000);
+        assert_eq!(world.out(), ["a ask for metadata 0"]);
+    }
 }
 
 #[test]
