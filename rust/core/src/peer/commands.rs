@@ -18,6 +18,7 @@ impl Connection {
             PeerCommand::Start(have) => self.announce_pieces(&have),
             PeerCommand::Metadata(layout) => self.set_metadata(layout)?,
             PeerCommand::RequestMetadata(piece) => self.request_metadata(piece),
+            PeerCommand::Suggest(pieces) => self.suggest(&pieces),
             PeerCommand::UploadOnly(only) => self.set_upload_only(only),
             PeerCommand::Lost(pieces) => return Ok(self.announce_lost(now, &pieces)),
             PeerCommand::Lease(blocks) => self.lease(now, &blocks),

@@ -140,6 +140,15 @@ impl Connection {
         }
     }
 
+    /// Advises the peer to ask for these pieces, if it understands that.
+    pub(super) fn suggest(&mut self, pieces: &[PieceIndex]) {
+        if self.features.fast {
+            for &piece in pieces {
+                self.send.message(&Message::Suggest(piece));
+            }
+        }
+    }
+
     /// Whether a request may be served in spite of the choke; counts it.
     pub(super) fn use_grant(&mut self, request: Request) -> bool {
         let usable = self.fast.is_granted(request.piece)

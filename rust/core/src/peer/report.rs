@@ -68,6 +68,8 @@ pub struct Report {
     pub upload_only: Option<bool>,
     /// Pieces that it has no longer (BEP 54).
     pub lost: Vec<PieceIndex>,
+    /// Pieces that it got blocks of, where that is asked for (`suggest_mode`).
+    pub served: Vec<PieceIndex>,
     /// Pieces that it would like to be asked for (BEP 6).
     pub suggested: Vec<PieceIndex>,
     /// Pieces that it serves although it chokes us (BEP 6).

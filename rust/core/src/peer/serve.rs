@@ -118,6 +118,9 @@ impl Connection {
         match data.filter(|_| may_have) {
             Some(data) => {
                 self.send.blocks(job.piece, job.begin, data, &job.spans);
+                if self.limits.tell_served && self.report.served.last() != Some(&job.piece) {
+                    self.report.served.push(job.piece);
+                }
                 if self.watched.upload {
                     let blocks = job.spans.iter().map(|&(begin, _)| begin / BLOCK_SIZE);
                     let notes = blocks.map(|index| Note::Uploaded(Block::new(job.piece, index)));

@@ -185,6 +185,10 @@ settings! {
     auto_sequential: bool = true, NONE, "", Live;
     /// Bytes sent for each byte received that share mode aims for.
     share_mode_target: i64 = 3, Some(0..=10_000), "", Live;
+    /// Advise peers to ask for pieces that are in memory: 0 no, 1 for rare ones that were read or received just now.
+    suggest_mode: i64 = 0, Some(0..=1), "", Live;
+    /// Advised pieces that are remembered of one peer, and that peers are advised to ask for.
+    max_suggest_pieces: i64 = 16, Some(0..=1000), "pieces", Live;
     /// Bytes queued for one peer above which no more is read from disk for it.
     send_buffer_watermark: i64 = 512_000, Some(32_768..=67_108_864), "bytes", Live;
     /// Longest info dictionary that is taken from peers (BEP 9).

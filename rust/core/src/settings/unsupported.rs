@@ -174,10 +174,6 @@ pub(super) const UNSUPPORTED: &[Feature] = &[
         settings: &[("enable_ip_notifier", OFF)],
     },
     Feature {
-        name: "suggesting pieces to peers (BEP 6)",
-        settings: &[("suggest_mode", ZERO), ("max_suggest_pieces", &[Int(16)])],
-    },
-    Feature {
         name: "announcing pieces before they are complete",
         settings: &[("predictive_piece_announce", ZERO)],
     },

@@ -32,6 +32,8 @@ impl Torrent {
             self.note_bitfield(key, pieces);
         }
         self.note_haves(key, &report.haves);
+        self.pieces_used(&report.served);
+        self.suggest_next(key, &report.haves);
         self.note_extensions(now, key, &mut report);
         if news && self.is_super_seeding() {
             self.super_seed.progressed(now, key);

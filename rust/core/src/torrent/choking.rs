@@ -98,6 +98,9 @@ impl Torrent {
             {
                 peer.set_choked(now, choked);
                 self.command(key, PeerCommand::Choke(choked));
+                if !choked {
+                    self.suggest(key);
+                }
             }
         }
     }

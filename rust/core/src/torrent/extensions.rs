@@ -12,9 +12,6 @@ use crate::ext::Handshake;
 use crate::ids::{PeerKey, PieceIndex};
 use crate::peer::{MetadataReply, Report};
 
-/// Suggested pieces that are remembered of one peer: the latest ones.
-const MAX_SUGGESTED: usize = 16;
-
 impl Torrent {
     /// Takes what extensions brought out of a report.
     pub(super) fn note_extensions(&mut self, now: Instant, key: PeerKey, report: &mut Report) {
@@ -27,13 +24,14 @@ impl Torrent {
             peer.upload_only = upload_only;
         }
         self.note_lost(key, &report.lost);
+        let most = self.settings.max_suggest_pieces.unsigned_abs() as usize;
         if let Some(peer) = self.peers.get_mut(&key) {
             peer.allowed_fast.extend(&report.allowed_fast);
             for &piece in &report.suggested {
                 peer.suggested.retain(|&known| known != piece);
                 peer.suggested.insert(0, piece);
             }
-            peer.suggested.truncate(MAX_SUGGESTED);
+            peer.suggested.truncate(most);
         }
         for reply in report.metadata.drain(..) {
             self.note_metadata(now, key, reply);

@@ -125,6 +125,8 @@ pub enum PeerCommand {
     HaveToo(Arc<[PieceIndex]>),
     /// Tell the peer that we have these pieces no longer (BEP 54).
     Lost(Arc<[PieceIndex]>),
+    /// Advise the peer to ask for these pieces, most of all for the last (BEP 6).
+    Suggest(Vec<PieceIndex>),
     /// Tell the peer whether we download (BEP 21).
     UploadOnly(bool),
     /// Ask for this piece of the metadata (BEP 9).

@@ -21,6 +21,7 @@ mod modes;
 mod peer;
 mod resume;
 mod share;
+mod suggest;
 mod super_seed;
 mod suspicion;
 #[cfg(test)]
@@ -50,6 +51,7 @@ use files::FileProgress;
 pub use messages::{CloseReason, Haste, Output, PeerCommand, TorrentEvent, TorrentState};
 pub use modes::Modes;
 pub use peer::{Peer, PeerMeta};
+use suggest::Suggestions;
 use super_seed::SuperSeed;
 use suspicion::Suspicion;
 pub use totals::Totals;
@@ -95,6 +97,7 @@ pub struct Torrent {
     watched: Watched,
     deadlines: Deadlines,
     super_seed: SuperSeed,
+    suggestions: Suggestions,
     /// No new blocks are asked for: storage is in trouble.
     storage_failed: bool,
     /// What peers were told last (BEP 21).
@@ -141,6 +144,7 @@ impl Torrent {
             watched: Watched::default(),
             deadlines: Deadlines::default(),
             super_seed: SuperSeed::new(seed),
+            suggestions: Suggestions::default(),
             storage_failed: false,
             next_tick: now,
             outputs: VecDeque::new(),
@@ -410,6 +414,7 @@ impl Torrent {
             self.outputs.push_back(Output::Peer(key, have));
             peer.lose_interest_in(&wanted);
         }
+        self.pieces_used(&new);
         self.event(TorrentEvent::PiecesVerified(new.clone()));
         for file in self.files.completed_by(&self.layout, &new) {
             self.event(TorrentEvent::FileCompleted(file));

@@ -95,6 +95,8 @@ pub struct Peer {
     pub upload_only: bool,
     /// Pieces that it suggested, the latest first (BEP 6).
     pub(super) suggested: Vec<PieceIndex>,
+    /// Pieces that we suggested to it since it may download, the latest last.
+    pub(super) advised: Vec<PieceIndex>,
     /// Pieces that it serves although it chokes us (BEP 6).
     pub(super) allowed_fast: Vec<PieceIndex>,
     /// It was told to close, and why.
@@ -136,6 +138,7 @@ impl Peer {
             announced: false,
             upload_only: false,
             suggested: Vec::new(),
+            advised: Vec::new(),
             allowed_fast: Vec::new(),
             closing: None,
             disowned: false,
@@ -250,6 +253,7 @@ impl Peer {
         self.choked_by_us = choked;
         self.since = now;
         self.fresh &= choked;
+        self.advised.clear();
         self.sent_before = self.stats.payload_sent;
     }
 

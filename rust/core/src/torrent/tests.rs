@@ -3,6 +3,7 @@
 
 mod metadata;
 mod modes;
+mod suggest;
 mod turnover;
 mod urgent;
 mod whereabouts;
@@ -248,6 +249,7 @@ fn command_text(command: &PeerCommand) -> String {
         PeerCommand::Start(have) => format!("start {}", have.count()),
         PeerCommand::Metadata(layout) => format!("metadata of {}", layout.num_pieces()),
         PeerCommand::RequestMetadata(piece) => format!("ask for metadata {piece}"),
+        PeerCommand::Suggest(pieces) => format!("suggest{}", list(pieces)),
         PeerCommand::UploadOnly(only) => format!("upload only {only}"),
         PeerCommand::Lost(pieces) => format!("lost{}", list(pieces)),
         PeerCommand::Lease(blocks) => {
