@@ -333,8 +333,13 @@ func cmd_create_torrent(params: Params) -> Dictionary:
 	creator.set_comment(params.text("comment", ""))
 	creator.set_creator(params.text("creator", ""))
 	creator.set_private(params.flag("private"))
+	creator.set_source(params.text("source", ""))
 	for url: String in params.texts("url_seeds"):
 		creator.add_url_seed(url)
+	for url: String in params.texts("http_seeds"):
+		creator.add_http_seed(url)
+	for collection: String in params.texts("collections"):
+		creator.add_collection(collection)
 	var include_hidden := params.flag("include_hidden")
 	if not params.finish():
 		return {}

@@ -331,6 +331,11 @@ impl CreateJob {
         self.state.interrupt.set();
     }
 
+    /// Whether its threads are gone, so that dropping it takes no time.
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// What cancels the job while another thread waits for it.
     pub fn canceller(&self) -> Canceller {
         Canceller(Arc::clone(&self.state))

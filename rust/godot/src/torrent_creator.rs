@@ -34,6 +34,9 @@ pub(crate) struct TorrentCreator {
     sources: RefCell<Vec<Source>>,
     description: RefCell<TorrentBuilder>,
     job: RefCell<Option<CreateJob>>,
+    /// Jobs that were cancelled and have not ended yet: the game does not wait
+    /// for them, but they end before the object does.
+    ending: RefCell<Vec<CreateJob>>,
     /// The progress that was last told.
     told: Cell<(u32, u32)>,
     /// What the job made, until it is told.
@@ -53,6 +56,7 @@ impl IRefCounted for TorrentCreator {
             sources: RefCell::default(),
             description: RefCell::new(description),
             job: RefCell::default(),
+            ending: RefCell::default(),
             told: Cell::default(),
             result: RefCell::default(),
             created: RefCell::default(),
@@ -343,7 +347,12 @@ impl TorrentCreator {
     /// Gives up what [method generate] began. No signal comes of it.
     #[func]
     fn cancel(&self) {
-        self.job.take();
+        let mut ending = self.ending.borrow_mut();
+        ending.retain(|job| !job.is_finished());
+        if let Some(job) = self.job.take() {
+            job.cancel();
+            ending.push(job);
+        }
         self.result.take();
     }
 

@@ -158,6 +158,36 @@ fn lying_sizes_cost_nothing() {
 }
 
 #[test]
+fn long_lists_beside_the_info_dict_are_cut() {
+    let raw = |text: String| Item::Raw(text.into_bytes().into());
+    let many = |unit: &str| raw(format!("l{}e", unit.repeat(MAX_LISTED + 7)));
+    let urls: String = (0..MAX_LISTED + 7).map(|at| format!("6:{at:06}")).collect();
+    let data = dict(vec![
+        ("announce-list", many("l7:udp://a7:udp://be")),
+        ("collections", many("1:c")),
+        ("httpseeds", many("1:h")),
+        ("info", dict(single()).into()),
+        ("nodes", many("l1:ni1ee")),
+        ("similar", many("20:ssssssssssssssssssss")),
+        ("url-list", raw(format!("l{urls}e"))),
+    ]);
+    let metainfo = parse(data.encode()).unwrap();
+    assert_eq!(metainfo.tiers.iter().flatten().count(), MAX_LISTED);
+    assert_eq!(metainfo.tiers.len(), MAX_LISTED / 2);
+    assert_eq!(metainfo.collections.len(), MAX_LISTED);
+    assert_eq!(metainfo.http_seeds.len(), MAX_LISTED);
+    assert_eq!(metainfo.nodes.len(), MAX_LISTED);
+    assert_eq!(metainfo.similar.len(), MAX_LISTED);
+    assert_eq!(metainfo.url_seeds.len(), MAX_LISTED);
+
+    let url = |length: usize| format!("http://h/{}", "x".repeat(length - 9));
+    let (fits, longer) = (url(16 * 1024), url(16 * 1024 + 1));
+    let seeds = [longer.as_str(), &fits].into_iter().collect::<Item>();
+    let data = dict(vec![("info", dict(single()).into()), ("url-list", seeds)]);
+    assert_eq!(parse(data.encode()).unwrap().url_seeds, [fits]);
+}
+
+#[test]
 fn a_hundred_thousand_files_are_no_burden() {
     let files = (0..100_000u32).map(|at| file(["dir".to_owned(), format!("{at}.bin")], 1));
     let metainfo = parse(torrent(multi(files, 100_000))).unwrap();
