@@ -14,6 +14,7 @@ use super::counters::Counters;
 use super::error::{DiskError, DiskErrorKind, DiskOp};
 use super::inject::Faults;
 use super::path::{self, Access};
+use super::sparse::allow_holes;
 use super::storage::Shared;
 use crate::event::OpenFile;
 
@@ -193,6 +194,9 @@ impl FilePool {
                 .and_then(|()| path::open(&places.root, places.name(index), access));
             let error = match opened {
                 Ok(file) => {
+                    if access == Access::Write && !storage.spec.allocate {
+                        allow_holes(&file);
+                    }
                     if self.open.lock().no_atime {
                         path::leave_atime(&file);
                     }

@@ -30,6 +30,7 @@ mod relocate;
 mod rename;
 mod resume;
 mod seed;
+mod sparse;
 mod spec;
 mod storage;
 mod sync;

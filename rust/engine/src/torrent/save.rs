@@ -211,7 +211,7 @@ impl Driver {
                 self.saved(&record, requests);
             }
             Err((error, have)) => {
-                self.not_durable(error, &have, requests);
+                self.not_durable(*error, &have, requests);
                 self.save_over(None);
             }
         }
@@ -220,7 +220,7 @@ impl Driver {
     fn take_in(
         &mut self,
         gathered: Gathered,
-    ) -> std::result::Result<(Bitfield, BTreeMap<PieceIndex, Bitfield>), (DiskError, Bitfield)>
+    ) -> std::result::Result<(Bitfield, BTreeMap<PieceIndex, Bitfield>), (Box<DiskError>, Bitfield)>
     {
         for (file, stat) in gathered.stats {
             if let Some(slot) = self.saver.stats.get_mut(file.0 as usize) {
@@ -232,7 +232,7 @@ impl Driver {
                 self.saver.synced = gathered.have.clone();
                 Ok((gathered.have, gathered.unfinished))
             }
-            Err(error) => Err((error, gathered.have)),
+            Err(error) => Err((Box::new(error), gathered.have)),
         }
     }
 
@@ -378,7 +378,7 @@ impl Driver {
                         self.record(Some((&have, &unfinished)), &stats)
                     }
                     // The record from before still tells the truth.
-                    Err((error, _)) => return self.refuse_save(Vec::new(), &error.into()),
+                    Err((error, _)) => return self.refuse_save(Vec::new(), &Error::from(*error)),
                 }
             }
         };
