@@ -58,6 +58,12 @@ pub(super) struct Gathered {
     outcome: std::result::Result<(), DiskError>,
 }
 
+/// What is on the device: pieces, and blocks of unfinished ones.
+type Durable = (Bitfield, BTreeMap<PieceIndex, Bitfield>);
+
+/// Why it is not, and the pieces that would have been.
+type NotDurable = (Box<DiskError>, Bitfield);
+
 /// Makes durable what is there. `have` is what was verified before the call.
 async fn gather(
     storage: Storage,
@@ -217,11 +223,7 @@ impl Driver {
         }
     }
 
-    fn take_in(
-        &mut self,
-        gathered: Gathered,
-    ) -> std::result::Result<(Bitfield, BTreeMap<PieceIndex, Bitfield>), (Box<DiskError>, Bitfield)>
-    {
+    fn take_in(&mut self, gathered: Gathered) -> std::result::Result<Durable, NotDurable> {
         for (file, stat) in gathered.stats {
             if let Some(slot) = self.saver.stats.get_mut(file.0 as usize) {
                 *slot = stat;
