@@ -115,6 +115,8 @@ func test_a_port_that_is_free_again() -> void:
 	assert_push_error(str(port))
 	server.stop()
 	assert_true(session.apply_settings({"listen_interfaces": "127.0.0.1:0"}))
+	var has_moved := func() -> bool: return session.get_listening_ports().size() == 1
+	assert_true(await wait_until(has_moved, LIMIT))
 	assert_true(session.apply_settings({"listen_interfaces": "127.0.0.1:%d" % port}))
 	var listens := func() -> bool: return Array(session.get_listening_ports()) == [port]
 	assert_true(await wait_until(listens, LIMIT))

@@ -12,82 +12,92 @@ func before_each() -> void:
 
 
 func test_errors() -> void:
-	_check(func(on: bool) -> void: _manager.enable_error_alerts(on), AlertManager.CATEGORY_ERROR)
+	assert_turns(
+		func(on: bool) -> void: _manager.enable_error_alerts(on), AlertManager.CATEGORY_ERROR
+	)
 
 
 func test_status() -> void:
-	_check(func(on: bool) -> void: _manager.enable_status_alerts(on), AlertManager.CATEGORY_STATUS)
+	assert_turns(
+		func(on: bool) -> void: _manager.enable_status_alerts(on), AlertManager.CATEGORY_STATUS
+	)
 
 
 func test_peers() -> void:
-	_check(func(on: bool) -> void: _manager.enable_peer_alerts(on), AlertManager.CATEGORY_PEER)
+	assert_turns(
+		func(on: bool) -> void: _manager.enable_peer_alerts(on), AlertManager.CATEGORY_PEER
+	)
 
 
 func test_connections() -> void:
-	_check(
+	assert_turns(
 		func(on: bool) -> void: _manager.enable_connect_alerts(on), AlertManager.CATEGORY_CONNECT
 	)
 
 
 func test_storage() -> void:
-	_check(
+	assert_turns(
 		func(on: bool) -> void: _manager.enable_storage_alerts(on), AlertManager.CATEGORY_STORAGE
 	)
 
 
 func test_trackers() -> void:
-	_check(
+	assert_turns(
 		func(on: bool) -> void: _manager.enable_tracker_alerts(on), AlertManager.CATEGORY_TRACKER
 	)
 
 
 func test_blocked_addresses() -> void:
-	_check(
+	assert_turns(
 		func(on: bool) -> void: _manager.enable_ip_block_alerts(on), AlertManager.CATEGORY_IP_BLOCK
 	)
 
 
 func test_performance() -> void:
-	_check(
+	assert_turns(
 		func(on: bool) -> void: _manager.enable_performance_alerts(on),
 		AlertManager.CATEGORY_PERFORMANCE_WARNING
 	)
 
 
 func test_statistics() -> void:
-	_check(func(on: bool) -> void: _manager.enable_stats_alerts(on), AlertManager.CATEGORY_STATS)
+	assert_turns(
+		func(on: bool) -> void: _manager.enable_stats_alerts(on), AlertManager.CATEGORY_STATS
+	)
 
 
 func test_uploads() -> void:
-	_check(func(on: bool) -> void: _manager.enable_upload_alerts(on), AlertManager.CATEGORY_UPLOAD)
+	assert_turns(
+		func(on: bool) -> void: _manager.enable_upload_alerts(on), AlertManager.CATEGORY_UPLOAD
+	)
 
 
 func test_pieces() -> void:
-	_check(
+	assert_turns(
 		func(on: bool) -> void: _manager.enable_piece_progress_alerts(on),
 		AlertManager.CATEGORY_PIECE_PROGRESS
 	)
 
 
 func test_files() -> void:
-	_check(
+	assert_turns(
 		func(on: bool) -> void: _manager.enable_file_progress_alerts(on),
 		AlertManager.CATEGORY_FILE_PROGRESS
 	)
 
 
 func test_pieces_and_files() -> void:
-	_check(func(on: bool) -> void: _manager.enable_progress_alerts(on), PROGRESS)
+	assert_turns(func(on: bool) -> void: _manager.enable_progress_alerts(on), PROGRESS)
 
 
 func test_blocks() -> void:
-	_check(
+	assert_turns(
 		func(on: bool) -> void: _manager.enable_block_progress_alerts(on),
 		AlertManager.CATEGORY_BLOCK_PROGRESS
 	)
 
 
-func _check(turn: Callable, bits: int) -> void:
+func assert_turns(turn: Callable, bits: int) -> void:
 	assert_true(_manager.set_alert_mask(0))
 	turn.call(true)
 	assert_eq(_manager.get_alert_mask(), bits)

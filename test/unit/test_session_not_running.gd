@@ -12,15 +12,15 @@ func before_each() -> void:
 
 
 func test_one_that_was_not_started() -> void:
-	_check(TorrentSession.new())
+	assert_refuses(TorrentSession.new())
 
 
 func test_one_that_was_stopped() -> void:
 	var session := start_session()
 	session.stop_session()
-	_check(session)
+	assert_refuses(session)
 	assert_true(await wait_for_signal(session.session_stopped, LIMIT))
-	_check(session)
+	assert_refuses(session)
 
 
 func test_one_that_could_not_start() -> void:
@@ -28,11 +28,11 @@ func test_one_that_could_not_start() -> void:
 	assert_false(session.start_session_with_settings({"listen_interfaces": "no address"}))
 	assert_push_error("TorrentSession.start_session_with_settings: ")
 	assert_eq(session.get_last_error().get_code(), TorrentError.INVALID_PARAMETER)
-	_check(session)
+	assert_refuses(session)
 	assert_true(session.start_session_with_settings(LOOPBACK), "it can start all the same")
 
 
-func _check(session: TorrentSession) -> void:
+func assert_refuses(session: TorrentSession) -> void:
 	assert_false(session.is_running())
 	assert_false(session.is_session_paused())
 	assert_eq(session.get_torrents(), [] as Array[TorrentHandle])
@@ -66,11 +66,11 @@ func _check(session: TorrentSession) -> void:
 	session.stop_session()
 	session.clear_alerts()
 	session.poll()
-	_check_settings(session)
+	assert_keeps_settings(session)
 
 
 ## Settings are for the next run.
-func _check_settings(session: TorrentSession) -> void:
+func assert_keeps_settings(session: TorrentSession) -> void:
 	assert_true(session.set_max_connections(55))
 	assert_eq(session.get_max_connections(), 55)
 	assert_true(session.set_ip_filter_enabled(false))
