@@ -92,6 +92,20 @@ def leading_zeros_behind_a_sign(data: bytes, theirs: Verdict, ours: Verdict) -> 
     return isinstance(ours, Refused) and ours.number == 15 and b"i-0" in data
 
 
+def zeros_with_digits_to_spare(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
+    """libtorrent reads `00:` and `i-0e`; we do not."""
+    return isinstance(ours, Refused) and "malformed zero" in str(ours)
+
+
+def brackets_of_ipv6(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
+    """libtorrent loses them when it encodes the path of a web seed."""
+    if isinstance(theirs, Refused) or isinstance(ours, Refused):
+        return False
+    seeds = [seed.replace("://[::1]", "://::1") for seed in ours["web_seeds"]]
+    plain = [seed.replace("://[::1]", "://::1") for seed in theirs["web_seeds"]]
+    return same(theirs | {"web_seeds": plain}, ours | {"web_seeds": seeds})
+
+
 DEVIATIONS: list[Callable[[bytes, Verdict, Verdict], bool]] = [
     numbers_beyond_64_bits,
     versions_beyond_32_bits,
@@ -99,6 +113,8 @@ DEVIATIONS: list[Callable[[bytes, Verdict, Verdict], bool]] = [
     one_path_for_two_files,
     the_folder_of_nameless_padding,
     nodes_without_a_port,
+    zeros_with_digits_to_spare,
+    brackets_of_ipv6,
     long_names_of_nothing,
     leading_zeros_behind_a_sign,
 ]

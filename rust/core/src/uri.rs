@@ -20,7 +20,9 @@ struct Parts<'a> {
 }
 
 fn split(url: &[u8]) -> Option<Parts<'_>> {
-    let url = url.trim_ascii_start();
+    let blank = |byte: &u8| b" \t\r\n\x0b\x0c".contains(byte);
+    let begin = url.iter().position(|byte| !blank(byte))?;
+    let url = url.get(begin..)?;
     let colon = url.iter().position(|&byte| byte == b':')?;
     let (scheme, rest) = url.split_at_checked(colon)?;
     let rest = rest.strip_prefix(b"://")?;

@@ -108,6 +108,7 @@ impl Draft {
             .bytes("name.utf-8")
             .or_else(|| dict.bytes("name"))
             .ok_or(MetainfoError::MissingName)?;
+        check_files(dict, version)?;
         let hash = InfoHash(Sha1::digest(dict.raw()).into());
         let (name, files, multi_file) = match dict.list("files") {
             Some(entries) => {
@@ -196,22 +197,27 @@ pub(super) fn collections(dict: Dict<'_>) -> Vec<String> {
 fn check_version(dict: Dict<'_>) -> Result<i64, MetainfoError> {
     let version = dict.int("meta version").filter(|&version| version > 0);
     let Some(version) = version else {
-        return match dict.dict("file tree") {
-            Some(_) => Err(MetainfoError::MissingMetaVersion),
-            None => Ok(0),
-        };
+        return Ok(0);
     };
     let canonical = dict.value().check_canonical();
     canonical.map_err(MetainfoError::NotCanonical)?;
     match version {
-        1 if dict.dict("file tree").is_some() => Err(MetainfoError::MissingMetaVersion),
-        1 => Ok(1),
-        2 if dict.dict("file tree").is_none() => Err(MetainfoError::MissingFileTree),
+        1 | 2 => Ok(version),
+        _ => Err(MetainfoError::UnknownVersion(version)),
+    }
+}
+
+/// Whether a torrent of this version has a file tree just if it should, and
+/// files that a v1 torrent has.
+fn check_files(dict: Dict<'_>, version: i64) -> Result<(), MetainfoError> {
+    let tree = dict.dict("file tree").is_some();
+    match version {
+        0 | 1 if tree => Err(MetainfoError::MissingMetaVersion),
+        2 if !tree => Err(MetainfoError::MissingFileTree),
         2 if dict.list("files").is_none() && dict.get("length").is_none() => {
             Err(MetainfoError::UnsupportedVersion(version))
         }
-        2 => Ok(2),
-        _ => Err(MetainfoError::UnknownVersion(version)),
+        _ => Ok(()),
     }
 }
 
