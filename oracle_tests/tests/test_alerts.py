@@ -496,3 +496,45 @@ def test_who_cannot_be_reached_is_told_of_alike(
     assert own["op"] == int(theirs.fields["op"]) == int(lt.operation_t.connect)
     assert own["reason"] == int(theirs.fields["reason"]) == 0
     assert own["pid"] == "0" * 40
+
+
+# --- settings that stand in the way -------------------------------------------------------
+
+
+def test_a_small_request_queue_is_warned_of_alike(
+    start_shim: Callable[..., Shim], rng: random.Random, tmp_path: Path
+) -> None:
+    payload = single_file(tmp_path / "seed", rng, 64 * KIB, 4_000_000)
+    settings = {"max_out_request_queue": 2, "download_rate_limit": 400_000}
+    seed, leecher = start_shim(), start_shim()
+    port = seed.start_session()
+    torrent_id = seed.call(
+        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
+    )["torrent_id"]
+    seed.wait_until_seeding(torrent_id)
+    leecher.start_session(settings=settings | {"alert_mask": EVERYTHING})
+    leecher.call(
+        "add_torrent_file", path=str(payload.torrent_path), save_path=str(tmp_path / "save")
+    )
+    leecher.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=port)
+    own = leecher.wait_for_alert("performance", torrent_id)
+    with Oracle(settings | {"alert_mask": THEIR_MASK}) as oracle:
+        handle = oracle.add(payload.torrent, tmp_path / "theirs")
+        oracle.wait_for("torrent_checked")
+        handle.connect_peer(("127.0.0.1", port))
+        limit_reached = int(lt.performance_warning_t.outstanding_request_limit_reached)
+        theirs = oracle.wait_for(
+            "performance", lambda alert: int(alert.fields["warning_code"]) == limit_reached
+        )
+    assert own["warning_code"] == int(theirs.fields["warning_code"])
+    assert own["category"] == theirs.category
+    numbers = numbers_of_warnings((ROOT / "rust/engine/src/performance.rs").read_text())
+    assert numbers <= {int(value) for value in lt.performance_warning_t.names.values()}
+
+
+def numbers_of_warnings(source: str) -> set[int]:
+    """The numbers of the variants of an enumeration."""
+    lines = [line.strip().partition(" = ") for line in source.splitlines()]
+    found = {int(tail[:-1]) for _, _, tail in lines if tail[:-1].isdigit() and tail[-1] == ","}
+    assert len(found) > 5
+    return found

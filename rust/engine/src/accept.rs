@@ -1,6 +1,7 @@
 //! Accepts connections and hands each to its torrent once the first half of
 //! its handshake says which one that is.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::lobby::{self, Lobby, Place};
 use crate::net;
 use crate::net::listen::Listener;
 use crate::peer::handshake::{self, HandshakeError};
+use crate::performance::PerformanceWarning;
 use crate::runtime::{Context, supervise};
 use crate::status::is_local;
 use crate::torrent::Arrival;
@@ -58,11 +60,30 @@ async fn accept(context: Arc<Context>, listener: TcpListener, local: bool, lobby
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no connection could be accepted");
+                    if is_out_of_descriptors(&error) {
+                        let warning = PerformanceWarning::TooFewFileDescriptors;
+                        context.session.warn(None, warning);
+                    }
                     tokio::time::sleep(RETRY).await;
                 }
             },
             Some(_) = handshakes.join_next() => {}
         }
+    }
+}
+
+/// Whether the process or the system has no file descriptor left.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+        matches!(errno, Some(Errno::MFILE | Errno::NFILE))
+    }
+    #[cfg(not(unix))]
+    {
+        // WSAEMFILE
+        error.raw_os_error() == Some(10_024)
     }
 }
 

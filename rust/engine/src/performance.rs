@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::event::{Detail, kind};
+use crate::handle::TorrentHandle;
 use crate::session::SessionShared;
 
 /// The same warning is not repeated sooner.
@@ -11,18 +12,33 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// A setting that stands in the way; libtorrent's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PerformanceWarning {
+    /// A peer could be asked for more at once than `max_out_request_queue` lets.
+    OutstandingRequestLimitReached = 1,
     /// The upload limit is used up by headers and acknowledgements.
     UploadLimitTooLow = 2,
     /// The download limit is used up by them.
     DownloadLimitTooLow = 3,
+    /// A peer takes more than `send_buffer_watermark` lets be read ahead for it.
+    SendBufferWatermarkTooLow = 4,
     /// All upload slots are optimistic ones.
     TooManyOptimisticUnchokeSlots = 5,
+    /// More waits for the disk than `max_queued_disk_bytes` lets; peers wait.
+    TooHighDiskQueueLimit = 6,
+    /// All of `num_outgoing_ports` are in use.
+    TooFewOutgoingPorts = 9,
+    /// The process may not open as many files and sockets as it needs.
+    TooFewFileDescriptors = 10,
 }
 
 impl PerformanceWarning {
     /// What is wrong.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::OutstandingRequestLimitReached => "outstanding request limit reached",
+            Self::SendBufferWatermarkTooLow => "send buffer watermark too low",
+            Self::TooHighDiskQueueLimit => "disk queue limit reached",
+            Self::TooFewOutgoingPorts => "too few outgoing ports",
+            Self::TooFewFileDescriptors => "too few file descriptors",
             Self::UploadLimitTooLow => "upload limit too low",
             Self::DownloadLimitTooLow => "download limit too low",
             Self::TooManyOptimisticUnchokeSlots => "too many optimistic unchoke slots",
@@ -38,15 +54,50 @@ pub(crate) struct Warnings {
 
 impl Warnings {
     pub(crate) fn post(&mut self, session: &SessionShared, warning: PerformanceWarning) {
-        let now = Instant::now();
+        if self.is_due(warning, Instant::now()) {
+            let events = &session.events;
+            events.post(kind::PERFORMANCE, None, || Detail::Performance(warning));
+        }
+    }
+
+    /// Whether it was not given lately; it counts as given then.
+    fn is_due(&mut self, warning: PerformanceWarning, now: Instant) -> bool {
         self.posted
             .retain(|(_, at)| now.saturating_duration_since(*at) < INTERVAL);
-        if self.posted.iter().any(|(known, _)| *known == warning) {
-            return;
+        let due = self.posted.iter().all(|(known, _)| *known != warning);
+        if due {
+            self.posted.push((warning, now));
         }
-        self.posted.push((warning, now));
-        session
-            .events
-            .post(kind::PERFORMANCE, None, || Detail::Performance(warning));
+        due
+    }
+}
+
+impl SessionShared {
+    /// Warns of a setting that stands in the way of a torrent, or of all.
+    pub(crate) fn warn(&self, torrent: Option<&TorrentHandle>, warning: PerformanceWarning) {
+        // Asked first: this may be called with every wake of a connection.
+        if self.events.wants(kind::PERFORMANCE)
+            && self.warnings.lock().is_due(warning, Instant::now())
+        {
+            let detail = || Detail::Performance(warning);
+            self.events.post(kind::PERFORMANCE, torrent, detail);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_repeated_after_a_while() {
+        let mut warnings = Warnings::default();
+        let begin = Instant::now();
+        let mut due = |warning, after| warnings.is_due(warning, begin + after);
+        let disk = PerformanceWarning::TooHighDiskQueueLimit;
+        assert!(due(disk, Duration::ZERO));
+        assert!(!due(disk, INTERVAL / 2));
+        assert!(due(PerformanceWarning::TooFewOutgoingPorts, INTERVAL / 2));
+        assert!(due(disk, INTERVAL));
     }
 }

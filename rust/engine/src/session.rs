@@ -31,6 +31,7 @@ use crate::handle::{COMMAND_QUEUE, Command, Shared, TorrentHandle, View};
 use crate::ipfilter::load_filter;
 use crate::net::listen;
 use crate::network::Network;
+use crate::performance::Warnings;
 use crate::placement::Deletion;
 use crate::queue::{QueueDesk, Seat};
 use crate::rates::Rates;
@@ -92,6 +93,8 @@ pub(crate) struct SessionShared {
     pub(crate) state: Mutex<SessionState>,
     /// The state directory, where there is one.
     pub(crate) keeper: Option<Arc<Keeper>>,
+    /// Warnings that were given lately.
+    pub(crate) warnings: Mutex<Warnings>,
     /// What the disk does, from when it is started on.
     pub(crate) disk: OnceLock<DiskWatch>,
     /// The names of the counters have been told.
@@ -232,6 +235,7 @@ impl Session {
             connections: AtomicI64::new(0),
             state: Mutex::new(state),
             keeper,
+            warnings: Mutex::default(),
             disk: OnceLock::new(),
             metrics_told: AtomicBool::new(false),
             running: AtomicBool::new(true),

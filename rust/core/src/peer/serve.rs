@@ -107,6 +107,12 @@ impl Connection {
             .next(self.send.len(), self.limits.send_watermark)
     }
 
+    /// Whether nothing is left to send and reads are under way, and more of
+    /// them are not because of the watermark alone.
+    pub fn is_stalled_on_reads(&self) -> bool {
+        self.send.len() == 0 && self.uploads.wait_for_watermark(self.limits.send_watermark)
+    }
+
     /// Queues what was read. Requests whose data could not be read (`None`), or
     /// whose peer was choked meanwhile, are refused. The connection is to be
     /// closed if the peer cannot be told.

@@ -84,6 +84,11 @@ impl Uploads {
         Some(job)
     }
 
+    /// Whether requests wait because that much is being read.
+    pub(super) fn wait_for_watermark(&self, watermark: usize) -> bool {
+        !self.queue.is_empty() && self.jobs > 0 && self.job_bytes >= watermark
+    }
+
     /// A read has come back.
     pub(super) fn done(&mut self, job: &ReadJob) {
         self.jobs -= 1;

@@ -23,6 +23,7 @@ use torrent_core::torrent::{CloseReason, PeerCommand};
 use crate::buffers::{Buffer, BufferClass, BufferPool};
 use crate::disk::{Disk, Storage};
 use crate::handle::TorrentHandle;
+use crate::performance::PerformanceWarning;
 use crate::rates::Valve;
 use crate::session::SessionShared;
 use crate::torrent::content::StorageSlot;
@@ -124,6 +125,9 @@ impl PeerTask {
                 }
             }
             let sending = self.send()?;
+            if sending == Sending::Done && self.connection.is_stalled_on_reads() {
+                self.warn(PerformanceWarning::SendBufferWatermarkTooLow);
+            }
             let (blocked, held) = (sending == Sending::Blocked, sending == Sending::Held);
             let stuck = held && self.connection.has_unsent_requests();
             if excused != (congested || starved || stuck) {
@@ -166,6 +170,9 @@ impl PeerTask {
                         {
                             storage.write(blocks, self.key);
                             congested = self.disk.is_congested();
+                            if congested {
+                                self.warn(PerformanceWarning::TooHighDiskQueueLimit);
+                            }
                         }
                     }
                 }
@@ -195,6 +202,10 @@ impl PeerTask {
     fn count(&mut self) {
         let traffic = self.connection.take_counts();
         self.session.stats.traffic.add(&traffic);
+    }
+
+    fn warn(&self, warning: PerformanceWarning) {
+        self.session.warn(Some(&self.torrent), warning);
     }
 
     fn obey(&mut self, command: PeerCommand) -> Result<(), Ended> {

@@ -14,6 +14,7 @@ use torrent_core::wire::{Features, Handshake};
 use super::{Driver, TaskEnd};
 use crate::event::{Detail, PeerFact, PeerFault, kind};
 use crate::peer::handshake::{self, HandshakeError};
+use crate::performance::PerformanceWarning;
 use crate::runtime::Context;
 
 /// A connection that was made, or could not be.
@@ -76,6 +77,11 @@ impl Driver {
                     _ => None,
                 };
                 stats.ended(&fault, io, false);
+                let in_use = io.is_some_and(|error| error.kind() == ErrorKind::AddrInUse);
+                let session = &self.context.session;
+                if in_use && session.settings.borrow().outgoing_port != 0 {
+                    session.warn(Some(&self.handle), PerformanceWarning::TooFewOutgoingPorts);
+                }
                 self.brain.connect_failed(Instant::now(), endpoint);
                 self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
                     peer: endpoint.into(),

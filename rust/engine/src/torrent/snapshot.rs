@@ -16,6 +16,7 @@ use super::Driver;
 use crate::disk::Storage;
 use crate::event::unix_millis;
 use crate::handle::TorrentHandle;
+use crate::performance::PerformanceWarning;
 use crate::question::Question;
 use crate::rates::Direction;
 use crate::resume::SaveFlags;
@@ -236,6 +237,7 @@ impl Driver {
             .status_update_interval;
         self.clocks.next_snapshot = now + Duration::from_millis(interval.unsigned_abs());
         self.feed_counters();
+        self.warn_of_limits();
         self.follow_seed_mode();
         let status = self.status(now);
         self.observe(&status);
@@ -266,6 +268,17 @@ impl Driver {
         let open = || storage.map_or_else(Vec::new, Storage::open_files);
         let (kind, detail) = self.handle.answer(question, open);
         self.post(kind, || detail);
+    }
+
+    /// Warns when a peer could be asked for more at once than the settings let.
+    fn warn_of_limits(&mut self) {
+        let session = &self.context.session;
+        let most = session.settings.borrow().max_out_request_queue;
+        let mut peers = self.brain.peers();
+        if peers.any(|(_, peer)| peer.interested && i64::from(peer.stats.target) >= most) {
+            let warning = PerformanceWarning::OutstandingRequestLimitReached;
+            session.warn(Some(&self.handle), warning);
+        }
     }
 
     /// Brings the session's counters up to date.
