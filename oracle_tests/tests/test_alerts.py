@@ -505,9 +505,10 @@ def test_a_small_request_queue_is_warned_of_alike(
     start_shim: Callable[..., Shim], rng: random.Random, tmp_path: Path
 ) -> None:
     payload = single_file(tmp_path / "seed", rng, 64 * KIB, 4_000_000)
-    settings = {"max_out_request_queue": 2, "download_rate_limit": 400_000}
+    settings = {"max_out_request_queue": 2}
     seed, leecher = start_shim(), start_shim()
-    port = seed.start_session()
+    # Slow enough to last for some seconds, in which libtorrent looks.
+    port = seed.start_session(settings={"upload_rate_limit": 400_000})
     torrent_id = seed.call(
         "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
     )["torrent_id"]
