@@ -111,7 +111,6 @@ def goes_on(shim: Shim, payload: Payload, save_path: Path, oracle: Oracle, had: 
         ("EROFS", "read-only"),
         ("EACCES", "permission denied"),
         ("EPERM", "not permitted"),
-        ("ENOMEM", "memory"),
         ("ENXIO", "no such device"),
     ],
 )
@@ -136,6 +135,29 @@ def test_writing_fails(
         assert_serves(shim, payload, tmp_path / "leecher", len(have))
         other_torrent(shim, rng, tmp_path, oracle)
     goes_on(shim, payload, save_path, oracle, len(have))
+
+
+@needs_strace
+def test_writing_without_memory_is_tried_again_and_no_error(
+    shim: Shim, oracle: Oracle, rng: random.Random, tmp_path: Path
+) -> None:
+    payload = single_file(tmp_path / "data", rng, PIECE, 40 * PIECE + 77)
+    oracle.seed(payload.torrent, payload.save_path).set_upload_limit(2_000_000)
+    shim.start_session(settings=SETTINGS)
+    save_path = tmp_path / "save"
+    file = save_path / payload.root.name
+    add(shim, payload, save_path, oracle.port)
+    shim.wait_for_status(payload.info_hash, "something", lambda it: it["pieces_downloaded"] > 3)
+    with failing(shim.process.pid, WRITES, "ENOMEM", file):
+        assert "memory" in shim.wait_for_alert("file_error", payload.info_hash)["error"]
+        status = shim.status(payload.info_hash)
+        assert (status["error"], status["is_finished"]) == ("", False)
+        assert claimed(shim, payload) <= right(payload, file)
+    connect(shim, payload, oracle.port)
+    shim.wait_until_seeding(payload.info_hash)
+    shim.call("flush_cache", torrent_id=payload.info_hash)
+    payload.assert_same(save_path)
+    oracle.assert_no_errors()
 
 
 @needs_strace
