@@ -276,3 +276,37 @@ impl FilePool {
         self.open.lock().files.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_that_had_to_give_up_its_files_keeps_fewer_for_a_while() {
+        let pool = FilePool::new(40, Arc::default(), Arc::default());
+        let mut open = pool.open.lock();
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let fill = |open: &mut Open| {
+            for index in 0..50 {
+                open.keep((1, FileIndex(index)), Access::Read, Arc::clone(&file));
+            }
+            open.files.len()
+        };
+        assert_eq!(fill(&mut open), 40);
+        assert_eq!(open.give_up().len(), 40);
+        // Giving up nothing says nothing more.
+        assert!(open.give_up().is_empty());
+        assert_eq!(fill(&mut open), 20);
+        open.give_up();
+        assert_eq!(fill(&mut open), 10);
+        for eased in [20, 40, 40] {
+            let (fewer, since) = open.strained.unwrap_or((40, Instant::now()));
+            let Some(long_ago) = since.checked_sub(EASE) else {
+                return;
+            };
+            open.strained = open.strained.map(|_| (fewer, long_ago));
+            assert_eq!(fill(&mut open), eased);
+        }
+        assert_eq!(open.strained, None);
+    }
+}
