@@ -103,6 +103,8 @@ pub(crate) struct Options {
     /// The queue decides whether it runs, whatever `paused` says.
     pub(crate) auto_managed: bool,
     pub(crate) sequential: bool,
+    /// The pieces that sequential mode begins with: the first and the last.
+    pub(crate) sequential_range: Option<(PieceIndex, PieceIndex)>,
     pub(crate) max_connections: i64,
     pub(crate) max_uploads: i64,
     pub(crate) apply_ip_filter: bool,
@@ -521,7 +523,25 @@ impl TorrentHandle {
 
     /// Fetches pieces in order, or the rarest first.
     pub fn set_sequential_download(&self, sequential: bool) -> Result<()> {
-        self.change(|options| options.sequential = sequential)
+        self.change(|options| {
+            options.sequential = sequential;
+            options.sequential_range = None;
+        })
+    }
+
+    /// Fetches pieces in order from now on, those from `first` to `last` before
+    /// others of their priority.
+    pub fn set_sequential_range(&self, first: PieceIndex, last: PieceIndex) -> Result<()> {
+        self.check_piece(first)?;
+        self.check_piece(last)?;
+        if last < first {
+            let reason = format!("the range from piece {first} to {last} is empty");
+            return Err(Error::because(ErrorKind::InvalidParameter, reason));
+        }
+        self.change(|options| {
+            options.sequential = true;
+            options.sequential_range = Some((first, last));
+        })
     }
 
     /// Whether pieces are fetched in order.

@@ -106,6 +106,18 @@ impl Params {
         Ok(PieceIndex(index as u32))
     }
 
+    /// The indices of a first and a last piece; whether the torrent has them is
+    /// the engine's to say.
+    pub(crate) fn opt_range(&mut self, name: &str) -> Result<Option<(PieceIndex, PieceIndex)>> {
+        self.take(name, "an array of two piece indices", |value| {
+            let index = |item| u32::try_from(whole(item)?).ok().map(PieceIndex);
+            match value.as_array()?.as_slice() {
+                [first, last] => Some((index(first)?, index(last)?)),
+                _ => None,
+            }
+        })
+    }
+
     /// Priorities from 0 to 7.
     pub(crate) fn opt_priorities(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
         self.take(name, "an array of numbers from 0 to 7", |value| {

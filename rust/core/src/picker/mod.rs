@@ -69,6 +69,8 @@ pub struct Picker {
     paces: BTreeMap<PeerKey, u64>,
     serial: u64,
     sequential: bool,
+    /// The pieces that sequential mode begins with: the first and the last.
+    sequential_range: Option<(u32, u32)>,
     settings: PickerSettings,
     rng: StdRng,
     wanted_bytes: u64,
@@ -97,6 +99,7 @@ impl Picker {
             paces: BTreeMap::new(),
             serial: 0,
             sequential: false,
+            sequential_range: None,
             settings: PickerSettings::default(),
             rng: StdRng::seed_from_u64(seed),
             wanted_bytes: layout.payload_length(),
@@ -265,6 +268,12 @@ impl Picker {
     /// rarest first.
     pub fn set_sequential(&mut self, sequential: bool) {
         self.sequential = sequential;
+    }
+
+    /// The pieces, from the first to the last one, that are picked before
+    /// others of their priority in sequential mode; `None` for no such range.
+    pub fn set_sequential_range(&mut self, range: Option<(PieceIndex, PieceIndex)>) {
+        self.sequential_range = range.map(|(first, last)| (first.0, last.0));
     }
 
     /// Notes how many bytes a second a peer sends; 0 forgets it. In the end game

@@ -210,27 +210,32 @@ impl Picker {
     fn pick_in_order(&mut self, order: &mut Order<'_>) {
         let begun = self.candidates(order);
         let mut next = Vec::new();
+        let ranges = [self.sequential_range, Some((0, u32::MAX))];
         for priority in Priority::wanted() {
-            // One more than whole pieces would take: the last one of the torrent
-            // may be short.
-            let pieces = self.pieces_for(order.left()) + 1;
-            next.clear();
-            self.shelves.first(priority, order.has, pieces, &mut next);
-            next.extend(
-                begun
-                    .iter()
-                    .filter(|candidate| candidate.priority == priority)
-                    .map(|candidate| candidate.piece),
-            );
-            next.sort_unstable();
-            for &piece in &next {
-                if self.partials.contains_key(&piece) {
-                    self.lease_begun(piece, order);
-                } else {
-                    self.lease_new(piece, order);
-                }
-                if order.left() == 0 {
-                    return;
+            for range in ranges.into_iter().flatten() {
+                // One more than whole pieces would take: the last one of the
+                // torrent may be short.
+                let pieces = self.pieces_for(order.left()) + 1;
+                next.clear();
+                self.shelves
+                    .first(priority, order.has, range, pieces, &mut next);
+                let within = |piece: u32| (range.0..=range.1).contains(&piece);
+                next.extend(
+                    begun
+                        .iter()
+                        .filter(|it| it.priority == priority && within(it.piece))
+                        .map(|it| it.piece),
+                );
+                next.sort_unstable();
+                for &piece in &next {
+                    if self.partials.contains_key(&piece) {
+                        self.lease_begun(piece, order);
+                    } else {
+                        self.lease_new(piece, order);
+                    }
+                    if order.left() == 0 {
+                        return;
+                    }
                 }
             }
         }

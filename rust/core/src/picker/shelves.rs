@@ -299,16 +299,22 @@ impl Shelves {
         out.extend(upper.chain(lower).take(count));
     }
 
-    /// Appends to `out` the first `count` open pieces of `priority` that the
-    /// peer has.
+    /// Appends to `out` the first `count` open pieces of `priority`, from
+    /// `range.0` to `range.1`, that the peer has.
     pub(super) fn first(
         &self,
         priority: Priority,
         has: &PeerPieces<'_>,
+        range: (u32, u32),
         count: usize,
         out: &mut Vec<u32>,
     ) {
-        out.extend(Common::all(&self.shelf(priority).open, has).take(count));
+        let open = &self.shelf(priority).open;
+        let words = (range.0 / 64, range.1.min(open.len()) / 64 + 1);
+        let within = Common::between(open, has, words.0, words.1)
+            .skip_while(|&piece| piece < range.0)
+            .take_while(|&piece| piece <= range.1);
+        out.extend(within.take(count));
     }
 
     /// Panics when the levels and the sets of open pieces disagree.

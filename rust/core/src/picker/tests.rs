@@ -235,6 +235,21 @@ fn sequential_mode_goes_by_priority_and_then_in_order() {
 }
 
 #[test]
+fn sequential_mode_begins_with_its_range() {
+    let mut world = World::new(".... .b.. .... .... ....", "11111", "44447");
+    world.picker.set_sequential(true);
+    let range = Some((PieceIndex(1), PieceIndex(2)));
+    world.picker.set_sequential_range(range);
+    assert_eq!(
+        world.pick('a', "xxxxx", 9),
+        "4:0 4:1 4:2 4:3 1:0 1:2 1:3 2:0 2:1"
+    );
+    assert_eq!(world.pick('a', "xxxxx", 4), "2:2 2:3 0:0 0:1");
+    world.picker.set_sequential_range(None);
+    assert_eq!(world.pick('a', "xxxxx", 20), "0:2 0:3 3:0 3:1 3:2 3:3");
+}
+
+#[test]
 fn the_end_game_asks_again_only_when_nothing_is_open() {
     let mut world = after_start("bbBb cc..", "11", "44");
     assert_eq!(world.pick('a', "xxxxx-", 4), "");

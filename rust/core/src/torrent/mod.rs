@@ -288,6 +288,12 @@ impl Torrent {
         self.update_order();
     }
 
+    /// The pieces, from the first to the last one, that sequential mode begins
+    /// with.
+    pub fn set_sequential_range(&mut self, range: Option<(PieceIndex, PieceIndex)>) {
+        self.picker.set_sequential_range(range);
+    }
+
     /// Where nearly all peers are seeds there is nothing rare to save, and
     /// pieces in order are easier for everybody's disk.
     fn update_order(&mut self) {

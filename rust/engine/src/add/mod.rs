@@ -266,6 +266,7 @@ impl AddTorrent {
             graceful: false,
             auto_managed: self.auto_managed,
             sequential: self.sequential,
+            sequential_range: None,
             max_connections: -1,
             max_uploads: -1,
             apply_ip_filter: self.apply_ip_filter,

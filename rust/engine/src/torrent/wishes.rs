@@ -27,7 +27,9 @@ impl Driver {
                 options.graceful,
             )
         };
+        let range = self.handle.shared.options.lock().sequential_range;
         self.brain.set_sequential(sequential);
+        self.brain.set_sequential_range(range);
         self.set_filtered(filtered);
         self.context.session.rates.set_torrent(self.key, down, up);
         self.brain.set_limits(now, connections, uploads);

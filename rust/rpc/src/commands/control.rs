@@ -97,6 +97,7 @@ pub(super) fn set_options(app: &App, mut params: Params) -> Outcome {
     let auto_managed = params.opt_flag("auto_managed")?;
     let moves = moves(&mut params)?;
     let sequential = params.opt_flag("sequential_download")?;
+    let range = params.opt_range("sequential_range")?;
     let upload_mode = params.opt_flag("upload_mode")?;
     let share_mode = params.opt_flag("share_mode")?;
     let super_seeding = params.opt_flag("super_seeding")?;
@@ -127,6 +128,9 @@ pub(super) fn set_options(app: &App, mut params: Params) -> Outcome {
     }
     if let Some(sequential) = sequential {
         torrent.set_sequential_download(sequential)?;
+    }
+    if let Some((first, last)) = range {
+        torrent.set_sequential_range(first, last)?;
     }
     if let Some(on) = upload_mode {
         torrent.set_upload_mode(on)?;
