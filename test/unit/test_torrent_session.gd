@@ -114,6 +114,17 @@ func test_settings_before_and_after_the_start() -> void:
 	assert_eq(session.get_settings().user_agent, "me")
 
 
+func test_settings_that_were_read_stay_what_they_were() -> void:
+	var session := new_session()
+	var before := session.get_settings()
+	assert_true(before.is_read_only())
+	var changed := before.duplicate()
+	changed.connections_limit = 55
+	assert_true(session.apply_settings(changed))
+	assert_eq(session.get_settings().connections_limit, 55)
+	assert_eq(before.connections_limit, 200)
+
+
 func test_defaults_are_those_of_a_new_session() -> void:
 	assert_eq_deep(TorrentSession.get_default_settings(), new_session().get_settings())
 	assert_gt(TorrentSession.get_default_settings().size(), 20)
@@ -364,6 +375,9 @@ func test_counters_have_names() -> void:
 	assert_gt(stats.size(), 0)
 	for name: String in stats:
 		assert_typeof(stats[name], TYPE_INT, name)
+	assert_true(stats.is_read_only())
+	session.stop_session()
+	assert_eq(session.get_session_stats(), {})
 
 
 func test_an_error_stays_until_the_next_one() -> void:

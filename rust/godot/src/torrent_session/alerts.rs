@@ -27,11 +27,17 @@ impl TorrentSession {
     }
 
     /// Counters of the session by name, for example `net.recv_bytes`. Empty when it does
-    /// not run.
+    /// not run. Read-only, and no older than a millisecond: ask as often as you like.
     #[func]
     fn get_session_stats(&self) -> VarDictionary {
-        let stats = self.run.borrow().as_ref().map(Session::stats);
-        convert::to_dictionary(&stats.unwrap_or_default())
+        const SAME: Duration = Duration::from_millis(1);
+        let run = self.run.borrow();
+        let Some(session) = &*run else {
+            return VarDictionary::new();
+        };
+        let fresh = |known: &Instant, now: &Instant| now.duration_since(*known) < SAME;
+        let convert = |_: &Instant| convert::to_dictionary(&session.stats()).into_read_only();
+        self.shown_stats.get(Instant::now(), fresh, convert)
     }
 
     /// The queue of alerts of this session, and their filter.

@@ -92,6 +92,8 @@ pub(crate) struct TorrentSession {
     settings: RefCell<Settings>,
     /// The settings as they were read last.
     shown_settings: Kept<Settings, VarDictionary>,
+    /// The statistics as they were read last.
+    shown_stats: Kept<Instant, VarDictionary>,
     manager: RefCell<Gd<AlertManager>>,
     /// The object of each torrent.
     objects: RefCell<BTreeMap<InfoHash, Gd<TorrentHandle>>>,
@@ -118,6 +120,7 @@ impl IRefCounted for TorrentSession {
             ending: RefCell::default(),
             settings: RefCell::default(),
             shown_settings: Kept::default(),
+            shown_stats: Kept::default(),
             manager: RefCell::new(manager),
             objects: RefCell::default(),
             leaving: RefCell::default(),

@@ -12,12 +12,19 @@ impl TorrentSession {
         self.report("apply_settings", applied).is_some()
     }
 
-    /// All settings by name, as they are now.
+    /// All settings by name, as they are now. Read-only: give [method apply_settings] what
+    /// is to change, or change a copy from [method Dictionary.duplicate].
+    ///
+    /// ```gdscript
+    /// var settings := session.get_settings().duplicate()
+    /// settings.download_rate_limit = 500_000
+    /// session.apply_settings(settings)
+    /// ```
     #[func]
     fn get_settings(&self) -> VarDictionary {
+        let convert = |settings: &Settings| settings_dictionary(settings).into_read_only();
         let shown = &self.shown_settings;
-        let settings = shown.get(self.settings(), PartialEq::eq, settings_dictionary);
-        settings.duplicate_shallow()
+        shown.get(self.settings(), PartialEq::eq, convert)
     }
 
     /// All settings by name, as they are in a new session.
