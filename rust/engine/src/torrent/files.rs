@@ -25,8 +25,6 @@ type Answer = Option<oneshot::Sender<Result<()>>>;
 pub(super) struct FileWork {
     /// Files are being put where their priorities say.
     pub(super) sorting: bool,
-    /// The priorities changed meanwhile.
-    again: bool,
     /// The priorities of files that were last looked at.
     priorities: Option<Arc<Vec<u8>>>,
     /// The files are being moved.
@@ -84,7 +82,7 @@ impl Driver {
             return;
         };
         if self.files.sorting {
-            self.files.again = true;
+            // The priorities are read again when that is done.
             return;
         }
         let priorities = self.handle.shared.options.lock().file_priorities.clone();
@@ -110,16 +108,13 @@ impl Driver {
         outcome: std::result::Result<Vec<(FileIndex, DiskError)>, DiskError>,
     ) {
         self.files.sorting = false;
-        let again = std::mem::take(&mut self.files.again);
         let failed = outcome.unwrap_or_else(|error| {
             let file = error.file.unwrap_or_default();
             vec![(file, error)]
         });
         if failed.is_empty() {
             self.post(kind::FILE_PRIO, || Detail::None);
-            if again {
-                self.sort_files();
-            }
+            self.read_priorities();
             return;
         }
         {

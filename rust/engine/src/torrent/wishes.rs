@@ -54,15 +54,23 @@ impl Driver {
         let shared = &self.handle.shared;
         // Before they are read: a change from now on asks for another look.
         shared.priorities_changed.store(false, Ordering::Release);
-        let priorities: Vec<Priority> = shared
-            .options
-            .lock()
-            .piece_priorities
+        let priorities = shared.options.lock().piece_priorities.clone();
+        self.sort_files();
+        // What becomes wanted waits until its file is where it belongs: else
+        // it would be finished, and lie in the part file still.
+        let waits = self.files.sorting;
+        let picker = self.brain.picker();
+        let priorities: Vec<Priority> = priorities
             .iter()
-            .map(|&priority| Priority::new(priority).unwrap_or_default())
+            .zip(0..)
+            .map(
+                |(&priority, piece)| match picker.priority(PieceIndex(piece)) {
+                    unwanted if waits && !unwanted.is_wanted() => unwanted,
+                    _ => Priority::new(priority).unwrap_or_default(),
+                },
+            )
             .collect();
         self.brain.set_priorities(Instant::now(), &priorities);
-        self.sort_files();
         self.clocks.snapshot_now();
     }
 
