@@ -9,8 +9,10 @@ const PIECE := 256 * 1024
 const TORRENTS := 100
 const FPS := 120
 const CLASSES := ["TorrentSession", "TorrentHandle", "TorrentInfo", "TorrentStatus", "PeerInfo"]
-## Getters that read a file, ask the system, or make an object for each torrent.
-const NOT_GETTERS := ["get_network_interfaces", "get_network_status", "get_torrents"]
+## Getters that ask the system, make an object for each torrent, or write a torrent file.
+const NOT_GETTERS := [
+	"get_network_interfaces", "get_network_status", "get_torrents", "get_torrent_file_data"
+]
 
 var folder := ""
 var seeding := TorrentSession.new()

@@ -39,9 +39,10 @@ impl ToScript for Arc<Bitfield> {
 
     /// A byte for each piece: 1 or 0.
     fn to_script(&self) -> PackedByteArray {
-        (0..self.len())
-            .map(|piece| u8::from(self.get(piece)))
-            .collect()
+        let eight = |&byte: &u8| -> [u8; 8] { std::array::from_fn(|bit| byte >> (7 - bit) & 1) };
+        let mut pieces: Vec<u8> = self.as_bytes().iter().flat_map(eight).collect();
+        pieces.truncate(self.len() as usize);
+        PackedByteArray::from(pieces)
     }
 }
 

@@ -15,6 +15,7 @@ use godot::builtin::{AnyArray, Array, GString, PackedByteArray, VarArray, VarDic
 use godot::classes::{IRefCounted, RefCounted};
 use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
+use torrent_engine::core::bitfield::Bitfield;
 use torrent_engine::error::{Error, ErrorKind, Result};
 use torrent_engine::handle::TorrentHandle as Torrent;
 
@@ -48,6 +49,7 @@ pub(crate) struct TorrentHandle {
     /// The progress that was last told.
     told_progress: Cell<f64>,
     availability: Kept<Arc<Vec<u32>>, VarArray>,
+    pieces: Kept<Arc<Bitfield>, PackedByteArray>,
     base: Base<RefCounted>,
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::snapshot::ToScript;
 
 #[godot_api(secondary)]
 impl TorrentHandle {
@@ -98,9 +99,7 @@ impl TorrentHandle {
     #[func]
     fn get_pieces(&self) -> PackedByteArray {
         let pieces = self.read("get_pieces", Torrent::pieces).unwrap_or_default();
-        (0..pieces.len())
-            .map(|piece| u8::from(pieces.get(piece)))
-            .collect()
+        self.pieces.get(pieces, Arc::ptr_eq, ToScript::to_script)
     }
 
     /// Reads a verified piece from the disk. It comes with [signal piece_read].

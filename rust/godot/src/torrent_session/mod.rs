@@ -45,8 +45,8 @@ pub(crate) type Running = Rc<SharedRun>;
 /// How long a frame's share of signals may take, and how much of it each one
 /// that waits adds: what does not fit comes with the next frame, and a backlog
 /// goes away faster than it grows.
-const FRAME_BUDGET: Duration = Duration::from_micros(80);
-const BACKLOG_BUDGET: Duration = Duration::from_nanos(500);
+const FRAME_BUDGET: Duration = Duration::from_micros(60);
+const BACKLOG_BUDGET: Duration = Duration::from_nanos(300);
 const MAX_BUDGET: Duration = Duration::from_micros(800);
 
 /// How long a start waits for the end of the run before, so that it finds the
