@@ -21,7 +21,7 @@ def test_a_range_comes_first(ours: Shim, rng: random.Random, tmp_path: Path) -> 
         error = ours.refuse("set_torrent_options", torrent_id=torrent_id, sequential_range=wrong)
         assert "piece" in error.message
     ours.call("set_torrent_options", torrent_id=torrent_id, sequential_range=[20, 22])
-    assert ours.status(torrent_id)["is_sequential_download"]
+    ours.wait_for_status(torrent_id, "a range", lambda status: status["is_sequential_download"])
     with socket.create_server(("127.0.0.1", 0)) as listener:
         at = listener.getsockname()[1]
         ours.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=at)
