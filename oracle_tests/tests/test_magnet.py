@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Any
 
 import libtorrent as lt
 import pytest
 from harness.bencode import bencode
+from harness.magnet import read_by_libtorrent, read_by_us
+from harness.metainfo import Refused
 from harness.rpc import Shim
 
 HEX = "0123456789abcdef0123456789abcdef01234567"
@@ -56,36 +57,15 @@ BAD = [
 ]
 
 
-def parsed_by_libtorrent(uri: str) -> dict[str, Any]:
-    """What libtorrent reads, by the names of our answers; raises RuntimeError."""
-    params = lt.parse_magnet_uri(uri)
-    hashes = params.info_hashes
-    selected = [index for index, priority in enumerate(params.file_priorities) if priority]
-    return {
-        "info_hash": str(hashes.v1) if hashes.has_v1() else "",
-        "info_hash_v2": str(hashes.v2) if hashes.has_v2() else "",
-        "name": params.name,
-        "trackers": params.trackers,
-        "url_seeds": params.url_seeds,
-        "peers": [
-            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in params.peers
-        ],
-        "dht_nodes": [{"host": host, "port": port} for host, port in params.dht_nodes],
-        "select_only": selected or None,
-    }
-
-
 @pytest.mark.parametrize("uri", GOOD)
 def test_good_ones_mean_the_same(shim: Shim, uri: str) -> None:
-    answer = shim.call("parse_magnet", uri=uri)
-    del answer["id"], answer["ok"], answer["magnet_uri"]
-    assert answer == parsed_by_libtorrent(uri)
+    assert read_by_us(shim, uri) == read_by_libtorrent(uri)
 
 
 @pytest.mark.parametrize("uri", BAD)
 def test_bad_ones_are_refused(shim: Shim, uri: str) -> None:
-    with pytest.raises(RuntimeError):
-        parsed_by_libtorrent(uri)
+    with pytest.raises(Refused):
+        read_by_libtorrent(uri)
     assert shim.refuse("parse_magnet", uri=uri).code == 202
 
 
