@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from harness.payload import Payload
 from harness.waiting import DEADLINE_SECONDS, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -249,6 +250,18 @@ class Shim:
             return None
 
         return wait_until(look, what)
+
+    def add(self, payload: Payload, save_path: Path, **params: Any) -> str:
+        """Adds the payload's torrent to download it, and returns its id."""
+        where = {"path": str(payload.torrent_path), "save_path": str(save_path)}
+        return self.call("add_torrent_file", **where, **params)["torrent_id"]
+
+    def seed(self, payload: Payload) -> str:
+        """Shares the payload from where it lies, once it is checked, and returns its id."""
+        where = {"path": str(payload.torrent_path), "data_dir": str(payload.save_path)}
+        torrent_id = self.call("add_torrent_and_seed", **where)["torrent_id"]
+        self.wait_until_seeding(torrent_id)
+        return torrent_id
 
     def wait_until_seeding(self, torrent_id: str) -> dict[str, Any]:
         """Waits until the torrent has, and has verified, everything."""

@@ -134,10 +134,7 @@ def heard(start_shim: Callable[..., Shim], rng: random.Random, tmp_path: Path) -
         own = everything(ours, torrent_id)
         uploader = start_shim()
         uploader.start_session(settings=settings)
-        uploader.call(
-            "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-        )
-        uploader.wait_until_seeding(torrent_id)
+        uploader.seed(payload)
         with Oracle({"alert_mask": THEIR_MASK}) as leecher:
             handle = leecher.add(payload.torrent, tmp_path / "theirs")
             handle.connect_peer(("127.0.0.1", uploader.port))
@@ -253,10 +250,7 @@ def test_questions_are_answered_whatever_the_mask(
 ) -> None:
     payload = many_files(tmp_path / "seed", rng, 64 * KIB)
     shim.start_session(settings={"alert_mask": 0})
-    torrent_id = shim.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    shim.wait_until_seeding(torrent_id)
+    torrent_id = shim.seed(payload)
     assert shim.call("get_alerts")["alerts"] == []
     theirs = oracle.seed(payload.torrent, payload.save_path)
     own = ask(shim, torrent_id, "post_file_progress", "file_progress")
@@ -310,12 +304,7 @@ def test_the_peers_that_are_asked_for_are_those_connected(
 def test_only_what_changed_is_updated(ours: Shim, rng: random.Random, tmp_path: Path) -> None:
     payloads = [single_file(tmp_path / f"seed{at}", rng, 16 * KIB, 40_000 + at) for at in range(2)]
     for payload in payloads:
-        ours.call(
-            "add_torrent_and_seed",
-            path=str(payload.torrent_path),
-            data_dir=str(payload.save_path),
-        )
-        ours.wait_until_seeding(payload.info_hash)
+        ours.seed(payload)
     first = updated(ours)
     assert set(first) == {payload.info_hash for payload in payloads}
     ours.call("pause_torrent", torrent_id=payloads[0].info_hash)
@@ -376,10 +365,7 @@ def test_the_mask_decides_what_is_heard(
     payload = single_file(tmp_path / "seed", rng, 16 * KIB, 200_000)
     seed, leecher = start_shim(), start_shim()
     seed.start_session()
-    torrent_id = seed.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    seed.wait_until_seeding(torrent_id)
+    torrent_id = seed.seed(payload)
     leecher.start_session(settings={"alert_mask": mask})
     leecher.call(
         "add_torrent_file", path=str(payload.torrent_path), save_path=str(tmp_path / "save")
@@ -410,10 +396,7 @@ def test_a_file_that_is_gone_is_told_of_alike(
     """The same operation and error when a seed's file cannot be renamed or read."""
     payload = single_file(tmp_path / "seed", rng, 16 * KIB, 100_000)
     shim.start_session(settings={"alert_mask": EVERYTHING})
-    torrent_id = shim.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    shim.wait_until_seeding(torrent_id)
+    torrent_id = shim.seed(payload)
     shim.call("rename_file", torrent_id=torrent_id, index=0, name="another name")
     own = shim.wait_for_alert("file_renamed", torrent_id)
     assert own["category"] == rows()["file_renamed"].category
@@ -455,10 +438,7 @@ def test_what_a_peer_did_wrong_has_a_number(
 ) -> None:
     payload = single_file(tmp_path / "seed", rng, 16 * KIB, 100_000)
     port = shim.start_session(settings={"alert_mask": EVERYTHING})
-    torrent_id = shim.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    shim.wait_until_seeding(torrent_id)
+    torrent_id = shim.seed(payload)
     with Peer.connect(port, torrent_id) as peer:
         peer.send(*message)
         peer.wait_until_closed()
@@ -509,10 +489,7 @@ def test_a_small_request_queue_is_warned_of_alike(
     seed, leecher = start_shim(), start_shim()
     # Slow enough to last for some seconds, in which libtorrent looks.
     port = seed.start_session(settings={"upload_rate_limit": 400_000})
-    torrent_id = seed.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    seed.wait_until_seeding(torrent_id)
+    torrent_id = seed.seed(payload)
     leecher.start_session(settings=settings | {"alert_mask": EVERYTHING})
     leecher.call(
         "add_torrent_file", path=str(payload.torrent_path), save_path=str(tmp_path / "save")

@@ -145,10 +145,7 @@ def test_a_recheck_finds_what_changed_meanwhile(
 
 def test_pieces_are_read_back(ours: Shim, rng: random.Random, tmp_path: Path) -> None:
     payload = many_files(tmp_path / "seed", rng, PIECE)
-    torrent_id = ours.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    ours.wait_until_seeding(torrent_id)
+    torrent_id = ours.seed(payload)
     files = ours.call("get_torrent_info", torrent_id=torrent_id)["info"]["files"]
     whole = b"".join((payload.save_path / file["path"]).read_bytes() for file in files)
     last = (len(whole) - 1) // PIECE

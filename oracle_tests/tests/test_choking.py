@@ -38,12 +38,7 @@ def test_slots_are_the_sessions_and_a_torrent_may_have_fewer(
     )
     payloads = [single_file(tmp_path / name, rng, 64 * KIB, 6 << 20) for name in ("one", "two")]
     for payload in payloads:
-        shim.call(
-            "add_torrent_and_seed",
-            path=str(payload.torrent_path),
-            data_dir=str(payload.save_path),
-        )
-        shim.wait_until_seeding(payload.info_hash)
+        shim.seed(payload)
     shim.call("set_torrent_options", torrent_id=payloads[1].info_hash, max_uploads=2)
     with ExitStack() as stack:
         for number in range(12):
@@ -76,10 +71,7 @@ def test_slots_are_the_sessions_and_a_torrent_may_have_fewer(
 def test_churn_leaves_nothing_behind(shim: Shim, rng: random.Random, tmp_path: Path) -> None:
     port = shim.start_session(settings={"allow_multiple_connections_per_ip": True})
     payload = single_file(tmp_path / "payload", rng, 64 * KIB, 1 << 20)
-    shim.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )
-    shim.wait_until_seeding(payload.info_hash)
+    shim.seed(payload)
 
     def descriptors() -> int:
         return len(os.listdir(f"/proc/{shim.process.pid}/fd"))

@@ -45,10 +45,7 @@ def test_download(shim: Shim, rng: random.Random, tmp_path: Path) -> None:
 def test_upload(shim: Shim, rng: random.Random, tmp_path: Path) -> None:
     payload = single_file(tmp_path / "seed", rng, 64 * KIB, 2_000_003)
     port = shim.start_session(settings=LISTEN)
-    torrent_id = shim.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    shim.wait_until_seeding(torrent_id)
+    shim.seed(payload)
     with Oracle(LISTEN) as oracle:
         leecher = oracle.add(payload.torrent, tmp_path / "save")
         leecher.connect_peer(("::1", port))

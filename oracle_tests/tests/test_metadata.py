@@ -54,10 +54,7 @@ def big(rng: random.Random, tmp_path: Path) -> Payload:
 
 def seed_with_ours(ours: Shim, payload: Payload) -> int:
     """Seeds the payload; returns the port."""
-    ours.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )
-    ours.wait_until_seeding(payload.info_hash)
+    ours.seed(payload)
     return ours.port
 
 

@@ -131,10 +131,7 @@ def test_numbers_of_an_upload(
     """libtorrent downloads from us: what went out here came in there."""
     payload = single_file(tmp_path / "seed", rng, 64 * KIB, 3_000_017)
     port = shim.start_session()
-    torrent_id = shim.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    shim.wait_until_seeding(torrent_id)
+    torrent_id = shim.seed(payload)
     checked = stats(shim)
     blocks = sum(-(-min(64 * KIB, payload.size - at) // BLOCK) for at in piece_starts(payload.size))
     assert checked["disk.num_blocks_hashed"] == checked["disk.num_blocks_read"] == blocks

@@ -24,15 +24,6 @@ def payload(tmp_path: Path, rng: random.Random) -> Payload:
     return single_file(tmp_path / "payload", rng, PIECE, 60 * PIECE + 12_345)
 
 
-def add(shim: Shim, payload: Payload, save_path: Path, **params: object) -> None:
-    shim.call(
-        "add_torrent_file",
-        path=str(payload.torrent_path),
-        save_path=str(save_path),
-        **params,
-    )
-
-
 def connect(shim: Shim, payload: Payload, port: int) -> None:
     shim.call("connect_peer", torrent_id=payload.info_hash, ip="127.0.0.1", port=port)
 
@@ -55,7 +46,7 @@ def in_order(pieces: list[int]) -> bool:
 def test_sequential_download(shim: Shim, oracle: Oracle, payload: Payload, tmp_path: Path) -> None:
     oracle.seed(payload.torrent, payload.save_path)
     shim.start_session(settings={"max_out_request_queue": 2})
-    add(shim, payload, tmp_path / "ours", flags=["sequential_download"])
+    shim.add(payload, tmp_path / "ours", flags=["sequential_download"])
     connect(shim, payload, oracle.port)
     shim.wait_until_seeding(payload.info_hash)
     pieces = sent(oracle)
@@ -69,7 +60,7 @@ def test_priorities(shim: Shim, oracle: Oracle, rng: random.Random, tmp_path: Pa
     payload = many_files(tmp_path / "payload", rng, PIECE, sizes)
     oracle.seed(payload.torrent, payload.save_path).set_upload_limit(RATE)
     shim.start_session(settings={"max_out_request_queue": 2})
-    add(shim, payload, tmp_path / "ours", file_priorities=[1, 0, 7, 4])
+    shim.add(payload, tmp_path / "ours", file_priorities=[1, 0, 7, 4])
     connect(shim, payload, oracle.port)
     shim.wait_for_status(payload.info_hash, "finished", lambda it: it["is_finished"])
     files = [[2, 3, 0].index(piece // 8) for piece in sent(oracle)]
@@ -81,7 +72,7 @@ def test_priorities(shim: Shim, oracle: Oracle, rng: random.Random, tmp_path: Pa
 def test_deadlines(shim: Shim, oracle: Oracle, payload: Payload, tmp_path: Path) -> None:
     oracle.seed(payload.torrent, payload.save_path).set_upload_limit(RATE)
     shim.start_session(settings={"max_out_request_queue": 4})
-    add(shim, payload, tmp_path / "ours", flags=["sequential_download"])
+    shim.add(payload, tmp_path / "ours", flags=["sequential_download"])
     connect(shim, payload, oracle.port)
     wait_until(lambda: len(sent(oracle)) > 5, "requests")
     for place, piece in enumerate((50, 40, 45)):
@@ -108,7 +99,7 @@ def test_a_late_joiner_gets_it_from_those_that_came_before(
     """The seed leaves; then one of ours and one of libtorrent's come to what is left."""
     first = start_shim()
     port = first.start_session(settings={"allow_multiple_connections_per_ip": True})
-    add(first, payload, tmp_path / "first")
+    first.add(payload, tmp_path / "first")
     middle = oracle.add(payload.torrent, tmp_path / "middle")
     with Oracle() as seed:
         seed.seed(payload.torrent, payload.save_path)
@@ -118,7 +109,7 @@ def test_a_late_joiner_gets_it_from_those_that_came_before(
     wait_until(lambda: middle.status().num_pieces == 61, "it is passed on")
     late = start_shim()
     late.start_session(settings={"allow_multiple_connections_per_ip": True})
-    add(late, payload, tmp_path / "late")
+    late.add(payload, tmp_path / "late")
     connect(late, payload, port)
     connect(late, payload, oracle.port)
     late.wait_until_seeding(payload.info_hash)
@@ -141,7 +132,7 @@ def test_nothing_but_liars_who_come_back_from_everywhere(
     shim: Shim, payload: Payload, tmp_path: Path
 ) -> None:
     shim.start_session()
-    add(shim, payload, tmp_path / "ours")
+    shim.add(payload, tmp_path / "ours")
     wrong = bytes(byte ^ 1 for byte in payload.root.read_bytes())
     with ExitStack() as stack:
         liars = []

@@ -247,10 +247,7 @@ def test_only_events_that_were_subscribed_to_are_mixed_in(
 
 def test_every_row_about_a_torrent_answers(ours: Shim, rng: random.Random, tmp_path: Path) -> None:
     payload = single_file(tmp_path / "seed", rng, 16 * KIB, 100_000)
-    torrent_id = ours.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    ours.wait_until_seeding(torrent_id)
+    torrent_id = ours.seed(payload)
     assert ours.call("list_torrents")["torrents"] == [torrent_id]
     # The same torrent again is the same torrent.
     again = ours.call(
@@ -296,10 +293,7 @@ def test_files_are_deleted_when_asked(ours: Shim, rng: random.Random, tmp_path: 
     payload = single_file(tmp_path / "seed", rng, 16 * KIB, 100_000)
     stranger = payload.save_path / "not of the torrent"
     stranger.write_text("stays")
-    torrent_id = ours.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    ours.wait_until_seeding(torrent_id)
+    torrent_id = ours.seed(payload)
     ours.call("remove_torrent", torrent_id=torrent_id, delete_files=True)
     ours.wait_for_alert("torrent_removed", torrent_id)
     assert not payload.root.exists()
@@ -339,10 +333,7 @@ def test_sigterm_ends_it_in_order(
 ) -> None:
     payload = single_file(tmp_path / "seed", rng, 16 * KIB, 100_000)
     shim.start_session()
-    torrent_id = shim.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    shim.wait_until_seeding(torrent_id)
+    shim.seed(payload)
     if waiting:
         shim.send_line(
             '{"id": 1, "cmd": "wait_for_alert",'

@@ -107,10 +107,7 @@ def upload(
     stack: ExitStack, shim: Shim, payload: Payload, save_path: Path, leechers: int, **options: int
 ) -> list[Oracle]:
     """Leechers of libtorrent's download from us and not from each other."""
-    shim.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )
-    shim.wait_until_seeding(payload.info_hash)
+    shim.seed(payload)
     if options:
         shim.call("set_torrent_options", torrent_id=payload.info_hash, **options)
     oracles = [stack.enter_context(Oracle()) for _ in range(leechers)]

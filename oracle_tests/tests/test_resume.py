@@ -67,10 +67,7 @@ def test_ours_is_read_by_libtorrent_complete(
     ours: Shim, oracle: Oracle, rng: random.Random, tmp_path: Path
 ) -> None:
     payload = many_files(tmp_path / "data", rng, 16 * KIB)
-    ours.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )
-    ours.wait_until_seeding(payload.info_hash)
+    ours.seed(payload)
     record = record_of(ours, payload.info_hash, "save_info_dict")
     decoded = lt.bdecode(record)
     assert decoded[b"file-version"] == 2

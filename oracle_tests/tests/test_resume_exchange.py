@@ -264,10 +264,7 @@ def test_renamed_and_moved_by_us(
     payload = many_files(tmp_path / "data", rng, 16 * KIB)
     ours = start_shim()
     ours.start_session()
-    torrent_id = ours.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    ours.wait_until_seeding(torrent_id)
+    torrent_id = ours.seed(payload)
     ours.call("rename_file", torrent_id=torrent_id, index=0, name="new/name")
     ours.call("move_storage", torrent_id=torrent_id, path=str(tmp_path / "moved"))
     record = record_of(ours, torrent_id)

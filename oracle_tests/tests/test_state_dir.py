@@ -109,10 +109,7 @@ def test_killed_while_it_saves(
     payload = single_file(tmp_path / "data", rng, 16 * KIB, 500_000)
     state_dir = tmp_path / "state"
     shim = start(start_shim, state_dir)
-    shim.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )
-    shim.wait_until_seeding(payload.info_hash)
+    shim.seed(payload)
     shim.shut_down()
     whole = claimed(state_dir, payload)
     for limit in range(ROUNDS):
@@ -146,12 +143,7 @@ def test_paused_ones_come_back_paused_and_removed_ones_do_not(
     state_dir = tmp_path / "state"
     shim = start(start_shim, state_dir)
     for payload in (one, two):
-        shim.call(
-            "add_torrent_and_seed",
-            path=str(payload.torrent_path),
-            data_dir=str(payload.save_path),
-        )
-        shim.wait_until_seeding(payload.info_hash)
+        shim.seed(payload)
     shim.call("pause_torrent", torrent_id=one.info_hash)
     shim.call("apply_settings", settings={"connections_limit": 66})
     shim.call("remove_torrent", torrent_id=two.info_hash)

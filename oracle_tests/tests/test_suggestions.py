@@ -30,9 +30,6 @@ def advice(port: int, info_hash: str, pieces: list[int]) -> list[int]:
 def test_what_was_read_last_is_suggested(shim: Shim, rng: random.Random, tmp_path: Path) -> None:
     payload = single_file(tmp_path / "seed", rng, 32 * KIB, 1_000_003)
     shim.start_session(settings={"suggest_mode": 1})
-    torrent_id = shim.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    shim.wait_until_seeding(torrent_id)
+    shim.seed(payload)
     pieces = rng.sample(range(30), 5)
     assert advice(shim.port, payload.info_hash, pieces) == pieces[-2:]

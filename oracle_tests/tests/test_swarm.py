@@ -44,12 +44,7 @@ def test_ours_and_libtorrents_serve_each_other(
 
         if seed_is_ours:
             seed, port = start_ours()
-            seed.call(
-                "add_torrent_and_seed",
-                path=str(payload.torrent_path),
-                data_dir=str(payload.save_path),
-            )
-            seed.wait_until_seeding(payload.info_hash)
+            seed.seed(payload)
         else:
             seed = start_theirs()
             port = seed.port

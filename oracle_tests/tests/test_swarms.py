@@ -27,15 +27,6 @@ def payload(tmp_path: Path, rng: random.Random) -> Payload:
     return single_file(tmp_path / "payload", rng, PIECE, 60 * PIECE + 12_345)
 
 
-def add(shim: Shim, payload: Payload, save_path: Path, **params: object) -> None:
-    shim.call(
-        "add_torrent_file",
-        path=str(payload.torrent_path),
-        save_path=str(save_path),
-        **params,
-    )
-
-
 def connect(shim: Shim, payload: Payload, *ports: int) -> None:
     for port in ports:
         shim.call("connect_peer", torrent_id=payload.info_hash, ip="127.0.0.1", port=port)
@@ -58,7 +49,7 @@ def test_partial_seeds_trade_their_halves(
     ours.start_session(settings=SETTINGS)
     with ExitStack() as stack:
         theirs = [stack.enter_context(Oracle()) for _ in range(2)]
-        add(ours, payload, with_half(payload, tmp_path / "ours", 0))
+        ours.add(payload, with_half(payload, tmp_path / "ours", 0))
         handles = [
             theirs[0].add(payload.torrent, with_half(payload, tmp_path / "theirs", 1)),
             theirs[1].add(payload.torrent, tmp_path / "late"),
@@ -82,7 +73,7 @@ def test_peers_come_and_go(
 ) -> None:
     ours = start_shim()
     ours.start_session(settings=SETTINGS)
-    add(ours, payload, tmp_path / "ours")
+    ours.add(payload, tmp_path / "ours")
     # Fast enough to give something, too slow to give all before it leaves.
     for share in (0.1, 0.3, 0.5):
         with Oracle({"upload_rate_limit": 600 * KIB}) as passing:
@@ -108,7 +99,7 @@ def test_skipped_files_are_not_asked_for_and_first_things_come_first(
     ours = start_shim()
     ours.start_session(settings={"max_out_request_queue": 2})
     with ScriptedSeed(payload, seconds_per_block=0.002) as seed:
-        add(ours, payload, tmp_path / "ours", file_priorities=[1, 0, 7, 4])
+        ours.add(payload, tmp_path / "ours", file_priorities=[1, 0, 7, 4])
         connect(ours, payload, seed.port)
         ours.wait_for_status(payload.info_hash, "finished", lambda it: it["is_finished"])
         files = [piece // 8 for piece in seed.pieces]
@@ -128,7 +119,7 @@ def test_sequential_download_asks_in_order(
     ours = start_shim()
     ours.start_session()
     with ScriptedSeed(payload) as seed:
-        add(ours, payload, tmp_path / "ours", flags=["sequential_download"])
+        ours.add(payload, tmp_path / "ours", flags=["sequential_download"])
         connect(ours, payload, seed.port)
         ours.wait_until_seeding(payload.info_hash)
         assert seed.pieces == list(range(61))
@@ -141,7 +132,7 @@ def test_deadlines_are_asked_for_first_and_shown(
     ours = start_shim()
     ours.start_session(settings={"alert_mask": 1 | 8, "max_out_request_queue": 4})
     with ScriptedSeed(payload, seconds_per_block=0.01) as seed:
-        add(ours, payload, tmp_path / "ours", flags=["sequential_download"])
+        ours.add(payload, tmp_path / "ours", flags=["sequential_download"])
         connect(ours, payload, seed.port)
         wait_until(lambda: len(seed.requests) > 10, "requests")
         for place, piece in enumerate((50, 40, 45)):
@@ -188,7 +179,7 @@ def test_the_download_queue_shows_every_block(
     ours = start_shim()
     ours.start_session(settings={"status_update_interval": 20, "alert_mask": 1 << 24})
     with ScriptedSeed(payload, seconds_per_block=0.05) as seed:
-        add(ours, payload, tmp_path / "ours")
+        ours.add(payload, tmp_path / "ours")
         connect(ours, payload, seed.port)
 
         def begun() -> list[dict]:
@@ -217,7 +208,7 @@ def test_a_super_seed_sends_every_piece_about_once(
 ) -> None:
     ours = start_shim()
     port = ours.start_session(settings=SETTINGS | {"status_update_interval": 20})
-    add(ours, payload, payload.save_path, flags=["super_seeding"])
+    ours.add(payload, payload.save_path, flags=["super_seeding"])
     ours.wait_until_seeding(payload.info_hash)
     assert ours.status(payload.info_hash)["is_super_seeding"]
     with ExitStack() as stack:
@@ -250,7 +241,7 @@ def test_super_seeding_can_end(
 ) -> None:
     ours = start_shim()
     port = ours.start_session(settings=SETTINGS)
-    add(ours, payload, payload.save_path, flags=["super_seeding"])
+    ours.add(payload, payload.save_path, flags=["super_seeding"])
     ours.wait_until_seeding(payload.info_hash)
     handle = oracle.add(payload.torrent, tmp_path / "theirs")
     handle.connect_peer(("127.0.0.1", port))
@@ -265,7 +256,7 @@ def test_upload_mode_only_serves(
 ) -> None:
     ours = start_shim()
     ours.start_session(settings=SETTINGS)
-    add(ours, payload, with_half(payload, tmp_path / "ours", 0), flags=["upload_mode"])
+    ours.add(payload, with_half(payload, tmp_path / "ours", 0), flags=["upload_mode"])
     half = ours.wait_for_status(
         payload.info_hash, "half of it", lambda it: it["progress"] > 0.4 and it["state"] == 3
     )
@@ -288,7 +279,7 @@ def test_a_torrent_can_stop_when_it_is_ready(
     ours = start_shim()
     ours.start_session(settings=SETTINGS | {"alert_mask": 1 | 64})
     with ScriptedSeed(payload) as seed:
-        add(ours, payload, tmp_path / "ours", flags=["stop_when_ready"])
+        ours.add(payload, tmp_path / "ours", flags=["stop_when_ready"])
         ours.wait_for_alert("torrent_paused", payload.info_hash)
         status = ours.status(payload.info_hash)
         assert (status["paused"], status["state"]) == (True, 3)
@@ -313,7 +304,7 @@ def test_share_mode_fetches_what_it_can_pass_on(
             oracle.add(payload.torrent, tmp_path / f"theirs {number}")
             for number, oracle in enumerate(theirs)
         ]
-        add(ours, payload, tmp_path / "ours", flags=["share_mode"])
+        ours.add(payload, tmp_path / "ours", flags=["share_mode"])
         status = ours.wait_for_status(payload.info_hash, "checked", lambda it: it["is_finished"])
         assert status["is_share_mode"]
         connect(ours, payload, seed.port, *(oracle.port for oracle in theirs))

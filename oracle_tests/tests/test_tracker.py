@@ -60,10 +60,7 @@ def test_a_libtorrent_leecher_finds_us(
 ) -> None:
     payload = tracked_payload(tracker, rng, tmp_path / "seed")
     port = shim.start_session()
-    torrent_id = shim.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    shim.wait_until_seeding(torrent_id)
+    shim.seed(payload)
     wait_until(lambda: tracker.announces_of(port), "we announce")
     leecher = oracle.add(payload.torrent, tmp_path / "save")
     oracle.wait_for("torrent_finished")
@@ -80,10 +77,7 @@ def test_two_of_ours_find_each_other(
     payload = tracked_payload(tracker, rng, tmp_path / "seed")
     seed, leecher = start_shim(), start_shim()
     port = seed.start_session()
-    torrent_id = seed.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    seed.wait_until_seeding(torrent_id)
+    torrent_id = seed.seed(payload)
     wait_until(lambda: tracker.announces_of(port), "the seed announces")
     leecher.start_session()
     leecher.call(

@@ -94,12 +94,7 @@ def test_a_leecher_goes_on_with_another_seed(
     whole = [start_shim() for _ in range(2)]
     for shim in whole:
         port = shim.start_session()
-        shim.call(
-            "add_torrent_and_seed",
-            path=str(payload.torrent_path),
-            data_dir=str(payload.save_path),
-        )
-        shim.wait_until_seeding(payload.info_hash)
+        shim.seed(payload)
         leecher.connect_peer(("127.0.0.1", port))
     oracle.wait_for_state(leecher, lt.torrent_status.states.seeding)
     leecher.flush_cache()

@@ -22,10 +22,7 @@ from harness.waiting import DEADLINE_SECONDS, wait_until
 
 def seeded(shim: Shim, oracle: Oracle, payload: Payload) -> tuple[str, Any]:
     """Both engines seed the payload."""
-    torrent_id = shim.call(
-        "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
-    )["torrent_id"]
-    shim.wait_until_seeding(torrent_id)
+    torrent_id = shim.seed(payload)
     return torrent_id, oracle.seed(payload.torrent, payload.save_path)
 
 
