@@ -15,7 +15,7 @@ use torrent_core::choker::{Choker, Standing};
 use torrent_core::ids::TorrentKey;
 
 use crate::handle::Command;
-use crate::performance::{PerformanceWarning, Warnings};
+use crate::performance::PerformanceWarning;
 use crate::session::SessionShared;
 
 /// What a torrent said last; `None` when it is gone.
@@ -51,12 +51,12 @@ impl ChokeDesk {
 }
 
 /// Says so when no slot, or next to none, is given for merit.
-fn warn(session: &SessionShared, warnings: &mut Warnings) {
+fn warn(session: &SessionShared) {
     let settings = session.settings.borrow().clone();
     let slots = settings.unchoke_slots_limit;
     let optimistic = settings.num_optimistic_unchoke_slots;
     if settings.choking_algorithm != 2 && slots >= 0 && optimistic > 0 && optimistic >= slots / 2 {
-        warnings.post(session, PerformanceWarning::TooManyOptimisticUnchokeSlots);
+        session.warn(None, PerformanceWarning::TooManyOptimisticUnchokeSlots);
     }
 }
 
@@ -65,8 +65,7 @@ pub(crate) async fn run(session: Arc<SessionShared>) {
     let mut settings = session.settings.subscribe();
     let mut choker = Choker::new((&**settings.borrow_and_update()).into());
     let mut answers = HashMap::new();
-    let mut warnings = Warnings::default();
-    warn(&session, &mut warnings);
+    warn(&session);
     loop {
         let due = choker.poll_timeout(Instant::now());
         let round = async {
@@ -81,7 +80,7 @@ pub(crate) async fn run(session: Arc<SessionShared>) {
             changed = settings.changed() => match changed {
                 Ok(()) => {
                     choker.set_settings((&**settings.borrow_and_update()).into());
-                    warn(&session, &mut warnings);
+                    warn(&session);
                 }
                 Err(_) => return,
             },

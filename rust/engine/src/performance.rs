@@ -46,20 +46,13 @@ impl PerformanceWarning {
     }
 }
 
-/// Posts warnings, none of them too often.
+/// The warnings that were given lately.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings {
     posted: Vec<(PerformanceWarning, Instant)>,
 }
 
 impl Warnings {
-    pub(crate) fn post(&mut self, session: &SessionShared, warning: PerformanceWarning) {
-        if self.is_due(warning, Instant::now()) {
-            let events = &session.events;
-            events.post(kind::PERFORMANCE, None, || Detail::Performance(warning));
-        }
-    }
-
     /// Whether it was not given lately; it counts as given then.
     fn is_due(&mut self, warning: PerformanceWarning, now: Instant) -> bool {
         self.posted

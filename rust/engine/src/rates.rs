@@ -19,7 +19,7 @@ use torrent_core::ids::TorrentKey;
 use torrent_core::settings::Settings;
 use torrent_core::value::Fields;
 
-use crate::performance::{PerformanceWarning, Warnings};
+use crate::performance::PerformanceWarning;
 use crate::session::SessionShared;
 use crate::status::is_local;
 
@@ -187,7 +187,6 @@ impl Rates {
 /// Distributes until the session ends.
 pub(crate) async fn run(session: Arc<SessionShared>) {
     let mut settings = session.settings.subscribe();
-    let mut warnings = Warnings::default();
     loop {
         let now = Instant::now();
         let next = [&session.rates.down, &session.rates.up]
@@ -214,7 +213,7 @@ pub(crate) async fn run(session: Arc<SessionShared>) {
             (Direction::Down, PerformanceWarning::DownloadLimitTooLow),
         ] {
             if session.rates.distribute(direction, now) {
-                warnings.post(&session, warning);
+                session.warn(None, warning);
             }
         }
     }

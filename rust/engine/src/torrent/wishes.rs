@@ -14,10 +14,21 @@ impl Driver {
     /// Puts the game's options into effect, all but the priorities.
     pub(super) fn read_options(&mut self) {
         let now = Instant::now();
-        let (sequential, filtered, connections, uploads, (down, up), modes, paused, graceful) = {
+        let (
+            sequential,
+            range,
+            filtered,
+            connections,
+            uploads,
+            (down, up),
+            modes,
+            paused,
+            graceful,
+        ) = {
             let options = self.handle.shared.options.lock();
             (
                 options.sequential,
+                options.sequential_range,
                 options.apply_ip_filter,
                 options.max_connections,
                 options.max_uploads,
@@ -27,7 +38,6 @@ impl Driver {
                 options.graceful,
             )
         };
-        let range = self.handle.shared.options.lock().sequential_range;
         self.brain.set_sequential(sequential);
         self.brain.set_sequential_range(range);
         self.set_filtered(filtered);
