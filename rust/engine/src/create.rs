@@ -21,6 +21,7 @@ use torrent_core::metainfo::{Limits, Metainfo, MetainfoError};
 
 use self::walk::Found;
 use crate::error::{Error, ErrorKind, Result};
+use crate::threads;
 
 /// Something on disk that becomes part of a torrent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -291,7 +292,10 @@ impl CreateJob {
             .name("torrent-create".to_owned())
             .spawn({
                 let state = Arc::clone(&state);
-                move || create.run(&state.progress, &state.interrupt)
+                move || {
+                    threads::begin();
+                    create.run(&state.progress, &state.interrupt)
+                }
             })
             .map_err(|error| Error::because(ErrorKind::InternalException, error.to_string()))?;
         Ok(Self {

@@ -26,8 +26,8 @@ use crate::pace::Pace;
 use crate::queue;
 use crate::rates;
 use crate::session::{NewTorrent, SessionCommand, SessionShared};
-use crate::signals;
 use crate::status::TorrentStatus;
+use crate::threads;
 use crate::torrent;
 use crate::tracker::{ErrorSink, TrackerClient};
 use crate::turnover;
@@ -134,7 +134,7 @@ pub(crate) fn spawn(
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.clamp(1, 4))
         .thread_name("torrent-io")
-        .on_thread_start(signals::block)
+        .on_thread_start(threads::begin)
         .enable_all()
         .build()
         .map_err(failed)?;
@@ -158,7 +158,7 @@ pub(crate) fn spawn(
         .spawn({
             let done = Arc::clone(&done);
             move || {
-                signals::block();
+                threads::begin();
                 RUNNING.lock().push(Arc::clone(&done));
                 runtime.block_on(run(context, inbox, sockets, listen_settings));
                 runtime.shutdown_timeout(RUNTIME_LIMIT);

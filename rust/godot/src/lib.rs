@@ -42,6 +42,12 @@ mod entry {
 
     #[gdextension]
     unsafe impl ExtensionLibrary for GodotTorrent {
+        fn on_stage_init(stage: InitStage) {
+            if stage == InitStage::Scene {
+                torrent_engine::threads::give_way();
+            }
+        }
+
         fn on_stage_deinit(stage: InitStage) {
             // The classes go with this stage, and the code may be unloaded
             // soon after: no thread of ours may run it then.

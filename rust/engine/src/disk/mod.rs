@@ -202,7 +202,7 @@ impl Disk {
             let handle = std::thread::Builder::new()
                 .name(format!("torrent-disk-{index}"))
                 .spawn(move || {
-                    crate::signals::block();
+                    crate::threads::begin();
                     let _alive = alive;
                     worker.run();
                 })?;

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::Record;
 use crate::error::{Error, ErrorKind, Result};
-use crate::signals;
+use crate::threads;
 
 /// Lines that wait for the disk; more are dropped and counted.
 const LINE_QUEUE: usize = 4096;
@@ -75,7 +75,7 @@ impl LogFile {
 }
 
 fn write(file: File, lines: &Receiver<String>) {
-    signals::block();
+    threads::begin();
     let mut file = BufWriter::new(file);
     while let Ok(first) = lines.recv() {
         for line in std::iter::once(first).chain(lines.try_iter()) {

@@ -49,7 +49,7 @@ impl Keeper {
             .spawn({
                 let folder = folder.clone();
                 move || {
-                    crate::signals::block();
+                    crate::threads::begin();
                     work(&folder, &inbox);
                     // Only now may another session have the folder.
                     drop(lock);
