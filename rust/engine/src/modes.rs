@@ -1,11 +1,12 @@
-//! Modes and deadlines of a torrent, as its handle offers them.
+//! Modes of a torrent, the order of its pieces and their deadlines, as its
+//! handle offers them.
 
 use std::time::Duration;
 
 use torrent_core::ids::PieceIndex;
 pub use torrent_core::torrent::Modes;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{Command, TorrentHandle};
 
 /// Where a torrent may look for peers beside its trackers.
@@ -90,6 +91,34 @@ impl TorrentHandle {
     /// Whether it is going to be paused when its files are checked.
     pub fn is_stop_when_ready(&self) -> bool {
         self.modes().stop_when_ready
+    }
+
+    /// Fetches pieces in order, or the rarest first.
+    pub fn set_sequential_download(&self, sequential: bool) -> Result<()> {
+        self.change(|options| {
+            options.sequential = sequential;
+            options.sequential_range = None;
+        })
+    }
+
+    /// Fetches pieces in order from now on, those from `first` to `last` before
+    /// others of their priority.
+    pub fn set_sequential_range(&self, first: PieceIndex, last: PieceIndex) -> Result<()> {
+        self.check_piece(first)?;
+        self.check_piece(last)?;
+        if last < first {
+            let reason = format!("the range from piece {first} to {last} is empty");
+            return Err(Error::because(ErrorKind::InvalidParameter, reason));
+        }
+        self.change(|options| {
+            options.sequential = true;
+            options.sequential_range = Some((first, last));
+        })
+    }
+
+    /// Whether pieces are fetched in order.
+    pub fn is_sequential_download(&self) -> bool {
+        self.shared.options.lock().sequential
     }
 
     /// Wants `piece` within `after`, before all pieces without a deadline or

@@ -1,0 +1,114 @@
+//! Whether what a caller gives can be: the checks of arguments that handles and
+//! `AddTorrent` share. Each names in its error what is wrong. Setters call
+//! them before they change anything.
+
+use torrent_core::ids::{FileIndex, PieceIndex};
+use torrent_core::metainfo::Info;
+
+use super::TorrentHandle;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The most that a rate limit can be: 2 GB a second.
+pub const MAX_RATE: i64 = i32::MAX as i64;
+
+impl TorrentHandle {
+    pub(crate) fn check_piece(&self, piece: PieceIndex) -> Result<()> {
+        let count = self.known_metainfo()?.info.layout.num_pieces();
+        if piece.0 < count {
+            Ok(())
+        } else {
+            Err(Error::because(
+                ErrorKind::InvalidPieceIndex,
+                format!("piece {piece} of {count}"),
+            ))
+        }
+    }
+
+    pub(crate) fn check_file(&self, file: FileIndex) -> Result<()> {
+        let count = self.known_metainfo()?.info.files.len();
+        if (file.0 as usize) < count {
+            Ok(())
+        } else {
+            Err(Error::because(
+                ErrorKind::InvalidFileIndex,
+                format!("file {file} of {count}"),
+            ))
+        }
+    }
+}
+
+/// Whether these can be the priorities of the first files of `info`.
+pub(crate) fn check_file_priorities(info: &Info, priorities: &[u8]) -> Result<()> {
+    check_priorities(priorities)?;
+    if priorities.len() <= info.files.len() {
+        return Ok(());
+    }
+    Err(Error::because(
+        ErrorKind::InvalidFileIndex,
+        format!(
+            "{} priorities for {} files",
+            priorities.len(),
+            info.files.len()
+        ),
+    ))
+}
+
+pub(crate) fn check_priorities(priorities: &[u8]) -> Result<()> {
+    match priorities.iter().find(|&&priority| priority > 7) {
+        None => Ok(()),
+        Some(priority) => Err(Error::because(
+            ErrorKind::InvalidPriority,
+            format!("{priority} is not a priority from 0 to 7"),
+        )),
+    }
+}
+
+pub(crate) fn check_limit(limit: i64) -> Result<()> {
+    if limit == -1 || (2..=65_535).contains(&limit) {
+        Ok(())
+    } else {
+        Err(Error::because(
+            ErrorKind::InvalidParameter,
+            format!("the limit must be -1 or from 2 to 65535, not {limit}"),
+        ))
+    }
+}
+
+pub(crate) fn check_rate(limit: i64) -> Result<()> {
+    if (-1..=MAX_RATE).contains(&limit) {
+        Ok(())
+    } else {
+        Err(Error::because(
+            ErrorKind::InvalidParameter,
+            format!("the limit must be from 0 (none) to {MAX_RATE} bytes a second, not {limit}"),
+        ))
+    }
+}
+
+/// Whether `url` can be a tracker's.
+pub(crate) fn check_tracker(url: &str) -> Result<()> {
+    let parsed = url::Url::parse(url)
+        .map_err(|error| Error::because(ErrorKind::InvalidUrl, error.to_string()).about(url))?;
+    match parsed.scheme() {
+        "http" | "https" | "udp" => Ok(()),
+        scheme => Err(Error::because(
+            ErrorKind::InvalidUrl,
+            format!("'{scheme}' is not a tracker's scheme: http, https or udp"),
+        )
+        .about(url)),
+    }
+}
+
+/// Whether `url` can be a web seed's (BEP 19).
+pub(crate) fn check_web_seed(url: &str) -> Result<()> {
+    let parsed = url::Url::parse(url)
+        .map_err(|error| Error::because(ErrorKind::InvalidUrl, error.to_string()).about(url))?;
+    match parsed.scheme() {
+        "http" | "https" => Ok(()),
+        scheme => Err(Error::because(
+            ErrorKind::InvalidUrl,
+            format!("'{scheme}' is not a web seed's scheme: http or https"),
+        )
+        .about(url)),
+    }
+}

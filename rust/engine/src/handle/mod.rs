@@ -1,0 +1,251 @@
+//! The public face of one torrent: cheap to clone, safe to keep after the
+//! torrent is gone. Reads come from the last snapshot; commands are posted to
+//! the torrent's task.
+//!
+//! Here is what a handle shares with its task, and how word gets from one to
+//! the other. Each module adds the methods of one topic; those of `modes`,
+//! `placement`, `question`, `queue` and `resume` are with what they speak of.
+//! Sessions make handles (`session`), games and the shim call them.
+
+mod checks;
+mod limits;
+mod metadata;
+mod peers;
+mod pieces;
+mod priorities;
+mod trackers;
+mod view;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use torrent_core::choker::Changes;
+use torrent_core::ids::{FileIndex, InfoHash, PieceIndex};
+use torrent_core::magnet::MagnetUri;
+use torrent_core::metainfo::{Info, Metainfo};
+
+pub use checks::MAX_RATE;
+pub(crate) use checks::{
+    check_file_priorities, check_limit, check_priorities, check_rate, check_tracker, check_web_seed,
+};
+pub(crate) use priorities::piece_priorities;
+pub(crate) use trackers::Reannounce;
+pub(crate) use view::View;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::modes::{Discovery, Modes};
+use crate::placement::{Deletion, Placing, StorageMode};
+use crate::question::Question;
+use crate::queue::{QueueDesk, Seat};
+use crate::resume::{SaveFlags, SaveRequest};
+use crate::session::SessionShared;
+use crate::torrent::Arrival;
+
+/// Commands that wait for a torrent's task. When the channel is full the
+/// caller gets an error: a task that is a thousand commands behind is stuck.
+pub(crate) const COMMAND_QUEUE: usize = 1024;
+
+/// What a torrent is told to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Look at [`Options`] again.
+    OptionsChanged,
+    /// Hash everything on disk again.
+    Recheck,
+    /// Announce soon.
+    Reannounce(Reannounce),
+    /// Ask a tracker, by index, or the one that works for its numbers.
+    Scrape(Option<usize>),
+    /// Forget the error and go on.
+    ClearError,
+    /// Connect to this peer.
+    Connect(SocketAddr),
+    /// Look at the priorities in [`Options`] again.
+    PrioritiesChanged,
+    /// Fetch this piece in time.
+    Deadline {
+        piece: PieceIndex,
+        after: Duration,
+        alert: bool,
+    },
+    /// Forget the deadline of this piece, or of all.
+    ResetDeadline(Option<PieceIndex>),
+    /// Look at the trackers in [`Options`] again.
+    TrackersChanged,
+    /// Read a verified piece and post it.
+    ReadPiece(PieceIndex, Option<oneshot::Sender<Result<Bytes>>>),
+    /// Write everything that can be written to the files.
+    Flush(Option<oneshot::Sender<()>>),
+    /// Move or rename files.
+    Place(Box<Placing>),
+    /// Take in this connection.
+    Incoming(Arrival),
+    /// Choke and unchoke these.
+    Choking(Changes),
+    /// Have nothing to do with this address any more.
+    Ban(IpAddr),
+    /// Let up to so many of the least useful connections make way for others.
+    TurnOver(usize),
+    /// This is the torrent's info dictionary.
+    Metadata(Arc<Info>),
+    /// Answer this question with an event.
+    Ask(Question),
+    /// Save resume data.
+    SaveResumeData(SaveRequest),
+    /// Stop for good; with the files deleted if asked.
+    Remove { delete: Deletion },
+}
+
+/// What the game wants of a torrent. Written by handles, read by the task, so
+/// that a getter answers with what a setter just set.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Options {
+    pub(crate) paused: bool,
+    /// It was paused gracefully.
+    pub(crate) graceful: bool,
+    /// The queue decides whether it runs, whatever `paused` says.
+    pub(crate) auto_managed: bool,
+    pub(crate) sequential: bool,
+    /// The pieces that sequential mode begins with: the first and the last.
+    pub(crate) sequential_range: Option<(PieceIndex, PieceIndex)>,
+    pub(crate) max_connections: i64,
+    pub(crate) max_uploads: i64,
+    pub(crate) apply_ip_filter: bool,
+    pub(crate) discovery: Discovery,
+    pub(crate) download_limit: i64,
+    pub(crate) upload_limit: i64,
+    pub(crate) modes: Modes,
+    /// Shared, so that a look at the other options does not copy them.
+    pub(crate) piece_priorities: Arc<Vec<u8>>,
+    pub(crate) file_priorities: Arc<Vec<u8>>,
+    pub(crate) trackers: Vec<Vec<String>>,
+    /// Files that have another name than the torrent gives them.
+    pub(crate) renamed_files: BTreeMap<FileIndex, String>,
+    pub(crate) storage_mode: StorageMode,
+    /// Where the part file is, below the save path; empty for that itself.
+    pub(crate) part_file_dir: PathBuf,
+    /// By URL; those without an entry have none.
+    pub(crate) fail_limits: HashMap<String, u8>,
+}
+
+impl Options {
+    /// The priorities of all pieces, to change some.
+    pub(crate) fn pieces_mut(&mut self) -> &mut Vec<u8> {
+        Arc::make_mut(&mut self.piece_priorities)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) info_hash: InfoHash,
+    /// The link that it was added by, where it was not a torrent file.
+    pub(crate) magnet: Option<MagnetUri>,
+    /// Empty until the metadata is known.
+    pub(crate) metainfo: OnceLock<Arc<Metainfo>>,
+    pub(crate) save_path: ArcSwap<PathBuf>,
+    pub(crate) added_time: i64,
+    pub(crate) options: Mutex<Options>,
+    /// The task was told of changed priorities and has not looked yet.
+    pub(crate) priorities_changed: AtomicBool,
+    pub(crate) view: View,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) queue: Arc<QueueDesk>,
+    pub(crate) seat: Seat,
+    pub(crate) removed: AtomicBool,
+    pub(crate) session: Weak<SessionShared>,
+    /// What has changed since resume data was last saved: bits of `SaveFlags`.
+    pub(crate) unsaved: AtomicU32,
+    /// The resume data that was saved last.
+    pub(crate) saved: Mutex<Option<Bytes>>,
+}
+
+/// One torrent of a session.
+#[derive(Clone, Debug)]
+pub struct TorrentHandle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl PartialEq for TorrentHandle {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for TorrentHandle {}
+
+impl TorrentHandle {
+    pub(crate) fn post(&self, command: Command) -> Result<()> {
+        self.check_valid()?;
+        self.shared
+            .commands
+            .try_send(command)
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Closed(_) => Error::new(ErrorKind::InvalidTorrentHandle),
+                mpsc::error::TrySendError::Full(_) => {
+                    Error::because(ErrorKind::Timeout, "the torrent does not take commands")
+                }
+            })
+    }
+
+    pub(crate) fn check_valid(&self) -> Result<()> {
+        if self.is_valid() {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::InvalidTorrentHandle))
+        }
+    }
+
+    /// Changes options and tells the task, unless nothing changed.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Options)) -> Result<()> {
+        self.check_valid()?;
+        {
+            let mut options = self.shared.options.lock();
+            let before = options.clone();
+            change(&mut options);
+            if *options == before {
+                return Ok(());
+            }
+            self.note_unsaved(SaveFlags::of_change(&before, &options));
+        }
+        self.post(Command::OptionsChanged)
+    }
+
+    /// Notes at once that there is something to save.
+    pub(crate) fn note_unsaved(&self, what: SaveFlags) {
+        self.shared.unsaved.fetch_or(what.bits(), Ordering::AcqRel);
+    }
+
+    /// Whether the torrent is still part of its session.
+    pub fn is_valid(&self) -> bool {
+        !self.shared.removed.load(Ordering::Acquire)
+    }
+
+    /// v1 info-hash.
+    pub fn info_hash(&self) -> InfoHash {
+        self.shared.info_hash
+    }
+
+    /// Unix time at which it was added.
+    pub fn added_time(&self) -> i64 {
+        self.shared.added_time
+    }
+
+    /// Hashes everything on disk again.
+    pub fn force_recheck(&self) -> Result<()> {
+        self.known_metainfo()?;
+        self.post(Command::Recheck)
+    }
+
+    /// Forgets the error and goes on.
+    pub fn clear_error(&self) -> Result<()> {
+        self.post(Command::ClearError)
+    }
+}

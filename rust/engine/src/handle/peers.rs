@@ -1,0 +1,41 @@
+//! Whom a torrent has to do with, as its handle offers it: peers to connect to,
+//! bans, the IP filter.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Command, TorrentHandle};
+use crate::error::{Error, ErrorKind, Result};
+
+impl TorrentHandle {
+    /// Connects to a peer.
+    pub fn connect_peer(&self, peer: SocketAddr) -> Result<()> {
+        if peer.port() == 0 {
+            return Err(Error::because(
+                ErrorKind::InvalidParameter,
+                "a peer's port is a number from 1 to 65535",
+            ));
+        }
+        self.post(Command::Connect(peer))
+    }
+
+    /// Bans an address in all torrents of the session, as
+    /// [`Session::ban_peer`](crate::session::Session::ban_peer) does.
+    pub fn ban_peer(&self, ip: IpAddr) -> Result<()> {
+        self.check_valid()?;
+        let session = self.shared.session.upgrade();
+        session
+            .ok_or_else(|| Error::new(ErrorKind::InvalidTorrentHandle))?
+            .ban(ip);
+        Ok(())
+    }
+
+    /// Lets the session's IP filter hold for this torrent, or not.
+    pub fn set_apply_ip_filter(&self, apply: bool) -> Result<()> {
+        self.change(|options| options.apply_ip_filter = apply)
+    }
+
+    /// Whether the session's IP filter holds for this torrent.
+    pub fn applies_ip_filter(&self) -> bool {
+        self.shared.options.lock().apply_ip_filter
+    }
+}
