@@ -1,0 +1,82 @@
+//! Who is told that the torrent is complete, and how often (BEP 3, 21).
+
+use super::*;
+
+#[test]
+fn completion_is_told_at_once_and_once() {
+    let mut world = World::started("a");
+    let id = world.one("a:started");
+    world.announcer.completed(at(0));
+    world.silent();
+    world.reply(id);
+    let id = world.one("a:completed");
+    world.reply(id);
+    world.announcer.completed(world.time());
+    world.silent();
+    world.sleep(1800);
+    world.one("a:");
+}
+
+#[test]
+fn completion_reaches_every_tracker_that_knows_us() {
+    let mut world = World::started("a | b | c");
+    let a = world.one("a:started");
+    world.fail(a);
+    let b = world.one("b:started");
+    world.reply(b);
+    world.sleep(17);
+    let a = world.one("a:started");
+    world.reply(a);
+    world.announcer.completed(world.time());
+    let (words, ids) = world.sent();
+    assert_eq!(words, "a:completed b:completed", "c has never heard of us");
+    world.reply(ids[0]);
+    // The other one is tried again until it knows.
+    world.fail(ids[1]);
+    world.sleep(17);
+    let b = world.one("b:completed");
+    world.reply(b);
+    world.announcer.stop();
+    assert_eq!(world.sent().0, "a:stopped b:stopped");
+}
+
+#[test]
+fn a_seed_never_completes() {
+    let mut world = World::new("a");
+    world.announcer.completed(at(0));
+    world.announcer.start(at(0));
+    let id = world.one("a:started");
+    world.reply(id);
+    world.silent();
+    world.sleep(1800);
+    world.one("a:");
+}
+
+#[test]
+fn who_only_uploads_says_so() {
+    let mut world = World::started("a");
+    let id = world.one("a:started");
+    world.reply(id);
+    world.announcer.set_upload_only(true);
+    world.sleep(1800);
+    world.one("a:paused");
+}
+
+#[test]
+fn what_is_not_complete_any_more_is_not_said_to_be() {
+    let mut world = World::started("a");
+    let id = world.one("a:started");
+    world.reply(id);
+    world.announcer.completed(world.time());
+    let id = world.one("a:completed");
+    world.reply(id);
+    world.announcer.incomplete();
+    world.announcer.set_upload_only(true);
+    world.sleep(1800);
+    let id = world.one("a:paused");
+    world.reply(id);
+    world.announcer.completed(world.time());
+    world.silent();
+    world.sleep(1800);
+    world.one("a:");
+}
