@@ -1,105 +1,30 @@
 //! Who is asked, and when (BEP 12).
+//!
+//! [`Announcer`] belongs to the task of its torrent. Here is what happens to it
+//! and what it sends; `tiers` has the list of trackers, `turns` says who is
+//! due, `scrapes` asks for the numbers of the swarm.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod request;
+mod scrapes;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod tiers;
+mod turns;
+
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rand::seq::SliceRandom;
 use rand::{SeedableRng, rngs::StdRng};
+
+pub use request::{AnnounceRequest, RequestId, ScrapeRequest, TrackerRequest};
+pub use settings::AnnouncerSettings;
 
 use super::entry::Tracker;
 use super::reply::{Failure, Reply, Retry};
 use super::status::{TrackerRow, most};
 use super::{Event, ScrapeReply};
-
-#[cfg(test)]
-mod tests;
-
-/// Trackers of one torrent, at most; a file may name any number.
-const MAX_TRACKERS: usize = 1000;
-
-/// Names one request, within its torrent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(pub u64);
-
-/// Something to ask a tracker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TrackerRequest {
-    /// Announce the torrent.
-    Announce(AnnounceRequest),
-    /// Ask for the numbers of its swarm.
-    Scrape(ScrapeRequest),
-}
-
-/// An announce to carry out; see [`announce_url`](super::announce_url).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnnounceRequest {
-    /// To be given back with the outcome.
-    pub id: RequestId,
-    /// The tracker's URL.
-    pub url: String,
-    /// Our endpoint that is announced: the request leaves from its address.
-    pub local: SocketAddr,
-    /// Why.
-    pub event: Event,
-    /// What the tracker gave us to send back.
-    pub tracker_id: Option<Vec<u8>>,
-    /// Peers wanted, at most.
-    pub num_want: u32,
-}
-
-/// A scrape to carry out; see [`scrape_url`](super::scrape_url).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScrapeRequest {
-    /// To be given back with the outcome.
-    pub id: RequestId,
-    /// The tracker's announce URL.
-    pub url: String,
-    /// Our endpoint that asks.
-    pub local: SocketAddr,
-}
-
-/// The settings of an [`Announcer`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AnnouncerSettings {
-    /// Peers to ask for (`num_want`).
-    pub num_want: u32,
-    /// Shortest time between regular announces to one tracker
-    /// (`min_announce_interval`); the tracker can only lengthen it.
-    pub min_interval: Duration,
-    /// Growth of the wait after each failure (`tracker_backoff`), in percent.
-    pub backoff_percent: u32,
-    /// Ask all trackers of the tier whose turn it is, not only the first that
-    /// works (`announce_to_all_trackers`).
-    pub all_trackers: bool,
-    /// Ask one tracker of each tier (`announce_to_all_tiers`); with
-    /// `all_trackers`, every tracker.
-    pub all_tiers: bool,
-    /// Of two trackers on one machine, the one that is asked by UDP takes the
-    /// other's place if that comes first (`prefer_udp_trackers`). Counts for
-    /// tiers that are set from then on.
-    pub prefer_udp: bool,
-    /// Use host names outside ASCII (`allow_idna`); counts for tiers that are
-    /// set from then on.
-    pub international: bool,
-    /// Tell trackers that we stop (`stop_tracker_timeout` is not 0).
-    pub tell_stopped: bool,
-}
-
-impl Default for AnnouncerSettings {
-    fn default() -> Self {
-        Self {
-            num_want: 200,
-            min_interval: Duration::from_secs(300),
-            backoff_percent: 250,
-            all_trackers: false,
-            all_tiers: false,
-            prefer_udp: true,
-            international: false,
-            tell_stopped: true,
-        }
-    }
-}
 
 /// What became of an announce that was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,15 +37,6 @@ pub struct Answered {
 enum Run {
     Stopped,
     Running,
-}
-
-/// A tracker that has a turn coming at one of our endpoints.
-#[derive(Clone, Copy, Debug)]
-struct Turn {
-    tracker: usize,
-    endpoint: usize,
-    /// When it comes; `None` at once.
-    due: Option<Instant>,
 }
 
 /// The announces of one torrent.
@@ -215,131 +131,6 @@ impl Announcer {
         for tracker in &mut self.trackers {
             let limit = self.fail_limits.get(&tracker.url);
             tracker.fail_limit = limit.copied().unwrap_or_default();
-        }
-    }
-
-    /// Uses these tiers (BEP 12). Trackers that were there before keep what is
-    /// known of them; those that are gone are told `stopped`, and the answer
-    /// to that is of no interest. Repeated URLs count once; at most 1000 are
-    /// taken.
-    pub fn set_tiers(&mut self, now: Instant, tiers: &[Vec<String>]) {
-        let mut old = std::mem::take(&mut self.trackers);
-        let old_order = std::mem::take(&mut self.order);
-        let mut seen = HashSet::new();
-        for (tier, urls) in tiers.iter().enumerate() {
-            let tier = u32::try_from(tier).unwrap_or(u32::MAX);
-            for url in urls.iter().map(|url| url.trim()) {
-                if url.is_empty() || seen.len() >= MAX_TRACKERS || !seen.insert(url) {
-                    continue;
-                }
-                let kept = old.iter_mut().find(|tracker| tracker.url == url);
-                let international = self.settings.international;
-                let mut tracker = Tracker::new(url.to_owned(), tier, international, &self.locals);
-                if let Some(kept) = kept {
-                    std::mem::swap(&mut tracker, kept);
-                    tracker.tier = tier;
-                }
-                self.trackers.push(tracker);
-            }
-        }
-        self.apply_fail_limits();
-        self.prefer_udp();
-        self.restore_order(&old, &old_order);
-        for gone in old
-            .into_iter()
-            .filter(|tracker| !seen.contains(tracker.url.as_str()))
-        {
-            self.part_with(gone);
-        }
-        self.advance(now);
-    }
-
-    /// A UDP tracker changes tiers with an earlier one on the same machine
-    /// that is not.
-    fn prefer_udp(&mut self) {
-        if !self.settings.prefer_udp {
-            return;
-        }
-        for at in 0..self.trackers.len() {
-            let (before, rest) = self.trackers.split_at_mut(at);
-            let Some(tracker) = rest.first_mut().filter(|tracker| tracker.udp) else {
-                continue;
-            };
-            let other = before.iter_mut().find(|other| {
-                !other.udp && other.host == tracker.host && other.tier < tracker.tier
-            });
-            if let Some(other) = other {
-                std::mem::swap(&mut other.tier, &mut tracker.tier);
-            }
-        }
-    }
-
-    /// Within a tier: who works, then who was there before, in the old order.
-    fn restore_order(&mut self, old: &[Tracker], old_order: &[usize]) {
-        let place = |url: &str| {
-            let mut places = old_order.iter().map(|&at| old.get(at));
-            places.position(|tracker| tracker.is_some_and(|tracker| tracker.url == url))
-        };
-        let mut order: Vec<_> = self
-            .trackers
-            .iter()
-            .enumerate()
-            .map(|(at, tracker)| {
-                let mut endpoints = tracker.endpoints.iter();
-                let works = endpoints.any(|endpoint| endpoint.verified && endpoint.is_working());
-                let place = place(&tracker.url).unwrap_or(usize::MAX);
-                ((tracker.tier, !works, place), at)
-            })
-            .collect();
-        order.shuffle(&mut self.rng);
-        order.sort_by_key(|&(key, _)| key);
-        self.order = order.into_iter().map(|(_, at)| at).collect();
-        self.put_udp_first();
-    }
-
-    /// Within a tier, a UDP tracker goes before others on the same machine.
-    fn put_udp_first(&mut self) {
-        if !self.settings.prefer_udp {
-            return;
-        }
-        for place in 1..self.order.len() {
-            let entry = |place: usize| self.trackers.get(*self.order.get(place)?);
-            let Some(tracker) = entry(place).filter(|tracker| tracker.udp) else {
-                continue;
-            };
-            let earlier = (0..place).find(|&earlier| {
-                entry(earlier).is_some_and(|other| {
-                    !other.udp && other.host == tracker.host && other.tier == tracker.tier
-                })
-            });
-            if let Some(earlier) = earlier {
-                self.order.swap(earlier, place);
-            }
-        }
-    }
-
-    /// The last word to a tracker that is no longer ours.
-    fn part_with(&mut self, gone: Tracker) {
-        for endpoint in gone.endpoints {
-            if endpoint.is_telling(Event::Stopped) {
-                continue;
-            }
-            let unsent = endpoint
-                .in_flight
-                .is_some_and(|sent| self.withdraw(sent.id));
-            let greeted = endpoint.is_telling(Event::Started) && !unsent;
-            if self.settings.tell_stopped && (endpoint.knows_us || greeted) {
-                let id = self.take_id();
-                self.requests
-                    .push_back(TrackerRequest::Announce(AnnounceRequest {
-                        id,
-                        url: gone.url.clone(),
-                        local: endpoint.local,
-                        event: Event::Stopped,
-                        tracker_id: gone.tracker_id.clone(),
-                        num_want: 0,
-                    }));
-            }
         }
     }
 
@@ -441,54 +232,6 @@ impl Announcer {
         self.advance(now);
     }
 
-    /// Asks the tracker in row `index` for the numbers of the swarm; without an
-    /// index, the one that answered last, or the first. Whether there is one.
-    pub fn scrape(&mut self, index: Option<usize>) -> bool {
-        let working = self.last_working.as_deref();
-        let first = || self.order.first().and_then(|&at| self.trackers.get(at));
-        let tracker = match index {
-            Some(index) => self.trackers.get(index),
-            None => {
-                let mut trackers = self.trackers.iter();
-                let last = trackers.find(|tracker| Some(tracker.url.as_str()) == working);
-                last.or_else(first)
-            }
-        };
-        let Some(tracker) = tracker.filter(|tracker| tracker.problem.is_none()) else {
-            return false;
-        };
-        let url = tracker.url.clone();
-        let in_reach = tracker.endpoints.iter();
-        let in_reach = in_reach.filter(|endpoint| endpoint.away.is_none());
-        let locals: Vec<SocketAddr> = in_reach.map(|endpoint| endpoint.local).collect();
-        for &local in &locals {
-            let id = self.take_id();
-            self.scrapes.insert(id, (url.clone(), local));
-            let url = url.clone();
-            self.requests
-                .push_back(TrackerRequest::Scrape(ScrapeRequest { id, url, local }));
-        }
-        !locals.is_empty()
-    }
-
-    /// A scrape has been answered, or not (`None`). Whether it was still of
-    /// interest.
-    pub fn on_scrape(&mut self, id: RequestId, reply: Option<&ScrapeReply>) -> bool {
-        let Some((url, local)) = self.scrapes.remove(&id) else {
-            return false;
-        };
-        let mut trackers = self.trackers.iter_mut();
-        let Some(tracker) = trackers.find(|tracker| tracker.url == url) else {
-            return false;
-        };
-        let mut endpoints = tracker.endpoints.iter_mut();
-        let endpoint = endpoints.find(|endpoint| endpoint.local == local);
-        if let (Some(endpoint), Some(reply)) = (endpoint, reply) {
-            endpoint.scraped(reply);
-        }
-        true
-    }
-
     /// A tracker has answered; `None` if the request was no longer of
     /// interest: then neither are the reply's peers.
     pub fn on_reply(&mut self, now: Instant, id: RequestId, reply: &Reply) -> Option<Answered> {
@@ -582,74 +325,6 @@ impl Announcer {
         self.trackers.iter().enumerate().map(row).collect()
     }
 
-    /// The trackers that have a turn coming, for each endpoint in the order of
-    /// trying.
-    fn plan(&self) -> Vec<Turn> {
-        let mut turns = Vec::new();
-        if self.run == Run::Running && self.enabled {
-            for endpoint in 0..self.locals.len() {
-                self.plan_endpoint(endpoint, &mut turns);
-            }
-        }
-        turns
-    }
-
-    fn plan_endpoint(&self, number: usize, turns: &mut Vec<Turn>) {
-        let AnnouncerSettings {
-            all_trackers,
-            all_tiers,
-            ..
-        } = self.settings;
-        // The tier of the last tracker that works.
-        let mut shield: Option<u32> = None;
-        for &at in &self.order {
-            let Some(tracker) = self.trackers.get(at) else {
-                continue;
-            };
-            let Some(endpoint) = tracker.endpoints.get(number) else {
-                continue;
-            };
-            if !tracker.is_askable(endpoint) {
-                continue;
-            }
-            let same_tier = shield == Some(tracker.tier);
-            let in_turn = match shield {
-                None => true,
-                Some(_) if same_tier => all_trackers,
-                Some(_) => all_tiers,
-            };
-            let owes = tracker.owes_completed(endpoint, self.complete);
-            if in_turn && endpoint.is_working() {
-                shield = Some(tracker.tier);
-            }
-            if endpoint.in_flight.is_none() && (in_turn || endpoint.forced || owes) {
-                turns.push(Turn {
-                    tracker: at,
-                    endpoint: number,
-                    due: endpoint.due(owes),
-                });
-            }
-        }
-    }
-
-    fn advance(&mut self, now: Instant) {
-        for turn in self.plan() {
-            let Some(tracker) = self.trackers.get(turn.tracker) else {
-                continue;
-            };
-            let Some(endpoint) = tracker.endpoints.get(turn.endpoint) else {
-                continue;
-            };
-            // Another endpoint may have taken over to tell of the completion.
-            let owes = tracker.owes_completed(endpoint, self.complete);
-            if endpoint.due(owes).is_some_and(|due| due > now) {
-                continue;
-            }
-            let event = tracker.event(endpoint, self.complete, self.upload_only);
-            self.send(turn.tracker, turn.endpoint, event);
-        }
-    }
-
     fn send(&mut self, at: usize, number: usize, event: Event) {
         let id = self.take_id();
         let Some(tracker) = self.trackers.get_mut(at) else {
@@ -691,17 +366,5 @@ impl Announcer {
     fn find(&self, id: RequestId) -> Option<(usize, usize)> {
         let mut trackers = self.trackers.iter().enumerate();
         trackers.find_map(|(at, tracker)| Some((at, tracker.sender(id)?)))
-    }
-
-    /// Moves the tracker `at` to the front of its tier.
-    fn promote(&mut self, at: usize) {
-        let tier = |at: usize| self.trackers.get(at).map(|tracker| tracker.tier);
-        let here = self.order.iter().position(|&other| other == at);
-        let front = self.order.iter().position(|&other| tier(other) == tier(at));
-        if let (Some(here), Some(front)) = (here, front)
-            && let Some(ahead) = self.order.get_mut(front..=here)
-        {
-            ahead.rotate_right(1);
-        }
     }
 }

@@ -8,6 +8,8 @@ mod model;
 mod scrapes;
 mod tiers;
 
+use std::time::Duration;
+
 use super::*;
 use crate::testing::at;
 use crate::tracker::Retry;

@@ -1,7 +1,10 @@
 //! Several trackers (BEP 12): whose turn it is, and lists that change.
 
+use std::collections::HashSet;
+
 use super::*;
 use crate::tracker::TrackerState;
+use crate::tracker::announcer::tiers::MAX_TRACKERS;
 
 #[test]
 fn failures_fall_through_the_tiers_and_come_back_with_growing_waits() {
