@@ -223,3 +223,23 @@ fn peers_that_have_a_piece_need_not_hear_of_ours() {
         assert_eq!(out, [to_a, "b have 1"]);
     }
 }
+
+#[test]
+fn nothing_is_fetched_in_upload_mode() {
+    let mut world = World::new("x..");
+    world.givers(&[('a', "xxx")]);
+    world.want('a', 1);
+    assert_eq!(world.leases().len(), 1);
+    world.torrent.set_storage_failed(world.now(), true);
+    assert_eq!(world.out(), ["a interested false"]);
+    world.want('a', 5);
+    world.peer('b', "..x");
+    assert_eq!(world.out(), ["b start 1"]);
+    // What we have is still given.
+    world.say('b', |it| it.interested = Some(true));
+    assert_eq!(world.out(), ["b unchoke"]);
+    world.torrent.set_storage_failed(world.now(), false);
+    assert_eq!(world.out(), ["a interested true", "b interested true"]);
+    world.want('a', 9);
+    assert_eq!(world.leases().len(), 1);
+}
