@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ext::{Handshake, Numbers};
+use crate::torrent::CloseReason;
 use crate::wire::Features;
 
 /// A connection that may download, whose peer asks for the first block of the

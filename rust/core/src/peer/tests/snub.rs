@@ -87,3 +87,78 @@ fn requests_that_have_not_left_yet_are_known() {
     world.conn.set_choking(false);
     assert!(!world.conn.has_unsent_requests(), "something else");
 }
+
+#[test]
+fn a_silent_debtor_is_snubbed_and_loses_its_leases() {
+    let mut world = World::new().downloading(20);
+    world.report();
+    let due = world.conn.poll_timeout();
+    assert_eq!(due, world.now + Duration::from_secs(20));
+    world.now = due;
+    world.conn.handle_timeout(due).unwrap();
+    let report = world.report();
+    assert_eq!(report.returned.len(), 20);
+    assert!(report.stats.snubbed);
+    assert!((1..=3).contains(&report.want), "{}", report.want);
+}
+
+#[test]
+fn silence_ends_a_connection_and_quiet_is_filled_with_keep_alives() {
+    let mut world = World::new();
+    let start = world.now;
+    world.now = world.conn.poll_timeout();
+    world.conn.handle_timeout(world.now).unwrap();
+    assert_eq!(world.sent(), ["keepalive"]);
+    world.now = start + Duration::from_secs(120);
+    assert_eq!(
+        world.conn.handle_timeout(world.now),
+        Err(PeerError::TimedOut)
+    );
+}
+
+#[test]
+fn a_snubbed_peer_keeps_few_of_the_blocks_it_asked_for_before() {
+    let mut world = World::new().downloading(1);
+    world.now = world.conn.poll_timeout();
+    world.conn.handle_timeout(world.now).unwrap();
+    world.report();
+    let blocks: Vec<Block> = (0..20).map(block).collect();
+    world.conn.lease(world.now, &blocks);
+    let report = world.report();
+    assert!(report.stats.snubbed);
+    assert_eq!(report.stats.outstanding, 1);
+    assert!(report.returned.len() >= 15, "{}", report.returned.len());
+}
+
+#[test]
+fn a_long_message_over_a_slow_link_is_not_silence() {
+    let mut world = World::new().downloading(1);
+    let mut input = Vec::new();
+    piece(0, &[7; BLOCK_SIZE as usize]).encode(&mut input);
+    for part in 1..5 {
+        world.now += Duration::from_secs(50);
+        let (now, end) = (world.now, part * 4000);
+        let taken = world.conn.handle_input(now, &input[..end], &mut Vec::new());
+        assert_eq!(taken, Ok(0));
+        world.conn.handle_timeout(now).unwrap();
+    }
+}
+
+#[test]
+fn a_snubbing_peer_may_still_deliver_what_others_are_asked_for() {
+    let mut world = World::new().downloading(3);
+    world.sent();
+    world.now += Duration::from_secs(20);
+    world.conn.handle_timeout(world.now).unwrap();
+    let report = world.conn.final_report();
+    assert_eq!(report.returned, [block(0), block(1), block(2)]);
+    assert!(report.stats.snubbed && report.notes.is_empty());
+    let data = vec![7; BLOCK_SIZE as usize];
+    let late = Message::Piece {
+        piece: PieceIndex(0),
+        begin: 16_384,
+        data: &data,
+    };
+    assert_eq!(world.feed(&[late]).unwrap().len(), 1);
+    assert!(!world.conn.final_report().stats.snubbed);
+}

@@ -1,0 +1,112 @@
+//! What peers say, and what of it is accepted.
+
+use super::*;
+
+#[test]
+fn what_a_peer_says_before_the_metadata_is_judged_when_it_comes() {
+    let has = |bits| Message::Bitfield(bits);
+    let layout = || Arc::new(Layout::new(PIECE, [(u64::from(PIECE) * 10, false)]).unwrap());
+    let mut world = World::new();
+    let limits = Limits::from(&Settings::default());
+    world.conn = Connection::without_metadata(limits, world.now);
+    let early = Message::Have(PieceIndex(9));
+    let asked = request(0);
+    world
+        .feed(&[has(&[0x80, 0]), Message::Unchoke, early, asked])
+        .unwrap();
+    let report = world.report();
+    assert_eq!((report.bitfield, report.haves.len()), (None, 0));
+    world.conn.set_metadata(layout()).unwrap();
+    let pieces = world.report().bitfield.unwrap();
+    assert_eq!(pieces.iter().collect::<Vec<_>>(), [0, 9]);
+    world.feed(&[Message::Have(PieceIndex(1))]).unwrap();
+    assert_eq!(world.report().haves, [PieceIndex(1)]);
+
+    let mut world = World::new();
+    world.conn = Connection::without_metadata(limits, world.now);
+    world.feed(&[has(&[0x80])]).unwrap();
+    let judged = world.conn.set_metadata(layout());
+    assert_eq!(judged, Err(PeerError::WrongBitfield));
+}
+
+#[test]
+fn partial_messages_are_left_and_come_again() {
+    let mut world = World::new().downloading(1);
+    let data = vec![7; BLOCK_SIZE as usize];
+    let mut input = Vec::new();
+    Message::KeepAlive.encode(&mut input);
+    piece(0, &data).encode(&mut input);
+    let mut blocks = Vec::new();
+    let now = world.now;
+    let taken = world
+        .conn
+        .handle_input(now, &input[..1000], &mut blocks)
+        .unwrap();
+    assert_eq!((taken, blocks.len()), (4, 0));
+    let taken = world
+        .conn
+        .handle_input(now, &input[4..], &mut blocks)
+        .unwrap();
+    assert_eq!((taken, blocks.len()), (input.len() - 4, 1));
+    assert_eq!(blocks[0].payload, 13..13 + data.len());
+}
+
+#[test]
+fn hostile_numbers_end_the_connection() {
+    let cases: [(Message<'_>, PeerError); 3] = [
+        (Message::Have(PieceIndex(8)), PeerError::NoSuchPiece(8)),
+        (Message::Bitfield(&[0xff, 0xff]), PeerError::WrongBitfield),
+        (
+            Message::Piece {
+                piece: PieceIndex(0),
+                begin: 1,
+                data: &[0; 100],
+            },
+            PeerError::NoSuchBlock,
+        ),
+    ];
+    for (message, error) in cases {
+        assert_eq!(World::new().feed(&[message]), Err(error));
+    }
+}
+
+#[test]
+fn a_later_bitfield_replaces_what_was_said_before() {
+    let mut world = World::new();
+    world
+        .feed(&[
+            Message::Have(PieceIndex(1)),
+            Message::Bitfield(&[0x80]),
+            Message::Have(PieceIndex(2)),
+        ])
+        .unwrap();
+    let report = world.report();
+    assert_eq!(report.bitfield.unwrap().as_bytes(), [0x80]);
+    assert_eq!(report.haves, [PieceIndex(2)]);
+}
+
+#[test]
+fn pieces_are_announced_once() {
+    let mut world = World::new();
+    let mut have = Bitfield::new(8);
+    have.set(1);
+    world.conn.announce_pieces(&have);
+    world.conn.announce_have(&[PieceIndex(1), PieceIndex(2)]);
+    assert_eq!(world.sent(), ["bitfield([64])", "have 2"]);
+    let mut world = World::new();
+    world.conn.announce_pieces(&Bitfield::new(8));
+    assert!(world.sent().is_empty(), "an empty bitfield is not sent");
+}
+
+#[test]
+fn blocks_before_an_error_in_the_same_input_are_given_back() {
+    let mut world = World::new().downloading(3);
+    let data = vec![7; BLOCK_SIZE as usize];
+    world.feed(&[piece(0, &data)]).unwrap();
+    let bad = Message::Have(PieceIndex(8));
+    let error = world.feed(&[piece(1, &data), bad, piece(2, &data)]);
+    assert_eq!(error, Err(PeerError::NoSuchPiece(8)));
+    let report = world.report();
+    assert_eq!(report.blocks, [block(0)]);
+    assert_eq!(report.returned, [block(1)]);
+}

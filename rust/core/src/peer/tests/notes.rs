@@ -1,0 +1,78 @@
+//! What a connection tells of itself beside its blocks.
+
+use super::*;
+
+#[test]
+fn only_what_is_watched_is_noted() {
+    let everything = Watched {
+        progress: true,
+        trouble: true,
+        peer: true,
+        upload: true,
+        asked: true,
+    };
+    for watched in [Watched::default(), everything] {
+        let mut world = World::new();
+        world.conn.watch(watched);
+        let mut world = world.downloading(2);
+        let data = vec![7; BLOCK_SIZE as usize];
+        let piece = |index| Message::Piece {
+            piece: PieceIndex(index),
+            begin: 0,
+            data: &data,
+        };
+        world.feed(&[piece(0), piece(4)]).unwrap();
+        world.conn.set_choking(false);
+        let request = Request {
+            piece: PieceIndex(1),
+            begin: 0,
+            length: 1,
+        };
+        world
+            .feed(&[Message::Request(request), Message::Choke])
+            .unwrap();
+        let expected = vec![
+            Note::Requested(block(0)),
+            Note::Requested(block(1)),
+            Note::Finished(block(0)),
+            Note::Unwanted(block(16)),
+            Note::Invalid {
+                request,
+                we_have: false,
+                interested: false,
+                withheld: false,
+            },
+            Note::Dropped(block(1)),
+        ];
+        let noted = world.conn.final_report().notes;
+        let quiet = watched == Watched::default();
+        assert_eq!(noted, if quiet { Vec::new() } else { expected });
+    }
+}
+
+#[test]
+fn a_block_under_way_is_shown() {
+    let mut world = World::new().downloading(1);
+    let data = vec![7; BLOCK_SIZE as usize];
+    let mut input = Vec::new();
+    Message::Piece {
+        piece: PieceIndex(0),
+        begin: 0,
+        data: &data,
+    }
+    .encode(&mut input);
+    let mut blocks = Vec::new();
+    for (end, bytes) in [(12, None), (13, Some(0)), (113, Some(100))] {
+        world
+            .conn
+            .handle_input(world.now, &input[..end], &mut blocks)
+            .unwrap();
+        let incoming = world.conn.final_report().stats.incoming;
+        assert_eq!(incoming.map(|it| it.bytes), bytes);
+    }
+    world
+        .conn
+        .handle_input(world.now, &input, &mut blocks)
+        .unwrap();
+    assert_eq!(world.conn.final_report().stats.incoming, None);
+}
