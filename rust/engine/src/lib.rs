@@ -33,6 +33,8 @@ pub mod placement;
 pub mod question;
 pub mod queue;
 mod rates;
+mod register;
+mod restore;
 pub mod resume;
 mod runtime;
 pub mod session;

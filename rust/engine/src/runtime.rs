@@ -25,6 +25,7 @@ use crate::net::listen::{self, Listener};
 use crate::pace::Pace;
 use crate::queue;
 use crate::rates;
+use crate::restore;
 use crate::session::{NewTorrent, SessionCommand, SessionShared};
 use crate::status::TorrentStatus;
 use crate::threads;
@@ -262,6 +263,11 @@ async fn run(
     ));
     helpers.spawn(supervise(
         Arc::clone(&context),
+        "state directory",
+        restore::run(Arc::clone(session)),
+    ));
+    helpers.spawn(supervise(
+        Arc::clone(&context),
         "upkeep",
         upkeep::run(Arc::clone(&context)),
     ));
@@ -322,10 +328,16 @@ async fn run(
         }
     }
     listeners.shutdown().await;
+    // What was added right before runs for as long as it takes to write down
+    // that it is there.
+    while let Ok(command) = inbox.try_recv() {
+        if let SessionCommand::Add(new) = command {
+            task.add(new);
+        }
+    }
     let all_ended = async {
         while let Some(ended) = task.torrents.join_next().await {
-            task.alive.clear();
-            drop(ended);
+            task.ended(ended.ok());
         }
         context.disk.stop().await;
         save_state(&context.session).await;

@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use torrent_core::external_ip::Witness;
@@ -24,17 +23,18 @@ pub use crate::add::{AddTorrent, TorrentSource};
 use crate::choke::ChokeDesk;
 use crate::disk::DiskWatch;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Detail, Kind, category, kind, unix_millis};
+use crate::event::{Detail, kind};
 use crate::events::EventSink;
 use crate::guard::Guard;
-use crate::handle::{COMMAND_QUEUE, Command, Shared, TorrentHandle, View};
+use crate::handle::{Command, TorrentHandle};
 use crate::ipfilter::load_filter;
 use crate::net::listen;
 use crate::network::Network;
 use crate::performance::Warnings;
 use crate::placement::Deletion;
-use crate::queue::{QueueDesk, Seat};
+use crate::queue::QueueDesk;
 use crate::rates::Rates;
+use crate::restore::Restoring;
 use crate::runtime::{self, Joiner};
 use crate::state::{Keeper, StateDir};
 use crate::stats::{Metric, Numbers, Stats};
@@ -93,6 +93,8 @@ pub(crate) struct SessionShared {
     pub(crate) state: Mutex<SessionState>,
     /// The state directory, where there is one.
     pub(crate) keeper: Option<Arc<Keeper>>,
+    /// The torrents in it that are not back yet.
+    pub(crate) restoring: Restoring,
     /// Warnings that were given lately.
     pub(crate) warnings: Mutex<Warnings>,
     /// What the disk does, from when it is started on.
@@ -150,6 +152,21 @@ impl SessionShared {
         }
     }
 
+    pub(crate) fn check_running(&self) -> Result<()> {
+        if self.running.load(Ordering::Acquire) {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::SessionNotRunning))
+        }
+    }
+
+    pub(crate) fn post(&self, command: SessionCommand) -> Result<()> {
+        self.check_running()?;
+        self.commands
+            .try_send(command)
+            .map_err(|_| Error::because(ErrorKind::Timeout, "the session does not take commands"))
+    }
+
     /// Takes a torrent out of the registry, if it is still this one.
     pub(crate) fn forget(&self, handle: &TorrentHandle) {
         let mut registry = self.registry.lock();
@@ -194,18 +211,16 @@ impl Session {
     /// torrents and its state: those that are there come back, and everything
     /// new is kept by itself. The folder's settings count only as far as the
     /// caller took them over (see [`StateDir::session_state`]).
+    ///
+    /// Torrents are read in the background: [`Self::restored`] waits for them.
+    /// One that is added before is read at once, and comes back as it was.
     pub fn start_with_state(settings: Settings, state: StateDir) -> Result<Self> {
         Self::begin(settings, Some(state))
     }
 
     fn begin(settings: Settings, folder: Option<StateDir>) -> Result<Self> {
-        let (keeper, mut state, torrents, complaints) = match folder {
-            Some(folder) => (
-                Some(folder.keeper),
-                folder.session,
-                folder.torrents,
-                folder.complaints,
-            ),
+        let (keeper, mut state, complaints) = match folder {
+            Some(folder) => (Some(folder.keeper), folder.session, folder.complaints),
             None => Default::default(),
         };
         let guard = Guard::default();
@@ -234,6 +249,7 @@ impl Session {
             queue,
             connections: AtomicI64::new(0),
             state: Mutex::new(state),
+            restoring: Restoring::new(keeper.is_some()),
             keeper,
             warnings: Mutex::default(),
             disk: OnceLock::new(),
@@ -241,15 +257,16 @@ impl Session {
             running: AtomicBool::new(true),
             commands,
         });
+        for error in complaints {
+            shared.complain(error);
+        }
         shared.network.show(&shared.events, &listening);
         let joiner = runtime::spawn(Arc::clone(&shared), inbox, listening.sockets)?;
-        let session = Self {
+        Ok(Self {
             _stop: Arc::new(StopOnDrop(Arc::clone(&shared))),
             shared,
             joiner: Arc::new(joiner),
-        };
-        session.bring_back(torrents, complaints);
-        Ok(session)
+        })
     }
 
     /// Begins the ordered shutdown and returns at once: torrents stop and
@@ -264,25 +281,29 @@ impl Session {
         self.joiner.join(limit)
     }
 
+    /// Whether all torrents of the state directory are back. Without one that
+    /// is so from the start.
+    pub fn is_restored(&self) -> bool {
+        self.shared.restoring.is_done()
+    }
+
+    /// Waits until all torrents of the state directory are back, or the
+    /// session stops.
+    pub async fn restored(&self) {
+        self.shared.restoring.done().await;
+    }
+
     /// Whether it was started and not told to stop.
     pub fn is_running(&self) -> bool {
         self.shared.running.load(Ordering::Acquire)
     }
 
     fn check_running(&self) -> Result<()> {
-        if self.is_running() {
-            Ok(())
-        } else {
-            Err(Error::new(ErrorKind::SessionNotRunning))
-        }
+        self.shared.check_running()
     }
 
     pub(crate) fn post(&self, command: SessionCommand) -> Result<()> {
-        self.check_running()?;
-        self.shared
-            .commands
-            .try_send(command)
-            .map_err(|_| Error::because(ErrorKind::Timeout, "the session does not take commands"))
+        self.shared.post(command)
     }
 
     /// The settings in force.
@@ -309,88 +330,14 @@ impl Session {
     /// Adds a torrent, which starts at once. A torrent that is already there
     /// is returned as it is.
     pub fn add_torrent(&self, add: AddTorrent) -> Result<TorrentHandle> {
-        self.add(add, false)
-    }
-
-    /// Adds a torrent; one that is `remembered` is in the state directory.
-    pub(crate) fn add(&self, mut add: AddTorrent, remembered: bool) -> Result<TorrentHandle> {
-        self.check_running()?;
-        add.check()?;
-        let info_hash = add.source.info_hash().ok_or_else(|| {
-            Error::because(
-                ErrorKind::InvalidMagnetUri,
-                "the link names a version 2 torrent only, which is not supported",
-            )
-        })?;
-        let save_path = std::path::absolute(&add.save_path)
-            .map_err(|error| Error::from_io(&error, &add.save_path))?;
-        let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
-        add.complete_source();
-        let options = add.options()?;
-        let known_since = add.resume.as_ref().map_or(0, |resume| resume.added_time);
-        let added_time = match known_since {
-            0 => unix_millis() / 1000,
-            time => time,
-        };
-        let (metainfo, magnet) = match add.source {
-            TorrentSource::File(metainfo) => (OnceLock::from(metainfo), None),
-            TorrentSource::Magnet(magnet) => (OnceLock::new(), Some(magnet)),
-        };
-        let handle = TorrentHandle {
-            shared: Arc::new(Shared {
-                info_hash,
-                magnet,
-                metainfo,
-                save_path: ArcSwap::from_pointee(save_path),
-                added_time,
-                options: Mutex::new(options),
-                priorities_changed: AtomicBool::new(false),
-                view: View::default(),
-                commands,
-                queue: Arc::clone(&self.shared.queue),
-                seat: Seat::default(),
-                removed: AtomicBool::new(false),
-                session: Arc::downgrade(&self.shared),
-                unsaved: AtomicU32::new(0),
-                saved: Mutex::new(None),
-            }),
-        };
-        handle.show_new();
-        {
-            let mut registry = self.shared.registry.lock();
-            if let Some(known) = registry.get(&info_hash) {
-                return Ok(known.clone());
-            }
-            registry.insert(info_hash, handle.clone());
-            handle.join_queue();
-        }
-        let new = NewTorrent {
-            handle: handle.clone(),
-            commands: inbox,
-            paused: add.paused,
-            resume: add.resume,
-            verify_files: add.verify_files,
-            peers: add.peers,
-            piece_priorities: add.piece_priorities,
-            remembered,
-            seed_mode: add.seed_mode,
-        };
-        self.post(SessionCommand::Add(new))
-            .inspect_err(|_| self.shared.forget(&handle))?;
-        Ok(handle)
+        self.shared.add(add)
     }
 
     /// Tells readers of alerts that a torrent could not be added: an
     /// `add_torrent` alert, in the error category too, so that the default
     /// mask shows it.
     pub fn post_add_failure(&self, error: &Error) {
-        let failed = Kind {
-            category: category::STATUS | category::ERROR,
-            ..kind::ADD_TORRENT
-        };
-        self.shared
-            .events
-            .post(failed, None, || Detail::Error(error.clone()));
+        self.shared.post_add_failure(error);
     }
 
     /// Takes a torrent out of the session, and its files or its part file off

@@ -161,7 +161,9 @@ fn start_on(folder: &Path) -> Node {
     ];
     let patch = limits.iter().map(|(name, value)| (*name, value));
     settings.apply(patch).unwrap();
-    Node::of(Session::start_with_state(settings, state).unwrap())
+    let node = Node::of(Session::start_with_state(settings, state).unwrap());
+    wait_until("all are back", || node.session.is_restored());
+    node
 }
 
 #[test]

@@ -430,6 +430,13 @@ fn settings() -> Settings {
 }
 
 fn start(folder: &Path) -> Node {
+    let node = begin(folder);
+    until(|| node.session.is_restored());
+    node
+}
+
+/// Starts and does not wait for the torrents.
+fn begin(folder: &Path) -> Node {
     let state = StateDir::open(folder).unwrap();
     let mut settings = settings();
     assert_eq!(state.session_state().restore_settings(&mut settings), []);
@@ -497,6 +504,94 @@ fn torrents_settings_and_times_come_back() {
         .collect();
     assert_eq!(hashes, [first.info_hash()]);
     stop(&node);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_added_while_the_others_are_read_comes_back_as_it_was() {
+    let state = tempfile::tempdir().unwrap();
+    let (before, now) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let torrents = [21, 23, 25].map(|seed| payload(seed).torrent(None));
+    let add = |node: &Node, torrent: &[u8], folder: &Path| {
+        let mut add = AddTorrent::from_data(torrent, folder).unwrap();
+        add.paused = folder == before.path();
+        node.session.add_torrent(add).unwrap()
+    };
+    let mut node = start(state.path());
+    for torrent in &torrents[..2] {
+        add(&node, torrent, before.path());
+        node.wait(kind::TORRENT_CHECKED);
+    }
+    stop(&node);
+
+    // Reading waits for whoever writes to it.
+    let pipe = state.path().join(format!("torrents/{:040}.magnet", 0));
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let mut node = begin(state.path());
+    let first = add(&node, &torrents[0], now.path());
+    assert_eq!(*first.save_path(), before.path());
+    assert!(first.is_paused());
+    assert_eq!(add(&node, &torrents[0], now.path()), first);
+    // What was removed is not what it was any more.
+    let second = add(&node, &torrents[1], now.path());
+    assert_eq!(*second.save_path(), before.path());
+    node.session.remove_torrent(&second, false).unwrap();
+    let second = add(&node, &torrents[1], now.path());
+    assert_eq!(*second.save_path(), now.path());
+    let third = add(&node, &torrents[2], now.path());
+    assert_eq!(node.session.torrents().len(), 3);
+    assert!(!node.session.is_restored());
+
+    std::fs::write(&pipe, b"no link").unwrap();
+    until(|| node.session.is_restored());
+    let complaint = node.wait(kind::FILE_ERROR);
+    assert!(matches!(&complaint.detail, Detail::Error(error)
+        if error.context() == pipe.display().to_string()));
+    assert_eq!(node.session.torrents().len(), 3);
+    for (handle, folder) in [(&first, &before), (&second, &now), (&third, &now)] {
+        assert!(handle.is_valid());
+        assert_eq!(*handle.save_path(), folder.path());
+    }
+    stop(&node);
+    // And is kept so.
+    let node = start(state.path());
+    let folder = |handle: &TorrentHandle| {
+        let back = node.session.find_torrent(handle.info_hash()).unwrap();
+        back.save_path()
+    };
+    assert_eq!(*folder(&first), before.path());
+    assert_eq!(*folder(&second), now.path());
+    assert_eq!(*folder(&third), now.path());
+    stop(&node);
+}
+
+#[test]
+fn what_is_added_or_removed_right_before_the_end_counts() {
+    let state = tempfile::tempdir().unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let torrents = [21, 23].map(|seed| payload(seed).torrent(None));
+    let add = |node: &Node, torrent: &[u8]| {
+        let add = AddTorrent::from_data(torrent, data.path()).unwrap();
+        node.session.add_torrent(add).unwrap()
+    };
+    for _ in 0..10 {
+        let node = start(state.path());
+        let first = add(&node, &torrents[0]);
+        stop(&node);
+        let node = start(state.path());
+        let back = node.session.find_torrent(first.info_hash()).unwrap();
+        let second = add(&node, &torrents[1]);
+        node.session.remove_torrent(&back, false).unwrap();
+        stop(&node);
+        let node = start(state.path());
+        let [back] = &node.session.torrents()[..] else {
+            panic!("{:?}", node.session.torrents());
+        };
+        assert_eq!(back.info_hash(), second.info_hash());
+        node.session.remove_torrent(back, false).unwrap();
+        stop(&node);
+    }
 }
 
 #[test]

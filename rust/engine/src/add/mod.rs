@@ -114,6 +114,16 @@ pub struct AddTorrent {
 }
 
 impl AddTorrent {
+    /// The v1 hash. Fails for a version 2 magnet link, which has none.
+    pub(crate) fn info_hash(&self) -> Result<InfoHash> {
+        self.source.info_hash().ok_or_else(|| {
+            Error::because(
+                ErrorKind::InvalidMagnetUri,
+                "the link names a version 2 torrent only, which is not supported",
+            )
+        })
+    }
+
     /// Adds the torrent file `data`, downloading into `save_path`. A file that
     /// holds a magnet link in place of an info dict is what the link says.
     pub fn from_data(data: &[u8], save_path: impl Into<PathBuf>) -> Result<Self> {

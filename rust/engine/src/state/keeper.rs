@@ -1,4 +1,4 @@
-//! The thread that writes to the state directory. One thread for all of it, so
+//! The thread that reads and writes the state directory. One thread for all of it, so
 //! that what is asked for in order happens in order: a torrent's removal never
 //! overtakes a save of it.
 //!
@@ -13,12 +13,17 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use torrent_core::ids::InfoHash;
 
+use super::recall::{Remembered, recall_all};
 use super::{Part, files, session_file, tombstone};
+use crate::error::Result;
 
 enum Job {
+    Recall {
+        taker: mpsc::UnboundedSender<Result<Remembered>>,
+    },
     Write {
         path: PathBuf,
         data: Vec<u8>,
@@ -98,6 +103,17 @@ impl Keeper {
         .await
     }
 
+    /// Has all torrents read, and then everything else done that is asked for
+    /// from now on. Reading ends early when the receiver is dropped.
+    pub(crate) fn recall_all(&self) -> mpsc::UnboundedReceiver<Result<Remembered>> {
+        let (taker, torrents) = mpsc::unbounded_channel();
+        if let Some(jobs) = self.jobs.lock().as_ref() {
+            // A thread that is gone has nothing to read for.
+            let _ = jobs.send(Job::Recall { taker });
+        }
+        torrents
+    }
+
     /// Deletes all that is known of a torrent.
     pub(crate) async fn forget(&self, info_hash: InfoHash) -> io::Result<()> {
         self.ask(|done| Job::Forget { info_hash, done }).await
@@ -148,6 +164,7 @@ fn work(folder: &Path, inbox: &Receiver<Job>) {
                 // Who asked may be gone, here and below.
                 let _ = done.send(files::replace(&path, &data, keep));
             }
+            Job::Recall { taker } => recall_all(folder, &taker),
             Job::Forget { info_hash, done } => {
                 let _ = done.send(forget(folder, info_hash));
             }

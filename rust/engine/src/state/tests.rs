@@ -1,3 +1,4 @@
+use torrent_core::resume::ResumeData;
 use torrent_core::settings::Settings;
 
 use super::*;
@@ -26,10 +27,24 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
+/// The torrents that are remembered, and what could not be read.
+fn recalled(folder: &Path) -> (Vec<Remembered>, Vec<Error>) {
+    let state = StateDir::open(folder).unwrap();
+    let mut reading = state.keeper.recall_all();
+    let (mut torrents, mut complaints) = (Vec::new(), Vec::new());
+    while let Some(read) = reading.blocking_recv() {
+        match read {
+            Ok(torrent) => torrents.push(torrent),
+            Err(error) => complaints.push(error),
+        }
+    }
+    (torrents, complaints)
+}
+
 fn only(folder: &Path) -> Remembered {
-    let mut state = StateDir::open(folder).unwrap();
-    assert_eq!(state.torrents.len(), 1, "{:?}", state.complaints);
-    state.torrents.remove(0)
+    let (mut torrents, complaints) = recalled(folder);
+    assert_eq!(torrents.len(), 1, "{complaints:?}");
+    torrents.remove(0)
 }
 
 #[test]
@@ -82,9 +97,9 @@ fn a_record_that_makes_no_sense_gives_way_to_the_one_before() {
     assert_eq!(only(folder).resume.total_uploaded, 0);
 
     fs::write(Part::Added.path(folder, HASH), b"x").unwrap();
-    let state = StateDir::open(folder).unwrap();
-    assert!(state.torrents.is_empty());
-    assert_eq!(state.complaints.len(), 1);
+    let (torrents, complaints) = recalled(folder);
+    assert!(torrents.is_empty());
+    assert_eq!(complaints.len(), 1);
 }
 
 #[test]
@@ -122,7 +137,7 @@ fn a_removed_torrent_does_not_come_back_wherever_its_removal_was_cut_short() {
     assert!(only(folder).metainfo.is_none());
     // The tombstone is all that was done.
     fs::write(tombstone(folder, HASH), b"").unwrap();
-    assert!(StateDir::open(folder).unwrap().torrents.is_empty());
+    assert!(recalled(folder).0.is_empty());
     assert_eq!(fs::read_dir(torrents(folder)).unwrap().count(), 0);
 
     save(folder, Part::Resume, record(1).encode());
@@ -130,7 +145,7 @@ fn a_removed_torrent_does_not_come_back_wherever_its_removal_was_cut_short() {
     block_on(state.keeper.forget(HASH)).unwrap();
     state.keeper.stop();
     assert!(block_on(state.keeper.forget(HASH)).is_err());
-    assert!(StateDir::open(folder).unwrap().torrents.is_empty());
+    assert!(recalled(folder).0.is_empty());
 }
 
 #[test]
@@ -163,7 +178,7 @@ fn strangers_in_the_folder_are_left_alone() {
     for name in ["notes.txt", "0123.resume", "x", ".resume"] {
         fs::write(torrents.join(name), b"mine").unwrap();
     }
-    let state = StateDir::open(dir.path()).unwrap();
-    assert!(state.torrents.is_empty() && state.complaints.is_empty());
+    let (found, complaints) = recalled(dir.path());
+    assert!(found.is_empty() && complaints.is_empty());
     assert_eq!(fs::read_dir(torrents).unwrap().count(), 4);
 }

@@ -171,6 +171,19 @@ struct Queues {
     disk: mpsc::Receiver<DiskEvent>,
 }
 
+impl Queues {
+    /// What becomes of a torrent whose session stops: it may have been removed
+    /// right before.
+    fn last_wish(&mut self) -> Verdict {
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Remove { delete } = command {
+                return Verdict::Removed { delete };
+            }
+        }
+        Verdict::SessionStopped
+    }
+}
+
 /// A torrent that cannot even begin: it says why and leaves.
 fn refuse(context: &Context, handle: &TorrentHandle, error: Error) {
     context.session.forget(handle);
@@ -279,7 +292,7 @@ impl Driver {
         let mut disk = Vec::with_capacity(BATCH);
         loop {
             if *stopping.borrow_and_update() {
-                return Verdict::SessionStopped;
+                return queues.last_wish();
             }
             let due = self.due();
             tokio::select! {

@@ -60,6 +60,7 @@ pub(super) async fn init(app: &mut App, mut params: Params) -> Outcome {
         None => Session::start(settings),
     };
     let session = run_blocking(start).await?;
+    session.restored().await;
     let session = &app.run(session, download_dir).session;
     Ok(field("listen_port", listen_port(session)))
 }

@@ -1,0 +1,96 @@
+//! How a torrent enters a session: its handle is made and put into the
+//! registry in the caller's thread, so that it is there at once; the rest is
+//! done by the torrent's task, for which a [`NewTorrent`] is on its way then.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use crate::add::{AddTorrent, TorrentSource};
+use crate::error::{Error, Result};
+use crate::event::{Detail, Kind, category, kind, unix_millis};
+use crate::handle::{COMMAND_QUEUE, Shared, TorrentHandle, View};
+use crate::queue::Seat;
+use crate::session::{NewTorrent, SessionShared};
+
+impl SessionShared {
+    /// Registers a torrent whose arguments were checked; one that is
+    /// `remembered` is in the state directory.
+    /// If it is there already there is nothing to run.
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        mut add: AddTorrent,
+        remembered: bool,
+    ) -> Result<(TorrentHandle, Option<NewTorrent>)> {
+        self.check_running()?;
+        let info_hash = add.info_hash()?;
+        let save_path = std::path::absolute(&add.save_path)
+            .map_err(|error| Error::from_io(&error, &add.save_path))?;
+        let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
+        add.complete_source();
+        let options = add.options()?;
+        let known_since = add.resume.as_ref().map_or(0, |resume| resume.added_time);
+        let added_time = match known_since {
+            0 => unix_millis() / 1000,
+            time => time,
+        };
+        let (metainfo, magnet) = match add.source {
+            TorrentSource::File(metainfo) => (OnceLock::from(metainfo), None),
+            TorrentSource::Magnet(magnet) => (OnceLock::new(), Some(magnet)),
+        };
+        let handle = TorrentHandle {
+            shared: Arc::new(Shared {
+                info_hash,
+                magnet,
+                metainfo,
+                save_path: ArcSwap::from_pointee(save_path),
+                added_time,
+                options: Mutex::new(options),
+                priorities_changed: AtomicBool::new(false),
+                view: View::default(),
+                commands,
+                queue: Arc::clone(&self.queue),
+                seat: Seat::default(),
+                removed: AtomicBool::new(false),
+                session: Arc::downgrade(self),
+                unsaved: AtomicU32::new(0),
+                saved: Mutex::new(None),
+            }),
+        };
+        handle.show_new();
+        {
+            let mut registry = self.registry.lock();
+            if let Some(known) = registry.get(&info_hash) {
+                return Ok((known.clone(), None));
+            }
+            registry.insert(info_hash, handle.clone());
+            handle.join_queue();
+        }
+        let new = NewTorrent {
+            handle: handle.clone(),
+            commands: inbox,
+            paused: add.paused,
+            resume: add.resume,
+            verify_files: add.verify_files,
+            peers: add.peers,
+            piece_priorities: add.piece_priorities,
+            remembered,
+            seed_mode: add.seed_mode,
+        };
+        Ok((handle, Some(new)))
+    }
+
+    /// See [`Session::post_add_failure`](crate::session::Session::post_add_failure).
+    pub(crate) fn post_add_failure(&self, error: &Error) {
+        let failed = Kind {
+            category: category::STATUS | category::ERROR,
+            ..kind::ADD_TORRENT
+        };
+        self.events
+            .post(failed, None, || Detail::Error(error.clone()));
+    }
+}

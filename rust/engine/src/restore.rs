@@ -1,0 +1,201 @@
+//! The torrents of a state directory come back: read in the background by the
+//! directory's own thread, so that a start waits for no disk, and added again
+//! in the order that they had in the queue.
+//!
+//! [`run`] is a task of the session. A torrent that the game adds before its
+//! turn is read at once ([`SessionShared::add`]): it comes back as it was, as
+//! it would a moment later.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use torrent_core::ids::InfoHash;
+use torrent_core::magnet::MagnetUri;
+
+use crate::add::{AddTorrent, TorrentSource};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Detail, kind};
+use crate::handle::TorrentHandle;
+use crate::resume::path_of;
+use crate::session::{NewTorrent, SessionCommand, SessionShared};
+use crate::state::{Remembered, recall};
+
+/// How far a session is with bringing back its torrents.
+#[derive(Debug)]
+pub(crate) struct Restoring {
+    /// Torrents that have come, one way or the other: what is remembered of
+    /// them is old. `None` when all are back.
+    met: Mutex<Option<BTreeSet<InfoHash>>>,
+    done: watch::Sender<bool>,
+}
+
+impl Restoring {
+    /// There is something to bring back if `begun`.
+    pub(crate) fn new(begun: bool) -> Self {
+        Self {
+            met: Mutex::new(begun.then(BTreeSet::new)),
+            done: watch::Sender::new(!begun),
+        }
+    }
+
+    /// Whether all are back.
+    pub(crate) fn is_done(&self) -> bool {
+        *self.done.borrow()
+    }
+
+    /// Waits until all are back, or never will be.
+    pub(crate) async fn done(&self) {
+        // The sender is borrowed: it does not go away.
+        let _ = self.done.subscribe().wait_for(|done| *done).await;
+    }
+}
+
+/// Whatever becomes of the task that brings torrents back: nobody waits for
+/// more than it did.
+struct End<'a>(&'a Restoring);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.met.lock().take();
+        self.0.done.send_replace(true);
+    }
+}
+
+/// Brings back the torrents of the state directory.
+pub(crate) async fn run(session: Arc<SessionShared>) {
+    let _end = End(&session.restoring);
+    let mut stopping = session.stopping.subscribe();
+    tokio::select! {
+        () = bring_back(&session) => {}
+        // What has not come back stays in the directory.
+        _ = stopping.wait_for(|stopping| *stopping) => {}
+    }
+}
+
+/// Whether a torrent comes for the first time, and others are still to come.
+fn meet(met: &mut Option<BTreeSet<InfoHash>>, info_hash: InfoHash) -> bool {
+    met.as_mut().is_some_and(|met| met.insert(info_hash))
+}
+
+async fn bring_back(session: &Arc<SessionShared>) {
+    let Some(keeper) = &session.keeper else {
+        return;
+    };
+    let mut reading = keeper.recall_all();
+    let mut torrents = Vec::new();
+    while let Some(read) = reading.recv().await {
+        match read {
+            Ok(torrent) => torrents.push(torrent),
+            Err(error) => session.complain(error),
+        }
+    }
+    let order = session.state.lock().queue.clone();
+    let places: HashMap<InfoHash, usize> = order.iter().copied().zip(0..).collect();
+    torrents.sort_by_key(|torrent| {
+        let place = places.get(&torrent.info_hash).copied();
+        (place.unwrap_or(usize::MAX), torrent.resume.added_time)
+    });
+    for torrent in torrents {
+        let back = {
+            let mut met = session.restoring.met.lock();
+            meet(&mut met, torrent.info_hash)
+                .then(|| session.register_again(torrent))
+                .flatten()
+        };
+        if let Some(new) = back
+            && session
+                .commands
+                .send(SessionCommand::Add(new))
+                .await
+                .is_err()
+        {
+            return;
+        }
+    }
+    // The game's own may have come in between.
+    session.queue.arrange(&order);
+    session.state_changed();
+}
+
+impl SessionShared {
+    /// Something was wrong with the state directory.
+    pub(crate) fn complain(&self, error: Error) {
+        self.events
+            .post(kind::FILE_ERROR, None, || Detail::Error(error));
+    }
+
+    /// Adds a torrent; as it was, if it is remembered and not back yet.
+    pub(crate) fn add(self: &Arc<Self>, add: AddTorrent) -> Result<TorrentHandle> {
+        add.check()?;
+        let info_hash = add.info_hash()?;
+        // Held until it is registered, so that nobody else brings it back.
+        let mut met = self.restoring.met.lock();
+        let again = meet(&mut met, info_hash)
+            .then(|| self.recall(info_hash))
+            .flatten()
+            .and_then(|torrent| self.register_again(torrent));
+        let (handle, new) = match again {
+            Some(new) => (new.handle.clone(), Some(new)),
+            None => self.register(add, false)?,
+        };
+        drop(met);
+        if let Some(new) = new {
+            self.post(SessionCommand::Add(new))
+                .inspect_err(|_| self.forget(&handle))?;
+        }
+        Ok(handle)
+    }
+
+    /// Reads what is remembered of a torrent.
+    fn recall(&self, info_hash: InfoHash) -> Option<Remembered> {
+        let read = recall(self.keeper.as_ref()?.folder(), info_hash)?;
+        read.map_err(|error| self.complain(error)).ok()
+    }
+
+    /// Registers a torrent as it was. What stands against it is told.
+    fn register_again(self: &Arc<Self>, torrent: Remembered) -> Option<NewTorrent> {
+        let complaint = torrent.complaint.clone();
+        let registered = as_it_was(torrent).and_then(|add| self.register(add, true));
+        match registered {
+            Ok((handle, new)) => {
+                if let Some(error) = complaint {
+                    self.events
+                        .post(kind::FASTRESUME_REJECTED, Some(&handle), || {
+                            Detail::Error(error)
+                        });
+                }
+                new
+            }
+            // It stays in the directory.
+            Err(error) if error.kind() == ErrorKind::SessionNotRunning => None,
+            Err(error) => {
+                tracing::warn!(%error, "a torrent of the state directory is not added");
+                self.post_add_failure(&error);
+                None
+            }
+        }
+    }
+}
+
+fn as_it_was(torrent: Remembered) -> Result<AddTorrent> {
+    let save_path = path_of(&torrent.resume.save_path);
+    if save_path.as_os_str().is_empty() {
+        return Err(Error::new(ErrorKind::EmptySavePath).about(torrent.info_hash.to_string()));
+    }
+    let mut add = AddTorrent::from_info_hash(torrent.info_hash, save_path);
+    if let Some(metainfo) = torrent.metainfo {
+        add.source = TorrentSource::File(metainfo);
+    } else if let Some(magnet) = torrent.magnet {
+        add.source = TorrentSource::Magnet(magnet);
+    } else {
+        add.source = TorrentSource::Magnet(MagnetUri {
+            name: torrent.resume.name.clone(),
+            ..MagnetUri::of_hash(torrent.info_hash)
+        });
+    }
+    let add = add.with_resume(torrent.resume)?;
+    add.check()?;
+    Ok(add)
+}
