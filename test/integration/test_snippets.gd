@@ -272,7 +272,8 @@ func test_the_state_directory_brings_a_torrent_back() -> void:
 	_seeder.stop_session()
 	var again := _script_of("docs/tutorials/resume.md")
 	add_child(again)
-	assert_eq(again.session.get_torrents().size(), 1, "it is back at once")
+	assert_true(await wait_for_signal(again.session.session_started, LIMIT))
+	assert_eq(again.session.get_torrents().size(), 1, "it is back")
 	assert_true(await wait_until(_all_finished, LIMIT))
 	_assert_downloaded(folder + "/user/mods/maps")
 

@@ -1,4 +1,4 @@
-//! How each thread of the engine begins: [`begin`] is the first thing it does.
+//! How each thread of the engine begins: `begin` is the first thing it does.
 //!
 //! **Signals.** Sending to a connection that the other end has closed raises
 //! SIGPIPE, and writing beyond a file size limit SIGXFSZ; either ends the

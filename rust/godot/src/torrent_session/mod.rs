@@ -100,6 +100,8 @@ pub(crate) struct TorrentSession {
     /// Objects of torrents that were told to go.
     leaving: RefCell<Vec<Gd<TorrentHandle>>>,
     inbox: RefCell<VecDeque<Notice>>,
+    /// Whether `session_started` is in the inbox or was told.
+    announced: Cell<bool>,
     delivering: Cell<bool>,
     logger: RefCell<Gd<TorrentLogger>>,
     /// Where the next run keeps its state.
@@ -125,6 +127,7 @@ impl IRefCounted for TorrentSession {
             objects: RefCell::default(),
             leaving: RefCell::default(),
             inbox: RefCell::default(),
+            announced: Cell::default(),
             delivering: Cell::default(),
             logger: RefCell::new(TorrentLogger::new_gd()),
             state_directory: RefCell::default(),
@@ -223,7 +226,8 @@ impl TorrentSession {
         self.run.replace(Some(session));
         self.use_filter();
         self.show_monitors();
-        self.inbox.borrow_mut().push_back(Notice::Started);
+        self.announced.set(false);
+        self.announce();
         Ok(())
     }
 
@@ -275,6 +279,17 @@ impl TorrentSession {
         if let Some(session) = &*self.run.borrow() {
             session.events().try_take(&mut events);
             inbox.extend(events.drain(..).flat_map(dispatch::notices));
+        }
+        drop(inbox);
+        self.announce();
+    }
+
+    /// Has `session_started` told once all torrents are back.
+    fn announce(&self) {
+        let is_ready = |session: &Session| session.is_restored() || !session.is_running();
+        if !self.announced.get() && self.run.borrow().as_ref().is_some_and(is_ready) {
+            self.announced.set(true);
+            self.inbox.borrow_mut().push_back(Notice::Started);
         }
     }
 
@@ -370,7 +385,8 @@ impl TorrentSession {
     #[signal]
     pub(crate) fn external_address_changed(ip: GString);
 
-    /// The session runs.
+    /// The session runs, and the torrents of its state directory are back
+    /// (see [method set_state_directory]).
     #[signal]
     pub(crate) fn session_started();
 
@@ -440,11 +456,14 @@ impl TorrentSession {
     /// is done. All handles become invalid at once.
     #[func]
     fn stop_session(&self) {
+        if let Some(session) = &*self.run.borrow() {
+            session.stop();
+        }
+        self.announce();
         let Some(session) = self.run.take() else {
             return;
         };
         monitors::show(&self.run, false);
-        session.stop();
         self.ending.borrow_mut().push(session);
         self.objects.borrow_mut().clear();
     }

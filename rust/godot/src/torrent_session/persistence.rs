@@ -74,9 +74,13 @@ impl TorrentSession {
     /// ```gdscript
     /// session.set_state_directory("user://torrents")
     /// session.start_session()
+    /// await session.session_started
     /// for handle in session.get_torrents():
     ///     print(handle.get_name(), " goes on")
     /// ```
+    ///
+    /// The torrents are read in the background: [signal session_started] says that all are
+    /// back. A torrent that the game adds before that comes back as it was.
     #[func]
     fn set_state_directory(&self, path: GString) -> bool {
         let folder = match path.is_empty() {
