@@ -3,7 +3,6 @@
 //!
 //! Part of [`Connection`]; the torrent leases, cancels and withdraws.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::{Connection, Note};
@@ -13,21 +12,16 @@ use crate::wire::{Message, Request};
 impl Connection {
     /// Gives back what was not asked for yet, allowed pieces apart.
     pub(super) fn give_back_leased(&mut self) {
-        let (kept, returned): (VecDeque<Block>, VecDeque<Block>) = self
-            .leased
-            .drain(..)
-            .partition(|&block| self.fast.is_allowed(block));
-        self.leased = kept;
-        self.report.returned.extend(returned);
+        let fast = &self.fast;
+        let keep = |block| fast.is_allowed(block);
+        self.leased.retain(keep, &mut self.report.returned);
         self.dirty = true;
     }
 
     /// Gives every leased block back to the torrent.
     pub(super) fn give_back(&mut self) {
-        let returned = &mut self.report.returned;
-        returned.extend(self.outstanding.drain(..));
-        returned.extend(self.leased.drain(..));
-        self.urgent = 0;
+        self.report.returned.extend(self.outstanding.drain(..));
+        self.leased.truncate(0, &mut self.report.returned);
         self.dirty = true;
     }
 
@@ -45,9 +39,8 @@ impl Connection {
             self.window.on_requested(now, self.outstanding.len() as u32);
         }
         while (self.outstanding.len() as u32) < target
-            && let Some(block) = self.leased.pop_front()
+            && let Some(block) = self.leased.pop()
         {
-            self.urgent = self.urgent.saturating_sub(1);
             self.request(block);
         }
         let wished = self.wished();
@@ -132,23 +125,8 @@ impl Connection {
         for &block in first {
             self.request(block);
         }
-        for &block in rest {
-            self.leased.insert(self.urgent, block);
-            self.urgent += 1;
-        }
+        self.leased.extend_urgent(rest);
         self.fill_window(now);
-    }
-
-    /// Forgets a lease that waits; whether there was one.
-    pub(super) fn unlease(&mut self, block: Block) -> bool {
-        let Some(at) = self.leased.iter().position(|&leased| leased == block) else {
-            return false;
-        };
-        self.leased.remove(at);
-        if at < self.urgent {
-            self.urgent -= 1;
-        }
-        true
     }
 
     /// Requests at once those of these blocks that are leased and wait.
@@ -156,7 +134,7 @@ impl Connection {
         let waiting: Vec<Block> = blocks
             .iter()
             .copied()
-            .filter(|&block| self.unlease(block))
+            .filter(|&block| self.leased.remove(block))
             .collect();
         if !waiting.is_empty() {
             self.lease_urgent(now, &waiting);
@@ -173,7 +151,7 @@ impl Connection {
                 self.send.message(&Message::Cancel(request));
                 self.expect_late(block);
             } else {
-                self.unlease(block);
+                self.leased.remove(block);
             }
         }
         self.fill_window(now);
@@ -192,8 +170,7 @@ impl Connection {
     pub(super) fn give_back_surplus(&mut self) {
         let most = self.wished() as usize;
         if self.window.is_snubbed() && self.leased.len() > most {
-            self.report.returned.extend(self.leased.drain(most..));
-            self.urgent = self.urgent.min(most);
+            self.leased.truncate(most, &mut self.report.returned);
             self.dirty = true;
         }
     }
@@ -206,7 +183,7 @@ impl Connection {
                 let request = self.request_for(block);
                 self.send.message(&Message::Cancel(request));
             } else {
-                self.unlease(block);
+                self.leased.remove(block);
             }
         }
         self.fill_window(now);

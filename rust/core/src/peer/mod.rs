@@ -25,6 +25,7 @@ mod send;
 mod serve;
 mod snub;
 mod upload;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -52,6 +53,7 @@ pub use report::{Incoming, MetadataReply, PeerStats, Report};
 use send::SendQueue;
 use upload::Uploads;
 pub use upload::{READ_JOB_BYTES, ReadJob};
+use waiting::Waiting;
 
 /// The protocol state of one connection.
 #[derive(Debug)]
@@ -71,9 +73,7 @@ pub struct Connection {
     announced: Bitfield,
 
     window: Window,
-    leased: VecDeque<Block>,
-    /// How many leases at the front are urgent.
-    urgent: usize,
+    leased: Waiting,
     /// Requested and not yet here, oldest first.
     outstanding: VecDeque<Block>,
     /// Requested, but others are asked for them now; they are welcome still.
@@ -128,8 +128,7 @@ impl Connection {
             interested: false,
             peer_choking: true,
             peer_interested: false,
-            leased: VecDeque::new(),
-            urgent: 0,
+            leased: Waiting::default(),
             outstanding: VecDeque::new(),
             late: VecDeque::new(),
             asked: 0,

@@ -58,8 +58,7 @@ impl Connection {
         {
             self.give_up(block);
         }
-        self.report.returned.extend(self.leased.drain(..));
-        self.urgent = 0;
+        self.leased.truncate(0, &mut self.report.returned);
         self.dirty = true;
         self.fill_window(now);
     }

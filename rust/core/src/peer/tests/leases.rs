@@ -131,3 +131,55 @@ fn urgent_blocks_beyond_the_limit_wait_in_their_order_before_all_others() {
         ["5:0+16384", "6:0+16384", "1:16384+16384", "1:0+16384"]
     );
 }
+
+#[test]
+fn urgent_blocks_come_back_at_a_choke_and_leave_nothing_behind() {
+    for fast in [false, true] {
+        let mut world = World::with(|it| it.max_out_request_queue = 1).downloading(0);
+        world.conn.features.fast = fast;
+        let urgent: Vec<Block> = (0..6).map(block).collect();
+        world.conn.lease_urgent(world.now, &urgent);
+        assert_eq!(world.sent(), ["interested", "request 0:0+16384"]);
+        world.report();
+        world.feed(&[Message::Choke]).unwrap();
+        let given_back = world.report().returned;
+        let waiting = usize::from(fast);
+        assert_eq!(given_back, urgent[waiting..], "fast: {fast}");
+        world.feed(&[Message::Unchoke]).unwrap();
+        world.conn.lease_urgent(world.now, &[block(8), block(9)]);
+        world.conn.lease(world.now, &[block(12)]);
+        world.conn.lease_urgent(world.now, &[block(10)]);
+        let data = vec![7; BLOCK_SIZE as usize];
+        let mut asked = world.sent();
+        for at in [0, 8, 9, 10] {
+            world.feed(&[piece(at, &data)]).unwrap();
+            asked.extend(world.sent());
+        }
+        let expected = ["2:0", "2:16384", "2:32768", "3:0"];
+        assert_eq!(asked, expected.map(|it| format!("request {it}+16384")));
+    }
+}
+
+#[test]
+fn what_an_allowed_piece_keeps_at_a_choke_stays_in_order() {
+    let mut world = World::with(|it| it.max_out_request_queue = 1).downloading(1);
+    world.conn.features.fast = true;
+    world.feed(&[Message::AllowedFast(PieceIndex(1))]).unwrap();
+    let urgent = [block(1), block(4), block(2), block(5)];
+    world.conn.lease_urgent(world.now, &urgent);
+    world.conn.lease(world.now, &[block(6), block(3)]);
+    world.report();
+    world.feed(&[Message::Choke]).unwrap();
+    assert_eq!(world.report().returned, [block(1), block(2), block(3)]);
+    world.feed(&[Message::Unchoke]).unwrap();
+    world.conn.lease_urgent(world.now, &[block(8)]);
+    world.sent();
+    let data = vec![7; BLOCK_SIZE as usize];
+    let mut asked = Vec::new();
+    for at in [0, 4, 5, 8] {
+        world.feed(&[piece(at, &data)]).unwrap();
+        asked.extend(world.sent());
+    }
+    let expected = ["1:0", "1:16384", "2:0", "1:32768"];
+    assert_eq!(asked, expected.map(|it| format!("request {it}+16384")));
+}
