@@ -229,6 +229,17 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_text_is_refused_and_named() {
+        let damaged = b"d8:settingsd17:listen_interfaces12:0.0.0.0:688\xffee";
+        let state = SessionState::decode(damaged).unwrap();
+        let mut settings = Settings::default();
+        let refused = state.restore_settings(&mut settings);
+        assert!(matches!(&refused[..], [SettingsError::Invalid { name, .. }]
+            if name == "listen_interfaces"));
+        assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
     fn filter_rules_of_both_families() {
         let mut filter = IpFilter::new();
         for range in ["1.2.3.4-1.2.3.255", "9.0.0.0", "::1-2000::"] {

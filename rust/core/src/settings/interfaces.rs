@@ -45,10 +45,8 @@ impl Interface {
 impl ListenInterface {
     fn parse(text: &str) -> Result<Self, &'static str> {
         const EXPECTED: &str = "is not an interface with a port, 0.0.0.0:6881 say";
-        let flags = text
-            .rfind(|it: char| !it.is_ascii_alphabetic())
-            .map_or(0, |at| at + 1);
-        let (endpoint, flags) = text.split_at(flags);
+        let endpoint = text.trim_end_matches(|it: char| it.is_ascii_alphabetic());
+        let flags = text.strip_prefix(endpoint).unwrap_or_default();
         let mut local = false;
         for flag in flags.chars() {
             match flag {
@@ -179,6 +177,8 @@ impl std::fmt::Display for ListenInterface {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn settings(listen: &str, outgoing: &str) -> Settings {
@@ -217,6 +217,10 @@ mod tests {
             "eth0:99999",
             "[::1:5",
             ":1",
+            "0.0.0.0:688é",
+            "0.0.0.0:688\u{fffd}",
+            "eth0:1€l",
+            "é",
         ] {
             let error = settings(text, "").listen().unwrap_err().to_string();
             assert!(error.contains(&format!("'{text}'")), "{error}");
@@ -248,5 +252,22 @@ mod tests {
         assert_eq!(one.with_ipv6(true).unwrap(), "0.0.0.0:5l,[::]:5l,eth0:6");
         let loopback = settings("127.0.0.1:0", "");
         assert_eq!(loopback.with_ipv6(true).unwrap(), "127.0.0.1:0");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(
+            text in prop_oneof![".*", "[0-9a-z.:\\[\\]]{0,12}\\PC{0,3}[a-z]{0,2}"],
+        ) {
+            let settings = settings(&text, &text);
+            if let Ok(listen) = settings.listen() {
+                let again: Vec<String> = listen.iter().map(ToString::to_string).collect();
+                let again = self::settings(&again.join(","), "").listen();
+                prop_assert_eq!(again, Ok(listen));
+            }
+            let _ = settings.outgoing();
+            let _ = settings.bound_to(&text);
+            let _ = settings.with_ipv6(true);
+        }
     }
 }
