@@ -14,7 +14,7 @@ use crate::bitfield::Bitfield;
 use crate::ids::{BLOCK_SIZE, Block, InfoHash, PieceIndex};
 use crate::wire::{Message, Request};
 
-/// Pieces that a peer may allow us, and suggest to us in one wake.
+/// Pieces that a peer may allow us at a time, and suggest to us in one wake.
 const MAX_NAMED: usize = 100;
 
 /// Blocks that are asked for while we are choked, at most.
@@ -23,9 +23,16 @@ const CHOKED_WINDOW: u32 = 16;
 /// How often a peer may ask for the whole of the pieces that we allow it.
 const TIMES: u32 = 3;
 
-/// Refused requests in a row, while we are not choked, after which the peer is
-/// of no use.
+/// Refused requests without a block between them, while we are not choked,
+/// after which the peer is of no use.
 const MAX_REJECTS: u32 = 500;
+
+/// The same while we are choked: a choke may refuse all that was asked for,
+/// and there may be many chokes until the first block.
+const MAX_CHOKED_REJECTS: u32 = 20 * MAX_REJECTS;
+
+/// The same of permissions that were taken back.
+const MAX_WITHDRAWN: u32 = 2 * MAX_NAMED as u32;
 
 /// Bytes that wait to be sent, beyond the watermark, above which a peer that
 /// makes us refuse requests is only filling our memory.
@@ -40,8 +47,14 @@ pub(super) struct Fast {
     grants_left: u32,
     /// Pieces that the peer serves while it chokes us.
     allowed: BTreeSet<PieceIndex>,
-    /// Refusals since the last block.
+    /// The torrent has not heard of the last change of `allowed`.
+    news: bool,
+    /// Refusals since the last block, while we were not choked and while we
+    /// were.
     rejects: u32,
+    choked_rejects: u32,
+    /// Permissions that were taken back since the last block.
+    withdrawn: u32,
 }
 
 impl Fast {
@@ -65,6 +78,42 @@ impl Fast {
     /// A block came.
     pub(super) fn block_came(&mut self) {
         self.rejects = 0;
+        self.choked_rejects = 0;
+        self.withdrawn = 0;
+    }
+
+    /// What the peer allows now, if the torrent has not heard of it.
+    pub(super) fn take_news(&mut self) -> Option<BTreeSet<PieceIndex>> {
+        std::mem::take(&mut self.news).then(|| self.allowed.clone())
+    }
+
+    /// The peer serves the piece in spite of a choke; whether that is new.
+    fn allow(&mut self, piece: PieceIndex) -> bool {
+        let new = self.allowed.len() < MAX_NAMED && self.allowed.insert(piece);
+        self.news |= new;
+        new
+    }
+
+    /// The torrent has no more pieces than these.
+    pub(super) fn judge(&mut self, num_pieces: u32) {
+        self.allowed.retain(|piece| piece.0 < num_pieces);
+        self.news = true;
+    }
+
+    /// The peer refused a block of the piece; whether it has not done so too
+    /// often.
+    fn refused(&mut self, piece: PieceIndex, choked: bool) -> bool {
+        if !choked {
+            self.rejects += 1;
+        } else if self.allowed.remove(&piece) {
+            self.news = true;
+            self.withdrawn += 1;
+        } else {
+            self.choked_rejects += 1;
+        }
+        self.rejects <= MAX_REJECTS
+            && self.choked_rejects <= MAX_CHOKED_REJECTS
+            && self.withdrawn <= MAX_WITHDRAWN
     }
 }
 
@@ -208,10 +257,12 @@ impl Connection {
         }
     }
 
-    /// One that does not exist is never asked for.
     fn take_permission(&mut self, piece: PieceIndex) {
-        if self.fast.allowed.len() < MAX_NAMED && self.fast.allowed.insert(piece) {
-            self.report.allowed_fast.push(piece);
+        let pieces = match self.early {
+            Some(_) => self.limits.max_pieces,
+            None => self.layout.num_pieces(),
+        };
+        if piece.0 < pieces && self.fast.allow(piece) {
             self.dirty = true;
         }
     }
@@ -252,13 +303,12 @@ impl Connection {
         }
         self.report.returned.extend(refused);
         self.dirty = true;
-        if self.peer_choking {
-            self.fast.allowed.remove(&piece);
-            return Ok(());
-        }
-        self.fast.rejects += 1;
-        if self.fast.rejects > MAX_REJECTS {
+        if !self.fast.refused(piece, self.peer_choking) {
             return Err(PeerError::RefusesAll);
+        }
+        if self.peer_choking {
+            // What waits for the same piece would be refused too.
+            self.give_back_leased();
         }
         Ok(())
     }

@@ -174,6 +174,7 @@ impl Connection {
         self.message_limit = message_limit(layout.num_pieces());
         self.announced = Bitfield::new(layout.num_pieces());
         self.report.bitfield = early.judge(layout.num_pieces())?;
+        self.fast.judge(layout.num_pieces());
         self.layout = layout;
         self.dirty = true;
         Ok(())
@@ -309,7 +310,12 @@ impl Connection {
         let report = std::mem::take(&mut self.report);
         self.report.stats = stats;
         self.sent_reported = stats.sent;
-        Report { stats, ..report }
+        let allowed_fast = self.fast.take_news();
+        Report {
+            stats,
+            allowed_fast,
+            ..report
+        }
     }
 }
 

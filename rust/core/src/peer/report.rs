@@ -1,5 +1,7 @@
 //! What a connection tells its torrent, once per wake.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::Note;
@@ -72,8 +74,10 @@ pub struct Report {
     pub served: Vec<PieceIndex>,
     /// Pieces that it would like to be asked for (BEP 6).
     pub suggested: Vec<PieceIndex>,
-    /// Pieces that it serves although it chokes us (BEP 6).
-    pub allowed_fast: Vec<PieceIndex>,
+    /// All pieces that it serves although it chokes us (BEP 6), when they
+    /// changed; those that do not exist are not among them, once the torrent's
+    /// metadata is known.
+    pub allowed_fast: Option<BTreeSet<PieceIndex>>,
     /// Pieces of the info dict that we asked for, or their refusal (BEP 9).
     pub metadata: Vec<MetadataReply>,
     /// Totals and gauges.

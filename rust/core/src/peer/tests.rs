@@ -1,5 +1,6 @@
 //! One connection, fed with messages; what it sends is compared as text.
 
+mod fast;
 mod input;
 mod leases;
 mod lost;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Output, PeerCommand, Torrent, TorrentEvent};
+use super::{Output, Peer, PeerCommand, Torrent, TorrentEvent};
 use crate::bitfield::Bitfield;
 use crate::ids::{Block, PeerKey, PieceIndex};
 use crate::peer::Report;
@@ -25,9 +25,8 @@ impl Torrent {
         self.totals.add(now, peer.count(now, &report.stats));
         let disowned = peer.disowned;
         let open = peer.closing.is_none();
-        let news = report.bitfield.is_some()
-            || !report.haves.is_empty()
-            || !report.allowed_fast.is_empty();
+        let news =
+            report.bitfield.is_some() || !report.haves.is_empty() || report.allowed_fast.is_some();
         if let Some(pieces) = report.bitfield.take() {
             self.note_bitfield(key, pieces);
         }
@@ -156,19 +155,20 @@ impl Torrent {
     /// Leases blocks to a peer that wants some.
     pub(super) fn feed(&mut self, now: Instant, key: PeerKey) {
         let may_download = self.may_download();
-        let allowed = match self.peers.get(&key) {
-            Some(peer) if peer.choking_us => self.allowed_pieces(key),
-            _ => None,
+        let able = |peer: &&Peer| {
+            peer.want > 0 && peer.interesting > 0 && may_download && peer.closing.is_none()
+        };
+        let Some(peer) = self.peers.get(&key).filter(able) else {
+            return;
+        };
+        let allowed = match peer.choking_us {
+            true => self.allowed_pieces(peer),
+            false => None,
         };
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
-        let ready = peer.want > 0
-            && peer.interesting > 0
-            && (!peer.choking_us || allowed.is_some())
-            && may_download
-            && peer.closing.is_none();
-        if !ready {
+        if peer.choking_us && allowed.is_none() {
             return;
         }
         let rate = peer.payload_download.rate(now);
@@ -215,7 +215,7 @@ impl Torrent {
     /// more.
     pub(super) fn revoke_unwanted(&mut self) {
         let wanted = |piece| self.picker.is_wanted(piece);
-        let any = |peer: &super::Peer| peer.leased().any(|block| !wanted(block.piece));
+        let any = |peer: &Peer| peer.leased().any(|block| !wanted(block.piece));
         if self.peers.values().any(any) {
             let mut unwanted = Bitfield::full(self.layout.num_pieces());
             for piece in self.layout.pieces().filter(|&piece| wanted(piece)) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::fetch::Verdict;
-use super::{CloseReason, Output, PeerCommand, Torrent, TorrentEvent};
+use super::{CloseReason, Output, Peer, PeerCommand, Torrent, TorrentEvent};
 use crate::bitfield::Bitfield;
 use crate::ext::Handshake;
 use crate::ids::{PeerKey, PieceIndex};
@@ -26,7 +26,9 @@ impl Torrent {
         self.note_lost(key, &report.lost);
         let most = self.settings.max_suggest_pieces.unsigned_abs() as usize;
         if let Some(peer) = self.peers.get_mut(&key) {
-            peer.allowed_fast.extend(&report.allowed_fast);
+            if let Some(allowed) = report.allowed_fast.take() {
+                peer.allowed_fast = allowed;
+            }
             for &piece in &report.suggested {
                 peer.suggested.retain(|&known| known != piece);
                 peer.suggested.insert(0, piece);
@@ -155,15 +157,17 @@ impl Torrent {
         }
     }
 
-    /// What a peer that chokes us serves all the same.
-    pub(super) fn allowed_pieces(&self, key: PeerKey) -> Option<Bitfield> {
-        let peer = self.peers.get(&key)?;
+    /// What we want of what a peer that chokes us serves all the same; `None`
+    /// if that is nothing.
+    pub(super) fn allowed_pieces(&self, peer: &Peer) -> Option<Bitfield> {
+        let wanted =
+            |piece: &&PieceIndex| peer.pieces().get(piece.0) && self.picker.is_wanted(**piece);
+        let mut pieces = peer.allowed_fast.iter().filter(wanted).peekable();
+        pieces.peek()?;
         let mut allowed = Bitfield::new(self.layout.num_pieces());
-        for piece in &peer.allowed_fast {
-            if peer.pieces().get(piece.0) {
-                allowed.set(piece.0);
-            }
+        for piece in pieces {
+            allowed.set(piece.0);
         }
-        (!allowed.none()).then_some(allowed)
+        Some(allowed)
     }
 }

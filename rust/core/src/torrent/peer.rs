@@ -1,6 +1,6 @@
 //! What the brain knows of one connection.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -98,7 +98,7 @@ pub struct Peer {
     /// Pieces that we suggested to it since it may download, the latest last.
     pub(super) advised: Vec<PieceIndex>,
     /// Pieces that it serves although it chokes us (BEP 6).
-    pub(super) allowed_fast: Vec<PieceIndex>,
+    pub(super) allowed_fast: BTreeSet<PieceIndex>,
     /// It was told to close, and why.
     pub(super) closing: Option<CloseReason>,
     /// The disk has dropped what it delivered last.
@@ -139,7 +139,7 @@ impl Peer {
             upload_only: false,
             suggested: Vec::new(),
             advised: Vec::new(),
-            allowed_fast: Vec::new(),
+            allowed_fast: BTreeSet::new(),
             closing: None,
             disowned: false,
         }

@@ -2,6 +2,7 @@
 //! that is not wanted. What the brain puts out is compared as text.
 
 mod connections;
+mod fast;
 mod leases;
 mod metadata;
 mod modes;

@@ -203,7 +203,7 @@ fn allowed_pieces_are_fetched_in_spite_of_a_choke() {
     world.want('a', 8);
     assert!(world.out().is_empty(), "choked");
     world.say('a', |it| {
-        it.allowed_fast = vec![PieceIndex(0), PieceIndex(2)]
+        it.allowed_fast = Some([PieceIndex(0), PieceIndex(2)].into());
     });
     assert_eq!(world.out(), ["a lease 2:0 2:1"]);
 }

@@ -1,0 +1,81 @@
+//! Permissions and refusals of the Fast extension (BEP 6).
+
+use super::*;
+
+fn fast() -> World {
+    let mut world = World::new();
+    world.conn.features.fast = true;
+    world
+}
+
+fn allow(piece: u32) -> Message<'static> {
+    Message::AllowedFast(PieceIndex(piece))
+}
+
+fn reject(at: u32) -> Message<'static> {
+    let Message::Request(request) = request(at) else {
+        panic!("not a request");
+    };
+    Message::Reject(request)
+}
+
+/// The pieces that the last report allows, if it speaks of them.
+fn allowed(world: &mut World) -> Option<Vec<u32>> {
+    let allowed = world.conn.final_report().allowed_fast?;
+    Some(allowed.iter().map(|piece| piece.0).collect())
+}
+
+#[test]
+fn the_torrent_hears_what_is_allowed_now_when_it_changes() {
+    let mut world = fast();
+    world
+        .feed(&[allow(3), allow(1), allow(3), allow(8)])
+        .unwrap();
+    assert_eq!(allowed(&mut world), Some(vec![1, 3]));
+    world.feed(&[allow(3), allow(8)]).unwrap();
+    assert_eq!(allowed(&mut world), None, "nothing new");
+    world.conn.set_interested(world.now, true);
+    world
+        .conn
+        .lease(world.now, &[4, 5, 6, 12, 13, 14].map(block));
+    assert_eq!(world.sent().len(), 1 + 4);
+    world.report();
+    world.feed(&[reject(5)]).unwrap();
+    let report = world.report();
+    assert_eq!(report.returned, [block(5)]);
+    assert_eq!(report.allowed_fast, Some([PieceIndex(3)].into()));
+    assert_eq!(world.sent(), ["request 3:16384+16384"]);
+    // What waits for the same fate is not asked for any more.
+    world.feed(&[reject(13)]).unwrap();
+    let report = world.report();
+    assert_eq!(report.returned, [block(13), block(14)]);
+    assert_eq!(report.allowed_fast, Some([].into()));
+    assert!(world.sent().is_empty());
+}
+
+#[test]
+fn what_was_allowed_before_the_metadata_is_judged_by_it() {
+    let mut world = World::new();
+    let limits = Limits::from(&Settings::default());
+    world.conn = Connection::without_metadata(limits, world.now);
+    world.conn.features.fast = true;
+    let all = [allow(2), allow(10), allow(u32::MAX)];
+    world.feed(&all).unwrap();
+    assert_eq!(allowed(&mut world), Some(vec![2, 10]));
+    let layout = Layout::new(PIECE, [(u64::from(PIECE) * 10, false)]).unwrap();
+    world.conn.set_metadata(Arc::new(layout)).unwrap();
+    assert_eq!(allowed(&mut world), Some(vec![2]));
+}
+
+#[test]
+fn a_choke_may_refuse_much_but_not_for_ever() {
+    let mut world = fast().downloading(0);
+    let rounds = (0..100_000).find(|_| {
+        world.conn.lease(world.now, &[block(0), block(1)]);
+        world.sent();
+        let refusal = [Message::Choke, reject(0), reject(1), Message::Unchoke];
+        world.feed(&refusal).is_err()
+    });
+    let rounds = rounds.expect("it goes on for ever");
+    assert!(rounds > 1000, "left after {rounds} rounds");
+}
