@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import libtorrent as lt
+from harness.oracle import Oracle
+from harness.payload import KIB, single_file
 from harness.rpc import Shim
+from harness.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 LISTED = REPOSITORY / "rust/core/src/settings/libtorrent_defaults.txt"
@@ -64,3 +68,27 @@ def test_libtorrents_defaults_are_taken_or_refused_as_features(ours: Shim) -> No
     }
     assert after["in_enc_policy"] == 2
     assert "encryption" in ours.refuse("apply_settings", settings={"in_enc_policy": 0}).message
+
+
+def test_settings_of_who_we_are_and_how_we_work_count_while_it_runs(
+    ours: Shim, oracle: Oracle, rng: random.Random, tmp_path: Path
+) -> None:
+    settings = {"peer_fingerprint": "-XY1234-", "aio_threads": 1}
+    ours.call("apply_settings", settings=settings)
+    payload = single_file(tmp_path / "data", rng, 64 * KIB, 2_000_000)
+    ours.seed(payload)
+    leecher = oracle.add(payload.torrent, tmp_path / "save")
+    leecher.set_download_limit(500_000)
+    leecher.connect_peer(("127.0.0.1", ours.port))
+    seen = wait_until(
+        lambda: [
+            peer.pid.to_bytes() for peer in leecher.get_peer_info() if any(peer.pid.to_bytes())
+        ],
+        "libtorrent knows our peer id",
+    )
+    assert [pid[:8] for pid in seen] == [b"-XY1234-"]
+    # One thread works alone, then several again.
+    leecher.set_download_limit(0)
+    ours.call("apply_settings", settings={"aio_threads": 4})
+    oracle.wait_for_state(leecher, lt.torrent_status.states.seeding)
+    oracle.assert_no_errors()

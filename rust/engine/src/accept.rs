@@ -110,8 +110,11 @@ async fn welcome(
         fact: PeerFact::Arrived,
     });
     let limit = Duration::from_secs(settings.handshake_timeout.unsigned_abs());
-    let known = |hash| context.session.registry.lock().contains_key(&hash);
-    let exchange = handshake::incoming(&mut stream, context.peer_id, limit, known);
+    let known = |hash| {
+        let registry = context.session.registry.lock();
+        registry.get(&hash).map(|handle| handle.shared.peer_id)
+    };
+    let exchange = handshake::incoming(&mut stream, limit, known);
     let exchanged = tokio::select! {
         exchanged = exchange => exchanged,
         () = place.shown_out() => Err(HandshakeError::Crowded),

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use torrent_core::ids::PeerId;
 
 use crate::add::{AddTorrent, TorrentSource};
 use crate::error::{Error, Result};
@@ -45,6 +46,7 @@ impl SessionShared {
         let handle = TorrentHandle {
             shared: Arc::new(Shared {
                 info_hash,
+                peer_id: new_peer_id(&self.settings.borrow().peer_fingerprint),
                 magnet,
                 metainfo,
                 save_path: ArcSwap::from_pointee(save_path),
@@ -93,4 +95,13 @@ impl SessionShared {
         self.events
             .post(failed, None, || Detail::Error(error.clone()));
     }
+}
+
+/// The fingerprint, and random letters and digits to fill up (BEP 20).
+fn new_peer_id(fingerprint: &str) -> PeerId {
+    const LETTERS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+    let mut id = PeerId(rand::random::<[u8; 20]>().map(|byte| LETTERS[usize::from(byte & 63)]));
+    let known = fingerprint.len().min(id.0.len());
+    id.0[..known].copy_from_slice(&fingerprint.as_bytes()[..known]);
+    id
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use torrent_core::ids::{InfoHash, PeerId};
+use torrent_core::ids::InfoHash;
 use torrent_core::settings::Settings;
 use torrent_core::turnover::Turnover;
 
@@ -99,13 +99,16 @@ pub fn join_all(limit: Duration) -> bool {
         .all(|done| done.wait(deadline.saturating_duration_since(Instant::now())))
 }
 
+/// Disk workers, at most; the setting `aio_threads` says how many of them work
+/// at once.
+const MAX_WORKERS: usize = 64;
+
 /// What all tasks of a session share.
 pub(crate) struct Context {
     pub(crate) session: Arc<SessionShared>,
     pub(crate) disk: Disk,
     pub(crate) pool: BufferPool,
     pub(crate) trackers: TrackerClient,
-    pub(crate) peer_id: PeerId,
     pub(crate) pace: Pace,
     /// The key of the next torrent.
     pub(crate) next_torrent: AtomicU64,
@@ -125,7 +128,7 @@ pub(crate) fn spawn(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let pool = BufferPool::default();
     let config = DiskConfig {
-        workers: cores.clamp(1, settings.aio_threads as usize),
+        workers: cores.clamp(1, MAX_WORKERS),
         file_pool_size: settings.file_pool_size as usize,
         max_queued_bytes: settings.max_queued_disk_bytes as usize,
     };
@@ -145,7 +148,6 @@ pub(crate) fn spawn(
             session.guard.filter(),
             udp_errors(&session),
         ),
-        peer_id: new_peer_id(&settings.peer_fingerprint),
         pace: Pace::default(),
         next_torrent: AtomicU64::new(0),
         dialler: Dialler::default(),
@@ -189,15 +191,6 @@ fn udp_errors(session: &Arc<SessionShared>) -> ErrorSink {
                 });
         }
     })
-}
-
-/// The fingerprint, and random letters and digits to fill up (BEP 20).
-fn new_peer_id(fingerprint: &str) -> PeerId {
-    const LETTERS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
-    let mut id = PeerId(rand::random::<[u8; 20]>().map(|byte| LETTERS[usize::from(byte & 63)]));
-    let known = fingerprint.len().min(id.0.len());
-    id.0[..known].copy_from_slice(&fingerprint.as_bytes()[..known]);
-    id
 }
 
 /// Runs a task and turns its panic into an `internal_error` event.

@@ -40,6 +40,7 @@ fn tuning(settings: &Settings) -> DiskTuning {
     DiskTuning {
         file_pool_size: settings.file_pool_size as usize,
         max_queued_bytes: settings.max_queued_disk_bytes as usize,
+        working: settings.aio_threads as usize,
         forget_reads: settings.disk_io_read_mode == 2,
         writes: match settings.disk_io_write_mode {
             2 => WriteMode::Forgotten,

@@ -113,7 +113,6 @@ When a change counts:
 
 - live: within a second, for everything.
 - next: for connections, announces or files that are opened from then on.
-- restart: with the next start of the session.
 
 This page is written from the code.
 
@@ -125,7 +124,6 @@ fn setting_row(page: &mut String, setting: &SettingInfo) {
     let effect = match setting.effect {
         Effect::Live => "live",
         Effect::Next => "next",
-        Effect::Restart => "restart",
     };
     row(
         page,

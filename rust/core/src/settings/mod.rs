@@ -72,10 +72,8 @@ pub enum SettingsError {
 pub enum Effect {
     /// Within a second, for everything.
     Live,
-    /// For connections, announces or files opened from then on.
+    /// For connections, announces, files or torrents that come from then on.
     Next,
-    /// With the next start of the session.
-    Restart,
 }
 
 /// One row of the table.

@@ -70,7 +70,7 @@ settings! {
     /// How the client names itself to peers (BEP 10); empty for the same as to trackers.
     handshake_client_version: String = "", NONE, "", Next;
     /// The first eight characters of our peer id (BEP 20).
-    peer_fingerprint: String = "-GD0100-", NONE, "", Restart;
+    peer_fingerprint: String = "-GD0100-", NONE, "", Next;
     /// Where to listen: comma-separated `ip:port` or `device:port`, IPv6 in brackets, port
     /// 0 for any. A port followed by `l` takes in peers of the local network only.
     listen_interfaces: String = "0.0.0.0:6881,[::]:6881", NONE, "", Live;
@@ -197,8 +197,8 @@ settings! {
     max_piece_count: i64 = 2_097_152, Some(1..=16_777_216), "pieces", Next;
     /// Bencoded values in an info dictionary that comes from peers.
     metadata_token_limit: i64 = 2_500_000, Some(100..=100_000_000), "values", Next;
-    /// Threads for hashing and file access, at most; one per core is started.
-    aio_threads: i64 = 10, Some(1..=64), "threads", Restart;
+    /// Threads for hashing and file access that work at once; no more than one per core.
+    aio_threads: i64 = 10, Some(1..=64), "threads", Live;
     /// Files held open at once, over all torrents.
     file_pool_size: i64 = 40, Some(1..=4096), "files", Live;
     /// Begin with nothing when resume data does not say which pieces are there, although files are.

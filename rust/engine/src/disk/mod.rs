@@ -37,6 +37,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod turns;
 mod wanted;
 mod worker;
 
@@ -65,6 +66,7 @@ use counters::Counters;
 use files::FilePool;
 use inject::Faults;
 use storage::Shared;
+use turns::Turns;
 use worker::{Message, Worker};
 
 /// How a [`Disk`] is set up.
@@ -97,6 +99,8 @@ pub struct DiskTuning {
     pub file_pool_size: usize,
     /// As [`DiskConfig::max_queued_bytes`].
     pub max_queued_bytes: usize,
+    /// Workers that work at once, at least 1.
+    pub working: usize,
     /// The system forgets what was read.
     pub forget_reads: bool,
     /// What becomes of what is written.
@@ -124,6 +128,7 @@ struct Common {
     files: FilePool,
     pool: BufferPool,
     budget: Budget,
+    turns: Turns,
     faults: Arc<Faults>,
     counters: Arc<Counters>,
     tuning: ArcSwapOption<DiskTuning>,
@@ -180,6 +185,7 @@ impl Disk {
             ),
             pool,
             budget: Budget::new(config.max_queued_bytes),
+            turns: Turns::new(count),
             faults,
             counters,
             tuning: ArcSwapOption::empty(),
@@ -225,6 +231,7 @@ impl Disk {
         let common = &self.inner.common;
         common.files.tune(tuning.file_pool_size, tuning.no_atime);
         common.budget.set_limit(tuning.max_queued_bytes);
+        common.turns.set_limit(tuning.working);
         common.tuning.store(Some(Arc::new(tuning)));
     }
 

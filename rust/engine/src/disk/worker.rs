@@ -177,8 +177,10 @@ impl Worker {
     /// Works until told to stop.
     pub(super) fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
+        let common = Arc::clone(&self.tools.common);
         loop {
             let open = self.take(&mut batch);
+            let _turn = common.turns.take();
             let reads = batch
                 .extract_if(.., |message| {
                     matches!(message, Message::Read { .. } | Message::Vouch { .. })

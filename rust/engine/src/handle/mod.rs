@@ -28,7 +28,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use torrent_core::choker::Changes;
-use torrent_core::ids::{FileIndex, InfoHash, PieceIndex};
+use torrent_core::ids::{FileIndex, InfoHash, PeerId, PieceIndex};
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{Info, Metainfo};
 
@@ -145,6 +145,8 @@ impl Options {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// Who we are in this swarm; as in libtorrent, another one in each.
+    pub(crate) peer_id: PeerId,
     pub(crate) info_hash: InfoHash,
     /// The link that it was added by, where it was not a torrent file.
     pub(crate) magnet: Option<MagnetUri>,

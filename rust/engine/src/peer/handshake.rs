@@ -66,12 +66,11 @@ pub(crate) async fn outgoing(
         .unwrap_or(Err(HandshakeError::TimedOut))
 }
 
-/// Listens first, and answers if `known` says that the torrent is here.
+/// Listens first, and answers if `known` says who we are in that torrent.
 pub(crate) async fn incoming(
     stream: &mut TcpStream,
-    peer_id: PeerId,
     limit: Duration,
-    known: impl Fn(InfoHash) -> bool + Send,
+    known: impl Fn(InfoHash) -> Option<PeerId> + Send,
 ) -> Result<Handshake, HandshakeError> {
     let exchange = async {
         let mut bytes = [0; HANDSHAKE_LEN];
@@ -87,9 +86,7 @@ pub(crate) async fn incoming(
         }
         let mut info_hash = InfoHash::default();
         info_hash.0.copy_from_slice(&bytes[28..UP_TO_HASH]);
-        if !known(info_hash) {
-            return Err(HandshakeError::UnknownTorrent);
-        }
+        let peer_id = known(info_hash).ok_or(HandshakeError::UnknownTorrent)?;
         let ours = Handshake {
             reserved: Features::OURS.reserved(),
             info_hash,

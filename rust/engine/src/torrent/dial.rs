@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
-use torrent_core::ids::InfoHash;
 use torrent_core::torrent::{Haste, PeerMeta};
 use torrent_core::wire::{Features, Handshake};
 
 use super::{Driver, TaskEnd};
 use crate::event::{Detail, PeerFact, PeerFault, kind};
+use crate::handle::TorrentHandle;
 use crate::peer::handshake::{self, HandshakeError};
 use crate::performance::PerformanceWarning;
 use crate::runtime::Context;
@@ -38,9 +38,9 @@ impl Driver {
             return;
         }
         let context = Arc::clone(&self.context);
-        let info_hash = self.handle.info_hash();
+        let handle = self.handle.clone();
         self.tasks.spawn(async move {
-            let result = connect(&context, endpoint, info_hash, haste).await;
+            let result = connect(&context, endpoint, &handle, haste).await;
             TaskEnd::Dialled(Dialled { endpoint, result })
         });
     }
@@ -95,7 +95,7 @@ impl Driver {
 async fn connect(
     context: &Context,
     endpoint: SocketAddr,
-    info_hash: InfoHash,
+    handle: &TorrentHandle,
     haste: Haste,
 ) -> Result<Reached, HandshakeError> {
     let mut settings = context.session.settings.subscribe();
@@ -111,7 +111,13 @@ async fn connect(
     let connect_time = begun.elapsed();
     drop(place);
     let limit = seconds(settings.handshake_timeout);
-    let theirs = handshake::outgoing(&mut stream, info_hash, context.peer_id, limit).await?;
+    let theirs = handshake::outgoing(
+        &mut stream,
+        handle.info_hash(),
+        handle.shared.peer_id,
+        limit,
+    )
+    .await?;
     Ok(Reached {
         stream,
         theirs,

@@ -210,7 +210,7 @@ impl Driver {
         let seed = rand::random();
         Self {
             brain: {
-                let (id, settings) = (context.peer_id, Arc::clone(&settings));
+                let (id, settings) = (handle.shared.peer_id, Arc::clone(&settings));
                 match handle.metainfo() {
                     Some(metainfo) => {
                         let layout = Arc::new(metainfo.info.layout.clone());
