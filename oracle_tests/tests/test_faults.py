@@ -227,6 +227,41 @@ def test_a_seed_without_memory_refuses_and_loses_nothing(
 
 
 @needs_strace
+def test_a_seed_of_an_earlier_session_without_memory_keeps_its_record(
+    start_shim: Callable[..., Shim], oracle: Oracle, rng: random.Random, tmp_path: Path
+) -> None:
+    payload = single_file(tmp_path / "data", rng, PIECE, 40 * PIECE + 77)
+    first = start_shim()
+    first.start_session(settings=SETTINGS)
+    first.seed(payload)
+    record = first.call("save_resume_data", torrent_id=payload.info_hash)["resume_data"]
+    first.shut_down()
+    shim = start_shim()
+    shim.start_session(settings=SETTINGS)
+    shim.call("add_torrent_file", path=str(payload.torrent_path), resume_data=record)
+    shim.wait_until_seeding(payload.info_hash)
+    leecher = oracle.add(payload.torrent, tmp_path / "save")
+    # No piece is hashed before it is asked for: that fails now.
+    with failing(shim.process.pid, READS, "ENOMEM", payload.root):
+        leecher.connect_peer(("127.0.0.1", shim.port))
+        alert = shim.wait_for_alert("file_error", payload.info_hash)
+        assert "memory" in alert["error"]
+        status = shim.status(payload.info_hash)
+        assert (status["error"], status["is_seeding"]) == ("", True)
+        leecher.pause()
+        be_quiet(shim, payload)
+    leecher.resume()
+    leecher.connect_peer(("127.0.0.1", shim.port))
+    oracle.wait_for_state(leecher, SEEDING)
+    leecher.flush_cache()
+    oracle.wait_for("cache_flushed")
+    payload.assert_same(tmp_path / "save")
+    told = {alert["type_name"] for alert in shim.call("get_alerts")["alerts"]}
+    assert not told & {"hash_failed", "fastresume_rejected", "torrent_error"}
+    oracle.assert_no_errors()
+
+
+@needs_strace
 def test_checking_fails(shim: Shim, oracle: Oracle, rng: random.Random, tmp_path: Path) -> None:
     payload = single_file(tmp_path / "data", rng, PIECE, 40 * PIECE + 77)
     save_path = tmp_path / "save"

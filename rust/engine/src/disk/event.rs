@@ -60,8 +60,8 @@ pub enum DiskEvent {
     },
     /// A check found a file that is longer than it should be. It is left so.
     Oversized,
-    /// A piece that was taken on trust is wrong, or cannot be read. Nobody got
-    /// a byte of it. The resume data lied: everything has to be checked.
+    /// A piece that was taken on trust is wrong, or not there. Nobody got a
+    /// byte of it. The resume data lied: everything has to be checked.
     TrustBroken {
         /// The piece.
         piece: PieceIndex,

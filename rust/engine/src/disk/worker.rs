@@ -30,7 +30,7 @@ use torrent_core::ids::{Block, PeerKey, PieceIndex};
 
 use super::Common;
 use super::check::{CheckJob, CheckTask};
-use super::error::{DiskError, DiskOp, Fault};
+use super::error::{DiskError, DiskErrorKind, DiskOp, Fault};
 use super::event::DiskEvent;
 use super::pieces::{Local, Tools};
 use super::storage::Shared;
@@ -320,7 +320,7 @@ impl Worker {
                 };
                 let broken = outcome.as_ref().err().cloned();
                 let _ = reply.send(outcome);
-                let event = broken.map(|error| DiskEvent::TrustBroken { piece, error });
+                let event = broken.map(|error| broken_trust(piece, error));
                 self.report(&storage, event);
             }
             Message::SavePartials { storage, reply } => {
@@ -529,6 +529,16 @@ impl Worker {
         for local in self.locals.values_mut() {
             self.unposted |= !local.outbox.post(&local.shared.events);
         }
+    }
+}
+
+/// What it means that a piece could not be vouched for: only bytes that are
+/// wrong or gone speak against whoever said that they are there.
+fn broken_trust(piece: PieceIndex, error: DiskError) -> DiskEvent {
+    if error.kind == DiskErrorKind::WrongHash || error.is_absence() {
+        DiskEvent::TrustBroken { piece, error }
+    } else {
+        DiskEvent::ReadFailed { piece, error }
     }
 }
 

@@ -4,6 +4,8 @@ use torrent_core::ids::FileIndex;
 use torrent_core::resume::FileStat;
 
 use super::*;
+use crate::disk::error::DiskOp;
+use crate::disk::inject::Plan;
 use crate::disk::{CheckMode, DiskErrorKind, ResumeRejected};
 
 const SIZE: u64 = BLOCK_SIZE as u64;
@@ -176,6 +178,55 @@ async fn a_lie_that_the_sample_misses_is_found_before_a_byte_of_it_is_served() {
         }
     }
     assert!(shared.trusted.to_bitfield().none());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_failing_system_or_device_says_nothing_against_a_record() {
+    use rustix::io::Errno;
+    for (errno, kind) in [
+        (Errno::NOMEM, DiskErrorKind::NoMemory),
+        (Errno::IO, DiskErrorKind::Device),
+        (Errno::ACCESS, DiskErrorKind::PermissionDenied),
+    ] {
+        let mut world = filled();
+        let have = Bitfield::full(world.layout.num_pieces());
+        world.trust(&have).await;
+        let (shared, common) = world.storage.parts();
+        common.faults.plan(Plan {
+            op: DiskOp::Read,
+            file: None,
+            errno: errno.raw_os_error(),
+            after: 0,
+            times: 1,
+        });
+        let error = world.storage.read(PieceIndex(3), 0, 9).await.unwrap_err();
+        assert_eq!(error.kind, kind);
+        let DiskEvent::ReadFailed { piece, error } = world.event().await else {
+            panic!("the record is held to be a lie for {errno:?}");
+        };
+        assert_eq!((piece, error.kind), (PieceIndex(3), kind));
+        assert_eq!(world.storage.have(), have);
+        // It is still to be hashed before anybody gets a byte of it.
+        assert!(shared.trusted.get(3));
+        world.storage.read(PieceIndex(3), 0, 9).await.unwrap();
+        assert!(!shared.trusted.get(3));
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_gone_make_the_record_a_lie() {
+    let mut world = filled();
+    world
+        .trust(&Bitfield::full(world.layout.num_pieces()))
+        .await;
+    fs::remove_file(world.path(2)).unwrap();
+    let error = world.storage.read(PieceIndex(3), 0, 9).await.unwrap_err();
+    assert_eq!(error.kind, DiskErrorKind::NotFound);
+    let DiskEvent::TrustBroken { piece, .. } = world.event().await else {
+        panic!("no word of the lie");
+    };
+    assert_eq!(piece, PieceIndex(3));
 }
 
 #[tokio::test]
