@@ -218,8 +218,9 @@ impl TorrentSession {
             return Err(Error::new(ErrorKind::SessionAlreadyRunning));
         }
         self.apply(patch)?;
+        let deadline = Instant::now() + RESTART_PATIENCE;
         for session in &*self.ending.borrow() {
-            session.join(RESTART_PATIENCE);
+            session.join(deadline.saturating_duration_since(Instant::now()));
         }
         let session = self.begin()?;
         lifetime::remember(&session);
@@ -434,6 +435,10 @@ impl TorrentSession {
     /// Starts the session with the settings applied so far. False when it runs already or
     /// cannot be started. A port that is in use does not keep it from starting: see
     /// [signal listen_failed].
+    ///
+    /// Right after [method stop_session] the earlier run may still hold the port and the state
+    /// directory: the start waits for it, a quarter of a second at most. After
+    /// [signal session_stopped] it never waits.
     #[func(gd_self)]
     fn start_session(this: Gd<Self>) -> bool {
         Self::start_object(&this, "start_session", Ok(Fields::new()))
