@@ -59,6 +59,34 @@ func test_a_download_is_told_in_order() -> void:
 	assert_eq(_threads.keys(), [OS.get_main_thread_id()])
 
 
+func test_signals_come_however_few_alerts_are_kept() -> void:
+	var seeder := start_session()
+	var data := make_torrent(16 * MIB, 16 * KIB)
+	await seed_torrent(seeder, data)
+	var session := start_session({"alert_mask": AlertManager.CATEGORY_ALL})
+	var manager := session.get_alert_manager()
+	assert_true(manager.set_queue_limit(1))
+	var handle := session.add_torrent_file(data, folder + "/save")
+	follow(session, handle)
+	var progress := [0.0]
+	handle.progress_changed.connect(func(now: float) -> void: progress[0] = now)
+	assert_true(handle.connect_peer("127.0.0.1", port_of(seeder)))
+	assert_true(await wait_until(func() -> bool: return "finished" in _heard, LIMIT))
+	var count := handle.get_torrent_info().get_num_pieces()
+	assert_eq(count, 1024)
+	for index in count:
+		assert_eq(_heard.count("piece %d" % index), 1, "piece %d is told once" % index)
+	var pieces := _heard.slice(0, _heard.find("finished")).filter(
+		func(text: String) -> bool: return text.begins_with("piece ")
+	)
+	assert_eq(pieces.size(), count, "every piece before the end")
+	assert_eq(_heard.count("file 0"), 1)
+	assert_true(await wait_until(func() -> bool: return progress[0] == 1.0, LIMIT))
+	assert_eq(_heard.count("finished"), 1)
+	assert_gt(manager.get_dropped_count(), 0, "that is for alerts")
+	assert_lte(manager.get_alerts().size(), 5, "the most important ones and the report")
+
+
 ## Each state begins where the one before ended, up to seeding.
 func _assert_chain() -> void:
 	var states := _heard.filter(func(text: String) -> bool: return text.begins_with("state "))

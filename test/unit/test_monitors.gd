@@ -30,7 +30,7 @@ func test_sessions_are_added_up() -> void:
 
 
 func test_a_flood_of_events_is_spread_over_frames_and_nothing_is_lost() -> void:
-	var session := start_session({"alert_queue_size": 100_000})
+	var session := start_session()
 	session.get_alert_manager().set_alert_mask(AlertManager.CATEGORY_PIECE_PROGRESS)
 	var seeding := start_session()
 	var data := make_torrent(16 * MIB, 16 * KIB)

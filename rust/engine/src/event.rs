@@ -60,6 +60,8 @@ pub enum Detail {
     },
     /// A file is complete.
     File(u32),
+    /// Files are complete; one alert each.
+    Files(Vec<u32>),
     /// Something about a connection.
     Peer {
         /// The peer.
@@ -263,12 +265,16 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// The alerts of an event: one, but for several pieces one each.
+    /// The alerts of an event: one, but for several pieces or files one each.
     pub fn from_event(event: &Event) -> Vec<Alert> {
         match &event.detail {
             Detail::Pieces(pieces) => pieces
                 .iter()
                 .map(|&piece| Self::build(event, &Detail::Piece(piece)))
+                .collect(),
+            Detail::Files(files) => files
+                .iter()
+                .map(|&file| Self::build(event, &Detail::File(file)))
                 .collect(),
             detail => vec![Self::build(event, detail)],
         }

@@ -1,18 +1,23 @@
 //! The way out of the engine: a double buffer of events, and the queue in
 //! which alerts wait for whoever asks for them.
 
-use std::collections::{BTreeSet, VecDeque};
+mod buffer;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
+use buffer::{Buffer, Dropped};
+
 use crate::event::{Alert, Audience, Detail, Event, Kind, category, kind};
 use crate::handle::TorrentHandle;
 
-/// Where tasks post events. Full means drop and count: a consumer that never
-/// polls costs a bounded amount of memory.
+/// Where tasks post events. A consumer that never polls costs a bounded amount
+/// of memory: alerts beyond the limit are dropped and counted, what signals live
+/// by merges (see `buffer`).
 #[derive(Debug)]
 pub struct EventSink {
     mask: AtomicU32,
@@ -21,37 +26,9 @@ pub struct EventSink {
     arrived: Notify,
 }
 
-#[derive(Debug, Default)]
-struct Buffer {
-    events: Vec<Event>,
-    dropped: Dropped,
-}
-
-/// What did not fit, since that was last reported.
-#[derive(Debug, Default)]
-struct Dropped {
-    count: u64,
-    types: BTreeSet<u32>,
-}
-
-impl Dropped {
-    fn note(&mut self, kind: Kind) {
-        self.count += 1;
-        self.types.insert(kind.number);
-    }
-
-    /// The event that says so, if there is anything to say.
-    fn take(&mut self) -> Option<Event> {
-        let Self { count, types } = std::mem::take(self);
-        (count > 0).then(|| {
-            let types = types.into_iter().collect();
-            Event::new(kind::ALERTS_DROPPED, None, Detail::Dropped { count, types })
-        })
-    }
-}
-
 impl EventSink {
-    /// A sink for alerts of `mask`, holding `limit` events of normal priority.
+    /// A sink for alerts of `mask`, holding `limit` events of normal priority
+    /// that nobody but readers of alerts wants.
     pub(crate) fn new(mask: u32, limit: usize) -> Self {
         Self {
             mask: AtomicU32::new(mask),
@@ -89,15 +66,9 @@ impl EventSink {
         }
         let event = Event::new(kind, torrent.cloned(), detail());
         log(&event);
-        let mut buffer = self.buffer.lock();
-        let limit = self.limit.load(Ordering::Relaxed) * (1 + kind.priority as usize);
-        if buffer.events.len() >= limit {
-            buffer.dropped.note(kind);
-            return;
-        }
-        buffer.events.push(event);
-        let first = buffer.events.len() == 1;
-        drop(buffer);
+        let limit = self.limit.load(Ordering::Relaxed);
+        let mask = self.mask();
+        let first = self.buffer.lock().push(event, limit, mask);
         if first {
             self.arrived.notify_one();
         }
@@ -105,12 +76,12 @@ impl EventSink {
 
     /// How many events wait.
     pub fn len(&self) -> usize {
-        self.buffer.lock().events.len()
+        self.buffer.lock().len()
     }
 
     /// Whether no event waits.
     pub fn is_empty(&self) -> bool {
-        self.buffer.lock().events.is_empty()
+        self.buffer.lock().is_empty()
     }
 
     /// Swaps the waiting events into `into`, which must be empty so that its
@@ -133,16 +104,15 @@ impl EventSink {
 
     fn swap(mut buffer: MutexGuard<'_, Buffer>, into: &mut Vec<Event>) {
         debug_assert!(into.is_empty());
-        std::mem::swap(&mut buffer.events, into);
-        let dropped = buffer.dropped.take();
+        let tail = buffer.swap(into);
         drop(buffer);
-        into.extend(dropped);
+        into.extend(tail);
     }
 
     /// Waits until events are there. One waiter only.
     pub async fn wait(&self) {
         loop {
-            if !self.buffer.lock().events.is_empty() {
+            if !self.buffer.lock().is_empty() {
                 return;
             }
             self.arrived.notified().await;
@@ -182,16 +152,6 @@ pub struct AlertQueue {
 struct Waiting {
     alerts: VecDeque<Arc<Alert>>,
     dropped: Dropped,
-}
-
-impl Waiting {
-    /// Queues the report of what did not fit, behind everything that did.
-    fn report(&mut self) {
-        if let Some(event) = self.dropped.take() {
-            let made = Alert::from_event(&event);
-            self.alerts.extend(made.into_iter().map(Arc::new));
-        }
-    }
 }
 
 impl AlertQueue {
@@ -235,7 +195,7 @@ impl AlertQueue {
         self.limit.store(limit.max(1), Ordering::Relaxed);
     }
 
-    /// Alerts dropped because the queue was full.
+    /// Alerts dropped because the queue was full, or before they came here.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -248,11 +208,19 @@ impl AlertQueue {
             return Vec::new();
         }
         let made: Vec<_> = Alert::from_event(event).into_iter().map(Arc::new).collect();
-        let limit = self.limit() * (1 + event.kind.priority as usize);
+        let limit = self
+            .limit()
+            .saturating_mul(1 + event.kind.priority as usize);
         let mut waiting = self.waiting.lock();
+        if let Detail::Dropped { count, .. } = event.detail {
+            // Those never came here.
+            self.dropped.fetch_add(count, Ordering::Relaxed);
+        }
         for alert in &made {
             if waiting.alerts.len() < limit {
                 waiting.alerts.push_back(Arc::clone(alert));
+            } else if let Detail::Dropped { count, types } = &event.detail {
+                waiting.dropped.add(*count, types);
             } else {
                 waiting.dropped.note(alert.kind);
                 self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -264,32 +232,50 @@ impl AlertQueue {
     /// The waiting alerts, oldest first; they stay. What did not fit is told
     /// of in an `alerts_dropped` alert at the end.
     pub fn peek(&self) -> Vec<Arc<Alert>> {
-        let mut waiting = self.waiting.lock();
-        waiting.report();
-        waiting.alerts.iter().cloned().collect()
+        let waiting = self.waiting.lock();
+        let report = waiting.dropped.report();
+        waiting
+            .alerts
+            .iter()
+            .cloned()
+            .chain(alerts(report))
+            .collect()
     }
 
     /// Removes and returns up to `max` alerts, oldest first. What did not fit
     /// is told of in an `alerts_dropped` alert after all others.
     pub fn pop(&self, max: usize) -> Vec<Arc<Alert>> {
         let mut waiting = self.waiting.lock();
-        waiting.report();
         let count = max.min(waiting.alerts.len());
-        waiting.alerts.drain(..count).collect()
+        let mut popped: Vec<_> = waiting.alerts.drain(..count).collect();
+        if count < max {
+            popped.extend(alerts(waiting.dropped.take()));
+        }
+        popped
     }
 
-    /// Removes and returns the oldest alert that `wanted` names.
+    /// Removes and returns the oldest alert that `wanted` names; what did not
+    /// fit is told of after all others.
     pub fn take_first(&self, wanted: impl Fn(&Alert) -> bool) -> Option<Arc<Alert>> {
         let mut waiting = self.waiting.lock();
-        waiting.report();
-        let at = waiting.alerts.iter().position(|alert| wanted(alert))?;
-        waiting.alerts.remove(at)
+        if let Some(at) = waiting.alerts.iter().position(|alert| wanted(alert)) {
+            return waiting.alerts.remove(at);
+        }
+        let report = alerts(waiting.dropped.report()).find(|alert| wanted(alert))?;
+        waiting.dropped = Dropped::default();
+        Some(report)
     }
 
     /// Drops the waiting alerts.
     pub fn clear(&self) {
         *self.waiting.lock() = Waiting::default();
     }
+}
+
+/// The alerts that an event comes to.
+fn alerts(event: Option<Event>) -> impl Iterator<Item = Arc<Alert>> {
+    let event = event.into_iter();
+    event.flat_map(|event| Alert::from_event(&event).into_iter().map(Arc::new))
 }
 
 #[cfg(test)]
@@ -349,6 +335,42 @@ mod tests {
         assert_eq!(left[1].message, "alerts dropped: 1 alerts: peer_connect");
         queue.clear();
         assert!(queue.pop(9).is_empty());
+    }
+
+    #[test]
+    fn whoever_only_looks_does_not_fill_the_queue() {
+        let queue = AlertQueue::new(category::ALL, 1);
+        for _ in 0..9 {
+            queue.push(&event(kind::PEER_CONNECT));
+            queue.take_first(|alert| alert.kind == kind::TORRENT_FINISHED);
+            queue.peek();
+        }
+        assert_eq!((queue.len(), queue.peek().len()), (1, 2));
+        let report = queue.take_first(|alert| alert.kind == kind::ALERTS_DROPPED);
+        let message = "alerts dropped: 8 alerts: peer_connect";
+        assert_eq!(report.unwrap().message, message);
+        assert_eq!(queue.pop(9).len(), 1, "that was told");
+    }
+
+    #[test]
+    fn what_was_dropped_on_the_way_counts_as_dropped() {
+        let lost = |count| {
+            let types = vec![23];
+            Event::new(kind::ALERTS_DROPPED, None, Detail::Dropped { count, types })
+        };
+        let queue = AlertQueue::new(category::ALL, 1);
+        queue.push(&lost(7));
+        assert_eq!((queue.len(), queue.dropped()), (1, 7));
+        for _ in 0..3 {
+            queue.push(&lost(1));
+        }
+        queue.push(&event(kind::TORRENT_FINISHED));
+        assert_eq!((queue.len(), queue.dropped()), (4, 11));
+        queue.push(&lost(5));
+        assert_eq!(queue.dropped(), 16, "there is no room to say so yet");
+        let told = queue.pop(9);
+        let report = "alerts dropped: 6 alerts: peer_connect, torrent_finished";
+        assert_eq!(told[4].message, report);
     }
 
     #[tokio::test]

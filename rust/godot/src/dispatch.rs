@@ -42,6 +42,15 @@ pub(crate) fn notices(event: Event) -> Vec<Notice> {
                 })
             })
             .collect(),
+        Detail::Files(files) => files
+            .iter()
+            .map(|&file| {
+                Notice::Event(Event {
+                    detail: Detail::File(file),
+                    ..event.clone()
+                })
+            })
+            .collect(),
         Detail::Statuses(statuses) if event.kind == kind::TORRENTS_UPDATED => {
             let progress = statuses.iter().cloned().map(Notice::Progress);
             progress.chain([Notice::Event(event.clone())]).collect()

@@ -42,6 +42,7 @@ pub(super) fn of(kind: Kind, detail: &Detail) -> Fields {
             ("error".into(), error.clone().into()),
         ],
         Detail::File(index) => vec![("file_index".into(), (*index).into())],
+        Detail::Files(files) => vec![("files".into(), files.clone().into())],
         Detail::Peer { peer, fact } => {
             let mut fields = peer.fields();
             fields.extend(fact.fields());
@@ -199,6 +200,7 @@ pub(super) fn note(detail: &Detail) -> String {
         Detail::PieceData { piece, error, .. } if error.is_empty() => format!("piece {piece}"),
         Detail::PieceData { piece, error, .. } => format!("piece {piece}: {error}"),
         Detail::File(index) => format!("file {index}"),
+        Detail::Files(files) => format!("{} files", files.len()),
         Detail::Peer { peer, fact } => match fact.note() {
             "" => peer.endpoint.to_string(),
             note => format!("{}: {note}", peer.endpoint),

@@ -55,7 +55,8 @@ pub mod category {
 }
 
 /// How far an alert may overfill the queue: its limit is the queue's size
-/// times one more than this.
+/// times one more than this. On the way to the queue it counts only for what
+/// nobody but readers of alerts wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     /// May be dropped first.
