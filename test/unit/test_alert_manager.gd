@@ -127,6 +127,7 @@ func test_subscribers_hear_of_one_kind() -> void:
 	var listener := func(alert: Dictionary) -> void: heard.append(alert.type_name)
 	assert_true(manager.subscribe("torrent_finished", listener))
 	assert_false(manager.subscribe("torrent_finished", listener), "once is enough")
+	assert_push_error("AlertManager.subscribe")
 	var handle := session.add_torrent_file(make_torrent(100_000), folder + "/seed")
 	await wait_until(func() -> bool: return heard.size() > 0, LIMIT)
 	assert_eq(heard, ["torrent_finished"])
@@ -139,6 +140,7 @@ func test_subscribers_hear_of_one_kind() -> void:
 
 	assert_true(manager.unsubscribe("torrent_finished", listener))
 	assert_false(manager.unsubscribe("torrent_finished", listener))
+	assert_push_error("AlertManager.unsubscribe")
 	watch_signals(handle)
 	handle.force_recheck()
 	assert_true(await wait_for_signal(handle.checked, LIMIT))
@@ -153,6 +155,41 @@ func test_wrong_subscriptions_are_refused() -> void:
 	assert_push_error("torrents_updated")
 	assert_false(manager.subscribe("torrent_finished", Callable()))
 	assert_push_error("AlertManager.subscribe")
+
+
+func test_what_fails_is_the_last_error_of_the_sessions() -> void:
+	var manager := AlertManager.new()
+	var listener := func(_alert: Dictionary) -> void: pass
+	var name := "torrent_finished"
+	assert_true(manager.subscribe(name, listener))
+	var calls := {
+		"set_alert_mask": [-1],
+		"set_queue_limit": [0],
+		"subscribe": [name, listener],
+		"unsubscribe": [name, func() -> void: pass],
+	}
+	for method: String in calls:
+		var sessions: Array[TorrentSession] = [new_session(), new_session()]
+		for session in sessions:
+			assert_true(session.set_alert_manager(manager))
+		var other := new_session()
+		assert_false(manager.callv(method, calls[method]), method)
+		assert_push_error("AlertManager." + method)
+		for session in sessions:
+			var error := session.get_last_error()
+			assert_eq(error.get_code(), TorrentError.INVALID_PARAMETER, method)
+		assert_false(other.get_last_error().is_error(), "it has a manager of its own")
+	for wrong: Array in [["no_such_alert", listener], [name, Callable()]]:
+		var session := new_session()
+		assert_false(session.get_alert_manager().subscribe(wrong[0], wrong[1]))
+		assert_push_error("AlertManager.subscribe")
+		assert_eq(session.get_last_error().get_code(), TorrentError.INVALID_PARAMETER)
+	var left := new_session()
+	assert_true(left.set_alert_manager(manager))
+	assert_true(left.set_alert_manager(AlertManager.new()))
+	assert_false(manager.set_queue_limit(0))
+	assert_push_error("AlertManager.set_queue_limit")
+	assert_false(left.get_last_error().is_error(), "it has another manager now")
 
 
 func test_a_manager_of_the_games_own_takes_over() -> void:

@@ -102,6 +102,7 @@ func test_a_session_takes_another_logger() -> void:
 	assert_push_error("TorrentSession.set_logger")
 	assert_false(session.set_log_level(9))
 	assert_push_error("TorrentSession.set_log_level")
+	assert_eq(session.get_last_error().get_code(), TorrentError.INVALID_PARAMETER)
 
 
 func test_polled_by_hand_it_shows_each_record_once() -> void:

@@ -11,12 +11,12 @@ use godot::obj::{Base, Gd};
 use godot::register::{GodotClass, godot_api};
 use torrent_core::settings::Settings;
 use torrent_core::value::Value;
-use torrent_engine::error::Result;
+use torrent_engine::error::{Error, Result};
 use torrent_engine::event::{Alert, Audience, Event, category, kind};
 use torrent_engine::events::AlertQueue;
 
 use crate::convert::{invalid, to_int, to_variant};
-use crate::report;
+use crate::report::{self, LastError};
 use crate::torrent_session::{Running, SharedRun};
 
 /// The queue of alerts between a session and the game, and the filter before
@@ -44,9 +44,15 @@ use crate::torrent_session::{Running, SharedRun};
 pub(crate) struct AlertManager {
     queue: Arc<AlertQueue>,
     subscribers: RefCell<Vec<(&'static str, Callable)>>,
-    /// The sessions that fill the queue: they stop making what is masked.
-    sessions: RefCell<Vec<Weak<SharedRun>>>,
+    sessions: RefCell<Vec<Source>>,
     base: Base<godot::classes::RefCounted>,
+}
+
+/// A session that fills the queue: it stops making what is masked, and what
+/// fails here is its last error.
+struct Source {
+    run: Weak<SharedRun>,
+    errors: LastError,
 }
 
 #[godot_api]
@@ -71,11 +77,14 @@ impl IRefCounted for AlertManager {
 }
 
 impl AlertManager {
-    /// Lets a session fill this queue.
-    pub(crate) fn attach(&self, session: &Running) {
+    /// Lets a session fill this queue; `errors` are the session's.
+    pub(crate) fn attach(&self, session: &Running, errors: LastError) {
         let mut sessions = self.sessions.borrow_mut();
-        sessions.retain(|known| known.strong_count() > 0);
-        sessions.push(Rc::downgrade(session));
+        sessions.retain(|known| known.run.strong_count() > 0);
+        sessions.push(Source {
+            run: Rc::downgrade(session),
+            errors,
+        });
         drop(sessions);
         self.configure_sessions();
     }
@@ -85,7 +94,17 @@ impl AlertManager {
         let gone = Rc::downgrade(session);
         self.sessions
             .borrow_mut()
-            .retain(|known| !known.ptr_eq(&gone));
+            .retain(|known| !known.run.ptr_eq(&gone));
+    }
+
+    /// The result of a call; a failure is printed, kept by every session that
+    /// fills the queue, and `None`.
+    fn report<T>(&self, method: &str, result: Result<T>) -> Option<T> {
+        let keep = |error: &Error| {
+            let sessions = self.sessions.borrow();
+            sessions.iter().for_each(|it| it.errors.keep(error));
+        };
+        report::ok(&format!("AlertManager.{method}"), result.inspect_err(keep))
     }
 
     /// The mask and the queue's size, as a session's settings have them.
@@ -104,10 +123,15 @@ impl AlertManager {
     fn configure_sessions(&self) {
         let mask = Value::Int(i64::from(self.queue.mask()));
         let limit = Value::Int(to_int(self.queue.limit() as u64));
-        for session in self.sessions.borrow().iter().filter_map(Weak::upgrade) {
-            if let Some(engine) = &*session.borrow() {
-                let patch = [("alert_mask", &mask), ("alert_queue_size", &limit)];
-                report::ok("AlertManager", engine.apply_settings(patch));
+        let patch = [("alert_mask", &mask), ("alert_queue_size", &limit)];
+        for session in self.sessions.borrow().iter() {
+            let Some(run) = session.run.upgrade() else {
+                continue;
+            };
+            if let Some(engine) = &*run.borrow()
+                && let Err(error) = engine.apply_settings(patch)
+            {
+                session.errors.report("AlertManager", &error);
             }
         }
     }
@@ -312,7 +336,7 @@ impl AlertManager {
     fn set_alert_mask(&self, mask: i64) -> bool {
         let bits =
             u32::try_from(mask).map_err(|_| invalid(format!("{mask} is not a sum of categories")));
-        let bits = report::ok("AlertManager.set_alert_mask", bits);
+        let bits = self.report("set_alert_mask", bits);
         bits.inspect(|&bits| {
             self.queue.set_mask(bits);
             self.configure_sessions();
@@ -414,7 +438,7 @@ impl AlertManager {
     /// important ones may exceed it up to threefold. At least 1, at most 10 000 000.
     #[func]
     fn set_queue_limit(&self, limit: i64) -> bool {
-        let limit = report::ok("AlertManager.set_queue_limit", queue_limit(limit));
+        let limit = self.report("set_queue_limit", queue_limit(limit));
         let set = limit.map(|limit| {
             self.queue.set_limit(limit);
             self.configure_sessions();
@@ -435,16 +459,18 @@ impl AlertManager {
     }
 
     /// Calls `callable` with each new alert of this name. The mask counts here too.
-    /// False for a name that no alert has. Ends with [method unsubscribe] or with the
-    /// callable's object.
+    /// False for a name that no alert has, and for a callable that hears of it already.
+    /// Ends with [method unsubscribe] or with the callable's object.
     #[func]
     fn subscribe(&self, type_name: GString, callable: Callable) -> bool {
         let known = kind_name(&type_name).and_then(|name| match callable.is_valid() {
+            true if self.is_subscribed(name, &callable) => {
+                Err(invalid(format!("the callable hears of '{name}' already")))
+            }
             true => Ok(name),
             false => Err(invalid("the callable is not valid")),
         });
-        let name = report::ok("AlertManager.subscribe", known);
-        let name = name.filter(|name| !self.is_subscribed(name, &callable));
+        let name = self.report("subscribe", known);
         name.map(|name| self.subscribers.borrow_mut().push((name, callable)))
             .is_some()
     }
@@ -452,11 +478,16 @@ impl AlertManager {
     /// Ends what [method subscribe] began. False when there is nothing to end.
     #[func]
     fn unsubscribe(&self, type_name: GString, callable: Callable) -> bool {
-        let name = type_name.to_string();
-        let mut subscribers = self.subscribers.borrow_mut();
-        let before = subscribers.len();
-        subscribers.retain(|(known, called)| *known != name || *called != callable);
-        subscribers.len() < before
+        let ended = kind_name(&type_name).and_then(|name| {
+            let mut subscribers = self.subscribers.borrow_mut();
+            let before = subscribers.len();
+            subscribers.retain(|(known, called)| *known != name || *called != callable);
+            match subscribers.len() < before {
+                true => Ok(()),
+                false => Err(invalid(format!("the callable does not hear of '{name}'"))),
+            }
+        });
+        self.report("unsubscribe", ended).is_some()
     }
 
     fn is_subscribed(&self, name: &str, callable: &Callable) -> bool {

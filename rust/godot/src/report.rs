@@ -11,8 +11,8 @@ use torrent_engine::error::{Error, Result};
 /// How many characters of an error are printed.
 const LONGEST: usize = 1000;
 
-/// The last error of a session. The session, its torrents and its alert
-/// manager share one.
+/// The last error of a session. The session and its torrents share one; an
+/// alert manager knows those of all sessions that it serves.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LastError(Rc<RefCell<Option<Error>>>);
 
@@ -22,10 +22,15 @@ impl LastError {
         self.0.borrow().clone()
     }
 
+    /// Keeps a failure.
+    pub(crate) fn keep(&self, error: &Error) {
+        *self.0.borrow_mut() = Some(error.clone());
+    }
+
     /// Keeps and prints a failure. `place` is "Class.method".
     pub(crate) fn report(&self, place: &str, error: &Error) {
         // Kept first: a logger that hears of it can already ask for it.
-        *self.0.borrow_mut() = Some(error.clone());
+        self.keep(error);
         print_error(place, error);
     }
 

@@ -5,6 +5,7 @@ use godot::classes::{IRefCounted, RefCounted};
 use godot::global;
 use godot::obj::{Base, Gd};
 use godot::register::{GodotClass, godot_api};
+use torrent_engine::error::Result;
 use torrent_engine::log::{self, Category, Level, Logger};
 
 use crate::{convert, frames, report};
@@ -62,10 +63,9 @@ impl TorrentLogger {
         }
     }
 
-    /// Sets the level. `place` is the method that was called.
-    pub(crate) fn choose_level(&self, place: &str, level: i64) -> bool {
-        let level = report::ok(place, Level::from_code(level));
-        level.map(|level| self.logger.set_level(level)).is_some()
+    /// Sets the level.
+    pub(crate) fn choose_level(&self, level: i64) -> Result<()> {
+        Level::from_code(level).map(|level| self.logger.set_level(level))
     }
 
     fn add(&self, level: Level, message: &GString, category: &GString) {
@@ -142,7 +142,7 @@ impl TorrentLogger {
     /// another number.
     #[func]
     fn set_log_level(&self, level: i64) -> bool {
-        self.choose_level("TorrentLogger.set_log_level", level)
+        report::ok("TorrentLogger.set_log_level", self.choose_level(level)).is_some()
     }
 
     /// The level up to which records are shown.

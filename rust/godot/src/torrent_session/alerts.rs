@@ -54,7 +54,7 @@ impl TorrentSession {
         manager
             .map(|manager| {
                 self.manager().bind().detach(&self.run);
-                manager.bind().attach(&self.run);
+                manager.bind().attach(&self.run, self.errors());
                 self.manager.replace(manager);
             })
             .is_some()
@@ -81,13 +81,11 @@ impl TorrentSession {
     }
 
     /// Shows records up to this level: [constant TorrentLogger.NONE] to
-    /// [constant TorrentLogger.TRACE].
+    /// [constant TorrentLogger.TRACE]. False for another number.
     #[func]
     fn set_log_level(&self, level: i64) -> bool {
-        let logger = self.get_logger();
-        logger
-            .bind()
-            .choose_level("TorrentSession.set_log_level", level)
+        let chosen = self.get_logger().bind().choose_level(level);
+        self.report("set_log_level", chosen).is_some()
     }
 
     /// The last error of this session and its torrents. Never null: without an error its

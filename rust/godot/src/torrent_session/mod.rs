@@ -116,7 +116,8 @@ impl IRefCounted for TorrentSession {
     fn init(base: Base<RefCounted>) -> Self {
         let run = Running::default();
         let manager = AlertManager::new_gd();
-        manager.bind().attach(&run);
+        let errors = LastError::default();
+        manager.bind().attach(&run, errors.clone());
         Self {
             run,
             ending: RefCell::default(),
@@ -132,7 +133,7 @@ impl IRefCounted for TorrentSession {
             logger: RefCell::new(TorrentLogger::new_gd()),
             state_directory: RefCell::default(),
             filter: RefCell::default(),
-            errors: LastError::default(),
+            errors,
             base,
         }
     }
