@@ -34,6 +34,7 @@ impl Connection {
             PeerCommand::Interested(wanted) => self.set_interested(now, wanted),
             PeerCommand::Close(reason) => return Ok(Some(reason)),
         }
+        self.check_unsent()?;
         Ok(None)
     }
 }

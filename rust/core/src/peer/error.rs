@@ -40,6 +40,12 @@ pub enum PeerError {
     /// It lets us ask and refuses everything.
     #[error("the peer refuses every request")]
     RefusesAll,
+    /// It leaves unread what it makes us send.
+    #[error("the peer talks, and does not read what it is sent")]
+    NeverReads,
+    /// More bitfields, or words that stand for one, than any honest peer has.
+    #[error("the peer says too often all that it has")]
+    TooManyBitfields,
     /// Nothing was heard for too long.
     #[error("the peer has been silent for too long")]
     TimedOut,

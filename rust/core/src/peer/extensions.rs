@@ -14,7 +14,7 @@ use super::counts::Sort;
 use super::report::MetadataReply;
 use super::{Connection, PeerError};
 use crate::ext::{self, Handshake, METADATA_PIECE, MetadataMessage, Numbers};
-use crate::ids::{InfoHash, PieceIndex};
+use crate::ids::InfoHash;
 use crate::wire::{Features, Message};
 
 /// Requests for metadata that wait, at most; further ones are refused.
@@ -25,9 +25,6 @@ const TIMES: usize = 4;
 
 /// Refused metadata requests after which the peer is cut off.
 const MAX_REFUSED: u32 = 1000;
-
-/// Pieces that a peer may lose: each costs us more than it.
-const MAX_LOST: u32 = 10_000;
 
 /// Bytes that wait to be sent above which no metadata is added.
 const SEND_AHEAD: usize = 64 * 1024;
@@ -77,8 +74,6 @@ pub(super) struct Extensions {
     /// Pieces of metadata that it was promised so far.
     served: usize,
     refused: u32,
-    /// Pieces that the peer lost.
-    lost: u32,
     /// Pieces of metadata that we wait for.
     asked: Vec<u32>,
 }
@@ -207,27 +202,6 @@ impl Connection {
         let window = &mut self.limits.window;
         window.max = window.max.min(self.extensions.reqq.unwrap_or(window.max));
         self.window.set_limits(*window);
-    }
-
-    fn take_lost(&mut self, piece: u32) -> Result<(), PeerError> {
-        // Before the metadata is known, nothing was counted on.
-        if self.early.is_some() {
-            return Ok(());
-        }
-        if piece >= self.layout.num_pieces() {
-            return Err(PeerError::NoSuchPiece(piece));
-        }
-        self.extensions.lost += 1;
-        if self.extensions.lost > MAX_LOST {
-            return Err(PeerError::LosesTooMuch);
-        }
-        self.report.haves.retain(|had| had.0 != piece);
-        if let Some(pieces) = &mut self.report.bitfield {
-            pieces.clear(piece);
-        }
-        self.report.lost.push(PieceIndex(piece));
-        self.dirty = true;
-        Ok(())
     }
 
     fn take_metadata(&mut self, piece: u32, total_size: u32, data: Option<&[u8]>) {

@@ -34,10 +34,6 @@ const MAX_CHOKED_REJECTS: u32 = 20 * MAX_REJECTS;
 /// The same of permissions that were taken back.
 const MAX_WITHDRAWN: u32 = 2 * MAX_NAMED as u32;
 
-/// Bytes that wait to be sent, beyond the watermark, above which a peer that
-/// makes us refuse requests is only filling our memory.
-const MAX_UNSENT: usize = 1 << 20;
-
 /// What the two ends allow each other.
 #[derive(Debug, Default)]
 pub(super) struct Fast {
@@ -156,14 +152,14 @@ impl Connection {
     pub(super) fn send_pieces(&mut self, have: &Bitfield) {
         if !self.features.fast {
             if !have.none() {
-                self.send.message(&Message::Bitfield(have.as_bytes()));
+                self.send.announce(&Message::Bitfield(have.as_bytes()));
             }
         } else if have.none() {
             self.send.message(&Message::HaveNone);
         } else if have.is_full() {
             self.send.message(&Message::HaveAll);
         } else {
-            self.send.message(&Message::Bitfield(have.as_bytes()));
+            self.send.announce(&Message::Bitfield(have.as_bytes()));
         }
     }
 
@@ -213,7 +209,7 @@ impl Connection {
     pub(super) fn reject(&mut self, request: Request) -> Result<(), PeerError> {
         if self.features.fast {
             self.send.message(&Message::Reject(request));
-            if self.send.len() > self.limits.send_watermark + MAX_UNSENT {
+            if self.is_overfull() {
                 return Err(PeerError::TooManyRequests);
             }
         }
@@ -239,8 +235,8 @@ impl Connection {
             return Err(PeerError::NotNegotiated);
         }
         match message {
-            Message::HaveAll => self.take_all_or_none(true),
-            Message::HaveNone => self.take_all_or_none(false),
+            Message::HaveAll => self.take_all_or_none(true)?,
+            Message::HaveNone => self.take_all_or_none(false)?,
             Message::Suggest(piece) => self.take_suggestion(piece),
             Message::AllowedFast(piece) => self.take_permission(piece),
             Message::Reject(request) => self.take_reject(request)?,
@@ -264,23 +260,6 @@ impl Connection {
         };
         if piece.0 < pieces && self.fast.allow(piece) {
             self.dirty = true;
-        }
-    }
-
-    fn take_all_or_none(&mut self, all: bool) {
-        match (&mut self.early, all) {
-            (Some(early), true) => early.all(),
-            (Some(early), false) => early.none(),
-            (None, all) => {
-                let pieces = self.layout.num_pieces();
-                self.report.haves.clear();
-                self.report.lost.clear();
-                self.report.bitfield = Some(match all {
-                    true => Bitfield::full(pieces),
-                    false => Bitfield::new(pieces),
-                });
-                self.dirty = true;
-            }
         }
     }
 

@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::{Connection, Incoming, Note, PeerError};
-use crate::bitfield::Bitfield;
 use crate::ids::{BLOCK_SIZE, Block};
 use crate::wire::{HANDSHAKE_LEN, Message};
 
@@ -30,6 +29,7 @@ impl Connection {
         input: &[u8],
         blocks: &mut Vec<BlockIn>,
     ) -> Result<usize, PeerError> {
+        self.check_unsent()?;
         // A part of a message is a sign of life too.
         self.last_received = now;
         let accepted_before = blocks.len();
@@ -133,24 +133,8 @@ impl Connection {
             }
             Message::Interested => self.note_interest(true),
             Message::NotInterested => self.note_interest(false),
-            Message::Have(piece) if let Some(early) = &mut self.early => early.have(piece)?,
-            Message::Bitfield(bits) if let Some(early) = &mut self.early => early.bitfield(bits)?,
-            Message::Have(piece) => {
-                if piece.0 >= self.layout.num_pieces() {
-                    return Err(PeerError::NoSuchPiece(piece.0));
-                }
-                self.report.lost.retain(|&lost| lost != piece);
-                self.report.haves.push(piece);
-                self.dirty = true;
-            }
-            Message::Bitfield(bits) => {
-                let pieces = Bitfield::from_wire(bits, self.layout.num_pieces())
-                    .ok_or(PeerError::WrongBitfield)?;
-                self.report.haves.clear();
-                self.report.lost.clear();
-                self.report.bitfield = Some(pieces);
-                self.dirty = true;
-            }
+            Message::Have(piece) => self.take_have(piece)?,
+            Message::Bitfield(bits) => self.take_bitfield(bits)?,
             Message::Request(request) => self.handle_request(request)?,
             Message::Cancel(request) => {
                 if self.uploads.cancel(request) {

@@ -49,7 +49,7 @@ impl Connection {
                 told_nothing = true;
                 continue;
             }
-            self.send.message(&Message::Extended {
+            self.send.announce(&Message::Extended {
                 id,
                 payload: &piece.0.to_be_bytes(),
             });

@@ -24,6 +24,8 @@ mod report;
 mod send;
 mod serve;
 mod snub;
+mod theirs;
+mod unsent;
 mod upload;
 mod waiting;
 
@@ -51,6 +53,7 @@ pub use notes::{Note, Watched};
 use patience::Patience;
 pub use report::{Incoming, MetadataReply, PeerStats, Report};
 use send::SendQueue;
+use theirs::Theirs;
 use upload::Uploads;
 pub use upload::{READ_JOB_BYTES, ReadJob};
 use waiting::Waiting;
@@ -91,6 +94,7 @@ pub struct Connection {
     features: Features,
     extensions: Extensions,
     fast: Fast,
+    theirs: Theirs,
     lost: Lost,
 
     uploads: Uploads,
@@ -138,6 +142,7 @@ impl Connection {
             features: Features::default(),
             extensions: Extensions::default(),
             fast: Fast::default(),
+            theirs: Theirs::default(),
             lost: Lost::default(),
             uploads: Uploads::default(),
             invalid_requests: 0,
@@ -204,7 +209,7 @@ impl Connection {
     pub fn announce_have(&mut self, pieces: &[PieceIndex]) {
         for &piece in pieces {
             if self.announced.set(piece.0) {
-                self.send.message(&Message::Have(piece));
+                self.send.announce(&Message::Have(piece));
             }
         }
         self.note_have(pieces);

@@ -25,6 +25,10 @@ pub(super) struct SendQueue {
     /// Small messages behind the last segment.
     tail: Vec<u8>,
     bytes: usize,
+    /// Those of blocks among them.
+    payload: usize,
+    /// Bytes of announcements that were queued since nothing waited.
+    announced: usize,
     /// What was queued since that was last taken.
     pub(super) counts: Counts,
 }
@@ -35,6 +39,18 @@ impl SendQueue {
         let before = self.tail.len();
         message.encode(&mut self.tail);
         self.bytes += self.tail.len() - before;
+    }
+
+    /// Queues a message about our pieces, of which there are so many.
+    pub(super) fn announce(&mut self, message: &Message<'_>) {
+        let before = self.bytes;
+        self.message(message);
+        self.announced += self.bytes - before;
+    }
+
+    /// Bytes that wait, blocks and announcements apart.
+    pub(super) fn small(&self) -> usize {
+        self.bytes.saturating_sub(self.payload + self.announced)
     }
 
     /// Queues `piece` messages for spans of `data`, which starts at
@@ -76,6 +92,9 @@ impl SendQueue {
 
     fn push(&mut self, bytes: Bytes, payload: bool) {
         self.bytes += bytes.len();
+        if payload {
+            self.payload += bytes.len();
+        }
         self.segments.push_back(Segment { bytes, payload });
     }
 
@@ -113,10 +132,14 @@ impl SendQueue {
     /// were payload of blocks.
     pub(super) fn advance(&mut self, mut count: usize) -> u64 {
         self.bytes = self.bytes.saturating_sub(count);
+        if self.bytes == 0 {
+            self.announced = 0;
+        }
         let mut payload = 0;
         while let Some(segment) = self.segments.front_mut() {
             let gone = segment.bytes.len().min(count);
             if segment.payload {
+                self.payload -= gone;
                 payload += gone as u64;
             }
             if segment.bytes.len() > count {

@@ -200,7 +200,7 @@ impl From<&PeerError> for CloseCode {
         match error {
             PeerError::Wire(error) => error.into(),
             PeerError::NoSuchPiece(_) => Self::InvalidHave,
-            PeerError::WrongBitfield => Self::InvalidBitfield,
+            PeerError::WrongBitfield | PeerError::TooManyBitfields => Self::InvalidBitfield,
             PeerError::NoSuchBlock => Self::InvalidPiece,
             PeerError::TooManyRequests | PeerError::InvalidRequests => Self::InvalidRequest,
             PeerError::ChokedRequests => Self::RequestWhenChoked,
@@ -208,7 +208,7 @@ impl From<&PeerError> for CloseCode {
             PeerError::Extension(_) | PeerError::NotNegotiated => Self::InvalidExtended,
             PeerError::LosesTooMuch => Self::InvalidDontHave,
             PeerError::RefusesAll => Self::InvalidReject,
-            PeerError::TimedOut => Self::TimedOutActivity,
+            PeerError::TimedOut | PeerError::NeverReads => Self::TimedOutActivity,
             _ => Self::InvalidMessage,
         }
     }

@@ -110,3 +110,42 @@ fn blocks_before_an_error_in_the_same_input_are_given_back() {
     assert_eq!(report.blocks, [block(0)]);
     assert_eq!(report.returned, [block(1)]);
 }
+
+#[test]
+fn nobody_says_for_ever_all_that_it_has() {
+    let all = [Message::HaveAll, Message::HaveNone];
+    let cases = [&all[..], &all[..1], &all[1..], &[Message::Bitfield(&[0])]];
+    for messages in cases {
+        for early in [false, true] {
+            let mut world = World::new();
+            if early {
+                let limits = Limits::from(&Settings::default());
+                world.conn = Connection::without_metadata(limits, world.now);
+            }
+            world.conn.features.fast = true;
+            // A few come of honest confusion.
+            for _ in 0..4 {
+                world.feed(messages).unwrap();
+            }
+            let error = (0..20).find_map(|_| world.feed(messages).err());
+            assert_eq!(error, Some(PeerError::TooManyBitfields));
+        }
+    }
+}
+
+#[test]
+fn the_last_word_on_all_pieces_counts() {
+    let mut world = World::new();
+    world.conn.features.fast = true;
+    let one = Message::Have(PieceIndex(1));
+    for (messages, pieces, haves) in [
+        (&[Message::HaveAll, Message::HaveNone, one][..], 0, 1),
+        (&[one, Message::HaveAll], 8, 0),
+        (&[Message::HaveNone, Message::Bitfield(&[0x81])], 2, 0),
+    ] {
+        world.feed(messages).unwrap();
+        let report = world.report();
+        assert_eq!(report.bitfield.unwrap().count(), pieces);
+        assert_eq!(report.haves.len(), haves);
+    }
+}

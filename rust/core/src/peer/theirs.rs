@@ -1,0 +1,101 @@
+//! What the peer says that it has: all at once (BEP 3, BEP 6), piece by piece,
+//! and pieces that it has no longer (BEP 54).
+//!
+//! Part of [`Connection`]; the torrent hears of it by reports. A peer speaks of
+//! all pieces first and once. Some do so again, and the last word counts then;
+//! but it costs us far more than the few bytes that say it, so that it may not
+//! go on for ever.
+
+use super::{Connection, PeerError};
+use crate::bitfield::Bitfield;
+use crate::ids::PieceIndex;
+
+/// How often a peer may say all that it has.
+const MAX_BITFIELDS: u32 = 16;
+
+/// Pieces that a peer may lose: each costs us more than it.
+const MAX_LOST: u32 = 10_000;
+
+/// How often the peer said such things.
+#[derive(Debug, Default)]
+pub(super) struct Theirs {
+    bitfields: u32,
+    lost: u32,
+}
+
+impl Theirs {
+    fn count_bitfield(&mut self) -> Result<(), PeerError> {
+        self.bitfields += 1;
+        match self.bitfields > MAX_BITFIELDS {
+            true => Err(PeerError::TooManyBitfields),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn take_have(&mut self, piece: PieceIndex) -> Result<(), PeerError> {
+        if let Some(early) = &mut self.early {
+            return early.have(piece);
+        }
+        if piece.0 >= self.layout.num_pieces() {
+            return Err(PeerError::NoSuchPiece(piece.0));
+        }
+        self.report.lost.retain(|&lost| lost != piece);
+        self.report.haves.push(piece);
+        self.dirty = true;
+        Ok(())
+    }
+
+    pub(super) fn take_bitfield(&mut self, bits: &[u8]) -> Result<(), PeerError> {
+        self.theirs.count_bitfield()?;
+        if let Some(early) = &mut self.early {
+            return early.bitfield(bits);
+        }
+        let pieces =
+            Bitfield::from_wire(bits, self.layout.num_pieces()).ok_or(PeerError::WrongBitfield)?;
+        self.replace_pieces(pieces);
+        Ok(())
+    }
+
+    /// The peer has everything, or nothing.
+    pub(super) fn take_all_or_none(&mut self, all: bool) -> Result<(), PeerError> {
+        self.theirs.count_bitfield()?;
+        let pieces = self.layout.num_pieces();
+        match (&mut self.early, all) {
+            (Some(early), true) => early.all(),
+            (Some(early), false) => early.none(),
+            (None, true) => self.replace_pieces(Bitfield::full(pieces)),
+            (None, false) => self.replace_pieces(Bitfield::new(pieces)),
+        }
+        Ok(())
+    }
+
+    fn replace_pieces(&mut self, pieces: Bitfield) {
+        self.report.haves.clear();
+        self.report.lost.clear();
+        self.report.bitfield = Some(pieces);
+        self.dirty = true;
+    }
+
+    pub(super) fn take_lost(&mut self, piece: u32) -> Result<(), PeerError> {
+        // Before the metadata is known, nothing was counted on.
+        if self.early.is_some() {
+            return Ok(());
+        }
+        if piece >= self.layout.num_pieces() {
+            return Err(PeerError::NoSuchPiece(piece));
+        }
+        self.theirs.lost += 1;
+        if self.theirs.lost > MAX_LOST {
+            return Err(PeerError::LosesTooMuch);
+        }
+        self.report.haves.retain(|had| had.0 != piece);
+        if let Some(pieces) = &mut self.report.bitfield {
+            pieces.clear(piece);
+        }
+        self.report.lost.push(PieceIndex(piece));
+        self.dirty = true;
+        Ok(())
+    }
+}
