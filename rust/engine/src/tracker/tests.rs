@@ -365,6 +365,8 @@ async fn the_local_network_is_only_asked_for_announces() {
         format!("http://2130706433:{port}/"),
         format!("http://[::ffff:127.0.0.1]:{port}/"),
         format!("http://127.0.0.1:{port}/announce/away?to=127.0.0.1:{port}/admin"),
+        // Where a cloud keeps the keys of its machines.
+        format!("http://127.0.0.1:{port}/announce/away?to=169.254.169.254/latest/meta-data/"),
     ] {
         let error = announce(&client, url.clone()).await.unwrap_err();
         assert!(
@@ -372,7 +374,7 @@ async fn the_local_network_is_only_asked_for_announces() {
             "{url}: {error:?}"
         );
     }
-    assert_eq!(server.hits(), 1, "the redirect alone");
+    assert_eq!(server.hits(), 2, "the redirects alone");
     let local = format!("http://localhost:{port}/announce/away?to=127.0.0.1:{port}/announce");
     announce(&client, local).await.unwrap();
 }

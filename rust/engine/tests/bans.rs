@@ -1,0 +1,90 @@
+//! Addresses that the game bans, by a torrent's handle.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
+
+use support::{LIMIT, Node, Payload, wait_until};
+use torrent_engine::core::ids::PeerId;
+use torrent_engine::core::wire::Handshake;
+use torrent_engine::error::ErrorKind;
+use torrent_engine::event::{Detail, kind};
+use torrent_engine::handle::TorrentHandle;
+use torrent_engine::placement::Deletion;
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn payload(seed: u32) -> Payload {
+    Payload::new(&[("a.bin", 100_000)], 16_384, seed)
+}
+
+/// A connection whose handshake was sent.
+fn call(node: &Node, handle: &TorrentHandle) -> TcpStream {
+    let mut stream = TcpStream::connect(node.endpoint()).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let ours = Handshake {
+        reserved: [0; 8],
+        info_hash: handle.info_hash(),
+        peer_id: PeerId([9; 20]),
+    };
+    // Whoever is banned may find the door closed already.
+    let _ = stream.write_all(&ours.encode());
+    stream
+}
+
+/// What came until the other end closed.
+fn rest(mut stream: TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut part = [0; 65_536];
+    while let Ok(count @ 1..) = stream.read(&mut part) {
+        all.extend_from_slice(&part[..count]);
+    }
+    all
+}
+
+#[test]
+fn a_ban_by_a_handle_holds_in_all_torrents_of_the_session() {
+    let mut node = Node::new();
+    let [first, second] = [1, 2].map(|seed| node.add(&payload(seed).torrent(None)));
+    for _ in 0..2 {
+        node.wait(kind::TORRENT_CHECKED);
+    }
+    let calls = [&first, &second].map(|handle| call(&node, handle));
+    wait_until("both are connected", || {
+        first.peers().len() == 1 && second.peers().len() == 1
+    });
+    first.ban_peer(HERE).unwrap();
+    let event = node.wait(kind::IP_BAN);
+    assert!(
+        matches!(event.detail, Detail::Banned(HERE)),
+        "{:?}",
+        event.detail
+    );
+    for stream in calls {
+        rest(stream);
+        node.wait(kind::PEER_BAN);
+    }
+    assert_eq!(node.session.banned_peers(), [HERE]);
+    // Nobody answers any more.
+    assert!(rest(call(&node, &second)).is_empty());
+    node.wait(kind::PEER_BLOCKED);
+    wait_until("nobody is left", || {
+        first.peers().is_empty() && second.peers().is_empty()
+    });
+    // It is told of once.
+    first.ban_peer(HERE).unwrap();
+    assert!(!node.drain().iter().any(|event| event.kind == kind::IP_BAN));
+}
+
+#[test]
+fn a_torrent_that_is_gone_bans_nobody() {
+    let node = Node::new();
+    let handle = node.add(&payload(3).torrent(None));
+    node.session
+        .remove_torrent(&handle, Deletion::Nothing)
+        .unwrap();
+    let error = handle.ban_peer(HERE).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidTorrentHandle);
+    assert!(node.session.banned_peers().is_empty());
+}
