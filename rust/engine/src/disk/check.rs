@@ -69,9 +69,10 @@ impl CheckHandle {
     }
 
     /// Ends the check: no event follows that was not under way already, and
-    /// the verified pieces stay those from before.
-    pub fn cancel(&self) {
-        self.job.cancel();
+    /// the verified pieces stay those from before. False if it has come to an
+    /// end before, of which an event tells.
+    pub fn cancel(&self) -> bool {
+        self.job.cancel()
     }
 }
 
@@ -125,9 +126,9 @@ impl CheckJob {
         }
     }
 
-    /// Makes every worker drop the check.
-    pub(super) fn cancel(&self) {
-        self.ended.store(true, Ordering::Release);
+    /// Makes every worker drop the check. False if it was over.
+    pub(super) fn cancel(&self) -> bool {
+        !self.ended.swap(true, Ordering::AcqRel)
     }
 
     /// Learns the length of every file and sets all workers to work, or ends

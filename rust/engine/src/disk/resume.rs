@@ -95,6 +95,24 @@ impl Storage {
         outcome.map_err(ResumeRejected::Disk)?
     }
 
+    /// The pieces that count as verified and were not hashed.
+    pub fn trusted(&self) -> Bitfield {
+        let (shared, _) = self.parts();
+        shared.trusted.to_bitfield()
+    }
+
+    /// Takes back that these pieces are there, until a check finds them or
+    /// they come again.
+    pub fn doubt(&self, pieces: &Bitfield) {
+        let (shared, _) = self.parts();
+        for piece in pieces.iter() {
+            shared.have.clear(piece);
+        }
+        for piece in shared.spec.layout.padding_pieces() {
+            shared.have.set(piece.0);
+        }
+    }
+
     /// Length and time of each of `files`; `None` where there is no such file
     /// or it cannot be looked at.
     pub async fn file_stats(&self, files: Vec<FileIndex>) -> Vec<(FileIndex, Option<FileStat>)> {

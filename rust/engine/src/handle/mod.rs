@@ -60,6 +60,8 @@ pub(crate) enum Command {
     OptionsChanged,
     /// Hash everything on disk again.
     Recheck,
+    /// Give up the check that is under way or waits.
+    CancelCheck,
     /// Announce soon.
     Reannounce(Reannounce),
     /// Ask a tracker, by index, or the one that works for its numbers.
@@ -244,6 +246,24 @@ impl TorrentHandle {
     pub fn force_recheck(&self) -> Result<()> {
         self.known_metainfo()?;
         self.post(Command::Recheck)
+    }
+
+    /// Gives up the check that is under way or waits for its turn; nothing
+    /// happens where there is none. The torrent goes on with what counted as
+    /// verified before that check, which begins again only by
+    /// [`force_recheck`](Self::force_recheck). `torrent_checked` tells when the
+    /// torrent is out of the checking state, as after any check.
+    ///
+    /// Where what is on disk is not known without the check (the first one of
+    /// a torrent without resume data, or one that began because resume data or
+    /// files were not what they should be) the pieces in question do not
+    /// count. The torrent is then paused, and no longer auto-managed, and no
+    /// file is touched: a check finds again what is there, here or in the next
+    /// session, which resume data saved meanwhile leaves to look for itself.
+    /// Who resumes the torrent has the missing pieces downloaded instead, over
+    /// what is there.
+    pub fn cancel_check(&self) -> Result<()> {
+        self.post(Command::CancelCheck)
     }
 
     /// Forgets the error and goes on.

@@ -90,6 +90,8 @@ impl Driver {
             DiskEvent::TrustBroken { piece, error } if self.check.is_none() => {
                 self.post(kind::HASH_FAILED, || Detail::Piece(piece));
                 self.post_rejected(error.message.clone(), "");
+                let trusted = self.storage.get().map(Storage::trusted);
+                self.doubt(&trusted.unwrap_or_default());
                 self.recheck();
             }
             DiskEvent::CheckProgress { check, done, total } if self.is_current(check) => {
@@ -101,6 +103,7 @@ impl Driver {
             }
             DiskEvent::Checked { check, have } if self.is_current(check) => {
                 self.check = None;
+                self.in_doubt = false;
                 self.checked(now, &have);
             }
             DiskEvent::CheckFailed { check, error } if self.is_current(check) => {
@@ -133,6 +136,7 @@ impl Driver {
 
     /// What was verified before the check still is.
     fn check_given_up(&mut self, now: Instant) {
+        self.in_doubt = false;
         if let Some(storage) = self.storage.get() {
             let have = storage.have();
             self.checked(now, &have);

@@ -193,6 +193,7 @@ impl Driver {
                 self.publish(Instant::now());
                 self.post(kind::STORAGE_MOVED, || Detail::Moved { to, from });
                 if needs_check {
+                    self.doubt_all();
                     self.recheck();
                 }
                 reply(answer, Ok(()));

@@ -1,6 +1,7 @@
 //! One task per torrent: drives `torrent_core::torrent` and carries out what
 //! it decides. Payload never passes through here.
 
+mod cancel;
 pub(crate) mod content;
 mod dial;
 mod disk;
@@ -102,6 +103,8 @@ struct Driver {
     /// The check that begins when it is the torrent's turn.
     check_waits: Option<CheckMode>,
     check_progress: f64,
+    /// More may be on disk than is known, until a check is over.
+    in_doubt: bool,
 
     peers: HashMap<PeerKey, Arc<Mailbox>>,
     next_key: u64,
@@ -233,6 +236,7 @@ impl Driver {
             check: None,
             check_waits: None,
             check_progress: 0.0,
+            in_doubt: false,
             peers: HashMap::new(),
             next_key: 0,
             tasks: JoinSet::new(),
@@ -511,6 +515,7 @@ impl Driver {
             } => self.brain.set_deadline(now, piece, after, alert),
             Command::ResetDeadline(piece) => self.reset_deadline(piece),
             Command::Recheck => self.recheck(),
+            Command::CancelCheck => self.cancel_check(),
             Command::Reannounce(wish) => {
                 self.tasks.spawn(async move {
                     tokio::time::sleep(wish.after).await;
@@ -562,6 +567,7 @@ impl Driver {
                 self.post(kind::TORRENT_PAUSED, || Detail::None);
             }
         } else {
+            self.leave_doubt();
             self.brain.start(now);
             if !self.brain.state().is_checking() {
                 self.start_announcing(now);

@@ -39,6 +39,8 @@ pub(super) struct Legacy {
     judging: bool,
     /// A full check was asked for meanwhile.
     recheck: bool,
+    /// The game wants no check to follow.
+    cancelled: bool,
     /// Unfinished pieces that are taken up once the check is over.
     unfinished: BTreeMap<PieceIndex, Bitfield>,
 }
@@ -147,6 +149,7 @@ impl Driver {
             let nothing = Bitfield::new(self.brain.layout().num_pieces());
             self.checked(Instant::now(), &nothing);
         } else {
+            self.in_doubt = true;
             self.run_check(CheckMode::All);
         }
     }
@@ -154,12 +157,33 @@ impl Driver {
     /// Whether a record is being looked at; a full check follows then.
     pub(super) fn recheck_after_resume(&mut self) -> bool {
         self.legacy.recheck |= self.legacy.judging;
+        self.legacy.cancelled = false;
+        self.legacy.judging
+    }
+
+    /// Whether a record is being looked at; no check follows then.
+    pub(super) fn cancel_after_resume(&mut self) -> bool {
+        self.legacy.recheck = false;
+        self.legacy.cancelled = self.legacy.judging;
         self.legacy.judging
     }
 
     pub(super) fn resume_checked(&mut self, outcome: Result<ResumeAccepted, ResumeRejected>) {
         self.legacy.judging = false;
         self.legacy.claim = None;
+        let cancelled = std::mem::take(&mut self.legacy.cancelled);
+        self.judged(outcome);
+        if cancelled {
+            self.cancel_check();
+        }
+    }
+
+    fn judged(&mut self, outcome: Result<ResumeAccepted, ResumeRejected>) {
+        match &outcome {
+            Ok(accepted) if accepted.suspects.none() => {}
+            Ok(accepted) => self.doubt(&accepted.suspects),
+            Err(_) => self.in_doubt = true,
+        }
         if std::mem::take(&mut self.legacy.recheck) {
             return self.run_check(CheckMode::All);
         }
@@ -189,6 +213,7 @@ impl Driver {
     /// The record is not true: everything is looked at.
     fn reject(&mut self, reason: String, path: &str) {
         self.legacy.claim = None;
+        self.in_doubt = true;
         self.leave_seed_mode();
         self.post_rejected(reason, path);
         self.run_check(CheckMode::All);
@@ -334,6 +359,7 @@ impl Driver {
     /// Whether it is not known what is on disk.
     pub(super) fn is_in_the_dark(&self) -> bool {
         self.storage.get().is_none()
+            || self.in_doubt
             || self.brain.state().is_checking()
             || self.brain.state() == TorrentState::DownloadingMetadata
     }

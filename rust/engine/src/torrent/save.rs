@@ -405,6 +405,7 @@ impl Driver {
     /// Looks again at these pieces; the others stay what they are.
     fn recheck_some(&mut self, pieces: Bitfield) {
         if self.stop_for_check() {
+            self.doubt(&pieces);
             self.run_check(CheckMode::Only(pieces));
         }
     }

@@ -87,9 +87,14 @@ impl Driver {
     /// The files are checked and the torrent was to stop then: it is paused
     /// as if the game had said so now.
     pub(super) fn stopped_when_ready(&mut self) {
+        self.handle.shared.options.lock().modes.stop_when_ready = false;
+        self.stand_still();
+    }
+
+    /// Pauses the torrent until the game resumes it.
+    pub(super) fn stand_still(&mut self) {
         {
             let mut options = self.handle.shared.options.lock();
-            options.modes.stop_when_ready = false;
             options.paused = true;
             options.graceful = false;
             options.auto_managed = false;

@@ -145,7 +145,7 @@ async fn a_cancelled_check_says_nothing_and_changes_nothing() {
     let mut world = world(BLOCK_SIZE, &[("f", 2000 * SIZE)]);
     world.fill_files();
     let check = world.storage.check(CheckMode::All);
-    check.cancel();
+    assert!(check.cancel());
     world.storage.flush().await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     while let Ok(event) = world.events.try_recv() {
@@ -153,6 +153,30 @@ async fn a_cancelled_check_says_nothing_and_changes_nothing() {
     }
     assert!(world.storage.have().none());
     assert_eq!(found(&mut world, CheckMode::All).await.len(), 2000);
+}
+
+#[tokio::test]
+async fn a_check_that_is_over_cannot_be_cancelled() {
+    let mut world = world(BLOCK_SIZE, &[("f", 3 * SIZE)]);
+    world.fill_files();
+    let check = world.storage.check(CheckMode::All);
+    while !matches!(world.event().await, DiskEvent::Checked { .. }) {}
+    assert!(!check.cancel());
+    assert!(world.storage.have().is_full());
+}
+
+#[tokio::test]
+async fn what_is_in_doubt_does_not_count_until_it_is_found() {
+    let mut world = world(2 * BLOCK_SIZE, &[("a", 3 * SIZE), (".pad/1", 5 * SIZE)]);
+    world.fill_files();
+    let all = Bitfield::full(4);
+    world.trust(&all).await;
+    assert_eq!(world.storage.trusted().count(), 4);
+    world.storage.doubt(&all);
+    // Padding is always there.
+    assert_eq!(world.storage.have().iter().collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(found(&mut world, CheckMode::All).await, [0, 1, 2, 3]);
+    assert!(world.storage.trusted().none());
 }
 
 #[cfg(unix)]
