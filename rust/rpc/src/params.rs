@@ -186,6 +186,12 @@ impl Params {
 
     /// Tiers of trackers: an array of URLs, one tier each, or of arrays of
     /// URLs, a tier each (BEP 12).
+    pub(crate) fn tiers(&mut self, name: &str) -> Result<Vec<Vec<String>>> {
+        let tiers = self.opt_tiers(name)?;
+        required(name, tiers)
+    }
+
+    /// Tiers of trackers, if they are there.
     pub(crate) fn opt_tiers(&mut self, name: &str) -> Result<Option<Vec<Vec<String>>>> {
         self.take(
             name,

@@ -174,6 +174,15 @@ pub(super) fn reset_piece_deadline(app: &App, mut params: Params) -> Outcome {
     Ok(done())
 }
 
+/// Supplies the info dictionary that peers would be asked for.
+pub(super) fn set_metadata(app: &App, mut params: Params) -> Outcome {
+    let torrent = torrent(app, &mut params)?;
+    let info_dict = params.bytes("metadata")?;
+    params.finish()?;
+    torrent.set_metadata(&info_dict)?;
+    Ok(done())
+}
+
 /// Connects to a peer; an alert says how that went.
 pub(super) fn connect_peer(app: &App, mut params: Params) -> Outcome {
     let torrent = torrent(app, &mut params)?;

@@ -3,10 +3,19 @@
 use torrent_core::value::Value;
 use torrent_engine::resume::SaveFlags;
 
-use super::{field, torrent};
+use super::{field, only_torrent, torrent};
 use crate::app::App;
 use crate::params::Params;
 use crate::protocol::{Outcome, invalid};
+
+/// Whether anything has changed since resume data was last saved.
+pub(super) fn need_save(app: &App, params: Params) -> Outcome {
+    let torrent = only_torrent(app, params)?;
+    Ok(field(
+        "need_save_resume_data",
+        torrent.need_save_resume_data(),
+    ))
+}
 
 /// Saves resume data and answers with it.
 pub(super) async fn save(app: &App, mut params: Params) -> Outcome {

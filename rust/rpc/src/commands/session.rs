@@ -125,6 +125,18 @@ pub(super) fn simple(
     Ok(done())
 }
 
+/// Stops the traffic of all torrents, or lets it go on.
+pub(super) fn set_paused(app: &App, params: Params, paused: bool) -> Outcome {
+    params.finish()?;
+    let session = &app.running()?.session;
+    if paused {
+        session.pause();
+    } else {
+        session.resume();
+    }
+    Ok(done())
+}
+
 /// The counters.
 pub(super) fn engine_stats(app: &App, params: Params) -> Outcome {
     params.finish()?;

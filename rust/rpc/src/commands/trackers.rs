@@ -52,6 +52,16 @@ pub(super) fn add(app: &App, mut params: Params) -> Outcome {
     Ok(done())
 }
 
+/// Uses these trackers instead of all others: URLs, a tier each, or arrays of
+/// URLs that share a tier.
+pub(super) fn replace(app: &App, mut params: Params) -> Outcome {
+    let torrent = torrent(app, &mut params)?;
+    let tiers = params.tiers("trackers")?;
+    params.finish()?;
+    torrent.replace_trackers(tiers)?;
+    Ok(done())
+}
+
 /// Removes a tracker.
 pub(super) fn remove(app: &App, mut params: Params) -> Outcome {
     let torrent = torrent(app, &mut params)?;
