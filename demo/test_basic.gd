@@ -38,6 +38,28 @@ func _run() -> void:
 	var error := _session.get_last_error()
 	say("  error %d: %s" % [error.get_code(), error.get_message()])
 	check(error.get_code() == TorrentError.EMPTY_SAVE_PATH, "the error has another code")
+	if OS.has_feature("template"):
+		_download_into_the_game(data)
+
+
+## The folder of the project is there in the editor only.
+func _download_into_the_game(data: PackedByteArray) -> void:
+	say("downloading into an exported game (which prints errors):")
+	var path := "res://downloads"
+	var calls: Dictionary[String, Callable] = {
+		"a torrent": _session.add_torrent_file.bind(data, path),
+		"a magnet link":
+		_session.add_magnet_uri.bind("magnet:?xt=urn:btih:" + "ab".repeat(20), path),
+		"parameters": _session.add_torrent.bind({"torrent_data": data, "save_path": path}),
+		"a move": _session.get_torrents()[0].move_storage.bind(path),
+	}
+	for name in calls:
+		var refused: bool = not calls[name].call()
+		var error := _session.get_last_error()
+		refused = refused and error.get_code() == TorrentError.INVALID_PATH
+		if not check(refused and "user://" in error.get_message(), "%s is taken" % name):
+			return
+	say("  refused: %s" % _session.get_last_error().get_message())
 
 
 func _clean_up() -> void:

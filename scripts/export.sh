@@ -41,22 +41,30 @@ start_through_loader() {
   EXPORTED_GAME+=(--library-path "$lib:$lib/pulseaudio:$lib/blas:$lib/lapack" "$EXPORTED/game.template")
 }
 
-# exported_demo NAME EXPECTED: one test; the demo ends well and prints EXPECTED.
+# exported_demo NAME EXPECTED...: one test; the demo ends well and prints all of EXPECTED.
 exported_demo() {
-  local name=$1 expected=$2 log=$LOGS/exported-$1.log home=$TARGET_DIR/godot-home/exported
+  local name=$1 log=$LOGS/exported-$1.log home=$TARGET_DIR/godot-home/exported
   rm -rf "$home"
   mkdir -p "$home"
   # Not from a folder where the project's own files could be found.
   if (cd "$EXPORTED" && run_logged "exported-$name" limited 120 \
     env XDG_DATA_HOME="$home" XDG_CONFIG_HOME="$home/config" XDG_CACHE_HOME="$home/cache" \
     "${EXPORTED_GAME[@]}" --headless -- "--demo=$name") &&
-    grep -qF -- "$expected" "$log"; then
+    prints "$log" "${@:2}"; then
     ((EXPORT_PASSED += 1))
   else
-    warn "the exported game's demo $name did not end with '$expected'; see $log"
+    warn "the exported game's demo $name did not end well with '${*:2}'; see $log"
     ((EXPORT_FAILED += 1))
   fi
   rm -rf "$home"
+}
+
+# prints FILE TEXT...: whether the file contains all of the texts.
+prints() {
+  local file=$1 text
+  for text in "${@:2}"; do
+    grep -qF -- "$text" "$file" || return
+  done
 }
 
 # exported_file NAME: one test; the export put it there.

@@ -9,6 +9,8 @@ var scrapes := 0
 ## Whether it answers with an error, and which.
 var failure := ""
 var warning := ""
+## Whether it takes requests and does not answer them, until it is told to again.
+var is_silent := false
 ## The address that it sees everybody at, as its four bytes.
 var external_ip := PackedByteArray()
 
@@ -24,6 +26,12 @@ func open() -> String:
 	var error := _server.listen(0, "127.0.0.1")
 	assert(error == OK, "the tracker cannot listen")
 	return "http://127.0.0.1:%d/announce" % _server.get_local_port()
+
+
+## Requests that it owes an answer, from the path on.
+func unanswered() -> Array:
+	var whole := _requests.values().filter(func(it: String) -> bool: return it.contains("\r\n\r\n"))
+	return whole.map(func(it: String) -> String: return it.get_slice(" ", 1))
 
 
 ## The events that a port has announced, in order; an empty text for one without.
@@ -44,7 +52,7 @@ func _process(_delta: float) -> void:
 		var text: String = _requests.get(connection, "")
 		text += (read[1] as PackedByteArray).get_string_from_ascii()
 		_requests[connection] = text
-		if text.contains("\r\n\r\n"):
+		if text.contains("\r\n\r\n") and not is_silent:
 			_answer(connection, text.get_slice(" ", 1))
 
 

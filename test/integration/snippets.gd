@@ -25,9 +25,10 @@ func show_message(text: String) -> void:
 	print(text)
 
 
-func _exit_tree() -> void:
-	bar.free()
-	label.free()
+func _notification(what: int) -> void:
+	if what == NOTIFICATION_PREDELETE:
+		bar.free()
+		label.free()
 
 
 """
@@ -128,7 +129,7 @@ func source(replaced: Dictionary) -> String:
 		body = RegEx.create_from_string(pattern).sub(body, replaced[pattern], true)
 	if is_script():
 		return body + '\nconst Fixtures := preload("res://test/integration/snippets.gd")\n'
-	if _has_functions():
+	if not functions().is_empty():
 		var frame := FRAME
 		for member in _members():
 			var declared := RegEx.create_from_string("(?m)^var %s\\b.*$" % member)
@@ -149,8 +150,12 @@ func _with_tabs(text: String) -> String:
 	return "\n".join(lines)
 
 
-func _has_functions() -> bool:
-	return RegEx.create_from_string("(?m)^func ").search(code) != null
+## The functions that it declares.
+func functions() -> PackedStringArray:
+	var names: PackedStringArray = []
+	for found in RegEx.create_from_string("(?m)^func (\\w+)").search_all(code):
+		names.append(found.get_string(1))
+	return names
 
 
 func _members() -> PackedStringArray:

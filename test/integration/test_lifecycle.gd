@@ -1,7 +1,14 @@
 extends "res://test/integration/torrent_test.gd"
 ## Ends in the middle of things: no crash, no thread left.
 
+const LoopbackTracker := preload("res://test/integration/loopback_tracker.gd")
+
 const ROUNDS := 20
+
+## Most seconds that a game's end waits for its sessions, and what else an end may take on
+## a machine that does something else.
+const LAST_WORDS := 5.0
+const SLACK := 15.0
 
 var _held: TorrentSession = null
 var _calls := 0
@@ -60,27 +67,81 @@ func _free_in_the_middle(data: PackedByteArray, number: int) -> void:
 	assert_push_error("TorrentHandle.pause")
 
 
+func _godot() -> String:
+	var godot := OS.get_environment("GODOT")
+	return godot if not godot.is_empty() else OS.get_executable_path()
+
+
+## What starts a game of one script, which is told the test's folder and more.
+func _game(script: String, more: Array[String] = []) -> PackedStringArray:
+	var arguments := PackedStringArray(["--headless", "--path"])
+	arguments.append(ProjectSettings.globalize_path("res://"))
+	arguments.append_array(["-s", "res://test/integration/%s.gd" % script, "--"])
+	arguments.append(ProjectSettings.globalize_path(folder))
+	arguments.append_array(more)
+	return arguments
+
+
 func test_a_game_that_quits_in_the_middle_ends_well() -> void:
 	var data := make_torrent(64 * MIB, 256 * KIB)
 	write_file(folder + "/data.torrent", data)
-	var godot := OS.get_environment("GODOT")
-	if godot.is_empty():
-		godot = OS.get_executable_path()
-	var arguments := [
-		"--headless",
-		"--path",
-		ProjectSettings.globalize_path("res://"),
-		"-s",
-		"res://test/integration/quit_midway.gd",
-		"--",
-		ProjectSettings.globalize_path(folder),
-	]
 	for number in ROUNDS:
 		var output := []
-		var status := OS.execute(godot, arguments, output, true)
+		var status := OS.execute(_godot(), _game("quit_midway"), output, true)
 		assert_eq(status, 0, "round %d: %s" % [number, "".join(output)])
 		assert_string_contains("".join(output), "in the middle")
 		remove_tree(folder + "/save")
+
+
+## A tracker that answers until it is told not to.
+func _open_tracker() -> LoopbackTracker:
+	var tracker := LoopbackTracker.new()
+	add_child_autofree(tracker)
+	return tracker
+
+
+## Waits until a tracker owes the answer to the announce of somebody who ends.
+func _hears_the_end(tracker: LoopbackTracker) -> bool:
+	var is_told := func() -> bool:
+		var owed := tracker.unanswered()
+		return owed.size() == 1 and owed[0].contains("event=stopped")
+	return await wait_until(is_told, LIMIT)
+
+
+func test_stopping_waits_for_nobody() -> void:
+	var tracker := _open_tracker()
+	var url := tracker.open()
+	var session := start_session({"stop_tracker_timeout": 60})
+	watch_signals(session)
+	var handle := session.add_torrent_file(make_torrent(MIB), folder + "/save")
+	assert_true(handle.add_tracker(url))
+	var is_answered := func() -> bool: return handle.get_status().get_current_tracker() == url
+	assert_true(await wait_until(is_answered, LIMIT))
+	tracker.is_silent = true
+	# Nobody but this thread takes what is announced: nothing of it was waited for.
+	session.stop_session()
+	assert_false(session.is_running())
+	assert_signal_not_emitted(session.session_stopped)
+	assert_true(await _hears_the_end(tracker), "the tracker is told")
+	await wait_physics_frames(10)
+	assert_signal_not_emitted(session.session_stopped)
+	tracker.is_silent = false
+	assert_true(await wait_for_signal(session.session_stopped, LIMIT))
+
+
+func test_a_game_that_quits_does_not_wait_for_long() -> void:
+	write_file(folder + "/data.torrent", make_torrent(MIB))
+	var tracker := _open_tracker()
+	var game := OS.execute_with_pipe(_godot(), _game("quit_unheard", [tracker.open()]), false)
+	assert_true(game.has("pid"), "the game starts")
+	assert_true(await wait_until(func() -> bool: return tracker.announces == 1, LIMIT))
+	tracker.is_silent = true
+	assert_true(await _hears_the_end(tracker), "the game ends")
+	var since := Time.get_ticks_msec()
+	var has_ended := func() -> bool: return not OS.is_process_running(game.pid)
+	assert_true(await wait_until(has_ended, LIMIT))
+	assert_lt((Time.get_ticks_msec() - since) / 1000.0, LAST_WORDS + SLACK)
+	assert_eq(OS.get_process_exit_code(game.pid), 0)
 
 
 # --- handlers may do anything ---

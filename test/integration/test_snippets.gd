@@ -14,6 +14,12 @@ const STRICT: Array[String] = [
 ## Pages that show what a wrong call does.
 const ERRORS := {"docs/errors.md": "TorrentSession.add_torrent_file"}
 
+## Functions that wait for somebody to call them, and the tests below that do.
+const CALLED_BY := {
+	"offer": "test_a_mod_goes_from_the_host_to_a_guest",
+	"_on_mod_arrived": "test_a_mod_is_used",
+}
+
 ## The torrent that snippets download, in a folder.
 var data: PackedByteArray
 
@@ -183,19 +189,32 @@ func test_a_snippet(snippet: Snippets = use_parameters(Snippets.all())) -> void:
 	var node := _make(snippet)
 	if node == null:
 		return
+	var called := Array(snippet.functions()).filter(_waits)
+	if not called.is_empty():
+		assert_true(called.all(_is_called), "%s is run by a test" % snippet.place())
+		return
 	if snippet.is_script():
-		if not snippet.code.contains("@rpc"):
-			await _run_script(node)
+		await _run_script(node)
 		return
 	await _fill(node, snippet)
 	add_child(node)
 	if node.has_method("_run"):
 		assert_true(await _ends(node._run), "%s ends" % snippet.place())
-	elif snippet.code.contains("func _ready"):
+	elif node.has_method("_ready"):
 		assert_true(await wait_until(_all_finished, LIMIT), "its torrents are complete")
 		await wait_physics_frames(10)
+	else:
+		fail_test("%s is not run" % snippet.place())
 	if ERRORS.has(snippet.page):
 		assert_push_error(ERRORS[snippet.page])
+
+
+func _waits(function: String) -> bool:
+	return CALLED_BY.has(function)
+
+
+func _is_called(function: String) -> bool:
+	return has_method(CALLED_BY[function])
 
 
 func test_a_wrong_name_is_noticed() -> void:
@@ -326,3 +345,24 @@ func test_a_mod_goes_from_the_host_to_a_guest() -> void:
 		get_tree().set_multiplayer(null, get_node(name).get_path())
 	client.close()
 	server.close()
+
+
+func test_a_mod_is_used() -> void:
+	write_file(
+		folder + "/main.tscn",
+		'[gd_scene format=3]\n\n[node name="Winter" type="Node"]\n'.to_utf8_buffer()
+	)
+	var packer := PCKPacker.new()
+	assert_eq(packer.pck_start(folder + "/winter.pck"), OK)
+	assert_eq(packer.add_file("res://mods/winter/main.tscn", folder + "/main.tscn"), OK)
+	assert_eq(packer.flush(), OK)
+	for snippet: Snippets in Snippets.of_page("docs/tutorials/share-a-mod.md"):
+		if snippet.functions().has("_on_mod_arrived"):
+			var node := _make(snippet)
+			add_child(node)
+			node._on_mod_arrived(folder + "/winter.pck")
+	var is_shown := func() -> bool:
+		var scene := get_tree().current_scene
+		return scene != null and scene.name == "Winter"
+	assert_true(await wait_until(is_shown, LIMIT), "the scene of the mod is shown")
+	get_tree().unload_current_scene()

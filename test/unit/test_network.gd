@@ -74,3 +74,8 @@ func test_rate_limits_of_the_session() -> void:
 	assert_false(session.set_download_rate_limit(-5))
 	assert_push_error("download_rate_limit")
 	assert_eq(session.get_download_rate_limit(), 100_000)
+	for bad: int in [-5, 1 << 40]:
+		assert_false(session.set_upload_rate_limit(bad))
+		assert_push_error("TorrentSession.set_upload_rate_limit: ")
+		assert_eq(session.get_last_error().get_code(), TorrentError.INVALID_PARAMETER)
+		assert_eq(session.get_upload_rate_limit(), 50_000)

@@ -54,10 +54,14 @@ func test_bytes() -> void:
 
 
 func test_rates() -> void:
-	assert_gte(_here.get_download_rate(), _here.get_download_payload_rate())
+	# Half a mebibyte came within the last seconds, each block with a head.
+	assert_gt(_here.get_download_payload_rate(), 0)
+	assert_gt(_here.get_download_rate(), _here.get_download_payload_rate())
 	assert_eq(_here.get_upload_payload_rate(), 0)
-	assert_gte(_here.get_upload_rate(), 0)
-	assert_gte(_there.get_upload_rate(), _there.get_upload_payload_rate())
+	assert_gt(_here.get_upload_rate(), 0, "requests")
+	assert_lt(_here.get_upload_rate(), _here.get_download_rate())
+	assert_gt(_there.get_upload_payload_rate(), 0)
+	assert_gt(_there.get_upload_rate(), _there.get_upload_payload_rate())
 	assert_eq(_there.get_download_payload_rate(), 0)
 	# A rate is that of the last seconds: it comes to rest with the transfer.
 	var is_over := func() -> bool:
@@ -72,13 +76,12 @@ func test_the_swarm() -> void:
 	assert_eq(_here.get_num_seeds(), 0)
 	assert_eq(_here.get_num_complete(), -1, "there is no tracker to say")
 	assert_eq(_here.get_num_incomplete(), -1)
-	assert_gte(_here.get_list_peers(), 1)
+	assert_eq(_here.get_list_peers(), 1)
 	assert_eq(_here.get_list_seeds(), 0)
 	assert_eq(_here.get_connect_candidates(), 0, "the only one is connected")
 	assert_eq(_here.get_last_seen_complete(), 0, "no peer has had it all")
 	assert_almost_eq(_here.get_distributed_copies(), 0.5, 0.001)
 	assert_almost_eq(_here.get_availability(), 0.5, 0.001)
-	assert_between(_there.get_num_uploads(), 0, 1)
 	assert_eq(_handle.get_piece_availability().slice(0, 32).max(), 1)
 	assert_eq(_handle.get_piece_availability().slice(32).max(), 0)
 
@@ -148,13 +151,33 @@ func test_what_a_torrent_is_added_with_shows() -> void:
 	var session := start_session()
 	var params := {
 		"torrent_data": make_torrent(MIB, 16 * KIB, "other.bin"),
-		"save_path": folder + "/other",
+		"save_path": folder + "/seed",
 		"flags": ["seed_mode", "share_mode"],
 	}
 	var handle := session.add_torrent(params)
 	assert_not_null(handle)
 	var shows := func() -> bool: return handle.get_status().is_share_mode()
 	assert_true(await wait_until(shows, LIMIT))
-	params.merge({"flags": ["paused", "stop_when_ready"], "save_path": folder + "/more"}, true)
-	var second := start_session().add_torrent(params)
-	assert_true(await wait_until(func() -> bool: return second.get_status().is_paused(), LIMIT))
+	assert_true(handle.get_status().is_seed_mode())
+	assert_false(handle.get_status().is_stop_when_ready())
+
+
+func test_a_torrent_that_is_to_stop_when_it_is_ready() -> void:
+	var data := make_torrent(MIB, 16 * KIB, "other.bin")
+	var params := {
+		"magnet_uri": TorrentInfo.from_data(data).get_magnet_uri(),
+		"save_path": folder + "/more",
+		"flags": ["stop_when_ready"],
+	}
+	var waiting := start_session().add_torrent(params)
+	var is_waiting := func() -> bool:
+		return waiting.get_status().get_state() == TorrentStatus.STATE_DOWNLOADING_METADATA
+	assert_true(await wait_until(is_waiting, LIMIT))
+	assert_true(waiting.get_status().is_stop_when_ready(), "there is nothing to check yet")
+	assert_false(waiting.get_status().is_paused())
+	params.erase("magnet_uri")
+	params.torrent_data = data
+	var ready := start_session().add_torrent(params)
+	assert_true(await wait_until(func() -> bool: return ready.get_status().is_paused(), LIMIT))
+	assert_false(ready.get_status().is_stop_when_ready())
+	assert_eq(ready.get_status().get_state(), TorrentStatus.STATE_DOWNLOADING)

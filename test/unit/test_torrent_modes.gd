@@ -13,6 +13,10 @@ func test_limits_are_read_back() -> void:
 	assert_false(handle.set_download_limit(-2))
 	assert_push_error("TorrentHandle.set_download_limit")
 	assert_eq(handle.get_download_limit(), 10_000)
+	for bad: int in [-2, 1 << 40]:
+		assert_false(handle.set_upload_limit(bad))
+		assert_push_error("TorrentHandle.set_upload_limit: ")
+		assert_eq(handle.get_upload_limit(), 20_000)
 
 
 func test_modes_are_read_back() -> void:

@@ -185,7 +185,8 @@ record! {
         pub peer_id: String,
         /// "tcp".
         pub connection_type: String,
-        /// Where we know it from: "tracker", "incoming" or "manual", joined by commas.
+        /// Where we know it from: "tracker", "resume", "incoming" or "manual", joined by
+        /// commas.
         pub source: String,
         /// It has everything.
         pub is_seed: bool,
@@ -239,7 +240,7 @@ record! {
         pub is_on_parole: bool,
         /// Pieces it took part in that failed their hash.
         pub num_hashfails: u32,
-        /// Failed attempts to connect to it.
+        /// Attempts to connect to it, in a row, that failed before this one.
         pub failcount: u32,
         /// The piece of which it is sending a block; -1 none.
         pub downloading_piece_index: i64,

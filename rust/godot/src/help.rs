@@ -60,8 +60,8 @@ fn written(text: &str) -> impl Iterator<Item = &str> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// What the help says: of each class by its name, of each member by
-/// `Class.member`.
+/// What the help says: of each class by its name, in brief by `Class:brief` and
+/// beyond that by `Class:whole`; of each member by `Class.member`.
 fn help() -> BTreeMap<String, String> {
     let mut help = BTreeMap::new();
     for text in godot::docs::__gather_xml_docs() {
@@ -76,6 +76,8 @@ fn help() -> BTreeMap<String, String> {
         let brief = text_of(class, "brief_description");
         let whole = text_of(class, "description");
         help.insert(name.to_owned(), format!("{brief}[br][br]{whole}"));
+        help.insert(format!("{name}:brief"), brief);
+        help.insert(format!("{name}:whole"), whole);
         for member in class.descendants() {
             let Some(member_name) = member.attribute("name") else {
                 continue;
@@ -160,7 +162,8 @@ fn every_member_has_a_description() {
             .members
             .iter()
             .map(|member| format!("{}.{}", class.name, member.name));
-        let all = std::iter::once(class.name.to_owned()).chain(members);
+        let own = ["brief", "whole"].map(|part| format!("{}:{part}", class.name));
+        let all = own.into_iter().chain(members);
         bare.extend(all.filter(|name| help.get(name).is_none_or(String::is_empty)));
     }
     assert!(bare.is_empty(), "without a description: {bare:#?}");

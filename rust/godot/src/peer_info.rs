@@ -95,7 +95,8 @@ snapshot_methods! {
         get_peer_id -> GString = peer_id;
         /// How it is connected: "tcp".
         get_connection_type -> GString = connection_type;
-        /// Where we know it from: "tracker", "incoming" or "manual"; several are joined by commas.
+        /// Where we know it from: "tracker", "resume" (resume data), "incoming" or "manual";
+        /// several are joined by commas.
         get_source -> GString = source;
         /// It has the whole torrent.
         is_seed -> bool = is_seed;
@@ -147,7 +148,7 @@ snapshot_methods! {
         is_optimistic_unchoke -> bool = is_optimistic_unchoke;
         /// Pieces that it took part in and that did not match their hash.
         get_num_hashfails -> i64 = num_hashfails;
-        /// Failed attempts to connect to it.
+        /// Attempts to connect to it, in a row, that failed before this one.
         get_failcount -> i64 = failcount;
         /// Whether the peer is suspected of bad data, and fetches whole pieces alone.
         is_on_parole -> bool = is_on_parole;

@@ -71,6 +71,47 @@ macro_rules! snapshot_methods {
                 }
             )*
         }
+
+        #[cfg(test)]
+        impl $class {
+            /// Each getter, and the field that it shows.
+            pub(crate) const GETTERS: &[(&str, &str)] =
+                &[ $( (stringify!($getter), stringify!($field)), )* ];
+        }
     };
 }
 pub(crate) use snapshot_methods;
+
+#[cfg(test)]
+mod tests {
+    use torrent_engine::status;
+
+    use crate::peer_info::PeerInfo;
+    use crate::torrent_status::TorrentStatus;
+
+    /// Fields without a getter of their own: what else is in the record.
+    fn unshown(getters: &[(&str, &str)], record: &torrent_engine::core::value::Fields) -> usize {
+        let shown = |name: &str| getters.iter().any(|&(_, field)| field == name);
+        record.iter().filter(|(name, _)| !shown(name)).count()
+    }
+
+    #[test]
+    fn a_getter_shows_the_field_of_its_name() {
+        for (getter, field) in [TorrentStatus::GETTERS, PeerInfo::GETTERS].concat() {
+            let bare = getter.strip_prefix("get_").unwrap_or(getter);
+            // Alone in having no verb in the engine.
+            let expected = if bare == "is_paused" { "paused" } else { bare };
+            assert_eq!(field, expected, "{getter}");
+        }
+    }
+
+    #[test]
+    fn every_field_has_one_getter() {
+        let status = status::TorrentStatus::default().fields();
+        assert_eq!(unshown(TorrentStatus::GETTERS, &status), 0);
+        assert_eq!(TorrentStatus::GETTERS.len(), status.len());
+        let peer = status::PeerInfo::default().fields();
+        assert_eq!(unshown(PeerInfo::GETTERS, &peer), 0);
+        assert_eq!(PeerInfo::GETTERS.len(), peer.len());
+    }
+}

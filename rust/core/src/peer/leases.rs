@@ -42,6 +42,8 @@ impl Connection {
             && let Some(block) = self.leased.pop()
         {
             self.request(block);
+            // How much is outstanding is news, however long the answer takes.
+            self.dirty = true;
         }
         let wished = self.wished();
         let held = self.outstanding.len() as u32 + self.leased.len() as u32 + self.asked;

@@ -87,6 +87,8 @@ impl Torrent {
             return Err(reason);
         }
         if let Some(endpoint) = peer.listed {
+            // The list forgives them now.
+            peer.failures = self.list.failcount(endpoint);
             self.list.connected(endpoint);
         }
         let have = if self.is_super_seeding() {

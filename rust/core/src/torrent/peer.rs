@@ -55,6 +55,8 @@ pub struct Peer {
     pub on_parole: bool,
     /// Pieces it took part in that failed their hash.
     pub hash_failures: u32,
+    /// Attempts to connect to it, in a row, that failed before this connection.
+    pub failures: u8,
     /// When anything last went either way.
     pub last_active: Instant,
     /// When either side last wanted something of the other, or else when it
@@ -119,6 +121,7 @@ impl Peer {
             optimistic: false,
             on_parole: false,
             hash_failures: 0,
+            failures: 0,
             last_active: now,
             last_useful: now,
             last_lease: None,

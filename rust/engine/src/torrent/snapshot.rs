@@ -497,26 +497,8 @@ impl Driver {
     }
 
     fn peer_infos(&mut self, now: Instant) -> Vec<PeerInfo> {
-        let failcounts: Vec<u32> = {
-            let endpoints: Vec<_> = self
-                .brain
-                .peers()
-                .map(|(_, peer)| peer.meta.endpoint)
-                .collect();
-            let list = self.brain.peer_list();
-            endpoints
-                .into_iter()
-                .map(|at| u32::from(list.failcount(at)))
-                .collect()
-        };
-        self.brain
-            .peers()
-            .zip(failcounts)
-            .map(|((_, peer), failcount)| PeerInfo {
-                failcount,
-                ..peer_info(now, peer)
-            })
-            .collect()
+        let peers = self.brain.peers();
+        peers.map(|(_, peer)| peer_info(now, peer)).collect()
     }
 }
 
@@ -559,7 +541,7 @@ fn peer_info(now: Instant, peer: &mut Peer) -> PeerInfo {
         is_optimistic_unchoke: peer.optimistic,
         is_on_parole: peer.on_parole,
         num_hashfails: peer.hash_failures,
-        failcount: 0,
+        failcount: u32::from(peer.failures),
         downloading_piece_index: piece_of(peer.stats.incoming),
         downloading_block_index: block_of(peer.stats.incoming),
         downloading_progress: peer.stats.incoming.map_or(0, |it| it.bytes),

@@ -52,8 +52,10 @@ impl TorrentHandle {
         })
     }
 
-    /// The trackers and how they are doing: url, tier, status, message, next_announce,
-    /// min_announce, fails, last_error, scrape_complete, scrape_incomplete, verified, source.
+    /// The trackers and how they are doing: url, tier, source, status, message, next_announce,
+    /// min_announce, fails, fail_limit, last_error, scrape_complete, scrape_incomplete,
+    /// scrape_downloaded, verified, trackerid, and endpoints: the same for each address that
+    /// we announce from.
     #[func]
     fn get_trackers(&self) -> Array<VarDictionary> {
         let trackers = self

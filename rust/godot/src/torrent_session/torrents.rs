@@ -81,9 +81,10 @@ impl TorrentSession {
     /// `piece_priorities` (from the first on, 0 to 7), `renamed_files` (names by index);
     /// `max_connections`, `max_uploads`, `download_limit`, `upload_limit`; `storage_mode`
     /// ("sparse" or "allocate"). Flags, each true or false, or named in an Array `flags`:
-    /// `paused`, `seed_mode`, `upload_mode`, `share_mode`, `sequential_download`,
-    /// `super_seeding`, `stop_when_ready`, `apply_ip_filter`, `disable_dht`, `disable_pex`,
-    /// `disable_lsd`, `default_dont_download`, `no_verify_files`.
+    /// `paused`, `auto_managed`, `seed_mode`, `upload_mode`, `share_mode`,
+    /// `sequential_download`, `super_seeding`, `stop_when_ready`, `apply_ip_filter`,
+    /// `disable_dht`, `disable_pex`, `disable_lsd`, `default_dont_download`,
+    /// `no_verify_files`.
     ///
     /// ```gdscript
     /// session.add_torrent({

@@ -210,6 +210,22 @@ fn a_peer_that_the_game_names_is_called_once_and_at_once() {
 }
 
 #[test]
+fn a_connection_knows_how_often_it_failed_before() {
+    let mut world = World::new("..");
+    let peer = endpoint('a');
+    world.torrent.connect_to(world.now(), peer);
+    for _ in 0..2 {
+        world.torrent.connect_failed(world.now(), peer);
+    }
+    world.join('a', false).unwrap();
+    assert_eq!(world.torrent.peer(key('a')).unwrap().failures, 2);
+    world.leave('a', false);
+    world.join('a', false).unwrap();
+    let again = world.torrent.peer(key('a')).unwrap();
+    assert_eq!(again.failures, 0, "one that went well forgives them");
+}
+
+#[test]
 fn a_stop_that_is_taken_back_at_once_costs_no_wait() {
     let mut world = World::new("..");
     world.torrent.connect_to(world.now(), endpoint('a'));
