@@ -148,18 +148,21 @@ func test_modes_show() -> void:
 
 
 func test_what_a_torrent_is_added_with_shows() -> void:
-	var session := start_session()
 	var params := {
 		"torrent_data": make_torrent(MIB, 16 * KIB, "other.bin"),
 		"save_path": folder + "/seed",
-		"flags": ["seed_mode", "share_mode"],
+		"flags": ["seed_mode"],
 	}
-	var handle := session.add_torrent(params)
-	assert_not_null(handle)
-	var shows := func() -> bool: return handle.get_status().is_share_mode()
+	var trusted := start_session().add_torrent(params)
+	assert_true(await wait_until(func() -> bool: return trusted.get_status().is_seeding(), LIMIT))
+	assert_true(trusted.get_status().is_seed_mode(), "no piece has been asked for")
+	assert_false(trusted.get_status().is_share_mode())
+	assert_false(trusted.get_status().is_stop_when_ready())
+	params.flags = ["share_mode"]
+	var sharing := start_session().add_torrent(params)
+	var shows := func() -> bool: return sharing.get_status().is_share_mode()
 	assert_true(await wait_until(shows, LIMIT))
-	assert_true(handle.get_status().is_seed_mode())
-	assert_false(handle.get_status().is_stop_when_ready())
+	assert_false(sharing.get_status().is_seed_mode())
 
 
 func test_a_torrent_that_is_to_stop_when_it_is_ready() -> void:
