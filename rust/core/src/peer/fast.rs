@@ -111,6 +111,13 @@ impl Fast {
             && self.choked_rejects <= MAX_CHOKED_REJECTS
             && self.withdrawn <= MAX_WITHDRAWN
     }
+
+    /// A peer that does not speak Fast choked us, which refuses this many
+    /// requests; whether it has not done so too often.
+    pub(super) fn refused_all(&mut self, requests: u32) -> bool {
+        self.choked_rejects = self.choked_rejects.saturating_add(requests);
+        self.choked_rejects <= MAX_CHOKED_REJECTS
+    }
 }
 
 /// The pieces that the peer at `ip` may fetch while it is choked: `count` of

@@ -121,8 +121,12 @@ impl Connection {
                         let dropped = self.outstanding.iter().copied().map(Note::Dropped);
                         self.report.notes.extend(dropped);
                     }
+                    let refused = self.outstanding.len() as u32;
                     self.give_back();
                     self.late.clear();
+                    if !self.fast.refused_all(refused) {
+                        return Err(PeerError::RefusesAll);
+                    }
                 }
             }
             Message::Unchoke => {

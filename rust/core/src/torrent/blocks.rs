@@ -25,12 +25,11 @@ impl Torrent {
         self.totals.add(now, peer.count(now, &report.stats));
         let disowned = peer.disowned;
         let open = peer.closing.is_none();
-        let news =
-            report.bitfield.is_some() || !report.haves.is_empty() || report.allowed_fast.is_some();
+        let mut news = report.bitfield.is_some() || report.allowed_fast.is_some();
         if let Some(pieces) = report.bitfield.take() {
             self.note_bitfield(key, pieces);
         }
-        self.note_haves(key, &report.haves);
+        news |= self.note_haves(key, &report.haves);
         self.pieces_used(&report.served);
         self.suggest_next(key, &report.haves);
         self.note_extensions(now, key, &mut report);
@@ -83,14 +82,17 @@ impl Torrent {
         }
     }
 
-    fn note_haves(&mut self, key: PeerKey, pieces: &[PieceIndex]) {
+    /// A peer got pieces; whether that is new of one of them.
+    fn note_haves(&mut self, key: PeerKey, pieces: &[PieceIndex]) -> bool {
+        let mut news = false;
         let Some(peer) = self.peers.get_mut(&key) else {
-            return;
+            return news;
         };
         for &piece in pieces {
             if !peer.add_piece(piece) {
                 continue;
             }
+            news = true;
             self.picker.peer_has(piece);
             if self.picker.is_wanted(piece) {
                 peer.interesting += 1;
@@ -103,6 +105,7 @@ impl Torrent {
                 }
             }
         }
+        news
     }
 
     /// Blocks are here; whoever else was asked for them need not send them.

@@ -69,13 +69,17 @@ fn what_was_allowed_before_the_metadata_is_judged_by_it() {
 
 #[test]
 fn a_choke_may_refuse_much_but_not_for_ever() {
-    let mut world = fast().downloading(0);
-    let rounds = (0..100_000).find(|_| {
-        world.conn.lease(world.now, &[block(0), block(1)]);
-        world.sent();
-        let refusal = [Message::Choke, reject(0), reject(1), Message::Unchoke];
-        world.feed(&refusal).is_err()
-    });
-    let rounds = rounds.expect("it goes on for ever");
-    assert!(rounds > 1000, "left after {rounds} rounds");
+    let refusal = [Message::Choke, reject(0), reject(1), Message::Unchoke];
+    // Who does not speak Fast refuses by the choke alone.
+    let silent = [Message::Choke, Message::Unchoke];
+    for (world, refusal) in [(fast(), &refusal[..]), (World::new(), &silent)] {
+        let mut world = world.downloading(0);
+        let rounds = (0..100_000).find(|_| {
+            world.conn.lease(world.now, &[block(0), block(1)]);
+            world.sent();
+            world.feed(refusal).is_err()
+        });
+        let rounds = rounds.expect("it goes on for ever");
+        assert!(rounds > 1000, "left after {rounds} rounds");
+    }
 }

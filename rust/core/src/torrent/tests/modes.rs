@@ -149,6 +149,24 @@ fn a_super_seed_helps_a_peer_that_is_stuck_or_alone() {
 }
 
 #[test]
+fn who_tells_a_super_seed_the_same_again_gets_nowhere_and_is_helped() {
+    let mut world = World::new("xxxxxx");
+    modes(&mut world, |it| it.super_seeding = true);
+    world.join('a', true).unwrap();
+    world.join('b', true).unwrap();
+    world.pass(500);
+    let first = shown(&mut world);
+    let &(peer, piece) = first.first().unwrap();
+    has(&mut world, peer, piece);
+    for _ in 0..6 {
+        world.pass(2000);
+        has(&mut world, peer, piece);
+    }
+    let next = shown(&mut world);
+    assert!(next.iter().any(|it| it.0 == peer), "{next:?}");
+}
+
+#[test]
 fn a_super_seed_shows_all_when_the_mode_ends() {
     let mut world = World::new("xxxx");
     world.join('o', true).unwrap();
