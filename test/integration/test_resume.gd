@@ -112,6 +112,45 @@ func test_torrents_come_back_from_the_state_directory() -> void:
 	assert_true(await wait_until(is_seeding, LIMIT))
 
 
+func test_the_ip_filter_comes_back_from_the_state_directory() -> void:
+	var session := _session_in(folder + "/state")
+	assert_true(session.start_session_with_settings(LOOPBACK))
+	assert_true(session.add_ip_filter_rule("10.0.0.0 - 10.0.0.9", true))
+	assert_true(session.set_ip_filter_enabled(false), "they are kept all the same")
+	session.stop_session()
+	assert_true(await wait_for_signal(session.session_stopped, LIMIT))
+	# The same object, which makes a rule in between.
+	assert_true(session.add_ip_filter_rule("10.0.0.5", false))
+	assert_true(session.start_session_with_settings(LOOPBACK))
+	var expected := ["10.0.0.0-10.0.0.4", "10.0.0.6-10.0.0.9"]
+	assert_eq(rules_of(session), expected)
+	session.stop_session()
+	assert_true(await wait_for_signal(session.session_stopped, LIMIT))
+	# The next start of the game, which makes a rule before and one after.
+	var next := _session_in(folder + "/state")
+	assert_true(next.add_ip_filter_rule("12.0.0.0", true))
+	assert_true(next.start_session_with_settings(LOOPBACK))
+	assert_true(next.add_ip_filter_rule("13.0.0.0", true))
+	expected.append_array(["12.0.0.0-12.0.0.0", "13.0.0.0-13.0.0.0"])
+	assert_eq(rules_of(next), expected)
+	next.stop_session()
+	assert_true(await wait_for_signal(next.session_stopped, LIMIT))
+	var last := _session_in(folder + "/state")
+	assert_true(last.start_session_with_settings(LOOPBACK))
+	assert_eq(rules_of(last), expected)
+	last.stop_session()
+	assert_true(await wait_for_signal(last.session_stopped, LIMIT))
+	assert_true(last.clear_ip_filter())
+	assert_true(last.start_session_with_settings(LOOPBACK))
+	assert_eq(rules_of(last), [], "what was cleared does not come back")
+
+
+func _session_in(state_directory: String) -> TorrentSession:
+	var session := new_session()
+	assert_true(session.set_state_directory(state_directory))
+	return session
+
+
 func test_two_sessions_cannot_share_a_state_directory() -> void:
 	var first := new_session()
 	first.set_state_directory(folder + "/state")

@@ -71,6 +71,24 @@ func _on_stopped() -> void:
 	_running -= 1
 
 
+## The IPv4 ranges that a session's filter has, as its saved state tells.
+func rules_of(session: TorrentSession) -> Array:
+	var state := session.save_state()
+	var key := "10:ip_filter4l".to_ascii_buffer().hex_encode()
+	var at := state.hex_encode().find(key)
+	assert_gt(at, -1, "the state has a filter")
+	@warning_ignore("integer_division")
+	var next := (at + key.length()) / 2
+	var rules := []
+	while at >= 0 and state[next] != "e".unicode_at(0):
+		# "12:", the first and the last address, and the flags.
+		var ends := state.slice(next + 3, next + 11)
+		if state[next + 14] == 1:
+			rules.append("%d.%d.%d.%d-%d.%d.%d.%d" % Array(ends))
+		next += 15
+	return rules
+
+
 # --- payloads ---
 
 

@@ -45,6 +45,66 @@ func test_lists_are_loaded() -> void:
 	assert_eq(session.load_ip_filter(folder + "/list.dat"), 1)
 	assert_eq(session.load_ip_filter(folder + "/nothing.dat"), -1)
 	assert_push_error("TorrentSession.load_ip_filter")
+	assert_eq(session.get_last_error().get_code(), TorrentError.PATH_NOT_FOUND)
+	assert_eq(rules_of(session), ["1.2.3.4-1.2.3.9", "5.6.7.8-5.6.7.8"])
+
+
+func test_a_list_of_the_project_is_loaded() -> void:
+	var session := TorrentSession.new()
+	assert_eq(session.load_ip_filter("res://test/unit/blocked.p2p"), 2)
+	assert_eq(rules_of(session), ["192.0.2.0-192.0.2.255", "198.51.100.7-198.51.100.9"])
+
+
+func test_a_broken_list_changes_nothing() -> void:
+	for session: TorrentSession in [TorrentSession.new(), start_session()]:
+		assert_true(session.add_ip_filter_rule("10.0.0.0", true))
+		var broken := PackedByteArray([255, 255, 255, 255])
+		broken.append_array("P2B".to_utf8_buffer())
+		# A range that is whole, and one that is not.
+		broken.append_array(PackedByteArray([2, 0, 1, 2, 3, 4, 1, 2, 3, 5, 0, 1]))
+		write_file(folder + "/list.p2b", broken)
+		assert_eq(session.load_ip_filter(folder + "/list.p2b"), -1)
+		assert_push_error("TorrentSession.load_ip_filter")
+		assert_eq(session.get_last_error().get_code(), TorrentError.INVALID_PARAMETER)
+		assert_eq(rules_of(session), ["10.0.0.0-10.0.0.0"])
+
+
+func test_a_rule_that_is_refused_leaves_the_others() -> void:
+	var session := start_session()
+	assert_true(session.add_ip_filter_rule("10.0.0.0 - 10.0.0.9", true))
+	assert_false(session.add_ip_filter_rule("10.0.0", true))
+	assert_push_error("TorrentSession.add_ip_filter_rule")
+	assert_true(session.add_ip_filter_rule("10.0.0.5", false))
+	assert_eq(rules_of(session), ["10.0.0.0-10.0.0.4", "10.0.0.6-10.0.0.9"])
+
+
+func test_rules_outlive_a_run() -> void:
+	var session := start_session()
+	assert_true(session.add_ip_filter_rule("10.0.0.0", true))
+	session.stop_session()
+	assert_eq(rules_of(session), ["10.0.0.0-10.0.0.0"])
+	assert_true(session.add_ip_filter_rule("12.0.0.0", true))
+	assert_true(session.set_ip_filter_enabled(false))
+	assert_true(await wait_for_signal(session.session_stopped, LIMIT))
+	assert_true(session.start_session_with_settings(LOOPBACK))
+	assert_eq(rules_of(session), ["10.0.0.0-10.0.0.0", "12.0.0.0-12.0.0.0"])
+	assert_true(session.clear_ip_filter())
+	assert_eq(rules_of(session), [])
+
+
+func test_rules_that_are_off_stay_off_with_the_next_run() -> void:
+	var data := make_torrent(100_000)
+	var seeding := start_session()
+	await seed_torrent(seeding, data)
+	var session := start_session()
+	assert_true(session.add_ip_filter_rule("127.0.0.0/8", true))
+	assert_true(session.set_ip_filter_enabled(false))
+	session.stop_session()
+	assert_true(await wait_for_signal(session.session_stopped, LIMIT))
+	assert_true(session.start_session_with_settings(LOOPBACK))
+	var handle := session.add_torrent_file(data, folder + "/save")
+	handle.connect_peer("127.0.0.1", port_of(seeding))
+	assert_true(await wait_for_signal(handle.finished, LIMIT))
 
 
 func test_cache_settings() -> void:

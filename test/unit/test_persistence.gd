@@ -100,6 +100,63 @@ func test_the_state_of_a_session() -> void:
 	assert_eq(other.get_max_uploads(), 5, "what could not be read changes nothing")
 
 
+func test_the_ip_filter_is_part_of_the_state() -> void:
+	var first := TorrentSession.new()
+	assert_true(first.add_ip_filter_rule("10.0.0.0", true))
+	var state := first.save_state()
+	for other: TorrentSession in [new_session(), start_session()]:
+		assert_true(other.add_ip_filter_rule("9.0.0.0", true))
+		assert_true(other.load_state(state))
+		assert_eq(rules_of(other), ["10.0.0.0-10.0.0.0"], "in place of the others")
+		assert_true(other.add_ip_filter_rule("11.0.0.0", true))
+		var both := ["10.0.0.0-10.0.0.0", "11.0.0.0-11.0.0.0"]
+		assert_eq(rules_of(other), both, "a rule is added to those")
+		assert_true(other.set_ip_filter_enabled(false))
+		assert_eq(rules_of(other), both, "rules that are off are rules")
+		assert_true(other.load_state("d8:settingsdee".to_utf8_buffer()))
+		assert_eq(rules_of(other), both, "this one says nothing of a filter")
+		assert_false(other.load_state(_half))
+		assert_push_error("TorrentSession.load_state: ")
+		assert_eq(rules_of(other), both)
+
+
+func test_a_state_that_was_loaded_is_there_after_a_run() -> void:
+	var session := new_session()
+	var first := TorrentSession.new()
+	assert_true(first.add_ip_filter_rule("10.0.0.0", true))
+	assert_true(session.load_state(first.save_state()))
+	assert_true(session.start_session_with_settings(LOOPBACK))
+	assert_eq(rules_of(session), ["10.0.0.0-10.0.0.0"])
+	assert_true(session.add_ip_filter_rule("11.0.0.0", true))
+	session.stop_session()
+	assert_eq(rules_of(session), ["10.0.0.0-10.0.0.0", "11.0.0.0-11.0.0.0"])
+
+
+func test_what_only_others_know_stays_in_the_state() -> void:
+	var foreign := "d9:dht stated7:node-idl3:abcee8:settingsd9:no_such_ti7eee"
+	var session := new_session()
+	assert_true(session.load_state(foreign.to_utf8_buffer()))
+	assert_push_error("TorrentSession.load_state: ")
+	assert_string_contains(session.save_state().get_string_from_ascii(), "node-idl3:abce")
+	assert_true(session.start_session_with_settings(LOOPBACK))
+	assert_string_contains(session.save_state().get_string_from_ascii(), "node-idl3:abce")
+	session.stop_session()
+	var state := session.save_state().get_string_from_ascii()
+	assert_string_contains(state, "node-idl3:abce")
+	assert_string_contains(state, "no_such_ti7e")
+
+
+func test_the_state_of_a_running_session_changes_its_monitors() -> void:
+	var asking := TorrentSession.new()
+	assert_true(asking.apply_settings({"performance_monitors": true}))
+	var session := start_session()
+	assert_false(Performance.has_custom_monitor("torrent/peers"))
+	assert_true(session.load_state(asking.save_state()))
+	assert_true(Performance.has_custom_monitor("torrent/peers"))
+	session.stop_session()
+	assert_false(Performance.has_custom_monitor("torrent/peers"))
+
+
 func test_a_state_directory() -> void:
 	var session := new_session()
 	assert_true(session.set_state_directory(folder + "/state"))

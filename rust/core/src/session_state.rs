@@ -8,7 +8,8 @@
 //! settings with [`SessionState::set_settings`] and encodes. Torrents are not
 //! part of it, but for their hashes in the queue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -46,7 +47,7 @@ pub struct SessionState {
     /// bencoded. Names that this library does not know stay here.
     settings: BTreeMap<Bytes, Item>,
     /// The IP filter; `None` where the record says nothing of one.
-    pub ip_filter: Option<IpFilter>,
+    pub ip_filter: Option<Arc<IpFilter>>,
     /// The torrents that wait to be downloaded, the first one first.
     pub queue: Vec<InfoHash>,
     /// Everything else, bencoded, by its key.
@@ -83,7 +84,7 @@ impl SessionState {
                     }
                 }
                 b"ip_filter4" | b"ip_filter6" => {
-                    let filter = state.ip_filter.get_or_insert_default();
+                    let filter = Arc::make_mut(state.ip_filter.get_or_insert_default());
                     let rules = value.as_list().into_iter().flat_map(|list| list.iter());
                     for rule in rules.filter_map(|rule| rule.as_bytes()) {
                         // What is broken, or more than fits, filters nothing.
@@ -134,6 +135,21 @@ impl SessionState {
             root.insert("ip_filter6", or_all(v6, 16));
         }
         root.encode()
+    }
+
+    /// Puts this state on top of what was remembered before it: what only the
+    /// other one knows of is added.
+    pub fn put_on(&mut self, before: Self) {
+        for (name, value) in before.settings {
+            self.settings.entry(name).or_insert(value);
+        }
+        for (key, value) in before.rest {
+            self.rest.entry(key).or_insert(value);
+        }
+        self.ip_filter = self.ip_filter.take().or(before.ip_filter);
+        let known: BTreeSet<InfoHash> = self.queue.iter().copied().collect();
+        let others = before.queue.into_iter();
+        self.queue.extend(others.filter(|it| !known.contains(it)));
     }
 
     /// Takes the place of all settings that this library knows: those in
@@ -247,14 +263,14 @@ mod tests {
         }
         for filter in [IpFilter::new(), filter] {
             let state = SessionState {
-                ip_filter: Some(filter),
+                ip_filter: Some(Arc::new(filter)),
                 ..SessionState::default()
             };
             assert_eq!(SessionState::decode(&state.encode()), Ok(state));
         }
         let backwards = b"d10:ip_filter4l12:\x02\0\0\0\x01\0\0\0\0\0\0\x013:abcee";
         let state = SessionState::decode(backwards).unwrap();
-        assert_eq!(state.ip_filter, Some(IpFilter::new()));
+        assert_eq!(state.ip_filter, Some(Arc::default()));
     }
 
     #[test]
@@ -275,6 +291,27 @@ mod tests {
         let foreign = b"d5:queuei1e8:settingsdee";
         let state = SessionState::decode(foreign).unwrap();
         assert_eq!(state.encode(), foreign);
+    }
+
+    #[test]
+    fn what_is_new_goes_on_top_of_what_was_remembered() {
+        let mut state = SessionState::decode(
+            b"d10:extensionsi1e5:queuel20:aaaaaaaaaaaaaaaaaaaae8:settingsd1:xi1eee",
+        )
+        .unwrap();
+        let before =
+            b"d9:dht statei7e10:extensionsi2e10:ip_filter4l12:\x01\0\0\0\x02\0\0\0\0\0\0\x01e\
+            10:ip_filter6l36:\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\
+            \xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0e\
+            5:queuel20:bbbbbbbbbbbbbbbbbbbb20:aaaaaaaaaaaaaaaaaaaae8:settingsd1:xi2e1:yi2eee";
+        let before = SessionState::decode(before).unwrap();
+        let filter = before.ip_filter.clone();
+        assert_eq!(filter.as_ref().map(|filter| filter.len()), Some(1));
+        state.put_on(before);
+        assert_eq!(state.ip_filter.take(), filter);
+        let expected: &[u8] = b"d9:dht statei7e10:extensionsi1e\
+            5:queuel20:aaaaaaaaaaaaaaaaaaaa20:bbbbbbbbbbbbbbbbbbbbe8:settingsd1:xi1e1:yi2eee";
+        assert_eq!(state.encode(), expected);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use torrent_core::create::CreateError;
+use torrent_core::ipfilter::FilterError;
 use torrent_core::magnet::MagnetError;
 use torrent_core::metainfo::MetainfoError;
 use torrent_core::resume::ResumeError;
@@ -248,6 +249,12 @@ impl From<SettingsError> for Error {
 
 impl From<CreateError> for Error {
     fn from(error: CreateError) -> Self {
+        Self::because(ErrorKind::InvalidParameter, error.to_string())
+    }
+}
+
+impl From<FilterError> for Error {
+    fn from(error: FilterError) -> Self {
         Self::because(ErrorKind::InvalidParameter, error.to_string())
     }
 }

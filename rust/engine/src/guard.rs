@@ -2,51 +2,53 @@
 //! the IP filter blocks.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use torrent_core::ban::BanList;
-use torrent_core::ipfilter::IpFilter;
 
+use crate::error::Result;
 use crate::event::{BlockReason, Detail, kind};
 use crate::handle::{Command, TorrentHandle};
+use crate::ipfilter::Filter;
 use crate::session::SessionShared;
 
 /// The session's bans and filter.
 #[derive(Debug)]
 pub(crate) struct Guard {
     bans: Mutex<BanList>,
-    filter: watch::Sender<Arc<IpFilter>>,
+    filter: watch::Sender<Filter>,
     /// Torrents that the filter does not hold for.
     unfiltered: AtomicUsize,
 }
 
-impl Default for Guard {
-    fn default() -> Self {
+impl Guard {
+    pub(crate) fn new(filter: Filter) -> Self {
         Self {
             bans: Mutex::default(),
-            filter: watch::Sender::new(Arc::default()),
+            filter: watch::Sender::new(filter),
             unfiltered: AtomicUsize::new(0),
         }
     }
-}
 
-impl Guard {
-    /// The filter, and word of its changes.
-    pub(crate) fn filter(&self) -> watch::Receiver<Arc<IpFilter>> {
+    /// The filter, and word of its changes. Who keeps a copy of it makes the
+    /// next change copy all rules: look at it where it is.
+    pub(crate) fn filter(&self) -> watch::Receiver<Filter> {
         self.filter.subscribe()
     }
 
-    /// The filter as it is.
-    pub(crate) fn current(&self) -> Arc<IpFilter> {
-        self.filter.borrow().clone()
-    }
-
-    /// Uses this filter from now on.
-    pub(crate) fn set_filter(&self, filter: IpFilter) {
-        self.filter.send_replace(Arc::new(filter));
+    /// Changes the filter, where it is; nobody hears of a change that fails.
+    pub(crate) fn change_filter(
+        &self,
+        change: impl FnOnce(&mut Filter) -> Result<()>,
+    ) -> Result<()> {
+        let mut changed = Ok(());
+        self.filter.send_if_modified(|filter| {
+            changed = change(filter);
+            changed.is_ok()
+        });
+        changed
     }
 
     /// One more, or one less, torrent that the filter does not hold for.

@@ -38,7 +38,7 @@ mod restore;
 pub mod resume;
 mod runtime;
 pub mod session;
-mod session_state;
+pub mod session_state;
 pub mod state;
 pub mod stats;
 pub mod status;

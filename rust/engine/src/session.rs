@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use torrent_core::external_ip::Witness;
 use torrent_core::ids::InfoHash;
-use torrent_core::ipfilter::{IpFilter, Loaded};
 use torrent_core::resume::ResumeData;
 use torrent_core::session_state::SessionState;
 use torrent_core::settings::Settings;
@@ -27,7 +26,7 @@ use crate::event::{Detail, kind};
 use crate::events::EventSink;
 use crate::guard::Guard;
 use crate::handle::{Command, TorrentHandle};
-use crate::ipfilter::load_filter;
+use crate::ipfilter::{Filter, IpFilter, Loaded, read_list};
 use crate::net::listen;
 use crate::network::Network;
 use crate::performance::Warnings;
@@ -36,6 +35,7 @@ use crate::queue::QueueDesk;
 use crate::rates::Rates;
 use crate::restore::Restoring;
 use crate::runtime::{self, Joiner};
+use crate::session_state::Lasting;
 use crate::state::{Keeper, StateDir};
 use crate::stats::{Metric, Numbers, Stats};
 
@@ -204,7 +204,7 @@ impl Session {
     /// A port that cannot be bound does not stop the session: it shows in
     /// [`Self::listen_errors`] and as a `listen_failed` event.
     pub fn start(settings: Settings) -> Result<Self> {
-        Self::begin(settings, None)
+        Self::start_again(settings, Lasting::default(), None)
     }
 
     /// As [`Self::start`], with a folder in which the session keeps its
@@ -215,18 +215,25 @@ impl Session {
     /// Torrents are read in the background: [`Self::restored`] waits for them.
     /// One that is added before is read at once, and comes back as it was.
     pub fn start_with_state(settings: Settings, state: StateDir) -> Result<Self> {
-        Self::begin(settings, Some(state))
+        Self::start_again(settings, Lasting::default(), Some(state))
     }
 
-    fn begin(settings: Settings, folder: Option<StateDir>) -> Result<Self> {
-        let (keeper, mut state, complaints) = match folder {
-            Some(folder) => (Some(folder.keeper), folder.session, folder.complaints),
-            None => Default::default(),
-        };
-        let guard = Guard::default();
-        if let Some(filter) = state.ip_filter.take() {
-            guard.set_filter(filter);
+    /// As [`Self::start`], or with a folder as [`Self::start_with_state`], in
+    /// place of an earlier run: with what is left of that one
+    /// ([`Self::lasting`]) on top of what the folder remembers.
+    pub fn start_again(
+        settings: Settings,
+        mut lasting: Lasting,
+        folder: Option<StateDir>,
+    ) -> Result<Self> {
+        let mut complaints = Vec::new();
+        let mut keeper = None;
+        if let Some(folder) = folder {
+            complaints = folder.complaints;
+            complaints.extend(lasting.put_on(folder.session).err());
+            keeper = Some(folder.keeper);
         }
+        let Lasting { state, filter } = lasting;
         let listening = listen::bind(&settings)?;
         let (commands, inbox) = mpsc::channel(SESSION_QUEUE);
         let events = EventSink::new(
@@ -245,7 +252,7 @@ impl Session {
             stats: Stats::default(),
             choking: ChokeDesk::default(),
             rates,
-            guard,
+            guard: Guard::new(filter),
             queue,
             connections: AtomicI64::new(0),
             state: Mutex::new(state),
@@ -390,13 +397,28 @@ impl Session {
 
     /// Uses this IP filter from now on, for connections that are open too.
     pub fn set_ip_filter(&self, filter: IpFilter) {
-        self.shared.guard.set_filter(filter);
-        self.shared.state_changed();
+        // To replace it is nothing that fails.
+        let _ = self.change_ip_filter(|held| {
+            held.replace(filter);
+            Ok(())
+        });
     }
 
-    /// The IP filter in use.
-    pub fn ip_filter(&self) -> Arc<IpFilter> {
-        self.shared.guard.current()
+    /// Changes the IP filter, for connections that are open too. `change` is
+    /// to be quick: whoever asks the filter waits for it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `change`, which changes nothing then.
+    pub fn change_ip_filter(&self, change: impl FnOnce(&mut Filter) -> Result<()>) -> Result<()> {
+        self.shared.guard.change_filter(change)?;
+        self.shared.state_changed();
+        Ok(())
+    }
+
+    /// The IP filter as it is.
+    pub fn ip_filter(&self) -> Filter {
+        self.shared.guard.filter().borrow().clone()
     }
 
     /// Adds the ranges of a list (eMule, PeerGuardian, or a rule a line) to the
@@ -404,12 +426,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is larger than [`crate::ipfilter::MAX_FILTER_FILE`], or is a
-    /// broken binary list.
+    /// Those of [`read_list`], and that there would be too many rules; nothing
+    /// changes then.
     pub fn load_ip_filter(&self, path: &Path) -> Result<Loaded> {
-        let mut filter = IpFilter::clone(&self.ip_filter());
-        let loaded = load_filter(&mut filter, path)?;
-        self.set_ip_filter(filter);
+        let (rules, loaded) = read_list(path)?;
+        self.change_ip_filter(|filter| filter.add_rules(rules))?;
         Ok(loaded)
     }
 

@@ -22,7 +22,6 @@ use reqwest::StatusCode;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use torrent_core::ids::InfoHash;
-use torrent_core::ipfilter::IpFilter;
 use torrent_core::settings::Settings;
 use torrent_core::tracker::udp::{Ask, UdpError, UdpQuery, UdpReply};
 use torrent_core::tracker::{
@@ -31,6 +30,7 @@ use torrent_core::tracker::{
 };
 use url::{Host, Url};
 
+use crate::ipfilter::Filter;
 use http::{HttpClient, MAX_REDIRECTS, Rules};
 use slots::Slots;
 pub(crate) use udp::ErrorSink;
@@ -169,7 +169,7 @@ impl Limits {
 }
 
 /// The session's IP filter, as it is at any moment.
-pub(crate) type FilterWatch = watch::Receiver<Arc<IpFilter>>;
+pub(crate) type FilterWatch = watch::Receiver<Filter>;
 
 /// Asks trackers for all torrents of a session.
 ///
@@ -304,8 +304,7 @@ impl TrackerClient {
                 Host::Ipv6(ip) => literal(ip.into(), tracker.port, local)?,
             };
             if limits.filtered {
-                let filter = self.filter.borrow().clone();
-                targets.retain(|target| !filter.blocks(target.ip()));
+                targets.retain(|target| !self.filter.borrow().blocks(target.ip()));
                 if targets.is_empty() {
                     return Err(TrackerError::Filtered(name));
                 }

@@ -33,55 +33,44 @@ impl IpFilter {
     /// [`FilterError::BadList`] for a broken binary list; the ranges before are
     /// taken then.
     pub fn load(&mut self, list: &[u8]) -> Result<Loaded, FilterError> {
-        if let Some(binary) = list.strip_prefix(MAGIC) {
-            return self.load_binary(binary);
-        }
-        let mut loaded = Loaded::default();
-        let text = list.strip_prefix(b"\xef\xbb\xbf").unwrap_or(list);
-        for line in text.split(|&byte| matches!(byte, b'\n' | b'\r')) {
-            let line = line.trim_ascii();
-            if line.is_empty() || line.starts_with(b"#") || line.starts_with(b"//") {
-                continue;
-            }
-            match read_line(&String::from_utf8_lossy(line)) {
-                Some((range, blocked)) => {
-                    self.set(range, blocked)?;
-                    loaded.ranges += 1;
-                }
-                None => loaded.errors += 1,
-            }
-        }
-        Ok(loaded)
+        read(list, |range, blocked| self.set(range, blocked))
     }
+}
 
-    fn load_binary(&mut self, list: &[u8]) -> Result<Loaded, FilterError> {
-        let (&version, list) = list.split_first().ok_or(FilterError::BadList)?;
-        let mut rest = Bytes(list);
-        let mut loaded = Loaded::default();
-        match version {
-            1 | 2 => {
-                while !rest.0.is_empty() {
-                    rest.name().ok_or(FilterError::BadList)?;
-                    self.load_range(&mut rest, &mut loaded)?;
-                }
-            }
-            3 => {
-                let names = rest.number().ok_or(FilterError::BadList)?;
-                for _ in 0..names {
-                    rest.name().ok_or(FilterError::BadList)?;
-                }
-                let ranges = rest.number().ok_or(FilterError::BadList)?;
-                for _ in 0..ranges {
-                    let _name = rest.number().ok_or(FilterError::BadList)?;
-                    self.load_range(&mut rest, &mut loaded)?;
-                }
-            }
-            _ => return Err(FilterError::BadList),
-        }
-        Ok(loaded)
+/// Hands the ranges of a list to `set`, in order.
+pub(super) fn read(
+    list: &[u8],
+    mut set: impl FnMut(IpRange, bool) -> Result<(), FilterError>,
+) -> Result<Loaded, FilterError> {
+    if let Some(binary) = list.strip_prefix(MAGIC) {
+        return read_binary(binary, |range| set(range, true));
     }
+    let mut loaded = Loaded::default();
+    let text = list.strip_prefix(b"\xef\xbb\xbf").unwrap_or(list);
+    for line in text.split(|&byte| matches!(byte, b'\n' | b'\r')) {
+        let line = line.trim_ascii();
+        if line.is_empty() || line.starts_with(b"#") || line.starts_with(b"//") {
+            continue;
+        }
+        match read_line(&String::from_utf8_lossy(line)) {
+            Some((range, blocked)) => {
+                set(range, blocked)?;
+                loaded.ranges += 1;
+            }
+            None => loaded.errors += 1,
+        }
+    }
+    Ok(loaded)
+}
 
-    fn load_range(&mut self, list: &mut Bytes<'_>, loaded: &mut Loaded) -> Result<(), FilterError> {
+fn read_binary(
+    list: &[u8],
+    mut block: impl FnMut(IpRange) -> Result<(), FilterError>,
+) -> Result<Loaded, FilterError> {
+    let (&version, list) = list.split_first().ok_or(FilterError::BadList)?;
+    let mut rest = Bytes(list);
+    let mut loaded = Loaded::default();
+    let mut take = |list: &mut Bytes<'_>| {
         let first = list.number().ok_or(FilterError::BadList)?;
         let last = list.number().ok_or(FilterError::BadList)?;
         if first > last {
@@ -89,8 +78,29 @@ impl IpFilter {
             return Ok(());
         }
         loaded.ranges += 1;
-        self.set(IpRange::V4(first.into(), last.into()), true)
+        block(IpRange::V4(first.into(), last.into()))
+    };
+    match version {
+        1 | 2 => {
+            while !rest.0.is_empty() {
+                rest.name().ok_or(FilterError::BadList)?;
+                take(&mut rest)?;
+            }
+        }
+        3 => {
+            let names = rest.number().ok_or(FilterError::BadList)?;
+            for _ in 0..names {
+                rest.name().ok_or(FilterError::BadList)?;
+            }
+            let ranges = rest.number().ok_or(FilterError::BadList)?;
+            for _ in 0..ranges {
+                let _name = rest.number().ok_or(FilterError::BadList)?;
+                take(&mut rest)?;
+            }
+        }
+        _ => return Err(FilterError::BadList),
     }
+    Ok(loaded)
 }
 
 /// The range in a line, and whether it is blocked.

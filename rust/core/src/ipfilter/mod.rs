@@ -3,10 +3,11 @@
 //! An [`IpFilter`] is built from rules ([`IpFilter::set`]; a later rule goes
 //! before an earlier one) and from lists in the usual formats
 //! ([`IpFilter::load`]), then asked ([`IpFilter::blocks`]). The engine keeps one
-//! a session and replaces it as a whole. [`IpFilter::entries4`] and its kin are
-//! libtorrent's form of it for session state.
+//! a session, within the [`FilterRules`] that made it. [`IpFilter::entries4`]
+//! and its kin are libtorrent's form of it for session state.
 
 mod lists;
+mod rules;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -16,6 +17,7 @@ use ipnet::IpNet;
 use rangemap::RangeInclusiveSet;
 
 pub use lists::Loaded;
+pub use rules::FilterRules;
 
 /// Separate ranges that a filter may have: the largest lists have half a
 /// million. A range takes some 30 bytes.
@@ -145,19 +147,25 @@ impl IpFilter {
     ///
     /// [`FilterError::TooMany`] when the filter is full.
     pub fn set(&mut self, range: IpRange, blocked: bool) -> Result<(), FilterError> {
-        // Both a hole and a range add one range at most.
-        if self.inserted >= MAX_RANGES {
-            self.inserted = self.len();
-            if self.inserted >= MAX_RANGES {
-                return Err(FilterError::TooMany);
-            }
-        }
+        self.make_room()?;
         self.inserted += 1;
         match (range, blocked) {
             (IpRange::V4(first, last), true) => self.v4.insert(first.into()..=last.into()),
             (IpRange::V4(first, last), false) => self.v4.remove(first.into()..=last.into()),
             (IpRange::V6(first, last), true) => self.v6.insert(first.into()..=last.into()),
             (IpRange::V6(first, last), false) => self.v6.remove(first.into()..=last.into()),
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for one more rule.
+    fn make_room(&mut self) -> Result<(), FilterError> {
+        // Both a hole and a range add one range at most.
+        if self.inserted >= MAX_RANGES {
+            self.inserted = self.len();
+            if self.inserted >= MAX_RANGES {
+                return Err(FilterError::TooMany);
+            }
         }
         Ok(())
     }

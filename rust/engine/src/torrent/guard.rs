@@ -53,8 +53,9 @@ impl Driver {
         if !self.filtered {
             return;
         }
-        let filter = self.context.session.guard.current();
-        for peer in self.brain.filter(|ip| filter.blocks(ip)) {
+        let filter = self.context.session.guard.filter();
+        let closed = self.brain.filter(|ip| filter.borrow().blocks(ip));
+        for peer in closed {
             self.post_blocked(peer, BlockReason::IpFilter);
         }
     }

@@ -44,7 +44,7 @@ pub(super) struct Resolver {
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (local, left_out) = (self.local, self.left_out);
-        let filter = self.filter.as_ref().map(|filter| filter.borrow().clone());
+        let filter = self.filter.clone();
         Box::pin(async move {
             let name = name.as_str();
             // Port 0 stands for the URL's port.
@@ -56,7 +56,7 @@ impl Resolve for Resolver {
                 return Err(NoAddress::Blocked(name.to_owned()).into());
             }
             if let Some(filter) = filter {
-                allowed.retain(|addr| !filter.blocks(addr.ip()));
+                allowed.retain(|addr| !filter.borrow().blocks(addr.ip()));
                 if found && allowed.is_empty() {
                     return Err(NoAddress::Filtered(name.to_owned()).into());
                 }

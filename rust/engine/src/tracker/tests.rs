@@ -569,11 +569,11 @@ async fn certificates_can_be_ignored() {
 #[tokio::test]
 async fn a_filtered_tracker_is_not_asked() {
     let server = Server::start().await;
-    let mut blocking = IpFilter::new();
+    let mut blocking = Filter::default();
     for range in ["127.0.0.0/8", "::1"] {
-        blocking.set(range.parse().unwrap(), true).unwrap();
+        blocking.add_rule(range, true).unwrap();
     }
-    let filter = watch::Sender::new(Arc::new(blocking));
+    let filter = watch::Sender::new(blocking);
     let settings = settings(|_| {});
     let client = TrackerClient::new(settings.subscribe(), filter.subscribe(), no_errors());
     let port = server.addr.port();
@@ -595,6 +595,6 @@ async fn a_filtered_tracker_is_not_asked() {
     let url = || format!("http://localhost:{port}/announce");
     ask(url(), false).await.unwrap();
     // The client that is kept for the next request knows of changes.
-    filter.send_replace(Arc::default());
+    filter.send_replace(Filter::default());
     ask(url(), true).await.unwrap();
 }

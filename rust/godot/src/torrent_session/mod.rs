@@ -23,6 +23,7 @@ use torrent_engine::error::{Error, ErrorKind, Result};
 use torrent_engine::event::Event;
 use torrent_engine::handle::TorrentHandle as Torrent;
 use torrent_engine::session::{AddTorrent, Session};
+use torrent_engine::session_state::Lasting;
 use torrent_engine::state::StateDir;
 
 use crate::alert_manager::AlertManager;
@@ -34,7 +35,6 @@ use crate::torrent_error::TorrentError;
 use crate::torrent_handle::TorrentHandle;
 use crate::torrent_logger::TorrentLogger;
 use crate::{add_params, frames, lifetime, monitors};
-use ip_filter::Filter;
 
 /// The engine's session while one runs.
 pub(crate) type SharedRun = RefCell<Option<Session>>;
@@ -106,7 +106,8 @@ pub(crate) struct TorrentSession {
     logger: RefCell<Gd<TorrentLogger>>,
     /// Where the next run keeps its state.
     state_directory: RefCell<Option<PathBuf>>,
-    filter: RefCell<Filter>,
+    /// What the last run left for the next one.
+    lasting: RefCell<Lasting>,
     errors: LastError,
     base: Base<RefCounted>,
 }
@@ -132,7 +133,7 @@ impl IRefCounted for TorrentSession {
             delivering: Cell::default(),
             logger: RefCell::new(TorrentLogger::new_gd()),
             state_directory: RefCell::default(),
-            filter: RefCell::default(),
+            lasting: RefCell::default(),
             errors,
             base,
         }
@@ -226,7 +227,8 @@ impl TorrentSession {
         let session = self.begin()?;
         lifetime::remember(&session);
         self.run.replace(Some(session));
-        self.use_filter();
+        // The engine's session owns it now, and need not copy it to change it.
+        self.lasting.take();
         self.show_monitors();
         self.announced.set(false);
         self.announce();
@@ -235,14 +237,15 @@ impl TorrentSession {
 
     /// Starts the engine's session, with its state directory if it has one.
     fn begin(&self) -> Result<Session> {
+        let lasting = self.lasting.borrow().clone();
         let Some(folder) = self.state_directory.borrow().clone() else {
-            return Session::start(self.settings());
+            return Session::start_again(self.settings(), lasting, None);
         };
         let state = StateDir::open(folder)?;
         let settings = state.settings_under(&self.settings());
         self.manager().bind().read_from(&settings);
         self.settings.replace(settings.clone());
-        Session::start_with_state(settings, state)
+        Session::start_again(settings, lasting, Some(state))
     }
 
     /// Starts and follows the frames from then on.
@@ -470,6 +473,7 @@ impl TorrentSession {
             return;
         };
         monitors::show(&self.run, false);
+        self.lasting.replace(session.lasting());
         self.ending.borrow_mut().push(session);
         self.objects.borrow_mut().clear();
     }

@@ -1,6 +1,5 @@
 //! What outlives the session: its state, resume data, the state directory.
 
-use torrent_core::session_state::SessionState;
 use torrent_engine::resume::SaveFlags;
 
 use super::*;
@@ -15,7 +14,7 @@ impl TorrentSession {
                 settings = Settings::clone(&session.settings());
                 refused
             }
-            Err(_) => SessionState::decode(data)?.restore_settings(&mut settings),
+            Err(_) => self.lasting.borrow_mut().load(data, &mut settings)?,
         };
         for error in refused {
             self.errors
@@ -23,31 +22,29 @@ impl TorrentSession {
         }
         self.manager().bind().read_from(&settings);
         self.settings.replace(settings);
+        self.show_monitors();
         Ok(())
     }
 }
 
 #[godot_api(secondary)]
 impl TorrentSession {
-    /// The session's settings that are not the usual ones, and its IP filter, to be kept for
-    /// the next start. Torrents have records of their own: see
+    /// The session's settings that are not the usual ones, the rules of its IP filter
+    /// (whether it is on is not part of it), and the order of its queue, to be kept for the
+    /// next start. Torrents have records of their own: see
     /// [method TorrentHandle.save_resume_data]. [method set_state_directory] does all of it
     /// by itself.
     #[func]
     fn save_state(&self) -> PackedByteArray {
         let state = match self.running() {
             Ok(session) => session.save_state(),
-            Err(_) => {
-                let mut state = SessionState::default();
-                state.set_settings(&self.settings());
-                state.encode()
-            }
+            Err(_) => self.lasting.borrow().save(&self.settings()),
         };
         PackedByteArray::from(state)
     }
 
-    /// Takes over what [method save_state] returned, before or after the start. False for
-    /// anything else. Single settings that this version does not know are left out.
+    /// Takes over what [method save_state] returned, before or after the start. Its rules
+    /// of the IP filter take the place of those that there are. False for anything else. Single settings that this version does not know are left out.
     #[func]
     fn load_state(&self, data: PackedByteArray) -> bool {
         let restored = self.restore(data.as_slice());
