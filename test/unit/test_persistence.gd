@@ -137,13 +137,17 @@ func test_what_only_others_know_stays_in_the_state() -> void:
 	var session := new_session()
 	assert_true(session.load_state(foreign.to_utf8_buffer()))
 	assert_push_error("TorrentSession.load_state: ")
-	assert_string_contains(session.save_state().get_string_from_ascii(), "node-idl3:abce")
+	assert_true(_has(session.save_state(), "node-idl3:abce"))
 	assert_true(session.start_session_with_settings(LOOPBACK))
-	assert_string_contains(session.save_state().get_string_from_ascii(), "node-idl3:abce")
+	assert_true(_has(session.save_state(), "node-idl3:abce"))
 	session.stop_session()
-	var state := session.save_state().get_string_from_ascii()
-	assert_string_contains(state, "node-idl3:abce")
-	assert_string_contains(state, "no_such_ti7e")
+	var state := session.save_state()
+	assert_true(_has(state, "node-idl3:abce"))
+	assert_true(_has(state, "no_such_ti7e"))
+
+
+func _has(state: PackedByteArray, text: String) -> bool:
+	return text.to_ascii_buffer().hex_encode() in state.hex_encode()
 
 
 func test_the_state_of_a_running_session_changes_its_monitors() -> void:

@@ -142,7 +142,7 @@ mod tests {
         filter.add_rule("10.0.0.0/8", true).unwrap();
         assert!(filter.blocks(ip));
         filter.set_enabled(false);
-        filter.add_rule("11.0.0.0/8", true).unwrap();
+        filter.add_rule("12.0.0.0/8", true).unwrap();
         assert!(!filter.blocks(ip));
         assert_eq!(filter.blocked().len(), 2);
         filter.set_enabled(true);
