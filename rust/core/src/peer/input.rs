@@ -33,6 +33,7 @@ impl Connection {
         // A part of a message is a sign of life too.
         self.last_received = now;
         let accepted_before = blocks.len();
+        let before = self.report.stats.incoming;
         let taken = match self.take_messages(input, blocks) {
             Ok(taken) => taken,
             Err(error) => {
@@ -50,6 +51,9 @@ impl Connection {
             self.report.stats.payload_received += bytes;
             self.window.on_block(now, bytes);
             self.fast.block_came();
+        }
+        if self.report.stats.incoming != before && self.partial.came(now) {
+            self.dirty = true;
         }
         self.fill_window(now);
         Ok(taken)

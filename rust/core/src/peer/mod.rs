@@ -19,6 +19,7 @@ mod leases;
 mod limits;
 mod lost;
 mod notes;
+mod partial;
 mod patience;
 mod report;
 mod send;
@@ -50,6 +51,7 @@ pub use input::BlockIn;
 pub use limits::Limits;
 use lost::Lost;
 pub use notes::{Note, Watched};
+use partial::Partial;
 use patience::Patience;
 pub use report::{Incoming, MetadataReply, PeerStats, Report};
 use send::SendQueue;
@@ -113,6 +115,8 @@ pub struct Connection {
     last_sent: Instant,
     report: Report,
     dirty: bool,
+    /// When the block that is under way is told of.
+    partial: Partial,
     /// Bytes sent, as of the last report.
     sent_reported: u64,
     watched: Watched,
@@ -155,6 +159,7 @@ impl Connection {
             last_sent: now,
             report: Report::default(),
             dirty: false,
+            partial: Partial::default(),
             sent_reported: 0,
             watched: Watched::default(),
         }
@@ -262,7 +267,7 @@ impl Connection {
         let keep_alive = self.last_sent + self.limits.peer_timeout / 2;
         let silence = self.last_received + self.limits.peer_timeout;
         let silence = Some(silence).filter(|_| self.patience.held_since().is_none());
-        [silence, self.next_snub()]
+        [silence, self.next_snub(), self.partial.due()]
             .into_iter()
             .flatten()
             .fold(keep_alive, Instant::min)
@@ -281,6 +286,7 @@ impl Connection {
         if self.next_snub().is_some_and(|due| due <= now) {
             self.snub(now);
         }
+        self.dirty |= self.partial.is_due(now);
         Ok(())
     }
 
@@ -305,6 +311,7 @@ impl Connection {
     /// and for the torrent's regular look at the totals.
     pub fn final_report(&mut self) -> Report {
         self.dirty = false;
+        self.partial.told();
         let stats = PeerStats {
             outstanding: self.outstanding.len() as u32,
             upload_queue: self.uploads.len() as u32,

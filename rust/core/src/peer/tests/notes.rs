@@ -76,3 +76,36 @@ fn a_block_under_way_is_shown() {
         .unwrap();
     assert_eq!(world.conn.final_report().stats.incoming, None);
 }
+
+#[test]
+fn a_block_that_comes_in_parts_is_told_of_on_the_way() {
+    let mut world = World::new().downloading(1);
+    while world.conn.take_report().is_some() {}
+    let data = vec![7; BLOCK_SIZE as usize];
+    let mut input = Vec::new();
+    Message::Piece {
+        piece: PieceIndex(0),
+        begin: 0,
+        data: &data,
+    }
+    .encode(&mut input);
+    let mut blocks = Vec::new();
+    let mut told = |world: &mut World, end: usize| {
+        let conn = &mut world.conn;
+        conn.handle_input(world.now, &input[..end], &mut blocks)
+            .unwrap();
+        let report = conn.take_report();
+        report.map(|it| it.stats.incoming.unwrap().bytes)
+    };
+    assert_eq!(told(&mut world, 113), Some(100));
+    assert_eq!(told(&mut world, 113), None, "nothing is new");
+    world.now += Duration::from_millis(20);
+    assert_eq!(told(&mut world, 213), None, "not of every byte");
+    let due = world.conn.poll_timeout();
+    assert!(due > world.now && due <= world.now + Duration::from_millis(100));
+    world.now = due;
+    world.conn.handle_timeout(world.now).unwrap();
+    let report = world.conn.take_report().unwrap();
+    assert_eq!(report.stats.incoming.unwrap().bytes, 200);
+    assert!(world.conn.poll_timeout() > world.now + Duration::from_millis(100));
+}
