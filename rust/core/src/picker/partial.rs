@@ -1,6 +1,8 @@
 //! One piece that has been begun: the state of each block and who holds the
 //! leases.
 
+use std::ops::Range;
+
 use crate::ids::PeerKey;
 
 /// How many peers may hold a lease on the same block in the end game.
@@ -57,7 +59,9 @@ pub(super) enum Returned {
 #[derive(Clone, Debug)]
 pub(super) struct Partial {
     slots: Box<[Slot]>,
-    /// Second and later leases (block, peer): few, and only in the end game.
+    /// Second and later leases (block, peer), only in the end game and of
+    /// urgent pieces: by block, those of one in the order in which they were
+    /// given.
     spare: Vec<(u32, PeerKey)>,
     open: u32,
     received: u32,
@@ -176,7 +180,7 @@ impl Partial {
                 && !self.holds(peer, index)
                 && !first.is_some_and(&quicker)
             {
-                self.spare.push((index, peer));
+                self.lend(peer, index);
                 self.owner = None;
                 left -= 1;
                 leased(index);
@@ -188,12 +192,29 @@ impl Partial {
         self.slots.get(index as usize)
     }
 
+    /// Where the spare leases on the block are.
+    fn spares(&self, index: u32) -> Range<usize> {
+        let start = self.spare.partition_point(|&(block, _)| block < index);
+        let rest = self.spare.iter().skip(start);
+        start..start + rest.take_while(|&&(block, _)| block == index).count()
+    }
+
+    /// Where the spare lease of `peer` on the block is.
+    fn spare_of(&self, peer: PeerKey, index: u32) -> Option<usize> {
+        let mut spares = self.spares(index);
+        spares.find(|&at| self.spare.get(at) == Some(&(index, peer)))
+    }
+
+    /// Adds a spare lease.
+    fn lend(&mut self, peer: PeerKey, index: u32) {
+        let at = self.spares(index).end;
+        self.spare.insert(at, (index, peer));
+    }
+
     /// How many peers hold a lease on the block.
     pub(super) fn holders(&self, index: u32) -> u32 {
         match self.slot(index) {
-            Some(slot) if slot.stage == Stage::Leased => {
-                1 + self.spare.iter().filter(|spare| spare.0 == index).count() as u32
-            }
+            Some(slot) if slot.stage == Stage::Leased => 1 + self.spares(index).len() as u32,
             _ => 0,
         }
     }
@@ -202,7 +223,7 @@ impl Partial {
     pub(super) fn holds(&self, peer: PeerKey, index: u32) -> bool {
         self.slot(index)
             .is_some_and(|slot| slot.stage == Stage::Leased && slot.peer == peer)
-            || self.spare.contains(&(index, peer))
+            || self.spare_of(peer, index).is_some()
     }
 
     /// Takes back the lease of `peer` on the block.
@@ -212,16 +233,16 @@ impl Partial {
         }
         // A peer that gives work back has no claim to the rest of the piece.
         self.owner = None;
-        if let Some(at) = self.spare.iter().position(|&spare| spare == (index, peer)) {
-            self.spare.swap_remove(at);
+        if let Some(at) = self.spare_of(peer, index) {
+            self.spare.remove(at);
             return Returned::StillLeased;
         }
-        let heir = self.spare.iter().position(|spare| spare.0 == index);
+        let heir = self.spares(index).next();
         let Some(slot) = self.slots.get_mut(index as usize) else {
             return Returned::NotHeld;
         };
         if let Some(at) = heir {
-            slot.peer = self.spare.swap_remove(at).1;
+            slot.peer = self.spare.remove(at).1;
             return Returned::StillLeased;
         }
         slot.stage = Stage::Open;
@@ -252,14 +273,9 @@ impl Partial {
             stage: Stage::Received,
         };
         self.received += 1;
-        if !self.spare.is_empty() {
-            self.spare.retain(|&(block, holder)| {
-                if block == index && holder != peer {
-                    cancels.push(holder);
-                }
-                block != index
-            });
-        }
+        let spares = self.spares(index);
+        let others = self.spare.drain(spares).map(|(_, holder)| holder);
+        cancels.extend(others.filter(|&holder| holder != peer));
         true
     }
 
@@ -307,7 +323,7 @@ impl Partial {
                 };
                 self.open -= 1;
             }
-            Stage::Leased if !holds && holders < MAX_LEASES => self.spare.push((index, peer)),
+            Stage::Leased if !holds && holders < MAX_LEASES => self.lend(peer, index),
             Stage::Leased | Stage::Received | Stage::Padding => return false,
         }
         if self.owner != Some(peer) {
@@ -334,6 +350,7 @@ impl Partial {
             assert_eq!(slot.stage, Stage::Leased);
             assert_ne!(slot.peer, peer);
             assert!(!self.spare[..at].contains(&(index, peer)));
+            assert!(at == 0 || self.spare[at - 1].0 <= index);
         }
     }
 }

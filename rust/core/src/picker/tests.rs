@@ -517,6 +517,52 @@ fn urgent_pieces_are_not_for_everyone() {
 }
 
 #[test]
+fn an_urgent_piece_of_many_blocks_and_much_padding_is_no_burden() {
+    const BLOCKS: u32 = 1 << 16;
+    let unit = u64::from(BLOCK_SIZE);
+    let half = u64::from(BLOCKS / 2) * unit;
+    let layout = Layout::new(BLOCKS * BLOCK_SIZE, [(half, false), (half, true)]).unwrap();
+    let mut picker = Picker::new(&layout, 7);
+    let (piece, all) = (PieceIndex(0), PeerPieces::All);
+    picker.set_urgent(piece, true);
+    let count = |picker: &Picker, state| {
+        let states = picker.urgent_blocks(piece);
+        states.filter(|(_, it)| *it == state).count() as u32
+    };
+    assert_eq!(count(&picker, BlockState::Open), BLOCKS / 2);
+    assert_eq!(count(&picker, BlockState::Padding), BLOCKS / 2);
+    // Everybody is asked for all of it.
+    for name in ['a', 'b', 'c', 'd'] {
+        let leased = (0..BLOCKS).filter(|&index| {
+            let block = Block::new(piece, index);
+            picker.lease_urgent(peer(name), &all, block)
+        });
+        let expected = if name == 'd' { 0 } else { BLOCKS / 2 };
+        assert_eq!(leased.count() as u32, expected, "{name}");
+    }
+    let thrice = BlockState::Requested {
+        peer: peer('a'),
+        peers: 3,
+    };
+    assert_eq!(count(&picker, thrice), BLOCKS / 2);
+    for index in 0..BLOCKS / 4 {
+        picker.returned(peer('a'), Block::new(piece, index));
+    }
+    let inherited = BlockState::Requested {
+        peer: peer('b'),
+        peers: 2,
+    };
+    assert_eq!(count(&picker, inherited), BLOCKS / 4);
+    let mut cancels = Vec::new();
+    for index in BLOCKS / 4..BLOCKS / 2 {
+        picker.received(peer('b'), Block::new(piece, index), &mut cancels);
+    }
+    let others: Vec<PeerKey> = cancels.iter().take(4).copied().collect();
+    assert_eq!(others, [peer('a'), peer('c'), peer('a'), peer('c')]);
+    assert_eq!(cancels.len() as u32, BLOCKS / 2);
+}
+
+#[test]
 fn a_large_torrent_is_filed_in_parts_and_picked_from_meanwhile() {
     let pieces = 100_000;
     let layout = Layout::new(

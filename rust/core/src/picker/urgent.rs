@@ -42,9 +42,7 @@ impl Picker {
     }
 
     fn is_padding(&self, block: Block) -> bool {
-        self.layout
-            .padding_blocks(block.piece)
-            .any(|index| index == block.index)
+        self.layout.block_payload(block) == 0
     }
 
     /// Leases one block of an urgent piece to `peer`: an open one, or one that
