@@ -153,15 +153,17 @@ impl AddTorrent {
         if is_folder_below(&part_file_dir) {
             self.part_file_dir = part_file_dir;
         }
-        let renamed = resume.renamed_files.iter().map(|(&file, name)| {
-            let name = String::from_utf8_lossy(name).into_owned();
-            (file, name)
-        });
+        let renamed = std::mem::take(&mut resume.renamed_files).into_iter();
+        let renamed =
+            renamed.map(|(file, name)| (file, String::from_utf8_lossy(&name).into_owned()));
         self.renamed_files = renamed.collect();
         self.file_priorities.clone_from(&resume.file_priorities);
         if let TorrentSource::File(metainfo) = &self.source {
             // Of a record that speaks of more files only the first count.
-            self.file_priorities.truncate(metainfo.info.files.len());
+            let files = metainfo.info.files.len();
+            self.file_priorities.truncate(files);
+            self.renamed_files
+                .retain(|file, _| (file.0 as usize) < files);
         }
         self.resume = Some(Box::new(resume));
         Ok(self)

@@ -42,7 +42,14 @@ fn the_metadata_can_come_after_the_peers() {
         seeding.info_hash(),
         other.endpoint()
     );
-    let add = AddTorrent::from_magnet(&uri, leech.folder.path()).unwrap();
+    let mut add = AddTorrent::from_magnet(&uri, leech.folder.path()).unwrap();
+    let names = [
+        (1, "renamed.bin"),
+        (2, "nothing.bin"),
+        (999_999, "none.bin"),
+    ];
+    let names = names.map(|(file, name)| (FileIndex(file), name.to_owned()));
+    add.renamed_files = names.into();
     let handle = leech.session.add_torrent(add).unwrap();
     other.wait(kind::PEER_CONNECT);
     leech.wait(kind::PEER_CONNECT);
@@ -71,14 +78,17 @@ fn the_metadata_can_come_after_the_peers() {
     leech.wait(kind::METADATA_RECEIVED);
     assert_eq!(handle.name(), "payload");
     assert_eq!(handle.file_priorities(), [0, 4]);
+    let renamed = handle.renamed_files().into_keys().collect::<Vec<_>>();
+    assert_eq!(renamed, [FileIndex(1)], "others there are none of");
     other.wait(kind::METADATA_RECEIVED);
     handle.connect_peer(seed.endpoint()).unwrap();
     leech.wait(kind::TORRENT_FINISHED);
-    let path = leech.folder.path().join("payload/deep/b.bin");
+    let path = leech.folder.path().join("renamed.bin");
     assert!(std::fs::read(path).unwrap() == payload.files[1].1);
     handle.prioritize_files(&[4, 4]).unwrap();
     wait_until("seeding", || handle.status().is_seeding);
-    payload.assert_at(leech.folder.path());
+    let first = leech.folder.path().join("payload/a.bin");
+    assert!(std::fs::read(first).unwrap() == payload.files[0].1);
     // The connection from before lives on.
     let ended = |event: &Event| event.kind == kind::PEER_DISCONNECTED;
     assert!(!other.drain().iter().any(ended));

@@ -84,6 +84,9 @@ pub enum MetainfoError {
     /// The file list is empty.
     #[error("the torrent has no files")]
     NoFiles,
+    /// There are more files than a torrent can have.
+    #[error("the torrent has too many files")]
+    TooManyFiles,
     /// All files together have no content.
     #[error("the torrent has no content")]
     Empty,

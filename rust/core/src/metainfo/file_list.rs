@@ -2,10 +2,10 @@
 
 use crate::bencode::{Dict, List};
 
-use super::Limits;
 use super::error::MetainfoError;
 use super::files::{Files, Marks, NewFile};
 use super::path::{PathPolicy, push_element};
+use super::{Limits, MAX_FILES};
 
 /// Longest file: as many blocks as libtorrent can count in one.
 const MAX_FILE: u64 = (i32::MAX as u64 / 2) * 16 * 1024 - 1;
@@ -29,9 +29,13 @@ impl<'l> FileList<'l> {
         root: &str,
         limits: &'l Limits,
     ) -> Result<Files, MetainfoError> {
+        let count = list.len();
+        if count > MAX_FILES {
+            return Err(MetainfoError::TooManyFiles);
+        }
         let mut files = Self {
             limits,
-            files: Files::new(root, list.len()),
+            files: Files::new(root, count),
             path: String::new(),
         };
         for (file, value) in list.iter().enumerate() {

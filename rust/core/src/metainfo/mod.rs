@@ -36,6 +36,10 @@ pub use path::PathPolicy;
 /// each are left out, so that many short ones cost no more than long ones.
 pub(crate) const MAX_LISTED: usize = 10_000;
 
+/// Files in one torrent, at most: each costs memory here and for everybody who
+/// downloads it.
+pub const MAX_FILES: usize = 1_000_000;
+
 /// What a torrent may cost, and whose file names it must respect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

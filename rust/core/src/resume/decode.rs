@@ -1,6 +1,7 @@
 //! Bytes to [`ResumeData`]. A field of the wrong type counts as missing, as in
 //! libtorrent; only what names the record and its torrent is an error.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bytes::Bytes;
@@ -10,9 +11,9 @@ use super::{
     Allocation, FILE_FORMAT, FILE_STATS, FILE_VERSION, FileStat, MAX_BYTES, ResumeData,
     ResumeError, UNLIMITED,
 };
-use crate::bencode::{Dict, DictItem, Document, Item, List};
+use crate::bencode::{Dict, DictItem, Document, Item, Limits, List};
 use crate::ids::{FileIndex, InfoHash, PieceIndex};
-use crate::metainfo::text;
+use crate::metainfo::{MAX_FILES, MAX_LISTED, text};
 
 /// The version whose bitfields take a byte for each bit.
 const OLD_VERSION: i64 = 1;
@@ -26,6 +27,10 @@ const DEFAULT_PRIORITY: i64 = 4;
 /// Peers that are read of each list: far more than anybody writes.
 const MAX_PEERS: usize = 10_000;
 
+/// Bencoded values: an info dict as large as it may be, and six for each of the
+/// most files.
+const MAX_TOKENS: usize = 10_000_000;
+
 /// Unfinished pieces that are read: more than any picker keeps open.
 const MAX_UNFINISHED: usize = 100_000;
 
@@ -35,7 +40,11 @@ impl ResumeData {
         if data.len() > MAX_BYTES {
             return Err(ResumeError::TooLarge(data.len()));
         }
-        let document = Document::parse(data)?;
+        let limits = Limits {
+            tokens: MAX_TOKENS,
+            ..Limits::default()
+        };
+        let document = Document::parse_with(data, &limits)?;
         let root = document.root().as_dict().ok_or(ResumeError::NotADict)?;
         if root.bytes("file-format") != Some(FILE_FORMAT.as_bytes()) {
             return Err(ResumeError::InvalidFileTag);
@@ -141,6 +150,7 @@ impl ResumeData {
         let priorities = root.bytes("piece_priority").unwrap_or_default();
         self.piece_priorities = priorities.iter().map(|&it| it.min(TOP_PRIORITY)).collect();
         self.file_priorities = items(root.list("file_priority"))
+            .take(MAX_FILES)
             .map(|value| {
                 let priority = value.as_int().unwrap_or(DEFAULT_PRIORITY);
                 priority.clamp(0, TOP_PRIORITY.into()) as u8
@@ -159,6 +169,7 @@ impl ResumeData {
             })
             .collect();
         self.file_stats = items(root.list(FILE_STATS))
+            .take(MAX_FILES)
             .map(|entry| {
                 let mut numbers = entry.as_list()?.iter();
                 Some(FileStat {
@@ -170,21 +181,17 @@ impl ResumeData {
     }
 
     fn read_lists(&mut self, root: Dict<'_>, version: i64) {
-        let url = |value: crate::bencode::Value<'_>| {
-            let url = value.as_str().filter(|url| !url.is_empty())?;
-            Some(url.to_owned())
-        };
         self.trackers = root.list("trackers").map(|tiers| {
+            let mut known = Urls::default();
             let tiers = tiers.iter().filter_map(|tier| tier.as_list());
             tiers
-                .map(|tier| tier.iter().filter_map(url).collect::<Vec<_>>())
+                .map(|tier| known.read(tier).collect::<Vec<_>>())
                 .filter(|tier| !tier.is_empty())
                 .collect()
         });
-        self.url_seeds = root
-            .list("url-list")
-            .map(|urls| urls.iter().filter_map(url).collect());
-        self.renamed_files = (0u32..)
+        let seeds = root.list("url-list");
+        self.url_seeds = seeds.map(|urls| Urls::default().read(urls).collect());
+        self.renamed_files = (0..MAX_FILES as u32)
             .zip(items(root.list("mapped_files")))
             .filter_map(|(file, name)| {
                 let name = name.as_bytes().filter(|name| !name.is_empty())?;
@@ -200,6 +207,19 @@ impl ResumeData {
                 Bytes::copy_from_slice(trees.value().raw())
             }
         });
+    }
+}
+
+/// The URLs that have been read: each counts once, and of many only as many as
+/// a torrent file may name.
+#[derive(Default)]
+struct Urls<'d>(HashSet<&'d str>);
+
+impl<'d> Urls<'d> {
+    fn read<'a>(&'a mut self, list: List<'d>) -> impl Iterator<Item = String> + use<'a, 'd> {
+        let urls = list.iter().filter_map(|value| value.as_str());
+        urls.filter(|url| !url.is_empty() && self.0.len() < MAX_LISTED && self.0.insert(url))
+            .map(str::to_owned)
     }
 }
 

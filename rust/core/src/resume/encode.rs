@@ -1,12 +1,16 @@
 //! [`ResumeData`] to bytes, version 2.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Allocation, FILE_FORMAT, FILE_STATS, FILE_VERSION, ResumeData};
 use crate::bencode::{DictItem, Item};
+use crate::ids::FileIndex;
+use crate::metainfo::MAX_FILES;
 
 impl ResumeData {
-    /// The record as libtorrent 2.0.11 and later read it.
+    /// The record as libtorrent 2.0.11 and later read it. What it says of files
+    /// beyond [`MAX_FILES`] is left out: no torrent has them.
     pub fn encode(&self) -> Vec<u8> {
         let mut root = DictItem::new();
         root.insert("file-format", FILE_FORMAT)
@@ -73,7 +77,8 @@ impl ResumeData {
             .insert_some("verified", filled(&self.verified))
             .insert_some("piece_priority", filled(&self.piece_priorities));
         if !self.file_priorities.is_empty() {
-            let priorities = self.file_priorities.iter().map(|&it| i64::from(it));
+            let priorities = self.file_priorities.iter().take(MAX_FILES);
+            let priorities = priorities.map(|&it| i64::from(it));
             root.insert("file_priority", priorities.collect::<Item>());
         }
         if !self.unfinished.is_empty() {
@@ -87,7 +92,7 @@ impl ResumeData {
             root.insert("unfinished", pieces.collect::<Item>());
         }
         if !self.file_stats.is_empty() {
-            let stats = self.file_stats.iter().map(|stat| {
+            let stats = self.file_stats.iter().take(MAX_FILES).map(|stat| {
                 let stat = stat.iter();
                 let numbers = stat.flat_map(|it| [it.length.cast_signed(), it.modified]);
                 numbers.collect::<Item>()
@@ -104,19 +109,30 @@ impl ResumeData {
             tiers.map(|tiers| tiers.iter().map(|tier| list(tier)).collect::<Item>()),
         )
         .insert_some("url-list", self.url_seeds.as_ref().map(|urls| list(urls)))
-        .insert_some("trees", self.trees.clone().map(Item::Raw));
-        if let Some((last, _)) = self.renamed_files.last_key_value() {
-            let mut names = vec![Item::from(""); last.0 as usize + 1];
-            for (file, name) in &self.renamed_files {
-                if let Some(slot) = names.get_mut(file.0 as usize) {
-                    *slot = Item::from(&name[..]);
-                }
-            }
-            root.insert("mapped_files", Item::List(names));
-        }
+        .insert_some("trees", self.trees.clone().map(Item::Raw))
+        .insert_some("mapped_files", mapped_files(&self.renamed_files));
         write_endpoints(root, "peers", "peers6", &self.peers);
         write_endpoints(root, "banned_peers", "banned_peers6", &self.banned_peers);
     }
+}
+
+/// The names of all files up to the last one that has a new name, empty where
+/// there is none. It is written right away: a place in it takes two bytes.
+fn mapped_files(renamed: &BTreeMap<FileIndex, Vec<u8>>) -> Option<Item> {
+    let mut list = vec![b'l'];
+    let mut files = 0..MAX_FILES as u32;
+    for (file, name) in renamed {
+        if !files.contains(&file.0) {
+            break;
+        }
+        for _ in files.start..file.0 {
+            list.extend_from_slice(b"0:");
+        }
+        Item::from(&name[..]).encode_into(&mut list);
+        files.start = file.0 + 1;
+    }
+    list.push(b'e');
+    (files.start > 0).then(|| Item::Raw(list.into()))
 }
 
 fn write_endpoints(root: &mut DictItem, v4: &'static str, v6: &'static str, all: &[SocketAddr]) {

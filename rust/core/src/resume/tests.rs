@@ -1,9 +1,10 @@
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, hash_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
 use crate::bencode::{DictItem, Document, Item};
+use crate::metainfo::{MAX_FILES, MAX_LISTED};
 
 /// The least that is a record, with `more` in it.
 fn record(more: impl FnOnce(&mut DictItem)) -> Vec<u8> {
@@ -173,6 +174,60 @@ fn trackers_and_web_seeds_that_are_there_and_empty_are_not_missing() {
     assert_eq!(empty.url_seeds, Some(vec![]));
 }
 
+#[test]
+fn trackers_and_web_seeds_are_as_many_as_in_a_torrent_file_each_once() {
+    let most = MAX_LISTED as u32;
+    let tier = |at: u32| ["udp://same".to_owned(), format!("udp://{at}")];
+    let tiers = (0..most).map(|at| tier(at).iter().map(String::as_str).collect::<Item>());
+    let seeds = (0..2 * most + 14).map(|at| Item::from(format!("http://{}", at / 2).as_str()));
+    let resume = decode(|it| {
+        it.insert("trackers", tiers.collect::<Item>())
+            .insert("url-list", seeds.collect::<Item>());
+    })
+    .unwrap();
+    let tiers = resume.trackers.unwrap();
+    assert_eq!(tiers[0], tier(0));
+    assert_eq!(tiers[1], tier(1)[1..]);
+    assert_eq!(tiers.iter().flatten().count(), MAX_LISTED);
+    assert!(tiers.iter().all(|tier| !tier.is_empty()));
+    let seeds = resume.url_seeds.unwrap();
+    assert_eq!(seeds.len(), MAX_LISTED);
+    assert_eq!(seeds[..2], ["http://0", "http://1"]);
+}
+
+#[test]
+fn a_file_that_no_torrent_has_costs_nothing() {
+    let last = FileIndex(MAX_FILES as u32 - 1);
+    let name = || b"x".to_vec();
+    let of = |files: &[FileIndex]| ResumeData {
+        info_hash: Some(InfoHash([7; 20])),
+        renamed_files: files.iter().map(|&file| (file, name())).collect(),
+        ..ResumeData::default()
+    };
+    let beyond = [FileIndex(last.0 + 1), FileIndex(4_000_000_000)];
+    assert_eq!(of(&beyond).encode(), of(&[]).encode());
+    let some = [FileIndex(1), last, beyond[0], beyond[1]];
+    let bytes = of(&some).encode();
+    assert!(bytes.len() < 3 * MAX_FILES);
+    assert_eq!(ResumeData::decode(&bytes), Ok(of(&some[..2])));
+
+    // What is written of the most files is read again.
+    let mut all = of(&some);
+    all.file_priorities = vec![1; MAX_FILES + 1];
+    all.file_stats = vec![None; MAX_FILES + 1];
+    let read = ResumeData::decode(&all.encode()).unwrap();
+    assert_eq!(read.file_priorities.len(), MAX_FILES);
+    assert_eq!(read.file_stats.len(), MAX_FILES);
+    assert_eq!(read.renamed_files.len(), 2);
+
+    let many = Item::Raw(format!("l{}e", "1:x".repeat(MAX_FILES + 7)).into());
+    let read = decode(|it| {
+        it.insert("mapped_files", many);
+    })
+    .unwrap();
+    assert_eq!(read.renamed_files.len(), MAX_FILES);
+}
+
 fn text() -> impl Strategy<Value = String> {
     "[a-z/:\u{e4}]{1,12}"
 }
@@ -218,8 +273,8 @@ prop_compose! {
         (pieces, verified) in (vec(any::<u8>(), 0..8), vec(any::<u8>(), 0..8)),
         (piece_priorities, file_priorities) in (vec(0..8u8, 0..8), vec(1..8u8, 0..8)),
         unfinished in btree_map(any::<u32>().prop_map(PieceIndex), vec(any::<u8>(), 0..6), 0..4),
-        trackers in option::of(vec(vec(text(), 1..3), 0..3)),
-        url_seeds in option::of(vec(text(), 0..3)),
+        trackers in option::of(tiers()),
+        url_seeds in option::of(hash_set(text(), 0..3)),
         renamed_files in btree_map((0..50u32).prop_map(FileIndex), vec(any::<u8>(), 1..9), 0..4),
         (peers, banned_peers) in (endpoints(), endpoints()),
         file_stats in vec(option::of((0..1u64 << 60, any::<i64>()).prop_map(
@@ -230,12 +285,23 @@ prop_compose! {
             info_hash: Some(InfoHash(info_hash)).filter(|hash| hash.0 != [0; 20]),
             info_hash_v2: info_hash_v2.or(Some([1; 32])),
             name, comment, save_path, pieces, verified, piece_priorities, file_priorities,
-            unfinished, trackers, url_seeds, renamed_files, peers, banned_peers, file_stats,
+            unfinished, trackers, renamed_files, peers, banned_peers, file_stats,
+            url_seeds: url_seeds.map(|urls| urls.into_iter().collect()),
             allocation: if full { Allocation::Full } else { Allocation::Sparse },
             trees: trees.then(|| Bytes::from_static(b"ld6:hashes0:ee")),
             ..base
         }
     }
+}
+
+/// Tiers of trackers, each tracker once.
+fn tiers() -> impl Strategy<Value = Vec<Vec<String>>> {
+    let sizes = vec(1..3usize, 0..3);
+    (hash_set(text(), 6), sizes).prop_map(|(urls, sizes)| {
+        let mut urls = urls.into_iter();
+        let tier = |size| urls.by_ref().take(size).collect();
+        sizes.into_iter().map(tier).collect()
+    })
 }
 
 /// IPv4 before IPv6, as the format keeps them.

@@ -16,13 +16,13 @@ use std::sync::Arc;
 
 use torrent_core::ids::{FileIndex, InfoHash};
 use torrent_core::magnet::MagnetUri;
-use torrent_core::metainfo::{Metainfo, MetainfoError};
+use torrent_core::metainfo::{MAX_FILES, Metainfo, MetainfoError};
 use torrent_core::resume::ResumeData;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{
-    Options, check_file_priorities, check_limit, check_priorities, check_rate, check_tracker,
-    check_web_seed, piece_priorities,
+    Options, check_file_index, check_file_priorities, check_limit, check_priorities, check_rate,
+    check_tracker, check_web_seed, piece_priorities,
 };
 use crate::modes::{Discovery, Modes};
 use crate::placement::{StorageMode, is_folder_below};
@@ -228,7 +228,14 @@ impl AddTorrent {
             let path = self.part_file_dir.display().to_string();
             return Err(Error::because(ErrorKind::InvalidPath, words).about(path));
         }
-        check_priorities(&self.file_priorities)?;
+        let files = match &self.source {
+            TorrentSource::File(metainfo) => metainfo.info.files.len(),
+            TorrentSource::Magnet(_) => MAX_FILES,
+        };
+        if let Some((&last, _)) = self.renamed_files.last_key_value() {
+            check_file_index(last, files)?;
+        }
+        check_file_priorities(files, &self.file_priorities)?;
         check_priorities(&self.piece_priorities)?;
         let trackers = self.trackers.iter().flatten();
         trackers.map(String::as_str).try_for_each(check_tracker)?;
@@ -318,7 +325,6 @@ impl AddTorrent {
 
     fn set_priorities(&self, metainfo: &Metainfo, options: &mut Options) -> Result<()> {
         let info = &metainfo.info;
-        check_file_priorities(info, &self.file_priorities)?;
         let mut files = self.file_priorities.clone();
         files.resize(
             info.files.len(),

@@ -204,6 +204,11 @@ fn values_that_do_not_go_with_the_torrent_are_refused() {
             ErrorKind::InvalidPieceIndex,
         ),
         (
+            "renamed_files",
+            map(&[("2", "x".into())]),
+            ErrorKind::InvalidFileIndex,
+        ),
+        (
             "max_connections",
             Value::Int(1),
             ErrorKind::InvalidParameter,
@@ -211,6 +216,28 @@ fn values_that_do_not_go_with_the_torrent_are_refused() {
     ] {
         assert_eq!(refused(&[(name, value)]).kind(), kind, "{name}");
     }
+}
+
+#[test]
+fn files_that_no_torrent_has_are_refused_before_it_is_known_which_it_has() {
+    let add = || AddTorrent::from_info_hash(hash(), "/save");
+    let renamed = |file| {
+        let mut add = add();
+        add.renamed_files.insert(FileIndex(file), "x".to_owned());
+        add.check()
+    };
+    renamed(MAX_FILES as u32 - 1).unwrap();
+    for file in [MAX_FILES as u32, 4_000_000_000] {
+        let error = renamed(file).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidFileIndex);
+        assert!(error.to_string().contains(&file.to_string()), "{error}");
+    }
+    let mut add = add();
+    add.file_priorities = vec![1; MAX_FILES];
+    add.check().unwrap();
+    add.file_priorities.push(1);
+    let error = add.check().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidFileIndex);
 }
 
 #[test]
@@ -265,6 +292,9 @@ fn record() -> ResumeData {
         download_limit: Some(8),
         file_priorities: vec![0, 4],
         piece_priorities: vec![5, 6],
+        renamed_files: [(1, b"c"), (2, b"d")]
+            .map(|(file, name)| (FileIndex(file), name.to_vec()))
+            .into(),
         url_seeds: Some(vec!["http://r/".to_owned()]),
         flags: Flags {
             sequential_download: Some(true),
@@ -285,6 +315,8 @@ fn resume_data_gives_way_to_what_is_said() {
     assert!(options.sequential && !options.apply_ip_filter && !options.discovery.dht);
     assert_eq!(*options.file_priorities, [0, 4]);
     assert_eq!(*options.piece_priorities, [5, 6]);
+    let renamed = options.renamed_files.into_iter().collect::<Vec<_>>();
+    assert_eq!(renamed, [(FileIndex(1), "c".to_owned())]);
     let TorrentSource::File(metainfo) = &add.source else {
         panic!("no torrent file");
     };

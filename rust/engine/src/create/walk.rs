@@ -11,6 +11,8 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
+use torrent_core::metainfo::MAX_FILES;
+
 use crate::create::Interrupt;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -36,10 +38,6 @@ pub(super) struct Found {
 
 /// Folders in one another, at most: as deep as torrents may be.
 const MAX_DEPTH: usize = 100;
-
-/// Files in one torrent, at most: each costs memory here, in the torrent and
-/// in everybody who downloads it.
-const MAX_FILES: usize = 1_000_000;
 
 /// The one file at `path`.
 pub(super) fn file(path: &Path) -> Result<Found> {

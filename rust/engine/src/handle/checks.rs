@@ -3,7 +3,6 @@
 //! them before they change anything.
 
 use torrent_core::ids::{FileIndex, PieceIndex};
-use torrent_core::metainfo::Info;
 
 use super::TorrentHandle;
 use crate::error::{Error, ErrorKind, Result};
@@ -25,31 +24,31 @@ impl TorrentHandle {
     }
 
     pub(crate) fn check_file(&self, file: FileIndex) -> Result<()> {
-        let count = self.known_metainfo()?.info.files.len();
-        if (file.0 as usize) < count {
-            Ok(())
-        } else {
-            Err(Error::because(
-                ErrorKind::InvalidFileIndex,
-                format!("file {file} of {count}"),
-            ))
-        }
+        check_file_index(file, self.known_metainfo()?.info.files.len())
     }
 }
 
-/// Whether these can be the priorities of the first files of `info`.
-pub(crate) fn check_file_priorities(info: &Info, priorities: &[u8]) -> Result<()> {
+/// Whether `file` is one of `count` files.
+pub(crate) fn check_file_index(file: FileIndex, count: usize) -> Result<()> {
+    if (file.0 as usize) < count {
+        Ok(())
+    } else {
+        Err(Error::because(
+            ErrorKind::InvalidFileIndex,
+            format!("file {file} of {count}"),
+        ))
+    }
+}
+
+/// Whether these can be the priorities of the first of `count` files.
+pub(crate) fn check_file_priorities(count: usize, priorities: &[u8]) -> Result<()> {
     check_priorities(priorities)?;
-    if priorities.len() <= info.files.len() {
+    if priorities.len() <= count {
         return Ok(());
     }
     Err(Error::because(
         ErrorKind::InvalidFileIndex,
-        format!(
-            "{} priorities for {} files",
-            priorities.len(),
-            info.files.len()
-        ),
+        format!("{} priorities for {count} files", priorities.len()),
     ))
 }
 

@@ -34,7 +34,8 @@ use torrent_core::metainfo::{Info, Metainfo};
 
 pub use checks::MAX_RATE;
 pub(crate) use checks::{
-    check_file_priorities, check_limit, check_priorities, check_rate, check_tracker, check_web_seed,
+    check_file_index, check_file_priorities, check_limit, check_priorities, check_rate,
+    check_tracker, check_web_seed,
 };
 pub(crate) use priorities::piece_priorities;
 pub(crate) use trackers::Reannounce;

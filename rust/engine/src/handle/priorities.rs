@@ -85,7 +85,7 @@ impl TorrentHandle {
     /// Sets the priorities of the files from the first on; pieces follow.
     pub fn prioritize_files(&self, priorities: &[u8]) -> Result<()> {
         let info = &self.known_metainfo()?.info;
-        check_file_priorities(info, priorities)?;
+        check_file_priorities(info.files.len(), priorities)?;
         self.change_priorities(|options| {
             let files = Arc::make_mut(&mut options.file_priorities);
             files[..priorities.len()].copy_from_slice(priorities);

@@ -119,6 +119,10 @@ impl TorrentHandle {
         for (priority, &wished) in priorities.iter_mut().zip(options.file_priorities.iter()) {
             *priority = wished;
         }
+        // Nobody knew how many files there are.
+        let files = info.files.len();
+        let renamed = &mut options.renamed_files;
+        renamed.retain(|file, _| (file.0 as usize) < files);
         options.piece_priorities = Arc::new(piece_priorities(&info.layout, &priorities));
         options.file_priorities = Arc::new(priorities);
         let mut metainfo = magnet.with_info(info);

@@ -196,6 +196,20 @@ fn a_hundred_thousand_files_are_no_burden() {
 }
 
 #[test]
+fn more_files_than_a_torrent_can_have_are_refused() {
+    let files = |count: usize| {
+        let list = format!("l{}e", "de".repeat(count));
+        let info = with(multi([], 1), "files", Item::Raw(list.into()));
+        Info::parse(&dict(info).encode(), &limits()).err()
+    };
+    assert_eq!(
+        files(MAX_FILES),
+        Some(MetainfoError::InvalidLength { file: 0 })
+    );
+    assert_eq!(files(MAX_FILES + 1), Some(MetainfoError::TooManyFiles));
+}
+
+#[test]
 fn nesting_bombs_are_refused_on_a_small_stack() {
     let bombs = || {
         for unit in ["l", "d1:a", "d4:info"] {
