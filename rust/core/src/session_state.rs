@@ -16,6 +16,7 @@ use bytes::Bytes;
 use crate::bencode::{DecodeError, DictItem, Document, Item, Kind};
 use crate::ids::InfoHash;
 use crate::ipfilter::IpFilter;
+use crate::metainfo::MAX_LISTED;
 use crate::settings::{Settings, SettingsError};
 use crate::value::Value;
 
@@ -55,7 +56,8 @@ pub struct SessionState {
 }
 
 impl SessionState {
-    /// Reads session state. Members of the wrong type count as missing.
+    /// Reads session state. Members of the wrong type count as missing, and so
+    /// do settings and members after the ten-thousandth of each.
     pub fn decode(data: &[u8]) -> Result<Self, SessionStateError> {
         if data.len() > MAX_BYTES {
             return Err(SessionStateError::TooLarge(data.len()));
@@ -77,6 +79,9 @@ impl SessionState {
                             Kind::List | Kind::Dict => None,
                         };
                         let Some(value) = value else { continue };
+                        if state.settings.len() >= MAX_LISTED {
+                            break;
+                        }
                         state
                             .settings
                             .entry(Bytes::copy_from_slice(name))
@@ -96,6 +101,7 @@ impl SessionState {
                     let hashes = hashes.filter_map(|hash| hash.as_bytes()?.try_into().ok());
                     state.queue.extend(hashes.map(InfoHash));
                 }
+                _ if state.rest.len() >= MAX_LISTED => {}
                 _ => {
                     let raw = Bytes::copy_from_slice(value.raw());
                     state.rest.entry(Bytes::copy_from_slice(key)).or_insert(raw);
@@ -253,6 +259,21 @@ mod tests {
         assert!(matches!(&refused[..], [SettingsError::Invalid { name, .. }]
             if name == "listen_interfaces"));
         assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
+    fn no_more_is_kept_than_anybody_writes() {
+        let mut settings = DictItem::new();
+        let mut root = DictItem::new();
+        for at in 0..2 * MAX_LISTED as u32 {
+            settings.insert(format!("{at:06}"), at);
+            root.insert(format!("{at:06}"), at);
+        }
+        root.insert("settings", settings);
+        let state = SessionState::decode(&root.encode()).unwrap();
+        assert_eq!(state.settings.len(), MAX_LISTED);
+        assert_eq!(state.rest.len(), MAX_LISTED);
+        assert_eq!(SessionState::decode(&state.encode()), Ok(state));
     }
 
     #[test]
