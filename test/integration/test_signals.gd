@@ -59,6 +59,56 @@ func test_a_download_is_told_in_order() -> void:
 	assert_eq(_threads.keys(), [OS.get_main_thread_id()])
 
 
+func test_changes_are_told_once_an_interval_and_only_when_there_are_any() -> void:
+	var interval := 50
+	var seeder := start_session()
+	var data := make_torrent(4 * MIB)
+	await seed_torrent(seeder, data)
+	var session := start_session({"status_update_interval": interval})
+	var told := [0]
+	session.torrents_updated.connect(func(_handles: Array) -> void: told[0] += 1)
+	var begun := Time.get_ticks_msec()
+	var handle := session.add_torrent_file(data, folder + "/save")
+	assert_true(handle.set_download_limit(2 * MIB))
+	assert_true(handle.connect_peer("127.0.0.1", port_of(seeder)))
+	assert_true(await wait_until(func() -> bool: return handle.get_status().is_seeding(), LIMIT))
+	assert_gt(told[0], 1, "a download that goes on for longer than an interval")
+	assert_lte(told[0], (Time.get_ticks_msec() - begun) / interval + 1)
+
+	# Without the other one it comes to rest, and says so.
+	seeder.stop_session()
+	assert_true(await wait_until(func() -> bool: return _is_at_rest(handle), LIMIT), "rests")
+	var other := start_session({"status_update_interval": interval})
+	var restless := other.add_torrent_file(data, folder + "/other")
+	await _change(other, restless, 2)
+	told[0] = 0
+	# All is quiet while changes of another session are told ten times, as far apart.
+	await _change(other, restless, 10)
+	assert_eq(told[0], 0, "nothing has changed")
+
+
+func _is_at_rest(handle: TorrentHandle) -> bool:
+	var status := handle.get_status()
+	return (
+		status.get_num_connections() == 0
+		and status.get_download_rate() == 0
+		and status.get_upload_rate() == 0
+	)
+
+
+## Changes a torrent until that was told so many times.
+func _change(session: TorrentSession, handle: TorrentHandle, times: int) -> void:
+	var told := [0]
+	var again := func(_handles: Array) -> void:
+		told[0] += 1
+		handle.set_upload_limit(handle.get_upload_limit() + 1)
+	session.torrents_updated.connect(again)
+	again.call([])
+	var is_told := func() -> bool: return told[0] > times
+	assert_true(await wait_until(is_told, LIMIT), "%d changes are told" % times)
+	session.torrents_updated.disconnect(again)
+
+
 func test_signals_come_however_few_alerts_are_kept() -> void:
 	var seeder := start_session()
 	var data := make_torrent(16 * MIB, 16 * KIB)

@@ -10,8 +10,9 @@ func test_monitors_are_there_when_a_setting_asks_for_them() -> void:
 	session.add_torrent_file(make_torrent(100_000), folder + "/save")
 	for name: String in NAMES:
 		assert_true(Performance.has_custom_monitor("torrent/" + name), name)
-		assert_gte(Performance.get_custom_monitor("torrent/" + name), 0, name)
-	assert_eq(Performance.get_custom_monitor("torrent/torrents"), 1)
+	for name: String in ["download_rate", "upload_rate", "peers", "queued_alerts"]:
+		assert_eq(_shown(name), 0, name)
+	assert_eq(_shown("torrents"), 1)
 	assert_true(session.apply_settings({"performance_monitors": false}))
 	assert_false(_has_any(), "none when it is turned off")
 
@@ -22,11 +23,108 @@ func test_sessions_are_added_up() -> void:
 	var data := make_torrent(100_000)
 	first.add_torrent_file(data, folder + "/one")
 	second.add_torrent_file(data, folder + "/two")
-	assert_eq(Performance.get_custom_monitor("torrent/torrents"), 2)
+	assert_eq(_shown("torrents"), 2)
 	first.stop_session()
-	assert_eq(Performance.get_custom_monitor("torrent/torrents"), 1)
+	assert_eq(_shown("torrents"), 1)
 	second.stop_session()
 	assert_false(_has_any(), "none without a session")
+
+
+func test_rates_and_peers_are_those_of_a_transfer() -> void:
+	var seeding := start_session({"performance_monitors": true})
+	var data := make_torrent(4 * MIB)
+	var sent := await seed_torrent(seeding, data)
+	# It goes on for as long as anybody looks at it.
+	var session := start_session({"performance_monitors": true, "download_rate_limit": 100_000})
+	var received := download(session, data, seeding)
+	var apart := start_session()
+	var unseen := download(apart, data, seeding)
+	unseen.set_download_limit(100_000)
+	var rates := {
+		"download_rate": func() -> int: return _sum([sent, received], "get_download_rate"),
+		"upload_rate": func() -> int: return _sum([sent, received], "get_upload_rate"),
+		"peers": func() -> int: return _sum([sent, received], "get_num_peers"),
+	}
+	for name: String in rates:
+		var sum: Callable = rates[name]
+		# A status may be renewed between two looks at it, but not each time.
+		var is_true := func() -> bool:
+			var before: int = sum.call()
+			var shown := _shown(name)
+			return before > 0 and shown == before and sum.call() == before
+		assert_true(await wait_until(is_true, LIMIT), name)
+	assert_gt(unseen.get_status().get_num_peers(), 0)
+	assert_false(received.get_status().is_finished(), "all that was seen during the transfer")
+
+
+func test_queued_alerts_are_those_that_nobody_took() -> void:
+	var settings := {"performance_monitors": true, "alert_mask": AlertManager.CATEGORY_STATUS}
+	var session := start_session(settings)
+	var manager := session.get_alert_manager()
+	await finished(session.add_torrent_file(make_torrent(100_000), folder + "/seed"))
+	var is_there := func() -> bool:
+		return not manager.get_alerts_by_name("torrent_finished").is_empty()
+	assert_true(await wait_until(is_there, LIMIT))
+	var waiting := manager.get_alerts().size()
+	assert_gt(waiting, 1)
+	assert_eq(_shown("queued_alerts"), waiting)
+
+	var second := start_session({"performance_monitors": true})
+	assert_eq(_shown("queued_alerts"), waiting + second.get_alerts().size())
+	assert_true(second.set_alert_manager(manager))
+	assert_eq(_shown("queued_alerts"), manager.get_alerts().size(), "a shared queue counts once")
+	manager.pop_alerts()
+	assert_eq(_shown("queued_alerts"), 0)
+
+
+func test_the_time_of_polls_is_that_of_all_that_asked() -> void:
+	var shown := [_polled_by_hand(3_000, true), _polled_by_hand(2_000, true)]
+	var apart: TorrentSession = _polled_by_hand(9_000, false)
+	var begun := Time.get_ticks_usec()
+	for session: TorrentSession in shown:
+		await _poll_until_started(session)
+	var took := Time.get_ticks_usec() - begun
+	# The last to be polled, and the longest: it has not asked.
+	await _poll_until_started(apart)
+	assert_between(_shown("poll_usec"), 5_000, took)
+	shown[0].stop_session()
+	assert_between(_shown("poll_usec"), 2_000, took - 3_000)
+	for session: TorrentSession in [shown[0], shown[1], apart]:
+		get_tree().process_frame.connect(Callable(session, "poll"))
+
+
+## A session that only the test polls, and that takes this long to hear of its start.
+func _polled_by_hand(usec: int, monitored: bool) -> TorrentSession:
+	var session := start_session({"performance_monitors": monitored})
+	get_tree().process_frame.disconnect(Callable(session, "poll"))
+	var handler := func() -> void:
+		var end := Time.get_ticks_usec() + usec
+		while Time.get_ticks_usec() < end:
+			pass
+	session.session_started.connect(handler)
+	return session
+
+
+## Its last poll is the one that told of its start.
+func _poll_until_started(session: TorrentSession) -> void:
+	var heard := [false]
+	session.session_started.connect(func() -> void: heard[0] = true)
+	var is_told := func() -> bool:
+		if not heard[0]:
+			session.poll()
+		return heard[0]
+	assert_true(await wait_until(is_told, LIMIT))
+
+
+func _sum(handles: Array, getter: String) -> int:
+	var sum := 0
+	for handle: TorrentHandle in handles:
+		sum += handle.get_status().call(getter)
+	return sum
+
+
+func _shown(name: String) -> int:
+	return Performance.get_custom_monitor("torrent/" + name)
 
 
 func test_a_flood_of_events_is_spread_over_frames_and_nothing_is_lost() -> void:

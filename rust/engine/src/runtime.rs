@@ -434,7 +434,7 @@ impl SessionTask {
     }
 }
 
-/// The statuses that differ from those in `last`, which is brought up to date.
+/// The statuses that tell more than those in `last`, which is brought up to date.
 fn changes(
     session: &SessionShared,
     last: &mut HashMap<InfoHash, Arc<TorrentStatus>>,
@@ -445,8 +445,9 @@ fn changes(
         .filter_map(|handle| {
             let status = handle.status();
             let known = last.insert(handle.info_hash(), Arc::clone(&status));
-            let same = known.is_some_and(|known| Arc::ptr_eq(&known, &status) || *known == *status);
-            (!same).then_some(status)
+            let is_news = known
+                .is_none_or(|known| !Arc::ptr_eq(&known, &status) && status.is_news_after(&known));
+            is_news.then_some(status)
         })
         .collect()
 }

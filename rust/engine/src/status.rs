@@ -171,6 +171,25 @@ record! {
     }
 }
 
+impl TorrentStatus {
+    /// Whether it tells of more than that time has passed since `earlier`: all
+    /// the while a torrent runs, its clocks do, and its rank follows them.
+    pub(crate) fn is_news_after(&self, earlier: &Self) -> bool {
+        let of_then = Self {
+            active_time: earlier.active_time,
+            finished_time: earlier.finished_time,
+            seeding_time: earlier.seeding_time,
+            time_since_download: earlier.time_since_download,
+            time_since_upload: earlier.time_since_upload,
+            next_announce: earlier.next_announce,
+            last_seen_complete: earlier.last_seen_complete,
+            seed_rank: earlier.seed_rank,
+            ..self.clone()
+        };
+        of_then != *earlier
+    }
+}
+
 record! {
     /// One connection at one moment. Rates are bytes per second.
     #[derive(Clone, Debug, Default, PartialEq)]
@@ -411,4 +430,32 @@ pub fn is_local(ip: IpAddr) -> bool {
 /// The hash and id as users see them: lower-case hex.
 pub fn hex_peer_id(id: PeerId) -> String {
     InfoHash(id.0).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_that_passes_is_no_news() {
+        let earlier = TorrentStatus {
+            active_time: 5,
+            next_announce: 30,
+            ..TorrentStatus::default()
+        };
+        let mut later = TorrentStatus {
+            active_time: 6,
+            finished_time: 1,
+            seeding_time: 1,
+            time_since_download: 1,
+            time_since_upload: 1,
+            next_announce: 29,
+            last_seen_complete: 1,
+            seed_rank: 1,
+            ..TorrentStatus::default()
+        };
+        assert!(!later.is_news_after(&earlier));
+        later.num_peers = 1;
+        assert!(later.is_news_after(&earlier));
+    }
 }

@@ -107,6 +107,11 @@ impl AlertManager {
         report::ok(&format!("AlertManager.{method}"), result.inspect_err(keep))
     }
 
+    /// Where the alerts wait.
+    pub(crate) fn alert_queue(&self) -> Arc<AlertQueue> {
+        Arc::clone(&self.queue)
+    }
+
     /// The mask and the queue's size, as a session's settings have them.
     pub(crate) fn write_to(&self, settings: &mut Settings) {
         settings.alert_mask = i64::from(self.queue.mask());

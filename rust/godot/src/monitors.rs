@@ -3,57 +3,103 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use godot::builtin::{Callable, StringName, Variant};
 use godot::classes::{Engine, Performance};
 use godot::meta::ToGodot;
 use godot::obj::{Gd, Singleton};
+use torrent_engine::events::AlertQueue;
 use torrent_engine::session::Session;
+use torrent_engine::status::TorrentStatus;
 
-use crate::torrent_session::{Running, SharedRun};
+use crate::torrent_session::Running;
 
-/// What a monitor shows of a session.
-type Reading = fn(&Session) -> u64;
+/// What there is to read of one session object.
+#[derive(Debug)]
+pub(crate) struct Gauge {
+    run: Running,
+    /// Where its alerts wait; sessions can share that.
+    alerts: RefCell<Arc<AlertQueue>>,
+    /// What its last poll took.
+    poll: Cell<Duration>,
+}
+
+impl Gauge {
+    /// The gauge of a session whose alerts wait in `alerts`.
+    pub(crate) fn new(run: Running, alerts: Arc<AlertQueue>) -> Rc<Self> {
+        Rc::new(Self {
+            run,
+            alerts: RefCell::new(alerts),
+            poll: Cell::default(),
+        })
+    }
+
+    /// The session's alerts wait here from now on.
+    pub(crate) fn use_alerts(&self, alerts: Arc<AlertQueue>) {
+        self.alerts.replace(alerts);
+    }
+
+    /// Notes how long the session took in this frame.
+    pub(crate) fn note_poll(&self, took: Duration) {
+        self.poll.set(took);
+    }
+
+    fn sum_of_torrents(&self, of: fn(&TorrentStatus) -> u64) -> u64 {
+        let run = self.run.borrow();
+        let torrents = run.as_ref().map(Session::torrents).unwrap_or_default();
+        torrents.iter().map(|torrent| of(&torrent.status())).sum()
+    }
+}
+
+/// What a monitor shows of the sessions.
+type Reading = fn(&[Rc<Gauge>]) -> u64;
 
 /// The monitors by name.
-const MONITORS: [(&str, Reading); 5] = [
-    ("torrent/download_rate", |session| {
-        let torrents = session.torrents();
-        torrents.iter().map(|it| it.status().download_rate).sum()
+const MONITORS: [(&str, Reading); 6] = [
+    ("torrent/download_rate", |shown| {
+        sum_of_torrents(shown, |status| status.download_rate)
     }),
-    ("torrent/upload_rate", |session| {
-        let torrents = session.torrents();
-        torrents.iter().map(|it| it.status().upload_rate).sum()
+    ("torrent/upload_rate", |shown| {
+        sum_of_torrents(shown, |status| status.upload_rate)
     }),
-    ("torrent/peers", |session| {
-        let torrents = session.torrents().into_iter();
-        torrents.map(|it| u64::from(it.status().num_peers)).sum()
+    ("torrent/peers", |shown| {
+        sum_of_torrents(shown, |status| u64::from(status.num_peers))
     }),
-    ("torrent/torrents", |session| {
-        session.torrents().len() as u64
-    }),
-    ("torrent/queued_alerts", |session| {
-        session.events().len() as u64
+    ("torrent/torrents", |shown| sum_of_torrents(shown, |_| 1)),
+    ("torrent/queued_alerts", queued_alerts),
+    // Microseconds in the last frame.
+    ("torrent/poll_usec", |shown| {
+        let polls: Duration = shown.iter().map(|gauge| gauge.poll.get()).sum();
+        polls.as_micros() as u64
     }),
 ];
 
-/// Microseconds that sessions took in the frame before.
-const POLL: &str = "torrent/poll_usec";
-
-thread_local! {
-    static SHOWN: RefCell<Vec<Weak<SharedRun>>> = const { RefCell::new(Vec::new()) };
-    static LAST_POLL: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+fn sum_of_torrents(shown: &[Rc<Gauge>], of: fn(&TorrentStatus) -> u64) -> u64 {
+    shown.iter().map(|gauge| gauge.sum_of_torrents(of)).sum()
 }
 
-/// Notes how long a session took in this frame.
-pub(crate) fn note_poll(took: Duration) {
-    LAST_POLL.set(took);
+/// The alerts that nobody has taken yet; a queue of several sessions counts
+/// once.
+fn queued_alerts(shown: &[Rc<Gauge>]) -> u64 {
+    let mut queues: Vec<Arc<AlertQueue>> = Vec::new();
+    for gauge in shown {
+        let queue = gauge.alerts.borrow();
+        if !queues.iter().any(|known| Arc::ptr_eq(known, &queue)) {
+            queues.push(Arc::clone(&queue));
+        }
+    }
+    queues.iter().map(|queue| queue.len() as u64).sum()
+}
+
+thread_local! {
+    static SHOWN: RefCell<Vec<Weak<Gauge>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Counts a session in, or not any more. The monitors are there as long as
 /// one is.
-pub(crate) fn show(session: &Running, wanted: bool) {
+pub(crate) fn show(session: &Rc<Gauge>, wanted: bool) {
     let (before, now) = SHOWN.with_borrow_mut(|shown| {
         let before = shown.len();
         let this = Rc::downgrade(session);
@@ -70,11 +116,9 @@ pub(crate) fn show(session: &Running, wanted: bool) {
     }
 }
 
-fn sum(of: Reading) -> u64 {
-    SHOWN.with_borrow(|shown| {
-        let runs = shown.iter().filter_map(Weak::upgrade);
-        runs.filter_map(|run| run.borrow().as_ref().map(of)).sum()
-    })
+fn read(of: Reading) -> u64 {
+    let shown: Vec<_> = SHOWN.with_borrow(|shown| shown.iter().filter_map(Weak::upgrade).collect());
+    of(&shown)
 }
 
 /// Godot's singleton; gone when Godot itself is going.
@@ -89,15 +133,11 @@ fn add() {
         return;
     };
     for (name, of) in MONITORS {
-        let read = Callable::from_fn(name, move |_: &[&Variant]| {
-            crate::convert::to_int(sum(of)).to_variant()
+        let monitor = Callable::from_fn(name, move |_: &[&Variant]| {
+            crate::convert::to_int(read(of)).to_variant()
         });
-        performance.add_custom_monitor(&StringName::from(name), &read);
+        performance.add_custom_monitor(&StringName::from(name), &monitor);
     }
-    let read = Callable::from_fn(POLL, |_: &[&Variant]| {
-        crate::convert::to_int(LAST_POLL.get().as_micros() as u64).to_variant()
-    });
-    performance.add_custom_monitor(&StringName::from(POLL), &read);
 }
 
 /// Takes the monitors away, which call into this library.
@@ -105,8 +145,7 @@ pub(crate) fn remove() {
     let Some(mut performance) = performance() else {
         return;
     };
-    let names = MONITORS.iter().map(|(name, _)| *name).chain([POLL]);
-    for name in names.map(StringName::from) {
+    for name in MONITORS.map(|(name, _)| StringName::from(name)) {
         if performance.has_custom_monitor(&name) {
             performance.remove_custom_monitor(&name);
         }

@@ -55,6 +55,7 @@ impl TorrentSession {
             .map(|manager| {
                 self.manager().bind().detach(&self.run);
                 manager.bind().attach(&self.run, self.errors());
+                self.gauge.use_alerts(manager.bind().alert_queue());
                 self.manager.replace(manager);
             })
             .is_some()

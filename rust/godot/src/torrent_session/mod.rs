@@ -30,6 +30,7 @@ use crate::alert_manager::AlertManager;
 use crate::convert::{self, invalid};
 use crate::dispatch::{self, Notice};
 use crate::kept::Kept;
+use crate::monitors::Gauge;
 use crate::report::{self, LastError};
 use crate::torrent_error::TorrentError;
 use crate::torrent_handle::TorrentHandle;
@@ -95,6 +96,7 @@ pub(crate) struct TorrentSession {
     /// The statistics as they were read last.
     shown_stats: Kept<Instant, VarDictionary>,
     manager: RefCell<Gd<AlertManager>>,
+    gauge: Rc<Gauge>,
     /// The object of each torrent.
     objects: RefCell<BTreeMap<InfoHash, Gd<TorrentHandle>>>,
     /// Objects of torrents that were told to go.
@@ -119,8 +121,10 @@ impl IRefCounted for TorrentSession {
         let manager = AlertManager::new_gd();
         let errors = LastError::default();
         manager.bind().attach(&run, errors.clone());
+        let gauge = Gauge::new(Rc::clone(&run), manager.bind().alert_queue());
         Self {
             run,
+            gauge,
             ending: RefCell::default(),
             settings: RefCell::default(),
             shown_settings: Kept::default(),
@@ -149,7 +153,7 @@ impl IRefCounted for TorrentSession {
 
 impl Drop for TorrentSession {
     fn drop(&mut self) {
-        monitors::show(&self.run, false);
+        monitors::show(&self.gauge, false);
         // Threads end in the background; `lifetime` waits for them.
         if let Some(session) = self.run.take() {
             session.stop();
@@ -208,7 +212,7 @@ impl TorrentSession {
     /// Shows the session's numbers among Godot's monitors, if it is to.
     fn show_monitors(&self) {
         let wanted = self.settings.borrow().performance_monitors;
-        monitors::show(&self.run, wanted && self.run.borrow().is_some());
+        monitors::show(&self.gauge, wanted && self.run.borrow().is_some());
     }
 
     fn apply_one(&self, name: &'static str, value: i64) -> Result<()> {
@@ -472,7 +476,7 @@ impl TorrentSession {
         let Some(session) = self.run.take() else {
             return;
         };
-        monitors::show(&self.run, false);
+        monitors::show(&self.gauge, false);
         self.lasting.replace(session.lasting());
         self.ending.borrow_mut().push(session);
         self.objects.borrow_mut().clear();
@@ -525,7 +529,7 @@ impl TorrentSession {
                 break;
             }
         }
-        monitors::note_poll(begun.elapsed());
+        this.bind().gauge.note_poll(begun.elapsed());
     }
 
     fn next(this: &Gd<Self>) -> Option<Notice> {
