@@ -13,8 +13,12 @@ use crate::ids::PieceIndex;
 /// How often a peer may say all that it has.
 const MAX_BITFIELDS: u32 = 16;
 
-/// Pieces that a peer may lose: each costs us more than it.
-const MAX_LOST: u32 = 10_000;
+/// Pieces that a peer may lose, at least and at most.
+const MAX_LOST: std::ops::RangeInclusive<u32> = 50..=10_000;
+
+/// Pieces that we look at for what a peer loses, at most: when it had all of
+/// them, each one is a look at all.
+const LOOKS: u32 = 100_000_000;
 
 /// How often the peer said such things.
 #[derive(Debug, Default)]
@@ -87,7 +91,8 @@ impl Connection {
             return Err(PeerError::NoSuchPiece(piece));
         }
         self.theirs.lost += 1;
-        if self.theirs.lost > MAX_LOST {
+        let most = LOOKS / self.layout.num_pieces().max(1);
+        if self.theirs.lost > most.clamp(*MAX_LOST.start(), *MAX_LOST.end()) {
             return Err(PeerError::LosesTooMuch);
         }
         self.report.haves.retain(|had| had.0 != piece);

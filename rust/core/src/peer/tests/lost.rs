@@ -93,3 +93,23 @@ fn a_read_that_failed_is_answered_or_ends_the_connection() {
         assert_eq!(world.conn.handle_read(&job, None), None);
     }
 }
+
+#[test]
+fn a_peer_loses_the_fewer_the_more_each_of_them_costs() {
+    for (pieces, most) in [(100, 10_000), (100_000, 1000), (4_000_000, 50)] {
+        let mut world = World::new();
+        let layout = Layout::new(BLOCK_SIZE, [(u64::from(BLOCK_SIZE) * pieces, false)]);
+        let limits = Limits::from(&Settings::default());
+        world.conn = Connection::new(Arc::new(layout.unwrap()), limits, world.now);
+        world.conn.features.extensions = true;
+        let gone = Message::Extended {
+            id: crate::ext::DONT_HAVE,
+            payload: &[0, 0, 0, 7],
+        };
+        let again = Message::Have(PieceIndex(7));
+        for _ in 0..most {
+            world.feed(&[gone, again]).unwrap();
+        }
+        assert_eq!(world.feed(&[gone]), Err(PeerError::LosesTooMuch));
+    }
+}
