@@ -194,6 +194,8 @@ func test_trackers() -> void:
 	assert_true(handle.remove_tracker("http://127.0.0.1:1/announce"))
 	var is_left := func() -> bool: return urls.call() == ["http://127.0.0.1:2/announce"]
 	assert_true(await wait_until(is_left, LIMIT))
+	assert_false(handle.remove_tracker("http://127.0.0.1:1/announce"), "it is gone")
+	assert_push_error("TorrentHandle.remove_tracker")
 
 	var tiers := ["http://127.0.0.1:3/a", ["http://127.0.0.1:4/a", "http://127.0.0.1:5/a"]]
 	assert_true(handle.replace_trackers(tiers))

@@ -136,6 +136,23 @@ fn a_version_2_link_is_refused_by_name() {
 }
 
 #[test]
+fn a_tracker_that_there_is_not_cannot_be_removed() {
+    let node = Node::new();
+    let uri = format!(
+        "magnet:?xt=urn:btih:{}&tr=udp://127.0.0.1:1/a",
+        "01".repeat(20)
+    );
+    let add = AddTorrent::from_magnet(&uri, node.folder.path()).unwrap();
+    let handle = node.session.add_torrent(add).unwrap();
+    let other = handle.remove_tracker("udp://127.0.0.1:2/a").unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::InvalidUrl);
+    assert!(other.to_string().contains("127.0.0.1:2"), "{other}");
+    handle.remove_tracker("udp://127.0.0.1:1/a").unwrap();
+    let again = handle.remove_tracker("udp://127.0.0.1:1/a").unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::InvalidUrl);
+}
+
+#[test]
 fn a_torrent_without_metadata_stops_in_order() {
     let node = Node::new();
     let hash = seed(&files()).1.info_hash();

@@ -82,8 +82,10 @@ impl TorrentHandle {
         })
     }
 
-    /// Removes a tracker.
+    /// Removes a tracker; one that there is not is an error.
     pub fn remove_tracker(&self, url: &str) -> Result<()> {
+        self.check_valid()?;
+        check_known(&self.shared.options.lock().trackers, url)?;
         self.change_trackers(|tiers| {
             for tier in tiers.iter_mut() {
                 tier.retain(|known| known != url);
@@ -107,9 +109,7 @@ impl TorrentHandle {
         self.check_valid()?;
         {
             let mut options = self.shared.options.lock();
-            if !options.trackers.iter().flatten().any(|known| known == url) {
-                return Err(Error::because(ErrorKind::InvalidUrl, "no such tracker").about(url));
-            }
+            check_known(&options.trackers, url)?;
             match limit {
                 0 => options.fail_limits.remove(url),
                 limit => options.fail_limits.insert(url.to_owned(), limit),
@@ -142,4 +142,12 @@ impl TorrentHandle {
         self.note_unsaved(SaveFlags::IF_METADATA_CHANGED);
         self.post(Command::TrackersChanged)
     }
+}
+
+/// Whether `url` is one of these trackers.
+fn check_known(tiers: &[Vec<String>], url: &str) -> Result<()> {
+    if tiers.iter().flatten().any(|known| known == url) {
+        return Ok(());
+    }
+    Err(Error::because(ErrorKind::InvalidUrl, "no such tracker").about(url))
 }
