@@ -11,6 +11,8 @@ var failure := ""
 var warning := ""
 ## Whether it takes requests and does not answer them, until it is told to again.
 var is_silent := false
+## Whether it falls silent with its next answer.
+var is_last_answer := false
 ## The address that it sees everybody at, as its four bytes.
 var external_ip := PackedByteArray()
 
@@ -70,6 +72,7 @@ func _answer(connection: StreamPeerTCP, target: String) -> void:
 	var head := "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % body.size()
 	connection.put_data(head.to_ascii_buffer() + body)
 	_requests[connection] = ""
+	is_silent = is_last_answer
 
 
 func _announced(parameters: Dictionary) -> PackedByteArray:
