@@ -334,10 +334,8 @@ func cmd_create_torrent(params: Params) -> Dictionary:
 	creator.set_creator(params.text("creator", ""))
 	creator.set_private(params.flag("private"))
 	creator.set_source(params.text("source", ""))
-	for url: String in params.texts("url_seeds"):
-		creator.add_url_seed(url)
-	for url: String in params.texts("http_seeds"):
-		creator.add_http_seed(url)
+	var url_seeds := params.texts("url_seeds")
+	var http_seeds := params.texts("http_seeds")
 	for collection: String in params.texts("collections"):
 		creator.add_collection(collection)
 	var include_hidden := params.flag("include_hidden")
@@ -347,6 +345,12 @@ func cmd_create_torrent(params: Params) -> Dictionary:
 		return _failure("version '%s' is not supported" % version)
 	if not creator.set_piece_size(piece_size):
 		return _failure("%d is not a piece size" % piece_size)
+	for url: String in url_seeds:
+		if not creator.add_url_seed(url):
+			return _failure("'%s' is not a web seed" % url, TorrentError.INVALID_URL)
+	for url: String in http_seeds:
+		if not creator.add_http_seed(url):
+			return _failure("'%s' is not a web seed" % url, TorrentError.INVALID_URL)
 	for tier in trackers.size():
 		for url: String in trackers[tier] if trackers[tier] is Array else [trackers[tier]]:
 			if not creator.add_tracker(url, tier):

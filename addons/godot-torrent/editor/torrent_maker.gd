@@ -122,9 +122,8 @@ func _prepare(creator: TorrentCreator, source: String, options: Dictionary) -> S
 		if not creator.add_tracker(tracker.url, tracker.tier):
 			return "'%s' is not the address of a tracker." % tracker.url
 	for url in read_urls(options.web_seeds):
-		if not (url.begins_with("http://") or url.begins_with("https://")):
+		if not creator.add_url_seed(url):
 			return "'%s' is not the address of a web seed." % url
-		creator.add_url_seed(url)
 	creator.set_comment(options.comment)
 	creator.set_private(options.private)
 	creator.set_creator("Godot-Torrent")

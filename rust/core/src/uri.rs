@@ -95,6 +95,17 @@ pub(crate) fn is_tracker(url: &str) -> bool {
     })
 }
 
+/// Whether `url` may be a web seed (BEP 17, 19): HTTP or HTTPS, a host, a port
+/// that is a number. Its path need not be percent-encoded.
+pub(crate) fn is_web_seed(url: &str) -> bool {
+    let schemes = ["http", "https"].map(str::as_bytes);
+    split(url.as_bytes()).is_some_and(|parts| {
+        schemes
+            .iter()
+            .any(|scheme| scheme.eq_ignore_ascii_case(parts.scheme))
+    })
+}
+
 /// Bytes that stand for themselves in any part of a URL.
 const UNRESERVED: &[u8] = b"-_!.~*()";
 /// Bytes that a URL may contain without being wrong.

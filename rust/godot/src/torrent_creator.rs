@@ -279,20 +279,18 @@ impl TorrentCreator {
 
     /// Names a web server that has the files (BEP 19).
     #[func]
-    fn add_url_seed(&self, url: GString) {
-        self.description
-            .borrow_mut()
-            .url_seeds
-            .push(url.to_string());
+    fn add_url_seed(&self, url: GString) -> bool {
+        let url = url.to_string();
+        let result = self.describe(|description| description.url_seeds.push(url));
+        Self::done("add_url_seed", result)
     }
 
     /// Names a web server that has the files and hands them out by piece (BEP 17).
     #[func]
-    fn add_http_seed(&self, url: GString) {
-        self.description
-            .borrow_mut()
-            .http_seeds
-            .push(url.to_string());
+    fn add_http_seed(&self, url: GString) -> bool {
+        let url = url.to_string();
+        let result = self.describe(|description| description.http_seeds.push(url));
+        Self::done("add_http_seed", result)
     }
 
     /// Names a DHT node through which peers can be found.

@@ -122,6 +122,9 @@ pub enum CreateError {
     /// A tracker's URL is none.
     #[error("invalid tracker URL: {0:?}")]
     InvalidTracker(String),
+    /// This is no web seed's address: only HTTP and HTTPS are.
+    #[error("invalid web seed URL: {0:?}")]
+    InvalidWebSeed(String),
     /// A number does not fit the format.
     #[error("{0} is out of range")]
     OutOfRange(&'static str),
@@ -178,6 +181,11 @@ impl TorrentBuilder {
         for (url, _) in &self.trackers {
             if !uri::is_tracker(url) {
                 return Err(CreateError::InvalidTracker(url.clone()));
+            }
+        }
+        for url in self.url_seeds.iter().chain(&self.http_seeds) {
+            if !uri::is_web_seed(url) {
+                return Err(CreateError::InvalidWebSeed(url.clone()));
             }
         }
         let total = self.total()?;

@@ -188,6 +188,20 @@ fn what_nobody_could_read_is_refused() {
             InvalidTracker("example".into()),
         ),
         (
+            TorrentBuilder {
+                url_seeds: vec!["http://host/a b".into(), "udp://host:1/".into()],
+                ..builder([entry("a", 1)])
+            },
+            InvalidWebSeed("udp://host:1/".into()),
+        ),
+        (
+            TorrentBuilder {
+                http_seeds: vec!["/a".into()],
+                ..builder([entry("a", 1)])
+            },
+            InvalidWebSeed("/a".into()),
+        ),
+        (
             builder([entry("d/a", u64::MAX), entry("d/b", 1)]),
             OutOfRange("the total length"),
         ),
