@@ -98,6 +98,7 @@ impl Torrent {
         } else {
             self.picker.have().clone()
         };
+        peer.told_upload_only = self.told_upload_only;
         self.peers.insert(key, peer);
         if self.told_upload_only {
             self.command(key, PeerCommand::UploadOnly(true));
@@ -200,8 +201,10 @@ impl Torrent {
                 self.list.closed(now, endpoint);
             }
         }
-        if peer.closing == Some(CloseReason::Stopped) && self.is_running() {
-            // Running again before the connection was gone.
+        let stopped = peer.closing == Some(CloseReason::Stopped);
+        if self.is_running() && (stopped || peer.told_upload_only && !self.told_upload_only) {
+            // Running again, or in want of something again, before the
+            // connection was gone.
             self.list.forgive_all();
         }
         self.feed_hungry(now);

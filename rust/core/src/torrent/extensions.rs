@@ -134,7 +134,8 @@ impl Torrent {
         if std::mem::replace(&mut self.told_upload_only, upload_only) == upload_only {
             return;
         }
-        for &key in self.peers.keys() {
+        for (&key, peer) in &mut self.peers {
+            peer.told_upload_only |= upload_only;
             let command = PeerCommand::UploadOnly(upload_only);
             self.outputs.push_back(Output::Peer(key, command));
         }

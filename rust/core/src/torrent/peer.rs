@@ -95,6 +95,9 @@ pub struct Peer {
     pub(super) announced: bool,
     /// It downloads nothing (BEP 21).
     pub upload_only: bool,
+    /// It was told once that we want nothing (BEP 21): if it leaves, that may
+    /// be why.
+    pub told_upload_only: bool,
     /// Pieces that it suggested, the latest first (BEP 6).
     pub(super) suggested: Vec<PieceIndex>,
     /// Pieces that we suggested to it since it may download, the latest last.
@@ -140,6 +143,7 @@ impl Peer {
             client: String::new(),
             announced: false,
             upload_only: false,
+            told_upload_only: false,
             suggested: Vec::new(),
             advised: Vec::new(),
             allowed_fast: BTreeSet::new(),

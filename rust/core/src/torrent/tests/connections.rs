@@ -226,6 +226,29 @@ fn a_connection_knows_how_often_it_failed_before() {
 }
 
 #[test]
+fn who_leaves_because_nothing_was_wanted_is_called_again_when_something_is() {
+    let mut world = World::new("x.");
+    world.prioritize("--");
+    world.torrent.connect_to(world.now(), endpoint('a'));
+    world.join('a', false).unwrap();
+    world.peer('b', "xx");
+    world.out();
+    // Both learnt that we want nothing, and are about to leave.
+    world.prioritize("xx");
+    world.out();
+    world.leave('a', false);
+    world.pass(1000);
+    let calls = world.out();
+    assert!(calls.iter().any(|out| out.contains("connect")), "{calls:?}");
+    // Once only: it knows that we want something now.
+    world.join('a', false).unwrap();
+    world.leave('a', false);
+    world.pass(1000);
+    let calls = world.out();
+    assert!(!calls.iter().any(|out| out.contains("connect")), "{calls:?}");
+}
+
+#[test]
 fn a_stop_that_is_taken_back_at_once_costs_no_wait() {
     let mut world = World::new("..");
     world.torrent.connect_to(world.now(), endpoint('a'));
