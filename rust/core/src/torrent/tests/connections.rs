@@ -245,7 +245,10 @@ fn who_leaves_because_nothing_was_wanted_is_called_again_when_something_is() {
     world.leave('a', false);
     world.pass(1000);
     let calls = world.out();
-    assert!(!calls.iter().any(|out| out.contains("connect")), "{calls:?}");
+    assert!(
+        !calls.iter().any(|out| out.contains("connect")),
+        "{calls:?}"
+    );
 }
 
 #[test]
