@@ -137,7 +137,10 @@ func _end_walk(threads_before: int) -> void:
 	sessions.clear()
 	PeerInfo.set_country_resolver(Callable())
 	var is_quiet := func() -> bool: return threads() <= threads_before
-	assert_true(await wait_until(is_quiet, LIMIT), "threads: %s" % [thread_names()])
+	assert_true(
+		await wait_until(is_quiet, LIMIT),
+		"%d threads before, now: %s" % [threads_before, thread_names()]
+	)
 
 
 func _expect_documented_errors() -> void:
