@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 use torrent_core::choker::{Choker, Standing};
 use torrent_core::ids::TorrentKey;
 
+use crate::due::sleep_until;
 use crate::handle::Command;
 use crate::performance::PerformanceWarning;
 use crate::session::SessionShared;
@@ -68,15 +69,9 @@ pub(crate) async fn run(session: Arc<SessionShared>) {
     warn(&session);
     loop {
         let due = choker.poll_timeout(Instant::now());
-        let round = async {
-            match due {
-                Some(due) => tokio::time::sleep_until(due.into()).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             () = session.choking.arrived.notified() => {}
-            () = round => {}
+            () = sleep_until(due) => {}
             changed = settings.changed() => match changed {
                 Ok(()) => {
                     choker.set_settings((&**settings.borrow_and_update()).into());

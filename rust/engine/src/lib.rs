@@ -12,6 +12,7 @@ pub mod buffers;
 mod choke;
 pub mod create;
 pub mod disk;
+mod due;
 pub mod error;
 pub mod event;
 pub mod events;

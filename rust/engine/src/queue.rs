@@ -17,6 +17,7 @@ pub use torrent_core::queue::Move;
 use torrent_core::queue::{Observation, Phase, Queue, Verdict};
 use torrent_core::settings::Settings;
 
+use crate::due::sleep_until;
 use crate::error::Result;
 use crate::handle::{Command, Options, TorrentHandle};
 use crate::session::SessionShared;
@@ -128,15 +129,9 @@ pub(crate) async fn run(session: Arc<SessionShared>) {
     settings.mark_changed();
     loop {
         let due = session.queue.desk.lock().queue.poll_timeout();
-        let look = async {
-            match due {
-                Some(due) => tokio::time::sleep_until(due.into()).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             () = session.queue.changed.notified() => {}
-            () = look => {}
+            () = sleep_until(due) => {}
             changed = settings.changed() => {
                 if changed.is_err() {
                     return;

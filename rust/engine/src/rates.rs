@@ -19,6 +19,7 @@ use torrent_core::ids::TorrentKey;
 use torrent_core::settings::Settings;
 use torrent_core::value::Fields;
 
+use crate::due::sleep_until;
 use crate::performance::PerformanceWarning;
 use crate::session::SessionShared;
 use crate::status::is_local;
@@ -189,18 +190,12 @@ pub(crate) async fn run(session: Arc<SessionShared>) {
     let mut settings = session.settings.subscribe();
     loop {
         let now = Instant::now();
-        let next = [&session.rates.down, &session.rates.up]
+        let due = [&session.rates.down, &session.rates.up]
             .into_iter()
             .filter_map(|lane| lane.bandwidth.lock().next_at(now))
             .min();
-        let due = async {
-            match next {
-                Some(due) => tokio::time::sleep_until(due.into()).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
-            () = due => {}
+            () = sleep_until(due) => {}
             () = session.rates.changed.notified() => {}
             changed = settings.changed() => match changed {
                 Ok(()) => session.rates.apply(&settings.borrow_and_update()),

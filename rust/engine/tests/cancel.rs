@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use support::{LIMIT, Node, Payload, wait_until};
+use support::{Node, Payload, wait, wait_until};
 use torrent_engine::core::ids::PieceIndex;
 use torrent_engine::core::resume::ResumeData;
 use torrent_engine::core::value::Value;
@@ -42,14 +42,6 @@ fn add_managed(node: &Node, add: AddTorrent) -> TorrentHandle {
 
 fn from_file(payload: &Payload, folder: &Path) -> AddTorrent {
     AddTorrent::from_data(&payload.torrent(None), folder).unwrap()
-}
-
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
-    runtime.block_on(async { tokio::time::timeout(LIMIT, future).await.expect("in time") })
 }
 
 fn save(handle: &TorrentHandle) -> Vec<u8> {

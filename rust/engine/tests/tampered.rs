@@ -5,7 +5,7 @@ mod support;
 
 use std::path::Path;
 
-use support::{LIMIT, Node, Payload, wait_until};
+use support::{Node, Payload, wait, wait_until};
 use torrent_engine::core::ids::PieceIndex;
 use torrent_engine::core::resume::ResumeData;
 use torrent_engine::event::kind;
@@ -18,14 +18,6 @@ const PIECES: usize = 12;
 
 /// Flips of other bits than those of the piece map.
 const RANDOM_FLIPS: usize = 160;
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
-    runtime.block_on(async { tokio::time::timeout(LIMIT, future).await.expect("in time") })
-}
 
 /// The record of a torrent whose odd pieces are wrong, and its files.
 fn half_right(payload: &Payload, folder: &Path) -> Vec<u8> {
@@ -41,7 +33,7 @@ fn half_right(payload: &Payload, folder: &Path) -> Vec<u8> {
     let handle = node.session.add_torrent(add).unwrap();
     node.wait(kind::TORRENT_CHECKED);
     assert_eq!(handle.status().pieces_downloaded as usize, PIECES / 2);
-    block_on(handle.save_resume_data_now(SaveFlags::default()))
+    wait(handle.save_resume_data_now(SaveFlags::default()))
         .unwrap()
         .to_vec()
 }
@@ -51,7 +43,7 @@ fn assert_honest(payload: &Payload, handle: &TorrentHandle, what: &str) {
     let right = &payload.files[0].1;
     for piece in 0..PIECES {
         let index = PieceIndex(piece as u32);
-        if let Ok(bytes) = block_on(handle.read_piece_now(index)) {
+        if let Ok(bytes) = wait(handle.read_piece_now(index)) {
             let range = piece * PIECE..((piece + 1) * PIECE).min(right.len());
             assert!(bytes == right[range], "{what}: piece {piece} is wrong");
         }

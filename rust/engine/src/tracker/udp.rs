@@ -15,6 +15,8 @@ use tokio::sync::{OnceCell, mpsc, oneshot, watch};
 use torrent_core::settings::Settings;
 use torrent_core::tracker::udp::{QueryId, UdpError, UdpOutput, UdpQuery, UdpReply, UdpTrackers};
 
+use crate::due::sleep_until;
+
 /// Longest datagram that is read; longer ones are cut, and no tracker sends
 /// any.
 const MAX_DATAGRAM: usize = 64 * 1024;
@@ -113,12 +115,6 @@ impl Task {
         let mut buffer = vec![0; MAX_DATAGRAM];
         loop {
             let due = self.machine.poll_timeout();
-            let sleep = async {
-                match due {
-                    Some(due) => tokio::time::sleep_until(due.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(command) => self.obey(command),
@@ -126,7 +122,7 @@ impl Task {
                 },
                 () = readable(self.v4.as_ref()) => self.read(false, &mut buffer),
                 () = readable(self.v6.as_ref()) => self.read(true, &mut buffer),
-                () = sleep => self.machine.handle_timeout(Instant::now()),
+                () = sleep_until(due) => self.machine.handle_timeout(Instant::now()),
             }
             self.settle().await;
         }

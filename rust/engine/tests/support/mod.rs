@@ -208,6 +208,21 @@ impl Drop for Node {
     }
 }
 
+/// Waits until a condition holds that speaks for itself.
+#[track_caller]
+pub(crate) fn until(condition: impl Fn() -> bool) {
+    wait_until("what the test waits for", condition);
+}
+
+/// Runs a future of the engine's that waits for its answer.
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async { tokio::time::timeout(LIMIT, future).await.expect("in time") })
+}
+
 /// Waits until `condition` holds.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {

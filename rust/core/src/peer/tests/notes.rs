@@ -55,12 +55,7 @@ fn a_block_under_way_is_shown() {
     let mut world = World::new().downloading(1);
     let data = vec![7; BLOCK_SIZE as usize];
     let mut input = Vec::new();
-    Message::Piece {
-        piece: PieceIndex(0),
-        begin: 0,
-        data: &data,
-    }
-    .encode(&mut input);
+    piece(0, &data).encode(&mut input);
     let mut blocks = Vec::new();
     for (end, bytes) in [(12, None), (13, Some(0)), (113, Some(100))] {
         world
@@ -83,12 +78,7 @@ fn a_block_that_comes_in_parts_is_told_of_on_the_way() {
     while world.conn.take_report().is_some() {}
     let data = vec![7; BLOCK_SIZE as usize];
     let mut input = Vec::new();
-    Message::Piece {
-        piece: PieceIndex(0),
-        begin: 0,
-        data: &data,
-    }
-    .encode(&mut input);
+    piece(0, &data).encode(&mut input);
     let mut blocks = Vec::new();
     let mut told = |world: &mut World, end: usize| {
         let conn = &mut world.conn;
