@@ -12,6 +12,7 @@ from typing import Any
 
 import libtorrent as lt
 
+from harness.payload import Payload
 from harness.waiting import DEADLINE_SECONDS
 
 _CATEGORY = lt.alert.category_t
@@ -189,6 +190,17 @@ class Oracle:
             self._session.wait_for_alert(100)
             self._take_alerts()
         return status
+
+    def flush(self, handle: lt.torrent_handle) -> None:
+        """Waits until all that a torrent has is in its files."""
+        handle.flush_cache()
+        self.wait_for("cache_flushed")
+
+    def wait_for_copy(self, handle: lt.torrent_handle, payload: Payload, save_path: Path) -> None:
+        """Waits until a leecher has everything, and compares its files."""
+        self.wait_for_state(handle, lt.torrent_status.states.seeding)
+        self.flush(handle)
+        payload.assert_same(save_path)
 
     # --- alerts -----------------------------------------------------------------------
 

@@ -74,8 +74,5 @@ def test_a_recheck_that_waits_for_its_turn(
     # It goes on where it was.
     leecher = oracle.add(payload.torrent, tmp_path / "save")
     leecher.connect_peer(("127.0.0.1", ours.port))
-    oracle.wait_for_state(leecher, SEEDING)
-    leecher.flush_cache()
-    oracle.wait_for("cache_flushed")
-    payload.assert_same(tmp_path / "save")
+    oracle.wait_for_copy(leecher, payload, tmp_path / "save")
     oracle.assert_no_errors()

@@ -109,8 +109,7 @@ def test_it_is_served_to_libtorrent(
     leecher = oracle.add(torrent, tmp_path / "save")
     leecher.connect_peer(("127.0.0.1", port))
     oracle.wait_for("torrent_finished")
-    leecher.flush_cache()
-    oracle.wait_for("cache_flushed")
+    oracle.flush(leecher)
     payload.assert_same(tmp_path / "save")
     oracle.assert_no_errors()
 

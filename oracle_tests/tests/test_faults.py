@@ -193,10 +193,7 @@ def test_reading_fails_under_a_seed(
     shim.call("force_recheck", torrent_id=payload.info_hash)
     shim.wait_until_seeding(payload.info_hash)
     leecher.connect_peer(("127.0.0.1", shim.port))
-    oracle.wait_for_state(leecher, SEEDING)
-    leecher.flush_cache()
-    oracle.wait_for("cache_flushed")
-    payload.assert_same(tmp_path / "save")
+    oracle.wait_for_copy(leecher, payload, tmp_path / "save")
     oracle.assert_no_errors()
 
 
@@ -219,10 +216,7 @@ def test_a_seed_without_memory_refuses_and_loses_nothing(
         be_quiet(shim, payload)
     leecher.resume()
     leecher.connect_peer(("127.0.0.1", shim.port))
-    oracle.wait_for_state(leecher, SEEDING)
-    leecher.flush_cache()
-    oracle.wait_for("cache_flushed")
-    payload.assert_same(tmp_path / "save")
+    oracle.wait_for_copy(leecher, payload, tmp_path / "save")
     oracle.assert_no_errors()
 
 
@@ -252,10 +246,7 @@ def test_a_seed_of_an_earlier_session_without_memory_keeps_its_record(
         be_quiet(shim, payload)
     leecher.resume()
     leecher.connect_peer(("127.0.0.1", shim.port))
-    oracle.wait_for_state(leecher, SEEDING)
-    leecher.flush_cache()
-    oracle.wait_for("cache_flushed")
-    payload.assert_same(tmp_path / "save")
+    oracle.wait_for_copy(leecher, payload, tmp_path / "save")
     told = {alert["type_name"] for alert in shim.call("get_alerts")["alerts"]}
     assert not told & {"hash_failed", "fastresume_rejected", "torrent_error"}
     oracle.assert_no_errors()

@@ -6,7 +6,6 @@ import random
 import socket
 from pathlib import Path
 
-import libtorrent as lt
 import pytest
 from harness.oracle import Oracle
 from harness.payload import KIB, single_file
@@ -49,8 +48,5 @@ def test_upload(shim: Shim, rng: random.Random, tmp_path: Path) -> None:
     with Oracle(LISTEN) as oracle:
         leecher = oracle.add(payload.torrent, tmp_path / "save")
         leecher.connect_peer(("::1", port))
-        oracle.wait_for_state(leecher, lt.torrent_status.states.seeding)
-        leecher.flush_cache()
-        oracle.wait_for("cache_flushed")
-        payload.assert_same(tmp_path / "save")
+        oracle.wait_for_copy(leecher, payload, tmp_path / "save")
         oracle.assert_no_errors()

@@ -66,10 +66,7 @@ def test_sockets_that_are_opened_anew_take_callers(
     )
     leecher = oracle.add(payload.torrent, tmp_path / "save")
     leecher.connect_peer(("127.0.0.1", port))
-    oracle.wait_for_state(leecher, SEEDING)
-    leecher.flush_cache()
-    oracle.wait_for("cache_flushed")
-    payload.assert_same(tmp_path / "save")
+    oracle.wait_for_copy(leecher, payload, tmp_path / "save")
 
 
 @pytest.mark.parametrize("command", ["pause_session", "resume_session", "reopen_network_sockets"])

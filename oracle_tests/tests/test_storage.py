@@ -55,8 +55,7 @@ def fetch_by_libtorrent(oracle: Oracle, torrent: bytes, save_path: Path, port: i
     leecher = oracle.add(torrent, save_path)
     leecher.connect_peer(("127.0.0.1", port))
     oracle.wait_for_state(leecher, SEEDING)
-    leecher.flush_cache()
-    oracle.wait_for("cache_flushed")
+    oracle.flush(leecher)
 
 
 # --- padding ------------------------------------------------------------------------
@@ -168,8 +167,7 @@ def test_we_go_on_with_a_part_file_of_libtorrent(
         handle = other._session.add_torrent(params)
         handle.connect_peer(("127.0.0.1", oracle.port))
         other.wait_for("torrent_finished")
-        handle.flush_cache()
-        other.wait_for("cache_flushed")
+        other.flush(handle)
         pieces = handle.status().num_pieces
         other._session.remove_torrent(handle)
         other.wait_for("torrent_removed")

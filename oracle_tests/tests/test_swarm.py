@@ -69,10 +69,7 @@ def test_ours_and_libtorrents_serve_each_other(
             shim.call("flush_cache", torrent_id=payload.info_hash)
             payload.assert_same(tmp_path / f"ours {number}")
         for number, (oracle, handle) in enumerate(zip(theirs, handles, strict=True)):
-            oracle.wait_for_state(handle, SEEDING)
-            handle.flush_cache()
-            oracle.wait_for("cache_flushed")
-            payload.assert_same(tmp_path / f"theirs {number}")
+            oracle.wait_for_copy(handle, payload, tmp_path / f"theirs {number}")
             oracle.assert_no_errors()
         for shim in ours:
             shim.shut_down()

@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-import libtorrent as lt
 from harness.oracle import Oracle
 from harness.payload import KIB, Payload, describe
 from harness.rpc import Shim
@@ -64,10 +63,7 @@ def test_a_libtorrent_leecher_finds_us(
     wait_until(lambda: tracker.announces_of(port), "we announce")
     leecher = oracle.add(payload.torrent, tmp_path / "save")
     oracle.wait_for("torrent_finished")
-    oracle.wait_for_state(leecher, lt.torrent_status.states.seeding)
-    leecher.flush_cache()
-    oracle.wait_for("cache_flushed")
-    payload.assert_same(tmp_path / "save")
+    oracle.wait_for_copy(leecher, payload, tmp_path / "save")
     oracle.assert_no_errors()
 
 

@@ -96,10 +96,7 @@ def test_a_leecher_goes_on_with_another_seed(
         port = shim.start_session()
         shim.seed(payload)
         leecher.connect_peer(("127.0.0.1", port))
-    oracle.wait_for_state(leecher, lt.torrent_status.states.seeding)
-    leecher.flush_cache()
-    oracle.wait_for("cache_flushed")
-    payload.assert_same(tmp_path / "save")
+    oracle.wait_for_copy(leecher, payload, tmp_path / "save")
     oracle.assert_no_errors()
     assert leecher.status().total_failed_bytes == 0
 
@@ -125,10 +122,7 @@ def test_a_leecher_that_knows_all_seeds_from_the_start(
         leecher = oracle.add(payload.torrent, tmp_path / "save")
     for port in ports:
         leecher.connect_peer(("127.0.0.1", port))
-    oracle.wait_for_state(leecher, lt.torrent_status.states.seeding)
-    leecher.flush_cache()
-    oracle.wait_for("cache_flushed")
-    payload.assert_same(tmp_path / "save")
+    oracle.wait_for_copy(leecher, payload, tmp_path / "save")
     oracle.assert_no_errors()
 
 

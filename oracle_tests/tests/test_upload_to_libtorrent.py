@@ -32,10 +32,7 @@ def upload(shim: Shim, oracle: Oracle, payload: Payload, save_path: Path) -> Non
     leecher = oracle.add(payload.torrent, save_path)
     leecher.connect_peer(("127.0.0.1", port))
     oracle.wait_for("torrent_finished")
-    oracle.wait_for_state(leecher, SEEDING)
-    leecher.flush_cache()
-    oracle.wait_for("cache_flushed")
-    payload.assert_same(save_path)
+    oracle.wait_for_copy(leecher, payload, save_path)
     oracle.assert_no_errors()
     assert leecher.status().total_failed_bytes == 0
 
@@ -80,10 +77,7 @@ def test_we_connect_to_the_leecher(
     oracle.wait_for("torrent_checked")
     ours.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=oracle.port)
     oracle.wait_for("torrent_finished")
-    oracle.wait_for_state(leecher, SEEDING)
-    leecher.flush_cache()
-    oracle.wait_for("cache_flushed")
-    payload.assert_same(tmp_path / "save")
+    oracle.wait_for_copy(leecher, payload, tmp_path / "save")
     oracle.assert_no_errors()
 
 
@@ -101,10 +95,7 @@ def test_three_leechers_share_our_seed(shim: Shim, rng: random.Random, tmp_path:
             leecher.connect_peer(("127.0.0.1", port))
         for number, oracle in enumerate(oracles):
             oracle.wait_for("torrent_finished")
-            oracle.wait_for_state(leechers[number], SEEDING)
-            leechers[number].flush_cache()
-            oracle.wait_for("cache_flushed")
-            payload.assert_same(tmp_path / f"save{number}")
+            oracle.wait_for_copy(leechers[number], payload, tmp_path / f"save{number}")
             oracle.assert_no_errors()
 
 
