@@ -23,7 +23,6 @@ from harness.waiting import wait_until
 
 PIECE = 64 * KIB
 SETTINGS = {"allow_multiple_connections_per_ip": True, "status_update_interval": 20}
-SEEDING = lt.torrent_status.states.seeding
 
 needs_strace = pytest.mark.skipif(not CAN_FAIL, reason="makes system calls fail")
 

@@ -7,15 +7,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-import libtorrent as lt
 import pytest
 from harness.oracle import Oracle
 from harness.payload import KIB, describe
 from harness.rpc import Shim
 from harness.tracker import Tracker
 from harness.waiting import wait_until
-
-SEEDING = lt.torrent_status.states.seeding
 
 
 @pytest.mark.parametrize("seed_is_ours", [False, True])

@@ -12,7 +12,6 @@ from harness.payload import KIB, Payload, many_files, single_file
 from harness.rpc import Shim
 
 PIECE_SIZES = [16 * KIB, 64 * KIB, 256 * KIB, 1024 * KIB]
-SEEDING = lt.torrent_status.states.seeding
 
 
 def seed(ours: Shim, payload: Payload) -> str:
