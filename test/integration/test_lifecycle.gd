@@ -28,24 +28,13 @@ func unheld() -> TorrentSession:
 
 
 func test_a_session_freed_in_the_middle_of_a_download_leaves_nothing() -> void:
-	# The first session may leave what the engine keeps for all of them.
+	# What a first session leaves is there before threads are counted.
 	await _free_in_the_middle(make_torrent(128 * MIB, 256 * KIB), 0)
-	var before := await _settled_threads()
+	var before := await threads_at_rest()
 	for number in range(1, ROUNDS + 1):
 		await _free_in_the_middle(torrent_of(folder + "/seed/data.bin", 256 * KIB), number)
 	var is_quiet := func() -> bool: return threads() <= before
-	assert_true(await wait_until(is_quiet, LIMIT), "%d threads, then %d" % [before, threads()])
-
-
-## The number of threads once everything that ends has ended.
-func _settled_threads() -> int:
-	var last := [threads(), Time.get_ticks_msec()]
-	var is_settled := func() -> bool:
-		if threads() != last[0]:
-			last.assign([threads(), Time.get_ticks_msec()])
-		return Time.get_ticks_msec() - last[1] > 500
-	await wait_until(is_settled, LIMIT)
-	return last[0]
+	assert_true(await wait_until(is_quiet, LIMIT), "%d threads, now: %s" % [before, thread_names()])
 
 
 func _free_in_the_middle(data: PackedByteArray, number: int) -> void:

@@ -204,7 +204,16 @@ func threads() -> int:
 	)
 
 
-## Their names, for messages.
+## The number of threads once those of the library have ended: it keeps none without a
+## session, a creator at work or a log file.
+func threads_at_rest() -> int:
+	var is_ours := func(name: String) -> bool: return name.begins_with("torrent-")
+	var is_at_rest := func() -> bool: return not thread_names().any(is_ours)
+	assert_true(await wait_until(is_at_rest, LIMIT), "threads at rest: %s" % [thread_names()])
+	return threads()
+
+
+## Their names.
 func thread_names() -> Array[String]:
 	var names: Array[String] = []
 	if OS.get_name() == "Linux":
