@@ -12,7 +12,7 @@ const Sharer := preload("res://demo/mod_sharing/sharer.gd")
 const FOLDER := "user://mod_sharing"
 
 ## Seconds after which it has failed, where nobody watches.
-const LIMIT := 60.0
+const LIMIT := 300.0
 
 var _lobby_port := 0
 ## This program's own, so that two of them do not share one.

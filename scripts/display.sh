@@ -83,7 +83,7 @@ with_display() {
   "${XVFB[@]}" -displayfd 3 -screen 0 1280x720x24 -nolisten tcp -terminate \
     3>"$number" >"$LOGS/xvfb.log" 2>&1 </dev/null &
   server=$!
-  for ((tries = 0; tries < 100; tries++)); do
+  for ((tries = 0; tries < 600; tries++)); do
     [[ ! -s $number ]] || break
     kill -0 "$server" 2>/dev/null || break
     sleep 0.1

@@ -23,7 +23,7 @@ make_export_project() {
 export_game() {
   rm -rf "$EXPORTED"
   mkdir -p "$EXPORTED"
-  run_logged export-game limited 300 "$GODOT" --headless --path "$EXPORT_PROJECT" \
+  run_logged export-game limited 900 "$GODOT" --headless --path "$EXPORT_PROJECT" \
     --export-release Linux "$EXPORTED/game.x86_64" ||
     die "the demos cannot be exported" "Export templates for this Godot have to be installed (Editor > Manage Export Templates)."
   EXPORTED_GAME=("$EXPORTED/game.x86_64")
@@ -47,7 +47,7 @@ exported_demo() {
   rm -rf "$home"
   mkdir -p "$home"
   # Not from a folder where the project's own files could be found.
-  if (cd "$EXPORTED" && run_logged "exported-$name" limited 120 \
+  if (cd "$EXPORTED" && run_logged "exported-$name" limited 400 \
     env XDG_DATA_HOME="$home" XDG_CONFIG_HOME="$home/config" XDG_CACHE_HOME="$home/cache" \
     "${EXPORTED_GAME[@]}" --headless -- "--demo=$name") &&
     prints "$log" "${@:2}"; then

@@ -208,7 +208,7 @@ check_package() {
   if run_logged package-pack "$python" "$ROOT/scripts/package.py" "$ADDON" "$game/addon.zip" &&
     run_logged package-unpack "$python" -m zipfile -e "$game/addon.zip" "$game" &&
     import_project "$game" &&
-    run_logged package-run limited 60 "$GODOT" --headless --path "$game" -s res://check.gd; then
+    run_logged package-run limited 300 "$GODOT" --headless --path "$game" -s res://check.gd; then
     ((GUT_PASSED += 1))
   else
     warn "the package does not work in an empty game"
@@ -227,7 +227,7 @@ count_gut() {
   rm -rf "$xml" "$home"
   mkdir -p "$home"
   # user:// starts empty, and what tests leave there is not the user's.
-  run_logged "$label" limited "${GUT_SECONDS:-1500}" \
+  run_logged "$label" limited "${GUT_SECONDS:-2400}" \
     env XDG_DATA_HOME="$home" XDG_CONFIG_HOME="$home/config" XDG_CACHE_HOME="$home/cache" \
     "${GUT_GODOT[@]}" --path "$project" -s res://addons/gut/gut_cmdln.gd \
     -gconfig= -ginclude_subdirs -gexit -gdisable_colors -gjunit_xml_file="$xml" \

@@ -9,7 +9,7 @@ const BAD := Color(1.0, 0.443, 0.427)
 const HEADING := Color(0.49, 0.729, 1.0)
 
 ## Seconds after which a demo has failed.
-var time_limit := 60.0
+var time_limit := 300.0
 
 var _ended := false
 

@@ -2,9 +2,10 @@ extends SceneTree
 ## A game that quits in the middle of a transfer without a word to its sessions. Run by
 ## test_lifecycle.gd; the argument is a folder with data.torrent and seed/data.bin.
 
-## Slow enough for the middle to be seen.
-const SETTINGS := {"listen_interfaces": "127.0.0.1:0", "max_out_request_queue": 2}
-const LIMIT := 30.0
+const SETTINGS := {"listen_interfaces": "127.0.0.1:0"}
+## Bytes a second: slow enough for the middle to be seen, however late that is.
+const RATE := 512 * 1024
+const LIMIT := 120.0
 
 var _seeder := TorrentSession.new()
 var _leecher := TorrentSession.new()
@@ -15,7 +16,7 @@ func _initialize() -> void:
 	var folder: String = OS.get_cmdline_user_args()[0]
 	var data := FileAccess.get_file_as_bytes(folder + "/data.torrent")
 	_seeder.start_session_with_settings(SETTINGS)
-	_leecher.start_session_with_settings(SETTINGS)
+	_leecher.start_session_with_settings(SETTINGS.merged({"download_rate_limit": RATE}))
 	var seed := _seeder.add_torrent_file(data, folder + "/seed")
 	while not seed.get_status().is_seeding():
 		await process_frame

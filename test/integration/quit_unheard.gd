@@ -4,8 +4,13 @@ extends SceneTree
 ## tracker's URL.
 
 ## A session has far more patience with a tracker than the end of a game has with it.
-const SETTINGS := {"listen_interfaces": "127.0.0.1:0", "stop_tracker_timeout": 60}
-const LIMIT := 30.0
+const SETTINGS := {
+	"listen_interfaces": "127.0.0.1:0",
+	"stop_tracker_timeout": 60,
+	"tracker_receive_timeout": 300,
+	"tracker_completion_timeout": 300,
+}
+const LIMIT := 120.0
 
 var _session := TorrentSession.new()
 

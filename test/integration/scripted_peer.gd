@@ -12,6 +12,8 @@ const PIECE := 7
 var requests: Array[Vector3i] = []
 ## How many connections it still closes as soon as they come.
 var refusals := 0
+## All bytes of the torrent, for a peer that sends what it is asked for at once.
+var payload := PackedByteArray()
 
 var _server := TCPServer.new()
 var _connection: StreamPeerTCP = null
@@ -19,12 +21,14 @@ var _received := PackedByteArray()
 var _is_greeted := false
 var _info_hash := ""
 var _pieces := 0
+var _piece_size := 0
 
 
 ## Its port.
 func open(info: TorrentInfo, address := "127.0.0.1") -> int:
 	_info_hash = info.get_info_hash()
 	_pieces = info.get_num_pieces()
+	_piece_size = info.get_piece_size()
 	var error := _server.listen(0, address)
 	assert(error == OK, "the peer cannot listen")
 	return _server.get_local_port()
@@ -92,8 +96,15 @@ func _take_message() -> bool:
 		return false
 	if size == 13 and _received[4] == REQUEST:
 		requests.append(Vector3i(_number_at(5), _number_at(9), _number_at(13)))
+		if not payload.is_empty():
+			_serve(requests[-1])
 	_received = _received.slice(4 + size)
 	return true
+
+
+func _serve(request: Vector3i) -> void:
+	var begin := request.x * _piece_size + request.y
+	send_block(request, payload.slice(begin, begin + request.z))
 
 
 func _number_at(at: int) -> int:

@@ -42,6 +42,8 @@ const LOOPBACK := {
 
 ## The sessions that snippets have made.
 static var sessions: Array[TorrentSession] = []
+## The torrents of which one of them has told that they are complete, by info-hash.
+static var told := {}
 
 ## The page, from the root of the repository on.
 var page := ""
@@ -54,6 +56,9 @@ var code := ""
 static func new_session() -> TorrentSession:
 	var session := TorrentSession.new()
 	session.apply_settings(LOOPBACK)
+	session.torrent_finished.connect(
+		func(handle: TorrentHandle) -> void: told[handle.get_info_hash()] = true
+	)
 	sessions.append(session)
 	return session
 

@@ -141,5 +141,5 @@ func test_a_tracker_that_is_not_there() -> void:
 	assert_ne(alert.get("error"), "")
 	assert_eq(alert.get("info_hash"), handle.get_info_hash())
 	assert_eq(handle.get_trackers()[0].url, url)
-	assert_gt(handle.get_trackers()[0].fails, 0)
+	assert_gt(handle.get_trackers()[0].fails, 0, "whoever hears of it can see it")
 	assert_eq(handle.get_status().get_error(), "", "that is no error of the torrent")

@@ -72,7 +72,9 @@ func test_changes_are_told_once_an_interval_and_only_when_there_are_any() -> voi
 	assert_true(handle.set_download_limit(2 * MIB))
 	assert_true(handle.connect_peer("127.0.0.1", port_of(seeder)))
 	assert_true(await wait_until(func() -> bool: return handle.get_status().is_seeding(), LIMIT))
-	assert_gt(told[0], 1, "a download that goes on for longer than an interval")
+	# What is told may lag behind what can be asked.
+	var is_told := func() -> bool: return told[0] > 1
+	assert_true(await wait_until(is_told, LIMIT), "a download that outlasts an interval")
 	assert_lte(told[0], (Time.get_ticks_msec() - begun) / interval + 1)
 
 	# Without the other one it comes to rest, and says so.
@@ -80,10 +82,13 @@ func test_changes_are_told_once_an_interval_and_only_when_there_are_any() -> voi
 	assert_true(await wait_until(func() -> bool: return _is_at_rest(handle), LIMIT), "rests")
 	var other := start_session({"status_update_interval": interval})
 	var restless := other.add_torrent_file(data, folder + "/other")
-	await _change(other, restless, 2)
-	told[0] = 0
-	# All is quiet while changes of another session are told ten times, as far apart.
-	await _change(other, restless, 10)
+	# All is quiet while changes of another session are told ten times, as far apart. The
+	# last changes may be on their way at first.
+	var deadline := Time.get_ticks_msec() + int(LIMIT * 1000)
+	told[0] = 1
+	while told[0] > 0 and Time.get_ticks_msec() < deadline:
+		told[0] = 0
+		await _change(other, restless, 10)
 	assert_eq(told[0], 0, "nothing has changed")
 
 

@@ -69,6 +69,7 @@ func after_each() -> void:
 			session.stop_session()
 			await wait_for_signal(session.session_stopped, LIMIT)
 	Snippets.sessions.clear()
+	Snippets.told.clear()
 	await super()
 
 
@@ -175,11 +176,25 @@ func _all_finished() -> bool:
 	return torrents > 0
 
 
+## Whether whoever listens has heard of the end of each.
+func _all_told() -> bool:
+	for session in Snippets.sessions:
+		for handle in session.get_torrents():
+			if not Snippets.told.has(handle.get_info_hash()):
+				return false
+	return true
+
+
 func _run_script(node: Node) -> void:
 	add_child(node)
+	await _wait_for_the_end()
+
+
+## Waits until its torrents are complete and what waits for that has gone on.
+func _wait_for_the_end() -> void:
 	assert_true(await wait_until(_all_finished, LIMIT), "its torrents are complete")
-	# So that what waits for this goes on.
-	await wait_physics_frames(10)
+	assert_true(await wait_until(_all_told, LIMIT), "and that is told")
+	await wait_process_frames(10)
 
 
 # --- all of them ---
@@ -201,8 +216,7 @@ func test_a_snippet(snippet: Snippets = use_parameters(Snippets.all())) -> void:
 	if node.has_method("_run"):
 		assert_true(await _ends(node._run), "%s ends" % snippet.place())
 	elif node.has_method("_ready"):
-		assert_true(await wait_until(_all_finished, LIMIT), "its torrents are complete")
-		await wait_physics_frames(10)
+		await _wait_for_the_end()
 	else:
 		fail_test("%s is not run" % snippet.place())
 	if ERRORS.has(snippet.page):

@@ -93,8 +93,11 @@ func test_a_failure_is_told_and_mended(
 	assert_eq(alert.get("tracker_url"), url)
 	assert_string_contains(alert.get("message", ""), "closed today")
 	assert_eq(alert.get("times_in_row"), 1)
-	var has_failed := func() -> bool: return handle.get_trackers()[0].fails == 1
-	assert_true(await wait_until(has_failed, LIMIT))
+	var manager := session.get_alert_manager()
+	var is_counted := func() -> bool:
+		var fails: int = handle.get_trackers()[0].fails
+		return fails > 0 and fails == manager.get_alerts_by_name("tracker_error").size()
+	assert_true(await wait_until(is_counted, LIMIT))
 	assert_false(handle.get_trackers()[0].verified)
 	assert_eq(handle.get_status().get_error(), "", "that is no error of the torrent")
 	assert_eq(handle.get_status().get_current_tracker(), "")

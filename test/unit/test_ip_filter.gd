@@ -121,7 +121,7 @@ func test_cache_settings() -> void:
 
 func test_countries_come_from_the_games_resolver() -> void:
 	var data := make_torrent(4 * MIB)
-	var seeding := start_session({"upload_rate_limit": 200_000})
+	var seeding := start_session({"upload_rate_limit": 20_000})
 	await seed_torrent(seeding, data)
 	var handle := start_session().add_torrent_file(data, folder + "/save")
 	handle.connect_peer("127.0.0.1", port_of(seeding))
@@ -136,7 +136,7 @@ func test_countries_come_from_the_games_resolver() -> void:
 
 func test_a_banned_peer_is_gone() -> void:
 	var data := make_torrent(4 * MIB)
-	var seeding := start_session({"upload_rate_limit": 200_000})
+	var seeding := start_session({"upload_rate_limit": 20_000})
 	await seed_torrent(seeding, data)
 	var handle := start_session().add_torrent_file(data, folder + "/save")
 	handle.connect_peer("127.0.0.1", port_of(seeding))

@@ -39,7 +39,8 @@ func test_listening_moves_at_once() -> void:
 	watch_signals(session)
 	assert_true(session.apply_settings({"listen_interfaces": "127.0.0.2:0"}))
 	var has_moved := func() -> bool:
-		return session.get_network_status().listening[0].begins_with("127.0.0.2:")
+		var listening: Array = session.get_network_status().listening
+		return listening.size() == 1 and listening[0].begins_with("127.0.0.2:")
 	assert_true(await wait_until(has_moved, LIMIT))
 	assert_signal_not_emitted(session, "listen_failed")
 

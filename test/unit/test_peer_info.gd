@@ -26,6 +26,8 @@ func before_each() -> void:
 			and _leech.get_pieces_downloaded() == 32
 			and _seed.get_download_queue_length() == 0
 			and not _seed.is_interesting()
+			and not _leech.is_remote_interested()
+			and _seed.is_remote_choked() == _leech.is_choked()
 		)
 	assert_true(await wait_until(is_quiet, LIMIT), "half of it is there")
 

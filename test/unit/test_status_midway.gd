@@ -21,9 +21,8 @@ func _begin(settings := {}) -> void:
 	_handle = start_session(settings).add_torrent_file(_data, folder + "/save")
 	assert_true(_handle.set_piece_priority(3, 7))
 	assert_true(_handle.connect_peer("127.0.0.1", _peer.get_meta("port")))
-	var has_asked := func() -> bool: return not _requests_of(3).is_empty()
+	var has_asked := func() -> bool: return _requests_of(3).size() == 2
 	assert_true(await wait_until(has_asked, LIMIT), "it asks for the last piece")
-	assert_true(await wait_until(func() -> bool: return _requests_of(3).size() == 2, LIMIT))
 
 
 func after_each() -> void:
@@ -86,10 +85,13 @@ func test_the_block_under_way() -> void:
 	_peer.send_block(short, _bytes_of(short), 100)
 	await _assert_under_way(short, 100)
 	_peer.send(_bytes_of(short).slice(100))
+	var has_asked := func() -> bool: return _peer.requests.any(_is_of_another_piece)
+	assert_true(await wait_until(has_asked, LIMIT), "it asks for another piece")
 	var other := _requests_of(_peer.requests.filter(_is_of_another_piece)[0].x)[0]
 	_peer.send_block(other, _bytes_of(other), 1)
 	await _assert_under_way(other, 1)
-	assert_eq(_handle.get_status().get_pieces_downloaded(), 1)
+	var is_whole := func() -> bool: return _handle.get_status().get_pieces_downloaded() == 1
+	assert_true(await wait_until(is_whole, LIMIT), "the last piece is whole")
 
 
 func _is_of_another_piece(request: Vector3i) -> bool:
@@ -145,8 +147,9 @@ func test_bytes_that_came_twice() -> void:
 
 
 func test_a_peer_that_owes_us_blocks() -> void:
-	await _begin({"request_timeout": 2})
+	await _begin()
 	assert_false(_seen().is_snubbed())
+	assert_true(_sessions[-1].apply_settings({"request_timeout": 2}))
 	assert_true(await wait_until(func() -> bool: return _seen().is_snubbed(), LIMIT))
 	assert_lt(_seen().get_download_queue_length(), _peer.requests.size(), "others may have it")
 
@@ -187,4 +190,5 @@ func test_two_liars() -> void:
 	assert_true(await wait_until(are_suspected, LIMIT), "both are suspected")
 	for peer in _handle.get_peer_info():
 		assert_eq(peer.get_num_hashfails(), 1)
-	assert_eq(_handle.get_status().get_total_failed_bytes(), PIECE)
+	var is_counted := func() -> bool: return _handle.get_status().get_total_failed_bytes() == PIECE
+	assert_true(await wait_until(is_counted, LIMIT), "one piece was no good")

@@ -54,18 +54,31 @@ func test_bytes() -> void:
 
 
 func test_rates() -> void:
-	# Half a mebibyte came within the last seconds, each block with a head.
-	assert_gt(_here.get_download_payload_rate(), 0)
-	assert_gt(_here.get_download_rate(), _here.get_download_payload_rate())
+	# Half a mebibyte that takes longer than anybody looks at it.
+	var session := start_session({"download_rate_limit": 4_000})
+	var handle := session.add_torrent_file(_handle.get_torrent_file_data(), folder + "/slow")
+	assert_true(handle.connect_peer("127.0.0.1", port_of(_seeder)))
+	var seed := _seeder.get_torrents()[0]
+	var are_shown := func() -> bool:
+		_here = handle.get_status()
+		_there = seed.get_status()
+		# Blocks one way, requests the other; and each block has a head.
+		return (
+			_here.get_download_payload_rate() > 0
+			and _here.get_download_rate() > _here.get_download_payload_rate()
+			and _here.get_upload_rate() > 0
+			and _here.get_upload_rate() < _here.get_download_rate()
+			and _there.get_upload_payload_rate() > 0
+			and _there.get_upload_rate() > _there.get_upload_payload_rate()
+		)
+	assert_true(await wait_until(are_shown, LIMIT), "each rate is that of its direction")
 	assert_eq(_here.get_upload_payload_rate(), 0)
-	assert_gt(_here.get_upload_rate(), 0, "requests")
-	assert_lt(_here.get_upload_rate(), _here.get_download_rate())
-	assert_gt(_there.get_upload_payload_rate(), 0)
-	assert_gt(_there.get_upload_rate(), _there.get_upload_payload_rate())
 	assert_eq(_there.get_download_payload_rate(), 0)
 	# A rate is that of the last seconds: it comes to rest with the transfer.
+	assert_true(session.set_download_rate_limit(0))
+	await wait_for_half(handle)
 	var is_over := func() -> bool:
-		var status := _handle.get_status()
+		var status := handle.get_status()
 		return status.get_download_payload_rate() == 0 and status.get_eta() == -1
 	assert_true(await wait_until(is_over, LIMIT))
 

@@ -5,14 +5,19 @@ extends "res://test/integration/torrent_test.gd"
 const RATE := 60_000
 const BLOCK := 16 * KIB
 const PIECE := 4 * BLOCK
+## More than comes at that rate for as long as anything is waited for.
+const PIECES := 128
 
 
-## A download of sixteen pieces with these settings at both ends.
-func _transfer(seeding: Dictionary, fetching: Dictionary) -> Array[TorrentHandle]:
+## A download with these settings at both ends, and a limit of its own.
+func _transfer(seeding: Dictionary, fetching: Dictionary, limit := 0) -> Array[TorrentHandle]:
 	var seeder := start_session(seeding)
-	var data := make_torrent(16 * PIECE, PIECE)
+	var data := make_torrent(PIECES * PIECE, PIECE)
 	var seed := await seed_torrent(seeder, data)
-	return [seed, download(start_session(fetching), data, seeder)]
+	var handle := start_session(fetching).add_torrent_file(data, folder + "/save")
+	assert_true(handle.set_download_limit(limit))
+	assert_true(handle.connect_peer("127.0.0.1", port_of(seeder)))
+	return [seed, handle]
 
 
 func test_blocks_come_one_after_the_other() -> void:
@@ -30,7 +35,7 @@ func test_blocks_come_one_after_the_other() -> void:
 				if [block, bytes, total] != [-1, 0, 0]:
 					wrong.append([piece, block, bytes, total])
 				continue
-			var is_possible := piece in range(16) and block in range(4) and total == BLOCK
+			var is_possible := piece in range(PIECES) and block in range(4) and total == BLOCK
 			if not is_possible or bytes < 0 or bytes > total:
 				wrong.append([piece, block, bytes, total])
 			blocks[[piece, block]] = true
@@ -42,14 +47,14 @@ func test_blocks_come_one_after_the_other() -> void:
 
 
 func test_who_waits_for_a_limit() -> void:
-	var both := await _transfer({}, {})
-	assert_true(both[1].set_download_limit(RATE))
+	var both := await _transfer({}, {}, RATE)
 	var is_down := func() -> bool: return both[1].get_status().get_down_bandwidth_queue() == 1
 	assert_true(await wait_until(is_down, LIMIT), "the download waits")
 	assert_eq(both[1].get_status().get_up_bandwidth_queue(), 0)
 	assert_true(both[1].set_download_limit(0))
 	await finished(both[1])
-	assert_eq(both[1].get_status().get_down_bandwidth_queue(), 0)
+	var is_over := func() -> bool: return both[1].get_status().get_down_bandwidth_queue() == 0
+	assert_true(await wait_until(is_over, LIMIT), "nothing waits any more")
 
 
 func test_what_a_limit_on_the_other_side_leaves_waiting() -> void:
@@ -63,7 +68,10 @@ func test_what_a_limit_on_the_other_side_leaves_waiting() -> void:
 	assert_eq(both[0].get_status().get_down_bandwidth_queue(), 0)
 	assert_eq(both[0].get_status().get_num_uploads(), 1)
 	assert_eq(both[1].get_status().get_num_uploads(), 0)
-	assert_gt(both[1].get_peer_info()[0].get_download_queue_length(), 0)
+	var is_asked := func() -> bool:
+		var peers := both[1].get_peer_info()
+		return peers.size() == 1 and peers[0].get_download_queue_length() > 0
+	assert_true(await wait_until(is_asked, LIMIT), "the other end knows what it has asked for")
 	var is_fast := func() -> bool:
 		var status := both[1].get_status()
 		return status.get_download_payload_rate() > 0 and status.get_eta() > 0

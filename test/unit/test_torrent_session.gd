@@ -36,11 +36,13 @@ func test_it_can_be_started_again() -> void:
 
 
 func test_a_restart_finds_its_port_free() -> void:
-	var session := start_session()
+	# An address that nobody else gets ports of.
+	var address := "127.0.0.9"
+	var session := start_session({"listen_interfaces": address + ":0"})
 	var port := port_of(session)
 	session.stop_session()
 	var settings := {
-		"listen_interfaces": "127.0.0.1:%d" % port,
+		"listen_interfaces": "%s:%d" % [address, port],
 		"max_retry_port_bind": 0,
 		"listen_system_port_fallback": false,
 	}

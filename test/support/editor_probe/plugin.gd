@@ -4,7 +4,7 @@ extends EditorPlugin
 ## The last line it prints is PROBE OK, or PROBE FAILED with the reason.
 
 const PLUGIN := "godot-torrent"
-const LIMIT := 30.0
+const LIMIT := 300.0
 
 ## The addon's dock, or whatever is left of it.
 var _dock_reference: WeakRef = null

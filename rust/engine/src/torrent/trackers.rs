@@ -225,6 +225,8 @@ impl Driver {
         let Some(answered) = self.announcer.on_reply(now, *id, &reply) else {
             return;
         };
+        // Whoever hears of the answer finds the tracker as it left it.
+        self.publish(now);
         if let Some(warning) = reply.warning {
             self.tracker_news(kind::TRACKER_WARNING, url, *local, || {
                 TrackerFact::Warning(warning)
@@ -251,6 +253,7 @@ impl Driver {
         let now = Instant::now();
         let failed = self.announcer.on_failure(now, *id, &error.failure());
         if let Some(times_in_row) = failed {
+            self.publish(now);
             self.tracker_news(kind::TRACKER_ERROR, url, *local, || TrackerFact::Error {
                 error: error.to_string(),
                 failure_reason: error.failure_reason().to_owned(),
