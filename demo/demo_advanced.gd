@@ -10,6 +10,9 @@ const PIECE := 64 * Tools.KIB
 ## The files of the torrent. The first one ends with a piece.
 const FILES := {"pack/big.bin": 96 * PIECE, "pack/maps/one.map": 300_000, "pack/read_me.txt": 77}
 
+## Two that have everything are of no use to one another and would part at once: here they
+## stay, to be looked at.
+var _settings := Tools.LOOPBACK.merged({"close_redundant_connections": false})
 var _seeder := TorrentSession.new()
 var _leecher := TorrentSession.new()
 var _data := PackedByteArray()
@@ -58,7 +61,7 @@ func _session() -> void:
 	if not expect(not _leecher.is_running(), "running before the start: no"):
 		return
 	for session: TorrentSession in [_seeder, _leecher]:
-		if not expect(session.start_session_with_settings(Tools.LOOPBACK), "a session starts"):
+		if not expect(session.start_session_with_settings(_settings), "a session starts"):
 			return
 		var ports := session.get_listening_ports()
 		expect(ports.size() == 1 and ports[0] > 0, "it listens on port %s" % ports)
@@ -150,7 +153,7 @@ func _operations() -> void:
 		)
 
 
-## The peer may have been dropped as of no use; it is welcome again.
+## A peer that is gone is welcome again.
 func _connect() -> void:
 	if _ended:
 		return
