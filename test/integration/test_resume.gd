@@ -102,6 +102,9 @@ func test_torrents_come_back_from_the_state_directory() -> void:
 	assert_eq(session.get_max_connections(), 55)
 	assert_true(await wait_for_signal(session.session_started, LIMIT))
 	assert_eq(session.get_torrents().size(), 1)
+	# Each signal has its turn in some frame.
+	var is_told := func() -> bool: return get_signal_emit_count(session, "torrent_added") > 0
+	assert_true(await wait_until(is_told, LIMIT))
 	assert_signal_emit_count(session.torrent_added, 1)
 	var again := session.find_torrent(hash)
 	assert_not_null(again)
