@@ -25,9 +25,13 @@ const EXPOSING: Array[String] = [
 ## How errors begin that are no call's.
 const BACKGROUND: Array[String] = ["TorrentSession: ", "TorrentCreator.generate: "]
 const SESSIONS := 4
+## No call may keep a core busy for longer, wherever the system tells.
+const WORK_USEC := 1_000_000
+## But these, which say so.
+const WORKING: Array[String] = ["TorrentCreator.generate_blocking"]
 ## Nothing that a game calls may hold it up for longer: in ticks of a thread of its own, so
 ## that time in which the machine does something else does not count. A slow disk does.
-const PATIENCE := 3000
+const PATIENCE := 20_000
 const TICK_USEC := 1_000
 ## Errors repeat what was wrong, but not at any length.
 const LONGEST_ERROR := 2000
@@ -249,6 +253,7 @@ func _call(name: String, object: Object, method: Dictionary) -> void:
 	var nested := call_count
 	var begun := Time.get_ticks_usec()
 	var first_tick := clock.ticks
+	var worked_before := _worked_usec()
 	var result: Variant
 	if method.flags & METHOD_FLAG_STATIC:
 		result = ClassDB.class_call_static.callv([name, method.name] + arguments)
@@ -261,8 +266,8 @@ func _call(name: String, object: Object, method: Dictionary) -> void:
 	if call_count == nested and taken > longest_usec:
 		longest_usec = taken
 		longest_call = "%s(%s)" % [place, ", ".join(arguments.map(_describe))]
-	if call_count == nested and ticks > PATIENCE:
-		_complain("%s took %d ms" % [place, taken / 1000])
+	if call_count == nested:
+		_check_time(place, ticks, _worked_usec() - worked_before)
 	call_count += 1
 	calls[place] = calls.get(place, 0) + 1
 	_check_type(place, method.return, result)
@@ -291,6 +296,18 @@ func _make_safe(session: TorrentSession, method: String) -> void:
 		_just(session, "apply_settings", [SAFE])
 	elif method.begins_with("start_session"):
 		_know_ports(session)
+
+
+func _check_time(place: String, ticks: int, worked: int) -> void:
+	var is_busy := worked > WORK_USEC and not place in WORKING
+	if is_busy or ticks > PATIENCE:
+		_complain("%s took %d ticks and %d ms of work" % [place, ticks, worked / 1000])
+
+
+## For how long this thread has had a core; 0 where the system does not tell.
+func _worked_usec() -> int:
+	var file := FileAccess.open("/proc/thread-self/schedstat", FileAccess.READ)
+	return file.get_line().get_slice(" ", 0).to_int() / 1000 if file != null else 0
 
 
 func _check_type(place: String, expected: Dictionary, result: Variant) -> void:
