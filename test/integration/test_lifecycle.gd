@@ -134,6 +134,14 @@ func test_a_game_that_quits_does_not_wait_for_long() -> void:
 	assert_eq(OS.get_process_exit_code(game.pid), 0)
 
 
+func test_a_game_that_quits_gets_its_callable_back() -> void:
+	var output := []
+	var status := OS.execute(_godot(), _game("quit_with_resolver"), output, true)
+	assert_eq(status, 0, "".join(output))
+	# While there are scripts: what is freed after them can bring the game down.
+	assert_string_contains("".join(output), "the atlas is closed")
+
+
 # --- handlers may do anything ---
 
 

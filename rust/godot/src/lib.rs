@@ -24,6 +24,7 @@ mod monitors;
 mod names;
 mod peer_info;
 mod report;
+mod resolver;
 mod snapshot;
 mod torrent_creator;
 mod torrent_error;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use torrent_engine::log;
 use torrent_engine::session::Session;
 
-use crate::{monitors, peer_info};
+use crate::{monitors, resolver};
 
 /// How long the end of the game may wait for ordered shutdowns.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ pub(crate) fn remember(session: &Session) {
 /// Stops what still runs and waits until all threads have ended.
 pub(crate) fn end_all() {
     monitors::remove();
-    peer_info::forget_resolver();
+    resolver::forget();
     let sessions = take();
     for session in &sessions {
         session.stop();

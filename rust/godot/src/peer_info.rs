@@ -1,7 +1,5 @@
 //! `PeerInfo`: one connection of a torrent at one moment.
 
-use std::cell::RefCell;
-
 use godot::builtin::{Callable, GString, PackedByteArray, VarDictionary};
 use godot::classes::IRefCounted;
 use godot::meta::ToGodot;
@@ -9,8 +7,8 @@ use godot::obj::{Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_engine::status;
 
-use crate::convert;
 use crate::snapshot::snapshot_methods;
+use crate::{convert, resolver};
 
 /// One connected peer of a torrent, at the moment it was asked for.
 ///
@@ -35,16 +33,6 @@ impl PeerInfo {
     }
 }
 
-thread_local! {
-    /// What knows the country of an address. Main thread only.
-    static RESOLVER: RefCell<Option<Callable>> = const { RefCell::new(None) };
-}
-
-/// Gives the game's callable back before the library goes.
-pub(crate) fn forget_resolver() {
-    RESOLVER.with_borrow_mut(Option::take);
-}
-
 #[godot_api]
 impl IRefCounted for PeerInfo {
     fn to_string(&self) -> GString {
@@ -61,8 +49,7 @@ snapshot_methods! {
         /// [method set_country_resolver].
         #[func]
         fn get_country(&self) -> GString {
-            let resolver = RESOLVER.with_borrow(Clone::clone);
-            let resolver = resolver.filter(Callable::is_valid);
+            let resolver = resolver::get().filter(Callable::is_valid);
             let ip = GString::from(&self.record.ip).to_variant();
             let country = resolver.map(|resolver| resolver.call(&[ip]));
             country
@@ -74,8 +61,7 @@ snapshot_methods! {
         /// returns a text, from a database of the game's own. An empty Callable ends it.
         #[func]
         fn set_country_resolver(resolver: Callable) {
-            let resolver = Some(resolver).filter(Callable::is_valid);
-            RESOLVER.with_borrow_mut(|known| *known = resolver);
+            resolver::set(Some(resolver).filter(Callable::is_valid));
         }
 
         /// Everything about the peer by name (without `get_`).
