@@ -53,6 +53,7 @@ operations! {
     CheckResume = 32, "check_resume";
     Exception = 33, "exception";
     HostNameLookup = 38, "hostname_lookup";
+    Symlink = 39, "symlink";
     Handshake = 40, "handshake";
 }
 

@@ -237,6 +237,22 @@ impl Files {
         })
     }
 
+    /// The files that are symbolic links (BEP 47), each with the path that it
+    /// leads to, relative to the folder that the torrent is saved in. One that
+    /// leads to itself stands for a link to nowhere.
+    pub fn links(&self) -> impl Iterator<Item = (u32, String)> + use<'_> {
+        let below = !self.root.is_empty();
+        let links = self.symlinks.iter();
+        links.map(move |(index, target)| (*index, self.complete(target, below)))
+    }
+
+    /// The files that may be run as programs (BEP 47).
+    pub fn executables(&self) -> impl Iterator<Item = u32> + use<'_> {
+        let marked =
+            |(index, place): (u32, &Place)| place.marks.has(Marks::EXECUTABLE).then_some(index);
+        (0..).zip(&self.places).filter_map(marked)
+    }
+
     /// The files, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = FileEntry> + '_ {
         (0..self.len()).map(|index| {

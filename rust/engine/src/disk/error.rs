@@ -32,6 +32,8 @@ pub enum DiskOp {
     Rename,
     /// Moving a file to another folder.
     Move,
+    /// Making a symbolic link.
+    Link,
 }
 
 impl DiskOp {
@@ -47,6 +49,7 @@ impl DiskOp {
             Self::Allocate => "allocate",
             Self::Rename => "rename",
             Self::Move => "move",
+            Self::Link => "make the link",
         }
     }
 
@@ -61,6 +64,7 @@ impl DiskOp {
             Self::Sync => Operation::File,
             Self::Allocate => Operation::FileAllocate,
             Self::Rename | Self::Move => Operation::FileRename,
+            Self::Link => Operation::Symlink,
         }
     }
 }

@@ -93,7 +93,7 @@ impl Open {
     fn find(&mut self, key: Key, access: Access) -> Option<Arc<File>> {
         self.clock += 1;
         let entry = self.files.get_mut(&key)?;
-        if access == Access::Write && entry.access == Access::Read {
+        if access.writes() && !entry.access.writes() {
             return None;
         }
         entry.used = self.clock;
@@ -183,7 +183,13 @@ impl FilePool {
     ) -> Result<File, DiskError> {
         let op = match access {
             Access::Read => DiskOp::Open,
-            Access::Write => DiskOp::Create,
+            Access::Write | Access::WriteProgram => DiskOp::Create,
+        };
+        let is_program = access == Access::Write && storage.spec.executables.contains(&index);
+        let how = if is_program {
+            Access::WriteProgram
+        } else {
+            access
         };
         let mut retries = 0;
         loop {
@@ -191,10 +197,10 @@ impl FilePool {
             let opened = self
                 .faults
                 .strike(op, index)
-                .and_then(|()| path::open(&places.root, places.name(index), access));
+                .and_then(|()| path::open(&places.root, places.name(index), how));
             let error = match opened {
                 Ok(file) => {
-                    if access == Access::Write && !storage.spec.allocate {
+                    if access.writes() && !storage.spec.allocate {
                         allow_holes(&file);
                     }
                     if self.open.lock().no_atime {
@@ -262,7 +268,7 @@ impl FilePool {
                 file_index: file.0,
                 open_mode: match entry.access {
                     Access::Read => 0,
-                    Access::Write => 2,
+                    Access::Write | Access::WriteProgram => 2,
                 },
                 last_use: entry.used_at.elapsed().as_secs(),
             })

@@ -21,6 +21,7 @@ mod fence;
 mod files;
 mod inject;
 mod io;
+mod links;
 mod partial;
 mod parts;
 mod path;

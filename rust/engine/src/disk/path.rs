@@ -21,7 +21,7 @@ use super::error::Fault;
 #[cfg(not(unix))]
 pub(super) use fallback::{open, remove_file, remove_folder, rename, stat};
 #[cfg(unix)]
-pub(super) use unix::{open, remove_file, remove_folder, rename, stat};
+pub(super) use unix::{folder_of, is_missing, open, remove_file, remove_folder, rename, stat};
 
 /// The length of the file `name` below `root`; `None` where there is no such
 /// file.
@@ -66,6 +66,15 @@ pub(super) enum Access {
     /// Reading and writing; the file and its folders are created where
     /// missing, and never truncated.
     Write,
+    /// The same; a file that is created may be run as a program.
+    WriteProgram,
+}
+
+impl Access {
+    /// Whether it is not for reading alone.
+    pub(super) fn writes(self) -> bool {
+        self != Self::Read
+    }
 }
 
 #[cfg(unix)]
@@ -92,15 +101,17 @@ mod unix {
 
     /// Opens the file `name` below `root`.
     pub(in super::super) fn open(root: &Path, name: &Path, access: Access) -> Result<File, Fault> {
-        let (folder, leaf) = folder_of(root, name, access == Access::Write)?;
+        let (folder, leaf) = folder_of(root, name, access.writes())?;
         // Opening a pipe would wait for its other end without NONBLOCK; on
         // regular files it means nothing.
         let common = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let flags = match access {
-            Access::Read => OFlags::RDONLY,
-            Access::Write => OFlags::RDWR | OFlags::CREATE,
+        // The user's mask takes away what others may not do.
+        let (flags, mode) = match access {
+            Access::Read => (OFlags::RDONLY, 0),
+            Access::Write => (OFlags::RDWR | OFlags::CREATE, 0o666),
+            Access::WriteProgram => (OFlags::RDWR | OFlags::CREATE, 0o777),
         };
-        let file = match openat(&folder, leaf, common | flags, Mode::from_raw_mode(0o666)) {
+        let file = match openat(&folder, leaf, common | flags, Mode::from_raw_mode(mode)) {
             Ok(file) => file,
             // FreeBSD says MLINK, and every other system LOOP.
             Err(Errno::LOOP | Errno::MLINK) => return Err(Fault::Symlink),
@@ -198,7 +209,7 @@ mod unix {
         Ok(unlinkat(&folder, leaf, AtFlags::REMOVEDIR)?)
     }
 
-    fn is_missing(error: &io::Error) -> bool {
+    pub(in super::super) fn is_missing(error: &io::Error) -> bool {
         matches!(
             error.kind(),
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
@@ -206,7 +217,7 @@ mod unix {
     }
 
     /// The folder that holds `name`, and the last part of `name` in it.
-    fn folder_of<'a>(
+    pub(in super::super) fn folder_of<'a>(
         root: &Path,
         name: &'a Path,
         create: bool,
@@ -266,7 +277,7 @@ mod fallback {
     /// Opens the file `name` below `root`.
     pub(in super::super) fn open(root: &Path, name: &Path, access: Access) -> Result<File, Fault> {
         let path = root.join(name);
-        if access == Access::Write {
+        if access.writes() {
             fs::create_dir_all(root)?;
             create_folders(root, name)?;
         }
@@ -277,7 +288,7 @@ mod fallback {
         }
         let mut options = OpenOptions::new();
         options.read(true);
-        if access == Access::Write {
+        if access.writes() {
             options.write(true).create(true);
         }
         Ok(options.open(path)?)

@@ -55,11 +55,18 @@ impl Shared {
         FileIndex(self.spec.layout.files().len() as u32)
     }
 
-    /// The files that are stored: their index and length in bytes.
-    pub(super) fn stored_files(&self) -> impl Iterator<Item = (FileIndex, u64)> + use<'_> {
+    /// The files that have a place of their own, links included: their index
+    /// and length in bytes.
+    pub(super) fn placed_files(&self) -> impl Iterator<Item = (FileIndex, u64)> + use<'_> {
         (0u32..)
             .zip(self.spec.layout.files())
             .filter(|(_, place)| !place.pad)
             .map(|(index, place)| (FileIndex(index), place.length))
+    }
+
+    /// Those of them that are stored as files.
+    pub(super) fn stored_files(&self) -> impl Iterator<Item = (FileIndex, u64)> + use<'_> {
+        self.placed_files()
+            .filter(|(file, _)| !self.spec.links.contains_key(file))
     }
 }

@@ -156,6 +156,8 @@ impl Shared {
                 tracing::warn!(file = %file.display(), %error, "moved, but the old file stays");
             }
         }
+        self.carry_links(&old, &self.places());
+        files.extend(self.spec.links.keys());
         path::remove_empty_folders(&old.root, files.iter().map(|&file| old.name(file)));
         Ok(moved)
     }

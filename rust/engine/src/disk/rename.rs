@@ -52,11 +52,14 @@ impl Shared {
             let other = old.name(other);
             other != from && (other.starts_with(name) || name.starts_with(other))
         };
-        let mut others = self.stored_files().map(|(other, _)| other);
+        let mut others = self.placed_files().map(|(other, _)| other);
         if others.any(clashes) || old.find(name) == Some(self.parts_file()) {
             return Err(Fault::Exists);
         }
-        if path::length(&old.root, from)?.is_some() {
+        if let Some(target) = self.spec.links.get(&file) {
+            self.rename_link(old, target, from, name)?;
+            path::remove_empty_folders(&old.root, [from]);
+        } else if path::length(&old.root, from)?.is_some() {
             let renamed = common
                 .faults
                 .strike(DiskOp::Rename, file)

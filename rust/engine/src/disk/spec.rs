@@ -2,7 +2,7 @@
 //! from a torrent's metadata when its storage is opened, and fixed from then
 //! on.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
@@ -26,6 +26,11 @@ pub struct StorageSpec {
     pub(super) wanted: Vec<bool>,
     /// Files get their room on the disk before they are written.
     pub(super) allocate: bool,
+    /// The files that are symbolic links, with what they point to below the
+    /// save path.
+    pub(super) links: BTreeMap<FileIndex, PathBuf>,
+    /// The files that may be run as programs.
+    pub(super) executables: BTreeSet<FileIndex>,
 }
 
 /// Why a [`StorageSpec`] makes no sense.
@@ -90,7 +95,29 @@ impl StorageSpec {
             parts: PathBuf::from(".parts"),
             wanted: Vec::new(),
             allocate: false,
+            links: BTreeMap::new(),
+            executables: BTreeSet::new(),
         })
+    }
+
+    /// Which files are symbolic links (BEP 47), each with what it points to: a
+    /// plain path below the save path.
+    pub fn links(
+        mut self,
+        links: impl IntoIterator<Item = (FileIndex, PathBuf)>,
+    ) -> Result<Self, SpecError> {
+        self.links = links.into_iter().collect();
+        match self.links.values().find(|target| !is_plain(target)) {
+            Some(target) => Err(SpecError::UnsafePath(target.clone())),
+            None => Ok(self),
+        }
+    }
+
+    /// Which files may be run as programs (BEP 47): they are created so, where
+    /// the system tells programs by a mark on the file.
+    pub fn executables(mut self, files: impl IntoIterator<Item = FileIndex>) -> Self {
+        self.executables = files.into_iter().collect();
+        self
     }
 
     /// Gives some files other paths. They too are plain names below the save

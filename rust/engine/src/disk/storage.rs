@@ -463,8 +463,8 @@ impl Drop for Handle {
 }
 
 impl Shared {
-    /// Creates the save path and the wanted files that are empty, and gives
-    /// the others their room.
+    /// Creates the save path, the wanted files that are empty and the wanted
+    /// links, and gives the other files their room.
     pub(super) fn prepare(&self, common: &Common) -> Result<(), DiskError> {
         std::fs::create_dir_all(&self.places().root)
             .map_err(|error| self.error(DiskOp::Create, None, Fault::Io(error)))?;
@@ -473,7 +473,7 @@ impl Shared {
                 self.make_room(common, file, length)?;
             }
         }
-        Ok(())
+        self.make_links()
     }
 
     /// Deletes the files, or the part file only, and the folders that are
@@ -497,6 +497,10 @@ impl Shared {
                 Err(_) => {}
             }
             names.push(name);
+        }
+        if !parts_only {
+            outcome = outcome.and(self.delete_links());
+            names.extend(self.spec.links.keys().map(|&link| places.name(link)));
         }
         super::path::remove_empty_folders(root, names);
         outcome

@@ -79,12 +79,14 @@ impl Shared {
     ) -> Vec<(FileIndex, DiskError)> {
         let mut failed = Vec::new();
         let changed = |file: FileIndex, now: bool| self.wanted.get(file.0) != now;
-        for (file, length) in self.stored_files() {
+        for (file, length) in self.placed_files() {
             let now = wanted.get(file.0 as usize).copied().unwrap_or(true);
             if !changed(file, now) {
                 continue;
             }
-            let outcome = if !now {
+            let outcome = if self.spec.links.contains_key(&file) {
+                Ok(())
+            } else if !now {
                 self.exists(file)
                     .map(|exists| self.in_parts.put(file.0, !exists))
             } else if self.in_parts.get(file.0) {
@@ -97,6 +99,11 @@ impl Shared {
                 Ok(()) => self.wanted.put(file.0, now),
                 Err(error) => failed.push((file, error)),
             }
+        }
+        if let Err(error) = self.make_links() {
+            let file = error.file.unwrap_or_default();
+            self.wanted.clear(file.0);
+            failed.push((file, error));
         }
         failed
     }

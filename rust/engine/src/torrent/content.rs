@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
+use torrent_core::ids::FileIndex;
 use torrent_core::metainfo::{Info, Limits, MetainfoError};
 
 use super::{Driver, TaskEnd};
@@ -37,12 +38,17 @@ pub(super) fn spec(info: &Info, handle: &TorrentHandle) -> Result<StorageSpec, E
     let renamed = renamed.into_iter();
     let renamed = renamed.map(|(file, name)| (file, PathBuf::from(name)));
     let paths = (0..info.files.len()).map(|file| PathBuf::from(info.files.path(file)));
+    let links = info.files.links();
+    let links = links.map(|(file, target)| (FileIndex(file), PathBuf::from(target)));
+    let programs = info.files.executables().map(FileIndex);
     StorageSpec::new(
         info.layout.clone(),
         paths.collect(),
         info.piece_hashes().clone(),
         &save_path,
     )
+    .and_then(|spec| spec.links(links))
+    .map(|spec| spec.executables(programs))
     .and_then(|spec| spec.renamed(renamed))
     .and_then(|spec| spec.part_file(part_file(handle)))
     .map(|spec| spec.wanted(wanted).allocate(mode == StorageMode::Allocate))

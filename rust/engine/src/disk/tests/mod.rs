@@ -3,6 +3,8 @@
 mod checking;
 mod faults;
 mod lifecycle;
+#[cfg(unix)]
+mod linking;
 mod placing;
 mod resuming;
 mod syncing;
