@@ -118,6 +118,7 @@ class Oracle:
 
     def __init__(self, settings: dict[str, Any] | None = None) -> None:
         self._session = lt.session(ISOLATED | (settings or {}))
+        self._limit_loopback(settings or {})
         self.port: int = self._session.listen_port()
         assert self.port > 0, "libtorrent has no port"
         self.alerts: list[Alert] = []
@@ -143,6 +144,21 @@ class Oracle:
     def session(self) -> lt.session:
         """The session itself, for what only one test needs."""
         return self._session
+
+    def _limit_loopback(self, settings: dict[str, Any]) -> None:
+        """Limits of the session's rates are none for peers on loopback, unless their class has
+        the same ones."""
+        local = lt.session.local_peer_class_id
+        limits = {
+            name: settings[setting]
+            for name, setting in [
+                ("upload_limit", "upload_rate_limit"),
+                ("download_limit", "download_rate_limit"),
+            ]
+            if setting in settings
+        }
+        if limits:
+            self._session.set_peer_class(local, self._session.get_peer_class(local) | limits)
 
     # --- torrents ---------------------------------------------------------------------
 
@@ -182,14 +198,30 @@ class Oracle:
     def wait_for_state(self, handle: lt.torrent_handle, state: Any) -> lt.torrent_status:
         """Waits until the torrent is in a state."""
         deadline = time.monotonic() + DEADLINE_SECONDS
-        while (status := handle.status()).state != state:
+        while True:
+            # Looked at once more after the deadline, like all that is waited for.
+            late = time.monotonic() > deadline
+            if (status := handle.status()).state == state:
+                return status
             assert not status.errc.value(), status.errc.message()
-            if time.monotonic() > deadline:
+            if late:
                 raise AssertionError(f"libtorrent is in state {status.state}, not {state}")
             # The change comes with an alert, which ends the wait early.
             self._session.wait_for_alert(100)
             self._take_alerts()
-        return status
+
+    def seed_part(self, payload: Payload, save_path: Path, pieces: int) -> lt.torrent_handle:
+        """Shares a copy of a single file that ends after so many pieces: whoever has nobody
+        else to ask gets those and waits for the others, however fast it is."""
+        save_path.mkdir(parents=True)
+        content = payload.root.read_bytes()[: pieces * payload.piece_size]
+        (save_path / payload.root.name).write_bytes(content)
+        handle = self.add(payload.torrent, save_path)
+        self.wait_for("torrent_checked", lambda alert: alert.info_hash == payload.info_hash)
+        assert handle.status().num_pieces == pieces
+        # It gives what it has, and takes nothing.
+        handle.set_flags(lt.torrent_flags.upload_mode)
+        return handle
 
     def flush(self, handle: lt.torrent_handle) -> None:
         """Waits until all that a torrent has is in its files."""

@@ -88,6 +88,10 @@ class Peer:
         """Sends a message of the extension protocol: a bencoded value, then bytes."""
         self.send(EXTENDED, payload=bytes([number]) + lt.bencode(content) + data)
 
+    def end_sending(self) -> None:
+        """Says nothing more, but still listens."""
+        self._socket.shutdown(socket.SHUT_WR)
+
     def receive(self) -> tuple[int, bytes]:
         """The next message that says something: its kind and the rest."""
         while True:

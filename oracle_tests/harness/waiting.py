@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 # Enough for the slowest machine; what is waited for comes in a fraction of it.
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 
 # How often a condition is looked at that nobody tells us about.
 POLL_SECONDS = 0.02

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import csv
 import random
-import socket
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,18 @@ import libtorrent as lt
 import pytest
 from harness.oracle import Alert, Oracle
 from harness.payload import KIB, Payload, many_files, single_file
-from harness.peer import BITFIELD, CHOKE, EXTENDED, HAVE, REQUEST, Peer
+from harness.peer import (
+    BITFIELD,
+    CHOKE,
+    EXTENDED,
+    HAVE,
+    HAVE_NONE,
+    INTERESTED,
+    REQUEST,
+    UNCHOKE,
+    Peer,
+)
+from harness.ports import closed_port
 from harness.rpc import ROOT, Shim
 
 LIST = ROOT / "oracle_tests" / "libtorrent_alerts.csv"
@@ -117,7 +128,12 @@ class Heard:
 def heard(start_shim: Callable[..., Shim], rng: random.Random, tmp_path: Path) -> Heard:
     """We download from libtorrent; another libtorrent downloads from another of us."""
     payload = many_files(tmp_path / "seed", rng, 16 * KIB)
-    settings = {"alert_mask": EVERYTHING, "alert_queue_size": 100_000}
+    settings = {
+        "alert_mask": EVERYTHING,
+        "alert_queue_size": 100_000,
+        # It is libtorrent that closes the connection when both have everything.
+        "close_redundant_connections": False,
+    }
     with Oracle({"alert_mask": THEIR_MASK}) as seed:
         seed.seed(payload.torrent, payload.save_path)
         ours = start_shim()
@@ -140,9 +156,9 @@ def heard(start_shim: Callable[..., Shim], rng: random.Random, tmp_path: Path) -
             handle.connect_peer(("127.0.0.1", uploader.port))
             leecher.wait_for_state(handle, SEEDING)
             handle.flush_cache()
-            leecher.session.post_session_stats()
             if not any(alert.what == "peer_disconnected" for alert in leecher.alerts):
                 leecher.wait_for("peer_disconnected")
+            leecher.session.post_session_stats()
             leecher.wait_for("session_stats")
             uploaded = everything(uploader, torrent_id)
             seed.take_alerts()
@@ -372,6 +388,8 @@ def test_the_mask_decides_what_is_heard(
     )
     leecher.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=seed.port)
     leecher.wait_until_seeding(torrent_id)
+    # The status is there a moment before the alerts; the torrent answers after those.
+    leecher.call("flush_cache", torrent_id=torrent_id)
     own = leecher.call("get_alerts")["alerts"]
     assert all(alert["category"] & mask for alert in own)
     with Oracle({"alert_mask": mask}) as oracle:
@@ -465,17 +483,43 @@ def test_who_cannot_be_reached_is_told_of_alike(
     torrent_id = ours.call(
         "add_torrent_file", path=str(payload.torrent_path), save_path=str(tmp_path / "save")
     )["torrent_id"]
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    ours.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=port)
-    own = ours.wait_for_alert("peer_disconnected", torrent_id)
-    handle = oracle.add(payload.torrent, tmp_path / "theirs")
-    oracle.wait_for("torrent_checked")
-    handle.connect_peer(("127.0.0.1", port))
-    theirs = oracle.wait_for("peer_disconnected")
+    with closed_port() as port:
+        ours.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=port)
+        own = ours.wait_for_alert("peer_disconnected", torrent_id)
+        handle = oracle.add(payload.torrent, tmp_path / "theirs")
+        oracle.wait_for("torrent_checked")
+        handle.connect_peer(("127.0.0.1", port))
+        theirs = oracle.wait_for("peer_disconnected")
     assert own["op"] == int(theirs.fields["op"]) == int(lt.operation_t.connect)
     assert own["reason"] == int(theirs.fields["reason"]) == 0
     assert own["pid"] == "0" * 40
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processes cannot be stopped")
+def test_what_a_peer_did_is_told_of_before_its_end(
+    shim: Shim, rng: random.Random, tmp_path: Path
+) -> None:
+    payload = single_file(tmp_path / "seed", rng, 16 * KIB, 20 * 16 * KIB)
+    port = shim.start_session(
+        settings={"alert_mask": EVERYTHING, "allow_multiple_connections_per_ip": True}
+    )
+    torrent_id = shim.seed(payload)
+    for _ in range(50):
+        shim.call("get_alerts")
+        with Peer.connect(port, torrent_id) as peer:
+            peer.send(HAVE_NONE)
+            peer.send(INTERESTED)
+            peer.wait_for(UNCHOKE)
+            # It asks and is gone while nobody looks: the engine learns of both at once.
+            shim.process.send_signal(signal.SIGSTOP)
+            for piece in range(20):
+                peer.send(REQUEST, piece, 0, 16 * KIB)
+            peer.end_sending()
+            shim.process.send_signal(signal.SIGCONT)
+            shim.wait_for_alert("peer_disconnected", torrent_id)
+        alerts = shim.call("get_alerts")["alerts"]
+        asked = [it["piece_index"] for it in alerts if it["type_name"] == "incoming_request"]
+        assert asked == list(range(20))
 
 
 # --- settings that stand in the way -------------------------------------------------------
@@ -487,8 +531,10 @@ def test_a_small_request_queue_is_warned_of_alike(
     payload = single_file(tmp_path / "seed", rng, 64 * KIB, 4_000_000)
     settings = {"max_out_request_queue": 2}
     seed, leecher = start_shim(), start_shim()
-    # Slow enough to last for some seconds, in which libtorrent looks.
-    port = seed.start_session(settings={"upload_rate_limit": 400_000})
+    # Slow enough to last for most of a minute, in which libtorrent looks, and open to both.
+    port = seed.start_session(
+        settings={"upload_rate_limit": 100_000, "allow_multiple_connections_per_ip": True}
+    )
     torrent_id = seed.seed(payload)
     leecher.start_session(settings=settings | {"alert_mask": EVERYTHING})
     leecher.call(

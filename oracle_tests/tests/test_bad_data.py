@@ -25,13 +25,15 @@ def payload(tmp_path: Path, rng: random.Random) -> Payload:
 
 def at(address: str, **settings: object) -> Oracle:
     """A libtorrent at an address of its own: bans go by address."""
-    settings |= {
-        "listen_interfaces": f"{address}:0",
-        "outgoing_interfaces": address,
-        # All bytes come slowly enough that everybody gets to send some.
-        "upload_rate_limit": 1_500_000,
-    }
-    return Oracle(settings)
+    return Oracle(
+        {
+            "listen_interfaces": f"{address}:0",
+            "outgoing_interfaces": address,
+            # All bytes come slowly enough that everybody gets to send some.
+            "upload_rate_limit": 1_500_000,
+        }
+        | settings
+    )
 
 
 def seed_lies(oracle: Oracle, payload: Payload, folder: Path, every: int) -> None:
@@ -58,8 +60,10 @@ def test_a_liar_among_honest_seeds_is_banned(ours: Shim, payload: Payload, tmp_p
         liar = stack.enter_context(at(LIAR))
         seed_lies(liar, payload, tmp_path / "lies", 4)
         honest = [stack.enter_context(at(f"127.0.0.{10 + number}")) for number in range(3)]
-        for oracle in honest:
-            oracle.seed(payload.torrent, payload.save_path)
+        seeds = [oracle.seed(payload.torrent, payload.save_path) for oracle in honest]
+        for seed in seeds:
+            # Nothing is over before the liar had its turn.
+            seed.set_upload_limit(30_000)
         add(ours, payload, tmp_path / "ours")
         ours.call("connect_peer", torrent_id=payload.info_hash, ip=LIAR, port=liar.port)
         for number, oracle in enumerate(honest):
@@ -71,6 +75,8 @@ def test_a_liar_among_honest_seeds_is_banned(ours: Shim, payload: Payload, tmp_p
             )
         banned = ours.call("wait_for_alert", type_name="ip_ban", timeout_ms=60_000)["alert"]
         assert banned["banned_address"] == LIAR
+        for seed in seeds:
+            seed.set_upload_limit(-1)
         status = ours.wait_until_seeding(payload.info_hash)
         assert status["total_failed_bytes"] > 0
         ours.call("flush_cache", torrent_id=payload.info_hash)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from harness.oracle import Oracle
 from harness.payload import KIB, Payload, many_files, single_file
+from harness.ports import closed_port
 from harness.rpc import Shim, powerless, shim_command
 from harness.waiting import wait_until
 
@@ -162,8 +163,7 @@ def test_peers_and_trackers_that_are_none(ours: Shim, rng: random.Random, tmp_pa
         error = ours.refuse("add_tracker", torrent_id=torrent_id, url=url)
         assert error.code == 605
     # Nobody is there; that is no error of the torrent.
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    ours.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=port)
-    ours.wait_for_alert("peer_disconnected", torrent_id)
+    with closed_port() as port:
+        ours.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=port)
+        ours.wait_for_alert("peer_disconnected", torrent_id)
     assert ours.status(torrent_id)["error"] == ""

@@ -86,22 +86,27 @@ def peak_memory(shim: Shim) -> int:
     raise AssertionError("no VmHWM")
 
 
-TIMEOUTS = {"tracker_receive_timeout": 1, "tracker_completion_timeout": 2}
+# For those who never answer. Who does has as long as ever, so that no good tracker is too
+# slow on a busy machine.
+IMPATIENT = {"tracker_receive_timeout": 2, "tracker_completion_timeout": 4}
+# In percent: a tracker that failed is asked again after 40 seconds.
+BACKOFF = {"tracker_backoff": 700}
 
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_broken_answer_is_named_and_the_next_tier_is_asked(
     shim: Shim, rng: random.Random, tmp_path: Path, name: str
 ) -> None:
+    timeouts = IMPATIENT if None in ANSWERS[name] else {}
     with (
         BadTracker(ANSWERS[name]) as bad,
         Tracker() as good,
         Tracker() as unaffected,
-        Oracle(TIMEOUTS) as oracle,
+        Oracle(timeouts) as oracle,
     ):
         payload = payload_of([bad.url, good.url], rng, tmp_path / "seed")
         other = payload_of([unaffected.url], rng, tmp_path / "other")
-        port = shim.start_session(settings=TIMEOUTS)
+        port = shim.start_session(settings=BACKOFF | timeouts)
         before = peak_memory(shim)
         seed(shim, payload)
         seed(shim, other)
@@ -132,14 +137,17 @@ def test_senseless_intervals(
     with BadTracker([answer]) as tracker:
         payload = payload_of([tracker.url], rng, tmp_path / "seed")
         shim.start_session(settings={"min_announce_interval": 1})
+        begun = time.monotonic()
         seed(shim, payload)
         shim.wait_for_alert("tracker_reply", payload.info_hash)
         status = shim.wait_for_status(
             payload.info_hash, "a next announce", lambda it: it["next_announce"] >= 0
         )
+        requests = len(tracker.requests)
+        elapsed = time.monotonic() - begun
         # Neither a flood nor never.
-        assert 55 <= status["next_announce"] <= 86_400, status["next_announce"]
-        assert len(tracker.requests) == 1
+        assert 55 - elapsed <= status["next_announce"] <= 86_400, status["next_announce"]
+        assert 1 <= requests <= 1 + elapsed // 55
 
 
 class LyingUdpTracker(UdpTracker):
@@ -230,13 +238,15 @@ def test_a_session_with_dead_trackers_of_all_kinds_ends_soon(
             alive.url,
         ]
         payload = payload_of(urls, rng, tmp_path / "seed")
-        port = shim.start_session(settings={"announce_to_all_tiers": True})
+        patient = {"tracker_receive_timeout": 600, "tracker_completion_timeout": 600}
+        port = shim.start_session(settings={"announce_to_all_tiers": True} | patient)
         seed(shim, payload)
         wait_until(lambda: alive.announces_of(port), "the living tracker hears of us")
         wait_until(lambda: silent.requests, "the silent one too")
         begun = time.monotonic()
+        # Five seconds are what they get; whoever waited for them would wait ten minutes.
         shim.shut_down()
-        assert time.monotonic() - begun < 5.5
+        assert time.monotonic() - begun < 45
         wait_until(
             lambda: alive.announces_of(port)[-1].event == "stopped",
             "the living tracker hears of the end",
@@ -260,11 +270,12 @@ def test_nothing_on_this_machine_is_asked_but_trackers(
             payload = payload_of(urls, rng, tmp_path / "seed")
             port = shim.start_session(settings={"announce_to_all_tiers": True})
             seed(shim, payload)
-            failed = {
-                shim.wait_for_alert("tracker_error", payload.info_hash)["tracker_url"]
-                for _ in urls[:-1]
-            }
-            assert failed == set(urls[:-1])
+            failed: set[str] = set()
+            while failed != set(urls[:-1]):
+                # One that failed may fail again before another has its turn.
+                alert = shim.wait_for_alert("tracker_error", payload.info_hash)
+                failed.add(alert["tracker_url"])
+                assert failed <= set(urls[:-1])
             wait_until(lambda: good.announces_of(port), "the tracker is asked")
             assert victim.requests == []
 
@@ -277,5 +288,7 @@ def test_other_schemes_are_no_trackers(
     port = shim.start_session()
     seed(shim, payload)
     wait_until(lambda: tracker.announces_of(port), "the tracker is asked")
+    # It is known to be one when its answer is there.
+    shim.wait_for_alert("tracker_reply", payload.info_hash)
     known = shim.call("get_trackers", torrent_id=payload.info_hash)["trackers"]
     assert [entry["url"] for entry in known if entry["verified"]] == [tracker.url]

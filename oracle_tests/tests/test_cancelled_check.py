@@ -31,13 +31,16 @@ def test_a_first_check_in_the_middle(ours: Shim, oracle: Oracle, tmp_path: Path)
         file.truncate(256 * MIB)
     payload = describe(root, MIB)
     torrent_id = payload.info_hash
-    # Both at once, so that the check cannot be over in between.
     add = {"path": str(payload.torrent_path), "save_path": str(payload.save_path)}
-    for command, params in [
-        ("add_torrent_file", add),
-        ("cancel_check", {"torrent_id": torrent_id}),
-    ]:
-        ours.send_line(json.dumps({"cmd": command, "params": params}))
+    lines = [
+        json.dumps({"cmd": command, "params": params})
+        for command, params in [
+            ("add_torrent_file", add),
+            ("cancel_check", {"torrent_id": torrent_id}),
+        ]
+    ]
+    # Both at once, so that the check cannot be over in between.
+    ours.send_line("\n".join(lines))
     assert [ours.receive()["ok"] for _ in range(2)] == [True, True]
     ours.wait_for_alert("torrent_checked", torrent_id)
     status = ours.status(torrent_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import socket
@@ -22,6 +23,15 @@ def unchoked(shim: Shim, payloads: list[Payload]) -> list[int]:
         peers: list[dict[str, Any]] = shim.call("get_peers", torrent_id=payload.info_hash)["peers"]
         count.append(sum(not peer["is_choked"] for peer in peers))
     return count
+
+
+def interested(shim: Shim, payloads: list[Payload]) -> int:
+    """How many peers want something."""
+    return sum(
+        peer["is_remote_interested"]
+        for payload in payloads
+        for peer in shim.call("get_peers", torrent_id=payload.info_hash)["peers"]
+    )
 
 
 def test_slots_are_the_sessions_and_a_torrent_may_have_fewer(
@@ -46,14 +56,17 @@ def test_slots_are_the_sessions_and_a_torrent_may_have_fewer(
             oracle = stack.enter_context(Oracle())
             handle = oracle.add(payload.torrent, tmp_path / f"leecher {number}")
             handle.connect_peer(("127.0.0.1", port))
+        wait_until(lambda: interested(shim, payloads) == 12, "everybody wants something")
         wait_until(lambda: sum(unchoked(shim, payloads)) == 5, "all slots are taken")
         served: set[tuple[str, int]] = set()
 
         def everybody_had_a_turn() -> bool:
             counts = unchoked(shim, payloads)
-            # Two snapshots of two moments: a slot may be on its way between them.
-            assert sum(counts) <= 6, counts
+            assert counts[0] <= 5, counts
             assert counts[1] <= 2, counts
+            if sum(counts) > 5:
+                # Two snapshots of two moments: slots may be on their way between them.
+                wait_until(lambda: sum(unchoked(shim, payloads)) <= 5, "five slots are taken")
             for payload in payloads:
                 peers = shim.call("get_peers", torrent_id=payload.info_hash)["peers"]
                 served.update(
@@ -61,7 +74,7 @@ def test_slots_are_the_sessions_and_a_torrent_may_have_fewer(
                 )
             return len(served) == 12
 
-        wait_until(everybody_had_a_turn, "everybody had a turn")
+        wait_until(everybody_had_a_turn, "everybody had a turn", 180)
         # More slots take effect at once.
         shim.call("apply_settings", settings={"unchoke_slots_limit": -1})
         shim.call("set_torrent_options", torrent_id=payloads[1].info_hash, max_uploads=-1)
@@ -82,7 +95,9 @@ def test_churn_leaves_nothing_behind(shim: Shim, rng: random.Random, tmp_path: P
             if number % 3:
                 handshake = b"\x13BitTorrent protocol" + bytes(8)
                 handshake += bytes.fromhex(payload.info_hash) + rng.randbytes(20)
-                peer.sendall(handshake[: len(handshake) if number % 2 else 30])
+                with contextlib.suppress(ConnectionError):
+                    # It may have been turned away already.
+                    peer.sendall(handshake[: len(handshake) if number % 2 else 30])
     wait_until(lambda: descriptors() <= before + 2, "descriptors are closed again")
     peers = lambda: shim.call("get_peers", torrent_id=payload.info_hash)["peers"]  # noqa: E731
     wait_until(lambda: not peers(), "nobody is connected")

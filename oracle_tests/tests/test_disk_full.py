@@ -75,7 +75,8 @@ def test_it_tries_again_by_itself(
         "add_torrent_file", path=str(payload.torrent_path), save_path=str(small_disk / "save")
     )["torrent_id"]
     shim.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=oracle.port)
-    shim.wait_for_status(torrent_id, "an error", lambda status: status["error"])
+    # The status may have forgotten it again: it tries each second.
+    shim.wait_for_alert("file_error", torrent_id)
     remount(small_disk, "size=8m")
     wait_until(lambda: shim.status(torrent_id)["is_seeding"], "it goes on by itself")
     shim.call("flush_cache", torrent_id=torrent_id)

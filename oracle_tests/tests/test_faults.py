@@ -22,6 +22,8 @@ from harness.rpc import Shim, powerless, shim_command
 from harness.waiting import wait_until
 
 PIECE = 64 * KIB
+# How many pieces of a download are there before its disk fails.
+PART = 10
 SETTINGS = {"allow_multiple_connections_per_ip": True, "status_update_interval": 20}
 
 needs_strace = pytest.mark.skipif(not CAN_FAIL, reason="makes system calls fail")
@@ -30,6 +32,16 @@ needs_strace = pytest.mark.skipif(not CAN_FAIL, reason="makes system calls fail"
 def add(shim: Shim, payload: Payload, save_path: Path, port: int) -> None:
     shim.call("add_torrent_file", path=str(payload.torrent_path), save_path=str(save_path))
     connect(shim, payload, port)
+
+
+def fetch_a_part(shim: Shim, payload: Payload, save_path: Path, folder: Path) -> None:
+    """Adds the torrent, and downloads what somebody has who does not have more."""
+    with Oracle() as some:
+        some.seed_part(payload, folder, PART)
+        add(shim, payload, save_path, some.port)
+        shim.wait_for_status(
+            payload.info_hash, "a part", lambda it: it["pieces_downloaded"] == PART
+        )
 
 
 def connect(shim: Shim, payload: Payload, port: int) -> None:
@@ -126,19 +138,19 @@ def test_writing_fails(
     shim: Shim, oracle: Oracle, rng: random.Random, tmp_path: Path, error: str, words: str
 ) -> None:
     payload = single_file(tmp_path / "data", rng, PIECE, 40 * PIECE + 77)
-    oracle.seed(payload.torrent, payload.save_path).set_upload_limit(2_000_000)
+    oracle.seed(payload.torrent, payload.save_path)
     shim.start_session(settings=SETTINGS)
     save_path = tmp_path / "save"
     file = save_path / payload.root.name
-    add(shim, payload, save_path, oracle.port)
-    shim.wait_for_status(payload.info_hash, "something", lambda it: it["pieces_downloaded"] > 3)
+    fetch_a_part(shim, payload, save_path, tmp_path / "part")
     with failing(shim.process.pid, WRITES, error, file):
+        connect(shim, payload, oracle.port)
         status = wait_for_error(shim, payload, file, words)
         assert not status["is_finished"]
         assert status["is_upload_mode"]
         shim.call("flush_cache", torrent_id=payload.info_hash)
         have = claimed(shim, payload)
-        assert 3 < len(have) < 41
+        assert len(have) == PART
         assert have <= right(payload, file)
         assert_serves(shim, payload, tmp_path / "leecher", len(have))
         other_torrent(shim, rng, tmp_path, oracle)
@@ -150,13 +162,13 @@ def test_writing_without_memory_is_tried_again_and_no_error(
     shim: Shim, oracle: Oracle, rng: random.Random, tmp_path: Path
 ) -> None:
     payload = single_file(tmp_path / "data", rng, PIECE, 40 * PIECE + 77)
-    oracle.seed(payload.torrent, payload.save_path).set_upload_limit(2_000_000)
+    oracle.seed(payload.torrent, payload.save_path)
     shim.start_session(settings=SETTINGS)
     save_path = tmp_path / "save"
     file = save_path / payload.root.name
-    add(shim, payload, save_path, oracle.port)
-    shim.wait_for_status(payload.info_hash, "something", lambda it: it["pieces_downloaded"] > 3)
+    fetch_a_part(shim, payload, save_path, tmp_path / "part")
     with failing(shim.process.pid, WRITES, "ENOMEM", file):
+        connect(shim, payload, oracle.port)
         assert "memory" in shim.wait_for_alert("file_error", payload.info_hash)["error"]
         status = shim.status(payload.info_hash)
         assert (status["error"], status["is_finished"]) == ("", False)

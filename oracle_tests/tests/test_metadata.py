@@ -3,6 +3,7 @@ peers that lie, refuse and flood."""
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 from collections.abc import Callable
@@ -84,8 +85,7 @@ def test_libtorrent_fetches_from_us(
     handle.connect_peer(("127.0.0.1", ours.port))
     oracle.wait_for("metadata_received")
     oracle.wait_for("torrent_finished")
-    oracle.wait_for_state(handle, lt.torrent_status.states.seeding)
-    big.assert_same(save_path)
+    oracle.wait_for_copy(handle, big, save_path)
     oracle.assert_no_errors()
 
 
@@ -192,7 +192,9 @@ def test_hostile_sizes_and_messages_close_the_peer_and_nothing_else(
     for payload in payloads:
         with Peer.connect(ours.port, big.info_hash) as peer:
             peer.wait_for(HAVE_NONE)
-            peer.send(20, payload=payload)
+            with contextlib.suppress(ConnectionError):
+                # The first bytes of it may be enough.
+                peer.send(20, payload=payload)
             peer.wait_until_closed()
     harmless = [
         {b"m": {b"ut_metadata": 300, b"lt_donthave": -1}, b"reqq": -5, b"p": 99999},

@@ -2,6 +2,7 @@
 //! `wait_for_alert` read from, and lines for the types that are subscribed to.
 //! Both see what the session's `alert_mask` lets through.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -11,7 +12,7 @@ use torrent_engine::event::{Alert, Event, Kind};
 use torrent_engine::events::AlertQueue;
 use torrent_engine::session::Session;
 
-use crate::output::{Closed, Output};
+use crate::output::Output;
 use crate::protocol::event_line;
 
 /// The types that are reported as they happen.
@@ -41,8 +42,22 @@ impl Subscription {
 pub(crate) struct Alerts {
     queue: AlertQueue,
     subscription: Mutex<Subscription>,
+    /// What is on its way; locked as long as events are moved, so that they
+    /// stay in order whoever moves them.
+    moving: Mutex<Moving>,
     arrived: Notify,
+    /// There are lines to send.
+    lines: Notify,
     stop: Notify,
+}
+
+/// Between the session and the client.
+#[derive(Debug, Default)]
+struct Moving {
+    /// Memory that serves again.
+    events: Vec<Event>,
+    /// Lines for the subscriber that are not sent yet.
+    lines: VecDeque<Vec<u8>>,
 }
 
 impl Alerts {
@@ -51,7 +66,9 @@ impl Alerts {
         let alerts = Self {
             queue: AlertQueue::new(0, 1),
             subscription: Mutex::default(),
+            moving: Mutex::default(),
             arrived: Notify::new(),
+            lines: Notify::new(),
             stop: Notify::new(),
         };
         alerts.configure(settings);
@@ -89,20 +106,34 @@ impl Alerts {
         }
     }
 
-    /// Moves events from the session to the queue and the subscriber until
-    /// [`Self::stop`], and then those that are left. The only reader of the
-    /// session's events.
+    /// Moves what the session has posted so far to the queue, so that whoever
+    /// asks next finds all of it there.
+    pub(crate) fn collect(&self, session: &Session) {
+        let mut moving = self.moving.lock();
+        let mut events = std::mem::take(&mut moving.events);
+        session.events().take(&mut events);
+        for event in events.drain(..) {
+            self.deliver(&event, &mut moving.lines);
+        }
+        moving.events = events;
+        if !moving.lines.is_empty() {
+            self.lines.notify_one();
+        }
+    }
+
+    /// Collects events as they come and sends the subscriber's lines until
+    /// [`Self::stop`], and then those that are left.
     pub(crate) async fn pump(&self, session: &Session, output: &Output) {
-        let mut events = Vec::new();
         let mut stopping = false;
         while !stopping {
             tokio::select! {
                 () = session.events().wait() => {}
+                () = self.lines.notified() => {}
                 () = self.stop.notified() => stopping = true,
             }
-            session.events().take(&mut events);
-            for event in events.drain(..) {
-                if self.deliver(&event, output).await.is_err() {
+            self.collect(session);
+            while let Some(line) = self.next_line() {
+                if output.send(line).await.is_err() {
                     // The answers fail too, which ends the process in order.
                     return;
                 }
@@ -115,15 +146,16 @@ impl Alerts {
         self.stop.notify_one();
     }
 
-    async fn deliver(&self, event: &Event, output: &Output) -> Result<(), Closed> {
+    fn next_line(&self) -> Option<Vec<u8>> {
+        self.moving.lock().lines.pop_front()
+    }
+
+    fn deliver(&self, event: &Event, lines: &mut VecDeque<Vec<u8>>) {
         let alerts = self.queue.push(event);
         self.arrived.notify_waiters();
         if self.subscription.lock().covers(event.kind) {
-            for alert in &alerts {
-                output.send(event_line(alert)).await?;
-            }
+            lines.extend(alerts.iter().map(|alert| event_line(alert)));
         }
-        Ok(())
     }
 }
 
@@ -134,30 +166,31 @@ mod tests {
     use torrent_engine::event::{Detail, kind};
 
     use super::*;
-    use crate::output;
 
-    fn alerts() -> (Arc<Alerts>, Output) {
+    fn alerts() -> Arc<Alerts> {
         let settings = Settings {
             alert_mask: 0xffff_ffff,
             ..Settings::default()
         };
-        let (output, _) = output::start(std::io::sink()).unwrap();
-        (Arc::new(Alerts::new(&settings)), output)
+        Arc::new(Alerts::new(&settings))
     }
 
-    fn event(kind: Kind) -> Event {
-        Event::new(kind, None, Detail::None)
+    /// One comes; returns how many lines that makes.
+    fn deliver(alerts: &Alerts, kind: Kind) -> usize {
+        let mut lines = VecDeque::new();
+        alerts.deliver(&Event::new(kind, None, Detail::None), &mut lines);
+        lines.len()
     }
 
     #[tokio::test]
     async fn a_wait_takes_what_is_there_and_leaves_the_rest() {
-        let (alerts, output) = alerts();
+        let alerts = alerts();
         for kind in [
             kind::TORRENT_CHECKED,
             kind::TORRENT_FINISHED,
             kind::TORRENT_PAUSED,
         ] {
-            alerts.deliver(&event(kind), &output).await.unwrap();
+            deliver(&alerts, kind);
         }
         let found = alerts
             .wait_for(|alert| alert.kind.name == "torrent_finished")
@@ -169,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_ends_with_the_alert_that_it_is_for() {
-        let (alerts, output) = alerts();
+        let alerts = alerts();
         let waiter = tokio::spawn({
             let alerts = Arc::clone(&alerts);
             async move {
@@ -179,17 +212,21 @@ mod tests {
             }
         });
         tokio::task::yield_now().await;
-        alerts
-            .deliver(&event(kind::TORRENT_CHECKED), &output)
-            .await
-            .unwrap();
-        alerts
-            .deliver(&event(kind::TORRENT_PAUSED), &output)
-            .await
-            .unwrap();
+        deliver(&alerts, kind::TORRENT_CHECKED);
+        deliver(&alerts, kind::TORRENT_PAUSED);
         let found = tokio::time::timeout(Duration::from_secs(10), waiter).await;
         assert_eq!(found.unwrap().unwrap().kind, kind::TORRENT_PAUSED);
         assert_eq!(alerts.pop(9).len(), 1);
+    }
+
+    #[test]
+    fn only_what_is_subscribed_to_becomes_a_line() {
+        let alerts = alerts();
+        assert_eq!(deliver(&alerts, kind::TORRENT_CHECKED), 0);
+        alerts.subscribe(Subscription::Kinds(vec![kind::TORRENT_PAUSED]));
+        assert_eq!(deliver(&alerts, kind::TORRENT_CHECKED), 0);
+        assert_eq!(deliver(&alerts, kind::TORRENT_PAUSED), 1);
+        assert_eq!(alerts.pop(9).len(), 3);
     }
 
     #[test]

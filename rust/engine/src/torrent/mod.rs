@@ -319,7 +319,12 @@ impl Driver {
                     Some(command) => self.obey(command),
                     None => return Verdict::SessionStopped,
                 },
-                Some(ended) = self.tasks.join_next() => self.task_ended(ended),
+                Some(ended) = self.tasks.join_next() => {
+                    // What a connection reported while it lasted comes before
+                    // its end: afterwards nobody knows whose news it was.
+                    self.peer_reports(std::iter::from_fn(|| queues.reports.try_recv().ok()));
+                    self.task_ended(ended);
+                }
                 Some(Ok(told)) = self.announces.join_next() => self.told(told),
                 _ = settings.changed() => self.apply_settings(),
                 _ = filter.changed() => self.filter_changed(),

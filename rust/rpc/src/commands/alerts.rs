@@ -21,7 +21,9 @@ pub(super) fn get(app: &App, mut params: Params) -> Outcome {
     let max = params.opt_int("max", 0..=i64::from(u32::MAX))?;
     params.finish()?;
     let max = max.map_or(usize::MAX, |max| max as usize);
-    let alerts = app.running()?.alerts.pop(max);
+    let running = app.running()?;
+    running.alerts.collect(&running.session);
+    let alerts = running.alerts.pop(max);
     let values = alerts.iter().map(|alert| alert.to_value()).collect();
     Ok(field("alerts", Value::List(values)))
 }
@@ -42,7 +44,9 @@ pub(super) async fn wait_for(app: &App, mut params: Params) -> Outcome {
                     .is_some_and(|hash| hash.to_string().eq_ignore_ascii_case(id))
             })
     };
-    let waiting = app.running()?.alerts.wait_for(is_wanted);
+    let running = app.running()?;
+    running.alerts.collect(&running.session);
+    let waiting = running.alerts.wait_for(is_wanted);
     let alert: Arc<Alert> = tokio::time::timeout(Duration::from_millis(limit as u64), waiting)
         .await
         .map_err(|_| {
