@@ -18,7 +18,7 @@ const LOOPBACK := {
 }
 
 ## Seconds that nothing here takes, unless it is broken.
-const LIMIT := 120.0
+const LIMIT := 300.0
 
 const KIB := 1024
 const MIB := 1024 * KIB

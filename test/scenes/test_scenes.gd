@@ -61,7 +61,7 @@ func test_the_demos_that_check_something(
 	var state: Label = scene.get_node("%State")
 	var has_ended := func() -> bool: return state.text != "running"
 	# It has a limit of its own, which is no shorter.
-	assert_true(await wait_until(has_ended, 3 * LIMIT), "it ends")
+	assert_true(await wait_until(has_ended, 2 * LIMIT), "it ends")
 	assert_eq(state.text, "ended well")
 	var image := await shoot(path.get_file().get_basename())
 	assert_shows(image)
