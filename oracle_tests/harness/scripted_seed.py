@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 from types import TracebackType
+from typing import BinaryIO
 
 from harness.payload import Payload, tree
 
@@ -41,10 +42,11 @@ class ScriptedSeed:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for connection in [self._listener, *self._connections]:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
+        _close(self._listener)
+        # Whoever came until now is among the connections when it has ended.
+        self._threads[0].join()
+        for connection in self._connections:
+            _close(connection)
         for thread in self._threads:
             thread.join()
 
@@ -84,14 +86,14 @@ class ScriptedSeed:
                     bits[piece // 8] |= 0x80 >> piece % 8
                 _send(connection, _BITFIELD, bytes(bits))
                 _send(connection, _UNCHOKE, b"")
-                while prefix := stream.read(4):
-                    (length,) = struct.unpack(">I", prefix)
+                while True:
+                    (length,) = struct.unpack(">I", _read(stream, 4))
                     if length:
-                        message = stream.read(length)
+                        message = _read(stream, length)
                         if message[0] == _REQUEST:
                             self._answer(connection, *struct.unpack(">III", message[1:]))
-        except OSError:
-            # The other end, or the test, closed it.
+        except (OSError, EOFError):
+            # The other end, or the test, closed it, perhaps in the middle of a message.
             return
 
     def _answer(self, connection: socket.socket, piece: int, begin: int, length: int) -> None:
@@ -101,6 +103,20 @@ class ScriptedSeed:
         at = piece * self._piece_size + begin
         header = struct.pack(">II", piece, begin)
         _send(connection, _PIECE, header + self._data[at : at + length])
+
+
+def _close(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        # Somebody may be waiting for it in another thread.
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()
+
+
+def _read(stream: BinaryIO, count: int) -> bytes:
+    data = stream.read(count)
+    if len(data) < count:
+        raise EOFError
+    return data
 
 
 def _send(connection: socket.socket, number: int, body: bytes) -> None:
