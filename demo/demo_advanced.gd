@@ -294,7 +294,10 @@ func _mend_damage() -> void:
 	var missing := _handle.get_pieces().count(0)
 	if not expect(missing == 1, "after damage to a file, a recheck finds %d bad piece" % missing):
 		return
+	# Who is paused opens to nobody.
 	_seed.resume()
+	if not await until(func() -> bool: return not _seed.get_status().is_paused()):
+		return
 	_handle.set_sequential_download(true)
 	expect(_handle.is_sequential_download(), "pieces are fetched in order from now on")
 	_connect()

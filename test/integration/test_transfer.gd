@@ -75,9 +75,11 @@ func test_awaiting_the_end_is_all_that_a_game_needs() -> void:
 	await seed_torrent(_seeder, data)
 	var handle := download(_leecher, data, _seeder)
 	var watchdog := get_tree().create_timer(LIMIT)
-	watchdog.timeout.connect(func() -> void: handle.finished.emit())
+	var give_up := func() -> void: handle.finished.emit()
+	watchdog.timeout.connect(give_up)
 	await handle.finished
 	assert_gt(watchdog.time_left, 0.0, "finished in time")
+	watchdog.timeout.disconnect(give_up)
 	assert_same_file("data.bin")
 
 
