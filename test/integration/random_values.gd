@@ -92,7 +92,20 @@ const ALERTS: Array[String] = [
 ## Settings that would let others in, or have us look for them.
 const UNSAFE: Array[String] = ["listen_", "outgoing_", "proxy", "dht", "lsd", "upnp", "natpmp"]
 
+
+## Tells when it is freed.
+class Witness:
+	extends RefCounted
+	var last_words := Callable()
+
+	func _notification(what: int) -> void:
+		if what == NOTIFICATION_PREDELETE and last_words.is_valid():
+			last_words.call()
+
+
 var random := RandomNumberGenerator.new()
+## What is called when an object is freed that a callable held.
+var last_words := Callable()
 ## Paths of all kinds, all of them in the folder of the test.
 var paths: Array[String] = []
 ## What can be downloaded: torrents, broken ones among them.
@@ -385,8 +398,15 @@ func parameters() -> Dictionary:
 	return found
 
 
+## What is freed with the last callable that holds it.
+func witness() -> Witness:
+	var found := Witness.new()
+	found.last_words = last_words
+	return found
+
+
 func callable() -> Callable:
-	match random.randi() % 3:
+	match random.randi() % 4:
 		0:
 			return Callable()
 		1:
@@ -394,4 +414,7 @@ func callable() -> Callable:
 			var gone := Callable(node, "queue_free")
 			node.free()
 			return gone
+		2:
+			var held := witness()
+			return func(..._arguments: Array) -> String: return held.get_class()
 	return func(..._arguments: Array) -> String: return "heard"

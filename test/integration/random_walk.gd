@@ -109,6 +109,8 @@ var _methods := {}
 ## Where each class's turn of all its methods has come to.
 var _turns := {}
 var _depth := 0
+## Whether a call is made, and nothing of the walk's own is being changed.
+var _calling := false
 var _ended := false
 var _trace := OS.get_environment("TORRENT_WALK_TRACE") != ""
 var _main_thread := OS.get_thread_caller_id()
@@ -116,6 +118,7 @@ var _main_thread := OS.get_thread_caller_id()
 
 func _init(walk_seed: int) -> void:
 	values.random.seed = walk_seed
+	values.last_words = _on_last_words
 	for name: String in CLASSES:
 		_methods[name] = ClassDB.class_get_method_list(name, true).filter(
 			func(method: Dictionary) -> bool: return not method.name.begins_with("_")
@@ -133,6 +136,13 @@ func all_methods() -> Array[String]:
 
 ## One call, or a change of what there is to be called.
 func step() -> void:
+	var outer := _calling
+	_calling = false
+	_step()
+	_calling = outer
+
+
+func _step() -> void:
 	if values.chance(0.01):
 		_forget_something()
 	var name := _any_class()
@@ -256,11 +266,13 @@ func _call(name: String, object: Object, method: Dictionary) -> void:
 	var begun := Time.get_ticks_usec()
 	var first_tick := clock.ticks
 	var worked_before := _worked_usec()
+	_calling = true
 	var result: Variant
 	if method.flags & METHOD_FLAG_STATIC:
 		result = ClassDB.class_call_static.callv([name, method.name] + arguments)
 	else:
 		result = object.callv(method.name, arguments)
+	_calling = false
 	var taken := Time.get_ticks_usec() - begun
 	var ticks := clock.ticks - first_tick
 	listener.place = outer
@@ -334,7 +346,7 @@ func _follow(object: Object) -> void:
 		return
 	object.set_meta("followed", true)
 	for info in ClassDB.class_get_signal_list(object.get_class(), true):
-		object.connect(info.name, _on_signal.bind(info.name))
+		object.connect(info.name, _on_signal.bind(values.witness(), info.name))
 
 
 func _on_signal(...arguments: Array) -> void:
@@ -342,6 +354,16 @@ func _on_signal(...arguments: Array) -> void:
 	signals[name] = signals.get(name, 0) + 1
 	if OS.get_thread_caller_id() != _main_thread:
 		_complain("a signal came in another thread")
+	_call_within()
+
+
+## Who holds a callable is in the middle of something when it lets go of it.
+func _on_last_words() -> void:
+	if _calling:
+		_call_within()
+
+
+func _call_within() -> void:
 	if not _ended and _depth < 3 and values.chance(0.1):
 		_depth += 1
 		step()

@@ -12,6 +12,17 @@ const RATE := MIB
 const LAST_WORDS := 5.0
 const SLACK := 40.0
 
+
+## Calls something when it is freed.
+class Witness:
+	extends RefCounted
+	var last_words := Callable()
+
+	func _notification(what: int) -> void:
+		if what == NOTIFICATION_PREDELETE:
+			last_words.call()
+
+
 var _held: TorrentSession = null
 var _calls := 0
 
@@ -202,6 +213,28 @@ func test_a_handler_frees_its_session() -> void:
 	assert_true(await wait_until(func() -> bool: return session.get_ref() == null, LIMIT))
 	assert_eq(_calls, 1)
 	assert_false(handle.is_valid())
+
+
+## Adds a torrent, and lets go of its handle: only the session knows who listens to it.
+func _add_witnessed(data: PackedByteArray, last_words: Callable) -> void:
+	var witness := Witness.new()
+	witness.last_words = last_words
+	var handle := _held.add_torrent_file(data, folder + "/save")
+	handle.finished.connect(func() -> void: fail_test("finished, %s" % witness))
+
+
+func test_what_is_freed_with_a_torrent_may_call_its_session() -> void:
+	_held = unheld()
+	var data := make_torrent(MIB)
+	var last_words := func() -> void:
+		_calls += 1
+		assert_true(_held.start_session())
+		assert_not_null(_held.add_torrent_file(data, folder + "/save"))
+	_add_witnessed(data, last_words)
+	_held.stop_session()
+	assert_eq(_calls, 1)
+	assert_true(_held.is_running())
+	assert_eq(_held.get_torrents().size(), 1)
 
 
 func test_a_handler_polls_and_restarts() -> void:

@@ -149,13 +149,16 @@ impl AlertManager {
     /// Tells everybody who listens here of an alert.
     pub(crate) fn announce(this: &Gd<Self>, name: &str, alert: &VarDictionary) {
         this.signals().alert_posted().emit(alert);
-        let calls: Vec<Callable> = {
+        let (gone, calls): (Vec<_>, Vec<_>) = {
             let manager = this.bind();
             let mut subscribers = manager.subscribers.borrow_mut();
-            subscribers.retain(|(_, callable)| callable.is_valid());
+            let gone = subscribers.extract_if(.., |(_, callable)| !callable.is_valid());
+            let gone = gone.collect();
             let wanted = subscribers.iter().filter(|(wanted, _)| *wanted == name);
-            wanted.map(|(_, callable)| callable.clone()).collect()
+            (gone, wanted.map(|(_, callable)| callable.clone()).collect())
         };
+        // Freed with nothing borrowed: what a callable held may call us then.
+        drop(gone);
         for callable in calls {
             // One subscriber may have freed the next one.
             if callable.is_valid() {
@@ -484,12 +487,15 @@ impl AlertManager {
     #[func]
     fn unsubscribe(&self, type_name: GString, callable: Callable) -> bool {
         let ended = kind_name(&type_name).and_then(|name| {
-            let mut subscribers = self.subscribers.borrow_mut();
-            let before = subscribers.len();
-            subscribers.retain(|(known, called)| *known != name || *called != callable);
-            match subscribers.len() < before {
-                true => Ok(()),
-                false => Err(invalid(format!("the callable does not hear of '{name}'"))),
+            // Freed with nothing borrowed, as in `announce`.
+            let ended: Vec<_> = self
+                .subscribers
+                .borrow_mut()
+                .extract_if(.., |(known, called)| *known == name && *called == callable)
+                .collect();
+            match ended.is_empty() {
+                false => Ok(()),
+                true => Err(invalid(format!("the callable does not hear of '{name}'"))),
             }
         });
         self.report("unsubscribe", ended).is_some()

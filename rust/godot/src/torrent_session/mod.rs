@@ -315,15 +315,15 @@ impl TorrentSession {
     /// The object of a torrent; made with the first need.
     fn object(&self, torrent: &Torrent) -> Gd<TorrentHandle> {
         let hash = torrent.info_hash();
-        let mut objects = self.objects.borrow_mut();
-        match objects.get(&hash) {
-            Some(object) if object.bind().is_of(torrent) => object.clone(),
-            _ => {
-                let object = TorrentHandle::of(torrent.clone(), self.errors());
-                objects.insert(hash, object.clone());
-                object
-            }
+        let known = self.known_object(hash);
+        if let Some(object) = known.filter(|object| object.bind().is_of(torrent)) {
+            return object;
         }
+        let object = TorrentHandle::of(torrent.clone(), self.errors());
+        // Freed with nothing borrowed, like those of a session that stops.
+        let before = self.objects.borrow_mut().insert(hash, object.clone());
+        drop(before);
+        object
     }
 
     /// The object of a torrent that has one.
@@ -369,8 +369,9 @@ impl TorrentSession {
             return Err(Error::because(ErrorKind::TorrentNotFound, message));
         }
         session.remove_torrent(&torrent, delete_files)?;
-        self.objects.borrow_mut().remove(&torrent.info_hash());
+        let object = self.objects.borrow_mut().remove(&torrent.info_hash());
         self.leaving.borrow_mut().push(handle);
+        drop(object);
         Ok(())
     }
 }
@@ -479,7 +480,8 @@ impl TorrentSession {
         monitors::show(&self.gauge, false);
         self.lasting.replace(session.lasting());
         self.ending.borrow_mut().push(session);
-        self.objects.borrow_mut().clear();
+        // Out of the cell first: what listens to them may be freed with them, and call us.
+        drop(self.objects.take());
     }
 
     /// Whether the session was started and not stopped.
