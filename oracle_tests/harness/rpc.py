@@ -133,7 +133,10 @@ class Shim:
         """Sends a request and returns its answer, be it an error."""
         number = next(self._ids)
         self.send_line(json.dumps({"id": number, "cmd": command, "params": params}))
-        answer = self.receive()
+        # It says itself that it waited in vain, a moment after the time for that is over.
+        wait = params.get("timeout_ms")
+        patience = wait / 1000 if isinstance(wait, int) else 0.0
+        answer = self.receive(DEADLINE_SECONDS + patience)
         if answer.get("id") != number:
             raise ShimError(f"the answer to {command} has id {answer.get('id')}, not {number}")
         return answer

@@ -7,7 +7,6 @@ import contextlib
 import socket
 import struct
 import threading
-import time
 from types import TracebackType
 from typing import BinaryIO
 
@@ -17,15 +16,21 @@ _CHOKE, _UNCHOKE, _INTERESTED, _BITFIELD, _REQUEST, _PIECE = 0, 1, 2, 5, 6, 7
 
 
 class ScriptedSeed:
-    """Listens on loopback and serves whoever connects. Used as a context manager."""
+    """Listens on loopback and serves whoever connects. Used as a context manager.
 
-    def __init__(self, payload: Payload, seconds_per_block: float = 0.0) -> None:
+    It answers so many requests and no more before it is allowed to: whatever is to be looked
+    at in the middle of a download is there for as long as it takes to look."""
+
+    def __init__(self, payload: Payload, answers: int | None = None) -> None:
         self._data = b"".join(content for _, content in sorted(tree(payload.root).items()))
         self._info_hash = bytes.fromhex(payload.info_hash)
         self._piece_size = payload.piece_size
         self._pieces = -(-len(self._data) // payload.piece_size)
-        self._seconds_per_block = seconds_per_block
-        # Piece and offset of every request.
+        # Answers that may be given; `None` for all.
+        self._answers = answers
+        self._closed = False
+        self._gate = threading.Condition()
+        # Piece and offset of every request that was looked at: the last one may wait still.
         self.requests: list[tuple[int, int]] = []
         self._connections: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -42,6 +47,9 @@ class ScriptedSeed:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        with self._gate:
+            self._closed = True
+            self._gate.notify_all()
         _close(self._listener)
         # Whoever came until now is among the connections when it has ended.
         self._threads[0].join()
@@ -54,6 +62,12 @@ class ScriptedSeed:
     def pieces(self) -> list[int]:
         """The pieces that were asked for, each once, in the order of their first requests."""
         return list(dict.fromkeys(piece for piece, _ in self.requests))
+
+    def allow(self, answers: int | None = None) -> None:
+        """Answers so many requests more, or all."""
+        with self._gate:
+            self._answers = None if answers is None else (self._answers or 0) + answers
+            self._gate.notify_all()
 
     def _start(self, run: object, *arguments: object) -> None:
         thread = threading.Thread(target=run, args=arguments, daemon=True)
@@ -98,8 +112,12 @@ class ScriptedSeed:
 
     def _answer(self, connection: socket.socket, piece: int, begin: int, length: int) -> None:
         self.requests.append((piece, begin))
-        if self._seconds_per_block:
-            time.sleep(self._seconds_per_block)
+        with self._gate:
+            self._gate.wait_for(lambda: self._closed or self._answers != 0)
+            if self._closed:
+                return
+            if self._answers is not None:
+                self._answers -= 1
         at = piece * self._piece_size + begin
         header = struct.pack(">II", piece, begin)
         _send(connection, _PIECE, header + self._data[at : at + length])

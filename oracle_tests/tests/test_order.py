@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import libtorrent as lt
 import pytest
 from harness.oracle import Oracle
 from harness.payload import KIB, Payload, many_files, single_file
@@ -37,6 +38,13 @@ def sent(oracle: Oracle) -> list[int]:
     return list(dict.fromkeys(pieces))
 
 
+def all_sent(oracle: Oracle, count: int) -> list[int]:
+    """The pieces that a seed sent, when so many are told of: it tells of a block when it has
+    sent it, not before."""
+    wait_until(lambda: len(sent(oracle)) >= count, f"{count} pieces were sent")
+    return sent(oracle)
+
+
 def in_order(pieces: list[int]) -> bool:
     """Whether pieces were sent in their order; its disk may overtake itself by the few that
     are asked for at once."""
@@ -49,7 +57,7 @@ def test_sequential_download(shim: Shim, oracle: Oracle, payload: Payload, tmp_p
     shim.add(payload, tmp_path / "ours", flags=["sequential_download"])
     connect(shim, payload, oracle.port)
     shim.wait_until_seeding(payload.info_hash)
-    pieces = sent(oracle)
+    pieces = all_sent(oracle, 61)
     assert sorted(pieces) == list(range(61))
     assert in_order(pieces), pieces
     oracle.assert_no_errors()
@@ -63,18 +71,31 @@ def test_priorities(shim: Shim, oracle: Oracle, rng: random.Random, tmp_path: Pa
     shim.add(payload, tmp_path / "ours", file_priorities=[1, 0, 7, 4])
     connect(shim, payload, oracle.port)
     shim.wait_for_status(payload.info_hash, "finished", lambda it: it["is_finished"])
-    files = [[2, 3, 0].index(piece // 8) for piece in sent(oracle)]
+    files = [[2, 3, 0].index(piece // 8) for piece in all_sent(oracle, 24)]
     assert len(files) == 24
     assert sum(it != place // 8 for place, it in enumerate(files)) <= 4, files
     oracle.assert_no_errors()
 
 
 def test_deadlines(shim: Shim, oracle: Oracle, payload: Payload, tmp_path: Path) -> None:
-    oracle.seed(payload.torrent, payload.save_path).set_upload_limit(RATE)
+    oracle.seed(payload.torrent, payload.save_path)
     shim.start_session(settings={"max_out_request_queue": 4})
     shim.add(payload, tmp_path / "ours", flags=["sequential_download"])
-    connect(shim, payload, oracle.port)
-    wait_until(lambda: len(sent(oracle)) > 5, "requests")
+    # The first one has a beginning and no more, so it is not over when the deadlines are set.
+    begun = 6
+    with Oracle() as first:
+        folder = tmp_path / "beginning"
+        folder.mkdir()
+        content = payload.root.read_bytes()[: begun * PIECE]
+        (folder / payload.root.name).write_bytes(content)
+        handle = first.add(payload.torrent, folder)
+        first.wait_for_state(handle, lt.torrent_status.states.downloading)
+        connect(shim, payload, first.port)
+        shim.wait_for_status(
+            payload.info_hash, "the beginning", lambda it: it["pieces_downloaded"] == begun
+        )
+        assert in_order(all_sent(first, begun))
+        first.assert_no_errors()
     for place, piece in enumerate((50, 40, 45)):
         shim.call(
             "set_piece_deadline",
@@ -82,14 +103,16 @@ def test_deadlines(shim: Shim, oracle: Oracle, payload: Payload, tmp_path: Path)
             piece=piece,
             milliseconds=place * 100,
         )
+    connect(shim, payload, oracle.port)
     shim.wait_until_seeding(payload.info_hash)
-    pieces = sent(oracle)
+    pieces = all_sent(oracle, 61 - begun)
+    assert sorted(pieces) == list(range(begun, 61))
     early = [piece for piece in pieces if piece >= 40][:3]
     assert set(early) == {50, 40, 45}
     # The rest goes on in its order.
     rest = [piece for piece in pieces if piece not in early]
     assert in_order(rest), rest
-    assert pieces.index(45) < 40
+    assert pieces.index(45) < 10
     oracle.assert_no_errors()
 
 
@@ -101,6 +124,8 @@ def test_a_late_joiner_gets_it_from_those_that_came_before(
     port = first.start_session(settings={"allow_multiple_connections_per_ip": True})
     first.add(payload, tmp_path / "first")
     middle = oracle.add(payload.torrent, tmp_path / "middle")
+    # Before that it turns us away, and nobody calls again within a minute.
+    oracle.wait_for_state(middle, lt.torrent_status.states.downloading)
     with Oracle() as seed:
         seed.seed(payload.torrent, payload.save_path)
         connect(first, payload, seed.port)

@@ -14,6 +14,7 @@ import pytest
 from harness.oracle import Oracle
 from harness.payload import KIB, Payload, single_file
 from harness.rpc import Shim
+from harness.stalls import Stalls
 from harness.waiting import wait_until
 
 # Everybody is 127.0.0.1 here; what a limit is compared with are the bytes of the protocol
@@ -28,9 +29,19 @@ LIMIT = 300_000
 WINDOW_SECONDS = 5.0
 TOLERANCE = 0.05
 
-# How many windows there are to reach the limit in: a machine that has no time for us keeps us
-# below it. Nothing may take us above it in any.
-WINDOWS = 5
+# How many windows there are to keep to the limit in. A machine that has no time for us keeps us
+# below it, and shows bytes in one window that came in the one before.
+WINDOWS = 10
+
+# What is kept of an allowance that could not be used, in seconds of the limit: it may be used
+# all at once when the disk, or the other end, has time again.
+KEPT_SECONDS = 0.2
+
+# Who is kept waiting for less than that in a window is not starved.
+STARVED_SECONDS = WINDOW_SECONDS / 2
+
+# Reads a counter of an engine.
+Count = Callable[[Shim], int]
 
 
 @dataclass(frozen=True)
@@ -48,43 +59,76 @@ def sample(read: Callable[[], int]) -> Sample:
     return Sample(before, count, time.monotonic())
 
 
-def window(read: Callable[[], int]) -> tuple[float, float]:
-    """The least and the most bytes a second that can have passed in one window."""
+@dataclass(frozen=True)
+class Window:
+    """What passed in a time. Its ends are known as well as the samples at them are."""
+
+    bytes: int
+    # The time that it was, at least and at most.
+    shortest: float
+    longest: float
+    # How long those who move the bytes, and tell of them, waited for a processor.
+    stalled: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.bytes} bytes in {self.shortest:.3f} to {self.longest:.3f} s"
+            f" ({self.stalled:.3f} s stalled)"
+        )
+
+    def excess(self, limit: int) -> float:
+        """Seconds of the limit that passed beyond what the tolerance allows."""
+        return self.bytes / limit - self.longest * (1 + TOLERANCE)
+
+    def shortfall(self, limit: int) -> float:
+        """Seconds of the limit that are missing, beyond what the tolerance allows."""
+        return self.shortest * (1 - TOLERANCE) - self.bytes / limit
+
+
+def window(shim: Shim, read: Callable[[], int]) -> Window:
+    # Whoever waits now is counted when it is over: it may be the one who would have told of
+    # bytes that came before.
+    stalls = Stalls(shim.process.pid)
     first = sample(read)
     # Not a wait for anything: it is the time that is measured over.
     time.sleep(WINDOW_SECONDS)
     last = sample(read)
-    moved = last.bytes - first.bytes
-    return moved / (last.after - first.before), moved / (last.before - first.after)
+    return Window(
+        last.bytes - first.bytes,
+        last.before - first.after,
+        last.after - first.before,
+        stalls.seconds(),
+    )
 
 
-def assert_limited(read: Callable[[], int], limit: int) -> None:
-    """The limit is kept in every window and used up in one."""
-    rates: list[float] = []
+def assert_limited(shim: Shim, count: Count, limit: int) -> None:
+    """The limit is kept and used up in a window. Until then no window is above it by more
+    than stalls of the machine explain; nor below it in all, where it is never used up."""
+    read = lambda: count(shim)  # noqa: E731
+    windows: list[Window] = []
     for _ in range(WINDOWS):
-        least, most = window(read)
-        rates.append(least)
-        assert least <= limit * (1 + TOLERANCE), f"{rates} a second with a limit of {limit}"
-        if most >= limit * (1 - TOLERANCE):
+        windows.append(it := window(shim, read))
+        tale = f"a limit of {limit}: " + ", ".join(str(window) for window in windows)
+        assert it.excess(limit) <= KEPT_SECONDS + it.stalled, tale
+        if it.excess(limit) <= 0 and it.shortfall(limit) <= 0:
             return
-    raise AssertionError(f"only {rates} a second with a limit of {limit}")
+    for it in windows:
+        assert it.stalled > max(STARVED_SECONDS, it.shortfall(limit)), tale
+    assert any(it.excess(limit) <= 0 for it in windows), tale
 
 
-def counter(shim: Shim, name: str) -> Callable[[], int]:
-    return lambda: shim.call("get_engine_stats")["stats"][name]
+def received(shim: Shim) -> int:
+    return shim.call("get_engine_stats")["stats"]["net.recv_bytes"]
 
 
-def received(shim: Shim) -> Callable[[], int]:
-    return counter(shim, "net.recv_bytes")
-
-
-def sent(shim: Shim) -> Callable[[], int]:
-    return counter(shim, "net.sent_bytes")
+def sent(shim: Shim) -> int:
+    return shim.call("get_engine_stats")["stats"]["net.sent_bytes"]
 
 
 @pytest.fixture
 def payload(tmp_path: Path, rng: random.Random) -> Payload:
-    return single_file(tmp_path / "payload", rng, 64 * KIB, 24 << 20)
+    """What no test can move within its limits."""
+    return single_file(tmp_path / "payload", rng, 64 * KIB, 64 << 20)
 
 
 def download(
@@ -132,7 +176,7 @@ def test_the_session_downloads_no_faster(
     shim.start_session(settings=SETTINGS | {"download_rate_limit": LIMIT})
     with ExitStack() as stack:
         download(stack, shim, payload, tmp_path / "save", seeds)
-        assert_limited(received(shim), LIMIT)
+        assert_limited(shim, received, LIMIT)
 
 
 @pytest.mark.parametrize("leechers", [1, 3])
@@ -142,14 +186,14 @@ def test_the_session_uploads_no_faster(
     shim.start_session(settings=SETTINGS | {"upload_rate_limit": LIMIT})
     with ExitStack() as stack:
         upload(stack, shim, payload, tmp_path, leechers)
-        assert_limited(sent(shim), LIMIT)
+        assert_limited(shim, sent, LIMIT)
 
 
 def test_a_torrent_downloads_no_faster(shim: Shim, payload: Payload, tmp_path: Path) -> None:
     shim.start_session(settings=SETTINGS | {"download_rate_limit": 10 * LIMIT})
     with ExitStack() as stack:
         download(stack, shim, payload, tmp_path / "save", 2, download_limit=LIMIT)
-        assert_limited(received(shim), LIMIT)
+        assert_limited(shim, received, LIMIT)
         status = shim.status(payload.info_hash)
         assert status["download_limit"] == LIMIT
 
@@ -158,13 +202,14 @@ def test_a_torrent_uploads_no_faster(shim: Shim, payload: Payload, tmp_path: Pat
     shim.start_session(settings=SETTINGS | {"upload_rate_limit": 10 * LIMIT})
     with ExitStack() as stack:
         upload(stack, shim, payload, tmp_path, 2, upload_limit=LIMIT)
-        assert_limited(sent(shim), LIMIT)
+        assert_limited(shim, sent, LIMIT)
         status = shim.status(payload.info_hash)
         assert status["upload_limit"] == LIMIT
 
 
 @pytest.mark.parametrize("way", ["down", "up"])
 def test_peers_share_a_limit_evenly(shim: Shim, payload: Payload, tmp_path: Path, way: str) -> None:
+    """Among peers that all have time; a stall of one is not our unfairness."""
     setting = {"down": "download_rate_limit", "up": "upload_rate_limit"}[way]
     field = {"down": "total_download", "up": "total_upload"}[way]
     shim.start_session(settings=SETTINGS | {setting: LIMIT})
@@ -173,16 +218,24 @@ def test_peers_share_a_limit_evenly(shim: Shim, payload: Payload, tmp_path: Path
             download(stack, shim, payload, tmp_path / "save", 3)
         else:
             upload(stack, shim, payload, tmp_path, 3)
-        before = by_peer(shim, payload, field)
+        seen: list[tuple[list[int], float]] = []
+        for _ in range(WINDOWS):
+            stalls = Stalls(shim.process.pid)
+            before = by_peer(shim, payload, field)
 
-        def shares() -> list[int]:
-            now = by_peer(shim, payload, field)
-            return [late - early for late, early in zip(now, before, strict=True)]
+            def shares(before: list[int] = before) -> list[int]:
+                now = by_peer(shim, payload, field)
+                return [late - early for late, early in zip(now, before, strict=True)]
 
-        wait_until(lambda: sum(shares()) >= 8 * LIMIT, "enough to compare")
-        moved = shares()
-        fair = sum(moved) / len(moved)
-        assert all(abs(it - fair) <= fair / 10 for it in moved), moved
+            wait_until(lambda shares=shares: sum(shares()) >= 8 * LIMIT, "enough to compare")
+            moved = shares()
+            fair = sum(moved) / len(moved)
+            unfair = max(abs(it - fair) for it in moved) - fair / 10
+            seen.append((moved, stalls.seconds()))
+            if unfair <= 0:
+                return
+            assert unfair <= LIMIT * seen[-1][1], seen
+        raise AssertionError(f"unfair in each of {seen}")
 
 
 def test_a_limit_changes_while_data_moves(shim: Shim, payload: Payload, tmp_path: Path) -> None:
@@ -191,12 +244,12 @@ def test_a_limit_changes_while_data_moves(shim: Shim, payload: Payload, tmp_path
         download(stack, shim, payload, tmp_path / "save", 2)
         for limit in (LIMIT // 3, 2 * LIMIT):
             shim.call("apply_settings", settings={"download_rate_limit": limit})
-            assert_limited(received(shim), limit)
+            assert_limited(shim, received, limit)
         # A torrent's own within it, and without it.
         shim.call("set_torrent_options", torrent_id=payload.info_hash, download_limit=LIMIT // 2)
-        assert_limited(received(shim), LIMIT // 2)
+        assert_limited(shim, received, LIMIT // 2)
         shim.call("apply_settings", settings={"download_rate_limit": 0})
-        assert_limited(received(shim), LIMIT // 2)
+        assert_limited(shim, received, LIMIT // 2)
         shim.call("set_torrent_options", torrent_id=payload.info_hash, download_limit=0)
         shim.wait_until_seeding(payload.info_hash)
 
@@ -209,7 +262,7 @@ def test_an_upload_limit_changes_while_data_moves(
         oracles = upload(stack, shim, payload, tmp_path, 2)
         for limit in (LIMIT // 3, 2 * LIMIT):
             shim.call("apply_settings", settings={"upload_rate_limit": limit})
-            assert_limited(sent(shim), limit)
+            assert_limited(shim, sent, limit)
         shim.call("apply_settings", settings={"upload_rate_limit": 0})
         for oracle in oracles:
             oracle.wait_for("torrent_finished")
@@ -225,15 +278,16 @@ def test_headers_count_where_they_are_to(
     with ExitStack() as stack:
         if way == "down":
             download(stack, shim, payload, tmp_path / "save", 2)
-            read = received(shim)
+            count = received
         else:
             upload(stack, shim, payload, tmp_path, 2)
-            read = sent(shim)
+            count = sent
         # 40 bytes of headers in a packet of 1500.
-        assert_limited(read, LIMIT * 1460 // 1500)
+        assert_limited(shim, count, LIMIT * 1460 // 1500)
 
 
-def test_the_local_network_can_be_spared(shim: Shim, payload: Payload, tmp_path: Path) -> None:
+def test_the_local_network_can_be_spared(shim: Shim, rng: random.Random, tmp_path: Path) -> None:
+    payload = single_file(tmp_path / "payload", rng, 64 * KIB, 8 << 20)
     # At these limits it would take hours.
     limits = {"download_rate_limit": 1000, "upload_rate_limit": 1000}
     shim.start_session(settings=SETTINGS | limits | {"ignore_limits_on_local_network": True})
@@ -252,8 +306,8 @@ def test_a_torrents_limit_spares_nobody(shim: Shim, payload: Payload, tmp_path: 
     shim.start_session(settings=settings)
     with ExitStack() as stack:
         download(stack, shim, payload, tmp_path / "save", 1, download_limit=LIMIT)
-        assert_limited(received(shim), LIMIT)
+        assert_limited(shim, received, LIMIT)
         # From now on the session's holds too.
         shim.call("apply_settings", settings={"ignore_limits_on_local_network": False})
         shim.call("apply_settings", settings={"download_rate_limit": LIMIT // 3})
-        assert_limited(received(shim), LIMIT // 3)
+        assert_limited(shim, received, LIMIT // 3)

@@ -13,11 +13,10 @@ import pytest
 from harness.oracle import Oracle
 from harness.payload import KIB, Payload, many_files, single_file
 from harness.rpc import RpcError, Shim
+from harness.scripted_seed import ScriptedSeed
+from harness.waiting import wait_until
 
 RESUME_DATA_PARSE_ERROR = 502
-
-# Slow enough that a download is caught half-way.
-BYTES_PER_SECOND = 600_000
 
 
 def record_of(shim: Shim, torrent_id: str, *flags: str) -> bytes:
@@ -37,20 +36,27 @@ def add(shim: Shim, payload: Payload, record: bytes, **params: Any) -> None:
 
 
 def half_way(
-    start_shim: Callable[..., Shim], oracle: Oracle, payload: Payload, save_path: Path
-) -> tuple[Shim, lt.torrent_handle]:
-    """Ours, in the middle of a download from libtorrent that then ends."""
-    seed = oracle.seed(payload.torrent, payload.save_path)
-    seed.set_upload_limit(BYTES_PER_SECOND)
+    start_shim: Callable[..., Shim], payload: Payload, save_path: Path, blocks: int
+) -> Shim:
+    """Ours, in the middle of a download from a seed that sends so many blocks and leaves."""
     ours = start_shim()
     ours.start_session()
     ours.call("add_torrent_file", path=str(payload.torrent_path), save_path=str(save_path))
-    ours.call("connect_peer", torrent_id=payload.info_hash, ip="127.0.0.1", port=oracle.port)
+    with ScriptedSeed(payload, answers=blocks) as seed:
+        ours.call("connect_peer", torrent_id=payload.info_hash, ip="127.0.0.1", port=seed.port)
+        wait_until(lambda: len(seed.requests) >= blocks, "requests")
+        # The last block of all is a short one.
+        sent = sum(
+            min(16 * KIB, payload.size - piece * payload.piece_size - begin)
+            for piece, begin in seed.requests[:blocks]
+        )
+        ours.wait_for_status(payload.info_hash, "half-way", lambda it: it["total_done"] == sent)
     ours.wait_for_status(
-        payload.info_hash, "half-way", lambda status: status["pieces_downloaded"] > 8
+        payload.info_hash,
+        "what is whole is verified",
+        lambda status: status["pieces_downloaded"] > 8,
     )
-    seed.pause()
-    return ours, seed
+    return ours
 
 
 def resumed_by_libtorrent(
@@ -80,11 +86,12 @@ def test_ours_is_read_by_libtorrent_complete(
 
 
 def test_ours_is_read_by_libtorrent_half_way(
-    start_shim: Callable[..., Shim], oracle: Oracle, rng: random.Random, tmp_path: Path
+    start_shim: Callable[..., Shim], rng: random.Random, tmp_path: Path
 ) -> None:
     payload = single_file(tmp_path / "seed", rng, 64 * KIB, 3_000_017)
     save_path = tmp_path / "save"
-    ours, _seed = half_way(start_shim, oracle, payload, save_path)
+    # Twelve pieces and a half.
+    ours = half_way(start_shim, payload, save_path, 50)
     ours.call("set_torrent_options", torrent_id=payload.info_hash, max_uploads=7)
     record = record_of(ours, payload.info_hash)
     status = ours.status(payload.info_hash)

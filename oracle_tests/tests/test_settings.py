@@ -78,7 +78,8 @@ def test_settings_of_who_we_are_and_how_we_work_count_while_it_runs(
     payload = single_file(tmp_path / "data", rng, 64 * KIB, 2_000_000)
     ours.seed(payload)
     leecher = oracle.add(payload.torrent, tmp_path / "save")
-    leecher.set_download_limit(500_000)
+    # At this rate it would take minutes, in which it knows us.
+    leecher.set_download_limit(10_000)
     leecher.connect_peer(("127.0.0.1", ours.port))
     seen = wait_until(
         lambda: [

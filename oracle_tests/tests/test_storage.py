@@ -219,8 +219,13 @@ def test_renamed_and_moved_while_downloading(
 ) -> None:
     payload = single_file(tmp_path / "seed", rng, 64 * KIB, 8_000_000)
     shim.start_session()
-    seeder = oracle.seed(payload.torrent, payload.save_path)
+    # It has the first half only: we cannot be done before we have moved.
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / payload.root.name).write_bytes(payload.root.read_bytes()[:4_000_000])
+    seeder = oracle.add(payload.torrent, half)
     seeder.set_upload_limit(2_000_000)
+    oracle.wait_for_state(seeder, lt.torrent_status.states.downloading)
     torrent_id = add(shim, payload.torrent_path, tmp_path / "ours")
     shim.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=oracle.port)
     some = 500_000
@@ -229,7 +234,11 @@ def test_renamed_and_moved_while_downloading(
     shim.call("move_storage", torrent_id=torrent_id, path=str(tmp_path / "moved"))
     assert not shim.status(torrent_id)["is_finished"]
     seeder.set_upload_limit(0)
-    shim.wait_until_seeding(torrent_id)
+    with Oracle() as whole:
+        whole.seed(payload.torrent, payload.save_path)
+        shim.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=whole.port)
+        shim.wait_until_seeding(torrent_id)
+        whole.assert_no_errors()
     shim.call("flush_cache", torrent_id=torrent_id)
     assert (tmp_path / "moved/new/name.bin").read_bytes() == payload.root.read_bytes()
     assert not tree(tmp_path / "ours")

@@ -27,6 +27,14 @@ def payload(tmp_path: Path, rng: random.Random) -> Payload:
     return single_file(tmp_path / "payload", rng, PIECE, 60 * PIECE + 12_345)
 
 
+def add(oracle: Oracle, payload: Payload, save_path: Path) -> lt.torrent_handle:
+    """Adds a torrent that has not everything, and returns when it takes callers: until it is
+    checked it turns them away, and we do not call again within a minute."""
+    handle = oracle.add(payload.torrent, save_path)
+    oracle.wait_for_state(handle, lt.torrent_status.states.downloading)
+    return handle
+
+
 def connect(shim: Shim, payload: Payload, *ports: int) -> None:
     for port in ports:
         shim.call("connect_peer", torrent_id=payload.info_hash, ip="127.0.0.1", port=port)
@@ -51,8 +59,8 @@ def test_partial_seeds_trade_their_halves(
         theirs = [stack.enter_context(Oracle()) for _ in range(2)]
         ours.add(payload, with_half(payload, tmp_path / "ours", 0))
         handles = [
-            theirs[0].add(payload.torrent, with_half(payload, tmp_path / "theirs", 1)),
-            theirs[1].add(payload.torrent, tmp_path / "late"),
+            add(theirs[0], payload, with_half(payload, tmp_path / "theirs", 1)),
+            add(theirs[1], payload, tmp_path / "late"),
         ]
         ours.wait_for_status(payload.info_hash, "half of it", lambda it: it["progress"] > 0.4)
         connect(ours, payload, *(oracle.port for oracle in theirs))
@@ -98,7 +106,7 @@ def test_skipped_files_are_not_asked_for_and_first_things_come_first(
     payload = many_files(tmp_path / "payload", rng, PIECE, sizes)
     ours = start_shim()
     ours.start_session(settings={"max_out_request_queue": 2})
-    with ScriptedSeed(payload, seconds_per_block=0.002) as seed:
+    with ScriptedSeed(payload) as seed:
         ours.add(payload, tmp_path / "ours", file_priorities=[1, 0, 7, 4])
         connect(ours, payload, seed.port)
         ours.wait_for_status(payload.info_hash, "finished", lambda it: it["is_finished"])
@@ -131,7 +139,7 @@ def test_deadlines_are_asked_for_first_and_shown(
 ) -> None:
     ours = start_shim()
     ours.start_session(settings={"alert_mask": 1 | 8, "max_out_request_queue": 4})
-    with ScriptedSeed(payload, seconds_per_block=0.01) as seed:
+    with ScriptedSeed(payload, answers=10) as seed:
         ours.add(payload, tmp_path / "ours", flags=["sequential_download"])
         connect(ours, payload, seed.port)
         wait_until(lambda: len(seed.requests) > 10, "requests")
@@ -143,6 +151,8 @@ def test_deadlines_are_asked_for_first_and_shown(
                 milliseconds=place * 100,
                 alert_when_available=True,
             )
+        # A few were asked for before, and three pieces are two blocks each.
+        seed.allow(20)
         for _ in range(3):
             alert = ours.wait_for_alert("read_piece", payload.info_hash)
             assert (alert["error"], alert["size"]) == ("", PIECE)
@@ -165,11 +175,13 @@ def test_deadlines_are_asked_for_first_and_shown(
                 ours.call(command, torrent_id=payload.info_hash, piece=piece)
             alert = ours.wait_for_alert("read_piece", payload.info_hash)
             assert alert["piece_index"] == piece
+            assert (alert["error"] == "") == (command is None)
         ours.call("clear_piece_deadlines", torrent_id=payload.info_hash)
         error = ours.refuse(
             "set_piece_deadline", torrent_id=payload.info_hash, piece=61, milliseconds=1
         )
         assert "61" in str(error)
+        seed.allow()
         ours.wait_until_seeding(payload.info_hash)
 
 
@@ -178,7 +190,7 @@ def test_the_download_queue_shows_every_block(
 ) -> None:
     ours = start_shim()
     ours.start_session(settings={"status_update_interval": 20, "alert_mask": 1 << 24})
-    with ScriptedSeed(payload, seconds_per_block=0.05) as seed:
+    with ScriptedSeed(payload, answers=1) as seed:
         ours.add(payload, tmp_path / "ours")
         connect(ours, payload, seed.port)
 
@@ -214,7 +226,7 @@ def test_a_super_seed_sends_every_piece_about_once(
     with ExitStack() as stack:
         theirs = [stack.enter_context(Oracle()) for _ in range(3)]
         handles = [
-            oracle.add(payload.torrent, tmp_path / f"theirs {number}")
+            add(oracle, payload, tmp_path / f"theirs {number}")
             for number, oracle in enumerate(theirs)
         ]
         # They know each other before they know us.
@@ -261,8 +273,7 @@ def test_upload_mode_only_serves(
         payload.info_hash, "half of it", lambda it: it["progress"] > 0.4 and it["state"] == 3
     )
     assert half["is_upload_mode"]
-    handle = oracle.add(payload.torrent, with_half(payload, tmp_path / "theirs", 1))
-    oracle.wait_for_state(handle, lt.torrent_status.states.downloading)
+    handle = add(oracle, payload, with_half(payload, tmp_path / "theirs", 1))
     connect(ours, payload, oracle.port)
     oracle.wait_for_state(handle, SEEDING)
     status = ours.status(payload.info_hash)
@@ -294,14 +305,16 @@ def test_share_mode_fetches_what_it_can_pass_on(
     start_shim: Callable[..., Shim], payload: Payload, tmp_path: Path
 ) -> None:
     ours = start_shim()
-    ours.start_session(settings=SETTINGS | {"share_mode_target": 2})
+    # Passing on all takes a minute: we are looked at long before.
+    limits = {"share_mode_target": 2, "upload_rate_limit": 60_000}
+    ours.start_session(settings=SETTINGS | limits)
     with ExitStack() as stack:
         seed = stack.enter_context(Oracle())
         seed.seed(payload.torrent, payload.save_path)
         # They know us only, and have nothing to give.
         theirs = [stack.enter_context(Oracle()) for _ in range(4)]
         handles = [
-            oracle.add(payload.torrent, tmp_path / f"theirs {number}")
+            add(oracle, payload, tmp_path / f"theirs {number}")
             for number, oracle in enumerate(theirs)
         ]
         ours.add(payload, tmp_path / "ours", flags=["share_mode"])

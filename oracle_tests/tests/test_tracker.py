@@ -27,7 +27,8 @@ def test_we_find_a_libtorrent_seed(
     payload = tracked_payload(tracker, rng, tmp_path / "seed")
     oracle.seed(payload.torrent, payload.save_path)
     wait_until(lambda: tracker.announces_of(oracle.port), "libtorrent announces")
-    port = shim.start_session()
+    # The last word is waited for as long as it takes.
+    port = shim.start_session(settings={"stop_tracker_timeout": 60})
     torrent_id = shim.call(
         "add_torrent_file", path=str(payload.torrent_path), save_path=str(tmp_path / "save")
     )["torrent_id"]
@@ -41,6 +42,11 @@ def test_we_find_a_libtorrent_seed(
         "the completed event",
     )
     shim.shut_down()
+    # It was sent before the end; the tracker may still have to read it.
+    wait_until(
+        lambda: any(told.event == "stopped" for told in tracker.announces_of(port)),
+        "the stopped event",
+    )
     told = tracker.announces_of(port)
     assert [announce.event for announce in told if announce.event] == [
         "started",

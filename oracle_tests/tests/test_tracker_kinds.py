@@ -99,15 +99,20 @@ def test_a_scrape_brings_the_same_numbers(
     alert = ours.wait_for_alert("scrape_reply", torrent_id)
     assert (alert["complete"], alert["incomplete"]) == (5, 7)
     assert alert["tracker_url"] == udp.url
-    (known,) = ours.call("get_trackers", torrent_id=torrent_id)["trackers"]
+    names = ("scrape_complete", "scrape_incomplete", "scrape_downloaded")
     endpoint = handle.trackers()[0]["endpoints"][0]["info_hashes"][0]
-    for name in ("scrape_complete", "scrape_incomplete", "scrape_downloaded"):
-        assert known[name] == endpoint[name], name
-    status = ours.status(torrent_id)
+
+    def scraped() -> bool:
+        (known,) = ours.call("get_trackers", torrent_id=torrent_id)["trackers"]
+        return all(known[name] == endpoint[name] for name in names)
+
+    wait_until(scraped, f"the numbers of {endpoint}")
     theirs = handle.status()
-    assert (status["num_complete"], status["num_incomplete"]) == (
-        theirs.num_complete,
-        theirs.num_incomplete,
+    expected = (theirs.num_complete, theirs.num_incomplete)
+    ours.wait_for_status(
+        torrent_id,
+        f"the numbers {expected}",
+        lambda status: (status["num_complete"], status["num_incomplete"]) == expected,
     )
 
 
@@ -173,16 +178,21 @@ def test_dead_trackers_do_not_delay_the_end(shim: Shim, rng: random.Random, tmp_
     with socket.create_server(("127.0.0.1", 0)) as silent, Tracker() as alive:
         dead = f"http://127.0.0.1:{silent.getsockname()[1]}/announce"
         payload = payload_of([dead, alive.url], rng, tmp_path / "seed")
-        port = shim.start_session(
-            settings={"announce_to_all_tiers": True, "stop_tracker_timeout": 1}
-        )
+        # Enough for the living one, and little beside what the dead one would take.
+        settings = {
+            "announce_to_all_tiers": True,
+            "stop_tracker_timeout": 3,
+            "tracker_receive_timeout": 200,
+            "tracker_completion_timeout": 200,
+        }
+        port = shim.start_session(settings=settings)
         shim.call(
             "add_torrent_and_seed", path=str(payload.torrent_path), data_dir=str(payload.save_path)
         )
         wait_until(lambda: alive.announces_of(port), "the living tracker hears of us")
         begun = time.monotonic()
         shim.shut_down()
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 40
         wait_until(
             lambda: alive.announces_of(port)[-1].event == "stopped",
             "the living tracker hears of the end",

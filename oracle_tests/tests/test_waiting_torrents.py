@@ -40,10 +40,11 @@ def test_a_torrent_that_waits_is_asked_about(
         first, second = torrents
         alert = shim.wait_for_alert("scrape_reply", second)
         assert (alert["complete"], alert["incomplete"]) == (5, 7)
-        status = shim.status(second)
+        status = shim.wait_for_status(
+            second, "five seeds", lambda status: status["num_complete"] == 5
+        )
         assert status["paused"]
         assert status["is_auto_managed"]
-        assert status["num_complete"] == 5
         # Again and again, and only the one that waits.
         shim.wait_for_alert("scrape_reply", second)
         assert {told.info_hash for told in tracker.announces_of(port)} == {first}

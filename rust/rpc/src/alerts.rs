@@ -12,7 +12,7 @@ use torrent_engine::event::{Alert, Event, Kind};
 use torrent_engine::events::AlertQueue;
 use torrent_engine::session::Session;
 
-use crate::output::Output;
+use crate::output::{Closed, Output};
 use crate::protocol::event_line;
 
 /// The types that are reported as they happen.
@@ -41,7 +41,6 @@ impl Subscription {
 #[derive(Debug)]
 pub(crate) struct Alerts {
     queue: AlertQueue,
-    subscription: Mutex<Subscription>,
     /// What is on its way; locked as long as events are moved, so that they
     /// stay in order whoever moves them.
     moving: Mutex<Moving>,
@@ -56,8 +55,16 @@ pub(crate) struct Alerts {
 struct Moving {
     /// Memory that serves again.
     events: Vec<Event>,
-    /// Lines for the subscriber that are not sent yet.
-    lines: VecDeque<Vec<u8>>,
+    subscription: Subscription,
+    /// Lines for the subscriber that are not handed over yet.
+    lines: VecDeque<(Kind, Vec<u8>)>,
+}
+
+impl Moving {
+    fn subscribe(&mut self, subscription: Subscription) {
+        self.lines.retain(|(kind, _)| subscription.covers(*kind));
+        self.subscription = subscription;
+    }
 }
 
 impl Alerts {
@@ -65,7 +72,6 @@ impl Alerts {
     pub(crate) fn new(settings: &Settings) -> Self {
         let alerts = Self {
             queue: AlertQueue::new(0, 1),
-            subscription: Mutex::default(),
             moving: Mutex::default(),
             arrived: Notify::new(),
             lines: Notify::new(),
@@ -82,9 +88,13 @@ impl Alerts {
         self.queue.set_limit(settings.alert_queue_size as usize);
     }
 
-    /// Reports these types from now on.
-    pub(crate) fn subscribe(&self, subscription: Subscription) {
-        *self.subscription.lock() = subscription;
+    /// Reports these types from now on, and no others: what happened before
+    /// is no news to a new subscription, and lines of an old one that are not
+    /// handed over yet never are.
+    pub(crate) fn subscribe(&self, session: &Session, subscription: Subscription) {
+        let mut moving = self.moving.lock();
+        self.carry(session, &mut moving);
+        moving.subscribe(subscription);
     }
 
     /// Takes up to `max` alerts, oldest first.
@@ -109,11 +119,14 @@ impl Alerts {
     /// Moves what the session has posted so far to the queue, so that whoever
     /// asks next finds all of it there.
     pub(crate) fn collect(&self, session: &Session) {
-        let mut moving = self.moving.lock();
+        self.carry(session, &mut self.moving.lock());
+    }
+
+    fn carry(&self, session: &Session, moving: &mut Moving) {
         let mut events = std::mem::take(&mut moving.events);
         session.events().take(&mut events);
         for event in events.drain(..) {
-            self.deliver(&event, &mut moving.lines);
+            self.deliver(&event, moving);
         }
         moving.events = events;
         if !moving.lines.is_empty() {
@@ -132,13 +145,25 @@ impl Alerts {
                 () = self.stop.notified() => stopping = true,
             }
             self.collect(session);
-            while let Some(line) = self.next_line() {
-                if output.send(line).await.is_err() {
-                    // The answers fail too, which ends the process in order.
-                    return;
-                }
+            if self.send_lines(output).await.is_err() {
+                // The answers fail too, which ends the process in order.
+                return;
             }
         }
+    }
+
+    /// Hands over the subscriber's lines.
+    async fn send_lines(&self, output: &Output) -> Result<(), Closed> {
+        while !self.moving.lock().lines.is_empty() {
+            let place = output.reserve().await?;
+            // Handed over under the lock: no answer to a new subscription
+            // comes before a line of the old one.
+            let mut moving = self.moving.lock();
+            if let Some((_, line)) = moving.lines.pop_front() {
+                place.send(line);
+            }
+        }
+        Ok(())
     }
 
     /// Ends [`Self::pump`].
@@ -146,15 +171,12 @@ impl Alerts {
         self.stop.notify_one();
     }
 
-    fn next_line(&self) -> Option<Vec<u8>> {
-        self.moving.lock().lines.pop_front()
-    }
-
-    fn deliver(&self, event: &Event, lines: &mut VecDeque<Vec<u8>>) {
+    fn deliver(&self, event: &Event, moving: &mut Moving) {
         let alerts = self.queue.push(event);
         self.arrived.notify_waiters();
-        if self.subscription.lock().covers(event.kind) {
-            lines.extend(alerts.iter().map(|alert| event_line(alert)));
+        if moving.subscription.covers(event.kind) {
+            let lines = alerts.iter().map(|alert| (event.kind, event_line(alert)));
+            moving.lines.extend(lines);
         }
     }
 }
@@ -166,6 +188,7 @@ mod tests {
     use torrent_engine::event::{Detail, kind};
 
     use super::*;
+    use crate::output;
 
     fn alerts() -> Arc<Alerts> {
         let settings = Settings {
@@ -177,9 +200,14 @@ mod tests {
 
     /// One comes; returns how many lines that makes.
     fn deliver(alerts: &Alerts, kind: Kind) -> usize {
-        let mut lines = VecDeque::new();
-        alerts.deliver(&Event::new(kind, None, Detail::None), &mut lines);
-        lines.len()
+        let mut moving = alerts.moving.lock();
+        let before = moving.lines.len();
+        alerts.deliver(&Event::new(kind, None, Detail::None), &mut moving);
+        moving.lines.len() - before
+    }
+
+    fn subscribe(alerts: &Alerts, subscription: Subscription) {
+        alerts.moving.lock().subscribe(subscription);
     }
 
     #[tokio::test]
@@ -223,10 +251,42 @@ mod tests {
     fn only_what_is_subscribed_to_becomes_a_line() {
         let alerts = alerts();
         assert_eq!(deliver(&alerts, kind::TORRENT_CHECKED), 0);
-        alerts.subscribe(Subscription::Kinds(vec![kind::TORRENT_PAUSED]));
+        subscribe(&alerts, Subscription::Kinds(vec![kind::TORRENT_PAUSED]));
         assert_eq!(deliver(&alerts, kind::TORRENT_CHECKED), 0);
         assert_eq!(deliver(&alerts, kind::TORRENT_PAUSED), 1);
         assert_eq!(alerts.pop(9).len(), 3);
+    }
+
+    #[tokio::test]
+    async fn lines_of_a_subscription_that_is_over_are_not_handed_over() {
+        let alerts = alerts();
+        let (written, target) = std::sync::mpsc::channel();
+        let (output, writer) = output::start(Lines(written)).unwrap();
+        subscribe(&alerts, Subscription::All);
+        for kind in [kind::TORRENT_CHECKED, kind::TORRENT_PAUSED] {
+            deliver(&alerts, kind);
+        }
+        subscribe(&alerts, Subscription::Kinds(vec![kind::TORRENT_PAUSED]));
+        alerts.send_lines(&output).await.unwrap();
+        drop(output);
+        writer.finish().await;
+        let lines: Vec<String> = target.iter().collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("torrent_paused"), "{lines:?}");
+    }
+
+    /// Takes what is written.
+    struct Lines(std::sync::mpsc::Sender<String>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let line = String::from_utf8_lossy(bytes).into_owned();
+            self.0.send(line).map_err(std::io::Error::other)?;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
     }
 
     #[test]

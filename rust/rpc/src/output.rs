@@ -21,6 +21,17 @@ pub(crate) struct Output {
     lines: mpsc::Sender<Vec<u8>>,
 }
 
+/// A place in the line.
+#[derive(Debug)]
+pub(crate) struct Place<'a>(mpsc::Permit<'a, Vec<u8>>);
+
+impl Place<'_> {
+    /// Hands over one line, its end included.
+    pub(crate) fn send(self, line: Vec<u8>) {
+        self.0.send(line);
+    }
+}
+
 /// Tells when everything is written.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -62,6 +73,11 @@ impl Output {
     /// Hands over one line, its end included.
     pub(crate) async fn send(&self, line: Vec<u8>) -> Result<(), Closed> {
         self.lines.send(line).await.map_err(|_| Closed)
+    }
+
+    /// Waits for a place in the line, to hand over a line without waiting.
+    pub(crate) async fn reserve(&self) -> Result<Place<'_>, Closed> {
+        self.lines.reserve().await.map(Place).map_err(|_| Closed)
     }
 
     /// Ends when the client no longer reads.

@@ -71,7 +71,8 @@ pub(super) fn subscribe(app: &App, mut params: Params) -> Outcome {
                 .collect::<Result<_>>()?,
         ),
     };
-    app.running()?.alerts.subscribe(subscription);
+    let running = app.running()?;
+    running.alerts.subscribe(&running.session, subscription);
     Ok(done())
 }
 
