@@ -88,7 +88,7 @@ fn drain(torrent: &Path, port: &Value) -> Value {
     sink.ask("connect_peer", json!({"ip": "127.0.0.1", "port": port}));
     sink.call(
         "wait_for_alert",
-        json!({"type_name": "torrent_finished", "timeout_ms": 20_000}),
+        json!({"type_name": "torrent_finished", "timeout_ms": 180_000}),
     )
 }
 

@@ -418,7 +418,7 @@ mod tests {
     }
 
     fn outcome(mut job: CreateJob) -> Result<Created> {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(180);
         loop {
             if let Some(result) = job.poll() {
                 assert!(job.poll().is_none(), "the result comes once");
@@ -544,19 +544,19 @@ mod tests {
         let error = outcome(CreateJob::start(create([missing.clone()])).unwrap()).unwrap_err();
         assert_eq!(error.context(), missing.display().to_string());
 
-        // A hole costs nothing to make and long to hash.
+        // A hole costs nothing to make, and minutes to hash.
         let path = folder.file("hole", b"");
         fs::File::options()
             .write(true)
             .open(&path)
             .unwrap()
-            .set_len(1 << 36)
+            .set_len(1 << 38)
             .unwrap();
         let started = Instant::now();
         let job = CreateJob::start(create([path.clone()])).unwrap();
         job.canceller().cancel();
         assert_eq!(job.wait().unwrap_err(), Interrupt::error());
         drop(CreateJob::start(create([path])).unwrap());
-        assert!(started.elapsed() < Duration::from_secs(10));
+        assert!(started.elapsed() < Duration::from_secs(60));
     }
 }

@@ -34,15 +34,16 @@ use crate::tracker::{ErrorSink, TrackerClient};
 use crate::turnover;
 use crate::upkeep;
 
-/// How long the parts of a shutdown may take together. A game that quits
-/// waits for this at most.
+/// How long the parts of a shutdown may take together, unless the owner says
+/// otherwise. A game that quits waits for this at most.
 const SHUTDOWN_LIMIT: Duration = Duration::from_millis(4500);
 
 /// What runtime threads that hang in the operating system (a name look-up)
 /// are given before they are left behind.
 const RUNTIME_LIMIT: Duration = Duration::from_millis(300);
 
-/// What the state directory is given to finish what is queued for it.
+/// What the state directory is given to finish what is queued for it, beyond
+/// the time that the rest has left.
 const KEEPER_LIMIT: Duration = Duration::from_millis(500);
 
 /// Sessions whose threads still run, for [`join_all`].
@@ -335,10 +336,9 @@ async fn run(
         context.disk.stop().await;
         save_state(&context.session).await;
     };
-    if tokio::time::timeout(SHUTDOWN_LIMIT, all_ended)
-        .await
-        .is_err()
-    {
+    let limit = context.session.shutdown_limit.get();
+    let deadline = tokio::time::Instant::now() + *limit.unwrap_or(&SHUTDOWN_LIMIT);
+    if tokio::time::timeout_at(deadline, all_ended).await.is_err() {
         tracing::warn!("the shutdown took too long and was cut short");
         task.torrents.shutdown().await;
     }
@@ -346,7 +346,8 @@ async fn run(
     if let Some(keeper) = context.session.keeper.clone() {
         // It gives up the folder's lock when it is done.
         let closed = tokio::task::spawn_blocking(move || keeper.stop());
-        if tokio::time::timeout(KEEPER_LIMIT, closed).await.is_err() {
+        let closed = tokio::time::timeout_at(deadline + KEEPER_LIMIT, closed);
+        if closed.await.is_err() {
             tracing::warn!("the state directory took too long to close");
         }
     }

@@ -80,6 +80,8 @@ pub(crate) struct SessionShared {
     pub(crate) paused: watch::Sender<bool>,
     /// True from the beginning of the shutdown on.
     pub(crate) stopping: watch::Sender<bool>,
+    /// How long the shutdown may take, where it is not as usual.
+    pub(crate) shutdown_limit: OnceLock<Duration>,
     pub(crate) events: EventSink,
     pub(crate) registry: Mutex<BTreeMap<InfoHash, TorrentHandle>>,
     pub(crate) network: Network,
@@ -246,6 +248,7 @@ impl Session {
             settings: watch::Sender::new(Arc::new(settings)),
             paused: watch::Sender::new(false),
             stopping: watch::Sender::new(false),
+            shutdown_limit: OnceLock::new(),
             events,
             registry: Mutex::default(),
             network: Network::default(),
@@ -278,8 +281,18 @@ impl Session {
 
     /// Begins the ordered shutdown and returns at once: torrents stop and
     /// announce it, files are closed, threads end. A session that nobody holds
-    /// any more does the same.
+    /// any more does the same. What is not done after 4.5 s is left undone: a
+    /// game that quits waits for this.
     pub fn stop(&self) {
+        self.shared.stop();
+    }
+
+    /// As [`Self::stop`] with another limit, for a program that would rather
+    /// wait for a slow disk than lose what is not saved yet. A shutdown that
+    /// has begun keeps its limit.
+    pub fn stop_within(&self, limit: Duration) {
+        // Whoever was first counts.
+        let _ = self.shared.shutdown_limit.set(limit);
         self.shared.stop();
     }
 

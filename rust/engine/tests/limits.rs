@@ -37,28 +37,38 @@ fn in_child(test: &str, limit: u32) -> bool {
 /// until it is dropped.
 struct Hog {
     stop: Arc<AtomicBool>,
+    full: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Hog {
     fn new() -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+        let [stop, full] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
         let thread = std::thread::spawn({
-            let stop = Arc::clone(&stop);
+            let (stop, full) = (Arc::clone(&stop), Arc::clone(&full));
             move || {
                 let mut hogs = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
                     match File::open("/dev/null") {
                         Ok(hog) => hogs.push(hog),
-                        Err(_) => std::thread::yield_now(),
+                        Err(_) => {
+                            full.store(true, Ordering::Relaxed);
+                            std::thread::yield_now();
+                        }
                     }
                 }
             }
         });
         Self {
             stop,
+            full,
             thread: Some(thread),
         }
+    }
+
+    /// Until none is left.
+    fn wait_full(&self) {
+        wait_until("none is left", || self.full.load(Ordering::Relaxed));
     }
 }
 
@@ -78,36 +88,38 @@ fn a_download_and_a_check_wait_for_file_descriptors() {
     let names: Vec<&'static str> = names.into_iter().map(|it| &*it.leak()).collect();
     let lengths: Vec<_> = names.iter().map(|&name| (name, 32_768)).collect();
     let payload = Payload::new(&lengths, 32_768, 91);
-    // Its files stay open, so that it goes on giving.
-    let giver = Node::with(&[
-        ("file_pool_size", Value::Int(100)),
-        ("upload_rate_limit", Value::Int(200_000)),
-    ]);
+    // Its files stay open, so that it goes on giving, and so does the
+    // connection when there is nothing to do.
+    let stay = ("close_redundant_connections", Value::Bool(false));
+    let giver = Node::with(&[("file_pool_size", Value::Int(100)), stay.clone()]);
     payload.write(giver.folder.path());
     let seed = giver.add(&payload.torrent(None));
     wait_until("seeding", || seed.status().is_seeding);
     // No file stays open, so that each piece needs a descriptor.
-    let mut node = Node::with(&[("file_pool_size", Value::Int(1))]);
+    let mut node = Node::with(&[("file_pool_size", Value::Int(1)), stay]);
     let handle = node.add(&payload.torrent(None));
+    // The rest comes when there are no descriptors, however long that takes.
+    let mut wanted = vec![0; names.len()];
+    wanted[..3].fill(4);
+    handle.prioritize_pieces(&wanted).unwrap();
     handle.connect_peer(giver.endpoint()).unwrap();
-    wait_until("it comes", || handle.status().pieces_downloaded > 2);
+    wait_until("it comes", || handle.status().pieces_downloaded == 3);
 
     let hogs = Hog::new();
+    hogs.wait_full();
+    wanted.fill(4);
+    handle.prioritize_pieces(&wanted).unwrap();
     let event = node.wait(kind::FILE_ERROR);
     assert!(format!("{event:?}").contains("open files"), "{event:?}");
     assert_eq!(handle.status().error, "");
     drop(hogs);
-    let unlimited = Value::Int(0);
-    giver
-        .session
-        .apply_settings([("upload_rate_limit", &unlimited)])
-        .unwrap();
     wait_until("finished", || handle.status().is_finished);
     assert_eq!(handle.status().error, "");
     payload.assert_at(node.folder.path());
 
     node.drain();
     let hogs = Hog::new();
+    hogs.wait_full();
     handle.force_recheck().unwrap();
     node.wait(kind::FILE_ERROR);
     let status = handle.status();

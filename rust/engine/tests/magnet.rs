@@ -5,6 +5,7 @@ mod support;
 use support::{Node, Payload, wait_until};
 use torrent_engine::core::ids::{FileIndex, PieceIndex};
 use torrent_engine::core::torrent::TorrentState;
+use torrent_engine::core::value::Value;
 use torrent_engine::error::ErrorKind;
 use torrent_engine::event::{Detail, Event, kind};
 use torrent_engine::handle::TorrentHandle;
@@ -32,11 +33,13 @@ fn info_dict(seed: &TorrentHandle) -> Vec<u8> {
 fn the_metadata_can_come_after_the_peers() {
     let payload = files();
     let (seed, seeding) = seed(&payload);
-    // It knows no more than we do.
-    let mut other = Node::new();
+    // It knows no more than we do. Once both have everything they part, unless
+    // they are told not to.
+    let stay = [("close_redundant_connections", Value::Bool(false))];
+    let mut other = Node::with(&stay);
     let add = AddTorrent::from_info_hash(seeding.info_hash(), other.folder.path());
     other.session.add_torrent(add).unwrap();
-    let mut leech = Node::new();
+    let mut leech = Node::with(&stay);
     let uri = format!(
         "magnet:?xt=urn:btih:{}&dn=..%2f..%2fevil&x.pe={}&so=1",
         seeding.info_hash(),

@@ -7,6 +7,9 @@ use torrent_core::settings::Settings;
 use torrent_core::value::Value;
 use torrent_engine::session::Session;
 
+/// Nothing here takes this long unless it is stuck.
+const LIMIT: Duration = Duration::from_secs(120);
+
 fn start(interfaces: &str) -> Session {
     let mut settings = Settings::default();
     let value = Value::from(interfaces.to_owned());
@@ -20,7 +23,7 @@ async fn until(condition: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), poll)
+    tokio::time::timeout(LIMIT, poll)
         .await
         .expect("the condition comes true");
 }
@@ -39,7 +42,7 @@ async fn listening_follows_the_settings() {
     TcpStream::connect(second).unwrap();
     assert!(TcpStream::connect(first).is_err(), "the old port is closed");
     session.stop();
-    assert!(session.join(Duration::from_secs(10)));
+    assert!(session.join(LIMIT));
 }
 
 #[tokio::test]
@@ -52,5 +55,5 @@ async fn sockets_are_opened_anew_when_asked() {
     assert!(status.is_listening && status.ipv4 && !status.ipv6);
     assert!(session.diagnose_network().iter().any(|it| it.ok));
     session.stop();
-    assert!(session.join(Duration::from_secs(10)));
+    assert!(session.join(LIMIT));
 }

@@ -4,7 +4,7 @@ mod support;
 
 use std::path::Path;
 
-use support::{Node, Payload, wait_until};
+use support::{Node, Payload, wait, wait_until};
 use torrent_engine::core::ids::InfoHash;
 use torrent_engine::core::session_state::SessionState;
 use torrent_engine::core::settings::Settings;
@@ -56,6 +56,25 @@ fn set(node: &Node, name: &str, value: impl Into<Value>) {
     node.session.apply_settings([(name, &value)]).unwrap();
 }
 
+/// A queue that is looked at when something has changed, and not as time goes.
+const ONLY_WHEN_ASKED: [(&str, Value); 2] = [
+    ("auto_manage_interval", Value::Int(86_400)),
+    ("auto_manage_startup", Value::Int(86_400)),
+];
+
+/// Lets the queue look at all that it was told so far, which another place for
+/// a download shows: what runs until it is looked at next runs on from here.
+/// Expects that `all` of these run with it, and `few` without.
+fn have_looked(node: &Node, handles: &[TorrentHandle], few: &[usize], all: &[usize]) {
+    for handle in handles {
+        wait(handle.flush()).unwrap();
+    }
+    set(node, "active_downloads", 2);
+    wait_for(handles, all);
+    set(node, "active_downloads", 1);
+    wait_for(handles, few);
+}
+
 #[test]
 fn the_first_few_run_and_the_next_follow() {
     let payloads: Vec<Payload> = (1..=5).map(payload).collect();
@@ -64,9 +83,11 @@ fn the_first_few_run_and_the_next_follow() {
     let seed = giver.add(&payloads[0].torrent(None));
     wait_until("seeding", || seed.status().state == TorrentState::Seeding);
 
+    let [_, startup] = ONLY_WHEN_ASKED;
     let mut node = Node::with(&[
         ("active_downloads", Value::Int(2)),
         ("active_checking", Value::Int(1)),
+        startup,
     ]);
     let all = add_all(&node, &payloads);
     wait_for(&all, &[0, 1]);
@@ -100,7 +121,8 @@ fn the_first_few_run_and_the_next_follow() {
 #[test]
 fn the_owner_has_the_last_word() {
     let payloads: Vec<Payload> = (11..=13).map(payload).collect();
-    let mut node = Node::with(&[("active_downloads", Value::Int(1))]);
+    let [interval, startup] = ONLY_WHEN_ASKED;
+    let mut node = Node::with(&[("active_downloads", Value::Int(1)), interval, startup]);
     let all = add_all(&node, &payloads);
     wait_for(&all, &[0]);
     all[0].pause().unwrap();
@@ -117,6 +139,7 @@ fn the_owner_has_the_last_word() {
     all[2].resume().unwrap();
     wait_for(&all, &[0, 2]);
     // A managed one runs for a while.
+    have_looked(&node, &all, &[0, 2], &[0, 1, 2]);
     all[1].resume().unwrap();
     wait_for(&all, &[0, 1, 2]);
     set(&node, "active_checking", 2);
@@ -155,9 +178,11 @@ fn checks_wait_for_each_other() {
 fn start_on(folder: &Path) -> Node {
     let state = StateDir::open(folder).unwrap();
     let mut settings = Settings::default();
+    let [_, startup] = ONLY_WHEN_ASKED;
     let limits = [
         ("listen_interfaces", Value::from("127.0.0.1:0")),
         ("active_downloads", Value::Int(1)),
+        startup,
     ];
     let patch = limits.iter().map(|(name, value)| (*name, value));
     settings.apply(patch).unwrap();
@@ -202,7 +227,7 @@ fn the_order_of_the_queue_outlives_the_session() {
         SessionState::decode(&data).is_ok_and(|state| state.queue == expected)
     });
     let saved = node.session.save_state();
-    node.session.stop();
+    node.session.stop_within(support::LIMIT);
     assert!(node.session.join(support::LIMIT));
 
     let again = start_on(state.path());
@@ -229,13 +254,17 @@ fn the_order_of_the_queue_outlives_the_session() {
 #[test]
 fn a_peer_starts_a_torrent_that_waits_when_that_is_wanted() {
     let payloads: Vec<Payload> = (31..=32).map(payload).collect();
+    let [interval, startup] = ONLY_WHEN_ASKED;
     let node = Node::with(&[
         ("active_downloads", Value::Int(1)),
         ("incoming_starts_queued_torrents", Value::Bool(true)),
+        interval,
+        startup,
     ]);
     let all = add_all(&node, &payloads);
     wait_for(&all, &[0]);
     wait_until("both are checked", || !all[1].status().state.is_checking());
+    have_looked(&node, &all, &[0], &[0, 1]);
     let giver = Node::new();
     payloads[1].write(giver.folder.path());
     let seed = giver.add(&payloads[1].torrent(None));
@@ -249,9 +278,19 @@ fn a_peer_starts_a_torrent_that_waits_when_that_is_wanted() {
 #[test]
 fn a_graceful_pause_takes_in_what_was_asked_for() {
     let payload = Payload::new(&[("a.bin", 3_000_000)], 65_536, 41);
+    // Without the second half the download cannot be over before it pauses.
     let giver = Node::with(&[("upload_rate_limit", Value::Int(300_000))]);
     payload.write(giver.folder.path());
-    let seed = giver.add(&payload.torrent(None));
+    let path = giver.folder.path().join("payload/a.bin");
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_len(1_500_000).unwrap();
+    let half = giver.add(&payload.torrent(None));
+    wait_until("it gives half", || {
+        half.status().state == TorrentState::Downloading
+    });
+    let source = Node::new();
+    payload.write(source.folder.path());
+    let seed = source.add(&payload.torrent(None));
     wait_until("seeding", || seed.status().state == TorrentState::Seeding);
     let mut node = Node::new();
     let handle = node.add(&payload.torrent(None));
@@ -265,7 +304,7 @@ fn a_graceful_pause_takes_in_what_was_asked_for() {
     assert!(status.paused && status.state == TorrentState::Downloading);
     assert_eq!(status.total_redundant_bytes, 0);
     handle.resume().unwrap();
-    handle.connect_peer(giver.endpoint()).unwrap();
+    handle.connect_peer(source.endpoint()).unwrap();
     set(&giver, "upload_rate_limit", 0);
     node.wait(kind::TORRENT_FINISHED);
     payload.assert_at(node.folder.path());

@@ -51,8 +51,9 @@ fn begin(folder: &Path) -> Node {
     Node::of(Session::start_with_state(settings, state).unwrap())
 }
 
+/// However long the disk takes.
 fn stop(node: &Node) {
-    node.session.stop();
+    node.session.stop_within(LIMIT);
     assert!(node.session.join(LIMIT));
 }
 

@@ -242,7 +242,7 @@ mod tests {
         tokio::task::yield_now().await;
         deliver(&alerts, kind::TORRENT_CHECKED);
         deliver(&alerts, kind::TORRENT_PAUSED);
-        let found = tokio::time::timeout(Duration::from_secs(10), waiter).await;
+        let found = tokio::time::timeout(Duration::from_secs(120), waiter).await;
         assert_eq!(found.unwrap().unwrap().kind, kind::TORRENT_PAUSED);
         assert_eq!(alerts.pop(9).len(), 1);
     }

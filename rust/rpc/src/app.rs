@@ -14,8 +14,11 @@ use torrent_engine::session::Session;
 use crate::alerts::Alerts;
 use crate::output::Output;
 
-/// How long a session may take to stop: the last announces have their own,
-/// shorter limit, and a disk needs its time to take what is buffered.
+/// How long a session may take for what is left to do: the last announces have
+/// their own, shorter limit, and a disk needs its time to take what is buffered.
+const WORK_LIMIT: Duration = Duration::from_secs(50);
+
+/// How long it may take to stop then.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 /// The state behind the commands.
@@ -100,7 +103,7 @@ impl App {
         let Some(running) = &mut self.running else {
             return Ok(());
         };
-        running.session.stop();
+        running.session.stop_within(WORK_LIMIT);
         let session = running.session.clone();
         let stopped = run_blocking(move || Ok(session.join(STOP_LIMIT))).await?;
         running.alerts.stop();

@@ -1,6 +1,12 @@
-//! Faults that tests ask for, at the places where the system could fail. In
-//! the library there are none, and asking costs nothing.
+//! Faults that tests ask for, at the places where the system could fail, and
+//! waits at the same places. In the library there are none, and asking costs
+//! nothing.
 
+#[cfg(test)]
+use std::sync::Arc;
+
+#[cfg(test)]
+use parking_lot::{Condvar, Mutex};
 use torrent_core::ids::FileIndex;
 
 use super::error::{DiskOp, Fault};
@@ -9,7 +15,54 @@ use super::error::{DiskOp, Fault};
 #[derive(Default)]
 pub(super) struct Faults {
     #[cfg(test)]
-    planned: parking_lot::Mutex<Vec<Plan>>,
+    planned: Mutex<Vec<Plan>>,
+    #[cfg(test)]
+    gate: Mutex<Option<(DiskOp, Arc<Gate>)>>,
+}
+
+/// Where operations of one kind wait.
+#[cfg(test)]
+#[derive(Default)]
+struct Gate {
+    state: Mutex<GateState>,
+    opened: Condvar,
+}
+
+#[cfg(test)]
+#[derive(Default)]
+struct GateState {
+    /// Somebody waits, or has waited.
+    reached: bool,
+    open: bool,
+}
+
+#[cfg(test)]
+impl Gate {
+    fn pass(&self) {
+        let mut state = self.state.lock();
+        state.reached = true;
+        self.opened.wait_while(&mut state, |state| !state.open);
+    }
+}
+
+/// Keeps all operations of one kind waiting until it is dropped.
+#[cfg(test)]
+pub(super) struct Hold(Arc<Gate>);
+
+#[cfg(test)]
+impl Hold {
+    /// Whether an operation has come to it.
+    pub(super) fn is_reached(&self) -> bool {
+        self.0.state.lock().reached
+    }
+}
+
+#[cfg(test)]
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.state.lock().open = true;
+        self.0.opened.notify_all();
+    }
 }
 
 /// A fault that a test asks for.
@@ -36,6 +89,10 @@ impl Faults {
 
     #[cfg(test)]
     pub(super) fn strike(&self, op: DiskOp, file: FileIndex) -> Result<(), Fault> {
+        let gate = self.gate.lock().clone();
+        if let Some((_, gate)) = gate.filter(|(held, _)| *held == op) {
+            gate.pass();
+        }
         let mut planned = self.planned.lock();
         let plan = planned.iter_mut().find(|plan| {
             plan.op == op && plan.times > 0 && plan.file.is_none_or(|wanted| wanted == file)
@@ -47,6 +104,14 @@ impl Faults {
         }
         plan.times -= 1;
         Err(std::io::Error::from_raw_os_error(plan.errno).into())
+    }
+
+    /// Has every `op` wait from now on.
+    #[cfg(test)]
+    pub(super) fn hold(&self, op: DiskOp) -> Hold {
+        let gate = Arc::<Gate>::default();
+        *self.gate.lock() = Some((op, Arc::clone(&gate)));
+        Hold(gate)
     }
 
     #[cfg(test)]

@@ -88,7 +88,7 @@ fn a_file_has_every_line_when_it_is_closed() {
         logger.log(Level::Info, "mine", &format!("line {number}"));
     }
     logger.close_file();
-    assert!(end_all(Duration::from_secs(20)));
+    assert!(end_all(Duration::from_secs(120)));
     assert!(!logger.has_file());
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.lines().count(), 100);

@@ -5,7 +5,6 @@
 //! Tasks call [`Keeper::save`] and its kin and wait for the answer, so what is
 //! queued is bounded by the number of torrents. The session stops it last.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use torrent_core::ids::InfoHash;
 
 use super::recall::{Remembered, recall_all};
-use super::{Part, files, session_file, tombstone};
+use super::{FolderLock, Part, files, session_file, tombstone};
 use crate::error::Result;
 
 enum Job {
@@ -47,7 +46,7 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     /// Starts the thread. `lock` is held until it ends.
-    pub(super) fn start(folder: PathBuf, lock: File) -> io::Result<Arc<Self>> {
+    pub(super) fn start(folder: PathBuf, lock: FolderLock) -> io::Result<Arc<Self>> {
         let (jobs, inbox) = crossbeam_channel::unbounded();
         let thread = std::thread::Builder::new()
             .name("torrent-state".to_owned())

@@ -146,7 +146,21 @@ impl StateDir {
     }
 }
 
-fn lock(folder: &Path) -> Result<File> {
+/// The lock of a folder, given up when this is dropped.
+#[derive(Debug)]
+struct FolderLock(File);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child process that another thread
+        // is just starting has it open too, until it runs its program.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the state directory stays locked for now");
+        }
+    }
+}
+
+fn lock(folder: &Path) -> Result<FolderLock> {
     let path = folder.join("lock");
     let opened = File::options()
         .create(true)
@@ -155,7 +169,7 @@ fn lock(folder: &Path) -> Result<File> {
         .open(&path);
     let file = opened.map_err(|error| Error::from_io(&error, &path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(FolderLock(file)),
         Err(TryLockError::WouldBlock) => Err(Error::because(
             ErrorKind::SessionStartFailed,
             "another session uses the state directory",

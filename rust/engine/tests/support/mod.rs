@@ -16,8 +16,20 @@ use torrent_engine::event::{Event, Kind};
 use torrent_engine::handle::TorrentHandle;
 use torrent_engine::session::{AddTorrent, Session};
 
-/// Nothing in these tests takes this long unless it is stuck.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+/// Nothing in these tests takes this long unless it is stuck, however busy the
+/// machine is.
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
+
+/// What a machine that stands still for a while would be taken for: a peer that
+/// does not answer. A test that is about one of them sets it itself.
+static PATIENCE: [(&str, Value); 6] = [
+    ("peer_connect_timeout", Value::Int(3600)),
+    ("handshake_timeout", Value::Int(3600)),
+    ("peer_timeout", Value::Int(3600)),
+    ("inactivity_timeout", Value::Int(3600)),
+    ("request_timeout", Value::Int(3600)),
+    ("piece_timeout", Value::Int(3600)),
+];
 
 /// A payload of several files, in a folder called "payload".
 pub(crate) struct Payload {
@@ -122,7 +134,7 @@ impl Node {
             ("alert_queue_size", Value::Int(1_000_000)),
             ("status_update_interval", Value::Int(20)),
         ];
-        let all = base.iter().chain(patch);
+        let all = PATIENCE.iter().chain(&base).chain(patch);
         settings
             .apply(all.map(|(name, value)| (*name, value)))
             .unwrap();
@@ -202,7 +214,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.session.stop();
+        self.session.stop_within(LIMIT);
         let over = self.session.join(LIMIT);
         assert!(over || std::thread::panicking(), "the session did not stop");
     }

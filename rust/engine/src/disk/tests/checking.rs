@@ -1,7 +1,7 @@
 //! Checks of what is on disk.
 
 use super::*;
-use crate::disk::{CheckMode, DiskErrorKind};
+use crate::disk::{CheckMode, DiskErrorKind, DiskOp};
 use torrent_core::bitfield::Bitfield;
 
 const SIZE: u64 = BLOCK_SIZE as u64;
@@ -144,8 +144,13 @@ async fn deleted_files_are_noticed_although_they_were_open() {
 async fn a_cancelled_check_says_nothing_and_changes_nothing() {
     let mut world = world(BLOCK_SIZE, &[("f", 2000 * SIZE)]);
     world.fill_files();
+    // In the middle of it, wherever the threads are.
+    let (_, common) = world.storage.parts();
+    let hold = common.faults.hold(DiskOp::Read);
     let check = world.storage.check(CheckMode::All);
+    until(|| hold.is_reached()).await;
     assert!(check.cancel());
+    drop(hold);
     world.storage.flush().await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     while let Ok(event) = world.events.try_recv() {

@@ -1,5 +1,8 @@
 //! Renaming and moving.
 
+use std::pin::pin;
+
+use futures_util::FutureExt;
 use rustix::io::Errno;
 use torrent_core::ids::FileIndex;
 
@@ -234,10 +237,19 @@ async fn closing_ends_a_move_with_everything_where_it_was() {
     common.faults.plan(other_file_system());
     let before = tree(world.dir.path());
     let target = tempfile::tempdir().unwrap();
+    let hold = common.faults.hold(DiskOp::Write);
     let moving = world
         .storage
         .relocate(target.path().into(), MoveMode::default());
-    let (moved, ()) = tokio::join!(moving, world.storage.close());
+    let closing = async {
+        until(|| hold.is_reached()).await;
+        let mut close = pin!(world.storage.close());
+        // It waits for the move, which goes on now.
+        assert!(close.as_mut().now_or_never().is_none());
+        drop(hold);
+        close.await;
+    };
+    let (moved, ()) = tokio::join!(moving, closing);
     assert!(moved.is_err());
     assert_eq!(tree(world.dir.path()), before);
     assert!(tree(target.path()).is_empty());
