@@ -144,8 +144,8 @@ fn without_the_limits_the_rest_comes_at_once() {
     for pair in &pairs {
         pair.connect();
     }
-    wait_until("all have begun", || {
-        pairs.iter().all(|pair| pair.received() > 0)
+    wait_until("all are connected", || {
+        pairs.iter().all(|pair| pair.fetching.status().num_peers == 1)
     });
     assert!(pairs.iter().all(|pair| pair.received() < 1 << 20));
     let lift = |node: &Node, name| {
