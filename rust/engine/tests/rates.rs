@@ -145,7 +145,9 @@ fn without_the_limits_the_rest_comes_at_once() {
         pair.connect();
     }
     wait_until("all are connected", || {
-        pairs.iter().all(|pair| pair.fetching.status().num_peers == 1)
+        pairs
+            .iter()
+            .all(|pair| pair.fetching.status().num_peers == 1)
     });
     assert!(pairs.iter().all(|pair| pair.received() < 1 << 20));
     let lift = |node: &Node, name| {
