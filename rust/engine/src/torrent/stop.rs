@@ -94,7 +94,8 @@ impl Driver {
     fn take_announces(&mut self) -> impl Future<Output = ()> + use<> {
         let mut announces = std::mem::take(&mut self.announces);
         let limit = self.context.session.settings.borrow().stop_tracker_timeout;
-        let limit = Duration::from_secs(limit.unsigned_abs());
+        // The rest is for what comes after: the whole end keeps to the limit.
+        let limit = Duration::from_secs(limit.unsigned_abs()).mul_f64(0.9);
         async move {
             let all = async { while announces.join_next().await.is_some() {} };
             // What is not answered by then is dropped with the set.
