@@ -56,6 +56,16 @@ def entries(root: Path) -> dict[str, str]:
     return found
 
 
+def download(shim: Shim, oracle: Oracle, payload: Payload, save_path: Path) -> str:
+    """All of it from libtorrent; returns its id."""
+    shim.start_session()
+    oracle.seed(payload.torrent, payload.save_path)
+    torrent_id = shim.add(payload, save_path)
+    shim.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=oracle.port)
+    shim.wait_until_seeding(torrent_id)
+    return torrent_id
+
+
 def test_what_they_lead_to(linked: Payload) -> None:
     found = entries(linked.root)
     links = {name: f"link to {target}" for name, target in LINKS.items()}
@@ -64,11 +74,7 @@ def test_what_they_lead_to(linked: Payload) -> None:
 
 
 def test_from_libtorrent(shim: Shim, oracle: Oracle, linked: Payload, tmp_path: Path) -> None:
-    shim.start_session()
-    oracle.seed(linked.torrent, linked.save_path)
-    torrent_id = shim.add(linked, tmp_path / "save")
-    shim.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=oracle.port)
-    shim.wait_until_seeding(torrent_id)
+    torrent_id = download(shim, oracle, linked, tmp_path / "save")
     shim.call("flush_cache", torrent_id=torrent_id)
     linked.assert_same(tmp_path / "save")
     assert entries(tmp_path / "save/many") == entries(linked.root)
@@ -89,11 +95,7 @@ def test_to_libtorrent(shim: Shim, oracle: Oracle, linked: Payload, tmp_path: Pa
 def test_they_move_and_go_with_their_torrent(
     shim: Shim, oracle: Oracle, linked: Payload, tmp_path: Path
 ) -> None:
-    shim.start_session()
-    oracle.seed(linked.torrent, linked.save_path)
-    torrent_id = shim.add(linked, tmp_path / "save")
-    shim.call("connect_peer", torrent_id=torrent_id, ip="127.0.0.1", port=oracle.port)
-    shim.wait_until_seeding(torrent_id)
+    torrent_id = download(shim, oracle, linked, tmp_path / "save")
     shim.call("move_storage", torrent_id=torrent_id, path=str(tmp_path / "moved"))
     shim.wait_for_alert("storage_moved", torrent_id)
     linked.assert_same(tmp_path / "moved")

@@ -20,9 +20,7 @@ const PIECE: usize = 32_768;
 fn seed(patch: &[(&str, Value)]) -> (Node, Payload, TorrentHandle) {
     let payload = Payload::new(&[("a.bin", PIECE * 4)], PIECE, 11);
     let node = Node::with(patch);
-    payload.write(node.folder.path());
-    let handle = node.add(&payload.torrent(None));
-    wait_until("seeding", || handle.status().is_seeding);
+    let handle = node.seed(&payload);
     (node, payload, handle)
 }
 

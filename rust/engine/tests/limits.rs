@@ -92,9 +92,7 @@ fn a_download_and_a_check_wait_for_file_descriptors() {
     // connection when there is nothing to do.
     let stay = ("close_redundant_connections", Value::Bool(false));
     let giver = Node::with(&[("file_pool_size", Value::Int(100)), stay.clone()]);
-    payload.write(giver.folder.path());
-    let seed = giver.add(&payload.torrent(None));
-    wait_until("seeding", || seed.status().is_seeding);
+    giver.seed(&payload);
     // No file stays open, so that each piece needs a descriptor.
     let mut node = Node::with(&[("file_pool_size", Value::Int(1)), stay]);
     let handle = node.add(&payload.torrent(None));

@@ -4,7 +4,7 @@ mod support;
 
 use std::path::Path;
 
-use support::{Node, Payload, until, wait, wait_until};
+use support::{Node, PIECE, Payload, until, wait, wait_until};
 use torrent_engine::core::bitfield::Bitfield;
 use torrent_engine::core::ids::FileIndex;
 use torrent_engine::core::resume::ResumeData;
@@ -15,16 +15,6 @@ use torrent_engine::placement::{Deletion, MoveMode};
 use torrent_engine::resume::SaveFlags;
 use torrent_engine::session::AddTorrent;
 use torrent_engine::status::TorrentState;
-
-const PIECE: usize = 32 * 1024;
-
-fn payload(seed: u32) -> Payload {
-    Payload::new(
-        &[("a.bin", 20 * PIECE + 77), ("b.bin", 9 * PIECE)],
-        PIECE,
-        seed,
-    )
-}
 
 fn save(handle: &TorrentHandle, flags: SaveFlags) -> ResumeData {
     let data = wait(handle.save_resume_data_now(flags)).unwrap();
@@ -51,7 +41,7 @@ fn resumed(node: &Node, payload: &Payload, folder: &Path, record: &ResumeData) -
 
 #[test]
 fn a_true_record_spares_the_check_and_restores_what_was_set() {
-    let payload = payload(11);
+    let payload = Payload::of_two_files(11);
     let folder = tempfile::tempdir().unwrap();
     let mut record = complete_record(&payload, folder.path());
     assert_eq!(record.have(30).unwrap().count(), 30);
@@ -95,7 +85,7 @@ fn a_true_record_spares_the_check_and_restores_what_was_set() {
 
 #[test]
 fn a_record_that_lies_is_rejected_and_everything_is_checked() {
-    let payload = payload(12);
+    let payload = Payload::of_two_files(12);
     let folder = tempfile::tempdir().unwrap();
     let record = complete_record(&payload, folder.path());
     let b = folder.path().join("payload/b.bin");
@@ -120,10 +110,10 @@ fn a_record_that_lies_is_rejected_and_everything_is_checked() {
 
 #[test]
 fn what_is_no_record_of_this_torrent_is_an_error_at_once() {
-    let mine = payload(13);
+    let mine = Payload::of_two_files(13);
     let folder = tempfile::tempdir().unwrap();
     let record = complete_record(&mine, folder.path());
-    let other = payload(14);
+    let other = Payload::of_two_files(14);
     let add = |data: &[u8]| {
         let add = AddTorrent::from_data(&other.torrent(None), folder.path()).unwrap();
         add.with_resume_data(data).unwrap_err()
@@ -186,10 +176,7 @@ fn unfinished_pieces_and_priorities_outlive_the_session() {
     // One piece that takes long: it is never whole when it is saved.
     let payload = Payload::new(&[("a.bin", 2 * 1024 * 1024), ("b.bin", 5)], 1024 * 1024, 16);
     let seed = Node::new();
-    payload.write(seed.folder.path());
-    let add = AddTorrent::from_data(&payload.torrent(None), seed.folder.path()).unwrap();
-    let source = seed.session.add_torrent(add).unwrap();
-    until(|| source.status().is_seeding);
+    seed.seed(&payload);
     let folder = tempfile::tempdir().unwrap();
     let torrent = payload.torrent(None);
     let mut record = {
@@ -231,7 +218,7 @@ fn unfinished_pieces_and_priorities_outlive_the_session() {
 
 #[test]
 fn saving_only_what_changed() {
-    let payload = payload(17);
+    let payload = Payload::of_two_files(17);
     let mut node = Node::new();
     let add = AddTorrent::from_data(&payload.torrent(None), node.folder.path()).unwrap();
     let handle = node.session.add_torrent(add).unwrap();
@@ -309,7 +296,7 @@ fn each_kind_of_change_is_saved_under_its_own_condition() {
             SaveFlags::IF_METADATA_CHANGED,
         ),
     ];
-    let payload = payload(18);
+    let payload = Payload::of_two_files(18);
     let mut node = Node::new();
     let handle = node.add(&payload.torrent(None));
     node.wait(kind::TORRENT_CHECKED);
@@ -334,7 +321,7 @@ fn each_kind_of_change_is_saved_under_its_own_condition() {
 
 #[test]
 fn renamed_and_moved_files_are_found_by_the_record() {
-    let payload = payload(19);
+    let payload = Payload::of_two_files(19);
     let mut node = Node::new();
     payload.write(node.folder.path());
     let handle = node.add(&payload.torrent(None));
@@ -361,11 +348,9 @@ fn renamed_and_moved_files_are_found_by_the_record() {
 
 #[test]
 fn a_part_file_goes_where_it_should_and_goes_away_alone() {
-    let payload = payload(20);
+    let payload = Payload::of_two_files(20);
     let giver = Node::new();
-    payload.write(giver.folder.path());
-    let seed = giver.add(&payload.torrent(None));
-    wait_until("seeding", || seed.status().is_seeding);
+    giver.seed(&payload);
     let mut node = Node::new();
     let mut add = AddTorrent::from_data(&payload.torrent(None), node.folder.path()).unwrap();
     add.part_file_dir = "parts/here".into();

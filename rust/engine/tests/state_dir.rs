@@ -16,16 +16,6 @@ use torrent_engine::session::{AddTorrent, Session};
 use torrent_engine::state::StateDir;
 use torrent_engine::status::TorrentState;
 
-const PIECE: usize = 32 * 1024;
-
-fn payload(seed: u32) -> Payload {
-    Payload::new(
-        &[("a.bin", 20 * PIECE + 77), ("b.bin", 9 * PIECE)],
-        PIECE,
-        seed,
-    )
-}
-
 fn settings() -> Settings {
     let mut settings = Settings::default();
     settings
@@ -61,7 +51,7 @@ fn stop(node: &Node) {
 fn torrents_settings_and_times_come_back() {
     let state = tempfile::tempdir().unwrap();
     let data = tempfile::tempdir().unwrap();
-    let (one, two) = (payload(21), payload(22));
+    let (one, two) = (Payload::of_two_files(21), Payload::of_two_files(22));
     one.write(data.path());
     let elsewhere = tempfile::tempdir().unwrap();
     let (first, second);
@@ -120,7 +110,7 @@ fn torrents_settings_and_times_come_back() {
 fn what_is_added_while_the_others_are_read_comes_back_as_it_was() {
     let state = tempfile::tempdir().unwrap();
     let (before, now) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let torrents = [21, 23, 25].map(|seed| payload(seed).torrent(None));
+    let torrents = [21, 23, 25].map(|seed| Payload::of_two_files(seed).torrent(None));
     let add = |node: &Node, torrent: &[u8], folder: &Path| {
         let mut add = AddTorrent::from_data(torrent, folder).unwrap();
         add.paused = folder == before.path();
@@ -179,7 +169,7 @@ fn what_is_added_while_the_others_are_read_comes_back_as_it_was() {
 fn what_is_added_or_removed_right_before_the_end_counts() {
     let state = tempfile::tempdir().unwrap();
     let data = tempfile::tempdir().unwrap();
-    let torrents = [21, 23].map(|seed| payload(seed).torrent(None));
+    let torrents = [21, 23].map(|seed| Payload::of_two_files(seed).torrent(None));
     let add = |node: &Node, torrent: &[u8]| {
         let add = AddTorrent::from_data(torrent, data.path()).unwrap();
         node.session.add_torrent(add).unwrap()
@@ -206,13 +196,10 @@ fn what_is_added_or_removed_right_before_the_end_counts() {
 #[test]
 fn a_magnet_link_comes_back_without_its_metadata_and_with_it() {
     let state = tempfile::tempdir().unwrap();
-    let payload = payload(23);
+    let payload = Payload::of_two_files(23);
     let data = tempfile::tempdir().unwrap();
     let seed = Node::new();
-    payload.write(seed.folder.path());
-    let add = AddTorrent::from_data(&payload.torrent(None), seed.folder.path()).unwrap();
-    let source = seed.session.add_torrent(add).unwrap();
-    until(|| source.status().is_seeding);
+    let source = seed.seed(&payload);
     let hash = source.info_hash();
     {
         let mut node = start(state.path());
@@ -245,13 +232,10 @@ fn a_magnet_link_comes_back_without_its_metadata_and_with_it() {
 #[test]
 fn progress_is_saved_unasked_and_a_record_that_was_spoilt_costs_a_check() {
     let state = tempfile::tempdir().unwrap();
-    let payload = payload(24);
+    let payload = Payload::of_two_files(24);
     let data = tempfile::tempdir().unwrap();
     let seed = Node::new();
-    payload.write(seed.folder.path());
-    let add = AddTorrent::from_data(&payload.torrent(None), seed.folder.path()).unwrap();
-    let source = seed.session.add_torrent(add).unwrap();
-    until(|| source.status().is_seeding);
+    let source = seed.seed(&payload);
     let record = state
         .path()
         .join(format!("torrents/{}.resume", source.info_hash()));

@@ -20,6 +20,9 @@ use torrent_engine::session::{AddTorrent, Session};
 /// machine is.
 pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
+/// The piece length of [`Payload::of_two_files`].
+pub(crate) const PIECE: usize = 32 * 1024;
+
 /// What a machine that stands still for a while would be taken for: a peer that
 /// does not answer. A test that is about one of them sets it itself.
 static PATIENCE: [(&str, Value); 6] = [
@@ -60,6 +63,12 @@ impl Payload {
                 .collect(),
             piece_length,
         }
+    }
+
+    /// Two files in pieces of [`PIECE`] bytes; one piece has bytes of both.
+    pub(crate) fn of_two_files(seed: u32) -> Self {
+        let lengths = [("a.bin", 20 * PIECE + 77), ("b.bin", 9 * PIECE)];
+        Self::new(&lengths, PIECE, seed)
     }
 
     /// The torrent file, with one tracker when there is one.
@@ -161,6 +170,14 @@ impl Node {
     pub(crate) fn add(&self, torrent: &[u8]) -> TorrentHandle {
         let add = AddTorrent::from_data(torrent, self.folder.path()).unwrap();
         self.session.add_torrent(add).unwrap()
+    }
+
+    /// Adds a payload whose files it gets first, and waits until it seeds.
+    pub(crate) fn seed(&self, payload: &Payload) -> TorrentHandle {
+        payload.write(self.folder.path());
+        let handle = self.add(&payload.torrent(None));
+        wait_until("seeding", || handle.status().is_seeding);
+        handle
     }
 
     /// Waits for an event of `kind` that `accept`s, and returns it. Earlier
