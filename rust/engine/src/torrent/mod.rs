@@ -307,7 +307,7 @@ impl Driver {
                 _ = queues.disk.recv_many(&mut disk, BATCH) => {
                     // What connections reported before comes first: a verdict
                     // on a piece must not overtake the news of its blocks.
-                    self.peer_reports(std::iter::from_fn(|| queues.reports.try_recv().ok()));
+                    self.waiting_reports(&mut queues.reports);
                     for event in disk.drain(..) {
                         self.disk_event(event);
                     }
@@ -322,7 +322,7 @@ impl Driver {
                 Some(ended) = self.tasks.join_next() => {
                     // What a connection reported while it lasted comes before
                     // its end: afterwards nobody knows whose news it was.
-                    self.peer_reports(std::iter::from_fn(|| queues.reports.try_recv().ok()));
+                    self.waiting_reports(&mut queues.reports);
                     self.task_ended(ended);
                 }
                 Some(Ok(told)) = self.announces.join_next() => self.told(told),
@@ -353,6 +353,11 @@ impl Driver {
             self.post_notes(key, &mut report);
             self.brain.peer_report(now, key, report);
         }
+    }
+
+    /// What connections have reported so far, before something that follows from it.
+    fn waiting_reports(&mut self, reports: &mut mpsc::Receiver<PeerReport>) {
+        self.peer_reports(std::iter::from_fn(|| reports.try_recv().ok()));
     }
 
     /// When the next of the machines wants to be woken.
