@@ -15,6 +15,7 @@ mod snapshot;
 mod stop;
 mod strain;
 mod trackers;
+mod trouble;
 mod turn;
 mod wishes;
 
@@ -22,7 +23,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
@@ -588,43 +589,4 @@ impl Driver {
         }
         self.clocks.snapshot_now();
     }
-
-    /// Storage is in trouble: nothing new is fetched, what we have is served.
-    fn fail(&mut self, error: Error) {
-        tracing::warn!(torrent = %self.handle.info_hash(), %error, "storage failed");
-        // One cause fails several writes; the first is what the game hears of.
-        if self.error.is_some() {
-            return;
-        }
-        self.error = Some(error.clone());
-        self.hold_download();
-        self.plan_retry();
-        self.publish(Instant::now());
-        self.post(kind::FILE_ERROR, || Detail::Error(error));
-    }
-
-    fn clear_error(&mut self) {
-        if self.forget_error() {
-            self.prepare_files();
-            if !self.brain.has_metadata() {
-                // What peers had was refused.
-                self.brain.fetch_metadata(Instant::now());
-            }
-        }
-    }
-
-    /// Whether there was an error that counts no longer.
-    fn forget_error(&mut self) -> bool {
-        let had_one = self.error.take().is_some();
-        if had_one {
-            self.error_cleared = Some(Instant::now());
-            self.files.retry_at = None;
-            self.hold_download();
-            self.clocks.snapshot_now();
-        }
-        had_one
-    }
 }
-
-/// How long the torrent's own tasks are waited for when it ends.
-const TASKS_LIMIT: Duration = Duration::from_secs(2);

@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Driver, TASKS_LIMIT, TaskEnd, Verdict};
+use super::{Driver, TaskEnd, Verdict};
 use crate::error::Error;
 use crate::event::{Detail, kind};
 use crate::placement::Deletion;
+
+/// How long the torrent's own tasks are waited for when it ends.
+const TASKS_LIMIT: Duration = Duration::from_secs(2);
 
 impl Driver {
     pub(super) async fn end(mut self, verdict: Verdict) {
