@@ -1,6 +1,8 @@
 //! The state directory over real sessions: what comes back, and when.
 
+#[path = "../support/mod.rs"]
 mod support;
+mod version_0_1;
 
 use std::path::Path;
 
