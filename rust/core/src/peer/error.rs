@@ -37,9 +37,6 @@ pub enum PeerError {
     /// It takes back more pieces than any honest peer loses.
     #[error("the peer loses too many pieces")]
     LosesTooMuch,
-    /// It lets us ask and refuses everything.
-    #[error("the peer refuses every request")]
-    RefusesAll,
     /// It leaves unread what it makes us send.
     #[error("the peer talks, and does not read what it is sent")]
     NeverReads,

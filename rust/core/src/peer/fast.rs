@@ -23,17 +23,6 @@ const CHOKED_WINDOW: u32 = 16;
 /// How often a peer may ask for the whole of the pieces that we allow it.
 const TIMES: u32 = 3;
 
-/// Refused requests without a block between them, while we are not choked,
-/// after which the peer is of no use.
-const MAX_REJECTS: u32 = 500;
-
-/// The same while we are choked: a choke may refuse all that was asked for,
-/// and there may be many chokes until the first block.
-const MAX_CHOKED_REJECTS: u32 = 20 * MAX_REJECTS;
-
-/// The same of permissions that were taken back.
-const MAX_WITHDRAWN: u32 = 2 * MAX_NAMED as u32;
-
 /// What the two ends allow each other.
 #[derive(Debug, Default)]
 pub(super) struct Fast {
@@ -45,12 +34,6 @@ pub(super) struct Fast {
     allowed: BTreeSet<PieceIndex>,
     /// The torrent has not heard of the last change of `allowed`.
     news: bool,
-    /// Refusals since the last block, while we were not choked and while we
-    /// were.
-    rejects: u32,
-    choked_rejects: u32,
-    /// Permissions that were taken back since the last block.
-    withdrawn: u32,
 }
 
 impl Fast {
@@ -71,13 +54,6 @@ impl Fast {
         }
     }
 
-    /// A block came.
-    pub(super) fn block_came(&mut self) {
-        self.rejects = 0;
-        self.choked_rejects = 0;
-        self.withdrawn = 0;
-    }
-
     /// What the peer allows now, if the torrent has not heard of it.
     pub(super) fn take_news(&mut self) -> Option<BTreeSet<PieceIndex>> {
         std::mem::take(&mut self.news).then(|| self.allowed.clone())
@@ -94,29 +70,6 @@ impl Fast {
     pub(super) fn judge(&mut self, num_pieces: u32) {
         self.allowed.retain(|piece| piece.0 < num_pieces);
         self.news = true;
-    }
-
-    /// The peer refused a block of the piece; whether it has not done so too
-    /// often.
-    fn refused(&mut self, piece: PieceIndex, choked: bool) -> bool {
-        if !choked {
-            self.rejects += 1;
-        } else if self.allowed.remove(&piece) {
-            self.news = true;
-            self.withdrawn += 1;
-        } else {
-            self.choked_rejects += 1;
-        }
-        self.rejects <= MAX_REJECTS
-            && self.choked_rejects <= MAX_CHOKED_REJECTS
-            && self.withdrawn <= MAX_WITHDRAWN
-    }
-
-    /// A peer that does not speak Fast choked us, which refuses this many
-    /// requests; whether it has not done so too often.
-    pub(super) fn refused_all(&mut self, requests: u32) -> bool {
-        self.choked_rejects = self.choked_rejects.saturating_add(requests);
-        self.choked_rejects <= MAX_CHOKED_REJECTS
     }
 }
 
@@ -246,7 +199,7 @@ impl Connection {
             Message::HaveNone => self.take_all_or_none(false)?,
             Message::Suggest(piece) => self.take_suggestion(piece),
             Message::AllowedFast(piece) => self.take_permission(piece),
-            Message::Reject(request) => self.take_reject(request)?,
+            Message::Reject(request) => self.take_reject(request),
             _ => {}
         }
         Ok(())
@@ -270,8 +223,11 @@ impl Connection {
         }
     }
 
-    /// A request will not be answered: its block is free for others.
-    fn take_reject(&mut self, request: Request) -> Result<(), PeerError> {
+    /// A request will not be answered: its block is free for others. So is what
+    /// waits of the same piece, which would be refused too. After a choke that
+    /// is no more than a part of it, unless the peer had allowed the piece, or
+    /// has sent nothing since it let us ask.
+    fn take_reject(&mut self, request: Request) {
         let Request {
             piece,
             begin,
@@ -281,22 +237,20 @@ impl Connection {
         let asked = |&asked: &Block| Some(asked) == block;
         let Some(at) = self.outstanding.iter().position(asked) else {
             // A cancelled one.
-            return Ok(());
+            return;
         };
         let refused = self.outstanding.remove(at);
         if self.watched.trouble {
             self.report.notes.extend(refused.map(Note::Dropped));
         }
         self.report.returned.extend(refused);
+        let of_choke = self.peer_choking && !self.fast.allowed.contains(&piece);
+        if !of_choke || !self.fruitful {
+            self.report.refused.extend(refused);
+        }
+        let other = |block: Block| block.piece != piece;
+        self.leased.retain(other, &mut self.report.returned);
         self.dirty = true;
-        if !self.fast.refused(piece, self.peer_choking) {
-            return Err(PeerError::RefusesAll);
-        }
-        if self.peer_choking {
-            // What waits for the same piece would be refused too.
-            self.give_back_leased();
-        }
-        Ok(())
     }
 }
 

@@ -50,7 +50,7 @@ impl Connection {
             self.patience.delivered(now);
             self.report.stats.payload_received += bytes;
             self.window.on_block(now, bytes);
-            self.fast.block_came();
+            self.fruitful = true;
         }
         if self.report.stats.incoming != before && self.partial.came(now) {
             self.dirty = true;
@@ -125,17 +125,17 @@ impl Connection {
                         let dropped = self.outstanding.iter().copied().map(Note::Dropped);
                         self.report.notes.extend(dropped);
                     }
-                    let refused = self.outstanding.len() as u32;
+                    if !self.fruitful {
+                        self.report.refused.extend(&self.outstanding);
+                    }
                     self.give_back();
                     self.late.clear();
-                    if !self.fast.refused_all(refused) {
-                        return Err(PeerError::RefusesAll);
-                    }
                 }
             }
             Message::Unchoke => {
                 if self.peer_choking {
                     self.peer_choking = false;
+                    self.fruitful = false;
                     self.note_choke(false);
                 }
             }

@@ -73,6 +73,8 @@ pub struct Connection {
     choking: bool,
     interested: bool,
     peer_choking: bool,
+    /// It has sent a block since it unchoked us.
+    fruitful: bool,
     peer_interested: bool,
     /// The pieces that we told the peer of.
     announced: Bitfield,
@@ -135,6 +137,7 @@ impl Connection {
             choking: true,
             interested: false,
             peer_choking: true,
+            fruitful: false,
             peer_interested: false,
             leased: Waiting::default(),
             outstanding: VecDeque::new(),

@@ -56,6 +56,9 @@ pub struct Report {
     pub blocks: Vec<Block>,
     /// Leased blocks that it will not deliver.
     pub returned: Vec<Block>,
+    /// Those of them that it refused although it had let us ask (BEP 6), or by
+    /// a choke before it sent any.
+    pub refused: Vec<Block>,
     /// Blocks that it could take on, beyond what was asked for before.
     pub want: u32,
     /// It began (`true`) or ceased to choke us.

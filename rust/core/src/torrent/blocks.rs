@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use super::refusals::Allowance;
 use super::{Output, Peer, PeerCommand, Torrent, TorrentEvent};
 use crate::bitfield::Bitfield;
 use crate::ids::{Block, PeerKey, PieceIndex};
 use crate::peer::Report;
-use crate::picker::{PeerPieces, Received, Speed};
+use crate::picker::{PeerPieces, Picker, Received, Speed};
 
 /// Blocks leased to one peer in one go, at most.
 const MAX_LEASE: u32 = 512;
@@ -41,6 +42,7 @@ impl Torrent {
             self.note_blocks(key, &report.blocks);
         }
         let freed = self.note_returned(key, &report.returned);
+        self.note_refused(now, key, &report.refused);
         self.note_flags(key, report.choked, report.interested);
         if open {
             self.update_interest(key);
@@ -56,6 +58,8 @@ impl Torrent {
         }
         if freed {
             self.feed_hungry(now);
+        } else if self.next_retry.is_some() {
+            self.plan_retry(now);
         }
         self.close_drained();
     }
@@ -114,6 +118,7 @@ impl Torrent {
         for &block in blocks {
             if let Some(peer) = self.peers.get_mut(&key) {
                 peer.lease_ended(block);
+                peer.refusals.block_came(block.piece);
             }
             if self.picker.received(key, block, &mut others) == Received::Duplicate {
                 self.totals.redundant += u64::from(self.layout.block_len(block));
@@ -136,6 +141,15 @@ impl Torrent {
             self.picker.returned(key, block);
         }
         !blocks.is_empty()
+    }
+
+    /// A peer refused blocks: it is asked again later.
+    fn note_refused(&mut self, now: Instant, key: PeerKey, blocks: &[Block]) {
+        if let Some(peer) = self.peers.get_mut(&key) {
+            for block in blocks {
+                peer.refusals.refused(now, block.piece);
+            }
+        }
     }
 
     /// Takes note of choke and interest.
@@ -183,16 +197,21 @@ impl Torrent {
             let threshold = self.settings.whole_pieces_threshold.unsigned_abs();
             Speed::of(rate, self.layout.piece_length(), threshold)
         };
-        let mut blocks = Vec::new();
-        let count = peer.want.min(MAX_LEASE);
         self.picker.set_pace(key, rate);
-        let pieces = match &allowed {
-            Some(allowed) => PeerPieces::Some(allowed),
-            None => peer.peer_pieces(),
-        };
-        let suggested = &peer.suggested;
-        self.picker
-            .pick(key, &pieces, count, speed, suggested, &mut blocks);
+        let mut blocks = Vec::new();
+        if peer.refusals.is_empty() {
+            let pieces = match &allowed {
+                Some(allowed) => PeerPieces::Some(allowed),
+                None => peer.peer_pieces(),
+            };
+            let (count, suggested) = (peer.want.min(MAX_LEASE), &peer.suggested);
+            self.picker
+                .pick(key, &pieces, count, speed, suggested, &mut blocks);
+        } else {
+            let pieces = allowed.unwrap_or_else(|| (**peer.pieces()).clone());
+            let picker = &mut self.picker;
+            pick_with_care(now, (key, peer), picker, pieces, speed, &mut blocks);
+        }
         peer.want -= blocks.len() as u32;
         if peer.want > 0 {
             self.hungry.insert(key);
@@ -212,6 +231,13 @@ impl Torrent {
         for key in waiting {
             self.feed(now, key);
         }
+        self.plan_retry(now);
+    }
+
+    /// Notes when a peer that waits may be asked for what it refused.
+    pub(super) fn plan_retry(&mut self, now: Instant) {
+        let hungry = self.hungry.iter().filter_map(|key| self.peers.get(key));
+        self.next_retry = hungry.filter_map(|peer| peer.refusals.next(now)).min();
     }
 
     /// Takes back what peers were asked for of pieces that are not wanted any
@@ -270,5 +296,55 @@ impl Torrent {
             }
             self.command(key, PeerCommand::Interested(interested));
         }
+    }
+}
+
+/// Picks for a peer that refused something: one block of each piece whose time
+/// has come, then freely among the other ones of `pieces`.
+fn pick_with_care(
+    now: Instant,
+    (key, peer): (PeerKey, &mut Peer),
+    picker: &mut Picker,
+    mut pieces: Bitfield,
+    speed: Speed,
+    blocks: &mut Vec<Block>,
+) {
+    let Peer {
+        refusals,
+        suggested,
+        want,
+        ..
+    } = peer;
+    refusals.retain(|piece| picker.is_wanted(piece));
+    let most = match refusals.allowance(now) {
+        Allowance::All => (*want).min(MAX_LEASE),
+        Allowance::One => (*want).min(1),
+        Allowance::Nothing => 0,
+    };
+    let mut alone = Bitfield::new(pieces.len());
+    for piece in refusals.due(now) {
+        if blocks.len() as u32 == most {
+            break;
+        }
+        if pieces.get(piece.0) {
+            alone.set(piece.0);
+            picker.pick(key, &PeerPieces::Some(&alone), 1, speed, &[], blocks);
+            alone.clear(piece.0);
+        }
+    }
+    for piece in refusals.pieces() {
+        pieces.clear(piece.0);
+    }
+    let left = most - blocks.len() as u32;
+    picker.pick(
+        key,
+        &PeerPieces::Some(&pieces),
+        left,
+        speed,
+        suggested,
+        blocks,
+    );
+    for block in blocks {
+        refusals.asked(now, block.piece);
     }
 }

@@ -19,6 +19,7 @@ mod messages;
 mod metadata;
 mod modes;
 mod peer;
+mod refusals;
 mod resume;
 mod share;
 mod suggest;
@@ -103,6 +104,8 @@ pub struct Torrent {
     /// What peers were told last (BEP 21).
     told_upload_only: bool,
     next_tick: Instant,
+    /// When a peer that refused blocks may be asked again.
+    next_retry: Option<Instant>,
     outputs: VecDeque<Output>,
 
     totals: Totals,
@@ -147,6 +150,7 @@ impl Torrent {
             suggestions: Suggestions::default(),
             storage_failed: false,
             next_tick: now,
+            next_retry: None,
             outputs: VecDeque::new(),
             totals: Totals::new(now),
         }
@@ -161,7 +165,10 @@ impl Torrent {
 
     /// When [`Self::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.running.then_some(self.next_tick)
+        let next = self
+            .next_retry
+            .map_or(self.next_tick, |it| it.min(self.next_tick));
+        self.running.then_some(next)
     }
 
     /// What the torrent is doing.
@@ -449,7 +456,13 @@ impl Torrent {
 
     /// Does what time asks for.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if !self.running || now < self.next_tick {
+        if !self.running {
+            return;
+        }
+        if self.next_retry.is_some_and(|due| due <= now) && now < self.next_tick {
+            self.feed_hungry(now);
+        }
+        if now < self.next_tick {
             return;
         }
         self.next_tick = now + TICK;

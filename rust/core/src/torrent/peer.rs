@@ -14,6 +14,7 @@ use crate::picker::PeerPieces;
 use crate::rate::RateMeter;
 
 use super::CloseReason;
+use super::refusals::Refusals;
 
 /// What is known of a connection when its handshake is done.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +105,8 @@ pub struct Peer {
     pub(super) advised: Vec<PieceIndex>,
     /// Pieces that it serves although it chokes us (BEP 6).
     pub(super) allowed_fast: BTreeSet<PieceIndex>,
+    /// What it refused.
+    pub(super) refusals: Refusals,
     /// It was told to close, and why.
     pub(super) closing: Option<CloseReason>,
     /// The disk has dropped what it delivered last.
@@ -147,6 +150,7 @@ impl Peer {
             suggested: Vec::new(),
             advised: Vec::new(),
             allowed_fast: BTreeSet::new(),
+            refusals: Refusals::default(),
             closing: None,
             disowned: false,
         }

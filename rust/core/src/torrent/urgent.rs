@@ -1,11 +1,14 @@
 //! What the brain does for pieces with a deadline.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::deadlines::Runner;
-use super::{PeerCommand, Torrent, TorrentEvent};
+use super::deadlines::{Deadlines, Runner};
+use super::refusals::Allowance;
+use super::{Peer, PeerCommand, Torrent, TorrentEvent};
+use crate::bitfield::Bitfield;
 use crate::ids::{Block, PeerKey, PieceIndex};
-use crate::picker::Priority;
+use crate::picker::{PeerPieces, Priority};
 
 /// Urgent blocks given to a peer of whose window nothing is known yet.
 const FIRST_ROOM: u32 = 4;
@@ -97,11 +100,19 @@ impl Torrent {
             return;
         }
         let deadlines = &self.deadlines;
+        // What peers that refused some pieces are asked for.
+        let mut willing = BTreeMap::new();
+        for (&key, peer) in &self.peers {
+            if !peer.refusals.is_empty() {
+                willing.insert(key, peer.willing(now));
+            }
+        }
         let mut runners = Vec::with_capacity(self.peers.len());
         for (&key, peer) in &mut self.peers {
             if peer.choking_us || !peer.interested || peer.closing.is_some() {
                 continue;
             }
+            let most = peer.urgent_allowance(now, deadlines);
             let rate = peer.payload_download.rate(now);
             let target = peer.stats.target.max(FIRST_ROOM);
             let mut owed = (0, 0);
@@ -111,12 +122,14 @@ impl Torrent {
             }
             runners.push(Runner {
                 key,
-                pieces: peer.peer_pieces(),
+                pieces: willing
+                    .get(&key)
+                    .map_or_else(|| peer.peer_pieces(), PeerPieces::Some),
                 rate,
                 known: peer.stats.payload_received > 0,
                 snubbed: peer.stats.snubbed,
                 owed: owed.0.min(target).max(owed.1),
-                room: (target + target / 4 + 1).saturating_sub(owed.1),
+                room: (target + target / 4 + 1).saturating_sub(owed.1).min(most),
             });
         }
         let mut plan = deadlines.assign(&mut self.picker, &mut runners);
@@ -140,6 +153,9 @@ impl Torrent {
                     self.hungry.remove(&key);
                 }
                 peer.lease(now, &blocks);
+                for block in &blocks {
+                    peer.refusals.asked(now, block.piece);
+                }
                 self.command(key, PeerCommand::Urgent(blocks));
             }
         }
@@ -169,6 +185,31 @@ impl Torrent {
                 let withdraw = PeerCommand::Withdraw(blocks);
                 self.outputs.push_back(super::Output::Peer(key, withdraw));
             }
+        }
+    }
+}
+
+impl Peer {
+    /// The pieces that it has, without those that it refused lately.
+    fn willing(&self, now: Instant) -> Bitfield {
+        let mut willing = (**self.pieces()).clone();
+        for piece in self.refusals.pieces() {
+            if self.refusals.forbids(now, piece) {
+                willing.clear(piece.0);
+            }
+        }
+        willing
+    }
+
+    /// Urgent blocks that it may be asked for: one, to see, if that is about
+    /// something that it refused.
+    fn urgent_allowance(&self, now: Instant, deadlines: &Deadlines) -> u32 {
+        let refused = || self.refusals.due(now).into_iter();
+        match self.refusals.allowance(now) {
+            Allowance::Nothing => 0,
+            Allowance::One => 1,
+            Allowance::All if refused().any(|piece| deadlines.contains(piece)) => 1,
+            Allowance::All => u32::MAX,
         }
     }
 }

@@ -207,7 +207,6 @@ impl From<&PeerError> for CloseCode {
             PeerError::Extension(ExtError::BadMetadata) => Self::InvalidMetadata,
             PeerError::Extension(_) | PeerError::NotNegotiated => Self::InvalidExtended,
             PeerError::LosesTooMuch => Self::InvalidDontHave,
-            PeerError::RefusesAll => Self::InvalidReject,
             PeerError::TimedOut | PeerError::NeverReads => Self::TimedOutActivity,
             _ => Self::InvalidMessage,
         }

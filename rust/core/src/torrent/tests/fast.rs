@@ -6,6 +6,7 @@ use std::io::IoSlice;
 use super::*;
 use crate::layout::Layout;
 use crate::peer::{Connection, Limits, Opening, PeerError};
+use crate::picker::PartialPiece;
 use crate::wire::{Features, Message, Request};
 
 /// A brain, one connection, and what the peer receives of it.
@@ -17,8 +18,9 @@ struct Line {
 }
 
 impl Line {
-    /// To a peer that speaks Fast, of a torrent of ten pieces of two blocks.
-    fn new() -> Self {
+    /// To a peer that speaks Fast or does not, of a torrent of ten pieces of two
+    /// blocks.
+    fn new(fast: bool) -> Self {
         let mut world = World::new("..........");
         world.join('p', false).unwrap();
         let piece = 2 * BLOCK_SIZE;
@@ -32,7 +34,11 @@ impl Line {
             port: None,
             allowed_fast: 0,
         };
-        connection.set_opening(Features::OURS, opening);
+        let theirs = Features {
+            fast,
+            ..Features::OURS
+        };
+        connection.set_opening(theirs, opening);
         Self {
             world,
             connection,
@@ -48,6 +54,30 @@ impl Line {
         }
         let now = self.world.now();
         self.connection.handle_input(now, &input, &mut Vec::new())?;
+        self.settle()
+    }
+
+    /// Lets a moment pass.
+    fn pass(&mut self) {
+        self.world.millis += 10;
+        let now = self.world.now();
+        self.world.torrent.handle_timeout(now);
+        if self.connection.poll_timeout() <= now {
+            self.connection.handle_timeout(now).unwrap();
+        }
+    }
+
+    /// Whether every block came, in which case the pieces are verified.
+    fn is_complete(&mut self) -> bool {
+        let full = |it: &PartialPiece<'_>| it.received() == 2;
+        let pieces = self.world.torrent.picker().partial_pieces();
+        let full: Vec<PieceIndex> = pieces.filter(full).map(|it| it.piece).collect();
+        self.world.torrent.pieces_verified(&full);
+        self.world.torrent.picker().is_finished()
+    }
+
+    fn settle(&mut self) -> Result<Vec<Request>, PeerError> {
+        let now = self.world.now();
         for turn in 0.. {
             assert!(turn < 50, "the brain and the connection never come to rest");
             let before = self.actions;
@@ -90,57 +120,163 @@ impl Line {
         }
         requests
     }
-
-    fn allowed(&self) -> usize {
-        self.world.torrent.peers[&key('p')].allowed_fast.len()
-    }
 }
 
 fn allow(piece: u32) -> Message<'static> {
     Message::AllowedFast(PieceIndex(piece))
 }
 
-fn rejects(requests: &[Request]) -> Vec<Message<'static>> {
-    requests.iter().copied().map(Message::Reject).collect()
-}
-
-#[test]
-fn a_permission_that_is_taken_back_is_asked_for_no_longer() {
-    let mut line = Line::new();
-    let hello = [Message::HaveAll, allow(7), allow(u32::MAX)];
-    let asked = line.hear(&hello).unwrap();
-    let pieces: Vec<u32> = asked.iter().map(|it| it.piece.0).collect();
-    assert_eq!(pieces, [7, 7]);
-    assert_eq!(line.allowed(), 1, "the other does not exist");
-    assert_eq!(line.hear(&rejects(&asked)), Ok(Vec::new()));
-    assert_eq!(line.allowed(), 0);
-    assert!(line.actions < 20, "{} actions", line.actions);
-    // It may change its mind, and others are fetched whole.
-    let asked = line.hear(&[allow(7), allow(2)]).unwrap();
-    assert_eq!(asked.len(), 4);
-    let left = line.hear(&rejects(&asked[..1])).unwrap();
-    assert!(left.is_empty(), "{left:?}");
-    // What was asked for of a choked piece is asked for again at the unchoke.
-    let asked = line.hear(&[Message::Unchoke]).unwrap();
-    assert!(!asked.is_empty());
-}
-
-#[test]
-fn who_allows_and_refuses_in_turn_is_left() {
-    let mut line = Line::new();
-    let mut asked = line.hear(&[Message::HaveAll, allow(7)]).unwrap();
-    let mut error = None;
-    for _ in 0..2000 {
-        let mut answer = rejects(&asked);
-        answer.push(allow(7));
-        match line.hear(&answer) {
-            Ok(next) => asked = next,
-            Err(reason) => {
-                error = Some(reason);
+/// A peer that refuses what it is asked for until some moment, then serves it.
+/// Returns how many requests it got, and when the torrent was complete; gives up
+/// after 10 s.
+fn refuse(line: &mut Line, until: u64, opening: &[Message<'_>], how: How) -> (usize, Option<u64>) {
+    let mut asked = line.hear(opening).unwrap();
+    let (mut count, mut done) = (0, None);
+    let data = [7; BLOCK_SIZE as usize];
+    while line.world.millis < 10_000 && done.is_none() {
+        let mut answer = Vec::new();
+        if line.world.millis < 3000 {
+            count += asked.len();
+        }
+        for request in std::mem::take(&mut asked) {
+            let refused = how.piece.is_none_or(|piece| piece == request.piece.0);
+            if line.world.millis >= until || !refused {
+                answer.push(Message::Piece {
+                    piece: request.piece,
+                    begin: request.begin,
+                    data: &data,
+                });
+            } else if how.fast {
+                answer.push(Message::Reject(request));
+            } else {
+                // Which drops what was asked for after it, too.
+                answer.extend([Message::Choke, Message::Unchoke]);
                 break;
             }
         }
-        assert_eq!(line.allowed(), 1);
+        answer.extend(how.again.filter(|_| !answer.is_empty()));
+        if answer.is_empty() {
+            line.pass();
+        }
+        asked = line.hear(&answer).expect("still connected");
+        if line.is_complete() {
+            done = Some(line.world.millis);
+        }
     }
-    assert_eq!(error, Some(PeerError::RefusesAll));
+    (count, done)
+}
+
+/// How a peer refuses.
+#[derive(Clone, Copy)]
+struct How {
+    /// By a message of the Fast extension, or else by a choke.
+    fast: bool,
+    /// This piece alone.
+    piece: Option<u32>,
+    /// What it says after each answer.
+    again: Option<Message<'static>>,
+}
+
+#[test]
+fn what_is_refused_for_a_moment_is_asked_for_after_pauses_that_grow() {
+    let unchoked = [Message::HaveAll, Message::Unchoke];
+    let old = [Message::Bitfield(&[0xff, 0xc0]), Message::Unchoke];
+    let mut allowed = vec![Message::HaveAll];
+    allowed.extend((0..10).map(allow));
+    for piece in [Some(4), None] {
+        for until in [0, 100, 1000, 3000] {
+            let how = |fast, again| How { fast, piece, again };
+            for (name, opening, how) in [
+                ("rejects", &unchoked[..], how(true, None)),
+                ("chokes", &old, how(false, None)),
+                ("rejects what it allows", &allowed, how(true, None)),
+                (
+                    "allows it again and again",
+                    &allowed,
+                    how(true, Some(allow(4))),
+                ),
+            ] {
+                let mut line = Line::new(how.fast);
+                let (asked, done) = refuse(&mut line, until, opening, how);
+                assert!(asked <= 40, "{name}, {piece:?}: {asked} requests");
+                assert!(done.is_some(), "{name}, {piece:?}, {until}: never complete");
+                let done = done.unwrap_or_default();
+                assert!(done <= 4500, "{name} {piece:?} until {until}: {done}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_always_refuses_costs_next_to_nothing() {
+    for fast in [true, false] {
+        let mut line = Line::new(fast);
+        let opening: &[Message<'_>] = match fast {
+            true => &[Message::HaveAll, Message::Unchoke],
+            false => &[Message::Bitfield(&[0xff, 0xc0]), Message::Unchoke],
+        };
+        let how = How {
+            fast,
+            piece: None,
+            again: None,
+        };
+        let (asked, done) = refuse(&mut line, u64::MAX, opening, how);
+        assert_eq!(done, None);
+        assert!(asked <= 20, "{asked} requests");
+        assert!(line.actions < 200, "{} actions", line.actions);
+    }
+}
+
+#[test]
+fn what_one_peer_refuses_others_are_asked_for_at_once() {
+    let mut world = World::new("..");
+    world.givers(&[('a', "xx"), ('b', "xx")]);
+    world.want('a', 2);
+    world.want('b', 6);
+    assert_eq!(world.leases().len(), 2, "a piece each");
+    let piece = world.torrent.peers[&key('a')]
+        .leased()
+        .next()
+        .unwrap()
+        .piece;
+    world.say('a', |it| {
+        let refused = [0, 1].map(|index| Block::new(piece, index));
+        it.returned = refused.into();
+        it.refused = refused.into();
+        it.want = 2;
+    });
+    let leases = world.leases();
+    assert_eq!(leases, [format!("b lease {piece}:0 {piece}:1")]);
+}
+
+#[test]
+fn a_piece_with_a_deadline_is_asked_of_others_while_a_peer_refuses_it() {
+    let mut world = World::new("..");
+    world.givers(&[('a', "xx")]);
+    world.want('a', 0);
+    world.out();
+    let soon = Duration::from_secs(5);
+    world
+        .torrent
+        .set_deadline(world.now(), PieceIndex(1), soon, false);
+    let urgent = |world: &mut World| -> Vec<String> {
+        let mut out = world.out();
+        out.retain(|line| line.contains(" urgent "));
+        out
+    };
+    assert_eq!(urgent(&mut world), ["a urgent 1:0 1:1"]);
+    let refuse = |it: &mut Report| {
+        it.returned = blocks("1:0 1:1");
+        it.refused = blocks("1:0 1:1");
+        it.want = 4;
+    };
+    world.say('a', refuse);
+    assert!(urgent(&mut world).is_empty());
+    world.pass(500);
+    assert_eq!(urgent(&mut world), ["a urgent 1:0"], "one block, to see");
+    world.say('a', |it| {
+        it.blocks = blocks("1:0");
+        it.want = 1;
+    });
+    assert_eq!(urgent(&mut world), ["a urgent 1:1"]);
 }
