@@ -19,6 +19,8 @@ source "$ROOT/scripts/gut.sh"
 source "$ROOT/scripts/python.sh"
 # shellcheck source=scripts/library.sh
 source "$ROOT/scripts/library.sh"
+# shellcheck source=scripts/fuzz.sh
+source "$ROOT/scripts/fuzz.sh"
 # shellcheck source=scripts/run.sh
 source "$ROOT/scripts/run.sh"
 # shellcheck source=scripts/suites.sh
@@ -36,9 +38,10 @@ usage: ./build.sh <command>
   demo [--window] [name] [-- arguments]
                   run demo/<name>.tscn in Godot, without a window unless asked;
                   loopback_transfer where no name is given
-  test [style|rust|gut|scenes|export|oracle] [arguments]
-                  run one suite, or all of them; arguments go to its runner
-                  (cargo test, GUT, pytest)
+  test [style|rust|fuzz|gut|scenes|export|oracle] [arguments]
+                  run one suite, or all of them but fuzz; arguments go to its
+                  runner (cargo test, GUT, pytest); for fuzz, the seconds that
+                  each target runs (default 30)
   bench [arguments]
                   compare transfers with libtorrent; see --help of
                   rust/bench/bench.py for the arguments

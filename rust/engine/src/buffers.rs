@@ -58,6 +58,8 @@ struct Shelves {
     large: Mutex<Shelf>,
     /// Bytes of all buffers that are lent out.
     outstanding: AtomicUsize,
+    /// Bytes that are kept for what was received.
+    pinned: AtomicUsize,
 }
 
 /// The idle buffers of one class.
@@ -97,6 +99,7 @@ impl BufferPool {
                 small: Shelf::new(small),
                 large: Shelf::new(large),
                 outstanding: AtomicUsize::new(0),
+                pinned: AtomicUsize::new(0),
             }),
         }
     }
@@ -108,24 +111,45 @@ impl BufferPool {
         let reused = shelf.free.pop();
         shelf.idle = shelf.idle.min(shelf.free.len());
         drop(shelf);
-        self.shelves
-            .outstanding
-            .fetch_add(class.size(), Ordering::Relaxed);
-        Buffer {
-            data: reused.unwrap_or_else(|| vec![0; class.size()].into_boxed_slice()),
-            class,
-            shelves: self.shelves.clone(),
-        }
+        self.lend(reused.unwrap_or_else(|| vec![0; class.size()].into_boxed_slice()))
     }
 
     /// A buffer of at least `length` bytes. One beyond the large class is made
     /// for the occasion and not kept.
     pub fn take_at_least(&self, length: usize) -> Buffer {
-        let mut buffer = self.take(BufferClass::fitting(length));
-        if buffer.data.len() < length {
-            buffer.data = vec![0; length].into_boxed_slice();
+        if length <= BufferClass::Large.size() {
+            self.take(BufferClass::fitting(length))
+        } else {
+            self.take_exact(length)
         }
-        buffer
+    }
+
+    /// A buffer of exactly `length` bytes, made for the occasion and not kept.
+    pub fn take_exact(&self, length: usize) -> Buffer {
+        self.lend(vec![0; length].into_boxed_slice())
+    }
+
+    fn lend(&self, data: Box<[u8]>) -> Buffer {
+        let outstanding = &self.shelves.outstanding;
+        outstanding.fetch_add(data.len(), Ordering::Relaxed);
+        Buffer {
+            data,
+            shelves: self.shelves.clone(),
+        }
+    }
+
+    /// A copy of received `bytes` that keeps no more memory than they need. It
+    /// counts as pinned until it is dropped.
+    pub fn copy(&self, bytes: &[u8]) -> Bytes {
+        let data = Box::from(bytes);
+        let pin = Pin::new(bytes.len(), &self.shelves);
+        Bytes::from_owner(Copied { data, _pin: pin })
+    }
+
+    /// Bytes that received payload keeps, whole buffers however little of one
+    /// is in use: of [`Buffer::pin`] and [`Self::copy`].
+    pub fn pinned_bytes(&self) -> usize {
+        self.shelves.pinned.load(Ordering::Relaxed)
     }
 
     /// Bytes of all buffers lent out now, whole buffers however little of one
@@ -169,7 +193,6 @@ impl Default for BufferPool {
 /// dropped.
 pub struct Buffer {
     data: Box<[u8]>,
-    class: BufferClass,
     shelves: Arc<Shelves>,
 }
 
@@ -181,6 +204,19 @@ impl Buffer {
         Bytes::from_owner(Frozen {
             buffer: self,
             length,
+            _pin: None,
+        })
+    }
+
+    /// The same for what was received: the whole buffer counts as pinned
+    /// ([`BufferPool::pinned_bytes`]) until the last slice is dropped.
+    pub fn pin(self, length: usize) -> Bytes {
+        let length = length.min(self.data.len());
+        let pin = Pin::new(self.data.len(), &self.shelves);
+        Bytes::from_owner(Frozen {
+            buffer: self,
+            length,
+            _pin: Some(pin),
         })
     }
 }
@@ -201,20 +237,58 @@ impl DerefMut for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        let data = std::mem::take(&mut self.data);
         self.shelves
             .outstanding
-            .fetch_sub(self.class.size(), Ordering::Relaxed);
-        let data = std::mem::take(&mut self.data);
-        let mut shelf = self.shelves.shelf(self.class).lock();
-        if shelf.free.len() < shelf.retain && data.len() == self.class.size() {
+            .fetch_sub(data.len(), Ordering::Relaxed);
+        let class = BufferClass::fitting(data.len());
+        if data.len() != class.size() {
+            return;
+        }
+        let mut shelf = self.shelves.shelf(class).lock();
+        if shelf.free.len() < shelf.retain {
             shelf.free.push(data);
         }
+    }
+}
+
+/// Counts bytes as pinned while it lives.
+struct Pin {
+    bytes: usize,
+    shelves: Arc<Shelves>,
+}
+
+impl Pin {
+    fn new(bytes: usize, shelves: &Arc<Shelves>) -> Self {
+        shelves.pinned.fetch_add(bytes, Ordering::Relaxed);
+        Self {
+            bytes,
+            shelves: shelves.clone(),
+        }
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.shelves.pinned.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+struct Copied {
+    data: Box<[u8]>,
+    _pin: Pin,
+}
+
+impl AsRef<[u8]> for Copied {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
     }
 }
 
 struct Frozen {
     buffer: Buffer,
     length: usize,
+    _pin: Option<Pin>,
 }
 
 impl AsRef<[u8]> for Frozen {

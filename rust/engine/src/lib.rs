@@ -34,6 +34,7 @@ pub mod placement;
 pub mod question;
 pub mod queue;
 mod rates;
+mod receive;
 mod register;
 mod restore;
 pub mod resume;

@@ -16,7 +16,6 @@ use super::path::Access;
 use super::storage::Shared;
 use super::sync::forget_cached;
 use super::{Common, WriteMode};
-use crate::buffers::BufferClass;
 
 impl Common {
     /// Writes a run of neighbouring blocks that starts at `offset` in the
@@ -124,7 +123,7 @@ impl Common {
         length: u32,
     ) -> Result<Bytes, DiskError> {
         let length = length as usize;
-        let mut buffer = self.pool.take(BufferClass::fitting(length));
+        let mut buffer = self.pool.take_at_least(length);
         self.read(storage, offset, &mut buffer[..length])?;
         Ok(buffer.freeze(length))
     }
@@ -146,7 +145,7 @@ impl Common {
         if !first.pad {
             self.files.if_open(storage, first.file)?;
         }
-        let mut buffer = self.pool.take(BufferClass::fitting(length));
+        let mut buffer = self.pool.take_at_least(length);
         let mut at = 0;
         for span in storage.spec.layout.spans(offset, length as u64) {
             let part = buffer.get_mut(at..at + usize::try_from(span.length).ok()?)?;

@@ -17,14 +17,15 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use torrent_core::ids::{Block, PeerKey};
-use torrent_core::peer::{BlockIn, Connection, PeerError, ReadJob, Report};
+use torrent_core::peer::{Connection, PeerError, ReadJob, Report};
 use torrent_core::torrent::{CloseReason, PeerCommand};
 
-use crate::buffers::{Buffer, BufferClass, BufferPool};
+use crate::buffers::BufferPool;
 use crate::disk::{Disk, Storage};
 use crate::handle::TorrentHandle;
 use crate::performance::PerformanceWarning;
 use crate::rates::Valve;
+use crate::receive::ReceiveBuffer;
 use crate::session::SessionShared;
 use crate::torrent::content::StorageSlot;
 use mailbox::Mailbox;
@@ -108,7 +109,7 @@ impl PeerTask {
     }
 
     async fn converse(&mut self) -> Result<std::convert::Infallible, Ended> {
-        let mut input = Input::new(&self.pool);
+        let mut input = ReceiveBuffer::new(self.pool.clone());
         let mut reads = Reads::new();
         let mut commands = Vec::new();
         let mut congested = false;
@@ -262,25 +263,21 @@ impl PeerTask {
     }
 
     /// Receives once, up to `most` bytes; returns the blocks that came.
-    fn receive(&mut self, input: &mut Input, most: usize) -> Result<Vec<(Block, Bytes)>, Ended> {
-        let free = input.free();
-        let most = most.min(free.len());
-        let count = match self.stream.try_read(&mut free[..most]) {
+    fn receive(
+        &mut self,
+        input: &mut ReceiveBuffer,
+        most: usize,
+    ) -> Result<Vec<(Block, Bytes)>, Ended> {
+        let room = input.room();
+        let most = most.min(room.len());
+        let count = match self.stream.try_read(&mut room[..most]) {
             Ok(0) => return Err(Ended::ByPeer),
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error.into()),
         };
         self.down.used(count);
-        self.connection.count_received(count);
-        let now = Instant::now();
-        let mut blocks = Vec::new();
-        let taken = self
-            .connection
-            .handle_input(now, input.received(count), &mut blocks)?;
-        let payload = input.consume(taken, &blocks, &self.pool);
-        let with_bytes = |it: &BlockIn| (it.block, payload.slice(it.payload.clone()));
-        Ok(blocks.iter().map(with_bytes).collect())
+        Ok(input.received(Instant::now(), count, &mut self.connection)?)
     }
 }
 
@@ -297,78 +294,4 @@ async fn read(storage: Storage, job: ReadJob) -> ReadResult {
     // The storage tells the torrent why, which takes the piece back; the
     // connection refuses the requests.
     (job, data.ok())
-}
-
-/// The receive buffer. Block payloads leave it as slices; a message that is
-/// not whole yet moves to the next buffer.
-struct Input {
-    buffer: Buffer,
-    class: BufferClass,
-    /// Received and not yet taken: `start..end`.
-    start: usize,
-    end: usize,
-}
-
-impl Input {
-    fn new(pool: &BufferPool) -> Self {
-        Self {
-            buffer: pool.take(BufferClass::Small),
-            class: BufferClass::Small,
-            start: 0,
-            end: 0,
-        }
-    }
-
-    fn free(&mut self) -> &mut [u8] {
-        &mut self.buffer[self.end..]
-    }
-
-    /// Everything not yet taken, with `count` new bytes.
-    fn received(&mut self, count: usize) -> &[u8] {
-        self.end += count;
-        &self.buffer[self.start..self.end]
-    }
-
-    /// Takes `taken` bytes off. Returns them as shareable bytes when `blocks`
-    /// point into them.
-    fn consume(&mut self, taken: usize, blocks: &[BlockIn], pool: &BufferPool) -> Bytes {
-        let first = self.start;
-        self.start += taken;
-        let full = self.end == self.buffer.len();
-        if blocks.is_empty() {
-            if self.start == self.end {
-                (self.start, self.end) = (0, 0);
-            } else if full {
-                self.buffer.copy_within(self.start..self.end, 0);
-                (self.start, self.end) = (0, self.end - self.start);
-                self.make_room(pool);
-            }
-            return Bytes::new();
-        }
-        // A peer that fills the buffer gets a large one, a slow one goes back
-        // to a small one, so that few bytes do not pin a large buffer.
-        self.class = if full {
-            BufferClass::Large
-        } else if self.end < BufferClass::Small.size() {
-            BufferClass::Small
-        } else {
-            self.class
-        };
-        let rest = self.end - self.start;
-        let mut next = pool.take(self.class);
-        next[..rest].copy_from_slice(&self.buffer[self.start..self.end]);
-        let length = self.start;
-        let buffer = std::mem::replace(&mut self.buffer, next);
-        (self.start, self.end) = (0, rest);
-        buffer.freeze(length).slice(first..)
-    }
-
-    /// A message longer than the buffer (a large bitfield) needs a larger one.
-    fn make_room(&mut self, pool: &BufferPool) {
-        if self.end == self.buffer.len() {
-            let mut next = pool.take_at_least(self.buffer.len() * 2);
-            next[..self.end].copy_from_slice(&self.buffer[..self.end]);
-            self.buffer = next;
-        }
-    }
 }
