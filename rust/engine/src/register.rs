@@ -81,6 +81,7 @@ impl SessionShared {
             peers: add.peers,
             piece_priorities: add.piece_priorities,
             remembered,
+            places: None,
             seed_mode: add.seed_mode,
         };
         Ok((handle, Some(new)))

@@ -13,6 +13,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use torrent_core::ids::InfoHash;
 use torrent_core::magnet::MagnetUri;
+use torrent_core::places::Places;
+use torrent_core::resume::ResumeData;
 
 use crate::add::{AddTorrent, TorrentSource};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,7 +22,7 @@ use crate::event::{Detail, kind};
 use crate::handle::TorrentHandle;
 use crate::resume::path_of;
 use crate::session::{NewTorrent, SessionCommand, SessionShared};
-use crate::state::{Remembered, recall};
+use crate::state::{Notice, Remembered};
 
 /// How far a session is with bringing back its torrents.
 #[derive(Debug)]
@@ -150,16 +152,23 @@ impl SessionShared {
 
     /// Reads what is remembered of a torrent.
     fn recall(&self, info_hash: InfoHash) -> Option<Remembered> {
-        let read = recall(self.keeper.as_ref()?.folder(), info_hash)?;
+        let read = self.keeper.as_ref()?.recall(info_hash)?;
         read.map_err(|error| self.complain(error)).ok()
     }
 
     /// Registers a torrent as it was. What stands against it is told.
-    fn register_again(self: &Arc<Self>, torrent: Remembered) -> Option<NewTorrent> {
+    fn register_again(self: &Arc<Self>, mut torrent: Remembered) -> Option<NewTorrent> {
         let complaint = torrent.complaint.clone();
-        let registered = as_it_was(torrent).and_then(|add| self.register(add, true));
+        let (is_whole, places) = (!torrent.incomplete, torrent.places.take());
+        if let Some(places) = &places {
+            put_places(places, &mut torrent.resume);
+        }
+        let registered = as_it_was(torrent).and_then(|add| self.register(add, is_whole));
         match registered {
-            Ok((handle, new)) => {
+            Ok((handle, mut new)) => {
+                if let Some(new) = &mut new {
+                    new.places = places.map(Box::new);
+                }
                 if let Some(error) = complaint {
                     self.events
                         .post(kind::FASTRESUME_REJECTED, Some(&handle), || {
@@ -175,6 +184,50 @@ impl SessionShared {
                 self.post_add_failure(&error);
                 None
             }
+        }
+    }
+}
+
+/// What was written down last of where the files are goes before the record.
+fn put_places(places: &Places, resume: &mut ResumeData) {
+    resume.save_path.clone_from(&places.save_path);
+    resume.renamed_files.clone_from(&places.renamed);
+    if places.needs_check {
+        resume.pieces.clear();
+        resume.unfinished.clear();
+        resume.file_stats.clear();
+        resume.flags.seed_mode = None;
+    }
+}
+
+/// Tells of what the state directory does not take, and when it takes it
+/// again. Ends with the directory's thread.
+pub(crate) async fn tell_of_failures(session: Arc<SessionShared>) {
+    let Some(keeper) = &session.keeper else {
+        return;
+    };
+    let Some(mut notices) = keeper.take_notices() else {
+        return;
+    };
+    while let Some(Notice { torrent, outcome }) = notices.recv().await {
+        let handle = torrent.and_then(|it| session.registry.lock().get(&it).cloned());
+        match (outcome, handle) {
+            (Err(error), handle) => {
+                session
+                    .events
+                    .post(kind::FILE_ERROR, handle.as_ref(), || Detail::Error(error));
+            }
+            // The record that had waited is written.
+            (Ok(()), Some(handle)) => {
+                if let Some(record) = handle.resume_data() {
+                    session
+                        .events
+                        .post(kind::SAVE_RESUME_DATA, Some(&handle), || {
+                            Detail::ResumeData(record)
+                        });
+                }
+            }
+            (Ok(()), None) => {}
         }
     }
 }

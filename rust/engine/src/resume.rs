@@ -43,6 +43,11 @@ impl SaveFlags {
     /// Only if any of these has changed.
     pub const ONLY_IF_MODIFIED: Self = Self(0b1111_1000);
 
+    /// What is saved without a look at the files.
+    pub(crate) const SETTINGS: Self = Self(0b1110_0000);
+    /// Whatever has changed.
+    pub(crate) const MODIFIED: Self = Self(Self::ONLY_IF_MODIFIED.0);
+
     /// The flags with these bits; others are ignored.
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits & 0b1111_1011)

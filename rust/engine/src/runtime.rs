@@ -18,6 +18,7 @@ use crate::accept;
 use crate::buffers::BufferPool;
 use crate::choke;
 use crate::disk::{Disk, DiskConfig};
+use crate::due::sleep_until;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::net::dial::Dialler;
@@ -37,6 +38,10 @@ use crate::upkeep;
 /// How long the parts of a shutdown may take together, unless the owner says
 /// otherwise. A game that quits waits for this at most.
 const SHUTDOWN_LIMIT: Duration = Duration::from_millis(4500);
+
+/// How long after a change the session's state is saved, so that several
+/// changes become one save.
+const SAVE_DELAY: Duration = Duration::from_millis(500);
 
 /// What runtime threads that hang in the operating system (a name look-up)
 /// are given before they are left behind.
@@ -225,8 +230,8 @@ struct SessionTask {
     /// Statuses as of the last `torrents_updated` and `state_update`.
     last_tick: HashMap<InfoHash, Arc<TorrentStatus>>,
     last_update: HashMap<InfoHash, Arc<TorrentStatus>>,
-    /// The session's state is to be saved with the next tick.
-    state_changed: bool,
+    /// When the session's state is to be saved.
+    save_due: Option<Instant>,
     turnover: Turnover,
 }
 
@@ -262,6 +267,11 @@ async fn run(
     ));
     helpers.spawn(supervise(
         Arc::clone(&context),
+        "state directory",
+        restore::tell_of_failures(Arc::clone(session)),
+    ));
+    helpers.spawn(supervise(
+        Arc::clone(&context),
         "upkeep",
         upkeep::run(Arc::clone(&context)),
     ));
@@ -271,7 +281,7 @@ async fn run(
         alive: HashMap::new(),
         last_tick: HashMap::new(),
         last_update: HashMap::new(),
-        state_changed: false,
+        save_due: None,
         turnover: Turnover::new(Instant::now()),
     };
     let mut next_trim = tokio::time::Instant::now();
@@ -294,7 +304,6 @@ async fn run(
                 Some(SessionCommand::Add(new)) => task.add(new),
                 Some(SessionCommand::PostUpdates) => task.post_updates(),
                 Some(SessionCommand::Reopen) => reopen(&context, &mut listeners).await,
-                Some(SessionCommand::SaveState) => task.state_changed = true,
                 None => break,
             },
             Some(ended) = task.torrents.join_next() => task.ended(ended.ok()),
@@ -302,9 +311,15 @@ async fn run(
                 next_tick = tokio::time::Instant::now() + tick;
                 task.post_tick();
                 turnover::look(&context.session, &mut task.turnover);
-                if std::mem::take(&mut task.state_changed) {
-                    save_state(&context.session).await;
-                }
+            }
+            () = context.session.state_unsaved.notified() => {
+                task.save_due.get_or_insert_with(|| Instant::now() + SAVE_DELAY);
+            }
+            () = sleep_until(task.save_due) => {
+                task.save_due = None;
+                // What fails is reported and tried again by the directory's
+                // thread: this task waits for no disk.
+                drop(save_state(&context.session));
             }
             _ = settings.changed() => {
                 let wanted = settings_of_listening(&settings.borrow_and_update());
@@ -380,17 +395,16 @@ async fn reopen(context: &Arc<Context>, listeners: &mut JoinSet<()>) {
     }
 }
 
-/// Puts the session's state into the state directory.
-async fn save_state(session: &SessionShared) {
-    let Some(keeper) = &session.keeper else {
-        return;
-    };
-    if let Err(error) = keeper.save_session(session.encode_state()).await {
-        let error = Error::from_io(&error, keeper.folder());
-        tracing::warn!(%error, "the session's state was not saved");
-        session
-            .events
-            .post(kind::FILE_ERROR, None, || Detail::Error(error));
+/// Puts the session's state into the state directory; done when it is there
+/// or did not get there at once.
+fn save_state(session: &SessionShared) -> impl Future<Output = ()> + use<> {
+    let keeper = session.keeper.as_ref();
+    let saved = keeper.map(|keeper| keeper.save_session(session.encode_state().into()));
+    async {
+        if let Some(saved) = saved {
+            // The directory's thread reports what fails.
+            let _ = saved.await;
+        }
     }
 }
 

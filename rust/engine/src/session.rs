@@ -9,9 +9,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use torrent_core::external_ip::Witness;
 use torrent_core::ids::InfoHash;
+use torrent_core::places::Places;
 use torrent_core::resume::ResumeData;
 use torrent_core::session_state::SessionState;
 use torrent_core::settings::Settings;
@@ -52,8 +53,6 @@ pub(crate) enum SessionCommand {
     Reopen,
     /// Post a `state_update` event with what changed since the last one.
     PostUpdates,
-    /// Put the session's state into the state directory.
-    SaveState,
 }
 
 /// A torrent on its way to its task.
@@ -70,6 +69,8 @@ pub(crate) struct NewTorrent {
     pub(crate) piece_priorities: Vec<u8>,
     /// It is in the state directory already.
     pub(crate) remembered: bool,
+    /// Where its files are, if that changed after its record was written.
+    pub(crate) places: Option<Box<Places>>,
     pub(crate) seed_mode: bool,
 }
 
@@ -95,6 +96,8 @@ pub(crate) struct SessionShared {
     pub(crate) state: Mutex<SessionState>,
     /// The state directory, where there is one.
     pub(crate) keeper: Option<Arc<Keeper>>,
+    /// The session's state is not what is saved.
+    pub(crate) state_unsaved: Notify,
     /// The torrents in it that are not back yet.
     pub(crate) restoring: Restoring,
     /// Warnings that were given lately.
@@ -261,6 +264,7 @@ impl Session {
             state: Mutex::new(state),
             restoring: Restoring::new(keeper.is_some()),
             keeper,
+            state_unsaved: Notify::new(),
             warnings: Mutex::default(),
             disk: OnceLock::new(),
             metrics_told: AtomicBool::new(false),

@@ -13,7 +13,7 @@ use torrent_core::settings::{Settings, SettingsError};
 
 use crate::error::Result;
 use crate::ipfilter::{Filter, IpFilter};
-use crate::session::{Session, SessionCommand, SessionShared};
+use crate::session::{Session, SessionShared};
 
 /// What goes from one run of a session to the next, beside its settings.
 #[derive(Clone, Debug, Default)]
@@ -83,8 +83,7 @@ impl SessionShared {
     /// Has the session's state saved soon, where there is a state directory.
     pub(crate) fn state_changed(&self) {
         if self.keeper.is_some() {
-            // A session that does not take it saves when it stops.
-            let _ = self.commands.try_send(SessionCommand::SaveState);
+            self.state_unsaved.notify_one();
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use torrent_core::ids::FileIndex;
 
-use super::storage::Shared;
+use super::storage::{Shared, Storage};
 
 /// The folder and the names below it.
 #[derive(Clone, Debug)]
@@ -41,6 +41,16 @@ impl Places {
         if let Some(slot) = self.names.get_mut(file.0 as usize) {
             *slot = name;
         }
+    }
+}
+
+impl Storage {
+    /// Every file that takes room on the disk, the part file last: its number
+    /// is the one after those of the torrent.
+    pub fn all_files(&self) -> Vec<FileIndex> {
+        let (shared, _) = self.parts();
+        let files = shared.stored_files().map(|(file, _)| file);
+        files.chain([shared.parts_file()]).collect()
     }
 }
 

@@ -1,67 +1,90 @@
-//! The thread that reads and writes the state directory. One thread for all of it, so
-//! that what is asked for in order happens in order: a torrent's removal never
-//! overtakes a save of it.
+//! The thread that reads and writes the state directory. One thread for all of
+//! it, so that what is asked for in order happens in order: a torrent's
+//! removal never overtakes a save of it.
 //!
-//! Tasks call [`Keeper::save`] and its kin and wait for the answer, so what is
-//! queued is bounded by the number of torrents. The session stops it last.
+//! Callers of [`Keeper::save`] and its kin get the outcome of the first
+//! attempt. What fails is kept and tried again with growing pauses until it is
+//! done or something newer takes its place ([`Undone`]); a [`Notice`] says
+//! that it failed, and another one that nothing is undone any more. What waits
+//! is bounded by the files that there are. The session stops the thread last.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender};
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use torrent_core::ids::InfoHash;
 
-use super::recall::{Remembered, recall_all};
+use super::faults::Faults;
+use super::recall::{self, Remembered};
+use super::undone::{Subject, Task, Undone};
 use super::{FolderLock, Part, files, session_file, tombstone};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-enum Job {
+enum Message {
     Recall {
         taker: mpsc::UnboundedSender<Result<Remembered>>,
     },
-    Write {
-        path: PathBuf,
-        data: Vec<u8>,
-        keep: bool,
+    Do {
+        subject: Subject,
+        task: Task,
         done: oneshot::Sender<io::Result<()>>,
     },
-    Forget {
-        info_hash: InfoHash,
-        done: oneshot::Sender<io::Result<()>>,
-    },
+}
+
+/// Something could not be written, or now can be.
+#[derive(Debug)]
+pub(crate) struct Notice {
+    /// The torrent; `None` for the session.
+    pub(crate) torrent: Option<InfoHash>,
+    /// `Ok` when all that had failed is done.
+    pub(crate) outcome: Result<()>,
 }
 
 /// Writes to a state directory, and holds its lock.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     folder: PathBuf,
+    faults: Faults,
     /// `None` once stopped.
-    jobs: Mutex<Option<Sender<Job>>>,
+    inbox: Mutex<Option<Sender<Message>>>,
+    notices: Mutex<Option<mpsc::UnboundedReceiver<Notice>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Keeper {
     /// Starts the thread. `lock` is held until it ends.
-    pub(super) fn start(folder: PathBuf, lock: FolderLock) -> io::Result<Arc<Self>> {
-        let (jobs, inbox) = crossbeam_channel::unbounded();
+    pub(super) fn start(
+        folder: PathBuf,
+        lock: FolderLock,
+        faults: Faults,
+    ) -> io::Result<Arc<Self>> {
+        let (sender, inbox) = crossbeam_channel::unbounded();
+        let (notify, notices) = mpsc::unbounded_channel();
+        let worker = Worker {
+            folder: folder.clone(),
+            faults: faults.clone(),
+            undone: Undone::default(),
+            notify,
+        };
         let thread = std::thread::Builder::new()
             .name("torrent-state".to_owned())
-            .spawn({
-                let folder = folder.clone();
-                move || {
-                    crate::threads::begin();
-                    work(&folder, &inbox);
-                    // Only now may another session have the folder.
-                    drop(lock);
-                }
+            .spawn(move || {
+                crate::threads::begin();
+                worker.run(&inbox);
+                // Only now may another session have the folder.
+                drop(lock);
             })?;
         Ok(Arc::new(Self {
             folder,
-            jobs: Mutex::new(Some(jobs)),
+            faults,
+            inbox: Mutex::new(Some(sender)),
+            notices: Mutex::new(Some(notices)),
             thread: Mutex::new(Some(thread)),
         }))
     }
@@ -71,73 +94,94 @@ impl Keeper {
         &self.folder
     }
 
-    /// Saves one part of what is known of a torrent.
-    pub(crate) async fn save(
+    /// What fails and works again, for the one who asks first.
+    pub(crate) fn take_notices(&self) -> Option<mpsc::UnboundedReceiver<Notice>> {
+        self.notices.lock().take()
+    }
+
+    /// Saves one part of what is known of a torrent. It is on its way when
+    /// this returns; what is awaited is the outcome of the first attempt.
+    pub(crate) fn save(
         &self,
         info_hash: InfoHash,
         part: Part,
-        data: Vec<u8>,
-    ) -> io::Result<()> {
+        data: Bytes,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<> {
         let path = part.path(&self.folder, info_hash);
         let keep = part == Part::Resume;
-        self.ask(|done| Job::Write {
-            path,
-            data,
-            keep,
-            done,
-        })
-        .await
+        let task = Task::Write { path, data, keep };
+        self.ask(Subject::Torrent(info_hash), task)
+    }
+
+    /// Deletes one part of what is known of a torrent.
+    pub(crate) fn drop_part(
+        &self,
+        info_hash: InfoHash,
+        part: Part,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        let path = part.path(&self.folder, info_hash);
+        self.ask(Subject::Torrent(info_hash), Task::Remove { path })
     }
 
     /// Saves the session's state.
-    pub(crate) async fn save_session(&self, data: Vec<u8>) -> io::Result<()> {
+    pub(crate) fn save_session(
+        &self,
+        data: Bytes,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<> {
         let path = session_file(&self.folder);
         let keep = true;
-        self.ask(|done| Job::Write {
-            path,
-            data,
-            keep,
-            done,
-        })
-        .await
+        self.ask(Subject::Session, Task::Write { path, data, keep })
+    }
+
+    /// Deletes all that is known of a torrent.
+    pub(crate) fn forget(
+        &self,
+        info_hash: InfoHash,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        self.ask(Subject::Torrent(info_hash), Task::Forget { info_hash })
     }
 
     /// Has all torrents read, and then everything else done that is asked for
     /// from now on. Reading ends early when the receiver is dropped.
     pub(crate) fn recall_all(&self) -> mpsc::UnboundedReceiver<Result<Remembered>> {
         let (taker, torrents) = mpsc::unbounded_channel();
-        if let Some(jobs) = self.jobs.lock().as_ref() {
-            // A thread that is gone has nothing to read for.
-            let _ = jobs.send(Job::Recall { taker });
-        }
+        self.send(Message::Recall { taker });
         torrents
     }
 
-    /// Deletes all that is known of a torrent.
-    pub(crate) async fn forget(&self, info_hash: InfoHash) -> io::Result<()> {
-        self.ask(|done| Job::Forget { info_hash, done }).await
+    /// Reads a torrent in the caller's thread; `None` if it is not remembered.
+    pub(crate) fn recall(&self, info_hash: InfoHash) -> Option<Result<Remembered>> {
+        recall::recall(&self.faults, &self.folder, info_hash)
     }
 
-    async fn ask(
-        &self,
-        job: impl FnOnce(oneshot::Sender<io::Result<()>>) -> Job,
-    ) -> io::Result<()> {
-        let stopped = || io::Error::other("the state directory is closed");
-        let (done, answer) = oneshot::channel();
-        let sent = self
-            .jobs
-            .lock()
-            .as_ref()
-            .is_some_and(|jobs| jobs.send(job(done)).is_ok());
-        if !sent {
-            return Err(stopped());
+    fn send(&self, message: Message) {
+        if let Some(inbox) = self.inbox.lock().as_ref() {
+            // A thread that is gone does nothing any more: who asked sees that
+            // the message was dropped.
+            let _ = inbox.send(message);
         }
-        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    fn ask(
+        &self,
+        subject: Subject,
+        task: Task,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        let (done, answer) = oneshot::channel();
+        self.send(Message::Do {
+            subject,
+            task,
+            done,
+        });
+        async {
+            let stopped = || io::Error::other("the state directory is closed");
+            answer.await.unwrap_or_else(|_| Err(stopped()))
+        }
     }
 
     /// Finishes what is queued and gives up the lock. Waits for the device.
     pub(crate) fn stop(&self) {
-        drop(self.jobs.lock().take());
+        drop(self.inbox.lock().take());
         if let Some(thread) = self.thread.lock().take() {
             // A panic in it has nothing to tell: nobody is left who asks.
             let _ = thread.join();
@@ -151,21 +195,120 @@ impl Drop for Keeper {
     }
 }
 
-fn work(folder: &Path, inbox: &Receiver<Job>) {
-    for job in inbox {
-        match job {
-            Job::Write {
-                path,
-                data,
-                keep,
-                done,
-            } => {
-                // Who asked may be gone, here and below.
-                let _ = done.send(files::replace(&path, &data, keep));
+/// What the thread owns.
+struct Worker {
+    folder: PathBuf,
+    faults: Faults,
+    undone: Undone,
+    notify: mpsc::UnboundedSender<Notice>,
+}
+
+impl Worker {
+    fn run(mut self, inbox: &Receiver<Message>) {
+        loop {
+            let message = match self.undone.poll_timeout() {
+                Some(due) => inbox.recv_deadline(due),
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match message {
+                Ok(Message::Recall { taker }) => self.recall_all(&taker),
+                Ok(Message::Do {
+                    subject,
+                    task,
+                    done,
+                }) => {
+                    // Who asked may be gone.
+                    let _ = done.send(self.accept(subject, task));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    for subject in self.undone.due(Instant::now()) {
+                        // What fails stays undone.
+                        let _ = self.try_again(subject);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
             }
-            Job::Recall { taker } => recall_all(folder, &taker),
-            Job::Forget { info_hash, done } => {
-                let _ = done.send(forget(folder, info_hash));
+        }
+        // Once more, in case that it works now.
+        for subject in self.undone.subjects() {
+            let _ = self.try_again(subject);
+        }
+    }
+
+    /// Does something; behind what is undone of the same subject.
+    fn accept(&mut self, subject: Subject, task: Task) -> io::Result<()> {
+        if !self.undone.is_waiting(subject) {
+            let outcome = self.carry_out(&task);
+            if let Err(error) = &outcome {
+                self.undone.add(Instant::now(), subject, task, error);
+                self.tell(subject, Err(Error::from_io(error, &self.folder)));
+            }
+            return outcome;
+        }
+        let is_urgent = task.is_urgent();
+        self.undone.push(subject, task);
+        match is_urgent {
+            true => self.try_again(subject),
+            false => Err(self.undone.error(subject)),
+        }
+    }
+
+    /// Does what is undone of a subject, as far as it goes.
+    fn try_again(&mut self, subject: Subject) -> io::Result<()> {
+        while let Some(task) = self.undone.next(subject) {
+            if let Err(error) = self.carry_out(&task) {
+                self.undone.failed(Instant::now(), subject, &error);
+                return Err(error);
+            }
+            self.undone.done(subject);
+        }
+        self.undone.over(Instant::now(), subject);
+        tracing::info!(?subject, "the state directory takes it again");
+        self.tell(subject, Ok(()));
+        Ok(())
+    }
+
+    fn tell(&self, subject: Subject, outcome: Result<()>) {
+        if let Err(error) = &outcome {
+            tracing::warn!(?subject, %error, "not saved; it is tried again");
+        }
+        let torrent = match subject {
+            Subject::Session => None,
+            Subject::Torrent(info_hash) => Some(info_hash),
+        };
+        // A session that is over does not listen any more.
+        let _ = self.notify.send(Notice { torrent, outcome });
+    }
+
+    fn carry_out(&self, task: &Task) -> io::Result<()> {
+        match task {
+            Task::Write { path, data, keep } => files::replace(&self.faults, path, data, *keep),
+            Task::Remove { path } => files::remove_all(&self.faults, path),
+            Task::Forget { info_hash } => forget(&self.faults, &self.folder, *info_hash),
+        }
+    }
+
+    /// Reads all torrents, as long as somebody takes them. Those whose removal
+    /// was cut short are removed first.
+    fn recall_all(&mut self, taker: &mpsc::UnboundedSender<Result<Remembered>>) {
+        let known = match recall::known(&self.faults, &self.folder, taker) {
+            Ok(known) => known,
+            Err(error) => {
+                // Who asked may be gone.
+                let _ = taker.send(Err(Error::from_io(&error, &self.folder)));
+                return;
+            }
+        };
+        for info_hash in known.removed {
+            // What cannot be deleted now is tried again: it brings nothing
+            // back meanwhile.
+            let task = Task::Forget { info_hash };
+            let _ = self.accept(Subject::Torrent(info_hash), task);
+        }
+        for info_hash in known.torrents {
+            let read = recall::read_torrent(&self.faults, &self.folder, info_hash);
+            if taker.send(read).is_err() {
+                return;
             }
         }
     }
@@ -173,14 +316,17 @@ fn work(folder: &Path, inbox: &Receiver<Job>) {
 
 /// Deletes a torrent's files. Its tombstone comes first and goes last, so that
 /// a crash in between brings nothing back.
-pub(super) fn forget(folder: &Path, info_hash: InfoHash) -> io::Result<()> {
+pub(super) fn forget(faults: &Faults, folder: &Path, info_hash: InfoHash) -> io::Result<()> {
     let tombstone = tombstone(folder, info_hash);
-    files::replace(&tombstone, b"", false)?;
-    for part in Part::ALL {
-        let path = part.path(folder, info_hash);
-        files::remove(&path)?;
-        files::remove(&files::previous(&path))?;
+    match files::replace(faults, &tombstone, b"", false) {
+        // Deleting makes room. The records go first: without one of them it
+        // does not come back either.
+        Err(error) if error.kind() != io::ErrorKind::StorageFull => return Err(error),
+        _ => {}
     }
-    files::sync_folder(&tombstone)?;
-    files::remove(&tombstone)
+    for part in Part::ALL {
+        files::remove_all(faults, &part.path(folder, info_hash))?;
+    }
+    files::sync_folder(faults, &tombstone)?;
+    files::remove_all(faults, &tombstone)
 }

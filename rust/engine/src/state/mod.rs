@@ -13,17 +13,20 @@
 //! | `session.state` | settings and the like, libtorrent's format |
 //! | `torrents/<hash>.torrent` | the torrent file, once the metadata is known |
 //! | `torrents/<hash>.magnet` | the link that it was added by, until then |
-//! | `torrents/<hash>.added` | resume data of the moment it was added |
+//! | `torrents/<hash>.added` | resume data of the moment it was added, and the info dict once more |
 //! | `torrents/<hash>.resume` | resume data as last saved |
+//! | `torrents/<hash>.places` | where its files are, while the record does not say so yet |
 //! | `torrents/<hash>.removed` | its removal was cut short |
 //!
 //! `.old` is what a file was before, `.bad` one that made no sense.
 
+mod faults;
 mod files;
 mod keeper;
 mod recall;
 #[cfg(test)]
 mod tests;
+mod undone;
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -34,8 +37,10 @@ use torrent_core::session_state::{self, SessionState};
 use torrent_core::settings::Settings;
 
 use crate::error::{Error, ErrorKind, Result};
-pub(crate) use keeper::Keeper;
-pub(crate) use recall::{Remembered, recall};
+#[doc(hidden)]
+pub use faults::{Faults, FileOp};
+pub(crate) use keeper::{Keeper, Notice};
+pub(crate) use recall::Remembered;
 
 /// A file of a torrent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +53,20 @@ pub(crate) enum Part {
     Added,
     /// Resume data.
     Resume,
+    /// Where its files are.
+    Places,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Torrent, Self::Magnet, Self::Added, Self::Resume];
+    /// In the order in which they are deleted: without a record a torrent
+    /// does not come back.
+    const ALL: [Self; 5] = [
+        Self::Resume,
+        Self::Added,
+        Self::Places,
+        Self::Torrent,
+        Self::Magnet,
+    ];
 
     fn suffix(self) -> &'static str {
         match self {
@@ -59,6 +74,7 @@ impl Part {
             Self::Magnet => "magnet",
             Self::Added => "added",
             Self::Resume => "resume",
+            Self::Places => "places",
         }
     }
 
@@ -97,6 +113,12 @@ impl StateDir {
     /// Reads one small file, the session's state; torrents are read in the
     /// background once the session has started.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
+        Self::open_with(folder, Faults::default())
+    }
+
+    /// As [`Self::open`], with faults that a test asks for.
+    #[doc(hidden)]
+    pub fn open_with(folder: impl Into<PathBuf>, faults: Faults) -> Result<Self> {
         let folder = folder.into();
         if folder.as_os_str().is_empty() {
             return Err(Error::because(
@@ -109,11 +131,11 @@ impl StateDir {
         fs::create_dir_all(torrents(&folder)).map_err(|error| Error::from_io(&error, &folder))?;
         let lock = lock(&folder)?;
         let mut complaints = Vec::new();
-        let session = read_session(&folder, &mut complaints);
+        let session = read_session(&faults, &folder, &mut complaints);
         // Whether they can be read shows now; reading them may take its time.
         fs::read_dir(torrents(&folder)).map_err(|error| Error::from_io(&error, &folder))?;
-        let keeper =
-            Keeper::start(folder.clone(), lock).map_err(|error| Error::from_io(&error, &folder))?;
+        let keeper = Keeper::start(folder.clone(), lock, faults)
+            .map_err(|error| Error::from_io(&error, &folder))?;
         Ok(Self {
             keeper,
             session,
@@ -162,12 +184,7 @@ impl Drop for FolderLock {
 
 fn lock(folder: &Path) -> Result<FolderLock> {
     let path = folder.join("lock");
-    let opened = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path);
-    let file = opened.map_err(|error| Error::from_io(&error, &path))?;
+    let file = files::open_lock(&path).map_err(|error| Error::from_io(&error, &path))?;
     match file.try_lock() {
         Ok(()) => Ok(FolderLock(file)),
         Err(TryLockError::WouldBlock) => Err(Error::because(
@@ -182,13 +199,14 @@ fn lock(folder: &Path) -> Result<FolderLock> {
 /// A file's newest contents that make sense; those that do not are put aside
 /// and complained about.
 fn read_newest<T>(
+    faults: &Faults,
     path: &Path,
     limit: usize,
     complaints: &mut Vec<Error>,
     parse: impl Fn(&[u8]) -> Result<T>,
 ) -> Option<T> {
     for path in [path.to_owned(), files::previous(path)] {
-        let data = match files::read(&path, limit) {
+        let data = match files::read(faults, &path, limit) {
             Ok(None) => continue,
             Ok(Some(data)) => data,
             // It may be readable another time: it stays where it is.
@@ -203,7 +221,7 @@ fn read_newest<T>(
                 let error = error.about(path.display().to_string());
                 tracing::warn!(%error, "a file of the state directory makes no sense");
                 complaints.push(error);
-                if let Err(error) = files::put_aside(&path) {
+                if let Err(error) = files::put_aside(faults, &path) {
                     tracing::warn!(%error, path = %path.display(), "it cannot be put aside");
                 }
             }
@@ -212,8 +230,8 @@ fn read_newest<T>(
     None
 }
 
-fn read_session(folder: &Path, complaints: &mut Vec<Error>) -> SessionState {
+fn read_session(faults: &Faults, folder: &Path, complaints: &mut Vec<Error>) -> SessionState {
     let parse = |data: &[u8]| Ok(SessionState::decode(data)?);
     let path = session_file(folder);
-    read_newest(&path, session_state::MAX_BYTES, complaints, parse).unwrap_or_default()
+    read_newest(faults, &path, session_state::MAX_BYTES, complaints, parse).unwrap_or_default()
 }

@@ -17,7 +17,7 @@ fn record(uploaded: u64) -> ResumeData {
 /// Saves as the engine does, and closes the folder.
 fn save(folder: &Path, part: Part, data: Vec<u8>) {
     let state = StateDir::open(folder).unwrap();
-    block_on(state.keeper.save(HASH, part, data)).unwrap();
+    block_on(state.keeper.save(HASH, part, data.into())).unwrap();
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -158,8 +158,8 @@ fn the_session_is_remembered() {
     });
     let state = StateDir::open(dir.path()).unwrap();
     assert_eq!(*state.session_state(), SessionState::default());
-    block_on(state.keeper.save_session(session.encode())).unwrap();
-    block_on(state.keeper.save_session(session.encode())).unwrap();
+    block_on(state.keeper.save_session(session.encode().into())).unwrap();
+    block_on(state.keeper.save_session(session.encode().into())).unwrap();
     drop(state);
     let state = StateDir::open(dir.path()).unwrap();
     assert_eq!(*state.session_state(), session);

@@ -33,6 +33,10 @@ impl Driver {
         if self.cancel_after_resume() || !self.has_check() {
             return;
         }
+        // What cannot be seen is not taken for missing.
+        if self.root.is_awaited() && !self.root.cancel_check() {
+            return;
+        }
         let Some(storage) = self.storage.get().cloned() else {
             return;
         };

@@ -1,7 +1,8 @@
 //! What a torrent consists of: opened at once for one that begins with its
 //! metadata, and for any other when the metadata comes (BEP 9).
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -25,15 +26,21 @@ pub(crate) type StorageSlot = Arc<OnceLock<Storage>>;
 /// Where the files of `info` lie, which of them are wanted, and how they get
 /// their room.
 pub(super) fn spec(info: &Info, handle: &TorrentHandle) -> Result<StorageSpec, Error> {
-    let save_path = handle.save_path();
-    let (renamed, wanted, mode) = {
+    let renamed = handle.shared.options.lock().renamed_files.clone();
+    spec_at(info, handle, &handle.save_path(), renamed)
+}
+
+/// The same at another place.
+pub(super) fn spec_at(
+    info: &Info,
+    handle: &TorrentHandle,
+    save_path: &Path,
+    renamed: BTreeMap<FileIndex, String>,
+) -> Result<StorageSpec, Error> {
+    let (wanted, mode) = {
         let options = handle.shared.options.lock();
         let wanted = options.file_priorities.iter().map(|&it| it > 0);
-        (
-            options.renamed_files.clone(),
-            wanted.collect(),
-            options.storage_mode,
-        )
+        (wanted.collect(), options.storage_mode)
     };
     let renamed = renamed.into_iter();
     let renamed = renamed.map(|(file, name)| (file, PathBuf::from(name)));
@@ -45,7 +52,7 @@ pub(super) fn spec(info: &Info, handle: &TorrentHandle) -> Result<StorageSpec, E
         info.layout.clone(),
         paths.collect(),
         info.piece_hashes().clone(),
-        &save_path,
+        save_path,
     )
     .and_then(|spec| spec.links(links))
     .map(|spec| spec.executables(programs))

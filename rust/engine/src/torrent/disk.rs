@@ -4,10 +4,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::PieceIndex;
 use torrent_core::peer::READ_JOB_BYTES;
 use torrent_core::torrent::TorrentState;
 
+use super::root::Next;
 use super::{Driver, TaskEnd};
 use crate::disk::{CheckId, CheckMode, DiskError, DiskErrorKind, DiskEvent, Storage};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,6 +35,10 @@ impl Driver {
     /// Forgets what we have and looks at the disk again. An error from before
     /// no longer counts: what the check finds does.
     pub(super) fn recheck(&mut self) {
+        if self.root.is_awaited() {
+            self.legacy.recheck_after_start();
+            return self.recheck_when_root_is_back();
+        }
         if self.stop_for_check() {
             self.forget_error();
             self.run_check(CheckMode::All);
@@ -103,8 +109,7 @@ impl Driver {
             }
             DiskEvent::Checked { check, have } if self.is_current(check) => {
                 self.check = None;
-                self.in_doubt = false;
-                self.checked(now, &have);
+                self.check_over(now, have);
             }
             DiskEvent::CheckFailed { check, error } if self.is_current(check) => {
                 match self.check.take() {
@@ -134,6 +139,17 @@ impl Driver {
         }
     }
 
+    /// What was found counts; when it is less than there was, only if the
+    /// folder is there.
+    fn check_over(&mut self, now: Instant, have: Bitfield) {
+        if self.saver.known().iter().all(|piece| have.get(piece)) {
+            self.in_doubt = false;
+            self.checked(now, &have);
+        } else {
+            self.look_for_root(Next::Accept(have));
+        }
+    }
+
     /// What was verified before the check still is.
     fn check_given_up(&mut self, now: Instant) {
         self.in_doubt = false;
@@ -154,9 +170,10 @@ impl Driver {
         }
     }
 
-    pub(super) fn checked(&mut self, now: Instant, have: &torrent_core::bitfield::Bitfield) {
+    pub(super) fn checked(&mut self, now: Instant, have: &Bitfield) {
         self.brain.checked(now, have);
         self.adopt_unfinished();
+        self.places.was_checked();
         self.checked_for_saving(have);
         self.publish_pieces();
         // In libtorrent's order: the change of state is told of first.

@@ -1,24 +1,18 @@
-//! Where the files are and which of them are wanted: carries out what the game
-//! asks for in that, one thing after the other, and tells of it.
+//! Which files are wanted: carries out what the game asks for in that, and
+//! tells of it. And what becomes of files that cannot be read.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{FileIndex, PieceIndex};
 
 use super::{Driver, TaskEnd};
-use crate::disk::{DiskError, DiskErrorKind, MoveMode, Moved};
-use crate::error::{Error, ErrorKind, Result};
+use crate::disk::{DiskError, DiskErrorKind};
+use crate::error::Error;
 use crate::event::{Detail, kind};
 use crate::handle::piece_priorities;
-use crate::placement::Placing;
 use crate::resume::SaveFlags;
-
-/// Who waits for the outcome, if anybody does.
-type Answer = Option<oneshot::Sender<Result<()>>>;
 
 /// What the driver knows of work on the files.
 #[derive(Debug, Default)]
@@ -39,35 +33,14 @@ pub(super) struct FileWork {
 /// What work on the files came to.
 pub(super) enum FilesEnd {
     Sorted(std::result::Result<Vec<(FileIndex, DiskError)>, DiskError>),
-    Moved(std::result::Result<Moved, DiskError>, PathBuf, Answer),
-    Renamed {
-        file: FileIndex,
-        name: String,
-        outcome: std::result::Result<PathBuf, DiskError>,
-        answer: Answer,
-    },
     /// Seed mode: whether the files are as long as they should be.
     Trusted(std::result::Result<(), DiskError>),
-}
-
-fn reply(answer: Answer, outcome: Result<()>) {
-    if let Some(answer) = answer {
-        // Nobody may be waiting any more.
-        let _ = answer.send(outcome);
-    }
 }
 
 impl Driver {
     pub(super) fn files_end(&mut self, end: FilesEnd) {
         match end {
             FilesEnd::Sorted(outcome) => self.files_sorted(outcome),
-            FilesEnd::Moved(outcome, to, answer) => self.moved(outcome, &to, answer),
-            FilesEnd::Renamed {
-                file,
-                name,
-                outcome,
-                answer,
-            } => self.renamed(file, name, outcome, answer),
             FilesEnd::Trusted(outcome) => self.trusted(outcome),
         }
         self.publish(Instant::now());
@@ -139,126 +112,7 @@ impl Driver {
         self.read_priorities();
     }
 
-    // ---- moving and renaming ------------------------------------------------
-
-    pub(super) fn place(&mut self, placing: Placing) {
-        match placing {
-            Placing::Move { to, mode, answer } => self.move_storage(to, mode, answer),
-            Placing::Rename { file, name, answer } => self.rename_file(file, name, answer),
-        }
-    }
-
-    fn move_storage(&mut self, to: PathBuf, mode: MoveMode, answer: Answer) {
-        let Some(storage) = self.storage.get().cloned() else {
-            // There is nothing to move yet.
-            let to = std::path::absolute(&to).unwrap_or(to);
-            let from = self.handle.save_path();
-            self.handle.shared.save_path.store(to.clone().into());
-            self.unsaved(SaveFlags::IF_CONFIG_CHANGED);
-            self.publish(Instant::now());
-            self.post(kind::STORAGE_MOVED, || Detail::Moved {
-                to,
-                from: from.as_ref().clone(),
-            });
-            return reply(answer, Ok(()));
-        };
-        if self.files.moving {
-            let busy = Error::because(ErrorKind::StorageMoveFailed, "it is being moved already");
-            return reply(answer, Err(busy));
-        }
-        self.files.moving = true;
-        self.hold_download();
-        self.publish(Instant::now());
-        self.tasks.spawn(async move {
-            let outcome = storage.relocate(to.clone(), mode).await;
-            TaskEnd::Files(FilesEnd::Moved(outcome, to, answer))
-        });
-    }
-
-    fn moved(
-        &mut self,
-        outcome: std::result::Result<Moved, DiskError>,
-        to: &std::path::Path,
-        answer: Answer,
-    ) {
-        self.files.moving = false;
-        match outcome {
-            Ok(Moved {
-                from,
-                to,
-                needs_check,
-            }) => {
-                self.handle.shared.save_path.store(to.clone().into());
-                self.unsaved(SaveFlags::IF_CONFIG_CHANGED);
-                self.publish(Instant::now());
-                self.post(kind::STORAGE_MOVED, || Detail::Moved { to, from });
-                if needs_check {
-                    self.doubt_all();
-                    self.recheck();
-                }
-                reply(answer, Ok(()));
-            }
-            Err(error) => {
-                let words = format!("to {}: {error}", to.display());
-                let error = Error::because(ErrorKind::StorageMoveFailed, words)
-                    .about(error.path.display().to_string())
-                    .during(error.op.operation());
-                let told = error.clone();
-                self.post(kind::STORAGE_MOVED_FAILED, || Detail::FileError(told));
-                reply(answer, Err(error));
-            }
-        }
-        self.hold_download();
-    }
-
-    fn rename_file(&mut self, file: FileIndex, name: String, answer: Answer) {
-        let Some(storage) = self.storage.get().cloned() else {
-            return reply(answer, Err(Error::new(ErrorKind::NoMetadata)));
-        };
-        self.tasks.spawn(async move {
-            let outcome = storage.rename(file, PathBuf::from(&name)).await;
-            TaskEnd::Files(FilesEnd::Renamed {
-                file,
-                name,
-                outcome,
-                answer,
-            })
-        });
-    }
-
-    fn renamed(
-        &mut self,
-        file: FileIndex,
-        name: String,
-        outcome: std::result::Result<PathBuf, DiskError>,
-        answer: Answer,
-    ) {
-        match outcome {
-            Ok(old) => {
-                let mut options = self.handle.shared.options.lock();
-                options.renamed_files.insert(file, name.clone());
-                drop(options);
-                self.unsaved(SaveFlags::IF_STATE_CHANGED);
-                self.post(kind::FILE_RENAMED, || Detail::Renamed {
-                    file,
-                    new_name: name,
-                    old_name: old.to_string_lossy().into_owned(),
-                });
-                reply(answer, Ok(()));
-            }
-            Err(error) => {
-                let error = Error::because(ErrorKind::FileRenameFailed, error.to_string())
-                    .about(error.path.display().to_string())
-                    .during(error.op.operation());
-                let told = error.clone();
-                self.post(kind::FILE_RENAME_FAILED, || Detail::RenameFailed {
-                    file,
-                    error: told,
-                });
-                reply(answer, Err(error));
-            }
-        }
-    }
+    // ---- holding ------------------------------------------------------------
 
     /// Asks for no blocks while they could not be stored.
     pub(super) fn hold_download(&mut self) {

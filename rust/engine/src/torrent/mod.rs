@@ -8,8 +8,10 @@ mod disk;
 mod files;
 mod guard;
 mod peers;
+mod places;
 mod queue;
 mod resume;
+mod root;
 mod save;
 mod snapshot;
 mod stop;
@@ -33,6 +35,7 @@ use torrent_core::external_ip::Witness;
 use torrent_core::ids::{PeerId, PeerKey, TorrentKey};
 use torrent_core::metainfo::{Info, MetainfoError};
 use torrent_core::peerlist::Sources;
+use torrent_core::saving::Changed;
 use torrent_core::torrent::{Output, Torrent, TorrentEvent, TorrentState};
 use torrent_core::tracker::Announcer;
 use torrent_core::wire::Features;
@@ -49,8 +52,10 @@ use crate::runtime::Context;
 use crate::session::NewTorrent;
 use content::StorageSlot;
 use files::{FileWork, FilesEnd};
+use places::{PlaceEnd, PlaceWork};
 use resume::Legacy;
-use save::{Gathered, Saver};
+use root::Root;
+use save::{Gathered, Kept, Saver};
 use snapshot::{Clocks, Counted};
 use strain::Strain;
 use trackers::{Baseline, Told};
@@ -79,12 +84,14 @@ enum TaskEnd {
     Dialled(dial::Dialled),
     StorageFailed(DiskError),
     Files(FilesEnd),
+    Places(PlaceEnd),
+    /// Whether the folder of the files is missing.
+    Root(bool),
     Reannounce(Reannounce),
     Metadata(Result<Arc<Info>, MetainfoError>),
     ResumeChecked(Box<Result<ResumeAccepted, ResumeRejected>>),
     Gathered(Box<Gathered>, Vec<SaveRequest>),
-    Kept(Result<(), Error>),
-    SourceKept(Result<(), Error>),
+    Kept(Kept),
     Done,
 }
 
@@ -99,6 +106,8 @@ struct Driver {
     /// Where the disk tells of this torrent.
     disk_events: mpsc::Sender<DiskEvent>,
     files: FileWork,
+    places: PlaceWork,
+    root: Root,
     strain: Strain,
     check: Option<CheckHandle>,
     /// The check that begins when it is the torrent's turn.
@@ -154,6 +163,7 @@ pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
     }
     let mut driver = Driver::new(context, handle, storage, disk_events, reports);
     driver.files.seed_mode = new.seed_mode;
+    driver.places = PlaceWork::restored(new.places);
     driver.legacy = Legacy::new(new.resume, new.verify_files);
     driver.legacy.wish_pieces(new.piece_priorities);
     driver
@@ -233,6 +243,8 @@ impl Driver {
             storage,
             disk_events,
             files: FileWork::default(),
+            places: PlaceWork::default(),
+            root: Root::default(),
             strain: Strain::new(),
             check: None,
             check_waits: None,
@@ -339,7 +351,9 @@ impl Driver {
                     self.brain.handle_timeout(now);
                     self.announcer.handle_timeout(now);
                     self.strain_over(now);
-                    if self.files.retry_at.is_some_and(|at| now >= at) {
+                    if self.root.poll_timeout().is_some_and(|at| now >= at) {
+                        self.look_again();
+                    } else if self.files.retry_at.is_some_and(|at| now >= at) {
                         self.clear_error();
                     }
                 }
@@ -368,6 +382,7 @@ impl Driver {
             self.announcer.poll_timeout(),
             self.files.retry_at,
             self.strain.poll_timeout(),
+            self.root.poll_timeout(),
         ];
         machines
             .into_iter()
@@ -431,6 +446,7 @@ impl Driver {
                 self.flush(None);
             }
             TorrentEvent::PiecesVerified(pieces) => {
+                self.saver.not_durable_yet(&pieces);
                 self.unsaved(SaveFlags::IF_DOWNLOAD_PROGRESS);
                 self.publish_pieces();
                 self.post(kind::PIECE_FINISHED, || Detail::Pieces(pieces));
@@ -500,9 +516,10 @@ impl Driver {
             Ok(TaskEnd::StorageFailed(error)) => self.storage_failed(error),
             Ok(TaskEnd::ResumeChecked(outcome)) => self.resume_checked(*outcome),
             Ok(TaskEnd::Gathered(gathered, requests)) => self.gathered(*gathered, requests),
-            Ok(TaskEnd::Kept(outcome)) => self.kept(outcome),
-            Ok(TaskEnd::SourceKept(outcome)) => self.source_kept(outcome),
+            Ok(TaskEnd::Kept(kept)) => self.kept(&kept),
             Ok(TaskEnd::Files(end)) => self.files_end(end),
+            Ok(TaskEnd::Places(end)) => self.placed(end),
+            Ok(TaskEnd::Root(is_missing)) => self.root_looked_for(is_missing),
             Ok(TaskEnd::Done) | Err(_) => {}
         }
     }
@@ -512,7 +529,7 @@ impl Driver {
         match command {
             Command::OptionsChanged => {
                 // The handle has noted what changed.
-                self.save_soon();
+                self.saver.changed(now, Changed::Config);
                 self.read_options();
             }
             Command::PrioritiesChanged => {

@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::PieceIndex;
+use torrent_core::layout::Layout;
 use torrent_core::peerlist::Sources;
 use torrent_core::resume::{Allocation, FileStat, Flags, ResumeData};
 use torrent_core::torrent::TorrentState;
 
 use super::{Driver, TaskEnd};
-use crate::disk::{CheckMode, ResumeAccepted, ResumeClaim, ResumeRejected};
+use crate::disk::{CheckMode, DiskError, ResumeAccepted, ResumeClaim, ResumeRejected};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
 use crate::handle;
@@ -76,6 +77,30 @@ impl Legacy {
 }
 
 impl Legacy {
+    /// Whether an earlier session had something on disk, beyond padding.
+    pub(super) fn had_data(&self, layout: &Layout) -> bool {
+        let record = &self.record;
+        let claims = self.claim.as_ref().is_some_and(|claim| {
+            let have = Bitfield::from_wire(&claim.pieces, layout.num_pieces());
+            let mut have = have.unwrap_or_default();
+            for piece in layout.padding_pieces() {
+                have.clear(piece.0);
+            }
+            !have.none() || !claim.unfinished.is_empty()
+        });
+        claims || record.total_downloaded > 0 || record.completed_time > 0
+    }
+
+    /// Everything is to be looked at.
+    pub(super) fn claim_nothing(&mut self) {
+        self.claim = None;
+    }
+
+    /// A full check follows the start.
+    pub(super) fn recheck_after_start(&mut self) {
+        self.recheck = true;
+    }
+
     /// Notes priorities of pieces that are not known yet; they go before
     /// those of the record.
     pub(super) fn wish_pieces(&mut self, priorities: Vec<u8>) {
@@ -109,6 +134,9 @@ impl Driver {
         let Some(storage) = self.storage.get().cloned() else {
             return;
         };
+        if self.redoes_change() || self.looks_for_root() {
+            return;
+        }
         let layout = self.brain.layout();
         let claim = self.legacy.claim.as_ref().and_then(|claim| {
             let have = Bitfield::from_wire(&claim.pieces, layout.num_pieces())?;
@@ -141,41 +169,59 @@ impl Driver {
             );
             return;
         }
-        if self.begin_seed_mode() {
+        let recheck = std::mem::take(&mut self.legacy.recheck);
+        if !recheck && self.begin_seed_mode() {
             return;
         }
         let settings = self.context.session.settings.borrow().clone();
-        if settings.no_recheck_incomplete_resume {
+        if !recheck && settings.no_recheck_incomplete_resume {
             let nothing = Bitfield::new(self.brain.layout().num_pieces());
             self.checked(Instant::now(), &nothing);
         } else {
             self.in_doubt = true;
             self.run_check(CheckMode::All);
+            if std::mem::take(&mut self.legacy.cancelled) {
+                self.cancel_check();
+            }
         }
     }
 
     /// Whether a record is being looked at; a full check follows then.
     pub(super) fn recheck_after_resume(&mut self) -> bool {
-        self.legacy.recheck |= self.legacy.judging;
+        let judging = self.legacy.judging || self.root.is_awaited();
+        self.legacy.recheck |= judging;
         self.legacy.cancelled = false;
-        self.legacy.judging
+        judging
     }
 
     /// Whether a record is being looked at; no check follows then.
     pub(super) fn cancel_after_resume(&mut self) -> bool {
+        let judging = self.legacy.judging || self.root.is_awaited_to_start();
         self.legacy.recheck = false;
-        self.legacy.cancelled = self.legacy.judging;
-        self.legacy.judging
+        self.legacy.cancelled = judging;
+        judging
     }
 
     pub(super) fn resume_checked(&mut self, outcome: Result<ResumeAccepted, ResumeRejected>) {
         self.legacy.judging = false;
+        if let Err(ResumeRejected::Disk(error)) = &outcome
+            && !error.is_absence()
+        {
+            // It says nothing of the record.
+            return self.judge_later(error.clone());
+        }
         self.legacy.claim = None;
         let cancelled = std::mem::take(&mut self.legacy.cancelled);
         self.judged(outcome);
         if cancelled {
             self.cancel_check();
         }
+    }
+
+    /// The files could not be looked at: the record stands as it is, and they
+    /// are looked at again.
+    fn judge_later(&mut self, error: DiskError) {
+        self.wait_for_root(error);
     }
 
     fn judged(&mut self, outcome: Result<ResumeAccepted, ResumeRejected>) {

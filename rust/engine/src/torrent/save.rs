@@ -1,53 +1,51 @@
 //! When resume data is saved, and in which order: blocks to the files, files
 //! to the device, and only then a record that says they are there.
 //!
-//! One save runs at a time. With a state directory saves happen by themselves:
-//! about a second after something changed, and never so often that syncing
-//! takes more than half of the time.
+//! One sync runs at a time. With a state directory saves happen by themselves,
+//! when `torrent_core::saving` says so; what cannot be written there is tried
+//! again by the directory's own thread.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{FileIndex, PieceIndex};
-use torrent_core::resume::FileStat;
+use torrent_core::resume::{FileStat, ResumeData};
+use torrent_core::saving::{Changed, Save, Schedule};
 
 use super::{Driver, TaskEnd};
 use crate::disk::{CheckMode, DiskError, Storage};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
 use crate::resume::{SaveFlags, SaveRequest};
 use crate::state::{Keeper, Part};
 
-/// How long after a change the torrent is saved by itself.
-const AUTOSAVE: Duration = Duration::from_secs(1);
-
-/// How soon a save is tried again that the state directory did not take.
-const RETRY: Duration = Duration::from_secs(30);
-
-/// How often totals alone are worth a save.
-const COUNTERS: Duration = Duration::from_secs(60);
-
 /// What is known of saving.
 pub(super) struct Saver {
     keeper: Option<Arc<Keeper>>,
-    /// A save is under way.
-    busy: bool,
-    began: Instant,
-    /// Who asked meanwhile.
+    schedule: Schedule,
+    /// Who asked while a sync was under way.
     waiting: Vec<SaveRequest>,
-    /// When to save unasked.
-    due: Option<Instant>,
-    counters_due: Instant,
+    /// What the sync that is under way is to save.
+    covers: SaveFlags,
     /// The pieces that the last good sync covered.
     synced: Bitfield,
     /// The files as they were when they became complete.
     stats: Vec<Option<FileStat>>,
     /// Complete files that are not in `stats` yet.
     unmeasured: BTreeSet<FileIndex>,
+}
+
+/// The state directory has a record, or will have it later.
+pub(super) struct Kept {
+    /// The record came after a sync.
+    synced: bool,
+    /// The places that the record speaks for.
+    epoch: Option<u64>,
+    written: bool,
 }
 
 /// What a save found on disk.
@@ -90,11 +88,9 @@ impl Saver {
     pub(super) fn new(keeper: Option<Arc<Keeper>>, now: Instant) -> Self {
         Self {
             keeper,
-            busy: false,
-            began: now,
+            schedule: Schedule::new(now),
             waiting: Vec::new(),
-            due: None,
-            counters_due: now + COUNTERS,
+            covers: SaveFlags::default(),
             synced: Bitfield::default(),
             stats: Vec::new(),
             unmeasured: BTreeSet::new(),
@@ -103,8 +99,30 @@ impl Saver {
 
     /// When [`Driver::autosave`] is due.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let keeper = self.keeper.as_ref().filter(|_| !self.busy);
-        keeper.map(|_| self.due.unwrap_or(self.counters_due))
+        self.keeper.as_ref()?;
+        self.schedule.poll_timeout()
+    }
+
+    /// What writes to the state directory.
+    pub(super) fn keeper(&self) -> Option<Arc<Keeper>> {
+        self.keeper.clone()
+    }
+
+    /// Saves in a moment, if there is anything to save then.
+    pub(super) fn changed(&mut self, now: Instant, what: Changed) {
+        self.schedule.changed(now, what);
+    }
+
+    /// The pieces that were durable when that was last known.
+    pub(super) fn known(&self) -> &Bitfield {
+        &self.synced
+    }
+
+    /// These have just come, for the first time or again.
+    pub(super) fn not_durable_yet(&mut self, pieces: &[PieceIndex]) {
+        for piece in pieces {
+            self.synced.clear(piece.0);
+        }
     }
 
     pub(super) fn file_completed(&mut self, file: u32) {
@@ -116,14 +134,11 @@ impl Driver {
     /// Notes that something changed that is worth saving.
     pub(super) fn unsaved(&mut self, what: SaveFlags) {
         self.handle.note_unsaved(what);
-        self.save_soon();
-    }
-
-    /// Saves in a moment, if there is anything to save then.
-    pub(super) fn save_soon(&mut self) {
-        if self.saver.due.is_none() {
-            self.saver.due = Some(Instant::now() + AUTOSAVE);
-        }
+        let what = match what {
+            SaveFlags::IF_DOWNLOAD_PROGRESS => Changed::Progress,
+            _ => Changed::Config,
+        };
+        self.saver.changed(Instant::now(), what);
     }
 
     /// What was just checked is as good as durable: it was read.
@@ -144,15 +159,81 @@ impl Driver {
 
     /// Saves unasked if it is time.
     pub(super) fn autosave(&mut self, now: Instant) {
-        if self.saver.poll_timeout().is_none_or(|due| now < due) {
+        if self.saver.keeper.is_none() {
             return;
         }
-        if self.handle.shared.unsaved.load(Ordering::Acquire) == 0 {
-            self.saver.counters_due = now + COUNTERS;
-            self.saver.due = None;
-            return;
+        while let Some(save) = self.saver.schedule.poll(now) {
+            let unsaved = self.handle.shared.unsaved.load(Ordering::Acquire);
+            let wanted = match save {
+                Save::Record => SaveFlags::SETTINGS,
+                Save::Synced => SaveFlags::MODIFIED,
+            };
+            if !wanted.intersects(SaveFlags::from_bits(unsaved)) {
+                self.saver.schedule.nothing_new(now, save);
+            } else if save == Save::Synced {
+                self.start_save(Vec::new());
+            } else {
+                self.save_record(now);
+            }
         }
-        self.start_save(Vec::new());
+    }
+
+    /// Saves what the game has set, with what is known to be durable.
+    fn save_record(&mut self, now: Instant) {
+        self.saver.schedule.began(now, Save::Record);
+        let settings = SaveFlags::SETTINGS.bits();
+        let unsaved = &self.handle.shared.unsaved;
+        unsaved.fetch_and(!settings, Ordering::AcqRel);
+        let record = self.record_of_now();
+        self.keep(Bytes::from(record.encode()), false);
+    }
+
+    fn record_of_now(&mut self) -> ResumeData {
+        let durable = self.durable();
+        let stats = self.saver.stats.clone();
+        let unfinished = BTreeMap::new();
+        self.record(durable.as_ref().map(|have| (have, &unfinished)), &stats)
+    }
+
+    /// The pieces that are known to be on the device; `None` while that is not
+    /// known.
+    fn durable(&self) -> Option<Bitfield> {
+        let synced = &self.saver.synced;
+        if synced.is_empty() || synced.len() != self.brain.layout().num_pieces() {
+            return None;
+        }
+        // What cannot be seen is what it was.
+        let is_hidden = self.root.is_awaited() && !self.root.is_awaited_to_start();
+        if is_hidden && !self.in_doubt {
+            return Some(synced.clone());
+        }
+        if self.is_in_the_dark() {
+            return None;
+        }
+        let mut durable = Bitfield::new(synced.len());
+        let have = self.brain.picker().have();
+        for piece in synced.iter().filter(|&piece| have.get(piece)) {
+            durable.set(piece);
+        }
+        Some(durable)
+    }
+
+    /// Hands a record to the state directory.
+    fn keep(&mut self, record: Bytes, synced: bool) {
+        let Some(keeper) = &self.saver.keeper else {
+            return;
+        };
+        let epoch = self.places.epoch();
+        let kept = keeper.save(self.handle.info_hash(), Part::Resume, record);
+        self.tasks.spawn(async move {
+            // The directory's thread reports what fails, and tries again.
+            let written = kept.await.is_ok();
+            TaskEnd::Kept(Kept {
+                synced,
+                epoch,
+                written,
+            })
+        });
     }
 
     pub(super) fn save_requested(&mut self, request: SaveRequest) {
@@ -164,7 +245,7 @@ impl Driver {
                 "the resume data is not modified",
             );
             self.refuse_save(vec![request], &error);
-        } else if self.saver.busy {
+        } else if self.saver.schedule.is_syncing() {
             self.saver.waiting.push(request);
         } else {
             self.start_save(vec![request]);
@@ -172,21 +253,18 @@ impl Driver {
     }
 
     fn start_save(&mut self, requests: Vec<SaveRequest>) {
-        let now = Instant::now();
-        self.saver.busy = true;
-        self.saver.began = now;
-        self.saver.due = None;
-        self.saver.counters_due = now + COUNTERS;
+        self.saver.schedule.began(Instant::now(), Save::Synced);
         // What was hashed up to now is part of it.
         self.follow_seed_mode();
-        self.handle.shared.unsaved.store(0, Ordering::Release);
+        let covers = self.handle.shared.unsaved.swap(0, Ordering::AcqRel);
+        self.saver.covers = SaveFlags::from_bits(covers);
         let Some(storage) = self
             .storage
             .get()
             .cloned()
             .filter(|_| !self.is_in_the_dark())
         else {
-            let record = self.record(None, &[]);
+            let record = self.record_of_now();
             return self.saved(&record, requests);
         };
         let have = self.durable_soon(&storage);
@@ -217,8 +295,10 @@ impl Driver {
                 self.saved(&record, requests);
             }
             Err((error, have)) => {
+                // Nothing of it is saved.
+                self.handle.note_unsaved(self.saver.covers);
                 self.not_durable(*error, &have, requests);
-                self.save_over(None);
+                self.save_over(false);
             }
         }
     }
@@ -244,8 +324,7 @@ impl Driver {
         if error.is_transient() {
             // The device was not even asked.
             self.refuse_save(requests, &Error::from(error.clone()));
-            self.storage_failed(error);
-            return self.unsaved(SaveFlags::IF_DOWNLOAD_PROGRESS);
+            return self.storage_failed(error);
         }
         let mut doubtful = Bitfield::new(self.brain.layout().num_pieces());
         for piece in have.iter().filter(|&piece| !self.saver.synced.get(piece)) {
@@ -260,7 +339,7 @@ impl Driver {
 
     /// The record is as good as the device: whoever waits gets it, and the
     /// state directory.
-    fn saved(&mut self, record: &torrent_core::resume::ResumeData, requests: Vec<SaveRequest>) {
+    fn saved(&mut self, record: &ResumeData, requests: Vec<SaveRequest>) {
         let plain = Bytes::from(record.encode());
         let mut last = plain.clone();
         for request in requests {
@@ -280,39 +359,36 @@ impl Driver {
             }
         }
         *self.handle.shared.saved.lock() = Some(last);
-        match self.saver.keeper.clone() {
-            Some(keeper) => {
-                let info_hash = self.handle.info_hash();
-                self.tasks.spawn(async move {
-                    let kept = keeper.save(info_hash, Part::Resume, plain.into()).await;
-                    TaskEnd::Kept(kept.map_err(|error| Error::from_io(&error, keeper.folder())))
-                });
-            }
-            None => self.save_over(None),
+        if self.saver.keeper.is_some() {
+            self.keep(plain, true);
+        } else {
+            self.save_over(true);
         }
     }
 
-    /// The state directory has the record, or not.
-    pub(super) fn kept(&mut self, outcome: Result<()>) {
-        let retry = outcome.as_ref().err().map(|_| RETRY);
-        if let Err(error) = outcome {
-            self.refuse_save(Vec::new(), &error);
+    pub(super) fn kept(&mut self, kept: &Kept) {
+        if kept.written && self.places.is_settled_by(kept.epoch) {
+            self.settle_places();
         }
-        self.save_over(retry);
+        if kept.synced {
+            self.save_over(true);
+        }
     }
 
-    fn save_over(&mut self, retry: Option<Duration>) {
-        let now = Instant::now();
-        self.saver.busy = false;
+    /// The record says where the files are: what stands beside it goes.
+    fn settle_places(&mut self) {
+        self.keep_source();
+        if let Some(keeper) = &self.saver.keeper {
+            // It is on its way; what fails is tried again.
+            drop(keeper.drop_part(self.handle.info_hash(), Part::Places));
+        }
+    }
+
+    fn save_over(&mut self, succeeded: bool) {
+        self.saver.schedule.synced(Instant::now(), succeeded);
         let waiting = std::mem::take(&mut self.saver.waiting);
         if !waiting.is_empty() {
-            return self.start_save(waiting);
-        }
-        let took = now.saturating_duration_since(self.saver.began);
-        if let Some(retry) = retry {
-            self.saver.due = Some(now + retry);
-        } else if self.saver.due.is_some() {
-            self.saver.due = Some(now + AUTOSAVE.max(took));
+            self.start_save(waiting);
         }
     }
 
@@ -335,28 +411,21 @@ impl Driver {
             return;
         };
         let info_hash = self.handle.info_hash();
-        let added = self.record(None, &[]).encode();
+        let mut added = self.record(None, &[]);
         let (part, source) = match self.handle.metainfo() {
-            Some(metainfo) => (Part::Torrent, metainfo.to_bytes()),
+            Some(metainfo) => {
+                // Once more, in case that the torrent file is damaged.
+                added.info = Some(metainfo.info.raw.clone());
+                (Part::Torrent, metainfo.to_bytes())
+            }
             None => {
                 let link = self.handle.magnet_link().to_string();
                 (Part::Magnet, link.into_bytes())
             }
         };
-        self.tasks.spawn(async move {
-            let kept = async {
-                keeper.save(info_hash, part, source).await?;
-                keeper.save(info_hash, Part::Added, added).await
-            };
-            let kept = kept.await;
-            TaskEnd::SourceKept(kept.map_err(|error| Error::from_io(&error, keeper.folder())))
-        });
-    }
-
-    pub(super) fn source_kept(&self, outcome: Result<()>) {
-        if let Err(error) = outcome {
-            self.refuse_save(Vec::new(), &error);
-        }
+        // They are on their way; what fails is reported and tried again.
+        drop(keeper.save(info_hash, part, source.into()));
+        drop(keeper.save(info_hash, Part::Added, added.encode().into()));
     }
 
     /// The last save of a session that stops; the torrent's connections are
@@ -366,9 +435,17 @@ impl Driver {
         let Some(keeper) = self.saver.keeper.clone() else {
             return;
         };
+        let info_hash = self.handle.info_hash();
+        let epoch = self.places.epoch();
+        let unsaved = self.handle.shared.unsaved.load(Ordering::Acquire);
+        if SaveFlags::SETTINGS.intersects(SaveFlags::from_bits(unsaved)) {
+            // The device may take longer than there is time for.
+            let record = self.record_of_now().encode();
+            drop(keeper.save(info_hash, Part::Resume, record.into()));
+        }
         let storage = self.storage.get().cloned();
         let record = match storage.filter(|_| !self.is_in_the_dark()) {
-            None => self.record(None, &[]),
+            None => self.record_of_now(),
             Some(storage) => {
                 storage.flush().await;
                 let have = self.durable_soon(&storage);
@@ -384,21 +461,17 @@ impl Driver {
                 }
             }
         };
-        let info_hash = self.handle.info_hash();
-        let kept = keeper.save(info_hash, Part::Resume, record.encode()).await;
-        if let Err(error) = kept {
-            let error = Error::from_io(&error, keeper.folder());
-            self.refuse_save(Vec::new(), &error);
+        let kept = keeper.save(info_hash, Part::Resume, record.encode().into());
+        if kept.await.is_ok() && self.places.is_settled_by(epoch) {
+            self.settle_places();
         }
     }
 
     /// A torrent that was removed is forgotten.
     pub(super) async fn forget_saved(&self) {
-        if let Some(keeper) = &self.saver.keeper
-            && let Err(error) = keeper.forget(self.handle.info_hash()).await
-        {
-            let error = Error::from_io(&error, keeper.folder());
-            self.refuse_save(Vec::new(), &error);
+        if let Some(keeper) = &self.saver.keeper {
+            // What fails is reported and tried again.
+            let _ = keeper.forget(self.handle.info_hash()).await;
         }
     }
 

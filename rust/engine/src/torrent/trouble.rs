@@ -24,6 +24,10 @@ impl Driver {
 
     /// The game says that the cause is gone.
     pub(super) fn clear_error(&mut self) {
+        if self.root.is_awaited() {
+            self.files.retry_at = None;
+            return self.look_again();
+        }
         if self.forget_error() {
             self.prepare_files();
             if !self.brain.has_metadata() {

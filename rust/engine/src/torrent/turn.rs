@@ -7,6 +7,7 @@ use torrent_core::queue::{Observation, Phase, Seeding};
 use torrent_core::torrent::TorrentState;
 
 use super::Driver;
+use super::root::Next;
 use crate::disk::CheckMode;
 use crate::status::TorrentStatus;
 
@@ -63,7 +64,7 @@ impl Driver {
 
     /// Whether a check is under way or waits.
     pub(super) fn has_check(&self) -> bool {
-        self.check.is_some() || self.check_waits.is_some()
+        self.check.is_some() || self.check_waits.is_some() || self.root.is_awaited()
     }
 
     /// Begins the check that waits, if it may: its turn is the queue's affair
@@ -73,9 +74,17 @@ impl Driver {
         if self.strain.holds() || !is_turn && self.handle.is_auto_managed() {
             return;
         }
-        if let Some(storage) = self.storage.get()
-            && let Some(mode) = self.check_waits.take()
-        {
+        if let Some(mode) = self.check_waits.take() {
+            if self.had_data() {
+                self.look_for_root(Next::Check(mode));
+            } else {
+                self.begin_check(mode);
+            }
+        }
+    }
+
+    pub(super) fn begin_check(&mut self, mode: CheckMode) {
+        if let Some(storage) = self.storage.get() {
             self.check = Some(storage.check(mode));
         }
     }

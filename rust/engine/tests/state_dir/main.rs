@@ -1,5 +1,8 @@
 //! The state directory over real sessions: what comes back, and when.
 
+mod faults;
+mod places;
+mod root;
 #[path = "../support/mod.rs"]
 mod support;
 mod version_0_1;
@@ -15,7 +18,7 @@ use torrent_engine::error::ErrorKind;
 use torrent_engine::event::{Detail, kind};
 use torrent_engine::handle::TorrentHandle;
 use torrent_engine::session::{AddTorrent, Session};
-use torrent_engine::state::StateDir;
+use torrent_engine::state::{Faults, FileOp, StateDir};
 use torrent_engine::status::TorrentState;
 
 fn settings() -> Settings {
@@ -37,7 +40,11 @@ fn start(folder: &Path) -> Node {
 
 /// Starts and does not wait for the torrents.
 fn begin(folder: &Path) -> Node {
-    let state = StateDir::open(folder).unwrap();
+    begin_with(folder, Faults::default())
+}
+
+fn begin_with(folder: &Path, faults: Faults) -> Node {
+    let state = StateDir::open_with(folder, faults).unwrap();
     let mut settings = settings();
     assert_eq!(state.session_state().restore_settings(&mut settings), []);
     Node::of(Session::start_with_state(settings, state).unwrap())
@@ -107,7 +114,6 @@ fn torrents_settings_and_times_come_back() {
     stop(&node);
 }
 
-#[cfg(unix)]
 #[test]
 fn what_is_added_while_the_others_are_read_comes_back_as_it_was() {
     let state = tempfile::tempdir().unwrap();
@@ -125,11 +131,20 @@ fn what_is_added_while_the_others_are_read_comes_back_as_it_was() {
     }
     stop(&node);
 
-    // Reading waits for whoever writes to it.
-    let pipe = state.path().join(format!("torrents/{:040}.magnet", 0));
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.unwrap().success());
-    let mut node = begin(state.path());
+    // Reading waits until it may.
+    let last = format!("{:040}.magnet", 0);
+    let pipe = state.path().join("torrents").join(&last);
+    std::fs::write(&pipe, b"no link").unwrap();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let faults = Faults::new(move |op, path| {
+        if op == FileOp::Read && path.ends_with(&last) {
+            // The other end is dropped.
+            let _ = wait.lock().unwrap().recv();
+        }
+        Ok(())
+    });
+    let mut node = begin_with(state.path(), faults);
     let first = add(&node, &torrents[0], now.path());
     assert_eq!(*first.save_path(), before.path());
     assert!(first.is_paused());
@@ -144,7 +159,7 @@ fn what_is_added_while_the_others_are_read_comes_back_as_it_was() {
     assert_eq!(node.session.torrents().len(), 3);
     assert!(!node.session.is_restored());
 
-    std::fs::write(&pipe, b"no link").unwrap();
+    drop(go_on);
     until(|| node.session.is_restored());
     let complaint = node.wait(kind::FILE_ERROR);
     assert!(matches!(&complaint.detail, Detail::Error(error)

@@ -1,0 +1,198 @@
+//! The folder that the files are in may be gone: a disk that is not mounted
+//! yet, or no more. Then what the torrent has is neither lost nor wrong; it
+//! cannot be seen. The torrent is in error until the folder is back, and what
+//! is remembered of it stays as it is.
+//!
+//! A torrent that had data looks for its folder before its record is judged,
+//! before a check, and when a check finds less than there was.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio::task::spawn_blocking;
+use torrent_core::bitfield::Bitfield;
+use torrent_core::retry::Backoff;
+
+use super::{Driver, TaskEnd};
+use crate::disk::CheckMode;
+use crate::error::{Error, ErrorKind};
+
+/// The first pause before another look for the folder.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest one.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What goes on once the folder is there.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// The record is judged, or everything is checked.
+    Start,
+    /// A check begins.
+    Check(CheckMode),
+    /// A check that found less than there was counts.
+    Accept(Bitfield),
+}
+
+/// What is known of the folder.
+#[derive(Debug)]
+pub(super) struct Root {
+    next: Option<Next>,
+    looking: bool,
+    /// It has been seen since the torrent began.
+    seen: bool,
+    /// An empty folder is what is left where a disk is not mounted; the game
+    /// has asked for a check all the same.
+    may_be_empty: bool,
+    backoff: Backoff,
+}
+
+impl Default for Root {
+    fn default() -> Self {
+        Self {
+            next: None,
+            looking: false,
+            seen: false,
+            may_be_empty: false,
+            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+        }
+    }
+}
+
+impl Root {
+    /// When to look for it again.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.backoff.poll_timeout().filter(|_| !self.looking)
+    }
+
+    /// Whether something waits for it.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// Gives up a check that waits for a look at the folder. False if the
+    /// folder is missing, or something else waits.
+    pub(super) fn cancel_check(&mut self) -> bool {
+        let is_check = matches!(self.next, Some(Next::Check(_)));
+        let gives_up = is_check && !self.backoff.is_failing();
+        if gives_up {
+            self.next = None;
+        }
+        gives_up
+    }
+
+    /// Whether nothing has been found out yet.
+    pub(super) fn is_awaited_to_start(&self) -> bool {
+        matches!(self.next, Some(Next::Start))
+    }
+}
+
+/// Whether a folder is not there, or there is nothing in it.
+async fn is_missing(folder: PathBuf, may_be_empty: bool) -> bool {
+    let look = move || match std::fs::read_dir(&folder) {
+        Ok(mut entries) => !may_be_empty && entries.next().is_none(),
+        Err(error) => matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        ),
+    };
+    // A panic is none of the folder's.
+    spawn_blocking(look).await.unwrap_or(false)
+}
+
+fn error(folder: &Path) -> Error {
+    let folder = folder.display().to_string();
+    let words = format!("the folder {folder}, in which there were files, is missing or empty");
+    Error::because(ErrorKind::PathNotFound, words).about(folder)
+}
+
+impl Driver {
+    /// Whether there is, or was, something on disk.
+    pub(super) fn had_data(&self) -> bool {
+        self.legacy.had_data(self.brain.layout())
+            || self.files.seed_mode
+            || !self.saver.known().none()
+    }
+
+    /// Looks for the folder before the torrent begins. False if that is done,
+    /// or not worth it: a new torrent's folder is created.
+    pub(super) fn looks_for_root(&mut self) -> bool {
+        let looks = !self.root.seen && self.had_data();
+        if looks {
+            self.look_for_root(Next::Start);
+        }
+        looks
+    }
+
+    /// Goes on with `next` when the folder has been seen.
+    pub(super) fn look_for_root(&mut self, next: Next) {
+        let may_be_empty = self.root.may_be_empty || !matches!(next, Next::Start);
+        self.root.next = Some(next);
+        if std::mem::replace(&mut self.root.looking, true) {
+            return;
+        }
+        let folder = self.handle.save_path().as_ref().clone();
+        self.tasks
+            .spawn(async move { TaskEnd::Root(is_missing(folder, may_be_empty).await) });
+    }
+
+    pub(super) fn root_looked_for(&mut self, is_missing: bool) {
+        self.root.looking = false;
+        if is_missing {
+            let error = error(&self.handle.save_path());
+            return self.wait_for_root(error);
+        }
+        self.root_is_back();
+        match self.root.next.take() {
+            Some(Next::Start) => {
+                self.root.seen = true;
+                self.start_check();
+            }
+            Some(Next::Check(mode)) => self.begin_check(mode),
+            Some(Next::Accept(have)) => {
+                self.in_doubt = false;
+                self.checked(Instant::now(), &have);
+            }
+            None => {}
+        }
+    }
+
+    /// What waits goes on waiting, and the torrent is in error.
+    pub(super) fn wait_for_root(&mut self, error: impl Into<Error>) {
+        self.root.next.get_or_insert(Next::Start);
+        self.root.backoff.failed(Instant::now());
+        self.fail(error.into());
+    }
+
+    pub(super) fn root_is_back(&mut self) {
+        if self.root.backoff.succeeded() {
+            self.forget_error();
+        }
+    }
+
+    /// Looks again, now.
+    pub(super) fn look_again(&mut self) {
+        if self.root.looking {
+            return;
+        }
+        match self.root.next.take() {
+            // From the beginning: a move may have to be finished first.
+            Some(Next::Start) => {
+                self.root.next = Some(Next::Start);
+                self.start_check();
+            }
+            Some(next) => self.look_for_root(next),
+            None => {}
+        }
+    }
+
+    /// The game wants a check while the folder is awaited: it follows.
+    pub(super) fn recheck_when_root_is_back(&mut self) {
+        self.root.may_be_empty = true;
+        if !self.root.is_awaited_to_start() {
+            self.root.next = Some(Next::Check(CheckMode::All));
+        }
+        self.look_again();
+    }
+}

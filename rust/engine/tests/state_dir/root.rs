@@ -1,0 +1,153 @@
+//! The folder of the files is gone, as when its disk is not mounted.
+
+use std::fs;
+use std::path::Path;
+
+use torrent_engine::core::resume::ResumeData;
+use torrent_engine::error::ErrorKind;
+use torrent_engine::event::{Detail, kind};
+use torrent_engine::handle::TorrentHandle;
+use torrent_engine::session::AddTorrent;
+use torrent_engine::status::TorrentState;
+
+use super::faults::killed;
+use super::support::{Node, Payload, until};
+use super::{start, stop};
+
+/// The pieces that the newest record claims.
+fn pieces(state: &Path, handle: &TorrentHandle) -> u32 {
+    let path = state.join(format!("torrents/{}.resume", handle.info_hash()));
+    // A copy may have been taken between two renames.
+    let record = fs::read(&path).or_else(|_| fs::read(path.with_extension("resume.old")));
+    let record = ResumeData::decode(&record.unwrap()).unwrap();
+    record.have(30).unwrap().count()
+}
+
+fn added(node: &Node, payload: &Payload, folder: &Path) -> TorrentHandle {
+    let add = AddTorrent::from_data(&payload.torrent(None), folder).unwrap();
+    node.session.add_torrent(add).unwrap()
+}
+
+/// Asserts that the torrent is in error because of its folder, and waits.
+fn assert_missing(node: &mut Node, handle: &TorrentHandle, folder: &Path) {
+    until(|| !handle.status().error.is_empty());
+    let status = handle.status();
+    let path = folder.display().to_string();
+    assert!(status.error.contains(&path), "{}", status.error);
+    assert_eq!(status.error_file, path);
+    assert_eq!(status.pieces_downloaded, 0);
+    assert!(status.state.is_checking() && !folder.join("payload").exists());
+    node.wait_where(kind::FILE_ERROR, |event| {
+        matches!(&event.detail, Detail::Error(error) if error.kind() == ErrorKind::PathNotFound)
+    });
+}
+
+#[test]
+fn a_start_without_the_disk_loses_nothing() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mounted, away) = (disk.path().join("games"), disk.path().join("away"));
+    let payload = Payload::of_two_files(41);
+    payload.write(&mounted);
+    let node = start(state.path());
+    let handle = added(&node, &payload, &mounted);
+    until(|| handle.status().is_seeding);
+    stop(&node);
+    assert_eq!(pieces(state.path(), &handle), 30);
+    fs::rename(&mounted, &away).unwrap();
+
+    for empty in [false, true] {
+        if empty {
+            // As the folder that a disk is mounted on.
+            fs::create_dir(&mounted).unwrap();
+        }
+        let mut node = start(state.path());
+        let handle = node.session.find_torrent(handle.info_hash()).unwrap();
+        assert_missing(&mut node, &handle, &mounted);
+        assert_eq!(mounted.exists(), empty, "nothing is created");
+        // What is set is saved all the same, and so is what was verified.
+        handle.set_max_uploads(9 + i64::from(empty)).unwrap();
+        handle.clear_error().unwrap();
+        handle.force_recheck().unwrap_or_default();
+        until(|| !handle.need_save_resume_data());
+        let copy = killed(state.path());
+        if !empty {
+            assert_eq!(pieces(copy.path(), &handle), 30);
+        }
+        stop(&node);
+        if !empty {
+            assert_eq!(pieces(state.path(), &handle), 30);
+        }
+    }
+}
+
+#[test]
+fn it_goes_on_by_itself_when_the_disk_is_back() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mounted, away) = (disk.path().join("games"), disk.path().join("away"));
+    let payload = Payload::of_two_files(42);
+    payload.write(&mounted);
+    let node = start(state.path());
+    let handle = added(&node, &payload, &mounted);
+    until(|| handle.status().is_seeding);
+    stop(&node);
+    fs::rename(&mounted, &away).unwrap();
+    for asked in [false, true] {
+        let mut node = start(state.path());
+        let handle = node.session.find_torrent(handle.info_hash()).unwrap();
+        assert_missing(&mut node, &handle, &mounted);
+        fs::rename(&away, &mounted).unwrap();
+        if asked {
+            handle.clear_error().unwrap();
+        }
+        until(|| handle.status().is_seeding);
+        assert_eq!(handle.status().error, "");
+        assert!(!node.has_seen(kind::FASTRESUME_REJECTED));
+        // And again while it runs: a check of what is gone proves nothing.
+        fs::rename(&mounted, &away).unwrap();
+        handle.force_recheck().unwrap();
+        until(|| !handle.status().error.is_empty());
+        assert!(
+            handle
+                .status()
+                .error
+                .contains(&mounted.display().to_string())
+        );
+        until(|| !handle.need_save_resume_data());
+        let copy = killed(state.path());
+        assert_eq!(pieces(copy.path(), &handle), 30);
+        assert!(!mounted.exists());
+        stop(&node);
+        assert_eq!(pieces(state.path(), &handle), 30);
+    }
+}
+
+#[test]
+fn a_new_torrent_creates_its_folder_and_a_deleted_file_is_fetched_again() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let payload = Payload::of_two_files(43);
+    let seed = Node::new();
+    seed.seed(&payload);
+    let folder = disk.path().join("not/there/yet");
+    let node = start(state.path());
+    let handle = added(&node, &payload, &folder);
+    until(|| handle.status().state == TorrentState::Downloading);
+    stop(&node);
+    // Nothing has come yet: it begins again.
+    fs::remove_dir_all(&folder).unwrap_or_default();
+    let node = start(state.path());
+    let handle = node.session.find_torrent(handle.info_hash()).unwrap();
+    handle.connect_peer(seed.endpoint()).unwrap();
+    until(|| handle.status().is_seeding);
+    stop(&node);
+    // The folder is there, and its files were deleted.
+    fs::remove_dir_all(folder.join("payload")).unwrap();
+    fs::write(folder.join("mine"), b"mine").unwrap();
+    let mut node = start(state.path());
+    node.wait(kind::FASTRESUME_REJECTED);
+    let handle = node.session.find_torrent(handle.info_hash()).unwrap();
+    until(|| handle.status().state == TorrentState::Downloading);
+    handle.connect_peer(seed.endpoint()).unwrap();
+    until(|| handle.status().is_seeding);
+    payload.assert_at(&folder);
+    stop(&node);
+}
