@@ -57,7 +57,7 @@ impl Torrent {
             return;
         }
         if let Some(fetch) = &mut self.fetch {
-            if !fetch.peer_has(now, key, hello.metadata_size) {
+            if !fetch.peer_has(now, key, endpoint.ip(), hello.metadata_size) {
                 self.close(key, CloseReason::BadMetadata);
             }
             self.fetch_more(now);
