@@ -73,19 +73,6 @@ pub enum ReplyError {
     /// It is bencode but not a dict.
     #[error("the tracker's reply is not a dict")]
     NotADict,
-    /// A compact list of peers does not consist of whole entries (BEP 23, 7).
-    #[error("'{key}' has {len} bytes, not a multiple of {entry}")]
-    CompactPeers {
-        /// The list's key.
-        key: &'static str,
-        /// Its length in bytes.
-        len: usize,
-        /// The length of an entry in bytes.
-        entry: usize,
-    },
-    /// The list of peers is neither a string nor a list.
-    #[error("'{0}' is not a list of peers")]
-    Peers(&'static str),
     /// A scrape that does not name the torrent (BEP 48).
     #[error("the tracker's reply says nothing of the torrent")]
     NotInScrape,
@@ -158,8 +145,10 @@ impl Default for Reply {
 
 impl Reply {
     /// Reads the body of a reply. Bytes after the dict are ignored, since some
-    /// trackers end with a line break; so are entries for peers that name no
-    /// usable address.
+    /// trackers end with a line break; so are fields that are not of their kind
+    /// and entries for peers that name no usable address: what is good in a
+    /// reply is used. A list of peers that is none becomes a warning, unless
+    /// the tracker warns of something itself.
     pub fn parse(body: &[u8]) -> Result<Self, ReplyError> {
         let document = Document::parse_prefix(body, &LIMITS)?;
         let dict = document.root().as_dict().ok_or(ReplyError::NotADict)?;
@@ -169,13 +158,12 @@ impl Reply {
                 retry: retry(&dict),
             });
         }
-        let (mut peers, mut named_peers) = (Vec::new(), Vec::new());
+        let mut found = Found::default();
         if let Some(value) = dict.get("peers") {
-            read_peers(&mut peers, &mut named_peers, value)?;
+            found.read::<6>("peers", value);
         }
         if let Some(value) = dict.get("peers6") {
-            let bytes = value.as_bytes().ok_or(ReplyError::Peers("peers6"))?;
-            read_compact::<18>(&mut peers, "peers6", bytes)?;
+            found.read::<18>("peers6", value);
         }
         let interval = dict
             .int("interval")
@@ -190,12 +178,12 @@ impl Reply {
                 .bytes("tracker id")
                 .filter(|id| (1..=MAX_TRACKER_ID).contains(&id.len()))
                 .map(<[u8]>::to_vec),
-            warning: dict.bytes("warning message").map(text),
+            warning: dict.bytes("warning message").map(text).or(found.complaint),
             complete: count(&dict, "complete"),
             incomplete: count(&dict, "incomplete"),
             downloaded: count(&dict, "downloaded"),
-            peers,
-            named_peers,
+            peers: found.peers,
+            named_peers: found.named,
             external_ip: dict.bytes("external ip").and_then(address),
             tracker: None,
         })
@@ -250,32 +238,55 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-fn read_peers(
-    peers: &mut Vec<SocketAddr>,
-    named: &mut Vec<(String, u16)>,
-    value: Value<'_>,
-) -> Result<(), ReplyError> {
-    if let Some(bytes) = value.as_bytes() {
-        return read_compact::<6>(peers, "peers", bytes);
+/// The peers of a reply.
+#[derive(Default)]
+struct Found {
+    peers: Vec<SocketAddr>,
+    named: Vec<(String, u16)>,
+    /// What is wrong with the lists.
+    complaint: Option<String>,
+}
+
+impl Found {
+    /// Takes what is usable of a list: a string of entries of `ENTRY` bytes
+    /// (BEP 23, 7), or dicts (BEP 3).
+    fn read<const ENTRY: usize>(&mut self, key: &str, value: Value<'_>) {
+        if let Some(bytes) = value.as_bytes() {
+            read_compact::<ENTRY>(&mut self.peers, bytes);
+            if bytes.len() % ENTRY != 0 {
+                let len = bytes.len();
+                self.complain(format!(
+                    "'{key}' has {len} bytes, not a multiple of {ENTRY}"
+                ));
+            }
+        } else if let Some(list) = value.as_list() {
+            for entry in list.iter() {
+                if let Some(dict) = entry.as_dict() {
+                    self.read_dict(&dict);
+                }
+            }
+        } else {
+            self.complain(format!("'{key}' is not a list of peers"));
+        }
     }
-    let list = value.as_list().ok_or(ReplyError::Peers("peers"))?;
-    for entry in list.iter() {
-        let Some(dict) = entry.as_dict() else {
-            continue;
-        };
+
+    fn complain(&mut self, complaint: String) {
+        self.complaint.get_or_insert(complaint);
+    }
+
+    fn read_dict(&mut self, dict: &Dict<'_>) {
         let ip = dict.str("ip").map(str::trim);
         let port = dict.int("port").and_then(|port| u16::try_from(port).ok());
         if let (Some(ip), Some(port)) = (ip, port) {
             match ip.parse() {
-                Ok(ip) => push(peers, ip, port),
-                Err(_) if port != 0 && named.len() < MAX_NAMES && is_host_name(ip) => {
-                    named.push((ip.to_owned(), port));
+                Ok(ip) => push(&mut self.peers, ip, port),
+                Err(_) if port != 0 && self.named.len() < MAX_NAMES && is_host_name(ip) => {
+                    self.named.push((ip.to_owned(), port));
                 }
                 Err(_) => {}
             }
         }
     }
-    Ok(())
 }
 
 /// Whether this can be a name of the internet's, which has a dot in it: names
@@ -291,20 +302,10 @@ fn is_host_name(name: &str) -> bool {
         && name.rsplit('.').next().is_some_and(|top| top.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
-/// A list of entries of `ENTRY` bytes: an address and a port.
-pub(super) fn read_compact<const ENTRY: usize>(
-    peers: &mut Vec<SocketAddr>,
-    key: &'static str,
-    bytes: &[u8],
-) -> Result<(), ReplyError> {
-    let (entries, rest) = bytes.as_chunks::<ENTRY>();
-    if !rest.is_empty() {
-        return Err(ReplyError::CompactPeers {
-            key,
-            len: bytes.len(),
-            entry: ENTRY,
-        });
-    }
+/// A list of entries of `ENTRY` bytes: an address and a port. What is less than
+/// an entry at its end is ignored.
+pub(super) fn read_compact<const ENTRY: usize>(peers: &mut Vec<SocketAddr>, bytes: &[u8]) {
+    let (entries, _) = bytes.as_chunks::<ENTRY>();
     for entry in entries {
         if let Some((ip, port)) = entry.split_last_chunk::<2>()
             && let Some(ip) = address(ip)
@@ -312,7 +313,6 @@ pub(super) fn read_compact<const ENTRY: usize>(
             push(peers, ip, u16::from_be_bytes(*port));
         }
     }
-    Ok(())
 }
 
 /// Takes a peer unless nobody can listen there. The unspecified address would
@@ -420,20 +420,75 @@ mod tests {
     #[test]
     fn broken_bodies_say_what_is_wrong() {
         let why = |body: &[u8]| Reply::parse(body).unwrap_err().to_string();
-        assert_eq!(
-            why(b"d5:peers5:abcdee"),
-            "'peers' has 5 bytes, not a multiple of 6"
-        );
-        assert_eq!(
-            why(b"d6:peers66:abcdefe"),
-            "'peers6' has 6 bytes, not a multiple of 18"
-        );
-        assert_eq!(why(b"d5:peersi3ee"), "'peers' is not a list of peers");
-        assert_eq!(why(b"d6:peers6lee"), "'peers6' is not a list of peers");
         assert_eq!(why(b"le"), "the tracker's reply is not a dict");
         assert!(why(b"<html>").starts_with("the tracker's reply is not bencode"));
         assert!(why(b"").starts_with("the tracker's reply is not bencode"));
         assert!(why(&b"l".repeat(1 << 20)).contains("nested too deep"));
+    }
+
+    #[test]
+    fn a_bad_field_does_not_cost_the_good_ones() {
+        let good = || {
+            let mut dict = DictItem::new();
+            dict.insert("interval", 1200i64)
+                .insert("peers", &b"\x0a\0\0\x01\x1a\xe1"[..]);
+            dict
+        };
+        let nested = || Item::from(DictItem::new());
+        let values: [fn() -> Item; 4] = [
+            || Item::from(-7i64),
+            || Item::from("abcde"),
+            || Item::from_iter([Item::from(1i64), Item::from("x")]),
+            || Item::from(DictItem::new()),
+        ];
+        for key in [
+            "peers6",
+            "min interval",
+            "tracker id",
+            "warning message",
+            "complete",
+            "incomplete",
+            "downloaded",
+            "external ip",
+            "retry in",
+            "anything else",
+        ] {
+            for value in values {
+                let mut dict = good();
+                dict.insert(key, value());
+                let reply = parse(&dict).unwrap();
+                assert_eq!(reply.peers, addresses(&["10.0.0.1:6881"]), "{key}");
+                assert_eq!(reply.interval.as_secs(), 1200, "{key}");
+            }
+        }
+        // Bad peers leave the others and the interval.
+        for value in values {
+            let mut dict = DictItem::new();
+            dict.insert("interval", 1200i64)
+                .insert("peers", value())
+                .insert(
+                    "peers6",
+                    &b"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x1a\xe1"[..],
+                );
+            let reply = parse(&dict).unwrap();
+            assert_eq!(reply.peers, addresses(&["[2001:db8::1]:6881"]));
+            assert_eq!(reply.interval.as_secs(), 1200);
+        }
+        let mut dict = good();
+        dict.insert("interval", nested());
+        let reply = parse(&dict).unwrap();
+        assert_eq!((reply.peers.len(), reply.interval), (1, DEFAULT_INTERVAL));
+        // What is whole in a list counts, and its rest is named.
+        let mut dict = DictItem::new();
+        dict.insert("peers", &b"\x0a\0\0\x01\x1a\xe1\x0a\0"[..]);
+        let reply = parse(&dict).unwrap();
+        assert_eq!(reply.peers, addresses(&["10.0.0.1:6881"]));
+        let warning = reply.warning.unwrap();
+        assert_eq!(warning, "'peers' has 8 bytes, not a multiple of 6");
+        let mut dict = good();
+        dict.insert("peers6", nested());
+        let warning = parse(&dict).unwrap().warning.unwrap();
+        assert_eq!(warning, "'peers6' is not a list of peers");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::{Event, Failure, Reply, ReplyError, Report, Retry, ScrapeReply};
+use super::{Event, Failure, Reply, Report, Retry, ScrapeReply};
 use crate::ids::InfoHash;
 use packet::{Action, Answer};
 
@@ -90,9 +90,6 @@ pub enum UdpError {
     /// The tracker refuses.
     #[error("{0}")]
     Refused(String),
-    /// The answer makes no sense.
-    #[error(transparent)]
-    Reply(#[from] ReplyError),
     /// The datagram could not be sent.
     #[error("{0}")]
     Send(String),
@@ -455,10 +452,7 @@ impl UdpTrackers {
             return false;
         };
         let result = match (answer.action, &query.ask) {
-            (Action::Announce, Ask::Announce { .. }) => answer
-                .reply(from)
-                .map(UdpReply::Announce)
-                .map_err(UdpError::from),
+            (Action::Announce, Ask::Announce { .. }) => Ok(UdpReply::Announce(answer.reply(from))),
             (Action::Scrape, Ask::Scrape(_)) => Ok(UdpReply::Scrape(answer.scraped())),
             // The tracker may have been restarted since it gave out the id,
             // or gives it less than a minute.
