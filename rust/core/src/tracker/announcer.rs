@@ -198,7 +198,9 @@ impl Announcer {
     }
 
     /// Something that was there is missing: the torrent is not complete any
-    /// more. Trackers that have heard of its completion are not told again.
+    /// more. Trackers that have heard of its completion are not told of another
+    /// one; those that have heard of the damage are told at once when it is
+    /// repaired, by an announce without an event.
     pub fn incomplete(&mut self) {
         self.complete = false;
     }
@@ -238,7 +240,7 @@ impl Announcer {
         let (at, number) = self.find(id)?;
         let tracker = self.trackers.get_mut(at)?;
         let endpoint = tracker.endpoints.get_mut(number)?;
-        let told = endpoint.answered(now, reply, &self.settings);
+        let told = endpoint.answered(now, reply, &self.settings, tracker.told_complete);
         tracker.verified = true;
         tracker.told_complete |= told == Some(Event::Completed);
         let is_new = tracker.learn_id(reply.tracker_id.as_ref());

@@ -35,6 +35,8 @@ pub(super) struct Endpoint {
     pub(super) knows_us: bool,
     /// The tracker knows that we are complete.
     pub(super) knows_complete: bool,
+    /// After that the tracker was told that something is missing again.
+    pub(super) knows_damage: bool,
     /// Somebody asked for an announce to this very tracker.
     pub(super) forced: bool,
     /// Until then the tracker counts as out of reach from here.
@@ -58,6 +60,7 @@ impl Endpoint {
             in_flight: None,
             knows_us: false,
             knows_complete: false,
+            knows_damage: false,
             forced: false,
             away: None,
             next: None,
@@ -122,12 +125,14 @@ impl Endpoint {
         });
     }
 
-    /// The tracker has answered. What it was told.
+    /// The tracker has answered, which was `told_complete` before or not. What
+    /// it was told.
     pub(super) fn answered(
         &mut self,
         now: Instant,
         reply: &Reply,
         settings: &AnnouncerSettings,
+        told_complete: bool,
     ) -> Option<Event> {
         let sent = self.in_flight.take()?;
         self.verified = true;
@@ -146,6 +151,7 @@ impl Endpoint {
             return Some(sent.event);
         }
         // A tracker that meets us as a seed needs not be told that we finished.
+        self.knows_damage = !sent.complete && (self.knows_complete || told_complete);
         self.knows_complete |= sent.complete;
         self.knows_us = true;
         self.next = Some(now + reply.interval.max(settings.min_interval));

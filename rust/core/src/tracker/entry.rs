@@ -76,6 +76,17 @@ impl Tracker {
             && !self.endpoints.iter().any(told)
     }
 
+    /// It knows of damage at this endpoint that is repaired: it is told the
+    /// numbers, not of another download.
+    fn owes_repair(&self, endpoint: &Endpoint, complete: bool) -> bool {
+        complete && endpoint.knows_us && endpoint.knows_damage
+    }
+
+    /// It is to hear at once that the torrent is complete.
+    pub(super) fn owes(&self, endpoint: &Endpoint, complete: bool) -> bool {
+        self.owes_completed(endpoint, complete) || self.owes_repair(endpoint, complete)
+    }
+
     /// What a regular announce has to say now.
     pub(super) fn event(&self, endpoint: &Endpoint, complete: bool, upload_only: bool) -> Event {
         if !endpoint.knows_us {

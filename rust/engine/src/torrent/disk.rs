@@ -53,7 +53,7 @@ impl Driver {
             return false;
         }
         self.leave_seed_mode();
-        self.announcer.stop();
+        self.stop_announcing();
         self.brain.checking(TorrentState::CheckingFiles);
         true
     }

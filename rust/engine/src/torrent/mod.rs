@@ -587,7 +587,7 @@ impl Driver {
     fn pause_changed(&mut self, now: Instant) {
         self.clocks.paused_changed(now, self.paused);
         if self.paused {
-            self.announcer.stop();
+            self.stop_announcing();
             if self.handle.shared.options.lock().graceful && self.brain.is_running() {
                 self.brain.drain(now);
             } else {

@@ -21,7 +21,7 @@ impl Driver {
         self.context.session.rates.set_torrent(self.key, 0, 0);
         // Only the last announces are worth waiting for.
         self.announces.abort_all();
-        self.announcer.stop();
+        self.stop_announcing();
         self.settle();
         let announced = self.take_announces();
         let closing = async {

@@ -97,6 +97,13 @@ impl Driver {
         self.announcer.start(now);
     }
 
+    /// Tells trackers that we go, with the numbers as they are now: what the
+    /// torrent does next may change them.
+    pub(super) fn stop_announcing(&mut self) {
+        self.announcer.stop();
+        self.announce_pending();
+    }
+
     /// Puts changed settings into effect.
     pub(super) fn set_announcer(&mut self, config: &Settings) {
         self.announcer

@@ -51,7 +51,7 @@ impl Announcer {
                 Some(_) if same_tier => all_trackers,
                 Some(_) => all_tiers,
             };
-            let owes = tracker.owes_completed(endpoint, self.complete);
+            let owes = tracker.owes(endpoint, self.complete);
             if in_turn && endpoint.is_working() {
                 shield = Some(tracker.tier);
             }
@@ -74,7 +74,7 @@ impl Announcer {
                 continue;
             };
             // Another endpoint may have taken over to tell of the completion.
-            let owes = tracker.owes_completed(endpoint, self.complete);
+            let owes = tracker.owes(endpoint, self.complete);
             if endpoint.due(owes).is_some_and(|due| due > now) {
                 continue;
             }

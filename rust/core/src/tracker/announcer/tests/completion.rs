@@ -75,8 +75,52 @@ fn what_is_not_complete_any_more_is_not_said_to_be() {
     world.sleep(1800);
     let id = world.one("a:paused");
     world.reply(id);
+    // The repair is told at once, and is no download.
     world.announcer.completed(world.time());
+    let id = world.one("a:");
+    world.reply(id);
     world.silent();
     world.sleep(1800);
     world.one("a:");
+}
+
+#[test]
+fn a_seed_that_is_damaged_and_repaired_says_so() {
+    let mut world = World::new("a");
+    world.announcer.completed(at(0));
+    world.announcer.start(at(0));
+    let id = world.one("a:started");
+    world.reply(id);
+    // It is checked, and something is missing.
+    world.announcer.stop();
+    let id = world.one("a:stopped");
+    world.announcer.incomplete();
+    world.reply(id);
+    world.announcer.start(world.time());
+    let started = world.one("a:started");
+    // Repaired before the tracker has answered.
+    world.announcer.completed(world.time());
+    world.silent();
+    world.reply(started);
+    let id = world.one("a:");
+    world.fail(id);
+    // It is told when the tracker's minimal interval is over.
+    world.sleep(30);
+    let id = world.one("a:");
+    world.reply(id);
+    world.silent();
+}
+
+#[test]
+fn damage_that_no_tracker_heard_of_is_no_news() {
+    let mut world = two_endpoints(AnnouncerSettings::default(), "a");
+    let (_, ids) = sent_from(&mut world);
+    ids.into_iter().for_each(|id| world.reply(id));
+    world.announcer.completed(world.time());
+    let (words, ids) = sent_from(&mut world);
+    assert_eq!(words, "4a:completed");
+    world.reply(ids[0]);
+    world.announcer.incomplete();
+    world.announcer.completed(world.time());
+    world.silent();
 }
