@@ -18,7 +18,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::StatusCode;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use torrent_core::ids::InfoHash;
@@ -50,8 +49,13 @@ pub(crate) enum TrackerError {
     #[error(transparent)]
     Udp(#[from] UdpError),
     /// An HTTP status that is no success, without a refusal in the body.
-    #[error("HTTP status {0}")]
-    Status(StatusCode),
+    #[error("HTTP status {code} {reason}")]
+    Status {
+        /// The status.
+        code: u16,
+        /// The server's words for it.
+        reason: String,
+    },
     /// The tracker could not be connected to.
     #[error("{0}")]
     Connect(String),
@@ -123,7 +127,8 @@ impl TrackerError {
             error => Failure {
                 message: error.to_string(),
                 retry: match error {
-                    Self::Status(StatusCode::GONE) => Retry::Never,
+                    // Gone.
+                    Self::Status { code: 410, .. } => Retry::Never,
                     Self::OutOfReach(..) => Retry::NotFromHere,
                     _ => Retry::Backoff,
                 },
@@ -241,7 +246,7 @@ impl TrackerClient {
             let body = self.fetch(announce_url(request, report), local, &limits);
             let body = body.await?;
             Reply {
-                tracker: body.from(),
+                tracker: Some(body.from()),
                 ..body.read(Reply::parse)?
             }
         };

@@ -6,11 +6,9 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use super::FilterWatch;
 use crate::status::is_local;
 
 /// Limit for looking up the names of peers.
@@ -30,45 +28,31 @@ pub(super) enum NoAddress {
     Filtered(String),
 }
 
-/// The system's resolver, with some addresses left out.
-#[derive(Clone, Debug)]
-pub(super) struct Resolver {
-    /// The address that connections are made from.
-    pub(super) local: IpAddr,
-    /// Whom nobody may connect to.
-    pub(super) left_out: fn(IpAddr) -> bool,
-    /// The IP filter, where it holds.
-    pub(super) filter: Option<FilterWatch>,
-}
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (local, left_out) = (self.local, self.left_out);
-        let filter = self.filter.clone();
-        Box::pin(async move {
-            let name = name.as_str();
-            // Port 0 stands for the URL's port.
-            let all: Vec<SocketAddr> = lookup_host((name, 0)).await?.collect();
-            let found = !all.is_empty();
-            let mut allowed = all;
-            allowed.retain(|addr| !left_out(addr.ip()));
-            if found && allowed.is_empty() {
-                return Err(NoAddress::Blocked(name.to_owned()).into());
-            }
-            if let Some(filter) = filter {
-                allowed.retain(|addr| !filter.borrow().blocks(addr.ip()));
-                if found && allowed.is_empty() {
-                    return Err(NoAddress::Filtered(name.to_owned()).into());
-                }
-            }
-            let usable = in_reach(local, allowed);
-            if usable.is_empty() {
-                return Err(NoAddress::OutOfReach(name.to_owned(), local).into());
-            }
-            let addrs: Addrs = Box::new(usable.into_iter());
-            Ok(addrs)
-        })
+/// The addresses of `host` that are reached from `local`, apart from those to be
+/// `left_out` and those that the IP filter blocks.
+pub(super) async fn permitted(
+    host: &str,
+    port: u16,
+    local: IpAddr,
+    left_out: impl Fn(IpAddr) -> bool,
+    filtered: impl Fn(IpAddr) -> bool,
+) -> io::Result<Result<Vec<SocketAddr>, NoAddress>> {
+    let mut allowed: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+    let found = !allowed.is_empty();
+    allowed.retain(|addr| !left_out(addr.ip()));
+    if found && allowed.is_empty() {
+        return Ok(Err(NoAddress::Blocked(host.to_owned())));
     }
+    allowed.retain(|addr| !filtered(addr.ip()));
+    if found && allowed.is_empty() {
+        return Ok(Err(NoAddress::Filtered(host.to_owned())));
+    }
+    let usable = in_reach(local, allowed);
+    Ok(if usable.is_empty() {
+        Err(NoAddress::OutOfReach(host.to_owned(), local))
+    } else {
+        Ok(usable)
+    })
 }
 
 /// The addresses of `host` that are reached from `local`.

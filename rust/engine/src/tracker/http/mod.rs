@@ -1,0 +1,212 @@
+//! Requests by HTTP (BEP 3, 48).
+//!
+//! A machine of the local network is only asked at a path that begins with
+//! `/announce`, and never because somebody outside redirects there; names are
+//! looked up and addresses judged in one step, so a second look-up cannot give
+//! another answer.
+//!
+//! HTTPS trusts whom the system trusts. The certificates are read with the
+//! first HTTPS announce: most swarms never need them.
+//!
+//! Requests are made by hand (`exchange`, with httparse for heads): libraries
+//! for HTTP refuse answers that are not as RFC 9112 wants them, and trackers
+//! give such answers. A body that can be read is used. Proxies of the
+//! environment are not used, and no connection outlives its request.
+
+mod body;
+mod exchange;
+mod head;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+use torrent_core::tracker::ReplyError;
+use url::{Host, Url};
+
+use super::resolve::{self, is_internal, reaches};
+use super::{FilterWatch, Limits, TrackerError, tls};
+use exchange::Response;
+
+/// Redirects that are followed.
+pub(super) const MAX_REDIRECTS: usize = 5;
+
+/// What tests replace.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) is_internal: fn(IpAddr) -> bool,
+    pub(super) trust: fn() -> Result<ClientConfig, TrackerError>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            is_internal,
+            trust: tls::system_trust,
+        }
+    }
+}
+
+/// Fetches what trackers say. It holds no connection between requests.
+#[derive(Debug)]
+pub(super) struct HttpClient {
+    rules: Rules,
+    filter: FilterWatch,
+    system: OnceCell<Arc<ClientConfig>>,
+}
+
+/// A response with its body.
+#[derive(Debug)]
+pub(super) struct Body {
+    status: u16,
+    /// The server's words for the status.
+    reason: String,
+    bytes: Vec<u8>,
+    /// Why the body may not be whole.
+    cut: Option<TrackerError>,
+    /// The machine that sent it.
+    from: IpAddr,
+}
+
+impl Body {
+    /// The address of the machine that sent it.
+    pub(super) fn from(&self) -> IpAddr {
+        self.from
+    }
+
+    /// What the tracker says. A refusal counts whatever the status.
+    pub(super) fn read<T>(
+        self,
+        parse: impl FnOnce(&[u8]) -> Result<T, ReplyError>,
+    ) -> Result<T, TrackerError> {
+        match (self.status, parse(&self.bytes)) {
+            (_, Err(refused @ ReplyError::Refused { .. })) => Err(refused.into()),
+            (200..=299, Ok(reply)) => Ok(reply),
+            (200..=299, Err(error)) => Err(self.cut.unwrap_or(error.into())),
+            (code, _) => Err(TrackerError::Status {
+                code,
+                reason: self.reason,
+            }),
+        }
+    }
+}
+
+impl HttpClient {
+    pub(super) fn new(rules: Rules, filter: FilterWatch) -> Self {
+        Self {
+            rules,
+            filter,
+            system: OnceCell::new(),
+        }
+    }
+
+    /// Fetches `url` from the address `local` and reads the body up to the
+    /// limit, unpacked.
+    pub(super) async fn fetch(
+        &self,
+        mut url: Url,
+        local: IpAddr,
+        limits: &Limits,
+    ) -> Result<Body, TrackerError> {
+        let mut inside_allowed = true;
+        for _ in 0..=MAX_REDIRECTS {
+            let targets = self.targets(&url, inside_allowed, local, limits).await?;
+            let tls = self.trust(&url, limits).await?;
+            let response = exchange::get(&url, &targets, local, tls, limits).await?;
+            // Once outside there is no way back in.
+            inside_allowed &= (self.rules.is_internal)(response.from.ip());
+            match redirect(&url, &response)? {
+                Some(next) => url = next,
+                None => return response.read(limits).await,
+            }
+        }
+        Err(TrackerError::Redirects)
+    }
+
+    /// The addresses that `url` may be fetched from.
+    async fn targets(
+        &self,
+        url: &Url,
+        inside_allowed: bool,
+        local: IpAddr,
+        limits: &Limits,
+    ) -> Result<Vec<SocketAddr>, TrackerError> {
+        let like_a_tracker = inside_allowed && url.path().starts_with("/announce");
+        let anywhere = like_a_tracker || !limits.mitigate;
+        let left_out = |ip| !anywhere && (self.rules.is_internal)(ip);
+        let filtered = |ip| limits.filtered && self.filter.borrow().blocks(ip);
+        let port = url.port_or_known_default().unwrap_or(80);
+        let ip = match url.host() {
+            Some(Host::Ipv4(ip)) => IpAddr::from(ip),
+            Some(Host::Ipv6(ip)) => IpAddr::from(ip),
+            Some(Host::Domain(name)) => {
+                let found = resolve::permitted(name, port, local, left_out, filtered);
+                let found = timeout(limits.silence, found);
+                let found = found
+                    .await
+                    .map_err(|_| TrackerError::Silence(limits.silence))?;
+                return Ok(found.map_err(|error| {
+                    TrackerError::LookUp(name.to_owned(), error.to_string())
+                })??);
+            }
+            None => {
+                let error = "the URL names no machine";
+                return Err(TrackerError::Connect(error.to_owned()));
+            }
+        };
+        // An address in the URL is never looked up, so it is judged here.
+        if left_out(ip) {
+            let host = url.host_str().unwrap_or_default();
+            return Err(TrackerError::Blocked(host.to_owned()));
+        }
+        if filtered(ip) {
+            return Err(TrackerError::Filtered(ip.to_string()));
+        }
+        if !reaches(local, ip) {
+            return Err(TrackerError::OutOfReach(ip.to_string(), local));
+        }
+        Ok(vec![(ip, port).into()])
+    }
+
+    /// Whom the connection for `url` trusts; `None` for plain HTTP.
+    async fn trust(
+        &self,
+        url: &Url,
+        limits: &Limits,
+    ) -> Result<Option<Arc<ClientConfig>>, TrackerError> {
+        Ok(match (url.scheme(), limits.validate) {
+            ("https", true) => {
+                let config = self.system.get_or_try_init(|| self.read_trust());
+                Some(Arc::clone(config.await?))
+            }
+            ("https", false) => Some(Arc::new(tls::blind_trust()?)),
+            _ => None,
+        })
+    }
+
+    async fn read_trust(&self) -> Result<Arc<ClientConfig>, TrackerError> {
+        tokio::task::spawn_blocking(self.rules.trust)
+            .await
+            .map_err(|error| TrackerError::Tls(error.to_string()))?
+            .map(Arc::new)
+    }
+}
+
+/// Where the response sends us, if it does.
+fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, TrackerError> {
+    let Some(location) = &response.head.location else {
+        return Ok(None);
+    };
+    if !response.head.is_redirection() {
+        return Ok(None);
+    }
+    let location = String::from_utf8_lossy(location);
+    match from.join(&location) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(url)),
+        _ => Err(TrackerError::BadRedirect(
+            location.chars().take(200).collect(),
+        )),
+    }
+}
