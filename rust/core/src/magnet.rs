@@ -66,12 +66,11 @@ impl MagnetUri {
         }
     }
 
-    /// Reads a link. Parameters that make no sense are ignored, save for the
-    /// hashes.
+    /// Reads a link, in any case and with blanks and line breaks around it, as
+    /// it comes out of mails and clipboards. Parameters that make no sense are
+    /// ignored, save for the hashes.
     pub fn parse(text: &str) -> Result<Self, MagnetError> {
-        let mut rest = text
-            .strip_prefix("magnet:?")
-            .ok_or(MagnetError::NotMagnet)?;
+        let mut rest = strip_scheme(text).ok_or(MagnetError::NotMagnet)?;
         let mut magnet = Self::default();
         let mut selection = None;
         while !rest.is_empty() {
@@ -118,13 +117,24 @@ impl MagnetUri {
     }
 
     fn take_topic(&mut self, topic: &[u8]) -> Result<(), MagnetError> {
-        if let Some(hash) = topic.strip_prefix(b"urn:btih:") {
+        // URNs are the same in any case (RFC 8141).
+        let Some((urn, hash)) = topic.trim_ascii().split_at_checked(b"urn:btih:".len()) else {
+            return Ok(());
+        };
+        if urn.eq_ignore_ascii_case(b"urn:btih:") {
             self.info_hash = Some(parse_v1(hash).ok_or(MagnetError::InvalidInfoHash)?);
-        } else if let Some(hash) = topic.strip_prefix(b"urn:btmh:") {
+        } else if urn.eq_ignore_ascii_case(b"urn:btmh:") {
             self.info_hash_v2 = Some(parse_v2(hash).ok_or(MagnetError::InvalidInfoHash)?);
         }
         Ok(())
     }
+}
+
+/// What follows the scheme of a link.
+fn strip_scheme(text: &str) -> Option<&str> {
+    const SCHEME: &str = "magnet:?";
+    let (scheme, rest) = text.trim().split_at_checked(SCHEME.len())?;
+    scheme.eq_ignore_ascii_case(SCHEME).then_some(rest)
 }
 
 /// The files that the `so` of a link select, together.
@@ -362,13 +372,30 @@ mod tests {
     }
 
     #[test]
+    fn links_are_read_in_any_case_and_with_blanks_around_them() {
+        let expected = parse("dn=A b");
+        for link in [
+            format!("MAGNET:?XT=URN:BTIH:{HEX}&DN=A b"),
+            format!("Magnet:?xt=urn:BTIH:{}&dn=A b", HEX.to_uppercase()),
+            format!("  \r\n\tmagnet:?xt=urn:btih:{HEX}&dn=A b\n\n "),
+            format!("\u{a0}magnet:?xt=%20urn%3abtih%3a{HEX}%0a&dn=A b\u{3000}"),
+        ] {
+            assert_eq!(MagnetUri::parse(&link).as_ref(), Ok(&expected), "{link}");
+        }
+        let v2 = format!("magnet:?xt=urn:BTMH:1220{}\n", V2.to_uppercase());
+        assert!(MagnetUri::parse(&v2).unwrap().info_hash_v2.is_some());
+    }
+
+    #[test]
     fn broken_links_are_refused() {
         use MagnetError::*;
         let zeros = "0".repeat(39);
         let table = [
             ("", NotMagnet),
             ("http://x/", NotMagnet),
-            ("MAGNET:?xt=urn:btih:", NotMagnet),
+            ("MAGNET:?xt=urn:btih:", InvalidInfoHash),
+            ("magnet :?xt=urn:btih:", NotMagnet),
+            ("magnét:?xt=urn:btih:", NotMagnet),
             ("magnet:", NotMagnet),
             ("magnet:?", MissingInfoHash),
             ("magnet:?dn=x", MissingInfoHash),
