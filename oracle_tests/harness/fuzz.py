@@ -18,7 +18,7 @@ NAMES: list[bytes] = [
     *(b"\x00", b"a\x00b", b"\x01\x1f", b"\x7f", b"\xff", b"\xc3", b"a\xc3(", b"\xc0\xae\xc0\xae"),
     *(b"\xed\xa0\x80", b"\xf0\x9f\x8e\xae", b"\xf8\x88\x80\x80\x80", b"\xc2\x80\xc2\x9f"),
     *(b"_____padding_file_0", b".pad", b"CON", b"C:", b"a:b", b"~", b"x.", b"x "),
-    *(f"x{chr(code)}y".encode() for code in (0x61C, 0x200B, 0x200F, 0x202E, 0x2066, 0xFEFF)),
+    *(f"x{chr(code)}y".encode() for code in (0x61C, 0x200B, 0x200D, 0x200F, 0x2066)),
     *("ünïcödé".encode(), "\u202e".encode(), "\u200b.".encode()),
     *(b"n" * 239, b"n" * 240, b"n" * 241, b"n" * 300 + b".abcdefgh", b"n" * 300 + b".abcdefghi"),
     *(
@@ -215,11 +215,12 @@ TOPICS = [
     *("urn:btih:" + "0123456789abcdef" * 2 + "01234567", "urn:btih:" + "ABCDEF" * 6 + "0000"),
     *("urn:btih:" + "abcdefghijklmnopqrstuvwxyz234567", "urn:btih:" + "A1" * 16),
     *("urn:btmh:1220" + "ab" * 32, "urn%3abtih%3A" + "5" * 40, "urn:btmh:1220" + "AB" * 32),
+    *("URN:BTIH:" + "5" * 40, "Urn:Btmh:1220" + "cd" * 32),
 ]
 BAD_TOPICS = [
     *("", "urn:btih:", "urn:btih:" + "5" * 39, "urn:btih:" + "5" * 41, "urn:btih:" + "g" * 40),
     *("urn:btih:" + "8" * 32, "urn:btih:" + "a" * 31 + "=", "urn:btmh:1220" + "ab" * 31),
-    *("urn:btmh:1320" + "ab" * 32, "urn:btmh:", "urn:sha1:" + "a" * 32, "URN:BTIH:" + "5" * 40),
+    *("urn:btmh:1320" + "ab" * 32, "urn:btmh:", "urn:sha1:" + "a" * 32, "urn:btih: " + "5" * 40),
     *("urn:btih%", "urn:btih:%zz", "urn:btih:" + "%61" * 40, "urn:btih:" + "+" * 40),
 ]
 NUMBERS = [*map(str, (0, 1, 2, 3, 9, 10, 9999, 10_000, 10_001, 1 << 31, 1 << 64)), "", "007", "-1"]
@@ -272,5 +273,7 @@ def random_magnet(rng: random.Random) -> str:
     parameters = [some_parameter(rng) for _ in range(rng.randrange(8))]
     if rng.random() < 0.9:
         parameters.insert(rng.randrange(len(parameters) + 1), "xt=" + rng.choice(TOPICS))
-    start = "magnet:?" if rng.random() < 0.97 else rng.choice(["magnet:", "MAGNET:?", "", "http:?"])
-    return start + "&".join(parameters)
+    start = "magnet:?" if rng.random() < 0.97 else rng.choice(["magnet:", "", "http:?"])
+    if rng.random() < 0.1:
+        start = rng.choice(["MAGNET:?", "Magnet:?", " magnet:?", "\n\tmagnet:?"])
+    return start + "&".join(parameters) + rng.choice([""] * 20 + [" ", "\r\n"])

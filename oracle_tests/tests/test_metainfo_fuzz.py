@@ -82,9 +82,7 @@ def long_names_of_nothing(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
     makes names that no file system takes."""
     if isinstance(theirs, Refused) or isinstance(ours, Refused):
         return False
-    paths = [theirs["name"], *(file["path"] for file in theirs["files"])]
-    elements = [element for path in paths for element in path.split("/")]
-    return any(len(element.encode()) > 240 and "_" in element for element in elements)
+    return any(len(it.encode()) > 240 and "_" in it for it in elements(theirs))
 
 
 def leading_zeros_behind_a_sign(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
@@ -106,6 +104,26 @@ def brackets_of_ipv6(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
     return same(theirs | {"web_seeds": plain}, ours | {"web_seeds": seeds})
 
 
+def elements(verdict: Verdict) -> list[str]:
+    """The names in all paths."""
+    if isinstance(verdict, Refused):
+        return []
+    paths = [verdict["name"], *(file["path"] for file in verdict["files"])]
+    return [element for path in paths for element in path.split("/")]
+
+
+def joiners(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
+    """libtorrent takes U+200C and U+200D out of names. Persian, the languages of India and
+    emoji are written with them, and files that were made elsewhere are found under their own
+    names only."""
+    return any("\u200c" in element or "\u200d" in element for element in elements(ours))
+
+
+def names_of_up_to_255_bytes(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
+    """libtorrent cuts names at 240 bytes; file systems take 255."""
+    return any(240 < len(element.encode()) <= 255 for element in elements(ours))
+
+
 DEVIATIONS: list[Callable[[bytes, Verdict, Verdict], bool]] = [
     numbers_beyond_64_bits,
     versions_beyond_32_bits,
@@ -117,6 +135,8 @@ DEVIATIONS: list[Callable[[bytes, Verdict, Verdict], bool]] = [
     brackets_of_ipv6,
     long_names_of_nothing,
     leading_zeros_behind_a_sign,
+    joiners,
+    names_of_up_to_255_bytes,
 ]
 
 

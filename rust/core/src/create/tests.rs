@@ -140,7 +140,7 @@ fn what_nobody_could_read_is_refused() {
         path: path.into(),
         instead: instead.into(),
     };
-    let long = format!("d/{}", "x".repeat(250));
+    let long = format!("d/{}", "x".repeat(260));
     let table = [
         (builder([]), NoFiles),
         (builder([entry("a", 0)]), Invalid(MetainfoError::Empty)),

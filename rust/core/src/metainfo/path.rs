@@ -44,6 +44,14 @@ impl PathPolicy {
         !c.is_control() && !refused.contains(c)
     }
 
+    /// The length of a name as the file system counts it.
+    fn units(self, name: &str) -> usize {
+        match self {
+            Self::Windows => name.encode_utf16().count(),
+            _ => name.len(),
+        }
+    }
+
     /// Puts the folded form of `path` into `folded`, which must be empty. Two
     /// paths with the same folded form cannot both exist. Letters beyond
     /// ASCII are folded only where the file system does it.
@@ -58,8 +66,11 @@ impl PathPolicy {
     }
 }
 
-/// Where a long name is cut: in bytes, on Windows in characters.
-const MAX_ELEMENT: usize = 240;
+/// The longest name that is kept as it is: in bytes, on Windows in UTF-16 code
+/// units. File systems take no longer ones.
+const MAX_ELEMENT: usize = 255;
+/// Where a longer name is cut, as libtorrent does, in the same units.
+const CUT: usize = 240;
 /// How much of a long name's end is searched for an extension, in bytes.
 const MAX_EXTENSION: usize = 9;
 
@@ -81,6 +92,46 @@ pub(super) fn push_element(path: &mut String, element: &[u8], required: bool, po
 }
 
 fn sanitise(element: &[u8], policy: PathPolicy) -> String {
+    let mut name = replace(element, policy, usize::MAX, MAX_ELEMENT)
+        .or_else(|| replace(element, policy, CUT, usize::MAX))
+        .unwrap_or_default();
+    if policy == PathPolicy::Windows {
+        name.truncate(name.trim_end_matches([' ', '.']).len());
+        if is_windows_device(&name) {
+            name.insert(0, '_');
+            shorten(&mut name, MAX_ELEMENT, policy);
+        }
+    }
+    name
+}
+
+/// Another name for a file whose own is taken: `name.1.ext`, shortened where
+/// the number makes it too long.
+pub(super) fn numbered(name: &str, number: u32, policy: PathPolicy) -> String {
+    let (stem, extension) = name.split_at(name.rfind('.').unwrap_or(name.len()));
+    let mut stem = stem.to_owned();
+    let mut suffix = format!(".{number}{extension}");
+    let mut room = MAX_ELEMENT.saturating_sub(policy.units(&suffix));
+    if room == 0 {
+        // No extension is that long.
+        stem = name.to_owned();
+        suffix = format!(".{number}");
+        room = MAX_ELEMENT.saturating_sub(suffix.len());
+    }
+    shorten(&mut stem, room, policy);
+    stem + &suffix
+}
+
+/// Cuts a name to `room` units.
+fn shorten(name: &mut String, room: usize, policy: PathPolicy) {
+    while policy.units(name) > room {
+        name.pop();
+    }
+}
+
+/// Replaces and drops what a name may not contain, and cuts it at `cut_at` units,
+/// its extension aside. `None` when the result is longer than `limit`.
+fn replace(element: &[u8], policy: PathPolicy, cut_at: usize, limit: usize) -> Option<String> {
     let mut name = String::new();
     let mut size = 0;
     let mut cut = false;
@@ -96,10 +147,13 @@ fn sanitise(element: &[u8], policy: PathPolicy) -> String {
         };
         name.push(kept);
         size += match policy {
-            PathPolicy::Windows => 1,
+            PathPolicy::Windows => kept.len_utf16(),
             _ => kept.len_utf8(),
         };
-        if size >= MAX_ELEMENT && !cut {
+        if size > limit {
+            return None;
+        }
+        if size >= cut_at && !cut {
             // The end of the name, from its last dot, is kept: what opens a
             // file depends on it.
             cut = true;
@@ -110,24 +164,22 @@ fn sanitise(element: &[u8], policy: PathPolicy) -> String {
             }
         }
     }
-    if policy == PathPolicy::Windows {
-        name.truncate(name.trim_end_matches([' ', '.']).len());
-        if is_windows_device(&name) {
-            name.insert(0, '_');
-        }
-    }
-    name
+    Some(name)
 }
 
-/// Separators, NUL, and characters that nobody sees and that make one name look
-/// like another: zero-width ones, and those that change the writing direction.
+/// Separators, NUL, and characters that are not seen and make one name look like
+/// another: zero-width ones, and those that change the writing direction. The
+/// zero-width (non-)joiner is kept, unlike in libtorrent: Persian, the languages
+/// of India and emoji are written with it, and a file made elsewhere must be
+/// found under its name.
 fn is_dropped(c: char) -> bool {
     matches!(
         c,
         '/' | '\\'
             | '\0'
             | '\u{61c}'
-            | '\u{200b}'..='\u{200f}'
+            | '\u{200b}'
+            | '\u{200e}'..='\u{200f}'
             | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{2064}'
             | '\u{2066}'..='\u{2069}'
@@ -194,6 +246,41 @@ mod tests {
         for (bytes, expected) in table {
             assert_eq!(posix(bytes), *expected, "{}", bytes.escape_ascii());
         }
+    }
+
+    #[test]
+    fn joiners_emoji_and_names_as_long_as_they_can_be_are_kept() {
+        for name in [
+            "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}.txt",
+            "\u{915}\u{94d}\u{200d}\u{937}",
+            "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}.png",
+            "\u{2764}\u{fe0f}\u{1f3ae}",
+            &"x".repeat(255),
+            &format!("{}.mkv", "y".repeat(251)),
+            &format!("{}.a-long-extension", "z".repeat(238)),
+            &"\u{1f3ae}".repeat(63),
+        ] {
+            assert_eq!(posix(name), name);
+        }
+        let emoji = "\u{1f3ae}".repeat(127);
+        assert_eq!(element(emoji.as_bytes(), PathPolicy::Windows), emoji);
+        let more = element("\u{1f3ae}".repeat(128).as_bytes(), PathPolicy::Windows);
+        assert_eq!(more.encode_utf16().count(), 240);
+        assert_eq!(posix("a\u{200e}\u{200f}\u{202a}\u{2066}\u{feff}b"), "ab");
+    }
+
+    #[test]
+    fn numbered_names_are_no_longer_than_others() {
+        let policy = PathPolicy::Posix;
+        assert_eq!(numbered("a.tar.gz", 2, policy), "a.tar.2.gz");
+        assert_eq!(numbered("a", 12, policy), "a.12");
+        assert_eq!(numbered(".pad", 1, policy), ".1.pad");
+        let long = format!("{}.mkv", "ü".repeat(125));
+        let other = numbered(&long, 500, policy);
+        assert_eq!(other, format!("{}.500.mkv", "ü".repeat(123)));
+        let odd = numbered(&format!(".{}", "x".repeat(254)), 3, policy);
+        assert_eq!(odd.len(), 255);
+        assert!(odd.ends_with("x.3"));
     }
 
     #[test]
@@ -265,10 +352,10 @@ mod tests {
                 let name = element(&bytes, policy);
                 prop_assert!(!matches!(name.as_str(), "" | "." | ".."));
                 prop_assert!(!name.contains(['/', '\\', '\0']));
-                prop_assert!(name.chars().count() <= 250);
+                prop_assert!(name.encode_utf16().count() <= 255);
                 prop_assert!(policy == PathPolicy::Windows || name.len() <= 255);
                 // Cutting aside, a safe name is left alone.
-                if name.len() < MAX_ELEMENT {
+                if name.len() <= MAX_ELEMENT {
                     prop_assert_eq!(element(name.as_bytes(), policy), name);
                 }
             }

@@ -11,7 +11,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use super::error::MetainfoError;
 use super::files::Files;
-use super::path::PathPolicy;
+use super::path::{PathPolicy, numbered};
 
 /// Renames `name.ext` to `name.1.ext`, `name.2.ext`, … where needed. Padding
 /// of one size may share a path, since nobody stores it. Gives up after
@@ -125,13 +125,9 @@ impl Taken {
         tries_left: &mut usize,
     ) -> Result<String, MetainfoError> {
         let leaf = path.rfind('/').map_or(0, |slash| slash + 1);
-        let dot = path
-            .rfind('.')
-            .filter(|&dot| dot >= leaf)
-            .unwrap_or(path.len());
-        let (base, extension) = path.split_at(dot);
+        let (folder, name) = path.split_at(leaf);
         for number in 1u32.. {
-            let candidate = format!("{base}.{number}{extension}");
+            let candidate = format!("{folder}{}", numbered(name, number, self.hasher.policy));
             let hash = self.hasher.hash(&candidate, below);
             if self.owner(hash, index).is_none() {
                 self.renamed.insert(hash, index as u32);
