@@ -120,7 +120,7 @@ impl AddTorrent {
             return Err(ResumeError::MismatchingInfoHash.into());
         }
         if let (TorrentSource::Magnet(magnet), Some(raw)) = (&self.source, resume.info.take()) {
-            let info = Info::parse(&raw, &Limits::metadata())?;
+            let info = Info::parse(&raw, &Limits::widest())?;
             let mut metainfo = magnet.with_info(info);
             metainfo.comment.clone_from(&resume.comment);
             metainfo.created_by.clone_from(&resume.created_by);

@@ -60,10 +60,10 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// For .torrent files.
+    /// For .torrent files: up to 30 MiB, as for info dicts from peers.
     fn default() -> Self {
         Self {
-            bytes: 10_000_000,
+            bytes: 30 * 1024 * 1024,
             tokens: 3_000_000,
             depth: 100,
             pieces: 0x20_0000,
@@ -78,8 +78,25 @@ impl Limits {
     /// For info dicts that come from peers: up to 30 MiB.
     pub fn metadata() -> Self {
         Self {
-            bytes: 30 * 1024 * 1024,
             tokens: 2_500_000,
+            ..Self::default()
+        }
+    }
+
+    /// For .torrent files, as the settings say.
+    pub fn of_files(settings: &Settings) -> Self {
+        Self {
+            bytes: usize::try_from(settings.max_metadata_size).unwrap_or(usize::MAX),
+            ..Self::default()
+        }
+    }
+
+    /// For what was accepted before: the most that settings can allow.
+    pub fn widest() -> Self {
+        Self {
+            bytes: 1 << 30,
+            tokens: 100_000_000,
+            pieces: 1 << 24,
             ..Self::default()
         }
     }

@@ -191,7 +191,7 @@ settings! {
     max_suggest_pieces: i64 = 16, Some(0..=1000), "pieces", Live;
     /// Bytes queued for one peer above which no more is read from disk for it.
     send_buffer_watermark: i64 = 512_000, Some(32_768..=67_108_864), "bytes", Live;
-    /// Longest info dictionary that is taken from peers (BEP 9).
+    /// Longest info dictionary that is taken from peers (BEP 9), and longest torrent file that is added.
     max_metadata_size: i64 = 31_457_280, Some(1024..=1_073_741_824), "bytes", Next;
     /// Pieces that a torrent whose info dictionary comes from peers may have.
     max_piece_count: i64 = 2_097_152, Some(1..=16_777_216), "pieces", Next;

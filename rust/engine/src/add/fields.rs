@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use torrent_core::ids::{FileIndex, InfoHash};
+use torrent_core::metainfo::Limits;
 use torrent_core::value::{Fields, Value};
 
 use super::AddTorrent;
@@ -49,7 +50,13 @@ impl AddTorrent {
     /// A parameter that is unknown, missing or of the wrong type is named, and
     /// so is what cannot be read in it.
     pub fn from_fields(fields: &Fields) -> Result<Self> {
-        let mut add = Self::begin(fields)?;
+        Self::from_fields_within(fields, &Limits::default())
+    }
+
+    /// The same with a torrent file within other limits: those of a session are
+    /// [`Limits::of_files`].
+    pub fn from_fields_within(fields: &Fields, limits: &Limits) -> Result<Self> {
+        let mut add = Self::begin(fields, limits)?;
         for (name, value) in fields {
             if *value != Value::Null && !FIRST.contains(&name.as_ref()) {
                 add.take(name, value)?;
@@ -78,7 +85,7 @@ impl AddTorrent {
     }
 
     /// Which torrent, where, and where it goes on.
-    fn begin(fields: &Fields) -> Result<Self> {
+    fn begin(fields: &Fields, limits: &Limits) -> Result<Self> {
         let find = |name: &str| {
             let mut named = fields.iter().filter(|(key, _)| key == name);
             named.next_back().map(|(_, value)| value)
@@ -103,7 +110,9 @@ impl AddTorrent {
             )));
         }
         let add = match source {
-            Some((name @ "torrent_data", data)) => Self::from_data(bytes(name, data)?, save_path)?,
+            Some((name @ "torrent_data", data)) => {
+                Self::from_data_within(bytes(name, data)?, save_path, limits)?
+            }
             Some((name @ "magnet_uri", uri)) => Self::from_magnet(&text(name, uri)?, save_path)?,
             Some((name, hash)) => {
                 let hash = InfoHash::from_hex(&text(name, hash)?)

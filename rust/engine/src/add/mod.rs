@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use torrent_core::ids::{FileIndex, InfoHash};
 use torrent_core::magnet::MagnetUri;
-use torrent_core::metainfo::{MAX_FILES, Metainfo, MetainfoError};
+use torrent_core::metainfo::{Limits, MAX_FILES, Metainfo, MetainfoError};
 use torrent_core::resume::ResumeData;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -124,14 +124,25 @@ impl AddTorrent {
         })
     }
 
-    /// Adds the torrent file `data`, downloading into `save_path`. A file that
-    /// holds a magnet link in place of an info dict is what the link says.
+    /// Adds the torrent file `data`, of up to 30 MiB, downloading into
+    /// `save_path`. A file that holds a magnet link in place of an info dict is
+    /// what the link says.
     pub fn from_data(data: &[u8], save_path: impl Into<PathBuf>) -> Result<Self> {
+        Self::from_data_within(data, save_path, &Limits::default())
+    }
+
+    /// The same within other limits: those of a session are
+    /// [`Limits::of_files`].
+    pub fn from_data_within(
+        data: &[u8],
+        save_path: impl Into<PathBuf>,
+        limits: &Limits,
+    ) -> Result<Self> {
         let save_path = save_path.into();
         if save_path.as_os_str().is_empty() {
             return Err(Error::new(ErrorKind::EmptySavePath));
         }
-        let source = match Metainfo::parse(data) {
+        let source = match Metainfo::parse_with(data, limits) {
             Err(MetainfoError::MagnetInstead { uri }) => {
                 TorrentSource::Magnet(MagnetUri::parse(&uri)?)
             }

@@ -23,9 +23,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// Bytes of a magnet link that are read.
 const MAX_MAGNET: usize = 1024 * 1024;
 
-/// Bytes of a torrent file that are read: an info dict from peers may be
-/// larger than a torrent file from elsewhere.
-const MAX_TORRENT: usize = 32 * 1024 * 1024;
+/// Bytes of a torrent file that are read: the longest that settings allow, and
+/// what may stand beside the info dict.
+const MAX_TORRENT: usize = (1 << 30) + (32 << 20);
 
 /// A torrent that is remembered.
 #[derive(Clone, Debug)]
@@ -127,7 +127,7 @@ pub(super) fn read_torrent(
     let mut complaints = Vec::new();
     let limits = Limits {
         bytes: MAX_TORRENT,
-        ..Limits::default()
+        ..Limits::widest()
     };
     let path = Part::Torrent.path(folder, info_hash);
     let torrent = read_newest(faults, &path, MAX_TORRENT, &mut complaints, |data| {
@@ -167,7 +167,7 @@ pub(super) fn read_torrent(
     let metainfo = torrent.clone().or_else(|| {
         let mut copies = copies.into_iter().flatten();
         copies.find_map(|raw| {
-            let info = Info::parse(&raw, &Limits::metadata()).ok()?;
+            let info = Info::parse(&raw, &Limits::widest()).ok()?;
             Some(Arc::new(Metainfo::new(info)))
         })
     });

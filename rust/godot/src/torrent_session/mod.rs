@@ -17,6 +17,7 @@ use godot::classes::{IRefCounted, RefCounted};
 use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_core::ids::InfoHash;
+use torrent_core::metainfo::Limits;
 use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::{Error, ErrorKind, Result};
@@ -195,6 +196,11 @@ impl TorrentSession {
         let mut settings = self.settings.borrow().clone();
         self.manager().bind().write_to(&mut settings);
         settings
+    }
+
+    /// How large torrent files may be.
+    fn torrent_limits(&self) -> Limits {
+        Limits::of_files(&self.settings())
     }
 
     fn apply(&self, patch: &Fields) -> Result<()> {

@@ -14,7 +14,9 @@ impl TorrentSession {
         save_path: GString,
     ) -> Option<Gd<TorrentHandle>> {
         let path = convert::to_save_path(&save_path);
-        let add = path.and_then(|path| AddTorrent::from_data(torrent_data.as_slice(), path));
+        let limits = self.torrent_limits();
+        let add = path
+            .and_then(|path| AddTorrent::from_data_within(torrent_data.as_slice(), path, &limits));
         self.report("add_torrent_file", self.add(add))
     }
 
@@ -31,7 +33,10 @@ impl TorrentSession {
     ) -> Option<Gd<TorrentHandle>> {
         let resume = resume_data.as_slice();
         let add = convert::to_resumed_path(&save_path, resume)
-            .and_then(|path| AddTorrent::from_data(torrent_data.as_slice(), path))
+            .and_then(|path| {
+                let limits = self.torrent_limits();
+                AddTorrent::from_data_within(torrent_data.as_slice(), path, &limits)
+            })
             .and_then(|add| add.with_resume_data(resume));
         self.report("add_torrent_file_with_resume", self.add(add))
     }
@@ -96,7 +101,10 @@ impl TorrentSession {
     /// ```
     #[func]
     fn add_torrent(&self, params: AnyDictionary) -> Option<Gd<TorrentHandle>> {
-        self.report("add_torrent", self.add(add_params::read(&params)))
+        self.report(
+            "add_torrent",
+            self.add(add_params::read(&params, &self.torrent_limits())),
+        )
     }
 
     /// Takes a torrent out of the session; with `delete_files` its files are deleted too.

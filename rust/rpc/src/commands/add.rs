@@ -1,7 +1,8 @@
 //! Which torrents the session has.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use torrent_core::metainfo::Limits;
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::{Error, ErrorKind};
 use torrent_engine::placement::Deletion;
@@ -20,12 +21,14 @@ pub(super) async fn torrent_file(app: &App, mut params: Params) -> Outcome {
     let mut fields = params.rest(&["resume_data"])?;
     AddTorrent::check_fields(&fields)?;
     fill_save_path(app, &mut fields)?;
-    let data = read_torrent(Path::new(&path)).await?;
+    let limits = limits(app)?;
+    let data = read_torrent(Path::new(&path), limits.bytes).await?;
     fields.push(("torrent_data".into(), Value::Bytes(data.into())));
-    let add = AddTorrent::from_fields(&fields).map_err(|error| match error.kind() {
-        ErrorKind::InvalidTorrentFile => error.about(path),
-        _ => error,
-    })?;
+    let add =
+        AddTorrent::from_fields_within(&fields, &limits).map_err(|error| match error.kind() {
+            ErrorKind::InvalidTorrentFile => error.about(path),
+            _ => error,
+        })?;
     add_to(app, add)
 }
 
@@ -65,13 +68,15 @@ pub(super) async fn torrent_and_seed(app: &App, mut params: Params) -> Outcome {
     let path = params.text("path")?;
     let data_dir = params.text("data_dir")?;
     params.finish()?;
-    app.running()?;
-    add_to(app, load(&path, data_dir.into()).await?)
+    let limits = limits(app)?;
+    let data = read_torrent(Path::new(&path), limits.bytes).await?;
+    let add = AddTorrent::from_data_within(&data, data_dir, &limits);
+    add_to(app, add.map_err(|error| error.about(path))?)
 }
 
-async fn load(path: &str, save_path: PathBuf) -> Result<AddTorrent, Error> {
-    let data = read_torrent(Path::new(path)).await?;
-    AddTorrent::from_data(&data, save_path).map_err(|error| error.about(path))
+/// How large torrent files may be.
+fn limits(app: &App) -> Result<Limits, Error> {
+    Ok(Limits::of_files(&app.running()?.session.settings()))
 }
 
 fn add_to(app: &App, add: AddTorrent) -> Outcome {

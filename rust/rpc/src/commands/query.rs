@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use torrent_core::metainfo::Limits;
 use torrent_core::value::{Fields, Value};
 use torrent_engine::handle::TorrentHandle;
 use torrent_engine::info::info_fields;
@@ -42,7 +43,8 @@ pub(super) async fn torrent_info(app: &App, mut params: Params) -> Outcome {
     let info = match (id, path) {
         (Some(id), None) => info_fields(app.torrent(&id)?.known_metainfo()?),
         (None, Some(path)) => {
-            info_fields(&parse_file(&path, &read_torrent(Path::new(&path)).await?)?)
+            let data = read_torrent(Path::new(&path), Limits::default().bytes).await?;
+            info_fields(&parse_file(&path, &data)?)
         }
         _ => return Err(invalid("either 'torrent_id' or 'path' must be given")),
     };

@@ -16,13 +16,13 @@ use crate::app::run_blocking;
 use crate::params::Params;
 use crate::protocol::{Outcome, invalid};
 
-/// Reads the torrent file at `path`; of one that is too large, no more than it
-/// takes to see that.
-pub(super) async fn read_torrent(path: &Path) -> Result<Vec<u8>> {
+/// Reads the torrent file at `path`; of one with more than `limit` bytes, no
+/// more than it takes to see that.
+pub(super) async fn read_torrent(path: &Path, limit: usize) -> Result<Vec<u8>> {
     let path = path.to_owned();
     run_blocking(move || {
         let mut data = Vec::new();
-        let limit = Limits::default().bytes as u64 + 1;
+        let limit = limit as u64 + 1;
         std::fs::File::open(&path)
             .and_then(|file| file.take(limit).read_to_end(&mut data))
             .map_err(|error| Error::from_io(&error, &path))?;
@@ -155,7 +155,7 @@ pub(super) async fn parse(mut params: Params) -> Outcome {
     params.finish()?;
     match (path, data) {
         (Some(path), None) => {
-            let data = read_torrent(Path::new(&path)).await?;
+            let data = read_torrent(Path::new(&path), Limits::default().bytes).await?;
             Ok(info_fields(&parse_file(&path, &data)?))
         }
         (None, Some(data)) => Ok(info_fields(&Metainfo::parse(&data)?)),

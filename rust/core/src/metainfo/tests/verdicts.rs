@@ -5,6 +5,7 @@ use sha1::{Digest, Sha1};
 use super::*;
 use crate::bencode::DecodeErrorKind;
 use crate::ids::FileIndex;
+use crate::settings::Settings;
 
 #[test]
 fn a_single_file_torrent_is_read() {
@@ -300,4 +301,40 @@ fn broken_torrents_are_refused_by_name() {
     };
     let error = Metainfo::parse_with(&torrent(single()), &small);
     assert!(matches!(error, Err(TooLarge { limit: 10, .. })));
+}
+
+#[test]
+fn files_may_be_as_long_as_metadata_from_peers() {
+    const LONGEST: usize = 30 << 20;
+    let of_length = |length: usize| {
+        let mut data = torrent(single());
+        data.resize(length, b' ');
+        Metainfo::parse(&data)
+    };
+    assert!(of_length(10_000_001).is_ok());
+    assert!(of_length(LONGEST).is_ok());
+    let limit = LONGEST;
+    assert_eq!(
+        of_length(LONGEST + 1).err(),
+        Some(TooLarge {
+            bytes: LONGEST + 1,
+            limit
+        })
+    );
+    let settings = Settings {
+        max_metadata_size: 1024,
+        ..Settings::default()
+    };
+    assert_eq!(Limits::of_files(&settings).bytes, 1024);
+    assert_eq!(Limits::of_files(&Settings::default()).bytes, LONGEST);
+    for info in Settings::table() {
+        let most = info.range.map(|range| *range.end() as usize);
+        let widest = Limits::widest();
+        match info.name {
+            "max_metadata_size" => assert_eq!(most, Some(widest.bytes)),
+            "metadata_token_limit" => assert_eq!(most, Some(widest.tokens)),
+            "max_piece_count" => assert_eq!(most, Some(widest.pieces as usize)),
+            _ => {}
+        }
+    }
 }
