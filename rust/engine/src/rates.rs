@@ -3,9 +3,10 @@
 //!
 //! Each connection has a [`Valve`] for each direction. While there is no limit
 //! anywhere in the session a valve costs one relaxed load. Under a limit it
-//! holds an allowance; when that is used up the connection leaves its socket
-//! alone until the session's [`run`] task, which distributes every 50 ms while
-//! anybody waits, has given it another.
+//! holds an allowance; when that is used up the connection reads nothing from
+//! its socket, or no blocks for the peer from the disk, until the session's
+//! [`run`] task, which distributes every 50 ms while any connection waits, has
+//! given it another. What a connection sends to ask for blocks is free.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -230,7 +231,8 @@ pub(crate) struct Valve {
     waiting: bool,
     /// What to ask for next.
     wish: u64,
-    /// Headers not yet reported: in this direction, and in the other.
+    /// Headers and other overhead not yet reported: in this direction, and in
+    /// the other.
     headers: (u64, u64),
 }
 
@@ -258,9 +260,10 @@ impl Valve {
         }
     }
 
-    /// Bytes that may go now. When it is none, more are asked for:
-    /// [`Self::granted`].
-    pub(crate) fn open(&mut self) -> usize {
+    /// Bytes that may go now. When these are fewer than `least`, more are asked
+    /// for: [`Self::granted`].
+    pub(crate) fn open(&mut self, least: usize) -> usize {
+        let least = least as u64;
         let rates = &self.session.rates;
         if !rates.active.load(Ordering::Relaxed) {
             return usize::MAX;
@@ -279,7 +282,7 @@ impl Valve {
         if self.epoch != epoch {
             (self.epoch, self.quota) = (epoch, 0);
         }
-        if self.quota == 0 {
+        if self.quota < least {
             let mut bandwidth = lane.bandwidth.lock();
             let held = (!exempt && bandwidth.limit(Scope::Session).is_some())
                 || bandwidth.limit(Scope::Torrent(self.torrent)).is_some();
@@ -288,7 +291,8 @@ impl Valve {
             }
             if !self.waiting {
                 let ticket = Ticket(Arc::clone(&self.slot));
-                bandwidth.request(ticket, self.torrent, exempt, self.wish);
+                let want = self.wish.max(least - self.quota);
+                bandwidth.request(ticket, self.torrent, exempt, want);
                 self.waiting = true;
                 rates.changed.notify_one();
             }
@@ -300,20 +304,33 @@ impl Valve {
         self.local && self.session.rates.spare_local.load(Ordering::Relaxed)
     }
 
-    /// Counts bytes that went.
-    pub(crate) fn used(&mut self, bytes: usize) {
+    /// Takes bytes off the allowance.
+    pub(crate) fn charge(&mut self, bytes: usize) {
+        self.quota = self.quota.saturating_sub(bytes as u64);
+    }
+
+    /// Puts bytes back that did not go after all.
+    pub(crate) fn refund(&mut self, bytes: usize) {
+        if self.session.rates.active.load(Ordering::Relaxed) {
+            self.quota += bytes as u64;
+        }
+    }
+
+    /// Counts what bytes that went cost besides: the headers of TCP/IP, and
+    /// those among them that are `overhead`.
+    pub(crate) fn passed(&mut self, bytes: usize, overhead: u64) {
         let rates = &self.session.rates;
         if !rates.active.load(Ordering::Relaxed) {
             return;
         }
-        self.quota = self.quota.saturating_sub(bytes as u64);
+        self.headers.0 += overhead;
         if rates.headers.load(Ordering::Relaxed) {
             let (with, against) = ip_overhead(bytes as u64, self.v6);
             self.headers.0 += with;
             self.headers.1 += against;
-            if self.headers.0 >= HEADERS_BATCH {
-                self.report_headers();
-            }
+        }
+        if self.headers.0 >= HEADERS_BATCH {
+            self.report_headers();
         }
     }
 

@@ -164,6 +164,30 @@ fn without_the_limits_the_rest_comes_at_once() {
 }
 
 #[test]
+fn an_upload_limit_does_not_starve_a_download() {
+    for limit in [1024, 100] {
+        let pair = Pair::new(&[], &[("upload_rate_limit", Value::Int(limit))], 6);
+        // The sink has a few pieces that another peer wants, so that blocks wait
+        // for their allowance.
+        let third = Node::new();
+        let torrent = Payload::new(&[("data", LENGTH)], 256 << 10, 6).torrent(None);
+        let wanting = third.add(&torrent);
+        wanting.connect_peer(pair.sink.endpoint()).unwrap();
+        let begun = Instant::now();
+        pair.connect();
+        // Requests alone take 17 bytes for each of the 1024 blocks.
+        wait_until("complete", || pair.fetching.status().is_seeding);
+        println!(
+            "complete after {:?} at {limit} bytes a second",
+            begun.elapsed()
+        );
+        let sent = pair.fetching.status().total_payload_upload;
+        let allowed = limit as u64 * (begun.elapsed().as_secs() + 2) + 16_384;
+        assert!(sent <= allowed, "{sent} bytes at {limit} a second");
+    }
+}
+
+#[test]
 fn local_peers_are_exempt_when_the_setting_says_so() {
     let mut pair = Pair::new(
         &[],

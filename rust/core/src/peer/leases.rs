@@ -62,7 +62,6 @@ impl Connection {
         self.outstanding.push_back(block);
         let request = self.request_for(block);
         self.send.message(&Message::Request(request));
-        self.unsent_requests = self.send.len();
         if self.watched.progress {
             self.report.notes.push(Note::Requested(block));
             self.dirty = true;

@@ -91,8 +91,6 @@ pub struct Connection {
     patience: Patience,
     /// When the next block of a snubbing peer is asked of others.
     next_give_up: Instant,
-    /// Bytes to be sent up to the end of the last request.
-    unsent_requests: usize,
 
     /// What both ends understand.
     features: Features,
@@ -145,7 +143,6 @@ impl Connection {
             asked: 0,
             patience: Patience::new(now),
             next_give_up: now,
-            unsent_requests: 0,
             features: Features::default(),
             extensions: Extensions::default(),
             fast: Fast::default(),
@@ -241,18 +238,19 @@ impl Connection {
 
     /// Fills `out` with what to send next; returns how many are filled.
     pub fn slices<'a>(&'a mut self, out: &mut [IoSlice<'a>]) -> usize {
-        self.send.slices(out, usize::MAX)
+        self.send.slices(out)
     }
 
-    /// The same, up to `most` bytes: there is a limit.
-    pub fn slices_within<'a>(&'a mut self, out: &mut [IoSlice<'a>], most: usize) -> usize {
-        self.send.slices(out, most)
+    /// Bytes of messages that were queued since this was asked last, apart from
+    /// blocks and from those by which we ask for blocks: what counts under an
+    /// upload limit besides blocks.
+    pub fn take_overhead(&mut self) -> u64 {
+        std::mem::take(&mut self.send.overhead)
     }
 
     /// The first `bytes` of what was to be sent are sent.
     pub fn handle_sent(&mut self, now: Instant, bytes: usize) {
         let payload = self.send.advance(bytes);
-        self.unsent_requests = self.unsent_requests.saturating_sub(bytes);
         self.send_metadata();
         self.last_sent = now;
         let stats = &mut self.report.stats;

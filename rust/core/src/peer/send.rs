@@ -29,6 +29,9 @@ pub(super) struct SendQueue {
     payload: usize,
     /// Bytes of announcements that were queued since nothing waited.
     announced: usize,
+    /// Bytes queued, blocks and what asks for blocks apart, since that was last
+    /// taken.
+    pub(super) overhead: u64,
     /// What was queued since that was last taken.
     pub(super) counts: Counts,
 }
@@ -38,7 +41,19 @@ impl SendQueue {
         self.counts.sent(message);
         let before = self.tail.len();
         message.encode(&mut self.tail);
-        self.bytes += self.tail.len() - before;
+        let length = self.tail.len() - before;
+        self.bytes += length;
+        let asks = matches!(
+            message,
+            Message::Request(_)
+                | Message::Cancel(_)
+                | Message::Interested
+                | Message::NotInterested
+                | Message::KeepAlive
+        );
+        if !asks {
+            self.overhead += length as u64;
+        }
     }
 
     /// Queues a message about our pieces, of which there are so many.
@@ -86,6 +101,7 @@ impl SendQueue {
         self.tail.extend_from_slice(&[20, id]);
         self.tail.extend_from_slice(head);
         self.bytes += self.tail.len() - before;
+        self.overhead += u64::from(length);
         self.seal();
         self.push(data, false);
     }
@@ -111,18 +127,12 @@ impl SendQueue {
         self.bytes
     }
 
-    /// Fills `out` with what to send next, up to `most` bytes; returns how many
-    /// are filled.
-    pub(super) fn slices<'a>(&'a mut self, out: &mut [IoSlice<'a>], most: usize) -> usize {
+    /// Fills `out` with what to send next; returns how many are filled.
+    pub(super) fn slices<'a>(&'a mut self, out: &mut [IoSlice<'a>]) -> usize {
         self.seal();
-        let (mut filled, mut left) = (0, most);
+        let mut filled = 0;
         for (slot, segment) in out.iter_mut().zip(&self.segments) {
-            let bytes = segment.bytes.get(..left).unwrap_or(&segment.bytes);
-            if bytes.is_empty() {
-                break;
-            }
-            *slot = IoSlice::new(bytes);
-            left -= bytes.len();
+            *slot = IoSlice::new(&segment.bytes);
             filled += 1;
         }
         filled
@@ -162,12 +172,12 @@ mod tests {
         let mut payload = 0;
         while queue.len() > 0 {
             let mut slices = [IoSlice::new(&[]); 4];
-            let filled = queue.slices(&mut slices, step.max(2));
+            let filled = queue.slices(&mut slices);
             let bytes: Vec<u8> = slices[..filled]
                 .iter()
                 .flat_map(|slice| slice.to_vec())
                 .collect();
-            assert!(!bytes.is_empty() && bytes.len() <= step.max(2));
+            assert!(!bytes.is_empty());
             let count = bytes.len().min(step);
             sent.extend_from_slice(&bytes[..count]);
             payload += queue.advance(count);

@@ -103,8 +103,22 @@ impl Connection {
     /// The next bytes to read from disk for the peer, if it may have some and
     /// its send queue is below the watermark.
     pub fn poll_read(&mut self) -> Option<ReadJob> {
-        self.uploads
-            .next(self.send.len(), self.limits.send_watermark)
+        self.poll_read_within(usize::MAX)
+    }
+
+    /// The same, of blocks that take up to `most` bytes on the wire: there is a
+    /// limit. Blocks are held back here and not when they wait to be sent, so
+    /// that what we ask of the peer never waits behind them.
+    pub fn poll_read_within(&mut self, most: usize) -> Option<ReadJob> {
+        let watermark = self.limits.send_watermark;
+        self.uploads.next(self.send.len(), watermark, most)
+    }
+
+    /// Bytes that the next block for the peer takes on the wire, if it may be
+    /// read.
+    pub fn next_read_len(&self) -> Option<usize> {
+        let watermark = self.limits.send_watermark;
+        self.uploads.next_len(self.send.len(), watermark)
     }
 
     /// Whether nothing is left to send and reads are under way, and more of

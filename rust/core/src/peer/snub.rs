@@ -13,9 +13,8 @@ use crate::ids::Block;
 const STEP: Duration = Duration::from_secs(1);
 
 impl Connection {
-    /// Tells whether our own limits keep us from receiving, or our requests
-    /// from leaving ([`Self::has_unsent_requests`]): the peer is not to blame
-    /// for its silence then.
+    /// Tells whether our own limits keep us from receiving: the peer is not to
+    /// blame for its silence then.
     pub fn hold(&mut self, now: Instant, held: bool) {
         if let Some(from) = self.patience.held_since()
             && !held
@@ -23,11 +22,6 @@ impl Connection {
             self.last_received += now.saturating_duration_since(from.max(self.last_received));
         }
         self.patience.hold(now, held);
-    }
-
-    /// Whether a request still waits to be sent.
-    pub fn has_unsent_requests(&self) -> bool {
-        self.unsent_requests > 0
     }
 
     /// When [`Self::snub`] has something to do.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::ids::PieceIndex;
-use crate::wire::Request;
+use crate::wire::{PIECE_HEADER_LEN, Request};
 
 /// Most bytes that one read job asks of the disk.
 pub const READ_JOB_BYTES: u32 = 256 * 1024;
@@ -23,6 +23,13 @@ pub struct ReadJob {
     pub length: u32,
     /// Begin and length of each request.
     pub(super) spans: Vec<(u32, u32)>,
+}
+
+impl ReadJob {
+    /// Bytes that its blocks take on the wire.
+    pub fn wire_len(&self) -> usize {
+        self.length as usize + self.spans.len() * PIECE_HEADER_LEN
+    }
 }
 
 /// Requests that wait, and reads that are under way for them.
@@ -58,11 +65,21 @@ impl Uploads {
         Vec::from_iter::<VecDeque<Request>>(dropped)
     }
 
-    /// The next read, while what is read and `unsent` stay below `watermark`.
-    pub(super) fn next(&mut self, unsent: usize, watermark: usize) -> Option<ReadJob> {
+    /// Bytes that the next block takes on the wire, if a read may begin: while
+    /// what is read and `unsent` stay below `watermark`.
+    pub(super) fn next_len(&self, unsent: usize, watermark: usize) -> Option<usize> {
         if self.jobs >= READ_JOBS || unsent + self.job_bytes >= watermark {
             return None;
         }
+        let first = self.queue.front()?;
+        Some(first.length as usize + PIECE_HEADER_LEN)
+    }
+
+    /// The next read, if one may begin and its first block takes no more than
+    /// `most` bytes.
+    pub(super) fn next(&mut self, unsent: usize, watermark: usize, most: usize) -> Option<ReadJob> {
+        self.next_len(unsent, watermark)
+            .filter(|&length| length <= most)?;
         let first = self.queue.pop_front()?;
         let mut job = ReadJob {
             piece: first.piece,
@@ -74,6 +91,7 @@ impl Uploads {
             && next.piece == job.piece
             && next.begin == job.begin + job.length
             && job.length + next.length <= READ_JOB_BYTES
+            && job.wire_len() + next.length as usize + PIECE_HEADER_LEN <= most
         {
             job.length += next.length;
             job.spans.push((next.begin, next.length));

@@ -70,8 +70,6 @@ enum Sending {
     Done,
     /// The socket takes no more now.
     Blocked,
-    /// A rate limit lets no more go now.
-    Held,
 }
 
 /// What a connection task is made of.
@@ -82,7 +80,8 @@ pub(crate) struct PeerTask {
     pub(crate) mailbox: Arc<Mailbox>,
     /// What may be received under rate limits.
     pub(crate) down: Valve,
-    /// What may be sent.
+    /// The blocks that may be sent. Other messages leave at once: a download
+    /// must not wait for the allowance of uploads.
     pub(crate) up: Valve,
     /// The torrent always drains this; a full channel makes the connection wait.
     pub(crate) reports: mpsc::Sender<PeerReport>,
@@ -120,18 +119,13 @@ impl PeerTask {
         let timer = sleep_until(self.connection.poll_timeout().into());
         tokio::pin!(timer);
         loop {
-            while let Some(job) = self.connection.poll_read() {
-                if let Some(storage) = self.storage.get() {
-                    reads.push_back(Box::pin(read(storage.clone(), job)));
-                }
-            }
+            let held = self.start_reads(&mut reads);
             let sending = self.send()?;
             if sending == Sending::Done && self.connection.is_stalled_on_reads() {
                 self.warn(PerformanceWarning::SendBufferWatermarkTooLow);
             }
-            let (blocked, held) = (sending == Sending::Blocked, sending == Sending::Held);
-            let stuck = held && self.connection.has_unsent_requests();
-            if excused != (congested || starved || stuck) {
+            let blocked = sending == Sending::Blocked;
+            if excused != (congested || starved) {
                 excused = !excused;
                 self.connection.hold(Instant::now(), excused);
             }
@@ -157,7 +151,7 @@ impl PeerTask {
             tokio::select! {
                 ready = ready(&self.stream, interest) => {
                     if ready?.is_readable() && !congested && !starved {
-                        let most = self.down.open();
+                        let most = self.down.open(1);
                         if most == 0 {
                             starved = true;
                             continue;
@@ -178,7 +172,7 @@ impl PeerTask {
                     }
                 }
                 () = self.disk.below_watermark(), if congested => congested = false,
-                () = self.down.granted(), if starved => starved = self.down.open() == 0,
+                () = self.down.granted(), if starved => starved = self.down.open(1) == 0,
                 () = self.up.granted(), if held => {}
                 () = self.mailbox.arrived() => {
                     self.mailbox.take(&mut commands);
@@ -187,6 +181,9 @@ impl PeerTask {
                     }
                 }
                 Some((job, data)) = reads.next(), if !reads.is_empty() => {
+                    if data.is_none() {
+                        self.up.refund(job.wire_len());
+                    }
                     if let Some(reason) = self.connection.handle_read(&job, data.as_ref()) {
                         return Err(Ended::ByUs(reason));
                     }
@@ -223,21 +220,34 @@ impl PeerTask {
         Ok(())
     }
 
-    /// Sends what waits, as far as the socket and the limits take it.
+    /// Begins to read the blocks that may be sent to the peer. Whether some
+    /// wait for an allowance.
+    fn start_reads(&mut self, reads: &mut Reads) -> bool {
+        while let Some(least) = self.connection.next_read_len() {
+            let most = self.up.open(least);
+            let Some(job) = self.connection.poll_read_within(most) else {
+                return true;
+            };
+            self.up.charge(job.wire_len());
+            if let Some(storage) = self.storage.get() {
+                reads.push_back(Box::pin(read(storage.clone(), job)));
+            }
+        }
+        false
+    }
+
+    /// Sends what waits, as far as the socket takes it.
     fn send(&mut self) -> Result<Sending, Ended> {
         for _ in 0..MAX_SENDS {
             if !self.connection.wants_write() {
                 return Ok(Sending::Done);
             }
-            let most = self.up.open();
-            if most == 0 {
-                return Ok(Sending::Held);
-            }
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let filled = self.connection.slices_within(&mut slices, most);
+            let filled = self.connection.slices(&mut slices);
             match self.stream.try_write_vectored(&slices[..filled]) {
                 Ok(sent) => {
-                    self.up.used(sent);
+                    let overhead = self.connection.take_overhead();
+                    self.up.passed(sent, overhead);
                     self.connection.handle_sent(Instant::now(), sent);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -276,7 +286,8 @@ impl PeerTask {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error.into()),
         };
-        self.down.used(count);
+        self.down.charge(count);
+        self.down.passed(count, 0);
         Ok(input.received(Instant::now(), count, &mut self.connection)?)
     }
 }

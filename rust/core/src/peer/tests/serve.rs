@@ -64,6 +64,31 @@ fn uploads_respect_the_watermark_and_the_choke() {
 }
 
 #[test]
+fn under_a_limit_blocks_wait_and_what_we_ask_for_does_not() {
+    let mut world = World::new().downloading(1);
+    world.conn.announce_pieces(&Bitfield::full(8));
+    world.conn.set_choking(false);
+    world.sent();
+    assert!(world.conn.take_overhead() > 0, "what we said of ourselves");
+    world.feed(&[request(0), request(1), request(2)]).unwrap();
+    let wire = BLOCK_SIZE as usize + 13;
+    assert_eq!(world.conn.next_read_len(), Some(wire));
+    assert_eq!(world.conn.poll_read_within(wire - 1), None);
+    // Nothing is in the way of a request.
+    world.conn.set_interested(world.now, false);
+    assert_eq!(world.sent(), ["notinterested"]);
+    assert_eq!(world.conn.take_overhead(), 0, "asking is free");
+    let two = world.conn.poll_read_within(3 * wire - 1).unwrap();
+    assert_eq!(two.wire_len(), 2 * wire);
+    assert_eq!(world.conn.poll_read_within(wire).unwrap().wire_len(), wire);
+    assert_eq!(world.conn.next_read_len(), None);
+    let data = Bytes::from(vec![1; two.length as usize]);
+    assert_eq!(world.conn.handle_read(&two, Some(&data)), None);
+    assert_eq!(world.sent().len(), 2);
+    assert_eq!(world.conn.take_overhead(), 0, "blocks are paid for before");
+}
+
+#[test]
 fn payload_counts_as_sent_when_it_is_and_is_reported_soon() {
     let mut world = World::new();
     world.conn.announce_pieces(&Bitfield::full(8));

@@ -77,18 +77,6 @@ fn nobody_snubs_us_while_we_do_not_listen() {
 }
 
 #[test]
-fn requests_that_have_not_left_yet_are_known() {
-    let mut world = World::new().downloading(2);
-    assert!(world.conn.has_unsent_requests());
-    world.conn.handle_sent(world.now, 5 + 17);
-    assert!(world.conn.has_unsent_requests());
-    world.conn.handle_sent(world.now, 17);
-    assert!(!world.conn.has_unsent_requests());
-    world.conn.set_choking(false);
-    assert!(!world.conn.has_unsent_requests(), "something else");
-}
-
-#[test]
 fn a_silent_debtor_is_snubbed_and_loses_its_leases() {
     let mut world = World::new().downloading(20);
     world.report();
