@@ -45,6 +45,8 @@ pub(super) struct Clocks {
     finished: Duration,
     seeding: Duration,
     completed_time: i64,
+    /// Something was missing since the last completion.
+    incomplete: bool,
     last_seen_complete: i64,
     last_download: Option<Instant>,
     last_upload: Option<Instant>,
@@ -62,6 +64,7 @@ impl Clocks {
             finished: Duration::ZERO,
             seeding: Duration::ZERO,
             completed_time: 0,
+            incomplete: false,
             last_seen_complete: 0,
             last_download: None,
             last_upload: None,
@@ -130,6 +133,7 @@ impl Clocks {
         self.advance(now);
         self.state = state;
         self.running = !paused;
+        self.incomplete |= state == TorrentState::Downloading;
     }
 
     pub(super) fn paused_changed(&mut self, now: Instant, paused: bool) {
@@ -138,7 +142,8 @@ impl Clocks {
     }
 
     pub(super) fn finished(&mut self) {
-        if self.completed_time == 0 {
+        // A torrent that starts complete was completed before.
+        if std::mem::take(&mut self.incomplete) || self.completed_time == 0 {
             self.completed_time = unix_millis() / 1000;
         }
     }
@@ -555,4 +560,37 @@ fn piece_of(incoming: Option<Incoming>) -> i64 {
 
 fn block_of(incoming: Option<Incoming>) -> i64 {
     incoming.map_or(-1, |it| i64::from(it.block.index))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_completion_is_that_of_the_last_one() {
+        let now = Instant::now();
+        let mut clocks = Clocks::new(now);
+        let record = ResumeData {
+            completed_time: 1000,
+            ..ResumeData::default()
+        };
+        clocks.restore(now, &record);
+        // It is complete, as it was; a check finds it so.
+        for _ in 0..2 {
+            clocks.state_changed(now, TorrentState::CheckingFiles, false);
+            clocks.state_changed(now, TorrentState::Finished, false);
+            clocks.finished();
+            assert_eq!(clocks.completed_time, 1000);
+        }
+        // Something is missing, and comes.
+        clocks.state_changed(now, TorrentState::Downloading, false);
+        assert_eq!(clocks.completed_time, 1000, "until it comes");
+        clocks.state_changed(now, TorrentState::Finished, false);
+        clocks.finished();
+        assert!(clocks.completed_time > 1_000_000);
+        let last = std::mem::replace(&mut clocks.completed_time, 2000);
+        clocks.state_changed(now, TorrentState::Seeding, false);
+        clocks.finished();
+        assert_eq!(clocks.completed_time, 2000, "not {last}");
+    }
 }
