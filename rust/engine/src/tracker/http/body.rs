@@ -5,7 +5,7 @@
 
 use std::io::Read;
 
-use flate2::read::{DeflateDecoder, GzDecoder, ZlibDecoder};
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 /// The longest line that says how long a chunk is, extensions included.
 const MAX_CHUNK_LINE: usize = 4096;
@@ -84,9 +84,13 @@ impl BodyReader {
         }
     }
 
-    /// What came, whole or not.
+    /// What came, whole or not. Where chunks were due and none came, that is
+    /// the body.
     pub(super) fn finish(self) -> Vec<u8> {
-        self.body
+        match self.framing {
+            Framing::Chunked if self.chunks == 0 && !self.done => self.input,
+            _ => self.body,
+        }
     }
 
     fn take_chunks(&mut self) {
@@ -166,7 +170,7 @@ fn chunk_length(line: &[u8]) -> Option<u64> {
 /// unpacked is the body itself. Fails when more than `limit` bytes come out.
 pub(super) fn unpack(body: Vec<u8>, deflated: bool, limit: usize) -> Result<Vec<u8>, TooLong> {
     let unpacked = if body.starts_with(&[0x1f, 0x8b]) {
-        read_out(GzDecoder::new(&body[..]), limit)?
+        read_out(MultiGzDecoder::new(&body[..]), limit)?
     } else if deflated {
         let zlib = read_out(ZlibDecoder::new(&body[..]), limit)?;
         match zlib.is_empty() {
@@ -241,6 +245,7 @@ mod tests {
         assert_eq!(chunked("2\r\nab\r\nzz\r\nde"), whole("ab"), "no chunk");
         assert_eq!(chunked("0\r\n\r\ntrailing"), whole(""));
         assert_eq!(chunked(""), cut(""));
+        assert_eq!(chunked("de"), cut("de"), "nor a line");
         assert_eq!(
             chunked("d8:intervali1ee\n"),
             cut("d8:intervali1ee\n"),
