@@ -316,7 +316,7 @@ fn files_may_be_as_long_as_metadata_from_peers() {
     let limit = LONGEST;
     assert_eq!(
         of_length(LONGEST + 1).err(),
-        Some(TooLarge {
+        Some(MetainfoError::TooLarge {
             bytes: LONGEST + 1,
             limit
         })

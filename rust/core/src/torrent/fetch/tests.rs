@@ -233,12 +233,12 @@ fn time_to_fetch(seed: u64, truth: &[u8], actors: &mut [Actor]) -> u64 {
                 }
             }
         }
-        for at_actor in 0..actors.len() {
-            let Some(key) = actors[at_actor].key else {
+        for actor in &mut *actors {
+            let Some(key) = actor.key else {
                 continue;
             };
-            let manner = actors[at_actor].manner;
-            let due = &mut actors[at_actor].due;
+            let manner = actor.manner;
+            let due = &mut actor.due;
             let Some(first) = due.iter().position(|(when, _)| *when <= now) else {
                 continue;
             };
@@ -261,7 +261,6 @@ fn time_to_fetch(seed: u64, truth: &[u8], actors: &mut [Actor]) -> u64 {
                 Verdict::Wrong(senders) => senders.len() == 1,
                 Verdict::Open => false,
             };
-            let actor = &mut actors[at_actor];
             if convicted || manner == Manner::HitsAndRuns {
                 assert_ne!(manner, Manner::Honest);
                 fetch.peer_left(key);
