@@ -113,6 +113,7 @@ kinds! {
     InvalidFileIndex = 603, "INVALID_FILE_INDEX", Validation, false, "no such file in the torrent";
     InvalidPriority = 604, "INVALID_PRIORITY", Validation, false, "a priority is a number from 0 to 7";
     InvalidUrl = 605, "INVALID_URL", Validation, false, "not a valid URL";
+    WrongThread = 606, "WRONG_THREAD", Validation, true, "only the main thread may call this: use call_deferred()";
     TrackerAnnounceFailed = 700, "TRACKER_ANNOUNCE_FAILED", Tracker, true, "the announce failed";
     TrackerScrapeFailed = 701, "TRACKER_SCRAPE_FAILED", Tracker, true, "the scrape failed";
     TrackerInvalidResponse = 702, "TRACKER_INVALID_RESPONSE", Tracker, true, "the tracker's reply makes no sense";

@@ -1,8 +1,6 @@
 //! `AlertManager`: the queue and filter between a session and the game.
 
-use std::cell::RefCell;
-use std::rc::{Rc, Weak};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use godot::builtin::{Array, Callable, GString, VarDictionary};
 use godot::classes::IRefCounted;
@@ -17,6 +15,7 @@ use torrent_engine::events::AlertQueue;
 
 use crate::convert::{invalid, to_int, to_variant};
 use crate::report::{self, LastError};
+use crate::threads::{self, Shared, main_only};
 use crate::torrent_session::{Running, SharedRun};
 
 /// The queue of alerts between a session and the game, and the filter before
@@ -43,13 +42,14 @@ use crate::torrent_session::{Running, SharedRun};
 #[class(base=RefCounted)]
 pub(crate) struct AlertManager {
     queue: Arc<AlertQueue>,
-    subscribers: RefCell<Vec<(&'static str, Callable)>>,
-    sessions: RefCell<Vec<Source>>,
+    subscribers: Shared<Vec<(&'static str, Callable)>>,
+    sessions: Shared<Vec<Source>>,
     base: Base<godot::classes::RefCounted>,
 }
 
 /// A session that fills the queue: it stops making what is masked, and what
 /// fails here is its last error.
+#[derive(Clone)]
 struct Source {
     run: Weak<SharedRun>,
     errors: LastError,
@@ -64,8 +64,8 @@ impl IRefCounted for AlertManager {
                 defaults.alert_mask as u32,
                 defaults.alert_queue_size as usize,
             )),
-            subscribers: RefCell::default(),
-            sessions: RefCell::default(),
+            subscribers: Shared::default(),
+            sessions: Shared::default(),
             base,
         }
     }
@@ -76,13 +76,22 @@ impl IRefCounted for AlertManager {
     }
 }
 
+impl Drop for AlertManager {
+    fn drop(&mut self) {
+        let subscribers = self.subscribers.take();
+        if !subscribers.is_empty() {
+            threads::on_main(move || drop(subscribers));
+        }
+    }
+}
+
 impl AlertManager {
     /// Lets a session fill this queue; `errors` are the session's.
     pub(crate) fn attach(&self, session: &Running, errors: LastError) {
-        let mut sessions = self.sessions.borrow_mut();
+        let mut sessions = self.sessions.lock();
         sessions.retain(|known| known.run.strong_count() > 0);
         sessions.push(Source {
-            run: Rc::downgrade(session),
+            run: Arc::downgrade(session),
             errors,
         });
         drop(sessions);
@@ -91,9 +100,9 @@ impl AlertManager {
 
     /// Lets a session fill another queue from now on.
     pub(crate) fn detach(&self, session: &Running) {
-        let gone = Rc::downgrade(session);
+        let gone = Arc::downgrade(session);
         self.sessions
-            .borrow_mut()
+            .lock()
             .retain(|known| !known.run.ptr_eq(&gone));
     }
 
@@ -101,7 +110,7 @@ impl AlertManager {
     /// fills the queue, and `None`.
     fn report<T>(&self, method: &str, result: Result<T>) -> Option<T> {
         let keep = |error: &Error| {
-            let sessions = self.sessions.borrow();
+            let sessions = self.sessions.lock();
             sessions.iter().for_each(|it| it.errors.keep(error));
         };
         report::ok(&format!("AlertManager.{method}"), result.inspect_err(keep))
@@ -129,13 +138,9 @@ impl AlertManager {
         let mask = Value::Int(i64::from(self.queue.mask()));
         let limit = Value::Int(to_int(self.queue.limit() as u64));
         let patch = [("alert_mask", &mask), ("alert_queue_size", &limit)];
-        for session in self.sessions.borrow().iter() {
-            let Some(run) = session.run.upgrade() else {
-                continue;
-            };
-            if let Some(engine) = &*run.borrow()
-                && let Err(error) = engine.apply_settings(patch)
-            {
+        for session in self.sessions.get() {
+            let run = session.run.upgrade().and_then(|run| run.get());
+            if let Some(Err(error)) = run.map(|engine| engine.apply_settings(patch)) {
                 session.errors.report("AlertManager", &error);
             }
         }
@@ -151,7 +156,7 @@ impl AlertManager {
         this.signals().alert_posted().emit(alert);
         let (gone, calls): (Vec<_>, Vec<_>) = {
             let manager = this.bind();
-            let mut subscribers = manager.subscribers.borrow_mut();
+            let mut subscribers = manager.subscribers.lock();
             let gone = subscribers.extract_if(.., |(_, callable)| !callable.is_valid());
             let gone = gone.collect();
             let wanted = subscribers.iter().filter(|(wanted, _)| *wanted == name);
@@ -328,6 +333,7 @@ impl AlertManager {
     /// The waiting alerts, oldest first; the queue is empty afterwards.
     #[func]
     fn pop_alerts(&self) -> Array<VarDictionary> {
+        main_only!(self, "pop_alerts");
         let alerts = self.queue.pop(usize::MAX);
         alerts.iter().map(|alert| to_script(alert)).collect()
     }
@@ -335,6 +341,7 @@ impl AlertManager {
     /// Empties the queue.
     #[func]
     fn clear_alerts(&self) {
+        main_only!(self, "clear_alerts");
         self.clear();
     }
 
@@ -342,6 +349,7 @@ impl AlertManager {
     /// number that is no such sum.
     #[func]
     fn set_alert_mask(&self, mask: i64) -> bool {
+        main_only!(self, "set_alert_mask");
         let bits =
             u32::try_from(mask).map_err(|_| invalid(format!("{mask} is not a sum of categories")));
         let bits = self.report("set_alert_mask", bits);
@@ -361,84 +369,98 @@ impl AlertManager {
     /// Turns alerts about errors on or off.
     #[func]
     fn enable_error_alerts(&self, enabled: bool) {
+        main_only!(self, "enable_error_alerts");
         self.enable(category::ERROR, enabled);
     }
 
     /// Turns alerts about changes of state on or off.
     #[func]
     fn enable_status_alerts(&self, enabled: bool) {
+        main_only!(self, "enable_status_alerts");
         self.enable(category::STATUS, enabled);
     }
 
     /// Turns alerts about finished pieces and files on or off.
     #[func]
     fn enable_progress_alerts(&self, enabled: bool) {
+        main_only!(self, "enable_progress_alerts");
         self.enable(category::PIECE_PROGRESS | category::FILE_PROGRESS, enabled);
     }
 
     /// Turns alerts about finished pieces on or off.
     #[func]
     fn enable_piece_progress_alerts(&self, enabled: bool) {
+        main_only!(self, "enable_piece_progress_alerts");
         self.enable(category::PIECE_PROGRESS, enabled);
     }
 
     /// Turns alerts about finished files on or off.
     #[func]
     fn enable_file_progress_alerts(&self, enabled: bool) {
+        main_only!(self, "enable_file_progress_alerts");
         self.enable(category::FILE_PROGRESS, enabled);
     }
 
     /// Turns alerts about what peers do on or off.
     #[func]
     fn enable_peer_alerts(&self, enabled: bool) {
+        main_only!(self, "enable_peer_alerts");
         self.enable(category::PEER, enabled);
     }
 
     /// Turns alerts about files on disk on or off.
     #[func]
     fn enable_storage_alerts(&self, enabled: bool) {
+        main_only!(self, "enable_storage_alerts");
         self.enable(category::STORAGE, enabled);
     }
 
     /// Turns alerts about trackers on or off.
     #[func]
     fn enable_tracker_alerts(&self, enabled: bool) {
+        main_only!(self, "enable_tracker_alerts");
         self.enable(category::TRACKER, enabled);
     }
 
     /// Turns alerts about connections on or off.
     #[func]
     fn enable_connect_alerts(&self, enabled: bool) {
+        main_only!(self, "enable_connect_alerts");
         self.enable(category::CONNECT, enabled);
     }
 
     /// Turns alerts about what keeps transfers slow on or off.
     #[func]
     fn enable_performance_alerts(&self, enabled: bool) {
+        main_only!(self, "enable_performance_alerts");
         self.enable(category::PERFORMANCE_WARNING, enabled);
     }
 
     /// Turns alerts about blocked and banned addresses on or off.
     #[func]
     fn enable_ip_block_alerts(&self, enabled: bool) {
+        main_only!(self, "enable_ip_block_alerts");
         self.enable(category::IP_BLOCK, enabled);
     }
 
     /// Turns alerts about each block of a download (many) on or off.
     #[func]
     fn enable_block_progress_alerts(&self, enabled: bool) {
+        main_only!(self, "enable_block_progress_alerts");
         self.enable(category::BLOCK_PROGRESS, enabled);
     }
 
     /// Turns alerts about statistics on or off.
     #[func]
     fn enable_stats_alerts(&self, enabled: bool) {
+        main_only!(self, "enable_stats_alerts");
         self.enable(category::STATS, enabled);
     }
 
     /// Turns alerts about each block sent (many) on or off.
     #[func]
     fn enable_upload_alerts(&self, enabled: bool) {
+        main_only!(self, "enable_upload_alerts");
         self.enable(category::UPLOAD, enabled);
     }
 
@@ -446,6 +468,7 @@ impl AlertManager {
     /// important ones may exceed it up to threefold. At least 1, at most 10 000 000.
     #[func]
     fn set_queue_limit(&self, limit: i64) -> bool {
+        main_only!(self, "set_queue_limit");
         let limit = self.report("set_queue_limit", queue_limit(limit));
         let set = limit.map(|limit| {
             self.queue.set_limit(limit);
@@ -471,6 +494,7 @@ impl AlertManager {
     /// Ends with [method unsubscribe] or with the callable's object.
     #[func]
     fn subscribe(&self, type_name: GString, callable: Callable) -> bool {
+        main_only!(self, "subscribe");
         let known = kind_name(&type_name).and_then(|name| match callable.is_valid() {
             true if self.is_subscribed(name, &callable) => {
                 Err(invalid(format!("the callable hears of '{name}' already")))
@@ -479,18 +503,19 @@ impl AlertManager {
             false => Err(invalid("the callable is not valid")),
         });
         let name = self.report("subscribe", known);
-        name.map(|name| self.subscribers.borrow_mut().push((name, callable)))
+        name.map(|name| self.subscribers.lock().push((name, callable)))
             .is_some()
     }
 
     /// Ends what [method subscribe] began. False when there is nothing to end.
     #[func]
     fn unsubscribe(&self, type_name: GString, callable: Callable) -> bool {
+        main_only!(self, "unsubscribe");
         let ended = kind_name(&type_name).and_then(|name| {
             // Freed with nothing borrowed, as in `announce`.
             let ended: Vec<_> = self
                 .subscribers
-                .borrow_mut()
+                .lock()
                 .extract_if(.., |(known, called)| *known == name && *called == callable)
                 .collect();
             match ended.is_empty() {
@@ -502,7 +527,7 @@ impl AlertManager {
     }
 
     fn is_subscribed(&self, name: &str, callable: &Callable) -> bool {
-        let subscribers = self.subscribers.borrow();
+        let subscribers = self.subscribers.lock();
         subscribers
             .iter()
             .any(|(known, called)| *known == name && called == callable)

@@ -1,15 +1,15 @@
 //! What a getter converted last, for as long as its source stays the same: a
 //! copy of an Array or Dictionary costs Godot far less than to build it anew.
 
-use std::cell::RefCell;
+use crate::threads::Shared;
 
 /// A value for scripts, and what it was made from.
 #[derive(Debug)]
-pub(crate) struct Kept<S, V>(RefCell<Option<(S, V)>>);
+pub(crate) struct Kept<S, V>(Shared<Option<(S, V)>>);
 
 impl<S, V> Default for Kept<S, V> {
     fn default() -> Self {
-        Self(RefCell::new(None))
+        Self(Shared::new(None))
     }
 }
 
@@ -22,14 +22,14 @@ impl<S, V: Clone> Kept<S, V> {
         same: impl FnOnce(&S, &S) -> bool,
         convert: impl FnOnce(&S) -> V,
     ) -> V {
-        let mut kept = self.0.borrow_mut();
-        match &*kept {
-            Some((known, value)) if same(known, &source) => value.clone(),
-            _ => {
-                let value = convert(&source);
-                *kept = Some((source, value.clone()));
-                value
-            }
+        if let Some((known, value)) = &*self.0.lock()
+            && same(known, &source)
+        {
+            return value.clone();
         }
+        // Unlocked, as it takes its time. Threads that do it at once do it twice.
+        let value = convert(&source);
+        self.0.replace(Some((source, value.clone())));
+        value
     }
 }

@@ -6,7 +6,7 @@
 //! events into signals and alerts, `report` turns errors into what a game
 //! sees, `lifetime` ends every session before the library is unloaded.
 //!
-//! All methods take `&self` (with cells for what changes) or the object as a
+//! All methods take `&self` (with locks for what changes) or the object as a
 //! whole (`gd_self`) where signals are emitted: printing an error can call a
 //! script's own logger, and that may call straight back into the object, which
 //! must not find it borrowed.
@@ -26,6 +26,7 @@ mod peer_info;
 mod report;
 mod resolver;
 mod snapshot;
+mod threads;
 mod torrent_creator;
 mod torrent_error;
 mod torrent_handle;

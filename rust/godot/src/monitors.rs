@@ -1,9 +1,8 @@
 //! The monitors in Godot's debugger: the sum over all sessions that asked for
-//! them. Main thread only, as everything here.
+//! them. Main thread only; a gauge may be dropped anywhere.
 
-use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use godot::builtin::{Callable, StringName, Variant};
@@ -14,6 +13,7 @@ use torrent_engine::events::AlertQueue;
 use torrent_engine::session::Session;
 use torrent_engine::status::TorrentStatus;
 
+use crate::threads::Shared;
 use crate::torrent_session::Running;
 
 /// What there is to read of one session object.
@@ -21,18 +21,18 @@ use crate::torrent_session::Running;
 pub(crate) struct Gauge {
     run: Running,
     /// Where its alerts wait; sessions can share that.
-    alerts: RefCell<Arc<AlertQueue>>,
+    alerts: Shared<Arc<AlertQueue>>,
     /// What its last poll took.
-    poll: Cell<Duration>,
+    poll: Shared<Duration>,
 }
 
 impl Gauge {
     /// The gauge of a session whose alerts wait in `alerts`.
-    pub(crate) fn new(run: Running, alerts: Arc<AlertQueue>) -> Rc<Self> {
-        Rc::new(Self {
+    pub(crate) fn new(run: Running, alerts: Arc<AlertQueue>) -> Arc<Self> {
+        Arc::new(Self {
             run,
-            alerts: RefCell::new(alerts),
-            poll: Cell::default(),
+            alerts: Shared::new(alerts),
+            poll: Shared::default(),
         })
     }
 
@@ -43,18 +43,18 @@ impl Gauge {
 
     /// Notes how long the session took in this frame.
     pub(crate) fn note_poll(&self, took: Duration) {
-        self.poll.set(took);
+        self.poll.replace(took);
     }
 
     fn sum_of_torrents(&self, of: fn(&TorrentStatus) -> u64) -> u64 {
-        let run = self.run.borrow();
+        let run = self.run.get();
         let torrents = run.as_ref().map(Session::torrents).unwrap_or_default();
         torrents.iter().map(|torrent| of(&torrent.status())).sum()
     }
 }
 
 /// What a monitor shows of the sessions.
-type Reading = fn(&[Rc<Gauge>]) -> u64;
+type Reading = fn(&[Arc<Gauge>]) -> u64;
 
 /// The monitors by name.
 const MONITORS: [(&str, Reading); 6] = [
@@ -76,18 +76,18 @@ const MONITORS: [(&str, Reading); 6] = [
     }),
 ];
 
-fn sum_of_torrents(shown: &[Rc<Gauge>], of: fn(&TorrentStatus) -> u64) -> u64 {
+fn sum_of_torrents(shown: &[Arc<Gauge>], of: fn(&TorrentStatus) -> u64) -> u64 {
     shown.iter().map(|gauge| gauge.sum_of_torrents(of)).sum()
 }
 
 /// The alerts that nobody has taken yet; a queue of several sessions counts
 /// once.
-fn queued_alerts(shown: &[Rc<Gauge>]) -> u64 {
+fn queued_alerts(shown: &[Arc<Gauge>]) -> u64 {
     let mut queues: Vec<Arc<AlertQueue>> = Vec::new();
     for gauge in shown {
-        let queue = gauge.alerts.borrow();
+        let queue = gauge.alerts.get();
         if !queues.iter().any(|known| Arc::ptr_eq(known, &queue)) {
-            queues.push(Arc::clone(&queue));
+            queues.push(queue);
         }
     }
     queues.iter().map(|queue| queue.len() as u64).sum()
@@ -99,10 +99,10 @@ thread_local! {
 
 /// Counts a session in, or not any more. The monitors are there as long as
 /// one is.
-pub(crate) fn show(session: &Rc<Gauge>, wanted: bool) {
+pub(crate) fn show(session: &Arc<Gauge>, wanted: bool) {
     let (before, now) = SHOWN.with_borrow_mut(|shown| {
         let before = shown.len();
-        let this = Rc::downgrade(session);
+        let this = Arc::downgrade(session);
         shown.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&this));
         if wanted {
             shown.push(this);

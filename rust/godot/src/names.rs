@@ -9,8 +9,12 @@ use std::collections::HashMap;
 use godot::builtin::{GString, Variant};
 use godot::meta::ToGodot;
 
+use crate::threads;
+
 thread_local! {
-    /// By address and length: a name that is part of the code never changes.
+    /// By address and length: a name that is part of the code never changes. The main
+    /// thread's alone: what another thread kept would be freed with that, and that may be
+    /// after the library.
     static KNOWN: RefCell<HashMap<(usize, usize), Variant>> = RefCell::default();
 }
 
@@ -20,11 +24,11 @@ thread_local! {
 pub(crate) fn key(name: &Cow<'static, str>) -> Variant {
     let make = |name: &str| GString::from(name).to_variant();
     match name {
-        Cow::Owned(name) => make(name),
-        Cow::Borrowed(name) => KNOWN.with_borrow_mut(|known| {
+        Cow::Borrowed(name) if threads::is_main() => KNOWN.with_borrow_mut(|known| {
             let place = (name.as_ptr().addr(), name.len());
             known.entry(place).or_insert_with(|| make(name)).clone()
         }),
+        name => make(name),
     }
 }
 

@@ -1,12 +1,13 @@
 //! How a failed call shows: one error in Godot's output that names the class,
 //! the method and the reason, and the same error kept for `get_last_error()`.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use godot::builtin::{GString, vslice};
 use godot::global;
 use torrent_engine::error::{Error, Result};
+
+use crate::threads::Shared;
 
 /// How many characters of an error are printed.
 const LONGEST: usize = 1000;
@@ -14,17 +15,17 @@ const LONGEST: usize = 1000;
 /// The last error of a session. The session and its torrents share one; an
 /// alert manager knows those of all sessions that it serves.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LastError(Rc<RefCell<Option<Error>>>);
+pub(crate) struct LastError(Arc<Shared<Option<Error>>>);
 
 impl LastError {
     /// The last error, if there was one.
     pub(crate) fn get(&self) -> Option<Error> {
-        self.0.borrow().clone()
+        self.0.get()
     }
 
     /// Keeps a failure.
     pub(crate) fn keep(&self, error: &Error) {
-        *self.0.borrow_mut() = Some(error.clone());
+        self.0.replace(Some(error.clone()));
     }
 
     /// Keeps and prints a failure. `place` is "Class.method".

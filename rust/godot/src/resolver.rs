@@ -1,23 +1,29 @@
-//! The game's callable that knows the country of an address. Main thread only.
+//! The game's callable that knows the country of an address.
 //!
 //! Godot ends its scripts before its extensions. A callable of a script that is
 //! given back after that is freed together with what no longer exists, and the
-//! game crashes at its end. So it is kept where Godot gives it up in time: with
-//! the main loop, which goes before the scripts do.
-
-use std::cell::RefCell;
+//! game crashes at its end. So it goes when the main loop does, which is before
+//! the scripts: metadata of the main loop frees it.
 
 use godot::builtin::{Callable, StringName, Variant};
 use godot::classes::{Engine, MainLoop};
 use godot::meta::ToGodot;
 use godot::obj::{Gd, Singleton};
 
-/// The metadata of the main loop that is the callable.
+use crate::threads::{self, Movable, Shared};
+
+/// The metadata of the main loop that frees the callable.
 const NAME: &str = "_torrent_country_resolver";
 
-thread_local! {
-    /// One that came before there was a main loop: from the script of that loop itself.
-    static EARLY: RefCell<Option<Callable>> = const { RefCell::new(None) };
+static RESOLVER: Shared<Option<Movable<Callable>>> = Shared::new(None);
+
+/// Part of the metadata, and freed with it.
+struct Sentinel;
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        RESOLVER.take();
+    }
 }
 
 fn main_loop() -> Option<Gd<MainLoop>> {
@@ -26,36 +32,48 @@ fn main_loop() -> Option<Gd<MainLoop>> {
 
 /// What the game has set.
 pub(crate) fn get() -> Option<Callable> {
-    let name = StringName::from(NAME);
-    let kept = main_loop()
-        .filter(|main_loop| main_loop.has_meta(&name))
-        .and_then(|main_loop| main_loop.get_meta(&name).try_to().ok());
-    kept.or_else(|| EARLY.with_borrow(Clone::clone))
+    RESOLVER
+        .lock()
+        .as_ref()
+        .map(|resolver| resolver.get().clone())
 }
 
 /// Sets it, or ends it.
 pub(crate) fn set(resolver: Option<Callable>) {
-    // Freed with nothing borrowed: what it holds may be freed with it, and call us.
-    let early = EARLY.take();
-    match main_loop() {
-        // Metadata that is null is none.
-        Some(mut main_loop) => {
-            let value = resolver.map_or_else(Variant::nil, |resolver| resolver.to_variant());
-            main_loop.set_meta(NAME, &value);
-        }
-        None => {
-            EARLY.set(resolver);
-        }
+    let is_set = resolver.is_some();
+    RESOLVER.replace(resolver.map(Movable::new));
+    if !is_set {
+        return;
     }
-    drop(early);
+    match main_loop() {
+        Some(_) => threads::on_main(watch_main_loop),
+        // From the script of the main loop itself, which is being made.
+        None => threads::before_next_frame(watch_main_loop),
+    }
+}
+
+/// Has the callable freed with the main loop.
+fn watch_main_loop() {
+    let Some(mut main_loop) = main_loop() else {
+        return;
+    };
+    if !main_loop.has_meta(&StringName::from(NAME)) {
+        let sentinel = Sentinel;
+        let callable = Callable::from_sync_fn(NAME, move |_: &[&Variant]| {
+            let _ = &sentinel;
+        });
+        main_loop.set_meta(NAME, &callable.to_variant());
+    }
 }
 
 /// Gives it up before the library goes.
 pub(crate) fn forget() {
-    if main_loop().is_some() {
-        set(None);
-    } else {
+    match main_loop() {
+        Some(mut main_loop) => {
+            main_loop.remove_meta(NAME);
+            RESOLVER.take();
+        }
         // There are no scripts any more: too late to free something of theirs.
-        std::mem::forget(EARLY.take());
+        None => std::mem::forget(RESOLVER.take()),
     }
 }

@@ -1,7 +1,5 @@
 //! `TorrentCreator`: makes torrents from files and folders.
 
-use std::cell::{Cell, RefCell};
-
 use godot::builtin::{GString, PackedByteArray};
 use godot::classes::{IRefCounted, RefCounted};
 use godot::obj::{Base, Gd};
@@ -12,6 +10,7 @@ use torrent_engine::error::{Error, ErrorKind, Result};
 use torrent_engine::event::unix_millis;
 
 use crate::convert::{self, invalid};
+use crate::threads::{Shared, main_only};
 use crate::{frames, report};
 
 /// Makes a torrent from a file, or from a folder and everything in it.
@@ -31,17 +30,17 @@ use crate::{frames, report};
 #[derive(GodotClass)]
 #[class(tool, base=RefCounted)]
 pub(crate) struct TorrentCreator {
-    sources: RefCell<Vec<Source>>,
-    description: RefCell<TorrentBuilder>,
-    job: RefCell<Option<CreateJob>>,
+    sources: Shared<Vec<Source>>,
+    description: Shared<TorrentBuilder>,
+    job: Shared<Option<CreateJob>>,
     /// Jobs that were cancelled and have not ended yet: the game does not wait
     /// for them, but they end before the object does.
-    ending: RefCell<Vec<CreateJob>>,
+    ending: Shared<Vec<CreateJob>>,
     /// The progress that was last told.
-    told: Cell<(u32, u32)>,
+    told: Shared<(u32, u32)>,
     /// What the job made, until it is told.
-    result: RefCell<Option<Result<Created>>>,
-    created: RefCell<Option<Created>>,
+    result: Shared<Option<Result<Created>>>,
+    created: Shared<Option<Created>>,
     base: Base<RefCounted>,
 }
 
@@ -53,22 +52,23 @@ impl IRefCounted for TorrentCreator {
             ..TorrentBuilder::default()
         };
         Self {
-            sources: RefCell::default(),
-            description: RefCell::new(description),
-            job: RefCell::default(),
-            ending: RefCell::default(),
-            told: Cell::default(),
-            result: RefCell::default(),
-            created: RefCell::default(),
+            sources: Shared::default(),
+            description: Shared::new(description),
+            job: Shared::default(),
+            ending: Shared::default(),
+            told: Shared::default(),
+            result: Shared::default(),
+            created: Shared::default(),
             base,
         }
     }
 
     fn to_string(&self) -> GString {
-        let state = match (&*self.job.borrow(), &*self.created.borrow()) {
-            (Some(_), _) => "at work".to_owned(),
-            (None, Some(created)) => created.metainfo.info.hash.to_string(),
-            (None, None) => format!("{} sources", self.sources.borrow().len()),
+        let is_at_work = self.job.lock().is_some();
+        let state = match self.created.get() {
+            _ if is_at_work => "at work".to_owned(),
+            Some(created) => created.metainfo.info.hash.to_string(),
+            None => format!("{} sources", self.sources.lock().len()),
         };
         GString::from(&format!("TorrentCreator({state})"))
     }
@@ -101,34 +101,39 @@ fn look_at(source: &Source) -> Result<()> {
 }
 
 impl TorrentCreator {
+    /// The value of a success; a failure is printed and `None`.
+    fn report<T>(&self, method: &str, result: Result<T>) -> Option<T> {
+        report::ok(&format!("TorrentCreator.{method}"), result)
+    }
+
     /// Whether a call worked; a failure is printed.
-    fn done(method: &str, result: Result<()>) -> bool {
-        report::ok(&format!("TorrentCreator.{method}"), result).is_some()
+    fn done(&self, method: &str, result: Result<()>) -> bool {
+        self.report(method, result).is_some()
     }
 
     fn add(&self, source: Source) -> Result<()> {
         look_at(&source)?;
-        self.sources.borrow_mut().push(source);
+        self.sources.lock().push(source);
         Ok(())
     }
 
     fn order(&self) -> CreateTorrent {
         CreateTorrent {
-            sources: self.sources.borrow().clone(),
-            description: self.description.borrow().clone(),
+            sources: self.sources.get(),
+            description: self.description.get(),
             ..CreateTorrent::default()
         }
     }
 
     fn start(&self) -> Result<()> {
-        if self.job.borrow().is_some() || self.result.borrow().is_some() {
+        if self.job.lock().is_some() || self.result.lock().is_some() {
             return Err(invalid("it is already at work"));
         }
         let order = self.order();
         if order.sources.is_empty() {
             return Err(invalid("there is nothing to make a torrent of"));
         }
-        self.told.set((0, 0));
+        self.told.replace((0, 0));
         self.job.replace(Some(CreateJob::start(order)?));
         Ok(())
     }
@@ -150,7 +155,7 @@ impl TorrentCreator {
     /// The progress of the job, if it is news. A result waits until it is
     /// asked for, so that the last progress is told before it.
     fn look(&self) -> Option<(i64, i64)> {
-        let mut slot = self.job.borrow_mut();
+        let mut slot = self.job.lock();
         let job = slot.as_mut()?;
         let result = job.poll();
         let progress = job.progress();
@@ -163,7 +168,7 @@ impl TorrentCreator {
     }
 
     fn save(&self, path: &GString) -> Result<()> {
-        let created = self.created.borrow();
+        let created = self.created.get();
         let created = created
             .as_ref()
             .ok_or_else(|| invalid("no torrent is made yet"))?;
@@ -172,7 +177,7 @@ impl TorrentCreator {
 
     /// Changes the description, unless no torrent could be described like that.
     fn describe(&self, change: impl FnOnce(&mut TorrentBuilder)) -> Result<()> {
-        let mut changed = self.description.borrow().clone();
+        let mut changed = self.description.get();
         change(&mut changed);
         check(changed.clone())?;
         self.description.replace(changed);
@@ -197,15 +202,17 @@ impl TorrentCreator {
     /// Puts a file into the torrent.
     #[func]
     fn add_file(&self, path: GString) -> bool {
-        Self::done("add_file", self.add(Source::File(convert::to_path(&path))))
+        main_only!(self, "add_file");
+        self.done("add_file", self.add(Source::File(convert::to_path(&path))))
     }
 
     /// Puts a folder with everything in it into the torrent; what is hidden (its name
     /// begins with a dot) only if asked.
     #[func]
     fn add_directory(&self, path: GString, #[opt(default = false)] include_hidden: bool) -> bool {
+        main_only!(self, "add_directory");
         let path = convert::to_path(&path);
-        Self::done(
+        self.done(
             "add_directory",
             self.add(Source::Folder {
                 path,
@@ -217,8 +224,9 @@ impl TorrentCreator {
     /// Gives the torrent another name than that of its file or folder.
     #[func]
     fn set_name(&self, name: GString) -> bool {
+        main_only!(self, "set_name");
         let name = Some(name.to_string()).filter(|name| !name.is_empty());
-        Self::done(
+        self.done(
             "set_name",
             self.describe(|description| description.name = name),
         )
@@ -228,107 +236,115 @@ impl TorrentCreator {
     /// 0 to have it chosen by the size of the files.
     #[func]
     fn set_piece_size(&self, bytes: i64) -> bool {
+        main_only!(self, "set_piece_size");
         let size =
             u32::try_from(bytes).map_err(|_| invalid(format!("{bytes} is not a piece size")));
         let result =
             size.and_then(|size| self.describe(|description| description.piece_size = size));
-        Self::done("set_piece_size", result)
+        self.done("set_piece_size", result)
     }
 
     /// Sets a free text that goes with the torrent.
     #[func]
     fn set_comment(&self, comment: GString) {
-        self.description.borrow_mut().comment = comment.to_string();
+        main_only!(self, "set_comment");
+        self.description.lock().comment = comment.to_string();
     }
 
     /// Sets the name of the program that made the torrent.
     #[func]
     fn set_creator(&self, creator: GString) {
-        self.description.borrow_mut().creator = creator.to_string();
+        main_only!(self, "set_creator");
+        self.description.lock().creator = creator.to_string();
     }
 
     /// Sets the Unix time at which the torrent was made, which is now unless another one
     /// is set; 0 leaves it out.
     #[func]
     fn set_creation_date(&self, unix_time: i64) {
-        self.description.borrow_mut().creation_date = Some(unix_time).filter(|&time| time > 0);
+        main_only!(self, "set_creation_date");
+        self.description.lock().creation_date = Some(unix_time).filter(|&time| time > 0);
     }
 
     /// Lets peers come from the torrent's trackers alone.
     #[func]
     fn set_private(&self, private: bool) {
-        self.description.borrow_mut().private = private;
+        main_only!(self, "set_private");
+        self.description.lock().private = private;
     }
 
     /// Names the tracker that the torrent is made for, which gives it an info-hash of its
     /// own there.
     #[func]
     fn set_source(&self, source: GString) {
-        self.description.borrow_mut().source = source.to_string();
+        main_only!(self, "set_source");
+        self.description.lock().source = source.to_string();
     }
 
     /// Adds a tracker. Those of a lower tier are tried first.
     #[func]
     fn add_tracker(&self, url: GString, #[opt(default = 0)] tier: i64) -> bool {
+        main_only!(self, "add_tracker");
         let tier = u32::try_from(tier).map_err(|_| invalid(format!("there is no tier {tier}")));
         let result = tier.and_then(|tier| {
             self.describe(|description| description.trackers.push((url.to_string(), tier)))
         });
-        Self::done("add_tracker", result)
+        self.done("add_tracker", result)
     }
 
     /// Names a web server that has the files (BEP 19).
     #[func]
     fn add_url_seed(&self, url: GString) -> bool {
+        main_only!(self, "add_url_seed");
         let url = url.to_string();
         let result = self.describe(|description| description.url_seeds.push(url));
-        Self::done("add_url_seed", result)
+        self.done("add_url_seed", result)
     }
 
     /// Names a web server that has the files and hands them out by piece (BEP 17).
     #[func]
     fn add_http_seed(&self, url: GString) -> bool {
+        main_only!(self, "add_http_seed");
         let url = url.to_string();
         let result = self.describe(|description| description.http_seeds.push(url));
-        Self::done("add_http_seed", result)
+        self.done("add_http_seed", result)
     }
 
     /// Names a DHT node through which peers can be found.
     #[func]
     fn add_node(&self, host: GString, port: i64) -> bool {
+        main_only!(self, "add_node");
         let port = u16::try_from(port).ok().filter(|&port| port > 0);
         let port = port.ok_or_else(|| invalid("a port is a number from 1 to 65535"));
         let result = port.map(|port| {
-            self.description
-                .borrow_mut()
-                .nodes
-                .push((host.to_string(), port));
+            self.description.lock().nodes.push((host.to_string(), port));
         });
-        Self::done("add_node", result)
+        self.done("add_node", result)
     }
 
     /// Names a torrent that shares files with this one, by its info-hash (BEP 38).
     #[func]
     fn add_similar_torrent(&self, info_hash: GString) -> bool {
+        main_only!(self, "add_similar_torrent");
         let result = convert::to_info_hash(&info_hash)
-            .map(|hash| self.description.borrow_mut().similar.push(hash));
-        Self::done("add_similar_torrent", result)
+            .map(|hash| self.description.lock().similar.push(hash));
+        self.done("add_similar_torrent", result)
     }
 
     /// Names a collection of torrents that share files (BEP 38).
     #[func]
     fn add_collection(&self, name: GString) {
-        self.description
-            .borrow_mut()
-            .collections
-            .push(name.to_string());
+        main_only!(self, "add_collection");
+        self.description.lock().collections.push(name.to_string());
     }
 
     /// Begins to make the torrent in the background. [signal completed] or
     /// [signal failed] says how it ended.
     #[func(gd_self)]
     fn generate(this: Gd<Self>) -> bool {
-        let started = Self::done("generate", this.bind().start());
+        main_only!(this.bind(), "generate");
+        let creator = this.bind();
+        let started = creator.done("generate", creator.start());
         if started {
             frames::follow(&this);
         }
@@ -339,13 +355,16 @@ impl TorrentCreator {
     /// waits for it: large files take seconds.
     #[func]
     fn generate_blocking(&self) -> PackedByteArray {
-        report::ok("TorrentCreator.generate_blocking", self.make()).unwrap_or_default()
+        main_only!(self, "generate_blocking");
+        self.report("generate_blocking", self.make())
+            .unwrap_or_default()
     }
 
     /// Gives up what [method generate] began. No signal comes of it.
     #[func]
     fn cancel(&self) {
-        let mut ending = self.ending.borrow_mut();
+        main_only!(self, "cancel");
+        let mut ending = self.ending.lock();
         ending.retain(|job| !job.is_finished());
         if let Some(job) = self.job.take() {
             job.cancel();
@@ -358,6 +377,7 @@ impl TorrentCreator {
     /// by itself each frame.
     #[func(gd_self)]
     fn poll(this: Gd<Self>) {
+        main_only!(this.bind(), "poll");
         let progress = this.bind().look();
         if let Some((hashed, total)) = progress {
             this.signals().progress().emit(hashed, total);
@@ -372,13 +392,14 @@ impl TorrentCreator {
     /// Writes the torrent that was made to a file.
     #[func]
     fn save_to_file(&self, path: GString) -> bool {
-        Self::done("save_to_file", self.save(&path))
+        main_only!(self, "save_to_file");
+        self.done("save_to_file", self.save(&path))
     }
 
     /// The info-hash of the torrent that was made: 40 hexadecimal digits, or nothing.
     #[func]
     fn get_info_hash(&self) -> GString {
-        let created = self.created.borrow();
+        let created = self.created.get();
         let hash = created
             .as_ref()
             .map(|created| created.metainfo.info.hash.to_string());
@@ -388,7 +409,7 @@ impl TorrentCreator {
     /// A link that names the torrent that was made and its trackers.
     #[func]
     fn get_magnet_uri(&self) -> GString {
-        let created = self.created.borrow();
+        let created = self.created.get();
         let uri = created
             .as_ref()
             .map(|created| created.metainfo.magnet().to_string());

@@ -234,6 +234,8 @@ error_class! {
         INVALID_PRIORITY = InvalidPriority;
         /// Not a valid URL.
         INVALID_URL = InvalidUrl;
+        /// Only the main thread may call this method: another one uses [code]call_deferred()[/code].
+        WRONG_THREAD = WrongThread;
         /// The announce to the tracker failed.
         TRACKER_ANNOUNCE_FAILED = TrackerAnnounceFailed;
         /// Asking the tracker for its numbers failed.

@@ -8,6 +8,7 @@ use godot::register::{GodotClass, godot_api};
 use torrent_engine::error::Result;
 use torrent_engine::log::{self, Category, Level, Logger};
 
+use crate::threads::main_only;
 use crate::{convert, frames, report};
 
 /// Shows what the library does: in Godot's output, in a file, or both.
@@ -55,6 +56,11 @@ impl IRefCounted for TorrentLogger {
 }
 
 impl TorrentLogger {
+    /// The value of a success; a failure is printed and `None`.
+    fn report<T>(&self, method: &str, result: Result<T>) -> Option<T> {
+        report::ok(&format!("TorrentLogger.{method}"), result)
+    }
+
     /// Turns the logger on or off; what it has to show comes with the frames.
     pub(crate) fn enable(this: &Gd<Self>, enabled: bool) {
         this.bind().logger.enable(enabled);
@@ -129,6 +135,7 @@ impl TorrentLogger {
     /// Turns the logger on or off.
     #[func(gd_self)]
     fn enable_logging(this: Gd<Self>, enabled: bool) {
+        main_only!(this.bind(), "enable_logging");
         Self::enable(&this, enabled);
     }
 
@@ -142,7 +149,9 @@ impl TorrentLogger {
     /// another number.
     #[func]
     fn set_log_level(&self, level: i64) -> bool {
-        report::ok("TorrentLogger.set_log_level", self.choose_level(level)).is_some()
+        main_only!(self, "set_log_level");
+        self.report("set_log_level", self.choose_level(level))
+            .is_some()
     }
 
     /// The level up to which records are shown.
@@ -155,8 +164,9 @@ impl TorrentLogger {
     /// [constant ALL] stands for every one. False for another number.
     #[func]
     fn enable_category(&self, category: i64, enabled: bool) -> bool {
+        main_only!(self, "enable_category");
         let category = Category::from_code(category);
-        let category = report::ok("TorrentLogger.enable_category", category);
+        let category = self.report("enable_category", category);
         category
             .map(|category| self.logger.enable_category(category, enabled))
             .is_some()
@@ -167,19 +177,21 @@ impl TorrentLogger {
     #[func]
     fn is_category_enabled(&self, category: i64) -> bool {
         let category = Category::from_code(category);
-        let category = report::ok("TorrentLogger.is_category_enabled", category);
+        let category = self.report("is_category_enabled", category);
         category.is_some_and(|category| self.logger.is_category_enabled(category))
     }
 
     /// Shows records of all categories.
     #[func]
     fn enable_all_categories(&self) {
+        main_only!(self, "enable_all_categories");
         self.logger.enable_category(Category::All, true);
     }
 
     /// Shows no records but those of one's own that name no category.
     #[func]
     fn disable_all_categories(&self) {
+        main_only!(self, "disable_all_categories");
         self.logger.enable_category(Category::All, false);
     }
 
@@ -187,13 +199,15 @@ impl TorrentLogger {
     /// when the file cannot be opened.
     #[func]
     fn set_log_file(&self, path: GString) -> bool {
+        main_only!(self, "set_log_file");
         let opened = self.logger.set_file(&convert::to_path(&path));
-        report::ok("TorrentLogger.set_log_file", opened).is_some()
+        self.report("set_log_file", opened).is_some()
     }
 
     /// Closes the file.
     #[func]
     fn close_log_file(&self) {
+        main_only!(self, "close_log_file");
         self.logger.close_file();
     }
 
@@ -207,37 +221,43 @@ impl TorrentLogger {
     /// turned off, or any other word.
     #[func]
     fn log_error(&self, message: GString, #[opt(default = "")] category: GString) {
+        main_only!(self, "log_error");
         self.add(Level::Error, &message, &category);
     }
 
     /// Adds a warning; see [method log_error].
     #[func]
     fn log_warning(&self, message: GString, #[opt(default = "")] category: GString) {
+        main_only!(self, "log_warning");
         self.add(Level::Warning, &message, &category);
     }
 
     /// Adds an information; see [method log_error].
     #[func]
     fn log_info(&self, message: GString, #[opt(default = "")] category: GString) {
+        main_only!(self, "log_info");
         self.add(Level::Info, &message, &category);
     }
 
     /// Adds a detail; see [method log_error].
     #[func]
     fn log_debug(&self, message: GString, #[opt(default = "")] category: GString) {
+        main_only!(self, "log_debug");
         self.add(Level::Debug, &message, &category);
     }
 
     /// Adds the smallest of details; see [method log_error].
     #[func]
     fn log_trace(&self, message: GString, #[opt(default = "")] category: GString) {
+        main_only!(self, "log_trace");
         self.add(Level::Trace, &message, &category);
     }
 
     /// Adds a record of any level; see [method log_error].
     #[func]
     fn log(&self, level: i64, message: GString, #[opt(default = "")] category: GString) {
-        if let Some(level) = report::ok("TorrentLogger.log", Level::from_code(level)) {
+        main_only!(self, "log");
+        if let Some(level) = self.report("log", Level::from_code(level)) {
             self.add(level, &message, &category);
         }
     }
@@ -253,6 +273,7 @@ impl TorrentLogger {
     /// Begins to count anew.
     #[func]
     fn reset_log_stats(&self) {
+        main_only!(self, "reset_log_stats");
         self.logger.reset_stats();
     }
 
@@ -260,6 +281,7 @@ impl TorrentLogger {
     /// frame; under a main loop of one's own, call it regularly.
     #[func]
     fn poll(&self) {
+        main_only!(self, "poll");
         let mut records = Vec::new();
         self.logger.take(&mut records);
         for record in records {

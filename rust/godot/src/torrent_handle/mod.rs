@@ -7,7 +7,6 @@ mod queue;
 mod resume;
 mod trackers;
 
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -23,6 +22,7 @@ use crate::convert::{self, invalid, to_int};
 use crate::kept::Kept;
 use crate::peer_info::PeerInfo;
 use crate::report::LastError;
+use crate::threads::{self, Shared};
 use crate::torrent_info::TorrentInfo;
 use crate::torrent_status::TorrentStatus;
 
@@ -47,7 +47,7 @@ pub(crate) struct TorrentHandle {
     torrent: Option<Torrent>,
     errors: LastError,
     /// The progress that was last told.
-    told_progress: Cell<f64>,
+    told_progress: Shared<f64>,
     availability: Kept<Arc<Vec<u32>>, VarArray>,
     pieces: Kept<Arc<Bitfield>, PackedByteArray>,
     base: Base<RefCounted>,
@@ -98,15 +98,20 @@ impl TorrentHandle {
         self.told_progress.replace(progress) != progress
     }
 
-    /// The result of a call on the torrent; a failure is reported and `None`.
-    fn call<T>(&self, method: &str, call: impl FnOnce(&Torrent) -> Result<T>) -> Option<T> {
-        let place = format!("TorrentHandle.{method}");
-        self.errors.ok(&place, self.torrent().and_then(call))
+    /// The value of a success; a failure is reported and `None`.
+    fn report<T>(&self, method: &str, result: Result<T>) -> Option<T> {
+        self.errors.ok(&format!("TorrentHandle.{method}"), result)
     }
 
-    /// Tells the torrent something; whether that worked.
+    /// The result of a call on the torrent; a failure is reported and `None`.
+    fn call<T>(&self, method: &str, call: impl FnOnce(&Torrent) -> Result<T>) -> Option<T> {
+        self.report(method, self.torrent().and_then(call))
+    }
+
+    /// Tells the torrent something, on the main thread alone; whether that worked.
     fn tell(&self, method: &str, call: impl FnOnce(&Torrent) -> Result<()>) -> bool {
-        self.call(method, call).is_some()
+        let told = threads::require_main().and_then(|()| call(self.torrent()?));
+        self.report(method, told).is_some()
     }
 
     /// Something that can always be read.

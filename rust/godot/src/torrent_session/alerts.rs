@@ -13,6 +13,7 @@ impl TorrentSession {
     /// Drops the waiting alerts.
     #[func]
     fn clear_alerts(&self) {
+        main_only!(self, "clear_alerts");
         self.manager().bind().clear();
     }
 
@@ -20,6 +21,7 @@ impl TorrentSession {
     /// of each torrent that changed since the last one.
     #[func]
     fn post_torrent_updates(&self) -> bool {
+        main_only!(self, "post_torrent_updates");
         let posted = self
             .running()
             .and_then(|session| session.post_torrent_updates());
@@ -31,8 +33,7 @@ impl TorrentSession {
     #[func]
     fn get_session_stats(&self) -> VarDictionary {
         const SAME: Duration = Duration::from_millis(1);
-        let run = self.run.borrow();
-        let Some(session) = &*run else {
+        let Some(session) = self.run.get() else {
             return VarDictionary::new();
         };
         let fresh = |known: &Instant, now: &Instant| now.duration_since(*known) < SAME;
@@ -49,6 +50,7 @@ impl TorrentSession {
     /// Uses this queue of alerts from now on. Several sessions can share one.
     #[func]
     fn set_alert_manager(&self, manager: Option<Gd<AlertManager>>) -> bool {
+        main_only!(self, "set_alert_manager");
         let manager = manager.ok_or_else(|| invalid("the manager is null"));
         let manager = self.report("set_alert_manager", manager);
         manager
@@ -64,6 +66,7 @@ impl TorrentSession {
     /// Shows what the library does with this logger from now on.
     #[func]
     fn set_logger(&self, logger: Option<Gd<TorrentLogger>>) -> bool {
+        main_only!(self, "set_logger");
         let logger = logger.ok_or_else(|| invalid("the logger is null"));
         let logger = self.report("set_logger", logger);
         logger.map(|logger| self.logger.replace(logger)).is_some()
@@ -72,12 +75,13 @@ impl TorrentSession {
     /// The logger of this session. It is off at first.
     #[func]
     fn get_logger(&self) -> Gd<TorrentLogger> {
-        self.logger.borrow().clone()
+        self.logger.get()
     }
 
     /// Turns the session's logger on or off.
     #[func]
     fn enable_logging(&self, enabled: bool) {
+        main_only!(self, "enable_logging");
         TorrentLogger::enable(&self.get_logger(), enabled);
     }
 
@@ -85,6 +89,7 @@ impl TorrentSession {
     /// [constant TorrentLogger.TRACE]. False for another number.
     #[func]
     fn set_log_level(&self, level: i64) -> bool {
+        main_only!(self, "set_log_level");
         let chosen = self.get_logger().bind().choose_level(level);
         self.report("set_log_level", chosen).is_some()
     }

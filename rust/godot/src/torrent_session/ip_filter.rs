@@ -10,7 +10,7 @@ impl TorrentSession {
     fn change_filter(&self, change: impl FnOnce(&mut Filter) -> Result<()>) -> Result<()> {
         match self.running() {
             Ok(session) => session.change_ip_filter(change),
-            Err(_) => change(&mut self.lasting.borrow_mut().filter),
+            Err(_) => change(&mut self.lasting.lock().filter),
         }
     }
 
@@ -29,6 +29,7 @@ impl TorrentSession {
     /// [method save_state] has in either case. It is on at first.
     #[func]
     fn set_ip_filter_enabled(&self, enabled: bool) -> bool {
+        main_only!(self, "set_ip_filter_enabled");
         let changed = self.change_filter(|filter| {
             filter.set_enabled(enabled);
             Ok(())
@@ -41,6 +42,7 @@ impl TorrentSession {
     /// state directory, rules made before the start are added to those that it remembers.
     #[func]
     fn add_ip_filter_rule(&self, ip_range: GString, blocked: bool) -> bool {
+        main_only!(self, "add_ip_filter_rule");
         let added = self.change_filter(|filter| filter.add_rule(&ip_range.to_string(), blocked));
         self.report("add_ip_filter_rule", added).is_some()
     }
@@ -55,6 +57,7 @@ impl TorrentSession {
     /// [method save_state], keeps them for the next time.
     #[func]
     fn load_ip_filter(&self, path: GString) -> i64 {
+        main_only!(self, "load_ip_filter", -1);
         let loaded = self.report("load_ip_filter", self.load_list(&path));
         loaded.map_or(-1, |loaded| convert::to_int(loaded.ranges as u64))
     }
@@ -62,6 +65,7 @@ impl TorrentSession {
     /// Forgets all rules, also those that the state directory remembers.
     #[func]
     fn clear_ip_filter(&self) -> bool {
+        main_only!(self, "clear_ip_filter");
         let cleared = self.change_filter(|filter| {
             filter.replace(IpFilter::default());
             Ok(())

@@ -6,10 +6,9 @@ mod persistence;
 mod settings;
 mod torrents;
 
-use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use godot::builtin::{AnyDictionary, Array, GString, PackedByteArray, VarDictionary};
@@ -33,16 +32,17 @@ use crate::dispatch::{self, Notice};
 use crate::kept::Kept;
 use crate::monitors::Gauge;
 use crate::report::{self, LastError};
+use crate::threads::{self, Shared, main_only};
 use crate::torrent_error::TorrentError;
 use crate::torrent_handle::TorrentHandle;
 use crate::torrent_logger::TorrentLogger;
 use crate::{add_params, frames, lifetime, monitors};
 
 /// The engine's session while one runs.
-pub(crate) type SharedRun = RefCell<Option<Session>>;
+pub(crate) type SharedRun = Shared<Option<Session>>;
 
 /// The session object and its alert manager both know the engine's session.
-pub(crate) type Running = Rc<SharedRun>;
+pub(crate) type Running = Arc<SharedRun>;
 
 /// How long a frame's share of signals may take, and how much of it each one
 /// that waits adds: what does not fit comes with the next frame, and a backlog
@@ -90,27 +90,27 @@ const RESTART_PATIENCE: Duration = Duration::from_millis(250);
 pub(crate) struct TorrentSession {
     run: Running,
     /// Earlier runs that are about to end.
-    ending: RefCell<Vec<Session>>,
-    settings: RefCell<Settings>,
+    ending: Shared<Vec<Session>>,
+    settings: Shared<Settings>,
     /// The settings as they were read last.
     shown_settings: Kept<Settings, VarDictionary>,
     /// The statistics as they were read last.
     shown_stats: Kept<Instant, VarDictionary>,
-    manager: RefCell<Gd<AlertManager>>,
-    gauge: Rc<Gauge>,
+    manager: Shared<Gd<AlertManager>>,
+    gauge: Arc<Gauge>,
     /// The object of each torrent.
-    objects: RefCell<BTreeMap<InfoHash, Gd<TorrentHandle>>>,
+    objects: Shared<BTreeMap<InfoHash, Gd<TorrentHandle>>>,
     /// Objects of torrents that were told to go.
-    leaving: RefCell<Vec<Gd<TorrentHandle>>>,
-    inbox: RefCell<VecDeque<Notice>>,
+    leaving: Shared<Vec<Gd<TorrentHandle>>>,
+    inbox: Shared<VecDeque<Notice>>,
     /// Whether `session_started` is in the inbox or was told.
-    announced: Cell<bool>,
-    delivering: Cell<bool>,
-    logger: RefCell<Gd<TorrentLogger>>,
+    announced: Shared<bool>,
+    delivering: Shared<bool>,
+    logger: Shared<Gd<TorrentLogger>>,
     /// Where the next run keeps its state.
-    state_directory: RefCell<Option<PathBuf>>,
+    state_directory: Shared<Option<PathBuf>>,
     /// What the last run left for the next one.
-    lasting: RefCell<Lasting>,
+    lasting: Shared<Lasting>,
     errors: LastError,
     base: Base<RefCounted>,
 }
@@ -122,30 +122,30 @@ impl IRefCounted for TorrentSession {
         let manager = AlertManager::new_gd();
         let errors = LastError::default();
         manager.bind().attach(&run, errors.clone());
-        let gauge = Gauge::new(Rc::clone(&run), manager.bind().alert_queue());
+        let gauge = Gauge::new(Arc::clone(&run), manager.bind().alert_queue());
         Self {
             run,
             gauge,
-            ending: RefCell::default(),
-            settings: RefCell::default(),
+            ending: Shared::default(),
+            settings: Shared::default(),
             shown_settings: Kept::default(),
             shown_stats: Kept::default(),
-            manager: RefCell::new(manager),
-            objects: RefCell::default(),
-            leaving: RefCell::default(),
-            inbox: RefCell::default(),
-            announced: Cell::default(),
-            delivering: Cell::default(),
-            logger: RefCell::new(TorrentLogger::new_gd()),
-            state_directory: RefCell::default(),
-            lasting: RefCell::default(),
+            manager: Shared::new(manager),
+            objects: Shared::default(),
+            leaving: Shared::default(),
+            inbox: Shared::default(),
+            announced: Shared::default(),
+            delivering: Shared::default(),
+            logger: Shared::new(TorrentLogger::new_gd()),
+            state_directory: Shared::default(),
+            lasting: Shared::default(),
             errors,
             base,
         }
     }
 
     fn to_string(&self) -> GString {
-        GString::from(&match &*self.run.borrow() {
+        GString::from(&match self.run.get() {
             Some(session) => format!("TorrentSession({} torrents)", session.torrents().len()),
             None => "TorrentSession(stopped)".to_owned(),
         })
@@ -154,11 +154,22 @@ impl IRefCounted for TorrentSession {
 
 impl Drop for TorrentSession {
     fn drop(&mut self) {
-        monitors::show(&self.gauge, false);
         // Threads end in the background; `lifetime` waits for them.
         if let Some(session) = self.run.take() {
             session.stop();
         }
+        let gauge = Arc::clone(&self.gauge);
+        // Objects with what the game has connected to them.
+        let parts = (
+            self.manager.get(),
+            self.logger.get(),
+            self.objects.take(),
+            self.leaving.take(),
+        );
+        threads::on_main(move || {
+            monitors::show(&gauge, false);
+            drop(parts);
+        });
     }
 }
 
@@ -167,7 +178,7 @@ struct Delivering<'a>(&'a Gd<TorrentSession>);
 
 impl Drop for Delivering<'_> {
     fn drop(&mut self) {
-        self.0.bind().delivering.set(false);
+        self.0.bind().delivering.replace(false);
     }
 }
 
@@ -177,7 +188,7 @@ impl TorrentSession {
     }
 
     pub(crate) fn manager(&self) -> Gd<AlertManager> {
-        self.manager.borrow().clone()
+        self.manager.get()
     }
 
     /// The result of a call; a failure is reported and `None`.
@@ -187,13 +198,18 @@ impl TorrentSession {
 
     /// The engine's session.
     fn running(&self) -> Result<Session> {
-        let session = self.run.borrow().clone();
+        let session = self.run.get();
         session.ok_or_else(|| Error::new(ErrorKind::SessionNotRunning))
+    }
+
+    /// Whether it was started and not stopped.
+    fn has_run(&self) -> bool {
+        self.run.lock().is_some()
     }
 
     /// The settings of this run or the next one.
     fn settings(&self) -> Settings {
-        let mut settings = self.settings.borrow().clone();
+        let mut settings = self.settings.get();
         self.manager().bind().write_to(&mut settings);
         settings
     }
@@ -217,8 +233,8 @@ impl TorrentSession {
 
     /// Shows the session's numbers among Godot's monitors, if it is to.
     fn show_monitors(&self) {
-        let wanted = self.settings.borrow().performance_monitors;
-        monitors::show(&self.gauge, wanted && self.run.borrow().is_some());
+        let wanted = self.settings.lock().performance_monitors;
+        monitors::show(&self.gauge, wanted && self.has_run());
     }
 
     fn apply_one(&self, name: &'static str, value: i64) -> Result<()> {
@@ -226,12 +242,12 @@ impl TorrentSession {
     }
 
     fn start(&self, patch: &Fields) -> Result<()> {
-        if self.run.borrow().is_some() {
+        if self.has_run() {
             return Err(Error::new(ErrorKind::SessionAlreadyRunning));
         }
         self.apply(patch)?;
         let deadline = Instant::now() + RESTART_PATIENCE;
-        for session in &*self.ending.borrow() {
+        for session in self.ending.get() {
             session.join(deadline.saturating_duration_since(Instant::now()));
         }
         let session = self.begin()?;
@@ -240,15 +256,15 @@ impl TorrentSession {
         // The engine's session owns it now, and need not copy it to change it.
         self.lasting.take();
         self.show_monitors();
-        self.announced.set(false);
+        self.announced.replace(false);
         self.announce();
         Ok(())
     }
 
     /// Starts the engine's session, with its state directory if it has one.
     fn begin(&self) -> Result<Session> {
-        let lasting = self.lasting.borrow().clone();
-        let Some(folder) = self.state_directory.borrow().clone() else {
+        let lasting = self.lasting.get();
+        let Some(folder) = self.state_directory.get() else {
             return Session::start_again(self.settings(), lasting, None);
         };
         let state = StateDir::open(folder)?;
@@ -272,12 +288,12 @@ impl TorrentSession {
     /// Takes what has happened since into the inbox, once that is empty: until
     /// then it waits in the engine, whose queue is bounded.
     fn collect(&self) {
-        let mut inbox = self.inbox.borrow_mut();
+        let mut inbox = self.inbox.lock();
         if !inbox.is_empty() {
             return;
         }
         let mut events = Vec::new();
-        self.ending.borrow_mut().retain(|session| {
+        self.ending.lock().retain(|session| {
             // Asked first, so that nothing can come after the events taken.
             let ended = session.join(Duration::ZERO);
             if ended {
@@ -291,7 +307,7 @@ impl TorrentSession {
             }
             !ended
         });
-        if let Some(session) = &*self.run.borrow() {
+        if let Some(session) = self.run.get() {
             session.events().try_take(&mut events);
             inbox.extend(events.drain(..).flat_map(dispatch::notices));
         }
@@ -302,39 +318,45 @@ impl TorrentSession {
     /// Has `session_started` told once all torrents are back.
     fn announce(&self) {
         let is_ready = |session: &Session| session.is_restored() || !session.is_running();
-        if !self.announced.get() && self.run.borrow().as_ref().is_some_and(is_ready) {
-            self.announced.set(true);
-            self.inbox.borrow_mut().push_back(Notice::Started);
+        if !self.announced.get() && self.run.get().as_ref().is_some_and(is_ready) {
+            self.announced.replace(true);
+            self.inbox.lock().push_back(Notice::Started);
         }
     }
 
     /// How long the signals of this frame may take.
     fn budget(&self) -> Duration {
-        let waiting = u32::try_from(self.inbox.borrow().len()).unwrap_or(u32::MAX);
+        let waiting = u32::try_from(self.inbox.lock().len()).unwrap_or(u32::MAX);
         (FRAME_BUDGET + BACKLOG_BUDGET.saturating_mul(waiting)).min(MAX_BUDGET)
     }
 
     fn next_notice(&self) -> Option<Notice> {
-        self.inbox.borrow_mut().pop_front()
+        self.inbox.lock().pop_front()
     }
 
     /// The object of a torrent; made with the first need.
     fn object(&self, torrent: &Torrent) -> Gd<TorrentHandle> {
         let hash = torrent.info_hash();
-        let known = self.known_object(hash);
+        // Locked until it is known, so that two threads get the same one.
+        let mut objects = self.objects.lock();
+        let known = objects.get(&hash).cloned();
         if let Some(object) = known.filter(|object| object.bind().is_of(torrent)) {
             return object;
         }
         let object = TorrentHandle::of(torrent.clone(), self.errors());
-        // Freed with nothing borrowed, like those of a session that stops.
-        let before = self.objects.borrow_mut().insert(hash, object.clone());
+        // One that was removed meanwhile is not kept any more.
+        let before = torrent
+            .is_valid()
+            .then(|| objects.insert(hash, object.clone()));
+        drop(objects);
+        // Freed with nothing locked, like those of a session that stops.
         drop(before);
         object
     }
 
     /// The object of a torrent that has one.
     pub(crate) fn known_object(&self, hash: InfoHash) -> Option<Gd<TorrentHandle>> {
-        self.objects.borrow().get(&hash).cloned()
+        self.objects.lock().get(&hash).cloned()
     }
 
     /// The object of the torrent that an event is about, unless the torrent
@@ -349,7 +371,7 @@ impl TorrentSession {
 
     /// Gives up the object of a torrent that is gone.
     pub(crate) fn take_leaving(&self, torrent: &Torrent) -> Option<Gd<TorrentHandle>> {
-        let mut leaving = self.leaving.borrow_mut();
+        let mut leaving = self.leaving.lock();
         let at = leaving
             .iter()
             .position(|object| object.bind().is_of(torrent))?;
@@ -375,8 +397,8 @@ impl TorrentSession {
             return Err(Error::because(ErrorKind::TorrentNotFound, message));
         }
         session.remove_torrent(&torrent, delete_files)?;
-        let object = self.objects.borrow_mut().remove(&torrent.info_hash());
-        self.leaving.borrow_mut().push(handle);
+        let object = self.objects.lock().remove(&torrent.info_hash());
+        self.leaving.lock().push(handle);
         drop(object);
         Ok(())
     }
@@ -456,6 +478,7 @@ impl TorrentSession {
     /// [signal session_stopped] it never waits.
     #[func(gd_self)]
     fn start_session(this: Gd<Self>) -> bool {
+        main_only!(this.bind(), "start_session");
         Self::start_object(&this, "start_session", Ok(Fields::new()))
     }
 
@@ -467,6 +490,7 @@ impl TorrentSession {
     /// ```
     #[func(gd_self)]
     fn start_session_with_settings(this: Gd<Self>, settings: AnyDictionary) -> bool {
+        main_only!(this.bind(), "start_session_with_settings");
         let patch = convert::from_dictionary(&settings);
         Self::start_object(&this, "start_session_with_settings", patch)
     }
@@ -476,7 +500,8 @@ impl TorrentSession {
     /// is done. All handles become invalid at once.
     #[func]
     fn stop_session(&self) {
-        if let Some(session) = &*self.run.borrow() {
+        main_only!(self, "stop_session");
+        if let Some(session) = self.run.get() {
             session.stop();
         }
         self.announce();
@@ -485,7 +510,7 @@ impl TorrentSession {
         };
         monitors::show(&self.gauge, false);
         self.lasting.replace(session.lasting());
-        self.ending.borrow_mut().push(session);
+        self.ending.lock().push(session);
         // Out of the cell first: what listens to them may be freed with them, and call us.
         drop(self.objects.take());
     }
@@ -493,12 +518,13 @@ impl TorrentSession {
     /// Whether the session was started and not stopped.
     #[func]
     fn is_running(&self) -> bool {
-        self.run.borrow().as_ref().is_some_and(Session::is_running)
+        self.run.get().as_ref().is_some_and(Session::is_running)
     }
 
     /// Stops the traffic of all torrents until [method resume_session].
     #[func]
     fn pause_session(&self) -> bool {
+        main_only!(self, "pause_session");
         let paused = self.running().map(|session| session.pause());
         self.report("pause_session", paused).is_some()
     }
@@ -506,6 +532,7 @@ impl TorrentSession {
     /// Goes on after [method pause_session].
     #[func]
     fn resume_session(&self) -> bool {
+        main_only!(self, "resume_session");
         let resumed = self.running().map(|session| session.resume());
         self.report("resume_session", resumed).is_some()
     }
@@ -513,7 +540,7 @@ impl TorrentSession {
     /// Whether the session as a whole is paused.
     #[func]
     fn is_session_paused(&self) -> bool {
-        self.run.borrow().as_ref().is_some_and(Session::is_paused)
+        self.run.get().as_ref().is_some_and(Session::is_paused)
     }
 
     /// Emits the signals of what happened since the last time. In a SceneTree that happens
@@ -522,6 +549,7 @@ impl TorrentSession {
     /// from what the handlers take: what is left comes with the next call, in order.
     #[func(gd_self)]
     fn poll(this: Gd<Self>) {
+        main_only!(this.bind(), "poll");
         if this.bind().delivering.replace(true) {
             return;
         }

@@ -8,7 +8,7 @@ impl TorrentSession {
     /// The ports on which the session accepts connections. Empty when it does not run.
     #[func]
     fn get_listening_ports(&self) -> Array<i64> {
-        let run = self.run.borrow();
+        let run = self.run.get();
         let endpoints = run.as_ref().map(Session::listening).unwrap_or_default();
         let mut ports: Vec<i64> = endpoints
             .iter()
@@ -23,6 +23,7 @@ impl TorrentSession {
     /// argument, all of them again. Takes effect at once.
     #[func]
     fn bind_network_interface(&self, #[opt(default = "")] interface_ip: GString) -> bool {
+        main_only!(self, "bind_network_interface");
         let bound = self
             .settings()
             .bound_to(&interface_ip.to_string())
@@ -42,7 +43,7 @@ impl TorrentSession {
     /// when the session does not run.
     #[func]
     fn get_network_status(&self) -> VarDictionary {
-        let status = self.run.borrow().as_ref().map(Session::network_status);
+        let status = self.run.get().as_ref().map(Session::network_status);
         status
             .map(|status| convert::to_dictionary(&status.fields()))
             .unwrap_or_default()
@@ -52,6 +53,7 @@ impl TorrentSession {
     /// Takes effect at once.
     #[func]
     fn enable_ipv6(&self, #[opt(default = true)] enable: bool) -> bool {
+        main_only!(self, "enable_ipv6");
         let listen = self.settings().with_ipv6(enable).map_err(Error::from);
         let applied = listen
             .and_then(|listen| self.apply(&vec![("listen_interfaces".into(), listen.into())]));
@@ -75,7 +77,8 @@ impl TorrentSession {
     /// ```
     #[func]
     fn run_network_diagnostics(&self) -> VarDictionary {
-        let found = self.run.borrow().as_ref().map(Session::diagnose_network);
+        main_only!(self, "run_network_diagnostics");
+        let found = self.run.get().as_ref().map(Session::diagnose_network);
         let entries = found.unwrap_or_default().into_iter();
         let entries: Fields = entries
             .map(|it| {

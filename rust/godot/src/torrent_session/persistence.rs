@@ -14,7 +14,7 @@ impl TorrentSession {
                 settings = Settings::clone(&session.settings());
                 refused
             }
-            Err(_) => self.lasting.borrow_mut().load(data, &mut settings)?,
+            Err(_) => self.lasting.lock().load(data, &mut settings)?,
         };
         for error in refused {
             self.errors
@@ -36,9 +36,10 @@ impl TorrentSession {
     /// by itself.
     #[func]
     fn save_state(&self) -> PackedByteArray {
+        main_only!(self, "save_state");
         let state = match self.running() {
             Ok(session) => session.save_state(),
-            Err(_) => self.lasting.borrow().save(&self.settings()),
+            Err(_) => self.lasting.lock().save(&self.settings()),
         };
         PackedByteArray::from(state)
     }
@@ -47,6 +48,7 @@ impl TorrentSession {
     /// of the IP filter take the place of those that there are. False for anything else. Single settings that this version does not know are left out.
     #[func]
     fn load_state(&self, data: PackedByteArray) -> bool {
+        main_only!(self, "load_state");
         let restored = self.restore(data.as_slice());
         self.report("load_state", restored).is_some()
     }
@@ -55,6 +57,7 @@ impl TorrentSession {
     /// with [signal TorrentHandle.resume_data_ready].
     #[func]
     fn save_all_resume_data(&self) -> bool {
+        main_only!(self, "save_all_resume_data");
         let saved = self.running().and_then(|session| {
             let torrents = session.torrents();
             let mut changed = torrents.iter().filter(|it| it.need_save_resume_data());
@@ -80,6 +83,7 @@ impl TorrentSession {
     /// back. A torrent that the game adds before that comes back as it was.
     #[func]
     fn set_state_directory(&self, path: GString) -> bool {
+        main_only!(self, "set_state_directory");
         let folder = match path.is_empty() {
             true => Ok(None),
             false => convert::to_save_path(&path).map(Some),

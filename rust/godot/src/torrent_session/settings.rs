@@ -8,6 +8,7 @@ impl TorrentSession {
     /// is unknown or wrong. See [method get_default_settings] for the names.
     #[func]
     fn apply_settings(&self, settings: AnyDictionary) -> bool {
+        main_only!(self, "apply_settings");
         let applied = convert::from_dictionary(&settings).and_then(|patch| self.apply(&patch));
         self.report("apply_settings", applied).is_some()
     }
@@ -46,6 +47,7 @@ impl TorrentSession {
     /// Listens on this port of all addresses, 0 for any free one. Counts with the next start.
     #[func]
     fn set_listen_port(&self, port: i64) -> bool {
+        main_only!(self, "set_listen_port");
         let applied = self.apply_one("listen_port", port);
         self.report("set_listen_port", applied).is_some()
     }
@@ -53,6 +55,7 @@ impl TorrentSession {
     /// Listens on the first free port of a range. Counts with the next start.
     #[func]
     fn set_listen_port_range(&self, min_port: i64, max_port: i64) -> bool {
+        main_only!(self, "set_listen_port_range");
         let applied = match max_port.checked_sub(min_port) {
             Some(more) if more >= 0 && max_port <= 65_535 => self.apply(&vec![
                 ("listen_port".into(), min_port.into()),
@@ -68,6 +71,7 @@ impl TorrentSession {
     /// Limits what is received of all torrents together, bytes per second; 0 for no limit.
     #[func]
     fn set_download_rate_limit(&self, bytes_per_second: i64) -> bool {
+        main_only!(self, "set_download_rate_limit");
         let applied = self.apply_one("download_rate_limit", bytes_per_second);
         self.report("set_download_rate_limit", applied).is_some()
     }
@@ -75,12 +79,13 @@ impl TorrentSession {
     /// Most that is received of all torrents together, bytes per second; 0 unlimited.
     #[func]
     fn get_download_rate_limit(&self) -> i64 {
-        self.settings.borrow().download_rate_limit
+        self.settings.lock().download_rate_limit
     }
 
     /// Limits what is sent of all torrents together, bytes per second; 0 for no limit.
     #[func]
     fn set_upload_rate_limit(&self, bytes_per_second: i64) -> bool {
+        main_only!(self, "set_upload_rate_limit");
         let applied = self.apply_one("upload_rate_limit", bytes_per_second);
         self.report("set_upload_rate_limit", applied).is_some()
     }
@@ -88,13 +93,14 @@ impl TorrentSession {
     /// Most that is sent of all torrents together, bytes per second; 0 unlimited.
     #[func]
     fn get_upload_rate_limit(&self) -> i64 {
-        self.settings.borrow().upload_rate_limit
+        self.settings.lock().upload_rate_limit
     }
 
     /// Limits the connections to peers that are being made at once, in all torrents together;
     /// 0 for no limit.
     #[func]
     fn set_max_half_open_connections(&self, limit: i64) -> bool {
+        main_only!(self, "set_max_half_open_connections");
         let applied = self.apply_one("half_open_limit", limit);
         self.report("set_max_half_open_connections", applied)
             .is_some()
@@ -104,6 +110,7 @@ impl TorrentSession {
     /// there is more. Counts with the next start.
     #[func]
     fn set_cache_size(&self, size_mb: i64) -> bool {
+        main_only!(self, "set_cache_size");
         let bytes = size_mb.saturating_mul(1024 * 1024);
         let applied = self.apply_one("max_queued_disk_bytes", bytes);
         self.report("set_cache_size", applied).is_some()
@@ -112,6 +119,7 @@ impl TorrentSession {
     /// How long memory that nobody needs is kept for the next use.
     #[func]
     fn set_cache_expiry(&self, seconds: i64) -> bool {
+        main_only!(self, "set_cache_expiry");
         let applied = self.apply_one("idle_buffer_time", seconds);
         self.report("set_cache_expiry", applied).is_some()
     }
@@ -119,6 +127,7 @@ impl TorrentSession {
     /// Limits the connections of all torrents together, at least 2.
     #[func]
     fn set_max_connections(&self, limit: i64) -> bool {
+        main_only!(self, "set_max_connections");
         let applied = self.apply_one("connections_limit", limit);
         self.report("set_max_connections", applied).is_some()
     }
@@ -126,13 +135,14 @@ impl TorrentSession {
     /// Most connections of all torrents together.
     #[func]
     fn get_max_connections(&self) -> i64 {
-        self.settings.borrow().connections_limit
+        self.settings.lock().connections_limit
     }
 
     /// Limits the peers that may download from us at once, in all torrents together; -1 for no
     /// limit.
     #[func]
     fn set_max_uploads(&self, limit: i64) -> bool {
+        main_only!(self, "set_max_uploads");
         let applied = self.apply_one("unchoke_slots_limit", limit);
         self.report("set_max_uploads", applied).is_some()
     }
@@ -140,6 +150,6 @@ impl TorrentSession {
     /// Most peers that may download from us at once, in all torrents together; -1 unlimited.
     #[func]
     fn get_max_uploads(&self) -> i64 {
-        self.settings.borrow().unchoke_slots_limit
+        self.settings.lock().unchoke_slots_limit
     }
 }

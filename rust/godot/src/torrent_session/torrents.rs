@@ -13,6 +13,7 @@ impl TorrentSession {
         torrent_data: PackedByteArray,
         save_path: GString,
     ) -> Option<Gd<TorrentHandle>> {
+        main_only!(self, "add_torrent_file");
         let path = convert::to_save_path(&save_path);
         let limits = self.torrent_limits();
         let add = path
@@ -31,6 +32,7 @@ impl TorrentSession {
         save_path: GString,
         resume_data: PackedByteArray,
     ) -> Option<Gd<TorrentHandle>> {
+        main_only!(self, "add_torrent_file_with_resume");
         let resume = resume_data.as_slice();
         let add = convert::to_resumed_path(&save_path, resume)
             .and_then(|path| {
@@ -50,6 +52,7 @@ impl TorrentSession {
         save_path: GString,
         resume_data: PackedByteArray,
     ) -> Option<Gd<TorrentHandle>> {
+        main_only!(self, "add_magnet_uri_with_resume");
         let resume = resume_data.as_slice();
         let add = convert::to_resumed_path(&save_path, resume)
             .and_then(|path| AddTorrent::from_magnet(&magnet_uri.to_string(), path))
@@ -69,6 +72,7 @@ impl TorrentSession {
     /// ```
     #[func]
     fn add_magnet_uri(&self, magnet_uri: GString, save_path: GString) -> Option<Gd<TorrentHandle>> {
+        main_only!(self, "add_magnet_uri");
         let path = convert::to_save_path(&save_path);
         let add = path.and_then(|path| AddTorrent::from_magnet(&magnet_uri.to_string(), path));
         self.report("add_magnet_uri", self.add(add))
@@ -101,6 +105,7 @@ impl TorrentSession {
     /// ```
     #[func]
     fn add_torrent(&self, params: AnyDictionary) -> Option<Gd<TorrentHandle>> {
+        main_only!(self, "add_torrent");
         self.report(
             "add_torrent",
             self.add(add_params::read(&params, &self.torrent_limits())),
@@ -115,6 +120,7 @@ impl TorrentSession {
         handle: Option<Gd<TorrentHandle>>,
         #[opt(default = false)] delete_files: bool,
     ) -> bool {
+        main_only!(self, "remove_torrent");
         self.report("remove_torrent", self.remove(handle, delete_files))
             .is_some()
     }
@@ -123,8 +129,10 @@ impl TorrentSession {
     #[func]
     fn find_torrent(&self, info_hash: GString) -> Option<Gd<TorrentHandle>> {
         let hash = self.report("find_torrent", convert::to_info_hash(&info_hash))?;
-        let torrent = self.run.borrow().as_ref()?.find_torrent(hash)?;
-        Some(self.object(&torrent))
+        let torrent = self.run.get()?.find_torrent(hash)?;
+        let object = self.object(&torrent);
+        // The main thread may have removed it meanwhile.
+        torrent.is_valid().then_some(object)
     }
 
     /// All torrents of the session.
@@ -132,7 +140,7 @@ impl TorrentSession {
     fn get_torrents(&self) -> Array<Gd<TorrentHandle>> {
         let torrents = self
             .run
-            .borrow()
+            .get()
             .as_ref()
             .map(Session::torrents)
             .unwrap_or_default();
