@@ -1,4 +1,4 @@
-extends "res://test/integration/torrent_test.gd"
+extends "res://test/integration/game_test.gd"
 ## Ends in the middle of things: no crash, no thread left.
 
 const LoopbackTracker := preload("res://test/integration/loopback_tracker.gd")
@@ -69,27 +69,12 @@ func _free_in_the_middle(data: PackedByteArray, number: int) -> void:
 	assert_push_error("TorrentHandle.pause")
 
 
-func _godot() -> String:
-	var godot := OS.get_environment("GODOT")
-	return godot if not godot.is_empty() else OS.get_executable_path()
-
-
-## What starts a game of one script, which is told the test's folder and more.
-func _game(script: String, more: Array[String] = []) -> PackedStringArray:
-	var arguments := PackedStringArray(["--headless", "--path"])
-	arguments.append(ProjectSettings.globalize_path("res://"))
-	arguments.append_array(["-s", "res://test/integration/%s.gd" % script, "--"])
-	arguments.append(ProjectSettings.globalize_path(folder))
-	arguments.append_array(more)
-	return arguments
-
-
 func test_a_game_that_quits_in_the_middle_ends_well() -> void:
 	var data := make_torrent(64 * MIB, 256 * KIB)
 	write_file(folder + "/data.torrent", data)
 	for number in ROUNDS:
 		var output := []
-		var status := OS.execute(_godot(), _game("quit_midway"), output, true)
+		var status := OS.execute(godot(), game("quit_midway"), output, true)
 		assert_eq(status, 0, "round %d: %s" % [number, "".join(output)])
 		assert_string_contains("".join(output), "in the middle")
 		remove_tree(folder + "/save")
@@ -135,7 +120,7 @@ func test_a_game_that_quits_does_not_wait_for_long() -> void:
 	write_file(folder + "/data.torrent", make_torrent(MIB))
 	var tracker := _open_tracker()
 	tracker.is_last_answer = true
-	var game := OS.execute_with_pipe(_godot(), _game("quit_unheard", [tracker.open()]), false)
+	var game := OS.execute_with_pipe(godot(), game("quit_unheard", [tracker.open()]), false)
 	assert_true(game.has("pid"), "the game starts")
 	assert_true(await _hears_the_end(tracker), "the game ends")
 	var since := Time.get_ticks_msec()
@@ -147,7 +132,7 @@ func test_a_game_that_quits_does_not_wait_for_long() -> void:
 
 func test_a_game_that_quits_gets_its_callable_back() -> void:
 	var output := []
-	var status := OS.execute(_godot(), _game("quit_with_resolver"), output, true)
+	var status := OS.execute(godot(), game("quit_with_resolver"), output, true)
 	assert_eq(status, 0, "".join(output))
 	# While there are scripts: what is freed after them can bring the game down.
 	assert_string_contains("".join(output), "the atlas is closed")

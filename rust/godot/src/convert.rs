@@ -1,7 +1,6 @@
 //! The only place where values cross between the engine and Godot.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use godot::builtin::{
@@ -9,11 +8,7 @@ use godot::builtin::{
     PackedFloat64Array, PackedInt32Array, PackedInt64Array, PackedStringArray, StringName,
     VarArray, VarDictionary, Variant, VariantType,
 };
-use godot::classes::file_access::ModeFlags;
-use godot::classes::{FileAccess, Os, ProjectSettings};
-use godot::global::Error as GodotError;
 use godot::meta::{PackedElement, ToGodot};
-use godot::obj::Singleton;
 use torrent_core::ids::{FileIndex, InfoHash, PieceIndex};
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::{Error, ErrorKind, Result};
@@ -57,16 +52,6 @@ pub(crate) fn to_dictionary(fields: &[(std::borrow::Cow<'static, str>, Value)]) 
         dictionary.set(&names::key(name), &to_variant(value));
     }
     dictionary
-}
-
-/// The folder to download into, or the one that resume data names where the
-/// script names none.
-pub(crate) fn to_resumed_path(path: &GString, resume_data: &[u8]) -> Result<PathBuf> {
-    if !path.is_empty() {
-        return to_save_path(path);
-    }
-    let known = torrent_engine::resume::save_path_in(resume_data)?;
-    known.ok_or_else(|| Error::new(ErrorKind::EmptySavePath))
 }
 
 /// A script's value as an engine's value.
@@ -148,27 +133,6 @@ fn read_dictionary(dictionary: &AnyDictionary, depth: usize) -> Result<Fields> {
 /// An error about an argument.
 pub(crate) fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::because(ErrorKind::InvalidParameter, message)
-}
-
-/// A path as a script writes it: absolute, or below `res://` or `user://`.
-pub(crate) fn to_path(path: &GString) -> PathBuf {
-    PathBuf::from(
-        ProjectSettings::singleton()
-            .globalize_path(path)
-            .to_string(),
-    )
-}
-
-/// A folder to download into.
-pub(crate) fn to_save_path(path: &GString) -> Result<PathBuf> {
-    if path.is_empty() {
-        return Err(Error::new(ErrorKind::EmptySavePath));
-    }
-    if path.begins_with("res://") && Os::singleton().has_feature("template") {
-        let message = "an exported game cannot write into res://; use user://";
-        return Err(Error::because(ErrorKind::InvalidPath, message).about(path.to_string()));
-    }
-    Ok(to_path(path))
 }
 
 /// A piece's index.
@@ -272,19 +236,4 @@ fn to_url(value: &Value) -> Result<String> {
             "a tracker's URL is a text",
         )),
     }
-}
-
-/// The content of a file, wherever Godot finds it: on disk or in the game's
-/// pack. Of one with more than `limit` bytes, no more than it takes to see that.
-pub(crate) fn read_file(path: &GString, limit: usize) -> Result<PackedByteArray> {
-    let Some(mut file) = FileAccess::open(path, ModeFlags::READ) else {
-        let kind = match FileAccess::get_open_error() {
-            GodotError::ERR_FILE_NOT_FOUND => ErrorKind::PathNotFound,
-            GodotError::ERR_FILE_NO_PERMISSION => ErrorKind::PermissionDenied,
-            _ => ErrorKind::InvalidPath,
-        };
-        return Err(Error::new(kind).about(path.to_string()));
-    };
-    let length = file.get_length().min(limit as u64 + 1);
-    Ok(file.get_buffer(to_int(length)))
 }

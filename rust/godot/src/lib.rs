@@ -2,7 +2,8 @@
 //!
 //! Nothing is decided here. A `#[func]` converts its arguments, calls one
 //! method of an engine handle and converts the result. Each class has a file
-//! of its own; `convert` turns values into variants and back, `dispatch` turns
+//! of its own; `convert` turns values into variants and back, `paths` knows
+//! what a path of a game stands for, `dispatch` turns
 //! events into signals and alerts, `report` turns errors into what a game
 //! sees, `lifetime` ends every session before the library is unloaded.
 //!
@@ -22,6 +23,7 @@ mod kept;
 mod lifetime;
 mod monitors;
 mod names;
+mod paths;
 mod peer_info;
 mod report;
 mod resolver;

@@ -11,7 +11,7 @@ use torrent_engine::event::unix_millis;
 
 use crate::convert::{self, invalid};
 use crate::threads::{Shared, main_only};
-use crate::{frames, report};
+use crate::{frames, paths, report};
 
 /// Makes a torrent from a file, or from a folder and everything in it.
 ///
@@ -172,7 +172,7 @@ impl TorrentCreator {
         let created = created
             .as_ref()
             .ok_or_else(|| invalid("no torrent is made yet"))?;
-        created.save(&convert::to_path(path))
+        created.save(&paths::to_write(path)?)
     }
 
     /// Changes the description, unless no torrent could be described like that.
@@ -203,7 +203,8 @@ impl TorrentCreator {
     #[func]
     fn add_file(&self, path: GString) -> bool {
         main_only!(self, "add_file");
-        self.done("add_file", self.add(Source::File(convert::to_path(&path))))
+        let added = paths::to_read(&path).and_then(|path| self.add(Source::File(path)));
+        self.done("add_file", added)
     }
 
     /// Puts a folder with everything in it into the torrent; what is hidden (its name
@@ -211,14 +212,13 @@ impl TorrentCreator {
     #[func]
     fn add_directory(&self, path: GString, #[opt(default = false)] include_hidden: bool) -> bool {
         main_only!(self, "add_directory");
-        let path = convert::to_path(&path);
-        self.done(
-            "add_directory",
+        let added = paths::to_read(&path).and_then(|path| {
             self.add(Source::Folder {
                 path,
                 include_hidden,
-            }),
-        )
+            })
+        });
+        self.done("add_directory", added)
     }
 
     /// Gives the torrent another name than that of its file or folder.

@@ -12,8 +12,8 @@ use torrent_core::value::Fields;
 use torrent_engine::error::{Error, ErrorKind, Result};
 use torrent_engine::info::{file_fields, file_record, stored_bytes};
 
-use crate::convert::{self, invalid, to_dictionary, to_int};
-use crate::report;
+use crate::convert::{invalid, to_dictionary, to_int};
+use crate::{paths, report};
 
 /// What a torrent consists of: its files, pieces and trackers.
 ///
@@ -109,11 +109,11 @@ impl TorrentInfo {
         report::ok("TorrentInfo.from_data", parsed).map(|metainfo| Self::of(Arc::new(metainfo)))
     }
 
-    /// Reads a torrent file, from `res://` of an exported game too. Null when it cannot
-    /// be read.
+    /// Reads a torrent file, from `res://` of an exported game too, where it is the
+    /// resource that the editor imported it as. Null when it cannot be read.
     #[func]
     fn from_file(path: GString) -> Option<Gd<Self>> {
-        let data = convert::read_file(&path, Limits::default().bytes);
+        let data = paths::read(&path, Limits::default().bytes);
         let parsed = data.and_then(|data| {
             let parsed = Metainfo::parse(data.as_slice()).map_err(Error::from);
             parsed.map_err(|error| error.about(path.to_string()))

@@ -9,7 +9,7 @@ use torrent_engine::error::Result;
 use torrent_engine::log::{self, Category, Level, Logger};
 
 use crate::threads::main_only;
-use crate::{convert, frames, report};
+use crate::{convert, frames, paths, report};
 
 /// Shows what the library does: in Godot's output, in a file, or both.
 ///
@@ -200,7 +200,7 @@ impl TorrentLogger {
     #[func]
     fn set_log_file(&self, path: GString) -> bool {
         main_only!(self, "set_log_file");
-        let opened = self.logger.set_file(&convert::to_path(&path));
+        let opened = paths::to_write(&path).and_then(|path| self.logger.set_file(&path));
         self.report("set_log_file", opened).is_some()
     }
 

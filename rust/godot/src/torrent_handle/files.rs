@@ -12,7 +12,7 @@ impl TorrentHandle {
     #[func]
     fn move_storage(&self, new_path: GString) -> bool {
         self.tell("move_storage", |torrent| {
-            let path = convert::to_save_path(&new_path)?;
+            let path = paths::to_save(&new_path)?;
             torrent.move_storage(path, MoveMode::AlwaysReplaceFiles)
         })
     }

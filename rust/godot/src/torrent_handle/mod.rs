@@ -20,6 +20,7 @@ use torrent_engine::handle::TorrentHandle as Torrent;
 
 use crate::convert::{self, invalid, to_int};
 use crate::kept::Kept;
+use crate::paths;
 use crate::peer_info::PeerInfo;
 use crate::report::LastError;
 use crate::threads::{self, Shared};

@@ -15,7 +15,7 @@ impl TorrentSession {
     }
 
     fn load_list(&self, path: &GString) -> Result<Loaded> {
-        let list = convert::read_file(path, MAX_FILTER_FILE)?;
+        let list = paths::read(path, MAX_FILTER_FILE)?;
         let about = |error: Error| error.about(path.to_string());
         let (rules, loaded) = parse_list(list.as_slice()).map_err(about)?;
         self.change_filter(|filter| filter.add_rules(rules).map_err(about))?;

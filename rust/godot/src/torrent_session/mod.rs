@@ -36,7 +36,7 @@ use crate::threads::{self, Shared, main_only};
 use crate::torrent_error::TorrentError;
 use crate::torrent_handle::TorrentHandle;
 use crate::torrent_logger::TorrentLogger;
-use crate::{add_params, frames, lifetime, monitors};
+use crate::{add_params, frames, lifetime, monitors, paths};
 
 /// The engine's session while one runs.
 pub(crate) type SharedRun = Shared<Option<Session>>;
@@ -83,8 +83,19 @@ const RESTART_PATIENCE: Duration = Duration::from_millis(250);
 /// A call that fails returns null, false or something empty, prints one error
 /// that names the reason, and leaves it in [method get_last_error].
 ///
-/// Paths can be absolute or begin with `user://` or `res://`. Sizes are bytes,
-/// rates bytes per second, times seconds.
+/// A path of any method begins with `user://`, `res://` or `uid://`, or is one on
+/// this machine. A relative one starts at the working directory of the program,
+/// which is not the same on every machine: use `user://`. An exported game cannot
+/// write into `res://`.
+///
+/// Any thread may call the methods that only read: every `get_` and `is_`,
+/// [method TorrentHandle.have_piece], [method find_torrent], and everything of
+/// [TorrentInfo], [TorrentStatus], [PeerInfo] and [TorrentError]. It may also make
+/// and drop objects of every class. The other methods belong to the main thread;
+/// called elsewhere they do nothing but print the error
+/// [constant TorrentError.WRONG_THREAD]: use [method Object.call_deferred].
+///
+/// Sizes are bytes, rates bytes per second, times seconds.
 #[derive(GodotClass)]
 #[class(base=RefCounted)]
 pub(crate) struct TorrentSession {

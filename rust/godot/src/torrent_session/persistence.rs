@@ -86,7 +86,7 @@ impl TorrentSession {
         main_only!(self, "set_state_directory");
         let folder = match path.is_empty() {
             true => Ok(None),
-            false => convert::to_save_path(&path).map(Some),
+            false => paths::to_save(&path).map(Some),
         };
         let folder = self.report("set_state_directory", folder);
         folder

@@ -14,7 +14,7 @@ impl TorrentSession {
         save_path: GString,
     ) -> Option<Gd<TorrentHandle>> {
         main_only!(self, "add_torrent_file");
-        let path = convert::to_save_path(&save_path);
+        let path = paths::to_save(&save_path);
         let limits = self.torrent_limits();
         let add = path
             .and_then(|path| AddTorrent::from_data_within(torrent_data.as_slice(), path, &limits));
@@ -34,7 +34,7 @@ impl TorrentSession {
     ) -> Option<Gd<TorrentHandle>> {
         main_only!(self, "add_torrent_file_with_resume");
         let resume = resume_data.as_slice();
-        let add = convert::to_resumed_path(&save_path, resume)
+        let add = paths::to_resume(&save_path, resume)
             .and_then(|path| {
                 let limits = self.torrent_limits();
                 AddTorrent::from_data_within(torrent_data.as_slice(), path, &limits)
@@ -54,7 +54,7 @@ impl TorrentSession {
     ) -> Option<Gd<TorrentHandle>> {
         main_only!(self, "add_magnet_uri_with_resume");
         let resume = resume_data.as_slice();
-        let add = convert::to_resumed_path(&save_path, resume)
+        let add = paths::to_resume(&save_path, resume)
             .and_then(|path| AddTorrent::from_magnet(&magnet_uri.to_string(), path))
             .and_then(|add| add.with_resume_data(resume));
         self.report("add_magnet_uri_with_resume", self.add(add))
@@ -73,7 +73,7 @@ impl TorrentSession {
     #[func]
     fn add_magnet_uri(&self, magnet_uri: GString, save_path: GString) -> Option<Gd<TorrentHandle>> {
         main_only!(self, "add_magnet_uri");
-        let path = convert::to_save_path(&save_path);
+        let path = paths::to_save(&save_path);
         let add = path.and_then(|path| AddTorrent::from_magnet(&magnet_uri.to_string(), path));
         self.report("add_magnet_uri", self.add(add))
     }
