@@ -138,6 +138,16 @@ func test_a_game_that_quits_gets_its_callable_back() -> void:
 	assert_string_contains("".join(output), "the atlas is closed")
 
 
+func test_a_game_ends_well_whatever_holds_our_objects() -> void:
+	write_file(folder + "/data.torrent", make_torrent(MIB))
+	var output := run_game("quit_holding")
+	assert_string_contains(output, "the session is polled")
+	assert_string_contains(output, "held in 16 ways")
+	for line in output.split("\n"):
+		assert_false(line.begins_with("@fail"), line)
+		assert_false(line.contains("ERROR") or line.contains("panicked"), line)
+
+
 # --- handlers may do anything ---
 
 

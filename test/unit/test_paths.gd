@@ -1,6 +1,13 @@
 extends "res://test/integration/torrent_test.gd"
 ## Every path that a game can give follows one rule, whichever method takes it.
 
+var _held: Array = []
+
+
+func after_each() -> void:
+	_held.clear()
+	await super()
+
 
 func _data() -> PackedByteArray:
 	return make_torrent(100_000)
@@ -10,12 +17,14 @@ func _data() -> PackedByteArray:
 func _writers(data: PackedByteArray) -> Dictionary:
 	var session := start_session()
 	var handle := session.add_torrent_file(data, folder + "/first")
-	var creator := TorrentCreator.new()
+	# Kept by the test, as a callable does not.
+	_held = [TorrentCreator.new(), TorrentLogger.new()]
+	var creator: TorrentCreator = _held[0]
 	creator.add_file(folder + "/seed/data.bin")
 	creator.generate_blocking()
 	var magnet := "magnet:?xt=urn:btih:" + "ab".repeat(20)
 	var add := func(path: String) -> bool:
-		return new_session().add_torrent({"torrent_data": data, "save_path": path}) != null
+		return session.add_torrent({"torrent_data": data, "save_path": path}) != null
 	return {
 		"add_torrent": add,
 		"add_torrent_file": func(path: String) -> bool: return _added(data, path),
@@ -23,7 +32,7 @@ func _writers(data: PackedByteArray) -> Dictionary:
 		func(path: String) -> bool: return session.add_magnet_uri(magnet, path) != null,
 		"move_storage": handle.move_storage,
 		"set_state_directory": new_session().set_state_directory,
-		"set_log_file": TorrentLogger.new().set_log_file,
+		"set_log_file": _held[1].set_log_file,
 		"save_to_file": creator.save_to_file,
 	}
 

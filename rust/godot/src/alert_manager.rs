@@ -13,6 +13,7 @@ use torrent_engine::error::{Error, Result};
 use torrent_engine::event::{Alert, Audience, Event, category, kind};
 use torrent_engine::events::AlertQueue;
 
+use crate::alive::Alive;
 use crate::convert::{invalid, to_int, to_variant};
 use crate::report::{self, LastError};
 use crate::threads::{self, Shared, main_only};
@@ -44,6 +45,7 @@ pub(crate) struct AlertManager {
     queue: Arc<AlertQueue>,
     subscribers: Shared<Vec<(&'static str, Callable)>>,
     sessions: Shared<Vec<Source>>,
+    _alive: Alive,
     base: Base<godot::classes::RefCounted>,
 }
 
@@ -66,6 +68,7 @@ impl IRefCounted for AlertManager {
             )),
             subscribers: Shared::default(),
             sessions: Shared::default(),
+            _alive: Alive::new(&base),
             base,
         }
     }

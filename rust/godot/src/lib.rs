@@ -14,6 +14,7 @@
 
 mod add_params;
 mod alert_manager;
+mod alive;
 mod convert;
 mod dispatch;
 mod frames;
@@ -57,7 +58,9 @@ mod entry {
             // soon after: no thread of ours may run it then.
             if stage == InitStage::Scene {
                 crate::lifetime::end_all();
+                crate::alive::keep_all();
                 crate::names::forget();
+                crate::frames::forget();
             }
         }
     }

@@ -1,12 +1,13 @@
 //! `PeerInfo`: one connection of a torrent at one moment.
 
 use godot::builtin::{Callable, GString, PackedByteArray, VarDictionary};
-use godot::classes::IRefCounted;
+use godot::classes::{IRefCounted, RefCounted};
 use godot::meta::ToGodot;
-use godot::obj::{Gd, NewGd};
+use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_engine::status;
 
+use crate::alive::Alive;
 use crate::snapshot::snapshot_methods;
 use crate::{convert, resolver};
 
@@ -20,9 +21,10 @@ use crate::{convert, resolver};
 ///     print("%s (%s): %d KiB/s" % [peer.get_ip(), peer.get_client(), peer.get_download_rate() / 1024])
 /// ```
 #[derive(GodotClass)]
-#[class(init, base=RefCounted)]
+#[class(base=RefCounted)]
 pub(crate) struct PeerInfo {
     record: status::PeerInfo,
+    _alive: Alive,
 }
 
 impl PeerInfo {
@@ -35,6 +37,13 @@ impl PeerInfo {
 
 #[godot_api]
 impl IRefCounted for PeerInfo {
+    fn init(base: Base<RefCounted>) -> Self {
+        Self {
+            record: status::PeerInfo::default(),
+            _alive: Alive::new(&base),
+        }
+    }
+
     fn to_string(&self) -> GString {
         let status::PeerInfo {
             ip, port, client, ..

@@ -9,7 +9,9 @@ use torrent_engine::create::{CreateJob, CreateTorrent, Created, Source};
 use torrent_engine::error::{Error, ErrorKind, Result};
 use torrent_engine::event::unix_millis;
 
+use crate::alive::Alive;
 use crate::convert::{self, invalid};
+use crate::frames::Polled;
 use crate::threads::{Shared, main_only};
 use crate::{frames, paths, report};
 
@@ -41,6 +43,7 @@ pub(crate) struct TorrentCreator {
     /// What the job made, until it is told.
     result: Shared<Option<Result<Created>>>,
     created: Shared<Option<Created>>,
+    alive: Alive,
     base: Base<RefCounted>,
 }
 
@@ -59,6 +62,7 @@ impl IRefCounted for TorrentCreator {
             told: Shared::default(),
             result: Shared::default(),
             created: Shared::default(),
+            alive: Alive::new(&base),
             base,
         }
     }
@@ -100,6 +104,16 @@ fn look_at(source: &Source) -> Result<()> {
     Err(Error::because(ErrorKind::InvalidPath, problem).about(path.display().to_string()))
 }
 
+impl Polled for TorrentCreator {
+    fn alive(&self) -> &Alive {
+        &self.alive
+    }
+
+    fn turn(this: Gd<Self>) {
+        Self::poll(this);
+    }
+}
+
 impl TorrentCreator {
     /// The value of a success; a failure is printed and `None`.
     fn report<T>(&self, method: &str, result: Result<T>) -> Option<T> {
@@ -109,6 +123,11 @@ impl TorrentCreator {
     /// Whether a call worked; a failure is printed.
     fn done(&self, method: &str, result: Result<()>) -> bool {
         self.report(method, result).is_some()
+    }
+
+    /// Gives up what is under way, and waits until its threads have ended.
+    pub(crate) fn end(&self) {
+        drop((self.job.take(), self.ending.take()));
     }
 
     fn add(&self, source: Source) -> Result<()> {

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use godot::builtin::{GString, VarDictionary};
-use godot::classes::IRefCounted;
-use godot::obj::{Gd, NewGd};
+use godot::classes::{IRefCounted, RefCounted};
+use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_engine::error::{Error, ErrorCategory, ErrorKind};
 
+use crate::alive::Alive;
 use crate::convert::{invalid, to_dictionary};
 use crate::report;
 
@@ -24,10 +25,10 @@ use crate::report;
 /// The hundreds of a code are its category: 4xx is about files, 6xx about
 /// arguments.
 #[derive(GodotClass)]
-#[class(init, base=RefCounted)]
+#[class(base=RefCounted)]
 pub(crate) struct TorrentError {
-    #[init(val = Error::new(ErrorKind::Ok))]
     error: Error,
+    _alive: Alive,
 }
 
 impl TorrentError {
@@ -40,6 +41,13 @@ impl TorrentError {
 
 #[godot_api]
 impl IRefCounted for TorrentError {
+    fn init(base: Base<RefCounted>) -> Self {
+        Self {
+            error: Error::new(ErrorKind::Ok),
+            _alive: Alive::new(&base),
+        }
+    }
+
     fn to_string(&self) -> GString {
         let code = self.error.kind().code();
         GString::from(&format!("TorrentError({code}: {})", self.error))

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use godot::builtin::{Array, GString, PackedByteArray, VarDictionary};
-use godot::classes::IRefCounted;
-use godot::obj::{Gd, NewGd};
+use godot::classes::{IRefCounted, RefCounted};
+use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_core::ids::PieceIndex;
 use torrent_core::metainfo::{FileEntry, Limits, Metainfo};
@@ -12,6 +12,7 @@ use torrent_core::value::Fields;
 use torrent_engine::error::{Error, ErrorKind, Result};
 use torrent_engine::info::{file_fields, file_record, stored_bytes};
 
+use crate::alive::Alive;
 use crate::convert::{invalid, to_dictionary, to_int};
 use crate::{paths, report};
 
@@ -27,9 +28,10 @@ use crate::{paths, report};
 ///         print("%s: %d bytes" % [file.path, file.size])
 /// ```
 #[derive(GodotClass)]
-#[class(tool, init, base=RefCounted)]
+#[class(tool, base=RefCounted)]
 pub(crate) struct TorrentInfo {
     metainfo: Option<Arc<Metainfo>>,
+    _alive: Alive,
 }
 
 impl TorrentInfo {
@@ -92,6 +94,13 @@ fn run(offset: i64, size: i64, end: u64) -> Result<(u64, u64)> {
 
 #[godot_api]
 impl IRefCounted for TorrentInfo {
+    fn init(base: Base<RefCounted>) -> Self {
+        Self {
+            metainfo: None,
+            _alive: Alive::new(&base),
+        }
+    }
+
     fn to_string(&self) -> GString {
         GString::from(&match self.metainfo.as_deref() {
             Some(Metainfo { info, .. }) => format!("TorrentInfo({}, {})", info.name, info.hash),

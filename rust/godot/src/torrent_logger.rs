@@ -8,6 +8,8 @@ use godot::register::{GodotClass, godot_api};
 use torrent_engine::error::Result;
 use torrent_engine::log::{self, Category, Level, Logger};
 
+use crate::alive::Alive;
+use crate::frames::Polled;
 use crate::threads::main_only;
 use crate::{convert, frames, paths, report};
 
@@ -31,6 +33,7 @@ use crate::{convert, frames, paths, report};
 #[class(base=RefCounted)]
 pub(crate) struct TorrentLogger {
     logger: Logger,
+    alive: Alive,
     base: Base<RefCounted>,
 }
 
@@ -40,6 +43,7 @@ impl IRefCounted for TorrentLogger {
         log::install();
         Self {
             logger: Logger::default(),
+            alive: Alive::new(&base),
             base,
         }
     }
@@ -52,6 +56,16 @@ impl IRefCounted for TorrentLogger {
         };
         let text = format!("TorrentLogger({state}, {})", self.logger.level().name());
         GString::from(&text)
+    }
+}
+
+impl Polled for TorrentLogger {
+    fn alive(&self) -> &Alive {
+        &self.alive
+    }
+
+    fn turn(this: Gd<Self>) {
+        this.bind().show();
     }
 }
 
@@ -282,6 +296,13 @@ impl TorrentLogger {
     #[func]
     fn poll(&self) {
         main_only!(self, "poll");
+        self.show();
+    }
+}
+
+impl TorrentLogger {
+    /// Shows what has come since the last time.
+    fn show(&self) {
         let mut records = Vec::new();
         self.logger.take(&mut records);
         for record in records {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use godot::builtin::{GString, VarDictionary};
-use godot::classes::IRefCounted;
-use godot::obj::{Gd, NewGd};
+use godot::classes::{IRefCounted, RefCounted};
+use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_engine::status::{self, TorrentState};
 
+use crate::alive::Alive;
 use crate::convert;
 use crate::snapshot::snapshot_methods;
 
@@ -28,9 +29,10 @@ use crate::snapshot::snapshot_methods;
 ///
 /// Sizes are bytes, rates bytes per second, times seconds.
 #[derive(GodotClass)]
-#[class(init, base=RefCounted)]
+#[class(base=RefCounted)]
 pub(crate) struct TorrentStatus {
     record: Arc<status::TorrentStatus>,
+    _alive: Alive,
 }
 
 impl TorrentStatus {
@@ -43,6 +45,13 @@ impl TorrentStatus {
 
 #[godot_api]
 impl IRefCounted for TorrentStatus {
+    fn init(base: Base<RefCounted>) -> Self {
+        Self {
+            record: Arc::default(),
+            _alive: Alive::new(&base),
+        }
+    }
+
     fn to_string(&self) -> GString {
         let status::TorrentStatus {
             name,

@@ -18,6 +18,7 @@ use torrent_engine::core::bitfield::Bitfield;
 use torrent_engine::error::{Error, ErrorKind, Result};
 use torrent_engine::handle::TorrentHandle as Torrent;
 
+use crate::alive::Alive;
 use crate::convert::{self, invalid, to_int};
 use crate::kept::Kept;
 use crate::paths;
@@ -43,7 +44,7 @@ use crate::torrent_status::TorrentStatus;
 /// longer valid: it still knows what it knew last, but can no longer be told
 /// to do anything.
 #[derive(GodotClass)]
-#[class(init, base=RefCounted)]
+#[class(base=RefCounted)]
 pub(crate) struct TorrentHandle {
     torrent: Option<Torrent>,
     errors: LastError,
@@ -51,11 +52,24 @@ pub(crate) struct TorrentHandle {
     told_progress: Shared<f64>,
     availability: Kept<Arc<Vec<u32>>, VarArray>,
     pieces: Kept<Arc<Bitfield>, PackedByteArray>,
+    _alive: Alive,
     base: Base<RefCounted>,
 }
 
 #[godot_api]
 impl IRefCounted for TorrentHandle {
+    fn init(base: Base<RefCounted>) -> Self {
+        Self {
+            torrent: None,
+            errors: LastError::default(),
+            told_progress: Shared::default(),
+            availability: Kept::default(),
+            pieces: Kept::default(),
+            _alive: Alive::new(&base),
+            base,
+        }
+    }
+
     fn to_string(&self) -> GString {
         GString::from(&match &self.torrent {
             Some(torrent) if torrent.is_valid() => {

@@ -27,8 +27,10 @@ use torrent_engine::session_state::Lasting;
 use torrent_engine::state::StateDir;
 
 use crate::alert_manager::AlertManager;
+use crate::alive::Alive;
 use crate::convert::{self, invalid};
 use crate::dispatch::{self, Notice};
+use crate::frames::Polled;
 use crate::kept::Kept;
 use crate::monitors::Gauge;
 use crate::report::{self, LastError};
@@ -123,6 +125,7 @@ pub(crate) struct TorrentSession {
     /// What the last run left for the next one.
     lasting: Shared<Lasting>,
     errors: LastError,
+    alive: Alive,
     base: Base<RefCounted>,
 }
 
@@ -151,6 +154,7 @@ impl IRefCounted for TorrentSession {
             state_directory: Shared::default(),
             lasting: Shared::default(),
             errors,
+            alive: Alive::new(&base),
             base,
         }
     }
@@ -190,6 +194,16 @@ struct Delivering<'a>(&'a Gd<TorrentSession>);
 impl Drop for Delivering<'_> {
     fn drop(&mut self) {
         self.0.bind().delivering.replace(false);
+    }
+}
+
+impl Polled for TorrentSession {
+    fn alive(&self) -> &Alive {
+        &self.alive
+    }
+
+    fn turn(this: Gd<Self>) {
+        Self::poll(this);
     }
 }
 
