@@ -70,9 +70,9 @@ func _make_all(folder: String) -> Array:
 	session.get_logger().enable_logging(true)
 	var data := FileAccess.get_file_as_bytes(folder + "/data.torrent")
 	var handle := session.add_torrent_file(data, folder + "/seed")
-	handle.finished.connect(func() -> void: handle.pause())
+	handle.finished.connect(func() -> void: print(data.size()))
 	session.get_alert_manager().subscribe(
-		"torrent_finished", func(_it: Dictionary) -> void: session.poll()
+		"torrent_finished", func(_it: Dictionary) -> void: print(data.size())
 	)
 	var creator := TorrentCreator.new()
 	creator.add_directory(folder + "/seed")

@@ -42,17 +42,26 @@ func _added(data: PackedByteArray, path: String) -> bool:
 	return session.add_torrent_file(data, path) != null
 
 
+## Calls that take a path to be read from.
+func _readers() -> Dictionary:
+	var creator: TorrentCreator = _held[0]
+	var session := new_session()
+	return {
+		"from_file": func(path: String) -> bool: return TorrentInfo.from_file(path) != null,
+		"add_file": creator.add_file,
+		"add_directory": creator.add_directory,
+		"load_ip_filter": func(path: String) -> bool: return session.load_ip_filter(path) >= 0,
+	}
+
+
 func test_what_is_no_path_is_refused_by_all() -> void:
-	var data := _data()
-	var writers := _writers(data)
+	var calls := _writers(_data())
+	calls.merge(_readers())
+	assert_eq(calls.size(), 11)
 	for path: String in ["http://example.com/x", "file:///tmp/x", "uid://nothing", "c://"]:
-		for name: String in writers:
-			assert_false(writers[name].call(path), "%s takes %s" % [name, path])
+		for name: String in calls:
+			assert_false(calls[name].call(path), "%s takes %s" % [name, path])
 			assert_push_error(path)
-		assert_null(TorrentInfo.from_file(path))
-		assert_false(TorrentCreator.new().add_file(path))
-		assert_false(TorrentCreator.new().add_directory(path))
-		assert_eq(new_session().load_ip_filter(path), -1)
 
 
 func test_a_part_file_lies_below_the_save_path() -> void:
