@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import random
 import shutil
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any
 
 import libtorrent as lt
 import pytest
+from harness.faults import CAN_FAIL
 from harness.oracle import Oracle
 from harness.payload import KIB, Payload, single_file
 from harness.rpc import RpcError, Shim, shim_command
@@ -202,3 +206,77 @@ def test_what_the_device_does_not_take_is_not_saved(
     params = lt.read_resume_data(base64.b64decode(answer["resume_data"]))
     assert sum(params.have_pieces) >= len(right_pieces(payload, save_path / "single.bin"))
     shim.shut_down()
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="makes a system call slow")
+def test_a_pause_does_not_wait_for_a_slow_device(
+    start_shim: Callable[..., Shim], oracle: Oracle, rng: random.Random, tmp_path: Path
+) -> None:
+    payload = single_file(tmp_path / "seed", rng, 32 * KIB, 1_000_000)
+    oracle.seed(payload.torrent, payload.save_path)
+    state_dir = tmp_path / "state"
+    # Files are synced by fdatasync, the state directory is by fsync.
+    slow = ["strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=fdatasync"]
+    slow += ["-e", "inject=fdatasync:delay_enter=60s", *shim_command()]
+    shim = start_shim(command=slow)
+    shim.start_session(state_dir=str(state_dir))
+    torrent = payload.info_hash
+    save_path = tmp_path / "save"
+    shim.call("add_torrent_file", path=str(payload.torrent_path), save_path=str(save_path))
+    shim.call("connect_peer", torrent_id=torrent, ip="127.0.0.1", port=oracle.port)
+    shim.wait_until_seeding(torrent)
+    shim.call("pause_torrent", torrent_id=torrent)
+
+    def is_paused() -> bool:
+        path = record_path(state_dir, payload)
+        if not path.exists():
+            return False
+        return bool(lt.read_resume_data(path.read_bytes()).flags & lt.torrent_flags.paused)
+
+    began = time.monotonic()
+    wait_until(is_paused, "the pause is saved")
+    # Two seconds are the goal; the device takes sixty.
+    assert time.monotonic() - began < 20
+    assert claimed(state_dir, payload) == set(), "nothing is claimed that is not synced"
+    os.killpg(shim.process.pid, signal.SIGKILL)
+    shim.process.wait()
+    again = start(start_shim, state_dir)
+    assert again.wait_for_status(torrent, "checked", lambda status: status["state"] in (3, 4, 5))[
+        "paused"
+    ]
+
+
+@pytest.mark.skipif(not CAN_FAIL, reason="mounts a file system")
+def test_a_full_state_directory_costs_nothing_once_there_is_room(
+    start_shim: Callable[..., Shim], oracle: Oracle, rng: random.Random, tmp_path: Path
+) -> None:
+    payload = single_file(tmp_path / "seed", rng, 32 * KIB, 1_000_000)
+    oracle.seed(payload.torrent, payload.save_path)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    subprocess.run(mount, check=True)
+    try:
+        state_dir, save_path = disk / "state", tmp_path / "save"
+        shim = start(start_shim, state_dir)
+        filler = disk / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(b"\0" * 4096):
+                pass
+        torrent = payload.info_hash
+        shim.call("add_torrent_file", path=str(payload.torrent_path), save_path=str(save_path))
+        shim.wait_for_alert("file_error", torrent)
+        shim.call("connect_peer", torrent_id=torrent, ip="127.0.0.1", port=oracle.port)
+        shim.wait_until_seeding(torrent)
+        assert claimed(state_dir, payload) == set()
+        filler.unlink()
+        pieces = right_pieces(payload, save_path / "single.bin")
+        wait_until(lambda: claimed(state_dir, payload) == pieces, "all of it is saved")
+        shim.process.kill()
+        shim.process.wait()
+        again = start(start_shim, state_dir)
+        assert again.call("list_torrents")["torrents"] == [torrent]
+        again.wait_until_seeding(torrent)
+        again.shut_down()
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
