@@ -209,14 +209,11 @@ impl Driver {
             // They say nothing of the piece.
             DiskErrorKind::Closed | DiskErrorKind::OutOfRange => return,
             DiskErrorKind::TooManyOpenFiles | DiskErrorKind::NoMemory => {}
-            _ if gone => self.brain.piece_lost(Instant::now(), piece),
+            _ if gone => return self.piece_gone(piece, error),
             _ => {
                 self.brain.piece_lost(Instant::now(), piece);
                 return self.storage_failed(error);
             }
-        }
-        if gone {
-            self.publish_pieces();
         }
         let error = Error::from(error);
         self.post(kind::FILE_ERROR, || Detail::Error(error));

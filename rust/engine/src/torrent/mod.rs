@@ -87,6 +87,8 @@ enum TaskEnd {
     Places(PlaceEnd),
     /// Whether the folder of the files is missing.
     Root(bool),
+    /// The same, when bytes were not there.
+    Gone(bool),
     Reannounce(Reannounce),
     Metadata(Result<Arc<Info>, MetainfoError>),
     ResumeChecked(Box<Result<ResumeAccepted, ResumeRejected>>),
@@ -520,6 +522,7 @@ impl Driver {
             Ok(TaskEnd::Files(end)) => self.files_end(end),
             Ok(TaskEnd::Places(end)) => self.placed(end),
             Ok(TaskEnd::Root(is_missing)) => self.root_looked_for(is_missing),
+            Ok(TaskEnd::Gone(root_is_missing)) => self.pieces_gone(root_is_missing),
             Ok(TaskEnd::Done) | Err(_) => {}
         }
     }

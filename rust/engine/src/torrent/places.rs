@@ -71,7 +71,12 @@ impl PlaceWork {
         }
     }
 
-    /// The record says that there is nothing to claim.
+    /// Whether what was there before is not known to be here.
+    pub(super) fn needs_check(&self) -> bool {
+        self.needs_check
+    }
+
+    /// What is here is known now.
     pub(super) fn was_checked(&mut self) {
         self.needs_check = false;
     }

@@ -79,16 +79,17 @@ impl Legacy {
 impl Legacy {
     /// Whether an earlier session had something on disk, beyond padding.
     pub(super) fn had_data(&self, layout: &Layout) -> bool {
-        let record = &self.record;
-        let claims = self.claim.as_ref().is_some_and(|claim| {
-            let have = Bitfield::from_wire(&claim.pieces, layout.num_pieces());
-            let mut have = have.unwrap_or_default();
-            for piece in layout.padding_pieces() {
-                have.clear(piece.0);
-            }
-            !have.none() || !claim.unfinished.is_empty()
-        });
-        claims || record.total_downloaded > 0 || record.completed_time > 0
+        let Some(claim) = &self.claim else {
+            // It was not known what there is when the record was written.
+            let record = &self.record;
+            return record.total_downloaded > 0 || record.completed_time > 0;
+        };
+        let have = Bitfield::from_wire(&claim.pieces, layout.num_pieces());
+        let mut have = have.unwrap_or_default();
+        for piece in layout.padding_pieces() {
+            have.clear(piece.0);
+        }
+        !have.none() || !claim.unfinished.is_empty()
     }
 
     /// Everything is to be looked at.

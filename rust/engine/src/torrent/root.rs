@@ -4,19 +4,23 @@
 //! is remembered of it stays as it is.
 //!
 //! A torrent that had data looks for its folder before its record is judged,
-//! before a check, and when a check finds less than there was.
+//! before a check, when a check finds less than there was, and when the bytes
+//! of a piece are not there.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
 use torrent_core::bitfield::Bitfield;
+use torrent_core::ids::PieceIndex;
 use torrent_core::retry::Backoff;
 
 use super::{Driver, TaskEnd};
-use crate::disk::CheckMode;
+use crate::disk::{CheckMode, DiskError};
 use crate::error::{Error, ErrorKind};
+use crate::event::{Detail, kind};
 
 /// The first pause before another look for the folder.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -45,6 +49,9 @@ pub(super) struct Root {
     /// An empty folder is what is left where a disk is not mounted; the game
     /// has asked for a check all the same.
     may_be_empty: bool,
+    /// Pieces whose bytes were gone when they were read, while that is being
+    /// looked into.
+    gone: BTreeMap<PieceIndex, DiskError>,
     backoff: Backoff,
 }
 
@@ -55,6 +62,7 @@ impl Default for Root {
             looking: false,
             seen: false,
             may_be_empty: false,
+            gone: BTreeMap::new(),
             backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
         }
     }
@@ -123,6 +131,35 @@ impl Driver {
             self.look_for_root(Next::Start);
         }
         looks
+    }
+
+    /// The bytes of a piece are not there: it is lost, unless the whole folder
+    /// is missing.
+    pub(super) fn piece_gone(&mut self, piece: PieceIndex, error: DiskError) {
+        let is_first = self.root.gone.is_empty();
+        self.root.gone.insert(piece, error);
+        if is_first {
+            let folder = self.handle.save_path().as_ref().clone();
+            self.tasks
+                .spawn(async move { TaskEnd::Gone(is_missing(folder, true).await) });
+        }
+    }
+
+    pub(super) fn pieces_gone(&mut self, root_is_missing: bool) {
+        let gone = std::mem::take(&mut self.root.gone);
+        if root_is_missing {
+            // Other pieces may have been found gone by the time it is back.
+            if self.stop_for_check() {
+                self.run_check(CheckMode::All);
+            }
+            return;
+        }
+        for (piece, error) in gone {
+            self.brain.piece_lost(Instant::now(), piece);
+            let error = Error::from(error);
+            self.post(kind::FILE_ERROR, || Detail::Error(error));
+        }
+        self.publish_pieces();
     }
 
     /// Goes on with `next` when the folder has been seen.

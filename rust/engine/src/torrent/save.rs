@@ -204,7 +204,7 @@ impl Driver {
         }
         // What cannot be seen is what it was.
         let is_hidden = self.root.is_awaited() && !self.root.is_awaited_to_start();
-        if is_hidden && !self.in_doubt {
+        if is_hidden && !self.places.needs_check() {
             return Some(synced.clone());
         }
         if self.is_in_the_dark() {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use torrent_engine::core::resume::ResumeData;
+use torrent_engine::core::value::Value;
 use torrent_engine::error::ErrorKind;
 use torrent_engine::event::{Detail, kind};
 use torrent_engine::handle::TorrentHandle;
@@ -150,4 +151,50 @@ fn a_new_torrent_creates_its_folder_and_a_deleted_file_is_fetched_again() {
     until(|| handle.status().is_seeding);
     payload.assert_at(&folder);
     stop(&node);
+}
+
+#[test]
+fn a_disk_that_goes_while_peers_read_from_it_takes_nothing_along() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mounted, away) = (disk.path().join("games"), disk.path().join("away"));
+    let payload = Payload::of_two_files(44);
+    payload.write(&mounted);
+    // Hashed in this session, and then taken on trust.
+    for _ in 0..2 {
+        let mut node = start(state.path());
+        let handle = added(&node, &payload, &mounted);
+        until(|| handle.status().is_seeding);
+        // Files that are open go on being read.
+        let soon = Value::Int(1);
+        node.session
+            .apply_settings([("close_file_interval", &soon)])
+            .unwrap();
+        let mut are_open = true;
+        while are_open {
+            handle.post_file_status().unwrap();
+            let status = node.wait(kind::FILE_STATUS);
+            are_open = !format!("{:?}", status.detail).contains("Files([])");
+        }
+        fs::rename(&mounted, &away).unwrap();
+        let leech = Node::new();
+        let fetched = leech.add(&payload.torrent(None));
+        until(|| fetched.status().state == TorrentState::Downloading);
+        fetched.connect_peer(node.endpoint()).unwrap();
+        until(|| !handle.status().error.is_empty());
+        assert!(
+            handle
+                .status()
+                .error
+                .contains(&mounted.display().to_string())
+        );
+        until(|| !handle.need_save_resume_data());
+        assert_eq!(pieces(killed(state.path()).path(), &handle), 30);
+        assert!(!mounted.exists());
+        fs::rename(&away, &mounted).unwrap();
+        until(|| handle.status().is_seeding);
+        fetched.connect_peer(node.endpoint()).unwrap();
+        until(|| fetched.status().is_seeding);
+        node.drain();
+        stop(&node);
+    }
 }
