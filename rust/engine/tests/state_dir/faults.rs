@@ -274,7 +274,8 @@ fn what_is_no_file_keeps_no_torrent_away() {
     assert_eq!(torrents.len(), 1);
     until(|| torrents[0].status().is_seeding);
     torrents[0].set_max_uploads(9).unwrap();
-    until(|| record(state.path(), &torrents[0]).unwrap().max_uploads == Some(9));
+    let limit = || record(state.path(), &torrents[0]).and_then(|record| record.max_uploads);
+    until(|| limit() == Some(9));
     stop(&node);
     assert!(at(&folder, "added").join("below").exists());
     assert_eq!(fs::read(&target).unwrap(), b"mine");
