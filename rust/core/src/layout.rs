@@ -196,15 +196,33 @@ impl Layout {
         length - self.padding_in(offset, u64::from(length)) as u32
     }
 
-    /// The blocks of `piece` that are padding as a whole, in order: nobody is
-    /// ever asked for them.
-    pub fn padding_blocks(&self, piece: PieceIndex) -> impl Iterator<Item = u32> + use<'_> {
-        let blocks = if self.padding.is_empty() {
-            0
-        } else {
-            self.blocks_in_piece(piece)
-        };
-        (0..blocks).filter(move |&index| self.block_payload(Block::new(piece, index)) == 0)
+    /// The runs of blocks of `piece` that are padding as a whole, in order:
+    /// nobody is ever asked for them.
+    pub fn padding_runs(&self, piece: PieceIndex) -> impl Iterator<Item = Range<u32>> + use<'_> {
+        let unit = u64::from(BLOCK_SIZE);
+        let start = self.piece_offset(piece);
+        let length = u64::from(self.piece_len(piece));
+        let first = self.padding.partition_point(|run| run.end <= start);
+        let runs = self.padding.iter().skip(first);
+        runs.take_while(move |run| run.start < start + length)
+            .filter_map(move |run| {
+                let from = run.start.max(start) - start;
+                let to = (run.end - start).min(length);
+                let first = from.div_ceil(unit);
+                // The last block may be shorter.
+                let end = match to == length {
+                    true => length.div_ceil(unit),
+                    false => to / unit,
+                };
+                (first < end).then_some(first as u32..end as u32)
+            })
+    }
+
+    /// The first run of padding that ends after `offset` in the torrent, of one
+    /// file or of several in a row.
+    pub fn next_padding(&self, offset: u64) -> Option<Range<u64>> {
+        let at = self.padding.partition_point(|run| run.end <= offset);
+        self.padding.get(at).map(|run| run.start..run.end)
     }
 
     /// The pieces that are padding as a whole, in order: they are had from the
@@ -407,7 +425,10 @@ mod tests {
         assert_eq!(layout.payload_length(), 100 + UNIT + 1 + 2 * UNIT);
         let payload: Vec<u32> = layout.pieces().map(|at| layout.piece_payload(at)).collect();
         assert_eq!(payload, [100, BLOCK_SIZE + 1, 0, 2 * BLOCK_SIZE, 0]);
-        let pads = |piece| layout.padding_blocks(PieceIndex(piece)).collect::<Vec<_>>();
+        let pads = |piece| {
+            let runs = layout.padding_runs(PieceIndex(piece));
+            runs.flatten().collect::<Vec<_>>()
+        };
         assert_eq!(pads(0), [1]);
         assert!(pads(1).is_empty());
         assert_eq!(pads(2), [0, 1]);

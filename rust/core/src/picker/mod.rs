@@ -364,12 +364,18 @@ impl Picker {
     /// Makes an open piece a begun one.
     fn begin(&mut self, piece: u32, owner: Option<PeerKey>) {
         self.close(piece);
-        let blocks = self.layout.blocks_in_piece(PieceIndex(piece));
-        let padding = self.layout.padding_blocks(PieceIndex(piece));
         self.serial += 1;
-        let partial = Partial::new(blocks, padding, self.serial, owner);
+        let partial = self.untouched(piece, owner);
         self.partials.insert(piece, partial);
         self.refresh_loose(piece);
+    }
+
+    /// A piece of which nothing is here or asked for.
+    fn untouched(&self, piece: u32, owner: Option<PeerKey>) -> Partial {
+        let piece = PieceIndex(piece);
+        let blocks = self.layout.blocks_in_piece(piece);
+        let padding = self.layout.padding_runs(piece);
+        Partial::new(blocks, padding, self.serial, owner)
     }
 
     /// Forgets the blocks and leases of a begun piece.

@@ -1,9 +1,11 @@
 //! One piece that has been begun: the state of each block and who holds the
 //! leases.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::ids::PeerKey;
+use crate::slots::Slots;
 
 /// How many peers may hold a lease on the same block in the end game.
 pub(super) const MAX_LEASES: u32 = 3;
@@ -29,20 +31,14 @@ pub enum BlockState {
     Padding,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
-    #[default]
-    Open,
-    Leased,
-    Received,
-    Padding,
-}
+/// Who sent a block; [`PeerKey::NOBODY`] where it is not here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sender(PeerKey);
 
-/// A block: its stage, and the first peer to hold it or the one that sent it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    peer: PeerKey,
-    stage: Stage,
+impl Default for Sender {
+    fn default() -> Self {
+        Self(PeerKey::NOBODY)
+    }
 }
 
 /// What a lease given back leaves behind.
@@ -56,16 +52,22 @@ pub(super) enum Returned {
     Open,
 }
 
+/// What it takes in memory grows with the blocks that are here or asked for, not
+/// with the length of the piece.
 #[derive(Clone, Debug)]
 pub(super) struct Partial {
-    slots: Box<[Slot]>,
+    blocks: u32,
+    /// The runs of blocks that are padding, in order.
+    padding: Box<[Range<u32>]>,
+    senders: Slots<Sender>,
+    /// The blocks that were asked for, each with the first peer that holds it.
+    leased: BTreeMap<u32, PeerKey>,
     /// Second and later leases (block, peer), only in the end game and of
     /// urgent pieces: by block, those of one in the order in which they were
     /// given.
     spare: Vec<(u32, PeerKey)>,
     open: u32,
     received: u32,
-    padding: u32,
     /// No block before this one is open.
     first_open: u32,
     /// Pieces begun earlier have lower numbers.
@@ -75,32 +77,28 @@ pub(super) struct Partial {
 }
 
 impl Partial {
-    /// A piece of `blocks` blocks, of which those in `padding` (each once) are
+    /// A piece of `blocks` blocks, of which those in the runs of `padding` are
     /// never asked for.
     pub(super) fn new(
         blocks: u32,
-        padding: impl Iterator<Item = u32>,
+        padding: impl Iterator<Item = Range<u32>>,
         serial: u64,
         owner: Option<PeerKey>,
     ) -> Self {
-        let mut partial = Self {
-            slots: vec![Slot::default(); blocks as usize].into(),
+        let padding: Box<[_]> = padding.collect();
+        let padded: u32 = padding.iter().map(|run| run.end - run.start).sum();
+        Self {
+            blocks,
+            padding,
+            senders: Slots::new(blocks),
+            leased: BTreeMap::new(),
             spare: Vec::new(),
-            open: blocks,
+            open: blocks.saturating_sub(padded),
             received: 0,
-            padding: 0,
             first_open: 0,
             serial,
             owner,
-        };
-        for index in padding {
-            if let Some(slot) = partial.slots.get_mut(index as usize) {
-                slot.stage = Stage::Padding;
-                partial.open -= 1;
-                partial.padding += 1;
-            }
         }
-        partial
     }
 
     /// Blocks that nobody has been asked for.
@@ -115,11 +113,11 @@ impl Partial {
 
     /// Blocks that somebody has been asked for.
     pub(super) fn leased(&self) -> u32 {
-        self.slots.len() as u32 - self.open - self.received - self.padding
+        self.leased.len() as u32
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.open == 0 && self.leased() == 0
+        self.open == 0 && self.leased.is_empty()
     }
 
     /// Whether `peer` has the piece to itself.
@@ -129,7 +127,7 @@ impl Partial {
 
     /// Whether another, fast peer is at work on the piece by itself.
     pub(super) fn is_reserved(&self, peer: PeerKey) -> bool {
-        self.leased() > 0 && self.owner.is_some_and(|owner| owner != peer)
+        !self.leased.is_empty() && self.owner.is_some_and(|owner| owner != peer)
     }
 
     /// Leases open blocks to `peer`, in order, until `count` are leased or
@@ -141,23 +139,56 @@ impl Partial {
         if self.owner != Some(peer) {
             self.owner = None;
         }
-        let mut left = count;
-        let from = self.first_open;
-        for (index, slot) in (0..).zip(self.slots.iter_mut()).skip(from as usize) {
-            if slot.stage == Stage::Open {
-                *slot = Slot {
-                    peer,
-                    stage: Stage::Leased,
-                };
-                self.open -= 1;
-                left -= 1;
-                leased(index);
-            }
-            self.first_open = index + 1;
-            if left == 0 || self.open == 0 {
+        for _ in 0..count {
+            let Some(index) = self.next_open(self.first_open) else {
+                self.first_open = self.blocks;
                 return;
+            };
+            self.leased.insert(index, peer);
+            self.open -= 1;
+            self.first_open = index + 1;
+            leased(index);
+        }
+    }
+
+    /// The first open block from `from` on.
+    fn next_open(&self, from: u32) -> Option<u32> {
+        let mut at = from;
+        while self.open > 0 && at < self.blocks {
+            if let Some(run) = self.padding_at(at) {
+                at = run.end;
+            } else if self.leased.contains_key(&at) || self.sender(at).is_some() {
+                at += 1;
+            } else {
+                return Some(at);
             }
         }
+        None
+    }
+
+    /// The open blocks, in order.
+    pub(super) fn open_blocks(&self) -> impl Iterator<Item = u32> + '_ {
+        let first = self.next_open(self.first_open);
+        std::iter::successors(first, |&at| self.next_open(at + 1))
+    }
+
+    /// The blocks that were asked for, each with the first peer that holds it
+    /// and how many do.
+    pub(super) fn leased_blocks(&self) -> impl Iterator<Item = (u32, PeerKey, u32)> + '_ {
+        let leased = self.leased.iter();
+        leased.map(|(&index, &peer)| (index, peer, self.holders(index)))
+    }
+
+    /// The run of padding that the block is part of.
+    fn padding_at(&self, index: u32) -> Option<&Range<u32>> {
+        let at = self.padding.partition_point(|run| run.end <= index);
+        self.padding.get(at).filter(|run| run.start <= index)
+    }
+
+    /// Who sent the block, if it is here.
+    fn sender(&self, index: u32) -> Option<PeerKey> {
+        let Sender(peer) = *self.senders.get(index)?;
+        (peer != PeerKey::NOBODY).then_some(peer)
     }
 
     /// Leases to `peer` up to `count` blocks that exactly `holders` others
@@ -170,26 +201,18 @@ impl Partial {
         quicker: impl Fn(PeerKey) -> bool,
         mut leased: impl FnMut(u32),
     ) {
-        let mut left = count;
-        for index in (0..self.slots.len() as u32).rev() {
-            if left == 0 {
-                return;
-            }
-            let first = self.slot(index).map(|slot| slot.peer);
-            if self.holders(index) == holders
-                && !self.holds(peer, index)
-                && !first.is_some_and(&quicker)
-            {
+        let (mut left, mut end) = (count, self.blocks);
+        while left > 0
+            && let Some((&index, &first)) = self.leased.range(..end).next_back()
+        {
+            end = index;
+            if self.holders(index) == holders && !self.holds(peer, index) && !quicker(first) {
                 self.lend(peer, index);
                 self.owner = None;
                 left -= 1;
                 leased(index);
             }
         }
-    }
-
-    fn slot(&self, index: u32) -> Option<&Slot> {
-        self.slots.get(index as usize)
     }
 
     /// Where the spare leases on the block are.
@@ -213,17 +236,15 @@ impl Partial {
 
     /// How many peers hold a lease on the block.
     pub(super) fn holders(&self, index: u32) -> u32 {
-        match self.slot(index) {
-            Some(slot) if slot.stage == Stage::Leased => 1 + self.spares(index).len() as u32,
-            _ => 0,
+        match self.leased.contains_key(&index) {
+            true => 1 + self.spares(index).len() as u32,
+            false => 0,
         }
     }
 
     /// Whether `peer` holds a lease on the block.
     pub(super) fn holds(&self, peer: PeerKey, index: u32) -> bool {
-        self.slot(index)
-            .is_some_and(|slot| slot.stage == Stage::Leased && slot.peer == peer)
-            || self.spare_of(peer, index).is_some()
+        self.leased.get(&index) == Some(&peer) || self.spare_of(peer, index).is_some()
     }
 
     /// Takes back the lease of `peer` on the block.
@@ -238,14 +259,14 @@ impl Partial {
             return Returned::StillLeased;
         }
         let heir = self.spares(index).next();
-        let Some(slot) = self.slots.get_mut(index as usize) else {
+        let Some(first) = self.leased.get_mut(&index) else {
             return Returned::NotHeld;
         };
         if let Some(at) = heir {
-            slot.peer = self.spare.remove(at).1;
+            *first = self.spare.remove(at).1;
             return Returned::StillLeased;
         }
-        slot.stage = Stage::Open;
+        self.leased.remove(&index);
         self.open += 1;
         self.first_open = self.first_open.min(index);
         Returned::Open
@@ -259,19 +280,18 @@ impl Partial {
         index: u32,
         cancels: &mut Vec<PeerKey>,
     ) -> bool {
-        let Some(slot) = self.slots.get_mut(index as usize) else {
+        if self.padding_at(index).is_some() || self.sender(index).is_some() {
+            return false;
+        }
+        let Some(sender) = self.senders.get_mut(index) else {
             return false;
         };
-        match slot.stage {
-            Stage::Received | Stage::Padding => return false,
-            Stage::Open => self.open -= 1,
-            Stage::Leased if slot.peer != peer => cancels.push(slot.peer),
-            Stage::Leased => {}
+        *sender = Sender(peer);
+        match self.leased.remove(&index) {
+            None => self.open -= 1,
+            Some(first) if first != peer => cancels.push(first),
+            Some(_) => {}
         }
-        *slot = Slot {
-            peer,
-            stage: Stage::Received,
-        };
         self.received += 1;
         let spares = self.spares(index);
         let others = self.spare.drain(spares).map(|(_, holder)| holder);
@@ -281,50 +301,47 @@ impl Partial {
 
     /// Which blocks are here.
     pub(super) fn received_blocks(&self) -> impl Iterator<Item = (u32, PeerKey)> + '_ {
-        (0..)
-            .zip(self.slots.iter())
-            .filter(|(_, slot)| slot.stage == Stage::Received)
-            .map(|(index, slot)| (index, slot.peer))
+        let senders = self.senders.iter();
+        let received = senders.filter(|(_, sender)| sender.0 != PeerKey::NOBODY);
+        received.map(|(index, sender)| (index, sender.0))
     }
 
     /// The state of every block, in order.
     pub(super) fn states(&self) -> impl ExactSizeIterator<Item = BlockState> + '_ {
-        (0..self.slots.len()).map(|index| self.state(index as u32))
+        (0..self.blocks as usize).map(|index| self.state(index as u32))
     }
 
     /// The state of one block; open when there is no such block.
     pub(super) fn state(&self, index: u32) -> BlockState {
-        let Some(&Slot { peer, stage }) = self.slot(index) else {
-            return BlockState::Open;
-        };
-        match stage {
-            Stage::Open => BlockState::Open,
-            Stage::Leased => BlockState::Requested {
-                peer,
-                peers: self.holders(index),
-            },
-            Stage::Received => BlockState::Received { peer },
-            Stage::Padding => BlockState::Padding,
+        if let Some(&peer) = self.leased.get(&index) {
+            let peers = self.holders(index);
+            BlockState::Requested { peer, peers }
+        } else if let Some(peer) = self.sender(index) {
+            BlockState::Received { peer }
+        } else if self.padding_at(index).is_some() {
+            BlockState::Padding
+        } else {
+            BlockState::Open
         }
     }
 
     /// Leases one block to `peer`: an open one, or once more one that others
     /// hold. False when it is here, held by the peer itself, or by too many.
     pub(super) fn lease_block(&mut self, peer: PeerKey, index: u32) -> bool {
-        let (holders, holds) = (self.holders(index), self.holds(peer, index));
-        let Some(slot) = self.slots.get_mut(index as usize) else {
+        if index >= self.blocks {
             return false;
-        };
-        match slot.stage {
-            Stage::Open => {
-                *slot = Slot {
-                    peer,
-                    stage: Stage::Leased,
-                };
+        }
+        match self.state(index) {
+            BlockState::Open => {
+                self.leased.insert(index, peer);
                 self.open -= 1;
             }
-            Stage::Leased if !holds && holders < MAX_LEASES => self.lend(peer, index),
-            Stage::Leased | Stage::Received | Stage::Padding => return false,
+            BlockState::Requested { peers, .. }
+                if peers < MAX_LEASES && !self.holds(peer, index) =>
+            {
+                self.lend(peer, index);
+            }
+            _ => return false,
         }
         if self.owner != Some(peer) {
             self.owner = None;
@@ -335,20 +352,23 @@ impl Partial {
     /// Panics when the counts and the slots disagree.
     #[cfg(any(debug_assertions, test))]
     pub(super) fn check_invariants(&self) {
-        let count = |stage| self.slots.iter().filter(|slot| slot.stage == stage).count() as u32;
-        assert_eq!(self.open, count(Stage::Open));
-        assert_eq!(self.received, count(Stage::Received));
-        assert_eq!(self.padding, count(Stage::Padding));
-        for (index, slot) in (0..).zip(self.slots.iter()) {
-            assert!(index >= self.first_open || slot.stage != Stage::Open);
+        let (mut open, mut received, mut leased) = (0, 0, 0);
+        for (index, state) in (0..).zip(self.states()) {
+            match state {
+                BlockState::Open => open += 1,
+                BlockState::Received { .. } => received += 1,
+                BlockState::Requested { .. } => leased += 1,
+                BlockState::Padding => {}
+            }
+            assert!(index >= self.first_open || state != BlockState::Open);
             assert!(self.holders(index) <= MAX_LEASES);
         }
+        assert_eq!(self.open, open);
+        assert_eq!(self.received, received);
+        assert_eq!(self.leased(), leased);
         for (at, &(index, peer)) in self.spare.iter().enumerate() {
-            let slot = self
-                .slot(index)
-                .expect("a spare lease on a block that exists");
-            assert_eq!(slot.stage, Stage::Leased);
-            assert_ne!(slot.peer, peer);
+            let first = self.leased.get(&index);
+            assert!(first.is_some_and(|&first| first != peer));
             assert!(!self.spare[..at].contains(&(index, peer)));
             assert!(at == 0 || self.spare[at - 1].0 <= index);
         }

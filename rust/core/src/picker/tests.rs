@@ -526,11 +526,13 @@ fn an_urgent_piece_of_many_blocks_and_much_padding_is_no_burden() {
     let (piece, all) = (PieceIndex(0), PeerPieces::All);
     picker.set_urgent(piece, true);
     let count = |picker: &Picker, state| {
-        let states = picker.urgent_blocks(piece);
-        states.filter(|(_, it)| *it == state).count() as u32
+        let pieces = picker.partial_pieces();
+        let states = pieces.flat_map(|partial| partial.blocks());
+        states.filter(|it| *it == state).count() as u32
     };
-    assert_eq!(count(&picker, BlockState::Open), BLOCKS / 2);
-    assert_eq!(count(&picker, BlockState::Padding), BLOCKS / 2);
+    let open = picker.urgent_open(piece, usize::MAX);
+    assert_eq!(open.len() as u32, BLOCKS / 2);
+    assert_eq!(picker.urgent_open(piece, 3), open[..3]);
     // Everybody is asked for all of it.
     for name in ['a', 'b', 'c', 'd'] {
         let leased = (0..BLOCKS).filter(|&index| {
@@ -540,6 +542,7 @@ fn an_urgent_piece_of_many_blocks_and_much_padding_is_no_burden() {
         let expected = if name == 'd' { 0 } else { BLOCKS / 2 };
         assert_eq!(leased.count() as u32, expected, "{name}");
     }
+    assert_eq!(count(&picker, BlockState::Padding), BLOCKS / 2);
     let thrice = BlockState::Requested {
         peer: peer('a'),
         peers: 3,

@@ -1,7 +1,8 @@
 //! Pieces that the owner hands out itself, because they have a deadline: the
 //! ordinary choice leaves them alone, so that no slow peer sits on one.
 
-use super::{BlockState, PeerPieces, Picker};
+use super::partial::Partial;
+use super::{PeerPieces, Picker};
 use crate::ids::{Block, PeerKey, PieceIndex};
 
 impl Picker {
@@ -23,22 +24,29 @@ impl Picker {
         self.refresh_loose(piece.0);
     }
 
-    /// The state of each block of a piece that is wanted and lacks some.
-    pub fn urgent_blocks(&self, piece: PieceIndex) -> impl Iterator<Item = (Block, BlockState)> {
-        let partial = self.partials.get(&piece.0);
-        let blocks = match self.is_wanted(piece) {
-            true => self.layout.blocks_in_piece(piece),
-            false => 0,
+    /// The first `most` blocks of a piece that is wanted that nobody was asked
+    /// for, in order.
+    pub fn urgent_open(&self, piece: PieceIndex, most: usize) -> Vec<Block> {
+        let blocks = |partial: &Partial| {
+            let open = partial.open_blocks().take(most);
+            open.map(|index| Block::new(piece, index)).collect()
         };
-        (0..blocks).map(move |index| {
-            let block = Block::new(piece, index);
-            let state = match partial {
-                Some(partial) => partial.state(index),
-                None if self.is_padding(block) => BlockState::Padding,
-                None => BlockState::Open,
-            };
-            (block, state)
-        })
+        match self.partials.get(&piece.0) {
+            _ if !self.is_wanted(piece) => Vec::new(),
+            Some(partial) => blocks(partial),
+            None => blocks(&self.untouched(piece.0, None)),
+        }
+    }
+
+    /// The blocks of a piece that were asked for, each with the peer that was
+    /// asked first and how many were.
+    pub fn urgent_requested(
+        &self,
+        piece: PieceIndex,
+    ) -> impl Iterator<Item = (Block, PeerKey, u32)> {
+        let partial = self.partials.get(&piece.0).into_iter();
+        let leased = partial.flat_map(Partial::leased_blocks);
+        leased.map(move |(index, peer, peers)| (Block::new(piece, index), peer, peers))
     }
 
     fn is_padding(&self, block: Block) -> bool {

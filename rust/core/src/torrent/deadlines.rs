@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::ids::{BLOCK_SIZE, Block, PeerKey, PieceIndex};
-use crate::picker::{BlockState, PeerPieces, Picker};
+use crate::picker::{PeerPieces, Picker};
 
 /// Bytes a second that a peer of which nothing is known is trusted to send.
 const ASSUMED_RATE: u64 = BLOCK_SIZE as u64;
@@ -123,14 +123,11 @@ impl Deadlines {
     ) -> Vec<(PeerKey, Block)> {
         let mut plan = Vec::new();
         for (_, piece) in self.pressing() {
-            if runners.iter().all(|runner| runner.room == 0) {
+            let room: usize = runners.iter().map(|runner| runner.room as usize).sum();
+            if room == 0 {
                 break;
             }
-            let open: Vec<Block> = picker
-                .urgent_blocks(piece)
-                .filter(|(_, state)| *state == BlockState::Open)
-                .map(|(block, _)| block)
-                .collect();
+            let open = picker.urgent_open(piece, room);
             for block in open {
                 let best = runners
                     .iter_mut()
@@ -156,14 +153,12 @@ impl Deadlines {
         let mut plan = Vec::new();
         for (due, piece) in self.pressing() {
             let late: Vec<(Block, PeerKey, Duration)> = picker
-                .urgent_blocks(piece)
-                .filter_map(|(block, state)| match state {
-                    BlockState::Requested { peer, peers: 1 } => {
-                        let holder = runners.iter().find(|runner| runner.key == peer);
-                        let wait = holder.map_or(SNUBBED, |holder| holder.time_for(0));
-                        (now + wait > due).then_some((block, peer, wait))
-                    }
-                    _ => None,
+                .urgent_requested(piece)
+                .filter(|&(.., peers)| peers == 1)
+                .filter_map(|(block, peer, _)| {
+                    let holder = runners.iter().find(|runner| runner.key == peer);
+                    let wait = holder.map_or(SNUBBED, |holder| holder.time_for(0));
+                    (now + wait > due).then_some((block, peer, wait))
                 })
                 .collect();
             for (block, holder, wait) in late {
