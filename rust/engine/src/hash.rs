@@ -6,7 +6,13 @@ use sha1::{Digest, Sha1};
 
 /// A SHA-1 that grows with its input (BEP 3 piece hashes).
 #[derive(Clone, Default)]
-pub struct PieceHasher(Sha1);
+pub struct PieceHasher {
+    sha1: Sha1,
+    /// Bytes seen.
+    length: u64,
+    /// Some of them were not known to be zeros.
+    data: bool,
+}
 
 impl PieceHasher {
     /// A hasher that has seen nothing.
@@ -16,12 +22,35 @@ impl PieceHasher {
 
     /// Appends `bytes` to what has been hashed.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        self.sha1.update(bytes);
+        self.length += bytes.len() as u64;
+        self.data |= !bytes.is_empty();
+    }
+
+    /// Appends `zeros`, which are nothing else.
+    pub(crate) fn update_zeros(&mut self, zeros: &[u8]) {
+        self.sha1.update(zeros);
+        self.length += zeros.len() as u64;
+    }
+
+    /// How many bytes were hashed.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether all of them, if there are any, were appended as zeros.
+    pub(crate) fn is_zeros(&self) -> bool {
+        !self.data
+    }
+
+    /// The digest of what was seen so far.
+    pub(crate) fn peek(&self) -> [u8; 20] {
+        self.sha1.clone().finalize().into()
     }
 
     /// The digest of everything seen; the hasher starts over.
     pub fn finish(&mut self) -> [u8; 20] {
-        self.0.finalize_reset().into()
+        std::mem::take(self).sha1.finalize().into()
     }
 }
 

@@ -16,6 +16,7 @@ mod due;
 pub mod error;
 pub mod event;
 pub mod events;
+mod fair;
 mod guard;
 pub mod handle;
 pub mod hash;
@@ -48,8 +49,10 @@ pub mod threads;
 mod torrent;
 mod tracker;
 mod turnover;
+
 mod upkeep;
 mod whereabouts;
+mod zeros;
 
 pub use runtime::join_all;
 pub use torrent_core as core;

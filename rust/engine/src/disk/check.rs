@@ -6,6 +6,7 @@
 //! spinning disk reads nearly in sequence, and hashes them in steps of 1 MiB
 //! between its other work. The last one to find nothing left reports.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -13,20 +14,28 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{BLOCK_SIZE, PieceIndex};
+use torrent_core::layout::Layout;
 
 use super::Common;
 use super::bits::AtomicBits;
 use super::counters::Counters;
-use super::error::{DiskError, DiskErrorKind, DiskOp};
+use super::error::{DiskError, DiskErrorKind, DiskOp, Fault};
 use super::event::DiskEvent;
 use super::path;
 use super::storage::Shared;
 use super::worker::Message;
 use crate::buffers::BufferClass;
 use crate::hash::PieceHasher;
+use crate::zeros::{ZeroBudget, ZeroRun};
 
 /// Bytes that a worker hashes before it looks at its other work again.
 const STEP: usize = 1024 * 1024;
+
+/// Shorter runs of padding are read as zeros with what is around them.
+const LONG_PADDING: u64 = 64 * 1024;
+
+/// Bytes of a step that a run of padding counts for whose hash is known.
+const ZEROS_COST: usize = 16 * 1024;
 
 /// Pieces that a worker rules out without reading, in one step.
 const SKIPS: u32 = 4096;
@@ -93,6 +102,8 @@ pub(super) struct CheckJob {
     looking: AtomicU32,
     /// Cancelled or failed: whoever sees it stops.
     ended: AtomicBool,
+    /// The padding that it may hash.
+    padding: ZeroBudget,
     started: Instant,
     /// When progress was last reported, in milliseconds since the start.
     reported: AtomicU64,
@@ -120,6 +131,7 @@ impl CheckJob {
             done: AtomicU32::new(0),
             found: AtomicBits::new(pieces),
             ended: AtomicBool::new(false),
+            padding: ZeroBudget::new(storage.spec.layout.payload_length()),
             started: Instant::now(),
             reported: AtomicU64::new(0),
             storage,
@@ -268,6 +280,14 @@ struct Current {
     piece: PieceIndex,
     at: u32,
     hasher: PieceHasher,
+    /// The run of padding that it has come to.
+    zeros: ZeroRun,
+}
+
+/// The next run of padding that is long enough not to be read as zeros.
+pub(super) fn next_run(layout: &Layout, offset: u64) -> Option<Range<u64>> {
+    let run = layout.next_padding(offset)?;
+    (run.end - run.start >= LONG_PADDING).then_some(run)
 }
 
 /// What a step came to.
@@ -306,8 +326,30 @@ impl CheckTask {
             };
             let layout = &self.job.storage.spec.layout;
             let length = layout.piece_len(current.piece);
-            let part = buffer.len().min((length - current.at) as usize);
             let offset = layout.piece_offset(current.piece) + u64::from(current.at);
+            let mut part = buffer.len().min((length - current.at) as usize);
+            if let Some(run) = next_run(layout, offset) {
+                if run.start <= offset {
+                    let zeros = run.end.min(offset + u64::from(length - current.at)) - offset;
+                    let (run, hasher) = (&mut current.zeros, &mut current.hasher);
+                    let all = common.zeros.advance(run, hasher, zeros, left as u64);
+                    if let Err(error) = self.job.padding.spend(run.take_spent()) {
+                        let storage = &self.job.storage;
+                        let error = storage.error(DiskOp::Read, None, Fault::Io(error));
+                        return over(self.job.fail(error));
+                    }
+                    if !all {
+                        self.current = Some(current);
+                        break;
+                    }
+                    current.zeros = ZeroRun::default();
+                    current.at += zeros as u32;
+                    left = left.saturating_sub(ZEROS_COST);
+                    part = 0;
+                } else {
+                    part = part.min(usize::try_from(run.start - offset).unwrap_or(part));
+                }
+            }
             match common.read(&self.job.storage, offset, &mut buffer[..part]) {
                 Ok(()) => {}
                 // The file changed since the survey: the piece is not there.
@@ -351,6 +393,7 @@ impl CheckTask {
                         piece,
                         at: 0,
                         hasher: PieceHasher::new(),
+                        zeros: ZeroRun::default(),
                     });
                 }
                 self.job.count(None);

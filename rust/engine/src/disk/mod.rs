@@ -62,6 +62,7 @@ pub use spec::{SpecError, StorageSpec};
 pub use storage::Storage;
 
 use crate::buffers::BufferPool;
+use crate::zeros::ZeroHashes;
 use budget::Budget;
 use counters::Counters;
 use files::FilePool;
@@ -129,6 +130,7 @@ struct Common {
     files: FilePool,
     pool: BufferPool,
     budget: Budget,
+    zeros: ZeroHashes,
     turns: Turns,
     faults: Arc<Faults>,
     counters: Arc<Counters>,
@@ -184,8 +186,9 @@ impl Disk {
                 Arc::clone(&faults),
                 Arc::clone(&counters),
             ),
+            budget: Budget::new(config.max_queued_bytes, pool.clone()),
             pool,
-            budget: Budget::new(config.max_queued_bytes),
+            zeros: ZeroHashes::default(),
             turns: Turns::new(count),
             faults,
             counters,

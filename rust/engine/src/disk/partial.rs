@@ -5,25 +5,27 @@
 //! reads, writes and reports as it is told.
 
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 
 use bytes::Bytes;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{BLOCK_SIZE, PeerKey};
+use torrent_core::slots::Slots;
 
 use crate::hash::PieceHasher;
+use crate::zeros::{ZeroHashes, ZeroRun};
 
 /// Where one block is.
+#[derive(Default)]
 pub(super) enum Slot {
-    /// Not come yet.
+    /// Not come yet, or padding (BEP 47), which never comes and is never stored.
+    #[default]
     Empty,
     /// In memory.
     Held(Bytes),
     /// In the file: memory was short, or it was there before; a digest of it
     /// where it was in memory once.
     Stored(Option<u64>),
-    /// This many bytes of padding (BEP 47): zeros that never come and are
-    /// never stored.
-    Padding(u32),
 }
 
 impl Slot {
@@ -31,7 +33,7 @@ impl Slot {
         match self {
             Self::Held(data) => Some(keys.hash_one(data)),
             Self::Stored(digest) => *digest,
-            Self::Empty | Self::Padding(_) => None,
+            Self::Empty => None,
         }
     }
 }
@@ -49,16 +51,39 @@ pub(super) enum Next {
         /// How many, at most what was asked for.
         count: u32,
     },
+    /// That many bytes of padding have to be given to [`Partial::hash_padding`].
+    Padding(u64),
     /// Everything is hashed.
     Complete,
 }
 
-/// A piece that is not complete.
+/// A block of a piece: where it is and who sent it.
+pub(super) struct Entry {
+    slot: Slot,
+    from: PeerKey,
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self {
+            slot: Slot::default(),
+            from: PeerKey::NOBODY,
+        }
+    }
+}
+
+/// A piece that is not complete. What it takes in memory grows with the blocks
+/// that are here, not with its length.
 #[derive(Default)]
 pub(super) struct Partial {
     hasher: PieceHasher,
-    slots: Vec<Slot>,
-    senders: Vec<PeerKey>,
+    entries: Slots<Entry>,
+    /// The runs of blocks that are padding, in order.
+    padding: Vec<Range<u32>>,
+    /// Bytes in the piece.
+    length: u64,
+    /// The run of padding that is being hashed.
+    zeros: ZeroRun,
     /// This many blocks from the first on are hashed.
     hashed: u32,
     /// Bytes in memory that are hashed.
@@ -68,59 +93,61 @@ pub(super) struct Partial {
 }
 
 impl Partial {
-    /// Makes this an empty piece of `blocks` blocks, reusing its memory.
-    pub(super) fn reset(&mut self, blocks: u32) {
-        self.hasher = PieceHasher::new();
-        self.slots.clear();
-        self.slots.resize_with(blocks as usize, || Slot::Empty);
-        self.senders.clear();
-        self.senders.resize(blocks as usize, PeerKey::default());
-        self.hashed = 0;
-        self.held_hashed = 0;
-        self.held_ahead = 0;
+    /// An empty piece of `length` bytes, of whose blocks those in the runs of
+    /// `padding` are zeros that never come.
+    pub(super) fn new(length: u32, padding: impl Iterator<Item = Range<u32>>) -> Self {
+        Self {
+            entries: Slots::new(length.div_ceil(BLOCK_SIZE)),
+            padding: padding.collect(),
+            length: u64::from(length),
+            ..Self::default()
+        }
     }
 
-    /// Marks a block as `length` bytes of padding, up to
-    /// [`BLOCK_SIZE`]. Only before the first block comes.
-    pub(super) fn pad(&mut self, index: u32, length: u32) {
-        let at = index as usize;
-        if let (Some(slot), Some(sender)) = (self.slots.get_mut(at), self.senders.get_mut(at)) {
-            *slot = Slot::Padding(length);
-            *sender = PeerKey::NOBODY;
+    /// The block, to be filled, if it has not come and is no padding.
+    fn missing(&mut self, index: u32) -> Option<&mut Entry> {
+        if self.padding_at(index).is_some() {
+            return None;
         }
+        let entry = self.entries.get_mut(index)?;
+        matches!(entry.slot, Slot::Empty).then_some(entry)
+    }
+
+    /// The run of padding that the block is part of.
+    fn padding_at(&self, index: u32) -> Option<&Range<u32>> {
+        let at = self.padding.partition_point(|run| run.end <= index);
+        self.padding.get(at).filter(|run| run.start <= index)
     }
 
     /// Takes a block of the right length. Returns whether it was missing.
     pub(super) fn insert(&mut self, index: u32, data: Bytes, from: PeerKey) -> bool {
-        let at = index as usize;
-        let (Some(slot), Some(sender)) = (self.slots.get_mut(at), self.senders.get_mut(at)) else {
+        let Some(entry) = self.missing(index) else {
             return false;
         };
-        if !matches!(slot, Slot::Empty) {
-            return false;
-        }
-        self.held_ahead += data.len();
-        *slot = Slot::Held(data);
-        *sender = from;
+        let length = data.len();
+        *entry = Entry {
+            slot: Slot::Held(data),
+            from,
+        };
+        self.held_ahead += length;
         true
     }
 
     /// Takes a block that is in the file already, from nobody that is known.
     pub(super) fn adopt(&mut self, index: u32) {
-        let at = index as usize;
-        if let (Some(slot @ Slot::Empty), Some(sender)) =
-            (self.slots.get_mut(at), self.senders.get_mut(at))
-        {
-            *slot = Slot::Stored(None);
-            *sender = PeerKey::UNKNOWN;
+        if let Some(entry) = self.missing(index) {
+            *entry = Entry {
+                slot: Slot::Stored(None),
+                from: PeerKey::UNKNOWN,
+            };
         }
     }
 
     /// The blocks that are in the file.
     pub(super) fn stored_blocks(&self) -> Bitfield {
-        let mut blocks = Bitfield::new(self.slots.len() as u32);
-        for (index, slot) in (0..).zip(&self.slots) {
-            if matches!(slot, Slot::Stored(_)) {
+        let mut blocks = Bitfield::new(self.entries.len());
+        for (index, entry) in self.entries.iter() {
+            if matches!(entry.slot, Slot::Stored(_)) {
                 blocks.set(index);
             }
         }
@@ -130,33 +157,54 @@ impl Partial {
     /// Hashes every block that is next in line and in memory. A read back is
     /// asked for in runs of up to `most` blocks.
     pub(super) fn advance(&mut self, most: u32) -> Next {
-        let mut rest = self.slots.iter().skip(self.hashed as usize);
-        loop {
-            match rest.next() {
-                None => return Next::Complete,
-                Some(Slot::Empty) => return Next::Wait,
+        while self.hashed < self.entries.len() {
+            if let Some(run) = self.padding_at(self.hashed) {
+                let unit = u64::from(BLOCK_SIZE);
+                let end = self.length.min(u64::from(run.end) * unit);
+                return Next::Padding(end - u64::from(self.hashed) * unit);
+            }
+            match self.entries.get(self.hashed).map(|entry| &entry.slot) {
+                None | Some(Slot::Empty) => return Next::Wait,
                 Some(Slot::Held(data)) => {
                     self.hasher.update(data);
                     self.hashed += 1;
                     self.held_ahead -= data.len();
                     self.held_hashed += data.len();
                 }
-                Some(&Slot::Padding(length)) => {
-                    self.hasher.update(zeros(length));
-                    self.hashed += 1;
-                }
                 Some(Slot::Stored(_)) => {
-                    let more = rest
-                        .take(most.saturating_sub(1) as usize)
-                        .take_while(|slot| matches!(slot, Slot::Stored(_)))
-                        .count();
+                    let first = self.hashed;
+                    let stored = |&index: &u32| {
+                        let entry = self.entries.get(index);
+                        entry.is_some_and(|entry| matches!(entry.slot, Slot::Stored(_)))
+                    };
+                    let rest = first + 1..first.saturating_add(most.max(1));
+                    let more = rest.take_while(stored).count();
                     return Next::ReadBack {
-                        first: self.hashed,
+                        first,
                         count: 1 + more as u32,
                     };
                 }
             }
         }
+        Next::Complete
+    }
+
+    /// Goes on with the padding of `length` bytes that [`Next::Padding`] told of,
+    /// and hashes no more than `most` bytes for it. Returns whether that was all,
+    /// and what was hashed.
+    pub(super) fn hash_padding(
+        &mut self,
+        length: u64,
+        zeros: &ZeroHashes,
+        most: u64,
+    ) -> (bool, u64) {
+        let all = zeros.advance(&mut self.zeros, &mut self.hasher, length, most);
+        let spent = self.zeros.take_spent();
+        if all {
+            self.zeros = ZeroRun::default();
+            self.hashed += length.div_ceil(u64::from(BLOCK_SIZE)) as u32;
+        }
+        (all, spent)
     }
 
     /// Takes the contents of the `count` blocks that [`Next::ReadBack`] asked
@@ -172,14 +220,22 @@ impl Partial {
     }
 
     /// Who sent each block; nobody sent padding.
-    pub(super) fn senders(&self) -> &[PeerKey] {
-        &self.senders
+    pub(super) fn senders(&self) -> Vec<PeerKey> {
+        let mut senders = vec![PeerKey::NOBODY; self.entries.len() as usize];
+        for (index, entry) in self.entries.iter() {
+            senders[index as usize] = entry.from;
+        }
+        senders
     }
 
     /// A number for each block that is the same for the same bytes, under the
     /// same `keys`; nobody without them can find other bytes of the same number.
     pub(super) fn digests(&self, keys: &RandomState) -> Vec<Option<u64>> {
-        self.slots.iter().map(|slot| slot.digest(keys)).collect()
+        let mut digests = vec![None; self.entries.len() as usize];
+        for (index, entry) in self.entries.iter() {
+            digests[index as usize] = entry.slot.digest(keys);
+        }
+        digests
     }
 
     /// Bytes in memory.
@@ -194,35 +250,39 @@ impl Partial {
 
     /// The runs of neighbouring blocks in memory: the offset of each run in
     /// the piece and its blocks. Only the hashed ones if `hashed_only`.
-    pub(super) fn runs(&self, hashed_only: bool) -> impl Iterator<Item = (u64, &[Slot])> {
-        let end = if hashed_only {
-            self.hashed as usize
-        } else {
-            self.slots.len()
-        };
-        let slots = self.slots.get(..end).unwrap_or_default();
-        let mut first = 0u64;
-        slots
-            .chunk_by(|a, b| is_held(a) == is_held(b))
-            .filter_map(move |run| {
-                let begin = first * u64::from(BLOCK_SIZE);
-                first += run.len() as u64;
-                run.first().is_some_and(is_held).then_some((begin, run))
-            })
+    pub(super) fn runs(&self, hashed_only: bool) -> Vec<(u64, Vec<&[u8]>)> {
+        let mut runs: Vec<(u64, Vec<&[u8]>)> = Vec::new();
+        let mut next = None;
+        for (index, entry) in self.entries.iter() {
+            if hashed_only && index >= self.hashed {
+                break;
+            }
+            let Slot::Held(data) = &entry.slot else {
+                continue;
+            };
+            match runs.last_mut() {
+                Some((_, run)) if next == Some(index) => run.push(data),
+                _ => runs.push((u64::from(index) * u64::from(BLOCK_SIZE), vec![data])),
+            }
+            next = Some(index + 1);
+        }
+        runs
     }
 
     /// What [`runs`](Self::runs) gave is in the file now; drops it from
     /// memory and returns how many bytes that were.
     pub(super) fn stored(&mut self, hashed_only: bool, keys: &RandomState) -> usize {
         let before = self.held();
-        let end = if hashed_only {
-            self.hashed as usize
-        } else {
-            self.slots.len()
-        };
-        for slot in self.slots.iter_mut().take(end).filter(|slot| is_held(slot)) {
-            let digest = slot.digest(keys);
-            *slot = Slot::Stored(digest);
+        let end = if hashed_only { self.hashed } else { u32::MAX };
+        for (_, entry) in self
+            .entries
+            .iter_mut()
+            .take_while(|(index, _)| *index < end)
+        {
+            if matches!(entry.slot, Slot::Held(_)) {
+                let digest = entry.slot.digest(keys);
+                entry.slot = Slot::Stored(digest);
+            }
         }
         self.held_hashed = 0;
         if !hashed_only {
@@ -230,16 +290,6 @@ impl Partial {
         }
         before - self.held()
     }
-}
-
-/// The first `length` of a block of zeros.
-fn zeros(length: u32) -> &'static [u8] {
-    static ZEROS: [u8; BLOCK_SIZE as usize] = [0; BLOCK_SIZE as usize];
-    ZEROS.get(..length as usize).unwrap_or(&ZEROS)
-}
-
-fn is_held(slot: &Slot) -> bool {
-    matches!(slot, Slot::Held(_))
 }
 
 #[cfg(test)]
@@ -250,8 +300,7 @@ mod tests {
     const SIZE: usize = BLOCK_SIZE as usize;
 
     fn piece(blocks: u32) -> (Partial, Vec<Bytes>) {
-        let mut partial = Partial::default();
-        partial.reset(blocks);
+        let partial = Partial::new(blocks * BLOCK_SIZE, std::iter::empty());
         let data = (0..blocks)
             .map(|block| Bytes::from(vec![block as u8 + 1; SIZE]))
             .collect();
@@ -278,27 +327,30 @@ mod tests {
         assert_eq!(partial.advance(16), Next::Complete);
         assert_eq!(partial.digest(), sha1(&data.concat()));
         assert_eq!(partial.senders(), [from, from, PeerKey(8), from]);
-        assert_eq!(partial.runs(false).count(), 1);
+        assert_eq!(partial.runs(false).len(), 1);
     }
 
     #[test]
     fn padding_is_hashed_as_zeros_and_never_written() {
-        let (mut partial, data) = piece(4);
-        partial.pad(1, BLOCK_SIZE);
-        partial.pad(3, 100);
+        let data = piece(4).1;
+        let runs = [1..2, 3..4].into_iter();
+        let mut partial = Partial::new(3 * BLOCK_SIZE + 100, runs);
+        let zeros = ZeroHashes::default();
         assert!(!partial.insert(1, data[1].clone(), PeerKey(1)));
         partial.insert(0, data[0].clone(), PeerKey(1));
+        assert_eq!(partial.advance(16), Next::Padding(SIZE as u64));
+        assert!(partial.hash_padding(SIZE as u64, &zeros, 1).0);
         assert_eq!(partial.advance(16), Next::Wait);
         partial.insert(2, data[2].clone(), PeerKey(2));
+        assert_eq!(partial.advance(16), Next::Padding(100));
+        assert!(partial.hash_padding(100, &zeros, 1).0);
         assert_eq!(partial.advance(16), Next::Complete);
         let whole = [&data[0][..], &[0; SIZE], &data[2], &[0; 100]].concat();
         assert_eq!(partial.digest(), sha1(&whole));
         let nobody = PeerKey::NOBODY;
         assert_eq!(partial.senders(), [PeerKey(1), nobody, PeerKey(2), nobody]);
-        let runs: Vec<_> = partial
-            .runs(false)
-            .map(|(at, run)| (at, run.len()))
-            .collect();
+        let runs = partial.runs(false).into_iter();
+        let runs: Vec<_> = runs.map(|(at, run)| (at, run.len())).collect();
         assert_eq!(runs, [(0, 1), (2 * SIZE as u64, 1)]);
         assert_eq!(partial.held(), 2 * SIZE);
     }
@@ -312,7 +364,7 @@ mod tests {
         }
         assert_eq!(partial.advance(16), Next::Wait);
         let runs = |partial: &Partial, hashed_only| -> Vec<(u64, usize)> {
-            let runs = partial.runs(hashed_only);
+            let runs = partial.runs(hashed_only).into_iter();
             runs.map(|(at, run)| (at / SIZE as u64, run.len()))
                 .collect()
         };

@@ -1,7 +1,7 @@
 //! One worker's share of one torrent: takes blocks, follows the hash, and
 //! turns complete pieces into writes and events.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::RandomState;
 use std::sync::Arc;
 
@@ -12,18 +12,16 @@ use torrent_core::layout::Layout;
 
 use super::Common;
 use super::counters::Counters;
-use super::error::DiskError;
+use super::error::{DiskError, DiskOp, Fault};
 use super::event::{DiskEvent, Outbox};
 use super::partial::{Next, Partial};
 use super::storage::Shared;
 use super::worker::Message;
 use crate::buffers::BufferClass;
 
-/// Unfinished pieces that are kept for their memory.
-const SPARES: usize = 16;
-
-/// Larger pieces than this many blocks are not kept: 64 MiB pieces are rare.
-const SPARE_BLOCKS: u32 = 4096;
+/// Bytes of padding that a worker hashes before it looks at its other work
+/// again.
+const PADDING_STEP: u64 = 4 * 1024 * 1024;
 
 /// Failed pieces of one torrent that a worker remembers.
 const MAX_FAILED: usize = 1024;
@@ -33,40 +31,29 @@ pub(super) struct Tools {
     pub(super) common: Arc<Common>,
     /// Payload bytes in memory, over all unfinished pieces of the worker.
     pub(super) held: usize,
-    spare: Vec<Partial>,
 }
 
 impl Tools {
     pub(super) fn new(common: Arc<Common>) -> Self {
-        Self {
-            common,
-            held: 0,
-            spare: Vec::new(),
-        }
+        Self { common, held: 0 }
     }
 
-    fn partial(&mut self, layout: &Layout, piece: PieceIndex) -> Partial {
-        let mut partial = self.spare.pop().unwrap_or_default();
-        partial.reset(layout.blocks_in_piece(piece));
-        for index in layout.padding_blocks(piece) {
-            partial.pad(index, layout.block_len(Block::new(piece, index)));
-        }
-        partial
-    }
-
-    fn recycle(&mut self, mut partial: Partial, blocks: u32) {
+    /// Forgets what an unfinished piece holds.
+    fn drop(&mut self, partial: Partial) {
         self.held -= partial.held();
-        if self.spare.len() < SPARES && blocks <= SPARE_BLOCKS {
-            partial.reset(0);
-            self.spare.push(partial);
-        }
     }
+}
+
+fn untouched(layout: &Layout, piece: PieceIndex) -> Partial {
+    Partial::new(layout.piece_len(piece), layout.padding_runs(piece))
 }
 
 /// A torrent's unfinished pieces in one worker, and its unsent events.
 pub(super) struct Local {
     pub(super) shared: Arc<Shared>,
     pub(super) partials: HashMap<PieceIndex, Partial>,
+    /// Pieces whose hash has come to padding that is not hashed yet.
+    padding: VecDeque<PieceIndex>,
     pub(super) outbox: Outbox,
     /// What came since the storage was fenced (see `fence`), if it is.
     kept: Option<Vec<Message>>,
@@ -81,6 +68,7 @@ impl Local {
         Self {
             shared,
             partials: HashMap::new(),
+            padding: VecDeque::new(),
             outbox: Outbox::default(),
             kept: None,
             failed: BTreeSet::new(),
@@ -131,7 +119,7 @@ impl Local {
         let partial = self
             .partials
             .entry(block.piece)
-            .or_insert_with(|| tools.partial(layout, block.piece));
+            .or_insert_with(|| untouched(layout, block.piece));
         if !partial.insert(block.index, data, from) {
             return self.outbox.push(DiskEvent::Redundant {
                 bytes: length as u64,
@@ -150,6 +138,32 @@ impl Local {
             let (first, count) = match partial.advance(BLOCKS) {
                 Next::Wait => return,
                 Next::Complete => return self.complete(tools, piece),
+                Next::Padding(length) => {
+                    // One after the other: the next may be equal to the first.
+                    let turn = self.padding.front().is_none_or(|&first| first == piece);
+                    if !turn && length > PADDING_STEP {
+                        if !self.padding.contains(&piece) {
+                            self.padding.push_back(piece);
+                        }
+                        return;
+                    }
+                    let zeros = &tools.common.zeros;
+                    let (all, spent) = partial.hash_padding(length, zeros, PADDING_STEP);
+                    if let Err(error) = self.shared.padding.spend(spent) {
+                        let error = self.shared.error(DiskOp::Write, None, Fault::Io(error));
+                        return self.lose(tools, piece, error);
+                    }
+                    if !all {
+                        if self.padding.is_empty() {
+                            self.padding.push_back(piece);
+                        }
+                        return;
+                    }
+                    if turn {
+                        self.padding.pop_front();
+                    }
+                    continue;
+                }
                 Next::ReadBack { first, count } => (first, count),
             };
             let begin = first * BLOCK_SIZE;
@@ -165,6 +179,23 @@ impl Local {
         }
     }
 
+    /// Whether there is padding to go on with.
+    pub(super) fn has_padding(&self) -> bool {
+        !self.is_fenced() && !self.padding.is_empty()
+    }
+
+    /// Goes on with the padding of the first piece in line.
+    pub(super) fn hash_padding(&mut self, tools: &mut Tools) {
+        let Some(&piece) = self.padding.front() else {
+            return;
+        };
+        match self.partials.contains_key(&piece) {
+            true => self.advance(tools, piece),
+            // It was lost meanwhile.
+            false => drop(self.padding.pop_front()),
+        }
+    }
+
     fn complete(&mut self, tools: &mut Tools, piece: PieceIndex) {
         let Some(mut partial) = self.partials.remove(&piece) else {
             return;
@@ -177,7 +208,7 @@ impl Local {
             self.note_failed(piece);
             DiskEvent::PieceFailed {
                 piece,
-                senders: partial.senders().to_vec(),
+                senders: partial.senders(),
                 digests: partial.digests(&self.keys),
             }
         } else if let Err(error) = self.write(tools, piece, &partial, false) {
@@ -191,7 +222,7 @@ impl Local {
             DiskEvent::Verified(vec![piece])
         };
         self.outbox.push(event);
-        tools.recycle(partial, self.shared.spec.layout.blocks_in_piece(piece));
+        tools.drop(partial);
     }
 
     /// Remembers that `piece` failed, to name its blocks when it is right.
@@ -227,23 +258,23 @@ impl Local {
         hashed_only: bool,
     ) -> Result<(), DiskError> {
         let offset = self.shared.spec.layout.piece_offset(piece);
-        partial
-            .runs(hashed_only)
-            .try_for_each(|(begin, run)| tools.common.write(&self.shared, offset + begin, run))
+        let mut runs = partial.runs(hashed_only).into_iter();
+        runs.try_for_each(|(begin, run)| tools.common.write(&self.shared, offset + begin, &run))
     }
 
     /// Drops `piece` for a storage error.
     fn lose(&mut self, tools: &mut Tools, piece: PieceIndex, error: DiskError) {
         if let Some(partial) = self.partials.remove(&piece) {
-            tools.recycle(partial, self.shared.spec.layout.blocks_in_piece(piece));
+            tools.drop(partial);
         }
         self.outbox.push(DiskEvent::WriteFailed { piece, error });
     }
 
     /// Drops every unfinished piece.
     pub(super) fn discard(&mut self, tools: &mut Tools) {
-        for (piece, partial) in self.partials.drain() {
-            tools.recycle(partial, self.shared.spec.layout.blocks_in_piece(piece));
+        self.padding.clear();
+        for (_, partial) in self.partials.drain() {
+            tools.drop(partial);
         }
     }
 
@@ -267,7 +298,7 @@ impl Local {
         }
         let layout = &self.shared.spec.layout;
         let partial = self.partials.entry(piece);
-        let partial = partial.or_insert_with(|| tools.partial(layout, piece));
+        let partial = partial.or_insert_with(|| untouched(layout, piece));
         for block in blocks.iter() {
             partial.adopt(block);
         }

@@ -19,6 +19,7 @@ use torrent_core::ids::{BLOCK_SIZE, FileIndex, PieceIndex};
 use torrent_core::resume::FileStat;
 
 use super::Common;
+use super::check::next_run;
 use super::counters::Counters;
 use super::error::{DiskError, DiskOp, Fault};
 use super::path;
@@ -294,9 +295,22 @@ impl Shared {
         let mut hasher = PieceHasher::new();
         let mut at = 0;
         while at < length {
-            let part = buffer.len().min((length - at) as usize);
+            let mut part = buffer.len().min((length - at) as usize);
+            let offset = start + u64::from(at);
+            if let Some(run) = next_run(layout, offset) {
+                if run.start <= offset {
+                    let zeros = run.end.min(start + u64::from(length)) - offset;
+                    let spent = common.zeros.update(&mut hasher, zeros);
+                    self.padding
+                        .spend(spent)
+                        .map_err(|error| self.error(DiskOp::Read, None, Fault::Io(error)))?;
+                    at += zeros as u32;
+                    continue;
+                }
+                part = part.min(usize::try_from(run.start - offset).unwrap_or(part));
+            }
             let target = buffer.get_mut(..part).unwrap_or_default();
-            common.read(self, start + u64::from(at), target)?;
+            common.read(self, offset, target)?;
             hasher.update(target);
             at += part as u32;
         }

@@ -29,6 +29,7 @@ use super::spec::StorageSpec;
 use super::worker::Message;
 use crate::buffers::BufferClass;
 use crate::event::OpenFile;
+use crate::zeros::ZeroBudget;
 
 /// What the handles of a storage and the workers share.
 pub(super) struct Shared {
@@ -48,6 +49,8 @@ pub(super) struct Shared {
     pub(super) in_parts: AtomicBits,
     pub(super) parts: Parts,
     pub(super) places: ArcSwap<Places>,
+    /// The padding that may be hashed, checks apart.
+    pub(super) padding: ZeroBudget,
     /// Slow work on the files, which is done by one thread at a time.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     /// The worker that owns piece 0.
@@ -86,6 +89,7 @@ impl Shared {
             in_parts: AtomicBits::new(files),
             parts: Parts::default(),
             places: ArcSwap::from_pointee(spec.places()),
+            padding: ZeroBudget::new(spec.layout.payload_length()),
             turn: Arc::default(),
             spec,
             events,
@@ -203,7 +207,7 @@ impl Storage {
     fn send_blocks(&self, worker: usize, blocks: Vec<(Block, Bytes)>, from: PeerKey) {
         let budget = &self.handle.common.budget;
         let bytes = blocks.iter().map(|(_, data)| data.len()).sum();
-        budget.charge(bytes);
+        let stops_peers = budget.charge(bytes);
         let sent = self.send(
             worker,
             Message::Write {
@@ -215,6 +219,12 @@ impl Storage {
         );
         if !sent {
             budget.release(bytes);
+        }
+        if stops_peers {
+            // One that has nothing else to do may hold what is in the way.
+            for worker in 0..self.handle.workers.len() {
+                self.send(worker, Message::Relieve);
+            }
         }
     }
 

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use super::counters::Counters;
 use super::error::{DiskError, DiskOp, Fault};
 use super::io::{read_exact_at, write_all_at};
-use super::partial::Slot;
 use super::path::Access;
 use super::storage::Shared;
 use super::sync::forget_cached;
@@ -24,13 +23,10 @@ impl Common {
         &self,
         storage: &Shared,
         offset: u64,
-        run: &[Slot],
+        run: &[&[u8]],
     ) -> Result<(), DiskError> {
         let begun = Instant::now();
-        let mut blocks = run.iter().filter_map(|slot| match slot {
-            Slot::Held(data) => Some(data.as_ref()),
-            Slot::Empty | Slot::Stored(_) | Slot::Padding(_) => None,
-        });
+        let mut blocks = run.iter().copied();
         let length = blocks.clone().map(<[u8]>::len).sum::<usize>() as u64;
         let mut slices = Vec::with_capacity(run.len());
         let mut rest: &[u8] = &[];

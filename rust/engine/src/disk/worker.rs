@@ -13,8 +13,8 @@
 //! the budget is used up it writes hashed prefixes early, and if that is not
 //! enough blocks ahead of the hash, which it reads back when the hash gets
 //! there. So many slow peers on large pieces never come to a standstill. The
-//! same happens when the buffers lent out, of which payload may be a small
-//! part, come to twice the budget.
+//! same happens to all that is held when it pins more memory than the budget
+//! allows: a block keeps the buffer that it came in.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -88,6 +88,8 @@ pub(super) enum Message {
     Survey(Arc<CheckJob>),
     /// Take part in a check.
     Check(Arc<CheckJob>),
+    /// Look whether too much is held.
+    Relieve,
     /// Drop unfinished pieces.
     Discard(Arc<Shared>),
     Flush {
@@ -125,7 +127,7 @@ impl Message {
             | Self::Close { storage, .. }
             | Self::Delete { storage, .. } => Some(storage),
             Self::Survey(job) | Self::Check(job) => Some(&job.storage),
-            Self::Flush { .. } | Self::Stop => None,
+            Self::Flush { .. } | Self::Relieve | Self::Stop => None,
             #[cfg(test)]
             Self::Panic(storage) => Some(storage),
         }
@@ -143,8 +145,6 @@ pub(super) struct Worker {
     owed: usize,
     /// Payload bytes that may be held.
     held_limit: usize,
-    /// Bytes of lent buffers above which nothing should be held.
-    lent_limit: usize,
     /// Whose work is being done, to know whom a panic concerns.
     current: Option<Arc<Shared>>,
     /// Whether some events could not be posted.
@@ -168,7 +168,6 @@ impl Worker {
             checks: VecDeque::new(),
             owed: 0,
             held_limit: limit / 2 / workers.max(1),
-            lent_limit: limit.saturating_mul(2),
             current: None,
             unposted: false,
         }
@@ -200,6 +199,7 @@ impl Worker {
             }
             self.guard(Self::relieve);
             self.guard(Self::check);
+            self.guard(Self::hash_padding);
             self.settle();
             self.post();
             if !going {
@@ -213,7 +213,7 @@ impl Worker {
     /// Waits for messages unless there is other work, and takes a batch.
     /// Returns false when nobody can send any more.
     fn take(&mut self, batch: &mut Vec<Message>) -> bool {
-        let first = if self.has_check() {
+        let first = if self.has_check() || self.has_padding() {
             self.inbox.recv_timeout(Duration::ZERO)
         } else if self.unposted {
             self.inbox.recv_timeout(REPOST)
@@ -394,7 +394,8 @@ impl Worker {
                     self.settle();
                 }
             }
-            Message::Stop => {}
+            // What comes after every batch does it.
+            Message::Relieve | Message::Stop => {}
             #[cfg(test)]
             Message::Panic(_) => panic!("asked to"),
         }
@@ -451,11 +452,15 @@ impl Worker {
 
     /// Writes early until no more than half of the allowed bytes are held.
     fn relieve(&mut self) {
-        let lent = self.tools.common.pool.outstanding_bytes();
-        if self.tools.held <= self.held_limit && lent <= self.lent_limit {
+        let pinned = self.tools.common.budget.is_pinned();
+        if self.tools.held <= self.held_limit && !pinned {
             return;
         }
-        let target = self.held_limit.min(self.tools.held) / 2;
+        // Which blocks pin much is not known.
+        let target = match pinned {
+            true => 0,
+            false => self.held_limit / 2,
+        };
         for hashed_only in [true, false] {
             let mut pieces: Vec<_> = self
                 .locals
@@ -491,6 +496,18 @@ impl Worker {
     fn has_check(&self) -> bool {
         let mut checks = self.checks.iter();
         checks.any(|task| !is_fenced(&self.locals, &task.job.storage))
+    }
+
+    fn has_padding(&self) -> bool {
+        self.locals.values().any(Local::has_padding)
+    }
+
+    /// Goes on with the padding of one piece of each torrent.
+    fn hash_padding(&mut self) {
+        for local in self.locals.values_mut().filter(|it| it.has_padding()) {
+            self.current = Some(local.shared.clone());
+            local.hash_padding(&mut self.tools);
+        }
     }
 
     /// Does a step of the check that is first in line and not fenced off.

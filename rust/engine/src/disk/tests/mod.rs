@@ -5,6 +5,7 @@ mod faults;
 mod lifecycle;
 #[cfg(unix)]
 mod linking;
+mod padding;
 mod placing;
 mod resuming;
 mod syncing;
