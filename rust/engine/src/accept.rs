@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use torrent_core::wire::Features;
 
 use crate::event::{BlockReason, Detail, PeerFact, kind};
+use crate::fair;
 use crate::handle::Command;
 use crate::lobby::{self, Lobby, Place};
 use crate::net;
@@ -49,6 +50,7 @@ pub(crate) fn spawn(context: &Arc<Context>, sockets: Vec<Listener>) -> JoinSet<(
 async fn accept(context: Arc<Context>, listener: TcpListener, local: bool, lobby: Arc<Lobby>) {
     let mut handshakes = JoinSet::new();
     loop {
+        fair::round().await;
         lobby.room().await;
         tokio::select! {
             accepted = listener.accept() => match accepted {

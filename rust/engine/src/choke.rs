@@ -15,6 +15,7 @@ use torrent_core::choker::{Choker, Standing};
 use torrent_core::ids::TorrentKey;
 
 use crate::due::sleep_until;
+use crate::fair;
 use crate::handle::Command;
 use crate::performance::PerformanceWarning;
 use crate::session::SessionShared;
@@ -68,6 +69,7 @@ pub(crate) async fn run(session: Arc<SessionShared>) {
     let mut answers = HashMap::new();
     warn(&session);
     loop {
+        fair::round().await;
         let due = choker.poll_timeout(Instant::now());
         tokio::select! {
             () = session.choking.arrived.notified() => {}

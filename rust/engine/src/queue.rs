@@ -19,6 +19,7 @@ use torrent_core::settings::Settings;
 
 use crate::due::sleep_until;
 use crate::error::Result;
+use crate::fair;
 use crate::handle::{Command, Options, TorrentHandle};
 use crate::session::SessionShared;
 
@@ -128,6 +129,7 @@ pub(crate) async fn run(session: Arc<SessionShared>) {
     // They may have changed since the queue was made.
     settings.mark_changed();
     loop {
+        fair::round().await;
         let due = session.queue.desk.lock().queue.poll_timeout();
         tokio::select! {
             () = session.queue.changed.notified() => {}

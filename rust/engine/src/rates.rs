@@ -21,6 +21,7 @@ use torrent_core::settings::Settings;
 use torrent_core::value::Fields;
 
 use crate::due::sleep_until;
+use crate::fair;
 use crate::performance::PerformanceWarning;
 use crate::session::SessionShared;
 use crate::status::is_local;
@@ -190,6 +191,7 @@ impl Rates {
 pub(crate) async fn run(session: Arc<SessionShared>) {
     let mut settings = session.settings.subscribe();
     loop {
+        fair::round().await;
         let now = Instant::now();
         let due = [&session.rates.down, &session.rates.up]
             .into_iter()

@@ -21,6 +21,7 @@ use crate::disk::{Disk, DiskConfig};
 use crate::due::sleep_until;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
+use crate::fair;
 use crate::net::dial::Dialler;
 use crate::net::listen::{self, Listener};
 use crate::pace::Pace;
@@ -291,6 +292,7 @@ async fn run(
     // They may have changed since the sockets were opened.
     settings.mark_changed();
     while !*stopping.borrow_and_update() {
+        fair::round().await;
         let tick = Duration::from_millis(
             context
                 .session
@@ -339,6 +341,7 @@ async fn run(
     listeners.shutdown().await;
     // What was added right before runs for as long as it takes to write down
     // that it is there.
+    inbox.close();
     while let Ok(command) = inbox.try_recv() {
         if let SessionCommand::Add(new) = command {
             task.add(new);

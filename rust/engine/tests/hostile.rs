@@ -5,9 +5,11 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use support::{LIMIT, Node, Payload, wait_until};
 use torrent_engine::core::ids::{InfoHash, PeerId, PieceIndex};
+use torrent_engine::core::torrent::TorrentState;
 use torrent_engine::core::wire::{Handshake, Message, Request};
 use torrent_engine::event::{Detail, PeerFact, kind};
 use torrent_engine::handle::TorrentHandle;
@@ -176,4 +178,111 @@ fn a_silent_connection_is_cut_by_the_handshake_limit() {
     stream.write_all(b"\x13Bit").unwrap();
     wait_closed(stream);
     node.wait(kind::PEER_ERROR);
+}
+
+#[test]
+fn a_long_message_behind_a_block_is_no_trouble() {
+    let payload = Payload::new(&[("a.bin", PIECE * 8)], PIECE, 9);
+    let mut node = Node::new();
+    let handle = node.add(&payload.torrent(None));
+    wait_until("it downloads", || {
+        handle.status().state == TorrentState::Downloading
+    });
+    let mut stream = shake(node.endpoint(), handle.info_hash(), 6);
+    let unknown = |length: usize| {
+        let mut bytes = (length as u32 + 1).to_be_bytes().to_vec();
+        bytes.push(99);
+        bytes.resize(5 + length, 7);
+        bytes
+    };
+    let mut hello = encode(&[Message::Bitfield(&[0xff]), Message::Unchoke]);
+    hello.extend(unknown(40_000));
+    stream.write_all(&hello).unwrap();
+    let mut heard = Vec::new();
+    let asked = loop {
+        let mut some = [0; 1024];
+        let count = stream.read(&mut some).unwrap();
+        assert!(count > 0, "closed");
+        heard.extend_from_slice(&some[..count]);
+        let mut rest = &heard[..];
+        let mut messages = std::iter::from_fn(|| {
+            let (message, used) = Message::decode(rest, 1 << 20).unwrap()?;
+            rest = &rest[used..];
+            Some(message)
+        });
+        if let Some(Message::Request(request)) =
+            messages.find(|message| matches!(message, Message::Request(_)))
+        {
+            break request;
+        }
+    };
+    let at = asked.piece.0 as usize * PIECE + asked.begin as usize;
+    let mut burst = encode(&[Message::Piece {
+        piece: asked.piece,
+        begin: asked.begin,
+        data: &payload.files[0].1[at..at + asked.length as usize],
+    }]);
+    burst.extend(unknown(512 << 10));
+    stream.write_all(&burst).unwrap();
+    wait_until("all of it has come", || {
+        handle.status().total_download > burst.len() as u64
+    });
+    assert_eq!(handle.status().total_payload_download, 16_384);
+    drop(stream);
+    node.wait(kind::PEER_DISCONNECTED);
+    assert!(!node.has_seen(kind::INTERNAL_ERROR));
+}
+
+/// Sends requests and cancels without end until told to stop.
+fn flood(mut stream: TcpStream, stop: &AtomicBool) {
+    stream
+        .write_all(&encode(&[Message::Interested]))
+        .expect("a connection");
+    let mut reader = stream.try_clone().unwrap();
+    let mut seen = Vec::new();
+    while !seen.windows(5).any(|it| it == [0, 0, 0, 1, 1]) {
+        let mut some = [0; 64];
+        let count = reader.read(&mut some).expect("an unchoke");
+        assert!(count > 0, "closed before the unchoke");
+        seen.extend_from_slice(&some[..count]);
+    }
+    let request = Request {
+        piece: PieceIndex(0),
+        begin: 0,
+        length: 16_384,
+    };
+    let pair = [Message::Request(request), Message::Cancel(request)];
+    let burst = encode(&pair).repeat(1000);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut sink = [0; 65_536];
+            while reader.read(&mut sink).is_ok_and(|count| count > 0) {}
+        });
+        while !stop.load(Ordering::Relaxed) && stream.write_all(&burst).is_ok() {}
+        // Which ends the reader.
+        let _ = stream.shutdown(std::net::Shutdown::Both);
+    });
+}
+
+#[test]
+fn floods_of_requests_and_cancels_leave_time_for_everybody_else() {
+    let (node, payload, torrent, handle) = seed();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for id in 0..4 {
+            let stream = shake(node.endpoint(), handle.info_hash(), 10 + id);
+            scope.spawn(|| flood(stream, &stop));
+        }
+        wait_until("the flood has begun", || handle.status().num_peers == 4);
+        let mut leech = Node::new();
+        let wants = leech.add(&torrent);
+        wants.connect_peer(node.endpoint()).unwrap();
+        leech.wait(kind::TORRENT_FINISHED);
+        payload.assert_at(leech.folder.path());
+        for _ in 0..20 {
+            let piece = handle.read_piece_now(PieceIndex(1));
+            support::wait(piece).expect("the piece");
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
 }

@@ -137,18 +137,32 @@ impl Alerts {
     /// Collects events as they come and sends the subscriber's lines until
     /// [`Self::stop`], and then those that are left.
     pub(crate) async fn pump(&self, session: &Session, output: &Output) {
+        let arrived = || session.events().wait();
+        self.pump_from(arrived, || self.collect(session), output)
+            .await;
+    }
+
+    /// The same from any source, which may never run dry.
+    async fn pump_from<F: Future<Output = ()>>(
+        &self,
+        arrived: impl Fn() -> F,
+        collect: impl Fn(),
+        output: &Output,
+    ) {
         let mut stopping = false;
         while !stopping {
             tokio::select! {
-                () = session.events().wait() => {}
+                () = arrived() => {}
                 () = self.lines.notified() => {}
                 () = self.stop.notified() => stopping = true,
             }
-            self.collect(session);
+            collect();
             if self.send_lines(output).await.is_err() {
                 // The answers fail too, which ends the process in order.
                 return;
             }
+            // Requests are answered on the same thread.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -183,6 +197,8 @@ impl Alerts {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::io;
     use std::time::Duration;
 
     use torrent_engine::event::{Detail, kind};
@@ -208,6 +224,30 @@ mod tests {
 
     fn subscribe(alerts: &Alerts, subscription: Subscription) {
         alerts.moving.lock().subscribe(subscription);
+    }
+
+    #[tokio::test]
+    async fn alerts_without_end_leave_time_for_requests() {
+        let alerts = alerts();
+        let (output, _writer) = output::start(io::sink()).unwrap();
+        let (rounds, answered) = (Cell::new(0), Cell::new(0));
+        let collect = || {
+            deliver(&alerts, kind::TORRENT_CHECKED);
+            rounds.set(rounds.get() + 1);
+            if rounds.get() == 10_000 {
+                alerts.stop();
+            }
+        };
+        // Always something new, without a wait.
+        let pump = alerts.pump_from(|| std::future::ready(()), collect, &output);
+        let requests = async {
+            while rounds.get() < 10_000 {
+                answered.set(answered.get() + 1);
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(pump, requests);
+        assert!(answered.get() > 1000, "{} of 10,000", answered.get());
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ use torrent_core::torrent::{CloseReason, PeerCommand};
 
 use crate::buffers::BufferPool;
 use crate::disk::{Disk, Storage};
+use crate::fair;
 use crate::handle::TorrentHandle;
 use crate::performance::PerformanceWarning;
 use crate::rates::Valve;
@@ -119,6 +120,7 @@ impl PeerTask {
         let timer = sleep_until(self.connection.poll_timeout().into());
         tokio::pin!(timer);
         loop {
+            fair::round().await;
             let held = self.start_reads(&mut reads);
             let sending = self.send()?;
             if sending == Sending::Done && self.connection.is_stalled_on_reads() {

@@ -43,6 +43,7 @@ use torrent_core::wire::Features;
 use crate::disk::{CheckHandle, CheckMode, DiskError, DiskEvent, ResumeAccepted, ResumeRejected};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, Kind, PeerFact, PeerRef, kind};
+use crate::fair;
 use crate::handle::{Command, Reannounce, TorrentHandle};
 use crate::peer::PeerReport;
 use crate::peer::mailbox::Mailbox;
@@ -191,6 +192,8 @@ impl Queues {
     /// What becomes of a torrent whose session stops: it may have been removed
     /// right before.
     fn last_wish(&mut self) -> Verdict {
+        // A caller that goes on posting would keep it busy for ever.
+        self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
             if let Command::Remove { delete } = command {
                 return Verdict::Removed { delete };
@@ -310,6 +313,7 @@ impl Driver {
         let mut reports = Vec::with_capacity(BATCH);
         let mut disk = Vec::with_capacity(BATCH);
         loop {
+            fair::round().await;
             if *stopping.borrow_and_update() {
                 return queues.last_wish();
             }
@@ -374,7 +378,9 @@ impl Driver {
 
     /// What connections have reported so far, before something that follows from it.
     fn waiting_reports(&mut self, reports: &mut mpsc::Receiver<PeerReport>) {
-        self.peer_reports(std::iter::from_fn(|| reports.try_recv().ok()));
+        // Those that come meanwhile are for later: they might never end.
+        let waiting = reports.len();
+        self.peer_reports(std::iter::from_fn(|| reports.try_recv().ok()).take(waiting));
     }
 
     /// When the next of the machines wants to be woken.

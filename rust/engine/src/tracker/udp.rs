@@ -16,6 +16,7 @@ use torrent_core::settings::Settings;
 use torrent_core::tracker::udp::{QueryId, UdpError, UdpOutput, UdpQuery, UdpReply, UdpTrackers};
 
 use crate::due::sleep_until;
+use crate::fair;
 
 /// Longest datagram that is read; longer ones are cut, and no tracker sends
 /// any.
@@ -114,6 +115,7 @@ impl Task {
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut buffer = vec![0; MAX_DATAGRAM];
         loop {
+            fair::round().await;
             let due = self.machine.poll_timeout();
             tokio::select! {
                 command = commands.recv() => match command {
