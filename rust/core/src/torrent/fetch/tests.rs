@@ -301,7 +301,7 @@ fn four_liars_of_any_kind_do_not_keep_one_honest_peer_away() {
                 millis: SLOW,
             },
             Manner::Lies {
-                size: 16_000_000 + rng.random_range(0..2),
+                size: 16_250_000 + rng.random_range(0..4),
                 millis: SLOW,
             },
             Manner::Lies {
@@ -334,5 +334,55 @@ fn four_liars_of_any_kind_do_not_keep_one_honest_peer_away() {
         let time = time_to_fetch(seed, &truth, &mut actors);
         let manners: Vec<Manner> = actors.iter().map(|it| it.manner).collect();
         assert!(time <= 15_000, "{time} ms, seed {seed}: {manners:?}");
+    }
+}
+
+/// A peer that is there from `joins_at` on.
+fn actor(manner: Manner, address: u64, joins_at: u64) -> Actor {
+    Actor {
+        manner,
+        ip: ip(address),
+        key: None,
+        joins_at,
+        due: Vec::new(),
+    }
+}
+
+#[test]
+fn large_claims_of_slow_peers_keep_no_other_size_away() {
+    let truth = dict(40_000, 0);
+    for at_one_address in [false, true] {
+        let claim = |number: u64| {
+            let manner = Manner::Lies {
+                size: 16_250_000 + number as usize,
+                millis: 4400,
+            };
+            actor(manner, number * u64::from(!at_one_address), 0)
+        };
+        let mut actors: Vec<Actor> = (0..4).map(claim).collect();
+        actors.push(actor(Manner::Honest, 0, 1000));
+        let time = time_to_fetch(1, &truth, &mut actors);
+        assert!(time <= 2000, "{time} ms");
+    }
+}
+
+#[test]
+fn liars_that_come_back_are_not_asked_for_ever() {
+    let truth = dict(40_000, 0);
+    for seed in 0..50 {
+        for at_one_address in [false, true] {
+            let lies = Manner::Lies {
+                size: truth.len(),
+                millis: 20,
+            };
+            let address = |number: u64| number * u64::from(!at_one_address);
+            let mut actors: Vec<Actor> = (1..5)
+                .map(|number| actor(lies, address(number), 0))
+                .collect();
+            let joins_at = seed * 100;
+            actors.insert(seed as usize % 5, actor(Manner::Honest, 0, joins_at));
+            let time = time_to_fetch(seed, &truth, &mut actors);
+            assert!(time <= 6000, "{time} ms, seed {seed}");
+        }
     }
 }
