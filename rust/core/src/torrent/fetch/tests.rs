@@ -266,7 +266,7 @@ fn time_to_fetch(seed: u64, truth: &[u8], actors: &mut [Actor]) -> u64 {
                 fetch.peer_left(key);
                 actor.key = None;
                 actor.due.clear();
-                actor.joins_at = now + rng.random_range(0..500);
+                actor.joins_at = now + rng.random_range(0..100);
             }
         }
         for (peer, number) in fetch.poll(at(now)) {
