@@ -110,7 +110,7 @@ fn plain() -> [Group; 5] {
             Detail::Error(Error::new(ErrorKind::DiskFull)),
             [(
                 kind::FILE_ERROR,
-                "A file could not be read or written; the torrent stops.",
+                "A file could not be read or written: the torrent stops, unless it is a file of the state directory, which is tried again.",
             )],
         ),
     ]
@@ -193,7 +193,10 @@ fn of_pieces_and_files() -> [Group; 5] {
         ),
         group(
             Detail::ResumeData(b"data".as_slice().into()),
-            [(kind::SAVE_RESUME_DATA, "Resume data that was asked for.")],
+            [(
+                kind::SAVE_RESUME_DATA,
+                "Resume data that was asked for, or that the state directory takes at last.",
+            )],
         ),
     ]
 }
