@@ -8,7 +8,6 @@
 //! of a piece are not there.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -96,14 +95,15 @@ impl Root {
     }
 }
 
-/// Whether a folder is not there, or there is nothing in it.
+/// Whether a folder cannot be seen, or there is nothing in it.
 async fn is_missing(folder: PathBuf, may_be_empty: bool) -> bool {
-    let look = move || match std::fs::read_dir(&folder) {
-        Ok(mut entries) => !may_be_empty && entries.next().is_none(),
-        Err(error) => matches!(
-            error.kind(),
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-        ),
+    let look = move || match std::fs::metadata(&folder) {
+        Ok(metadata) if !metadata.is_dir() => true,
+        Ok(_) if may_be_empty => false,
+        // Files can be used where they cannot be listed.
+        Ok(_) => std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_none()),
+        // Whatever keeps us from it, it says nothing of the files.
+        Err(_) => true,
     };
     // A panic is none of the folder's.
     spawn_blocking(look).await.unwrap_or(false)
@@ -111,7 +111,9 @@ async fn is_missing(folder: PathBuf, may_be_empty: bool) -> bool {
 
 fn error(folder: &Path) -> Error {
     let folder = folder.display().to_string();
-    let words = format!("the folder {folder}, in which there were files, is missing or empty");
+    let words = format!(
+        "the folder {folder}, in which there were files, is missing, empty or out of reach"
+    );
     Error::because(ErrorKind::PathNotFound, words).about(folder)
 }
 

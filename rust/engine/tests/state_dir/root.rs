@@ -202,3 +202,33 @@ fn a_disk_that_goes_while_peers_read_from_it_takes_nothing_along() {
         stop(&node);
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn files_that_cannot_be_looked_at_leave_the_record_alone() {
+    use std::os::unix::fs::symlink;
+
+    let (state, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (real, link) = (disk.path().join("real"), disk.path().join("link"));
+    let payload = Payload::of_two_files(45);
+    payload.write(&real);
+    symlink(&real, &link).unwrap();
+    let node = start(state.path());
+    let handle = added(&node, &payload, &link);
+    until(|| handle.status().is_seeding);
+    stop(&node);
+    // Neither there nor missing: the system refuses to say.
+    fs::remove_file(&link).unwrap();
+    symlink(&link, &link).unwrap();
+    let node = start(state.path());
+    let handle = node.session.find_torrent(handle.info_hash()).unwrap();
+    until(|| !handle.status().error.is_empty());
+    until(|| !handle.need_save_resume_data());
+    assert_eq!(pieces(killed(state.path()).path(), &handle), 30);
+    fs::remove_file(&link).unwrap();
+    symlink(&real, &link).unwrap();
+    handle.clear_error().unwrap();
+    until(|| handle.status().is_seeding);
+    assert!(!node.has_seen(kind::FASTRESUME_REJECTED));
+    stop(&node);
+}
