@@ -102,6 +102,18 @@ impl EventSink {
         free
     }
 
+    /// As [`Self::try_take`], without what only readers of alerts want: that
+    /// stays, and what comes when its queue is full is dropped and counted.
+    pub fn try_take_signals(&self, into: &mut Vec<Event>) -> bool {
+        debug_assert!(into.is_empty());
+        let buffer = self.buffer.try_lock();
+        let free = buffer.is_some();
+        if let Some(mut buffer) = buffer {
+            buffer.swap_signals(into);
+        }
+        free
+    }
+
     fn swap(mut buffer: MutexGuard<'_, Buffer>, into: &mut Vec<Event>) {
         debug_assert!(into.is_empty());
         let tail = buffer.swap(into);

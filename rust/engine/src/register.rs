@@ -14,7 +14,7 @@ use torrent_core::ids::PeerId;
 use crate::add::{AddTorrent, TorrentSource};
 use crate::error::{Error, Result};
 use crate::event::{Detail, Kind, category, kind, unix_millis};
-use crate::handle::{COMMAND_QUEUE, Shared, TorrentHandle, View};
+use crate::handle::{COMMAND_QUEUE, EndsWith, Shared, TorrentHandle, View};
 use crate::queue::Seat;
 use crate::session::{NewTorrent, SessionShared};
 
@@ -58,6 +58,8 @@ impl SessionShared {
                 queue: Arc::clone(&self.queue),
                 seat: Seat::default(),
                 removed: AtomicBool::new(false),
+                left: AtomicBool::new(false),
+                ended: AtomicBool::new(false),
                 session: Arc::downgrade(self),
                 unsaved: AtomicU32::new(0),
                 saved: Mutex::new(None),
@@ -83,6 +85,7 @@ impl SessionShared {
             remembered,
             places: None,
             seed_mode: add.seed_mode,
+            ends: EndsWith::task_of(&handle),
         };
         Ok((handle, Some(new)))
     }

@@ -26,7 +26,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::events::EventSink;
 use crate::guard::Guard;
-use crate::handle::{Command, TorrentHandle};
+use crate::handle::{Command, EndsWith, TorrentHandle};
 use crate::ipfilter::{Filter, IpFilter, Loaded, read_list};
 use crate::net::listen;
 use crate::network::Network;
@@ -72,6 +72,8 @@ pub(crate) struct NewTorrent {
     /// Where its files are, if that changed after its record was written.
     pub(crate) places: Option<Box<Places>>,
     pub(crate) seed_mode: bool,
+    /// Says that the torrent has ended once it has, or never ran.
+    pub(crate) ends: EndsWith,
 }
 
 /// What the session's tasks share.

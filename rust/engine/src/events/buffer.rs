@@ -140,6 +140,17 @@ impl Buffer {
         let updated = self.updated.take();
         late.chain(updated).chain(self.dropped.take())
     }
+
+    /// The same without what only readers of alerts want.
+    pub(super) fn swap_signals(&mut self, into: &mut Vec<Event>) {
+        let for_readers = |event: &Event| event.kind.audience == Audience::Alerts;
+        let waiting = std::mem::take(&mut self.events);
+        let (alerts, signals) = waiting.into_iter().partition(for_readers);
+        (self.events, *into) = (alerts, signals);
+        self.signals = 0;
+        into.extend(self.late.take());
+        into.extend(self.updated.take());
+    }
 }
 
 /// What an event counts for: a status takes as much memory as an event does.

@@ -7,6 +7,7 @@
 //! `placement`, `question`, `queue` and `resume` are with what they speak of.
 //! Sessions make handles (`session`), games and the shim call them.
 
+mod awaited;
 mod checks;
 mod limits;
 mod metadata;
@@ -32,6 +33,8 @@ use torrent_core::ids::{FileIndex, InfoHash, PeerId, PieceIndex};
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{Info, Metainfo};
 
+pub use awaited::AwaitedRecord;
+pub(crate) use awaited::EndsWith;
 pub use checks::MAX_RATE;
 pub(crate) use checks::{
     check_file_index, check_file_priorities, check_limit, check_priorities, check_rate,
@@ -165,6 +168,10 @@ pub(crate) struct Shared {
     pub(crate) queue: Arc<QueueDesk>,
     pub(crate) seat: Seat,
     pub(crate) removed: AtomicBool,
+    /// It left the session because it was removed.
+    pub(crate) left: AtomicBool,
+    /// Its task is over.
+    pub(crate) ended: AtomicBool,
     pub(crate) session: Weak<SessionShared>,
     /// What has changed since resume data was last saved: bits of `SaveFlags`.
     pub(crate) unsaved: AtomicU32,

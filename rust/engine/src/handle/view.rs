@@ -4,16 +4,19 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use torrent_core::bitfield::Bitfield;
 
 use super::TorrentHandle;
+use crate::error::Error;
 use crate::status::{PartialPiece, PeerInfo, TorrentStatus, TrackerStatus};
 
 /// Everything that can be read of a torrent; each part is replaced as a whole.
 #[derive(Debug, Default)]
 pub(crate) struct View {
     pub(crate) status: ArcSwap<TorrentStatus>,
+    /// What the status says is wrong.
+    pub(crate) failure: ArcSwapOption<Error>,
     pub(crate) peers: ArcSwap<Vec<PeerInfo>>,
     pub(crate) pieces: ArcSwap<Bitfield>,
     pub(crate) verified: ArcSwap<Bitfield>,

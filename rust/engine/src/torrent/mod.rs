@@ -180,6 +180,7 @@ pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
     };
     let verdict = driver.live(queues).await;
     driver.end(verdict).await;
+    drop(new.ends);
 }
 
 struct Queues {
@@ -209,6 +210,10 @@ fn refuse(context: &Context, handle: &TorrentHandle, error: Error) {
     handle
         .shared
         .removed
+        .store(true, std::sync::atomic::Ordering::Release);
+    handle
+        .shared
+        .left
         .store(true, std::sync::atomic::Ordering::Release);
     let events = &context.session.events;
     events.post(kind::TORRENT_ERROR, Some(handle), || Detail::Error(error));

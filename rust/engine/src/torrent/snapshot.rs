@@ -263,6 +263,7 @@ impl Driver {
         view.download_queue.store(Arc::new(queue));
         view.file_progress
             .store(Arc::new(self.brain.file_progress()));
+        view.failure.store(self.error.clone().map(Arc::new));
         view.status.store(Arc::new(status));
     }
 

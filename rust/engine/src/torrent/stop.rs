@@ -1,5 +1,6 @@
 //! The end of a torrent, in order: connections, disk, trackers, events.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Driver, TaskEnd, Verdict};
@@ -54,6 +55,7 @@ impl Driver {
         self.context.session.forget(&self.handle);
         if matches!(verdict, Verdict::Removed { .. }) {
             self.forget_saved().await;
+            self.handle.shared.left.store(true, Ordering::Release);
             self.post(kind::TORRENT_REMOVED, || Detail::None);
         }
     }
