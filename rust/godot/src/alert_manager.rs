@@ -15,6 +15,7 @@ use torrent_engine::events::AlertQueue;
 
 use crate::alive::Alive;
 use crate::convert::{invalid, to_int, to_variant};
+use crate::cycles;
 use crate::report::{self, LastError};
 use crate::threads::{self, Shared, main_only};
 use crate::torrent_session::{Running, SharedRun};
@@ -152,6 +153,29 @@ impl AlertManager {
     /// Queues the alerts of an event; returns those that passed the mask.
     pub(crate) fn queue(&self, event: &Event) -> Vec<Arc<Alert>> {
         self.queue.push(event)
+    }
+
+    /// How many callables there are here that can hold the session, if nothing but
+    /// that holds the manager.
+    pub(crate) fn holders(this: &Gd<Self>) -> usize {
+        match Self::is_of_one_session(this) {
+            true => cycles::holders(this).len() + this.bind().subscribers.lock().len(),
+            false => 0,
+        }
+    }
+
+    /// Disconnects them.
+    pub(crate) fn release(this: &Gd<Self>) {
+        if Self::is_of_one_session(this) {
+            cycles::release(this);
+            let subscribers = this.bind().subscribers.take();
+            drop(subscribers);
+        }
+    }
+
+    /// Whether the session and the one that calls are all that hold it.
+    fn is_of_one_session(this: &Gd<Self>) -> bool {
+        this.get_reference_count() == 2
     }
 
     /// Tells everybody who listens here of an alert.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use godot::builtin::{
-    AnyArray, AnyDictionary, GString, PackedArray, PackedByteArray, PackedFloat32Array,
+    AnyArray, AnyDictionary, Array, GString, PackedArray, PackedByteArray, PackedFloat32Array,
     PackedFloat64Array, PackedInt32Array, PackedInt64Array, PackedStringArray, StringName,
     VarArray, VarDictionary, Variant, VariantType,
 };
@@ -38,11 +38,14 @@ pub(crate) fn to_array(values: &[Value]) -> VarArray {
     values.iter().map(to_variant).collect()
 }
 
-/// Many numbers as an Array. Godot turns a packed array into one at once, which
-/// costs a fraction of adding them one by one.
-pub(crate) fn to_int_array(numbers: impl Iterator<Item = i64>) -> VarArray {
+/// Many numbers as an Array. Godot turns a packed array into one at once, and that
+/// into a typed one, which costs a fraction of adding them one by one.
+pub(crate) fn to_int_array(numbers: impl Iterator<Item = i64>) -> Array<i64> {
     let packed: PackedInt64Array = numbers.collect();
-    packed.to_variant().try_to_relaxed().unwrap_or_default()
+    let plain: VarArray = packed.to_variant().try_to_relaxed().unwrap_or_default();
+    let typed = Array::<i64>::new();
+    typed.to_variant().call("assign", &[plain.to_variant()]);
+    typed
 }
 
 /// Named values as a Dictionary, in their order.

@@ -3,59 +3,30 @@
 //! thread with nothing borrowed, because whoever listens may call anything:
 //! remove the torrent, stop the session, drop the last reference to it.
 
-use std::sync::Arc;
-
-use godot::builtin::{Array, GString, PackedByteArray};
+use godot::builtin::{Array, GString, PackedByteArray, PackedInt32Array};
 use godot::obj::Gd;
-use torrent_core::ids::InfoHash;
+use torrent_core::ids::{InfoHash, PieceIndex};
 use torrent_engine::error::{Error, ErrorKind};
 use torrent_engine::event::{Alert, Detail, Event, kind};
+use torrent_engine::handle::TorrentHandle as Torrent;
 use torrent_engine::status::TorrentStatus;
 
 use crate::alert_manager::{self, AlertManager};
+use crate::outbox::Notice;
+use crate::share::Stopwatch;
 use crate::torrent_handle::TorrentHandle;
 use crate::torrent_session::TorrentSession;
 
-/// What waits for the game.
-#[derive(Debug)]
-pub(crate) enum Notice {
-    /// The session runs.
-    Started,
-    /// The session has stopped, its threads have ended.
-    Stopped,
-    /// Something happened in the engine.
-    Event(Event),
-    /// The progress of a torrent may be another one.
-    Progress(Arc<TorrentStatus>),
+/// A poll of a session: whom it tells, and how long that takes.
+pub(crate) struct Poll<'a> {
+    pub(crate) session: &'a Gd<TorrentSession>,
+    pub(crate) stopwatch: Stopwatch,
 }
 
-/// What an event comes to, in parts that each take little time: a frame may
-/// end between them.
-pub(crate) fn notices(event: Event) -> Vec<Notice> {
-    match &event.detail {
-        Detail::Pieces(pieces) if pieces.len() > 1 => pieces
-            .iter()
-            .map(|&piece| {
-                Notice::Event(Event {
-                    detail: Detail::Pieces(vec![piece]),
-                    ..event.clone()
-                })
-            })
-            .collect(),
-        Detail::Files(files) => files
-            .iter()
-            .map(|&file| {
-                Notice::Event(Event {
-                    detail: Detail::File(file),
-                    ..event.clone()
-                })
-            })
-            .collect(),
-        Detail::Statuses(statuses) if event.kind == kind::TORRENTS_UPDATED => {
-            let progress = statuses.iter().cloned().map(Notice::Progress);
-            progress.chain([Notice::Event(event.clone())]).collect()
-        }
-        _ => vec![Notice::Event(event)],
+impl Poll<'_> {
+    /// Emits something: what handlers take is not our time.
+    fn emit(&self, emit: impl FnOnce()) {
+        self.stopwatch.emission(emit);
     }
 }
 
@@ -66,15 +37,17 @@ pub(crate) fn is_held(session: &Gd<TorrentSession>) -> bool {
 }
 
 /// Tells the game.
-pub(crate) fn deliver(session: &Gd<TorrentSession>, notice: Notice) {
+pub(crate) fn deliver(poll: &Poll<'_>, notice: Notice) {
+    let session = poll.session;
     match notice {
-        Notice::Started => session.signals().session_started().emit(),
-        Notice::Stopped => session.signals().session_stopped().emit(),
-        Notice::Progress(status) => progress(session, &status),
+        Notice::Started => poll.emit(|| session.signals().session_started().emit()),
+        Notice::Stopped => poll.emit(|| session.signals().session_stopped().emit()),
+        Notice::Progress(status) => progress(poll, &status),
+        Notice::Pieces(torrent, pieces) => all_pieces(poll, torrent.as_ref(), &pieces),
         Notice::Event(event) => {
             report_failure(session, &event);
-            announce_alerts(session, &event);
-            emit_signals(session, &event);
+            announce_alerts(poll, &event);
+            emit_signals(poll, &event);
         }
     }
 }
@@ -97,106 +70,138 @@ fn report_failure(session: &Gd<TorrentSession>, event: &Event) {
         Some(torrent) => format!("TorrentSession: torrent '{}'", torrent.name()),
         None => "TorrentSession".to_owned(),
     };
-    session.bind().errors().report(&place, &error);
+    let torrent = event.torrent.as_ref();
+    let object = torrent.and_then(|torrent| session.bind().known_object(torrent.info_hash()));
+    let errors = match object {
+        Some(object) => object.bind().errors(),
+        None => session.bind().errors(),
+    };
+    errors.report(&place, &error);
 }
 
-fn announce_alerts(session: &Gd<TorrentSession>, event: &Event) {
+fn announce_alerts(poll: &Poll<'_>, event: &Event) {
+    let session = poll.session;
     let manager = session.bind().manager();
     let alerts = manager.bind().queue(event);
     for alert in alerts {
         let dictionary = alert_manager::to_script(&alert);
-        session.signals().alert_posted().emit(&dictionary);
-        AlertManager::announce(&manager, alert.kind.name, &dictionary);
+        poll.emit(|| {
+            session.signals().alert_posted().emit(&dictionary);
+            AlertManager::announce(&manager, alert.kind.name, &dictionary);
+        });
     }
 }
 
-fn emit_signals(session: &Gd<TorrentSession>, event: &Event) {
+fn emit_signals(poll: &Poll<'_>, event: &Event) {
+    let session = poll.session;
     match (event.kind, &event.detail) {
         (kind::EXTERNAL_IP, Detail::Address(ip)) => {
             let ip = GString::from(&ip.to_string());
-            session.signals().external_address_changed().emit(&ip);
+            poll.emit(|| session.signals().external_address_changed().emit(&ip));
         }
-        (kind::LISTEN_FAILED, _) => session.signals().listen_failed().emit(&message(event)),
-        (kind::TORRENTS_UPDATED, Detail::Statuses(_)) => updates(session, event),
-        (kind::TORRENT_REMOVED, _) => removed(session, event),
+        (kind::LISTEN_FAILED, _) => {
+            let message = message(event);
+            poll.emit(|| session.signals().listen_failed().emit(&message));
+        }
+        (kind::TORRENTS_UPDATED, Detail::Statuses(_)) => updates(poll, event),
+        (kind::TORRENT_REMOVED, _) => removed(poll, event),
         _ => {
             let handle = session.bind().object_of(event);
             if let Some(handle) = handle {
-                emit_of_torrent(session, &handle, event);
+                emit_of_torrent(poll, &handle, event);
             }
         }
     }
 }
 
-fn emit_of_torrent(session: &Gd<TorrentSession>, handle: &Gd<TorrentHandle>, event: &Event) {
+fn emit_of_torrent(poll: &Poll<'_>, handle: &Gd<TorrentHandle>, event: &Event) {
+    let session = poll.session;
     match (event.kind, &event.detail) {
-        (kind::ADD_TORRENT, _) => session.signals().torrent_added().emit(handle),
+        (kind::ADD_TORRENT, _) => poll.emit(|| session.signals().torrent_added().emit(handle)),
         (kind::STORAGE_MOVED, Detail::Moved { to, .. }) => {
             let path = GString::from(&to.display().to_string());
-            handle.signals().storage_moved().emit(&path);
+            poll.emit(|| handle.signals().storage_moved().emit(&path));
         }
         (kind::STORAGE_MOVED_FAILED, _) => {
-            handle.signals().storage_move_failed().emit(&message(event));
+            let message = message(event);
+            poll.emit(|| handle.signals().storage_move_failed().emit(&message));
         }
         (kind::FILE_RENAMED, Detail::Renamed { file, new_name, .. }) => {
             let name = GString::from(new_name);
             let index = i64::from(file.0);
-            handle.signals().file_renamed().emit(index, &name);
+            poll.emit(|| handle.signals().file_renamed().emit(index, &name));
         }
-        (kind::FILE_RENAME_FAILED, _) => {
-            let message = message(event);
-            handle.signals().error_occurred().emit(&message);
-            session.signals().torrent_error().emit(handle, &message);
-        }
+        (kind::FILE_RENAME_FAILED, _) => failed(poll, handle, event),
         (kind::SAVE_RESUME_DATA, Detail::ResumeData(data)) => {
             let data = PackedByteArray::from(data.as_ref());
-            handle.signals().resume_data_ready().emit(&data);
+            poll.emit(|| handle.signals().resume_data_ready().emit(&data));
         }
         (kind::METADATA_RECEIVED, _) => {
-            handle.signals().metadata_received().emit();
+            poll.emit(|| handle.signals().metadata_received().emit());
             let hash = handle.bind().torrent().map(|it| it.info_hash().to_string());
             let hash = GString::from(&hash.unwrap_or_default());
-            session.signals().metadata_received().emit(&hash);
+            poll.emit(|| session.signals().metadata_received().emit(&hash));
         }
         (kind::TORRENT_FINISHED, _) => {
-            handle.signals().finished().emit();
-            session.signals().torrent_finished().emit(handle);
+            // The last progress comes before the end that it leads to.
+            let status = handle.bind().torrent().map(Torrent::status);
+            if let Ok(status) = status {
+                progress_of(poll, handle, status.progress);
+            }
+            poll.emit(|| {
+                handle.signals().finished().emit();
+                session.signals().torrent_finished().emit(handle);
+            });
         }
         (kind::STATE_CHANGED, Detail::State { state, previous }) => {
             let (state, previous) = (i64::from(state.code()), i64::from(previous.code()));
-            handle.signals().state_changed().emit(state, previous);
-            session
-                .signals()
-                .torrent_state_changed()
-                .emit(handle, state, previous);
+            poll.emit(|| {
+                handle.signals().state_changed().emit(state, previous);
+                let mut session = session.signals();
+                session
+                    .torrent_state_changed()
+                    .emit(handle, state, previous);
+            });
         }
         (kind::PIECE_FINISHED, Detail::Pieces(pieces)) => {
             for piece in pieces {
-                // A listener may have removed the torrent at an earlier one.
-                let is_valid = handle.bind().is_in_session();
-                if is_valid && is_held(session) {
-                    handle.signals().piece_finished().emit(i64::from(piece.0));
-                }
+                poll.emit(|| handle.signals().piece_finished().emit(i64::from(piece.0)));
             }
         }
         (kind::FILE_COMPLETED, Detail::File(index)) => {
-            handle.signals().file_completed().emit(i64::from(*index));
+            poll.emit(|| handle.signals().file_completed().emit(i64::from(*index)));
         }
-        (kind::TORRENT_CHECKED, _) => handle.signals().checked().emit(),
+        (kind::TORRENT_CHECKED, _) => poll.emit(|| handle.signals().checked().emit()),
         (kind::READ_PIECE, Detail::PieceData { piece, data, .. }) => {
             let data = PackedByteArray::from(data.as_ref());
-            handle
-                .signals()
-                .piece_read()
-                .emit(i64::from(piece.0), &data);
+            let index = i64::from(piece.0);
+            poll.emit(|| handle.signals().piece_read().emit(index, &data));
         }
-        (_, Detail::Error(_)) => {
-            let message = message(event);
-            handle.signals().error_occurred().emit(&message);
-            session.signals().torrent_error().emit(handle, &message);
-        }
+        (_, Detail::Error(_)) => failed(poll, handle, event),
         _ => {}
     }
+}
+
+/// Something went wrong with a torrent.
+fn failed(poll: &Poll<'_>, handle: &Gd<TorrentHandle>, event: &Event) {
+    let message = message(event);
+    poll.emit(|| {
+        handle.signals().error_occurred().emit(&message);
+        let mut session = poll.session.signals();
+        session.torrent_error().emit(handle, &message);
+    });
+}
+
+/// The pieces that a torrent has had verified since the last frame.
+fn all_pieces(poll: &Poll<'_>, torrent: Option<&Torrent>, pieces: &[PieceIndex]) {
+    let Some(torrent) = torrent.filter(|torrent| torrent.is_valid()) else {
+        return;
+    };
+    let handle = poll.session.bind().object(torrent);
+    // No torrent has that many pieces.
+    let number = |piece: &PieceIndex| i32::try_from(piece.0).unwrap_or(i32::MAX);
+    let indices: PackedInt32Array = pieces.iter().map(number).collect();
+    poll.emit(|| handle.signals().pieces_finished().emit(&indices));
 }
 
 /// The object of the torrent that a status is of, if it has one.
@@ -206,40 +211,53 @@ fn object_with(session: &Gd<TorrentSession>, status: &TorrentStatus) -> Option<G
 }
 
 /// The progress of one torrent, if it is news.
-fn progress(session: &Gd<TorrentSession>, status: &TorrentStatus) {
-    let Some(handle) = object_with(session, status) else {
+fn progress(poll: &Poll<'_>, status: &TorrentStatus) {
+    let Some(handle) = object_with(poll.session, status) else {
         return;
     };
-    let is_news = handle.bind().note_progress(status.progress);
+    progress_of(poll, &handle, status.progress);
+}
+
+fn progress_of(poll: &Poll<'_>, handle: &Gd<TorrentHandle>, progress: f64) {
+    let is_news = handle.bind().note_progress(progress);
     if is_news {
-        handle.signals().progress_changed().emit(status.progress);
+        poll.emit(|| handle.signals().progress_changed().emit(progress));
     }
 }
 
 /// The torrents whose status changed, all together.
-fn updates(session: &Gd<TorrentSession>, event: &Event) {
+fn updates(poll: &Poll<'_>, event: &Event) {
     let Detail::Statuses(statuses) = &event.detail else {
         return;
     };
     let mut changed = Array::<Gd<TorrentHandle>>::new();
-    for handle in statuses.iter().filter_map(|it| object_with(session, it)) {
+    for handle in statuses
+        .iter()
+        .filter_map(|it| object_with(poll.session, it))
+    {
         changed.push(&handle);
     }
     if !changed.is_empty() {
-        session.signals().torrents_updated().emit(&changed);
+        let mut session = poll.session.signals();
+        poll.emit(|| session.torrents_updated().emit(&changed));
     }
 }
 
-fn removed(session: &Gd<TorrentSession>, event: &Event) {
+fn removed(poll: &Poll<'_>, event: &Event) {
+    let session = poll.session;
     let Some(torrent) = &event.torrent else {
         return;
     };
     let object = session.bind().take_leaving(torrent);
-    if let Some(object) = object {
-        object.signals().removed().emit();
+    if let Some(object) = &object {
+        poll.emit(|| object.signals().removed().emit());
     }
     let hash = GString::from(&torrent.info_hash().to_string());
-    session.signals().torrent_removed().emit(&hash);
+    poll.emit(|| session.signals().torrent_removed().emit(&hash));
+    // It never emits anything again.
+    if let Some(object) = object {
+        session.bind().bury(object);
+    }
 }
 
 /// What an alert of the event says.

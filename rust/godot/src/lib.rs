@@ -16,18 +16,22 @@ mod add_params;
 mod alert_manager;
 mod alive;
 mod convert;
+mod cycles;
 mod dispatch;
 mod frames;
 #[cfg(all(test, feature = "docs"))]
 mod help;
 mod kept;
 mod lifetime;
+mod making;
 mod monitors;
 mod names;
+mod outbox;
 mod paths;
 mod peer_info;
 mod report;
 mod resolver;
+mod share;
 mod snapshot;
 mod threads;
 mod torrent_creator;
@@ -37,6 +41,7 @@ mod torrent_info;
 mod torrent_logger;
 mod torrent_session;
 mod torrent_status;
+mod waits;
 
 /// The library's only entry point, which is what the macro asks to be sure of.
 #[allow(unsafe_code)]

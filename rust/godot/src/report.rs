@@ -5,27 +5,53 @@ use std::sync::Arc;
 
 use godot::builtin::{GString, vslice};
 use godot::global;
-use torrent_engine::error::{Error, Result};
+use godot::obj::Gd;
+use torrent_engine::error::{Error, ErrorKind, Result};
 
 use crate::threads::Shared;
+use crate::torrent_error::TorrentError;
 
 /// How many characters of an error are printed.
 const LONGEST: usize = 1000;
 
-/// The last error of a session. The session and its torrents share one; an
-/// alert manager knows those of all sessions that it serves.
+/// The last error of an object. What fails with a torrent is its session's last
+/// error too; an alert manager knows those of all sessions that it serves.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LastError(Arc<Shared<Option<Error>>>);
+pub(crate) struct LastError {
+    own: Arc<Slot>,
+    session: Option<Arc<Slot>>,
+}
+
+type Slot = Shared<Option<Error>>;
 
 impl LastError {
-    /// The last error, if there was one.
-    pub(crate) fn get(&self) -> Option<Error> {
-        self.0.get()
+    /// The last error of a torrent of the session that this one is of.
+    pub(crate) fn of_torrent(&self) -> Self {
+        Self {
+            own: Arc::default(),
+            session: Some(Arc::clone(&self.own)),
+        }
+    }
+
+    /// The last error for a script; without one it says so.
+    pub(crate) fn to_object(&self) -> Gd<TorrentError> {
+        let none = || Error::new(ErrorKind::Ok);
+        TorrentError::of(self.own.get().unwrap_or_else(none))
     }
 
     /// Keeps a failure.
     pub(crate) fn keep(&self, error: &Error) {
-        self.0.replace(Some(error.clone()));
+        for slot in [Some(&self.own), self.session.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            slot.replace(Some(error.clone()));
+        }
+    }
+
+    /// Forgets it.
+    pub(crate) fn clear(&self) {
+        self.own.take();
     }
 
     /// Keeps and prints a failure. `place` is "Class.method".

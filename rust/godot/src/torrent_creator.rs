@@ -1,6 +1,6 @@
 //! `TorrentCreator`: makes torrents from files and folders.
 
-use godot::builtin::{GString, PackedByteArray};
+use godot::builtin::{GString, PackedByteArray, Signal};
 use godot::classes::{IRefCounted, RefCounted};
 use godot::obj::{Base, Gd};
 use godot::register::{GodotClass, godot_api};
@@ -12,8 +12,12 @@ use torrent_engine::event::unix_millis;
 use crate::alive::Alive;
 use crate::convert::{self, invalid};
 use crate::frames::Polled;
+use crate::making::Making;
+use crate::report::LastError;
 use crate::threads::{Shared, main_only};
-use crate::{frames, paths, report};
+use crate::torrent_error::TorrentError;
+use crate::waits::{self, Failing};
+use crate::{frames, paths};
 
 /// Makes a torrent from a file, or from a folder and everything in it.
 ///
@@ -22,8 +26,9 @@ use crate::{frames, paths, report};
 /// creator.add_directory("user://my_mod")
 /// creator.add_tracker("https://tracker.example/announce")
 /// creator.generate()
-/// var torrent_data: PackedByteArray = await creator.completed
-/// creator.save_to_file("user://my_mod.torrent")
+/// var torrent_data: PackedByteArray = await creator.wait_completed()
+/// if not torrent_data.is_empty():
+///     creator.save_to_file("user://my_mod.torrent")
 /// ```
 ///
 /// [method generate] works in the background, [method generate_blocking] makes
@@ -43,6 +48,9 @@ pub(crate) struct TorrentCreator {
     /// What the job made, until it is told.
     result: Shared<Option<Result<Created>>>,
     created: Shared<Option<Created>>,
+    /// What comes of it, for those who wait.
+    making: Making,
+    errors: LastError,
     alive: Alive,
     base: Base<RefCounted>,
 }
@@ -62,6 +70,8 @@ impl IRefCounted for TorrentCreator {
             told: Shared::default(),
             result: Shared::default(),
             created: Shared::default(),
+            making: Making::default(),
+            errors: LastError::default(),
             alive: Alive::new(&base),
             base,
         }
@@ -115,9 +125,9 @@ impl Polled for TorrentCreator {
 }
 
 impl TorrentCreator {
-    /// The value of a success; a failure is printed and `None`.
+    /// The value of a success; a failure is reported and `None`.
     fn report<T>(&self, method: &str, result: Result<T>) -> Option<T> {
-        report::ok(&format!("TorrentCreator.{method}"), result)
+        self.errors.ok(&format!("TorrentCreator.{method}"), result)
     }
 
     /// Whether a call worked; a failure is printed.
@@ -148,21 +158,30 @@ impl TorrentCreator {
         if self.job.lock().is_some() || self.result.lock().is_some() {
             return Err(invalid("it is already at work"));
         }
-        let order = self.order();
-        if order.sources.is_empty() {
-            return Err(invalid("there is nothing to make a torrent of"));
-        }
         self.told.replace((0, 0));
-        self.job.replace(Some(CreateJob::start(order)?));
+        self.making.begin();
+        let job = self.order_of_something().and_then(CreateJob::start);
+        let job = job.inspect_err(|error| self.making.end(Err(error.clone())))?;
+        self.job.replace(Some(job));
         Ok(())
     }
 
-    fn make(&self) -> Result<PackedByteArray> {
+    fn order_of_something(&self) -> Result<CreateTorrent> {
         let order = self.order();
-        if order.sources.is_empty() {
-            return Err(invalid("there is nothing to make a torrent of"));
+        match order.sources.is_empty() {
+            true => Err(invalid("there is nothing to make a torrent of")),
+            false => Ok(order),
         }
-        Ok(self.keep(order.generate()?))
+    }
+
+    fn make(&self) -> Result<PackedByteArray> {
+        let created = self.order_of_something().and_then(CreateTorrent::generate);
+        // A job in the background has an outcome of its own.
+        if self.job.lock().is_none() && self.result.lock().is_none() {
+            self.making.begin();
+            self.making.end(created.clone());
+        }
+        created.map(|created| self.keep(created))
     }
 
     fn keep(&self, created: Created) -> PackedByteArray {
@@ -357,8 +376,8 @@ impl TorrentCreator {
         self.description.lock().collections.push(name.to_string());
     }
 
-    /// Begins to make the torrent in the background. [signal completed] or
-    /// [signal failed] says how it ended.
+    /// Begins to make the torrent in the background. [method wait_completed] waits for it;
+    /// [signal completed] or [signal failed] says how it ended.
     #[func(gd_self)]
     fn generate(this: Gd<Self>) -> bool {
         main_only!(this.bind(), "generate");
@@ -390,6 +409,7 @@ impl TorrentCreator {
             ending.push(job);
         }
         self.result.take();
+        self.making.give_up();
     }
 
     /// Emits the signals of what happened since the last time. In a SceneTree that happens
@@ -435,14 +455,45 @@ impl TorrentCreator {
         uri.as_ref().map(GString::from).unwrap_or_default()
     }
 
+    /// Waits for what [method generate] began, or gives what was made last: the bytes of a
+    /// torrent file, with a signal that comes once, with the next frame at the earliest. They
+    /// are empty when no torrent could be made, [method cancel] was called, none is being
+    /// made, or after [param timeout] seconds (0.0: no limit). [method get_last_error] says
+    /// why.
+    ///
+    /// ```gdscript
+    /// creator.generate()
+    /// var torrent_data: PackedByteArray = await creator.wait_completed()
+    /// ```
+    #[func]
+    fn wait_completed(&self, #[opt(default = 0.0)] timeout: f64) -> Signal {
+        let look = self.making.look();
+        waits::signal(timeout, Failing::NoData, &self.errors, look)
+    }
+
+    /// The last error of this object. Never null: without an error its code is
+    /// [constant TorrentError.OK].
+    #[func]
+    fn get_last_error(&self) -> Gd<TorrentError> {
+        self.errors.to_object()
+    }
+
+    /// Forgets what [method get_last_error] returns.
+    #[func]
+    fn clear_last_error(&self) {
+        self.errors.clear();
+    }
+
     fn tell(this: &Gd<Self>, result: Result<Created>) {
+        this.bind().making.end(result.clone());
         match result {
             Ok(created) => {
                 let data = this.bind().keep(created);
                 this.signals().completed().emit(&data);
             }
             Err(error) => {
-                report::print_error("TorrentCreator.generate", &error);
+                let errors = this.bind().errors.clone();
+                errors.report("TorrentCreator.generate", &error);
                 let message = GString::from(&error.to_string());
                 this.signals().failed().emit(&message);
             }

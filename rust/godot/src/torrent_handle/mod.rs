@@ -6,11 +6,12 @@ mod pieces;
 mod queue;
 mod resume;
 mod trackers;
+mod waits;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use godot::builtin::{AnyArray, Array, GString, PackedByteArray, VarArray, VarDictionary};
+use godot::builtin::{AnyArray, Array, GString, PackedByteArray, PackedInt32Array, VarDictionary};
 use godot::classes::{IRefCounted, RefCounted};
 use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
@@ -37,7 +38,7 @@ use crate::torrent_status::TorrentStatus;
 /// ```gdscript
 /// var handle := session.add_torrent_file(data, "user://downloads")
 /// handle.progress_changed.connect(func(progress): bar.value = progress)
-/// await handle.finished
+/// var ok: bool = await handle.wait_finished()
 /// ```
 ///
 /// After the torrent was removed, or its session stopped, the handle is no
@@ -50,7 +51,7 @@ pub(crate) struct TorrentHandle {
     errors: LastError,
     /// The progress that was last told.
     told_progress: Shared<f64>,
-    availability: Kept<Arc<Vec<u32>>, VarArray>,
+    availability: Kept<Arc<Vec<u32>>, Array<i64>>,
     pieces: Kept<Arc<Bitfield>, PackedByteArray>,
     _alive: Alive,
     base: Base<RefCounted>,
@@ -86,7 +87,7 @@ impl TorrentHandle {
         {
             let mut handle = object.bind_mut();
             handle.torrent = Some(torrent);
-            handle.errors = errors;
+            handle.errors = errors.of_torrent();
         }
         object
     }
@@ -96,6 +97,10 @@ impl TorrentHandle {
         self.torrent
             .as_ref()
             .ok_or_else(|| Error::new(ErrorKind::InvalidTorrentHandle))
+    }
+
+    pub(crate) fn errors(&self) -> LastError {
+        self.errors.clone()
     }
 
     /// Whether the torrent is part of a running session.
@@ -137,7 +142,8 @@ impl TorrentHandle {
 
 #[godot_api]
 impl TorrentHandle {
-    /// Everything wanted is complete and can be opened.
+    /// Everything wanted is complete and can be opened. Comes once; what waits for it is
+    /// safer with [method wait_finished].
     #[signal]
     pub(crate) fn finished();
 
@@ -169,9 +175,17 @@ impl TorrentHandle {
     #[signal]
     pub(crate) fn progress_changed(progress: f64);
 
-    /// A piece was received and matches its hash.
+    /// A piece was received and matches its hash. Comes once for each piece; when there are
+    /// many, it may come after [signal finished]. See [signal pieces_finished].
     #[signal]
     pub(crate) fn piece_finished(index: i64);
+
+    /// These pieces have been received since the last frame and match their hashes. Comes
+    /// once a frame at most and before everything that follows from the pieces, such as
+    /// [signal finished]; [signal piece_finished], which comes once for each, may come later
+    /// when there are many.
+    #[signal]
+    pub(crate) fn pieces_finished(indices: PackedInt32Array);
 
     /// A file is complete.
     #[signal]
@@ -227,7 +241,7 @@ impl TorrentHandle {
             .unwrap_or_default()
     }
 
-    /// Hashes everything on disk again. [signal checked] says when that is done.
+    /// Hashes everything on disk again. [method wait_checked] waits until that is done.
     #[func]
     fn force_recheck(&self) -> bool {
         self.tell("force_recheck", Torrent::force_recheck)

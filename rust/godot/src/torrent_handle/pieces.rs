@@ -79,7 +79,7 @@ impl TorrentHandle {
 
     /// Verified bytes of each file.
     #[func]
-    fn get_file_progress(&self) -> VarArray {
+    fn get_file_progress(&self) -> Array<i64> {
         let progress = self
             .read("get_file_progress", Torrent::file_progress)
             .unwrap_or_default();
@@ -112,7 +112,7 @@ impl TorrentHandle {
 
     /// How many connected peers have each piece.
     #[func]
-    fn get_piece_availability(&self) -> VarArray {
+    fn get_piece_availability(&self) -> Array<i64> {
         let counts = self.read("get_piece_availability", Torrent::piece_availability);
         let array = self
             .availability

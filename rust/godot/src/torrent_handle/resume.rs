@@ -7,11 +7,12 @@ use super::*;
 #[godot_api(secondary)]
 impl TorrentHandle {
     /// Saves what is needed to go on later without a complete check. It comes with
-    /// [signal resume_data_ready] once everything verified is safely in the files.
+    /// [signal resume_data_ready] once everything verified is safely in the files. To wait for
+    /// it, use [method wait_resume_data].
     ///
     /// ```gdscript
+    /// handle.resume_data_ready.connect(_on_resume_data_ready)
     /// handle.save_resume_data()
-    /// var resume_data: PackedByteArray = await handle.resume_data_ready
     /// ```
     #[func]
     fn save_resume_data(&self) -> bool {

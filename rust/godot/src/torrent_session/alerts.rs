@@ -98,7 +98,6 @@ impl TorrentSession {
     /// code is [constant TorrentError.OK].
     #[func]
     fn get_last_error(&self) -> Gd<TorrentError> {
-        let none = || Error::new(ErrorKind::Ok);
-        TorrentError::of(self.errors.get().unwrap_or_else(none))
+        self.errors.to_object()
     }
 }

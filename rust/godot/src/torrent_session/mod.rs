@@ -5,15 +5,16 @@ mod network;
 mod persistence;
 mod settings;
 mod torrents;
+mod waits;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use godot::builtin::{AnyDictionary, Array, GString, PackedByteArray, VarDictionary};
 use godot::classes::{IRefCounted, RefCounted};
-use godot::obj::{Base, Gd, NewGd};
+use godot::obj::{Base, Gd, NewGd, WithBaseField};
 use godot::register::{GodotClass, godot_api};
 use torrent_core::ids::InfoHash;
 use torrent_core::metainfo::Limits;
@@ -29,11 +30,14 @@ use torrent_engine::state::StateDir;
 use crate::alert_manager::AlertManager;
 use crate::alive::Alive;
 use crate::convert::{self, invalid};
-use crate::dispatch::{self, Notice};
+use crate::cycles::{self, Dead, Hold};
+use crate::dispatch::{self, Poll};
 use crate::frames::Polled;
 use crate::kept::Kept;
 use crate::monitors::Gauge;
+use crate::outbox::{Notice, Outbox};
 use crate::report::{self, LastError};
+use crate::share::{Allowance, Stopwatch};
 use crate::threads::{self, Shared, main_only};
 use crate::torrent_error::TorrentError;
 use crate::torrent_handle::TorrentHandle;
@@ -45,13 +49,6 @@ pub(crate) type SharedRun = Shared<Option<Session>>;
 
 /// The session object and its alert manager both know the engine's session.
 pub(crate) type Running = Arc<SharedRun>;
-
-/// How long a frame's share of signals may take, and how much of it each one
-/// that waits adds: what does not fit comes with the next frame, and a backlog
-/// goes away faster than it grows.
-const FRAME_BUDGET: Duration = Duration::from_micros(60);
-const BACKLOG_BUDGET: Duration = Duration::from_nanos(300);
-const MAX_BUDGET: Duration = Duration::from_micros(800);
 
 /// How long a start waits for the end of the run before, so that it finds the
 /// port free. Usually that takes a few milliseconds.
@@ -68,8 +65,8 @@ const RESTART_PATIENCE: Duration = Duration::from_millis(250);
 ///     session.start_session()
 ///     var torrent: TorrentFile = load("res://maps.torrent")
 ///     var handle := session.add_torrent_file(torrent.data, "user://maps")
-///     await handle.finished
-///     print("All maps are there.")
+///     var ok: bool = await handle.wait_finished()
+///     print("All maps are there." if ok else handle.get_last_error().get_message())
 /// ```
 ///
 /// A `.torrent` file of the project is a resource, also in the exported game;
@@ -115,8 +112,14 @@ pub(crate) struct TorrentSession {
     objects: Shared<BTreeMap<InfoHash, Gd<TorrentHandle>>>,
     /// Objects of torrents that were told to go.
     leaving: Shared<Vec<Gd<TorrentHandle>>>,
-    inbox: Shared<VecDeque<Notice>>,
-    /// Whether `session_started` is in the inbox or was told.
+    /// Objects of torrents that are gone.
+    dead: Shared<Vec<Dead<TorrentHandle>>>,
+    /// Whether the game still holds what it has stopped.
+    hold: Shared<Option<Hold>>,
+    outbox: Shared<Outbox>,
+    /// When the last poll ended.
+    polled: Shared<Option<Instant>>,
+    /// Whether `session_started` is in the outbox or was told.
     announced: Shared<bool>,
     delivering: Shared<bool>,
     logger: Shared<Gd<TorrentLogger>>,
@@ -147,7 +150,10 @@ impl IRefCounted for TorrentSession {
             manager: Shared::new(manager),
             objects: Shared::default(),
             leaving: Shared::default(),
-            inbox: Shared::default(),
+            dead: Shared::default(),
+            hold: Shared::default(),
+            outbox: Shared::default(),
+            polled: Shared::default(),
             announced: Shared::default(),
             delivering: Shared::default(),
             logger: Shared::new(TorrentLogger::new_gd()),
@@ -175,15 +181,14 @@ impl Drop for TorrentSession {
         }
         let gauge = Arc::clone(&self.gauge);
         // Objects with what the game has connected to them.
-        let parts = (
-            self.manager.get(),
-            self.logger.get(),
-            self.objects.take(),
-            self.leaving.take(),
-        );
+        let parts = (self.manager.get(), self.logger.get());
+        let handles = self.objects.take().into_values();
+        let handles = handles.chain(self.leaving.take()).map(Dead::new);
+        let mut dead: Vec<_> = handles.chain(self.dead.take()).collect();
         threads::on_main(move || {
             monitors::show(&gauge, false);
-            drop(parts);
+            dead.retain_mut(|dead| !dead.is_over());
+            drop((parts, dead));
         });
     }
 }
@@ -282,6 +287,7 @@ impl TorrentSession {
         self.lasting.take();
         self.show_monitors();
         self.announced.replace(false);
+        self.hold.take();
         self.announce();
         Ok(())
     }
@@ -310,34 +316,32 @@ impl TorrentSession {
         started
     }
 
-    /// Takes what has happened since into the inbox, once that is empty: until
-    /// then it waits in the engine, whose queue is bounded.
+    /// Takes what has happened since into the outbox. Alerts stay in the engine,
+    /// whose queue is bounded, while there are some that wait here. Nothing of a
+    /// run is told before that it has started.
     fn collect(&self) {
-        let mut inbox = self.inbox.lock();
-        if !inbox.is_empty() {
-            return;
-        }
+        self.announce();
         let mut events = Vec::new();
+        let mut outbox = self.outbox.lock();
+        outbox.begin();
         self.ending.lock().retain(|session| {
             // Asked first, so that nothing can come after the events taken.
             let ended = session.join(Duration::ZERO);
             if ended {
                 session.events().take(&mut events);
             } else {
-                session.events().try_take(&mut events);
+                take(session, &outbox, &mut events);
             }
-            inbox.extend(events.drain(..).flat_map(dispatch::notices));
+            events.drain(..).for_each(|event| outbox.put(event));
             if ended {
-                inbox.push_back(Notice::Stopped);
+                outbox.put_notice(Notice::Stopped);
             }
             !ended
         });
-        if let Some(session) = self.run.get() {
-            session.events().try_take(&mut events);
-            inbox.extend(events.drain(..).flat_map(dispatch::notices));
+        if let Some(session) = self.run.get().filter(|_| self.announced.get()) {
+            take(&session, &outbox, &mut events);
+            events.drain(..).for_each(|event| outbox.put(event));
         }
-        drop(inbox);
-        self.announce();
     }
 
     /// Has `session_started` told once all torrents are back.
@@ -345,22 +349,51 @@ impl TorrentSession {
         let is_ready = |session: &Session| session.is_restored() || !session.is_running();
         if !self.announced.get() && self.run.get().as_ref().is_some_and(is_ready) {
             self.announced.replace(true);
-            self.inbox.lock().push_back(Notice::Started);
+            self.outbox.lock().put_notice(Notice::Started);
         }
     }
 
-    /// How long the signals of this frame may take.
-    fn budget(&self) -> Duration {
-        let waiting = u32::try_from(self.inbox.lock().len()).unwrap_or(u32::MAX);
-        (FRAME_BUDGET + BACKLOG_BUDGET.saturating_mul(waiting)).min(MAX_BUDGET)
+    /// Lets go of dead handles that the game has let go of.
+    fn let_go_of_dead(&self) {
+        // Out of the lock: what goes with them may call us.
+        let waits = !self.dead.lock().is_empty() && self.ending.lock().is_empty();
+        if waits {
+            let mut dead = self.dead.take();
+            dead.retain_mut(|dead| !dead.is_over());
+            self.dead.lock().extend(dead);
+        }
     }
 
-    fn next_notice(&self) -> Option<Notice> {
-        self.inbox.lock().pop_front()
+    /// How many hold the session, beside the one that calls.
+    fn references(&self) -> i32 {
+        self.to_gd().get_reference_count() - 1
+    }
+
+    /// Whether it has stopped and everything of it has been told.
+    fn is_at_rest(&self) -> bool {
+        !self.has_run() && self.ending.lock().is_empty() && self.outbox.lock().is_empty()
+    }
+
+    /// Keeps the handle of a torrent that is gone until the game lets go of it.
+    pub(crate) fn bury(&self, handle: Gd<TorrentHandle>) {
+        self.dead.lock().push(Dead::new(handle));
+    }
+
+    fn end_of_poll(&self, stopwatch: &Stopwatch) {
+        let now = Instant::now();
+        self.gauge.note_poll(now.duration_since(stopwatch.begun()));
+        self.polled.replace(Some(now));
+    }
+
+    /// What this poll may take, by the time since the last one.
+    fn allowance(&self, now: Instant) -> Allowance {
+        let last = self.polled.get();
+        let elapsed = last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        Allowance::new(elapsed, self.outbox.lock().waiting())
     }
 
     /// The object of a torrent; made with the first need.
-    fn object(&self, torrent: &Torrent) -> Gd<TorrentHandle> {
+    pub(crate) fn object(&self, torrent: &Torrent) -> Gd<TorrentHandle> {
         let hash = torrent.info_hash();
         // Locked until it is known, so that two threads get the same one.
         let mut objects = self.objects.lock();
@@ -426,6 +459,15 @@ impl TorrentSession {
         self.leaving.lock().push(handle);
         drop(object);
         Ok(())
+    }
+}
+
+/// Takes what has happened in a run, but no alerts while there are some that wait.
+fn take(session: &Session, outbox: &Outbox, events: &mut Vec<Event>) {
+    if outbox.has_late_alerts() {
+        session.events().try_take_signals(events);
+    } else {
+        session.events().try_take(events);
     }
 }
 
@@ -522,7 +564,9 @@ impl TorrentSession {
 
     /// Stops the session: its torrents say goodbye to their trackers, files are closed,
     /// threads end. That happens in the background; [signal session_stopped] says when it
-    /// is done. All handles become invalid at once.
+    /// is done. All handles become invalid at once. When it is done, lambdas and bound
+    /// callables are disconnected from them, which could keep them alive for ever; and from the
+    /// session too, if nothing else holds it by then.
     #[func]
     fn stop_session(&self) {
         main_only!(self, "stop_session");
@@ -536,8 +580,10 @@ impl TorrentSession {
         monitors::show(&self.gauge, false);
         self.lasting.replace(session.lasting());
         self.ending.lock().push(session);
-        // Out of the cell first: what listens to them may be freed with them, and call us.
-        drop(self.objects.take());
+        let objects = self.objects.take();
+        let dead = objects.into_values().map(Dead::new);
+        self.dead.lock().extend(dead);
+        self.hold.replace(Some(Hold::new(self.references())));
     }
 
     /// Whether the session was started and not stopped.
@@ -571,7 +617,8 @@ impl TorrentSession {
     /// Emits the signals of what happened since the last time. In a SceneTree that happens
     /// by itself each frame; under a main loop of one's own, call it regularly. Within a
     /// signal's handler it does nothing. Takes a fraction of a millisecond at most, apart
-    /// from what the handlers take: what is left comes with the next call, in order.
+    /// from what the handlers take. What is left comes with the next calls: pieces and files
+    /// one by one, and alerts. Nothing else waits for them.
     #[func(gd_self)]
     fn poll(this: Gd<Self>) {
         main_only!(this.bind(), "poll");
@@ -579,21 +626,42 @@ impl TorrentSession {
             return;
         }
         let _delivering = Delivering(&this);
-        let begun = Instant::now();
+        let poll = Poll {
+            session: &this,
+            stopwatch: Stopwatch::start(),
+        };
         this.bind().collect();
-        let budget = this.bind().budget();
+        let allowance = this.bind().allowance(poll.stopwatch.begun());
         while dispatch::is_held(&this)
-            && let Some(notice) = Self::next(&this)
+            && let Some(notice) = Self::next(&poll, &allowance)
         {
-            dispatch::deliver(&this, notice);
-            if begun.elapsed() >= budget {
-                break;
-            }
+            dispatch::deliver(&poll, notice);
         }
-        this.bind().gauge.note_poll(begun.elapsed());
+        this.bind().end_of_poll(&poll.stopwatch);
+        Self::let_go(&this);
+        this.bind().let_go_of_dead();
+        crate::waits::after_poll();
     }
 
-    fn next(this: &Gd<Self>) -> Option<Notice> {
-        this.bind().next_notice()
+    /// Disconnects from a stopped session what keeps it alive, once nothing else does.
+    fn let_go(this: &Gd<Self>) {
+        let session = this.bind();
+        let Some(mut hold) = session.hold.get().filter(|_| session.is_at_rest()) else {
+            return;
+        };
+        let manager = session.manager();
+        let holders = || cycles::holders(this).len() + AlertManager::holders(&manager);
+        // Without the reference that is `this`.
+        let is_let_go = hold.is_let_go(session.references() - 1, holders);
+        session.hold.replace(Some(hold));
+        if is_let_go {
+            cycles::release(this);
+            AlertManager::release(&manager);
+        }
+    }
+
+    fn next(poll: &Poll<'_>, allowance: &Allowance) -> Option<Notice> {
+        let time = poll.stopwatch.left(allowance);
+        poll.session.bind().outbox.lock().next(time)
     }
 }

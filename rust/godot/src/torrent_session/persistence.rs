@@ -74,12 +74,12 @@ impl TorrentSession {
     /// ```gdscript
     /// session.set_state_directory("user://torrents")
     /// session.start_session()
-    /// await session.session_started
+    /// var ok: bool = await session.wait_started()
     /// for handle in session.get_torrents():
     ///     print(handle.get_name(), " goes on")
     /// ```
     ///
-    /// The torrents are read in the background: [signal session_started] says that all are
+    /// The torrents are read in the background: [method wait_started] waits until all are
     /// back. A torrent that the game adds before that comes back as it was.
     #[func]
     fn set_state_directory(&self, path: GString) -> bool {

@@ -61,14 +61,15 @@ impl TorrentSession {
     }
 
     /// Adds the torrent that a magnet link names. Its files become known once peers have
-    /// told what it consists of: see [signal TorrentHandle.metadata_received]. Null when the
+    /// told what it consists of: see [method TorrentHandle.wait_metadata]. Null when the
     /// link cannot be read; a torrent that is already part of the session is returned as it
     /// is.
     ///
     /// ```gdscript
     /// var handle := session.add_magnet_uri("magnet:?xt=urn:btih:...", "user://maps")
-    /// await handle.metadata_received
-    /// print(handle.get_torrent_info().get_file_count(), " files")
+    /// var ok: bool = await handle.wait_metadata()
+    /// if ok:
+    ///     print(handle.get_torrent_info().get_file_count(), " files")
     /// ```
     #[func]
     fn add_magnet_uri(&self, magnet_uri: GString, save_path: GString) -> Option<Gd<TorrentHandle>> {
@@ -113,7 +114,7 @@ impl TorrentSession {
     }
 
     /// Takes a torrent out of the session; with `delete_files` its files are deleted too.
-    /// [signal TorrentHandle.removed] says when that is done.
+    /// [method TorrentHandle.wait_removed] waits until that is done.
     #[func]
     fn remove_torrent(
         &self,
