@@ -1,8 +1,10 @@
 @tool
 extends EditorImportPlugin
-## Makes a [TorrentFile] of each .torrent file in the project.
+## Makes a resource of each .torrent file in the project: a TorrentFile, or what that is
+## made of where the game has a class of its own by that name.
 
-const TorrentFileScript := preload("../torrent_file.gd")
+const TorrentResource := preload("../torrent_resource.gd")
+const NAMED := "torrent_file.gd"
 
 
 func _get_importer_name() -> String:
@@ -52,6 +54,15 @@ func _import(
 	var info := TorrentInfo.from_file(source_file)
 	if info == null:
 		return ERR_FILE_CORRUPT
-	var torrent := TorrentFileScript.new()
+	var torrent: TorrentResource = _script().new()
 	torrent.data = FileAccess.get_file_as_bytes(source_file)
 	return ResourceSaver.save(torrent, "%s.%s" % [save_path, _get_save_extension()])
+
+
+## The script with the name, unless another script has that: ours cannot be loaded then.
+func _script() -> Script:
+	var named: String = get_script().resource_path.get_base_dir().get_base_dir().path_join(NAMED)
+	for known in ProjectSettings.get_global_class_list():
+		if known["class"] == "TorrentFile" and known.path != named:
+			return TorrentResource
+	return load(named)
