@@ -113,7 +113,7 @@ func _operations() -> void:
 	creator.set_piece_size(PIECE)
 	creator.set_comment("the tour")
 	creator.generate()
-	_data = await creator.completed
+	_data = await creator.wait_completed()
 	if not expect(_data.size() > 0, "a torrent of %d bytes is made" % _data.size()):
 		return
 
@@ -290,7 +290,7 @@ func _mend_damage() -> void:
 	file.store_buffer("damage".to_utf8_buffer())
 	file.close()
 	_handle.force_recheck()
-	await _handle.checked
+	await _handle.wait_checked()
 	var missing := _handle.get_pieces().count(0)
 	if not expect(missing == 1, "after damage to a file, a recheck finds %d bad piece" % missing):
 		return
@@ -320,7 +320,7 @@ func _hear_of_one_kind() -> void:
 func _remove() -> void:
 	var hash := _handle.get_info_hash()
 	_leecher.remove_torrent(_handle, true)
-	await _handle.removed
+	await _handle.wait_removed()
 	expect(_leecher.get_torrents().is_empty(), "removed with its files")
 	expect(not FileAccess.file_exists(SAVED + "/pack/big.bin"), "which are gone")
 	expect(not _handle.is_valid(), "the handle knows that it is over")

@@ -33,7 +33,8 @@ func _run() -> void:
 	var shared := _add(_sharing, data, FOLDER + "/shared")
 	if shared == null:
 		return
-	if not await until(func() -> bool: return shared.get_status().is_seeding()):
+	var is_shared: bool = await shared.wait_finished()
+	if not check(is_shared, shared.get_last_error().get_message()):
 		return
 	var port := _sharing.get_listening_ports()[0]
 	say("sharing on 127.0.0.1:%d" % port)
@@ -42,10 +43,11 @@ func _run() -> void:
 	if handle == null:
 		return
 	handle.progress_changed.connect(_on_progress_changed.bind(handle))
-	handle.error_occurred.connect(fail)
 	var begin := Time.get_ticks_usec()
 	check(handle.connect_peer("127.0.0.1", port), "the peer is not taken")
-	await handle.finished
+	var ok: bool = await handle.wait_finished()
+	if not check(ok, handle.get_last_error().get_message()):
+		return
 	var seconds := (Time.get_ticks_usec() - begin) / 1e6
 	handle.progress_changed.disconnect(_on_progress_changed)
 	_show_progress(handle)
@@ -77,9 +79,10 @@ func _make_torrent(path: String) -> PackedByteArray:
 	var creator := TorrentCreator.new()
 	if not check(creator.add_file(path), "%s cannot be added" % path):
 		return PackedByteArray()
-	creator.failed.connect(fail)
 	creator.generate()
-	var data: PackedByteArray = await creator.completed
+	var data: PackedByteArray = await creator.wait_completed()
+	if not check(not data.is_empty(), creator.get_last_error().get_message()):
+		return data
 	say("torrent: %d bytes, info-hash %s" % [data.size(), creator.get_info_hash()])
 	return data
 

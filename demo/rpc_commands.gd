@@ -43,9 +43,8 @@ func run(command: String, given: Dictionary) -> Dictionary:
 
 
 func shut_down() -> void:
-	if _session.is_running():
-		_session.stop_session()
-		await _session.session_stopped
+	_session.stop_session()
+	await _session.wait_stopped()
 
 
 func _on_alert(alert: Dictionary) -> void:
@@ -365,19 +364,14 @@ func cmd_create_torrent(params: Params) -> Dictionary:
 
 
 func _generate(creator: TorrentCreator, out: String) -> Dictionary:
-	var result := []
-	creator.completed.connect(func(data: PackedByteArray) -> void: result.append(data))
-	creator.failed.connect(func(message: String) -> void: result.append(message))
-	if not creator.generate():
-		return _failure("the torrent cannot be made")
-	while result.is_empty():
-		await tree.process_frame
-	if result[0] is String:
-		return _failure(result[0])
+	creator.generate()
+	var torrent: PackedByteArray = await creator.wait_completed()
+	if torrent.is_empty():
+		return _failure(creator.get_last_error().get_message())
 	if out != "" and not creator.save_to_file(out):
 		return _failure("%s cannot be written" % out, TorrentError.INVALID_PATH)
 	return {
-		"torrent": result[0],
+		"torrent": torrent,
 		"info_hash": creator.get_info_hash(),
 		"info_hash_v2": "",
 	}

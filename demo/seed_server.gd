@@ -85,15 +85,8 @@ func _seed(folder: String, entry: String) -> void:
 	if not (creator.add_directory(path) if is_folder else creator.add_file(path)):
 		_warn("%s cannot be shared" % path)
 		return
-	# An array, because what ends it comes from one of two signals.
-	var outcome := []
-	creator.completed.connect(func(made: PackedByteArray) -> void: outcome.append(made))
-	creator.failed.connect(func(_reason: String) -> void: outcome.append(PackedByteArray()))
-	if not creator.generate():
-		return
-	while outcome.is_empty():
-		await get_tree().process_frame
-	var data: PackedByteArray = outcome[0]
+	creator.generate()
+	var data: PackedByteArray = await creator.wait_completed()
 	if data.is_empty() or _session.add_torrent_file(data, folder) == null:
 		_warn("%s cannot be shared" % path)
 		return

@@ -28,7 +28,8 @@ func _run() -> void:
 	if not check(handle != null, _session.get_last_error().get_message()):
 		return
 	say("magnet link: %s" % handle.get_magnet_uri())
-	if not await until(func() -> bool: return handle.get_status().is_seeding()):
+	var ok: bool = await handle.wait_finished()
+	if not check(ok, handle.get_last_error().get_message()):
 		return
 	_show_status(handle.get_status())
 
@@ -65,7 +66,7 @@ func _download_into_the_game(data: PackedByteArray) -> void:
 func _clean_up() -> void:
 	if _session.is_running():
 		_session.stop_session()
-		await _session.session_stopped
+		await _session.wait_stopped()
 		say("session: stopped")
 	Tools.remove_tree(FOLDER)
 

@@ -74,6 +74,6 @@ static func time_text(seconds: int) -> String:
 ## Ends sessions and waits until their files are closed and their ports are free.
 static func stop(sessions: Array[TorrentSession]) -> void:
 	for session in sessions:
-		if session.is_running():
-			session.stop_session()
-			await session.session_stopped
+		session.stop_session()
+	for session in sessions:
+		await session.wait_stopped()

@@ -32,13 +32,12 @@ static func prepare(session: TorrentSession) -> PackedByteArray:
 	creator.add_directory(FOLDER + "/example_pack")
 	creator.set_piece_size(256 * Tools.KIB)
 	creator.generate()
-	var data: PackedByteArray = await creator.completed
+	var data: PackedByteArray = await creator.wait_completed()
 	var handle := session.add_torrent_file(data, FOLDER)
 	if handle == null:
 		return PackedByteArray()
-	if not handle.get_status().is_seeding():
-		await handle.finished
-	return data
+	var seeds: bool = await handle.wait_finished()
+	return data if seeds else PackedByteArray()
 
 
 static func clean_up() -> void:

@@ -34,10 +34,13 @@ func find(session: TorrentSession, folder: String, lobby_port: int) -> void:
 		failed.emit(session.get_last_error().get_message())
 		return
 	_handle.progress_changed.connect(_on_progress_changed)
-	_handle.error_occurred.connect(func(message: String) -> void: failed.emit(message))
+	_handle.pieces_finished.connect(_on_pieces_finished)
 	var begin := Time.get_ticks_msec()
 	_handle.connect_peer("127.0.0.1", offer.port)
-	await _handle.finished
+	var ok: bool = await _handle.wait_finished()
+	if not ok:
+		failed.emit(_handle.get_last_error().get_message())
+		return
 	_on_progress_changed(1.0)
 	var status := _handle.get_status()
 	_say(
@@ -81,6 +84,10 @@ func _play(pack: String) -> void:
 
 func _on_progress_changed(progress: float) -> void:
 	%Progress.value = progress
+	%PieceMap.show_torrent(_handle)
+
+
+func _on_pieces_finished(_indices: PackedInt32Array) -> void:
 	%PieceMap.show_torrent(_handle)
 
 

@@ -35,15 +35,20 @@ func share(session: TorrentSession, folder: String, lobby_port: int) -> void:
 	creator.add_directory(mod)
 	creator.set_comment("A mod of the godot-torrent demos")
 	creator.generate()
-	var data: PackedByteArray = await creator.completed
+	var data: PackedByteArray = await creator.wait_completed()
+	if data.is_empty():
+		failed.emit(creator.get_last_error().get_message())
+		return
 	_say("torrent of %d bytes, info-hash %s…" % [data.size(), creator.get_info_hash().left(12)])
 
 	_handle = session.add_torrent_file(data, folder)
 	if _handle == null:
 		failed.emit(session.get_last_error().get_message())
 		return
-	if not _handle.get_status().is_seeding():
-		await _handle.finished
+	var seeds: bool = await _handle.wait_finished()
+	if not seeds:
+		failed.emit(_handle.get_last_error().get_message())
+		return
 	var port := session.get_listening_ports()[0]
 	_say("seeding at port %d" % port)
 	session.torrents_updated.connect(_on_torrents_updated)

@@ -13,6 +13,16 @@ config/name="editor test"
 
 enabled=PackedStringArray("res://addons/godot-torrent/plugin.cfg", "res://addons/probe/plugin.cfg")
 """
+const CLASHES := """extends SceneTree
+
+
+func _initialize() -> void:
+	var torrent: Resource = load("res://good.torrent")
+	var is_good: bool = torrent.size == 50_000 and torrent.get_info() != null
+	load("res://addons/godot-torrent/torrent_file.gd")
+	load("res://peer.gd")
+	quit(0 if is_good else 1)
+"""
 
 ## What the editor printed.
 var _output := ""
@@ -85,3 +95,16 @@ func test_the_projects_own_torrent_is_a_resource() -> void:
 	var session := start_session()
 	var handle := session.add_torrent_file(torrent.data, folder + "/save")
 	assert_eq(handle.get_info_hash(), torrent.info_hash)
+
+
+## A script of the game has the name of ours, which cannot be loaded then.
+func test_a_game_with_a_torrent_file_class_of_its_own() -> void:
+	make_project()
+	write_file(folder + "/mine.gd", "class_name TorrentFile\nextends RefCounted\n".to_utf8_buffer())
+	write_file(folder + "/peer.gd", "class_name PeerInfo\nextends RefCounted\n".to_utf8_buffer())
+	write_file(folder + "/check.gd", CLASHES.to_utf8_buffer())
+	assert_eq(run_editor(["--import"]), 0, _output)
+	assert_eq(run_editor(["-s", "res://check.gd"]), 0, _output)
+	# As "Getting started" has it.
+	for said: String in ['"TorrentFile" hides a global script', '"PeerInfo" hides a native class.']:
+		assert_string_contains(_output, said)
