@@ -50,7 +50,6 @@ impl Connection {
             self.patience.delivered(now);
             self.report.stats.payload_received += bytes;
             self.window.on_block(now, bytes);
-            self.fruitful = true;
         }
         if self.report.stats.incoming != before && self.partial.came(now) {
             self.dirty = true;
@@ -163,6 +162,8 @@ impl Connection {
                     .block_at(piece, begin, length)
                     .ok_or(PeerError::NoSuchBlock)?;
                 if self.was_asked(block) {
+                    // At once: a refusal behind it in the same input is another one.
+                    self.fruitful = true;
                     self.report.blocks.push(block);
                     if self.watched.progress {
                         self.report.notes.push(Note::Finished(block));

@@ -102,3 +102,15 @@ fn a_choke_refuses_only_what_the_peer_never_meant_to_send() {
         }
     }
 }
+
+#[test]
+fn a_block_counts_before_the_refusal_behind_it_in_the_same_input() {
+    let mut world = fast().downloading(2);
+    world.report();
+    let data = [7; BLOCK_SIZE as usize];
+    world
+        .feed(&[Message::Choke, piece(0, &data), reject(1)])
+        .unwrap();
+    let report = world.report();
+    assert_eq!((report.returned, report.refused), (vec![block(1)], vec![]));
+}
