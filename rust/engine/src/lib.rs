@@ -45,6 +45,8 @@ pub mod session_state;
 pub mod state;
 pub mod stats;
 pub mod status;
+#[cfg(test)]
+mod tests;
 pub mod threads;
 mod torrent;
 mod tracker;
@@ -53,6 +55,10 @@ mod turnover;
 mod upkeep;
 mod whereabouts;
 mod zeros;
+
+// So that the support of the tests beside this crate serves those in it too.
+#[cfg(test)]
+extern crate self as torrent_engine;
 
 pub use runtime::join_all;
 pub use torrent_core as core;

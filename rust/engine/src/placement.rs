@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use torrent_core::bitfield::Bitfield;
-use torrent_core::ids::FileIndex;
+use torrent_core::ids::{FileIndex, InfoHash};
+use torrent_core::metainfo::Info;
 
 pub use crate::disk::MoveMode;
+use crate::disk::{NameError, judge_names};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{Command, TorrentHandle};
 
@@ -163,6 +165,48 @@ impl From<bool> for Deletion {
     }
 }
 
+/// Judges the names that files of `info` are given, and that of its part file,
+/// by the rule for renames.
+pub(crate) fn check_names(
+    info: &Info,
+    renamed: &BTreeMap<FileIndex, String>,
+    part_file: &Path,
+) -> Result<()> {
+    let is_placed = |file: &FileIndex| {
+        let file = file.0 as usize;
+        file < info.files.len() && !info.files.is_pad(file)
+    };
+    let parts = FileIndex(info.files.len() as u32);
+    let given = renamed.iter().filter(|(file, _)| is_placed(file));
+    let given = given.map(|(&file, name)| (file, Path::new(name)));
+    let all = (0..parts.0).map(FileIndex).filter(is_placed).map(|file| {
+        let name = renamed.get(&file).cloned();
+        (
+            file,
+            name.unwrap_or_else(|| info.files.path(file.0 as usize))
+                .into(),
+        )
+    });
+    judge_names(
+        given.chain([(parts, part_file)]),
+        all.chain([(parts, part_file.to_owned())]),
+    )
+    .map_err(bad_name)
+}
+
+/// As [`check_names`], where it is not known which files there are.
+pub(crate) fn check_plain_names(renamed: &BTreeMap<FileIndex, String>) -> Result<()> {
+    let given = renamed.iter().map(|(&file, name)| (file, Path::new(name)));
+    judge_names(given, std::iter::empty::<(FileIndex, &Path)>()).map_err(bad_name)
+}
+
+fn bad_name(error: NameError) -> Error {
+    let name = match &error {
+        NameError::Unsafe(name) | NameError::Taken { name, .. } => name.display().to_string(),
+    };
+    Error::because(ErrorKind::InvalidPath, error.to_string()).about(name)
+}
+
 /// Whether a path names a folder below the save path, or that itself by being
 /// empty.
 pub(crate) fn is_folder_below(path: &Path) -> bool {
@@ -172,6 +216,13 @@ pub(crate) fn is_folder_below(path: &Path) -> bool {
 /// The path of a torrent's part file below its save path, named as libtorrent
 /// does it.
 pub(crate) fn part_file(handle: &TorrentHandle) -> PathBuf {
-    let name = format!(".{}.parts", handle.info_hash());
-    handle.shared.options.lock().part_file_dir.join(name)
+    part_file_in(
+        &handle.shared.options.lock().part_file_dir,
+        handle.info_hash(),
+    )
+}
+
+/// The same for a torrent that has no handle yet.
+pub(crate) fn part_file_in(folder: &Path, info_hash: InfoHash) -> PathBuf {
+    folder.join(format!(".{info_hash}.parts"))
 }

@@ -79,6 +79,7 @@ impl SessionShared {
             commands: inbox,
             paused: add.paused,
             resume: add.resume,
+            rejected: add.rejected,
             verify_files: add.verify_files,
             peers: add.peers,
             piece_priorities: add.piece_priorities,

@@ -1,6 +1,7 @@
 //! Resume data as games see it: what a new torrent takes over from a record,
 //! and how a record is asked for. The record's format is `core::resume`.
 
+use std::collections::BTreeMap;
 use std::ops::BitOr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use torrent_core::ids::InfoHash;
+use torrent_core::ids::{FileIndex, InfoHash};
 use torrent_core::metainfo::{Info, Limits};
 use torrent_core::resume::{Allocation, ResumeData, ResumeError};
 
@@ -154,14 +155,7 @@ impl AddTorrent {
             Allocation::Full => StorageMode::Allocate,
             Allocation::Sparse => StorageMode::Sparse,
         };
-        let part_file_dir = path_of(&resume.part_file_dir);
-        if is_folder_below(&part_file_dir) {
-            self.part_file_dir = part_file_dir;
-        }
-        let renamed = std::mem::take(&mut resume.renamed_files).into_iter();
-        let renamed =
-            renamed.map(|(file, name)| (file, String::from_utf8_lossy(&name).into_owned()));
-        self.renamed_files = renamed.collect();
+        self.renamed_files = names_in(&resume);
         self.file_priorities.clone_from(&resume.file_priorities);
         if let TorrentSource::File(metainfo) = &self.source {
             // Of a record that speaks of more files only the first count.
@@ -170,8 +164,27 @@ impl AddTorrent {
             self.renamed_files
                 .retain(|file, _| (file.0 as usize) < files);
         }
+        self.part_file_dir = path_of(&resume.part_file_dir);
+        if let Err(error) = self.check_places() {
+            // What it claims is somewhere else.
+            self.renamed_files.clear();
+            self.part_file_dir = PathBuf::new();
+            self.seed_mode = false;
+            disclaim(&mut resume);
+            self.rejected = Some(error);
+        }
         self.resume = Some(Box::new(resume));
         Ok(self)
+    }
+
+    /// Whether a record puts files where they can be.
+    fn check_places(&self) -> Result<()> {
+        if !is_folder_below(&self.part_file_dir) {
+            let words = "the part file is not below the save path";
+            let path = self.part_file_dir.display().to_string();
+            return Err(Error::because(ErrorKind::InvalidPath, words).about(path));
+        }
+        self.check_names()
     }
 
     /// Adds the torrent that a record is of, in the folder that it names.
@@ -182,6 +195,21 @@ impl AddTorrent {
         let save_path = path_of(&resume.save_path);
         Self::from_info_hash(info_hash, save_path).with_resume(resume)
     }
+}
+
+/// The names that a record gives to files.
+pub(crate) fn names_in(resume: &ResumeData) -> BTreeMap<FileIndex, String> {
+    let renamed = resume.renamed_files.iter();
+    let named = renamed.map(|(&file, name)| (file, String::from_utf8_lossy(name).into_owned()));
+    named.collect()
+}
+
+/// Takes out of a record what it says of bytes on disk.
+pub(crate) fn disclaim(resume: &mut ResumeData) {
+    resume.pieces.clear();
+    resume.unfinished.clear();
+    resume.file_stats.clear();
+    resume.verified.clear();
 }
 
 /// What a record says of a torrent's options beyond the fields of

@@ -62,6 +62,8 @@ pub(crate) struct NewTorrent {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) paused: bool,
     pub(crate) resume: Option<Box<ResumeData>>,
+    /// Why that is not believed, whatever the files say.
+    pub(crate) rejected: Option<Error>,
     pub(crate) verify_files: bool,
     /// Peers to try at once.
     pub(crate) peers: Vec<SocketAddr>,

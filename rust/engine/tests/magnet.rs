@@ -4,6 +4,7 @@ mod support;
 
 use support::{Node, Payload, wait_until};
 use torrent_engine::core::ids::{FileIndex, PieceIndex};
+use torrent_engine::core::resume::ResumeData;
 use torrent_engine::core::torrent::TorrentState;
 use torrent_engine::core::value::Value;
 use torrent_engine::error::ErrorKind;
@@ -167,4 +168,40 @@ fn a_torrent_without_metadata_stops_in_order() {
     node.session.remove_torrent(&handle, true).unwrap();
     wait_until("gone", || node.session.find_torrent(hash).is_none());
     assert!(node.folder.path().read_dir().unwrap().next().is_none());
+}
+
+/// Which files there are comes out with the metadata, and so does what their
+/// names are worth.
+#[test]
+fn names_for_files_are_judged_when_the_files_are_known() {
+    let payload = files();
+    let (_seed, seeding) = seed(&payload);
+    let taken = || [(FileIndex(0), "payload/deep/b.bin".to_owned())].into();
+
+    // The game's are an error of the torrent.
+    let mut leech = Node::new();
+    let mut add = AddTorrent::from_info_hash(seeding.info_hash(), leech.folder.path());
+    add.renamed_files = taken();
+    let handle = leech.session.add_torrent(add).unwrap();
+    handle.set_metadata(&info_dict(&seeding)).unwrap();
+    leech.wait(kind::METADATA_FAILED);
+    assert!(handle.status().error.contains("b.bin"));
+    leech.session.remove_torrent(&handle, false).unwrap();
+    leech.wait(kind::TORRENT_REMOVED);
+
+    // A record's are not believed, nor is anything else in it.
+    payload.write(leech.folder.path());
+    let record = ResumeData {
+        info_hash: Some(seeding.info_hash()),
+        renamed_files: [(FileIndex(0), b"payload/deep/b.bin".to_vec())].into(),
+        pieces: vec![0],
+        ..ResumeData::default()
+    };
+    let add = AddTorrent::from_info_hash(seeding.info_hash(), leech.folder.path());
+    let add = add.with_resume(record).unwrap();
+    let handle = leech.session.add_torrent(add).unwrap();
+    handle.set_metadata(&info_dict(&seeding)).unwrap();
+    leech.wait(kind::FASTRESUME_REJECTED);
+    wait_until("seeding", || handle.status().is_seeding);
+    assert!(handle.renamed_files().is_empty());
 }

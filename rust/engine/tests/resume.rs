@@ -383,3 +383,69 @@ fn a_part_file_goes_where_it_should_and_goes_away_alone() {
         assert_eq!(std::fs::read(path).unwrap(), *bytes);
     }
 }
+
+/// The files of a record that cannot be where it says: outside of the folder,
+/// onto one another, into one another.
+const BAD_PLACES: [&[(u32, &str)]; 7] = [
+    &[(0, "../outside.bin")],
+    &[(0, "/tmp/outside.bin")],
+    &[(0, "payload/../../outside.bin")],
+    &[(0, "payload/b.bin")],
+    &[(0, "same.bin"), (1, "same.bin")],
+    &[(0, "same.bin"), (1, "SAME.bin")],
+    &[(0, "payload/b.bin/a.bin")],
+];
+
+#[test]
+fn a_record_with_names_that_cannot_be_is_rejected_and_everything_is_checked() {
+    let payload = Payload::of_two_files(21);
+    let folder = tempfile::tempdir().unwrap();
+    let good = complete_record(&payload, folder.path());
+    let mut records: Vec<ResumeData> = BAD_PLACES
+        .iter()
+        .map(|names| {
+            let names = names.iter();
+            let names = names.map(|&(file, name)| (FileIndex(file), name.as_bytes().to_vec()));
+            ResumeData {
+                renamed_files: names.collect(),
+                ..good.clone()
+            }
+        })
+        .collect();
+    for part_file_dir in ["../elsewhere", "payload/a.bin"] {
+        records.push(ResumeData {
+            part_file_dir: part_file_dir.into(),
+            ..good.clone()
+        });
+    }
+    let mut node = Node::new();
+    for record in records {
+        let handle = resumed(&node, &payload, folder.path(), &record);
+        let event = node.wait(kind::FASTRESUME_REJECTED);
+        assert!(matches!(event.detail, Detail::Error(_)), "{event:?}");
+        node.wait(kind::TORRENT_CHECKED);
+        // Where the torrent says.
+        until(|| handle.status().is_seeding);
+        assert!(handle.renamed_files().is_empty());
+        node.session.remove_torrent(&handle, false).unwrap();
+        node.wait(kind::TORRENT_REMOVED);
+        node.drain();
+    }
+}
+
+#[test]
+fn names_that_cannot_be_are_an_error_of_the_call() {
+    let payload = Payload::of_two_files(22);
+    let node = Node::new();
+    for names in BAD_PLACES {
+        let names = names
+            .iter()
+            .map(|&(file, name)| (FileIndex(file), name.to_owned()));
+        let names: std::collections::BTreeMap<_, _> = names.collect();
+        let mut add = AddTorrent::from_data(&payload.torrent(None), node.folder.path()).unwrap();
+        add.renamed_files = names.clone();
+        let error = node.session.add_torrent(add).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidPath, "{names:?}");
+    }
+    assert!(node.session.torrents().is_empty());
+}

@@ -55,7 +55,7 @@ impl PathPolicy {
     /// Puts the folded form of `path` into `folded`, which must be empty. Two
     /// paths with the same folded form cannot both exist. Letters beyond
     /// ASCII are folded only where the file system does it.
-    pub(super) fn fold_into(self, path: &str, folded: &mut String) {
+    pub fn fold_into(self, path: &str, folded: &mut String) {
         match self {
             Self::Posix => {
                 folded.push_str(path);

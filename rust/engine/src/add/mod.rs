@@ -25,7 +25,9 @@ use crate::handle::{
     check_tracker, check_web_seed, piece_priorities,
 };
 use crate::modes::{Discovery, Modes};
-use crate::placement::{StorageMode, is_folder_below};
+use crate::placement::{
+    StorageMode, check_names, check_plain_names, is_folder_below, part_file_in,
+};
 use crate::resume;
 
 /// What says which torrent to add.
@@ -111,6 +113,10 @@ pub struct AddTorrent {
     /// `no_verify_files`, the other way round). What was not looked at is
     /// hashed before it is first read in any case.
     pub verify_files: bool,
+    /// Why the resume data is not believed, whatever the files say: it maps
+    /// files to where they cannot be. Everything is checked then, and a
+    /// `fastresume_rejected` event says why.
+    pub rejected: Option<Error>,
 }
 
 impl AddTorrent {
@@ -191,6 +197,7 @@ impl AddTorrent {
             upload_limit: None,
             resume: None,
             verify_files: true,
+            rejected: None,
         }
     }
 
@@ -234,6 +241,10 @@ impl AddTorrent {
         if self.save_path.as_os_str().is_empty() {
             return Err(Error::new(ErrorKind::EmptySavePath));
         }
+        if self.save_path.as_os_str().as_encoded_bytes().contains(&0) {
+            let words = "a save path cannot contain a zero byte";
+            return Err(Error::because(ErrorKind::InvalidPath, words));
+        }
         if !is_folder_below(&self.part_file_dir) {
             let words = "'part_file_dir' has to be a plain path below the save path";
             let path = self.part_file_dir.display().to_string();
@@ -246,6 +257,7 @@ impl AddTorrent {
         if let Some((&last, _)) = self.renamed_files.last_key_value() {
             check_file_index(last, files)?;
         }
+        self.check_names()?;
         check_file_priorities(files, &self.file_priorities)?;
         check_priorities(&self.piece_priorities)?;
         let trackers = self.trackers.iter().flatten();
@@ -259,6 +271,23 @@ impl AddTorrent {
             .try_for_each(check_limit)?;
         let rates = [self.download_limit, self.upload_limit];
         rates.into_iter().flatten().try_for_each(check_rate)
+    }
+
+    /// Whether the files can have the names that they are given.
+    pub(crate) fn check_names(&self) -> Result<()> {
+        match &self.source {
+            TorrentSource::File(_)
+                if self.renamed_files.is_empty() && self.part_file_dir.as_os_str().is_empty() =>
+            {
+                Ok(())
+            }
+            TorrentSource::File(metainfo) => {
+                let info = &metainfo.info;
+                let parts = part_file_in(&self.part_file_dir, info.hash);
+                check_names(info, &self.renamed_files, &parts)
+            }
+            TorrentSource::Magnet(_) => check_plain_names(&self.renamed_files),
+        }
     }
 
     /// Puts what there is to know of the torrent itself into its source.

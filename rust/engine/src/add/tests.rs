@@ -209,6 +209,11 @@ fn values_that_do_not_go_with_the_torrent_are_refused() {
             ErrorKind::InvalidFileIndex,
         ),
         (
+            "renamed_files",
+            map(&[("1", "../x".into())]),
+            ErrorKind::InvalidPath,
+        ),
+        (
             "max_connections",
             Value::Int(1),
             ErrorKind::InvalidParameter,

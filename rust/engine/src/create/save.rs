@@ -6,27 +6,37 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// Names that are tried, where others are taken.
+const MAX_NAMES: u32 = 1000;
+
 /// Makes `data` the contents of `path`; on an error what was there stays.
 pub(super) fn whole(path: &Path, data: &[u8]) -> io::Result<()> {
-    let unfinished = unfinished(path);
-    let written = File::create(&unfinished)
-        .and_then(|mut file| {
-            file.write_all(data)?;
-            file.sync_all()
-        })
+    let (mut file, unfinished) = begin(path)?;
+    let written = file
+        .write_all(data)
+        .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&unfinished, path));
     if written.is_err() {
-        // It may never have come to be; the first error is the one that counts.
+        // The first error is the one that counts.
         let _ = fs::remove_file(&unfinished);
     }
     written
 }
 
-/// The other name, which nobody else in this folder should have.
-fn unfinished(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(format!(".{}.unfinished", std::process::id()));
-    name.into()
+/// A new file beside `path`, under a name that nothing had.
+fn begin(path: &Path) -> io::Result<(File, PathBuf)> {
+    let mut number = 0;
+    loop {
+        let mut name = OsString::from(path);
+        name.push(format!(".{}.{number}.unfinished", std::process::id()));
+        match File::create_new(&name) {
+            // Left by a process that was killed, or somebody's.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MAX_NAMES => {
+                number += 1;
+            }
+            made => return Ok((made?, name.into())),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -40,6 +50,13 @@ mod tests {
         let path = folder.file("a.torrent", b"before");
         whole(&path, b"after").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"after");
+        // Somebody's file has the other name.
+        let name = format!("a.torrent.{}.0.unfinished", std::process::id());
+        let other = folder.file(&name, b"other");
+        whole(&path, b"again").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"again");
+        assert_eq!(fs::read(&other).unwrap(), b"other");
+        fs::remove_file(other).unwrap();
         // A folder is in the way.
         let taken = folder.0.join("taken");
         fs::create_dir_all(taken.join("x")).unwrap();

@@ -252,6 +252,7 @@ impl CheckJob {
             }
         }
         self.storage.replace_have(&have);
+        self.storage.known.store(true, Ordering::Release);
         // What was hashed needs no trust any more.
         match &self.mode {
             CheckMode::All => drop(self.storage.trusted.take()),

@@ -96,6 +96,12 @@ impl DiskWatch {
         }
     }
 
+    /// Where tests have the system fail.
+    #[cfg(test)]
+    pub(crate) fn faults(&self) -> Arc<super::Faults> {
+        Arc::clone(&self.common.upgrade().expect("the disk runs").faults)
+    }
+
     /// The counters by libtorrent's metric names.
     pub fn counters(&self) -> Fields {
         self.counters.fields()

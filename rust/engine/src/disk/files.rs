@@ -183,7 +183,7 @@ impl FilePool {
     ) -> Result<File, DiskError> {
         let op = match access {
             Access::Read => DiskOp::Open,
-            Access::Write | Access::WriteProgram => DiskOp::Create,
+            Access::Write | Access::WriteProgram | Access::CreateNew => DiskOp::Create,
         };
         let is_program = access == Access::Write && storage.spec.executables.contains(&index);
         let how = if is_program {
@@ -268,7 +268,7 @@ impl FilePool {
                 file_index: file.0,
                 open_mode: match entry.access {
                     Access::Read => 0,
-                    Access::Write | Access::WriteProgram => 2,
+                    Access::Write | Access::WriteProgram | Access::CreateNew => 2,
                 },
                 last_use: entry.used_at.elapsed().as_secs(),
             })

@@ -13,7 +13,7 @@ use super::error::{DiskOp, Fault};
 
 /// The faults to come.
 #[derive(Default)]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     #[cfg(test)]
     planned: Mutex<Vec<Plan>>,
     #[cfg(test)]
@@ -47,12 +47,12 @@ impl Gate {
 
 /// Keeps all operations of one kind waiting until it is dropped.
 #[cfg(test)]
-pub(super) struct Hold(Arc<Gate>);
+pub(crate) struct Hold(Arc<Gate>);
 
 #[cfg(test)]
 impl Hold {
     /// Whether an operation has come to it.
-    pub(super) fn is_reached(&self) -> bool {
+    pub(crate) fn is_reached(&self) -> bool {
         self.0.state.lock().reached
     }
 }
@@ -67,16 +67,16 @@ impl Drop for Hold {
 
 /// A fault that a test asks for.
 #[cfg(test)]
-pub(super) struct Plan {
-    pub(super) op: DiskOp,
+pub(crate) struct Plan {
+    pub(crate) op: DiskOp,
     /// Any file if `None`.
-    pub(super) file: Option<FileIndex>,
+    pub(crate) file: Option<FileIndex>,
     /// The system's error number.
-    pub(super) errno: i32,
+    pub(crate) errno: i32,
     /// Operations that still succeed before.
-    pub(super) after: u32,
+    pub(crate) after: u32,
     /// How many fail then.
-    pub(super) times: u32,
+    pub(crate) times: u32,
 }
 
 impl Faults {
@@ -108,14 +108,33 @@ impl Faults {
 
     /// Has every `op` wait from now on.
     #[cfg(test)]
-    pub(super) fn hold(&self, op: DiskOp) -> Hold {
+    pub(crate) fn hold(&self, op: DiskOp) -> Hold {
         let gate = Arc::<Gate>::default();
         *self.gate.lock() = Some((op, Arc::clone(&gate)));
         Hold(gate)
     }
 
     #[cfg(test)]
-    pub(super) fn plan(&self, plan: Plan) {
+    pub(crate) fn plan(&self, plan: Plan) {
         self.planned.lock().push(plan);
+    }
+
+    /// Lets everything succeed again.
+    #[cfg(test)]
+    pub(crate) fn lift(&self) {
+        self.planned.lock().clear();
+    }
+
+    /// Whether something may fail, so that no shortcut must be taken.
+    #[cfg(test)]
+    pub(super) fn are_planned(&self) -> bool {
+        !self.planned.lock().is_empty()
+    }
+
+    /// Whether something may fail, so that no shortcut must be taken.
+    #[cfg(not(test))]
+    #[inline]
+    pub(super) fn are_planned(&self) -> bool {
+        false
     }
 }

@@ -11,17 +11,21 @@
 //! checked that.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use torrent_core::resume::FileStat;
 
 use super::error::Fault;
+pub(super) use super::real::real;
 
 #[cfg(not(unix))]
-pub(super) use fallback::{open, remove_file, remove_folder, rename, stat};
+pub(super) use fallback::{open, remove_file, remove_folder, rename, stat, sync_folder};
 #[cfg(unix)]
-pub(super) use unix::{folder_of, is_missing, open, remove_file, remove_folder, rename, stat};
+pub(super) use unix::{
+    folder_of, is_missing, open, remove_file, remove_folder, rename, stat, sync_folder,
+};
 
 /// The length of the file `name` below `root`; `None` where there is no such
 /// file.
@@ -41,6 +45,58 @@ pub(super) fn remove_empty_folders<'a>(root: &Path, names: impl IntoIterator<Ite
         // It is not empty, or not there.
         let _ = remove_folder(root, folder);
     }
+}
+
+/// The folders between `root` and each of `names` that are missing, those
+/// above others first.
+pub(super) fn missing_folders<'a>(
+    root: &Path,
+    names: impl IntoIterator<Item = &'a Path>,
+) -> Vec<PathBuf> {
+    let folders: BTreeSet<_> = names
+        .into_iter()
+        .flat_map(|name| name.ancestors().skip(1))
+        .collect();
+    let folders = folders.into_iter().filter(|it| !it.as_os_str().is_empty());
+    let missing = folders.map(|folder| root.join(folder));
+    missing.filter(|folder| is_absent(folder)).collect()
+}
+
+/// `folder` and those above it that are missing, the topmost first.
+pub(super) fn missing_ancestors(folder: &Path) -> Vec<PathBuf> {
+    let missing = folder.ancestors().take_while(|folder| is_absent(folder));
+    let mut missing: Vec<_> = missing.map(Path::to_owned).collect();
+    missing.reverse();
+    missing
+}
+
+fn is_absent(path: &Path) -> bool {
+    let found = std::fs::symlink_metadata(path);
+    found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// Makes durable that `names` are below `root`, or no longer are, and that the
+/// folders in `made` are where they are.
+pub(super) fn sync_folders<'a>(
+    root: &Path,
+    names: impl IntoIterator<Item = &'a Path>,
+    made: &[PathBuf],
+) -> Result<(), Fault> {
+    let folders: BTreeSet<_> = names
+        .into_iter()
+        .flat_map(|name| name.ancestors().skip(1))
+        .collect();
+    // Those below before those above, which have them.
+    for folder in folders.into_iter().rev() {
+        sync_folder(root, folder)?;
+    }
+    if let Some(above) = made.first().and_then(|folder| folder.parent()) {
+        let between = root.ancestors().skip(1);
+        for folder in between.take_while(|folder| folder.starts_with(above)) {
+            sync_folder(folder, Path::new(""))?;
+        }
+    }
+    Ok(())
 }
 
 /// Has reads leave the file's time of access alone, where the system can and
@@ -68,6 +124,8 @@ pub(super) enum Access {
     Write,
     /// The same; a file that is created may be run as a program.
     WriteProgram,
+    /// Writing a file that is not there yet.
+    CreateNew,
 }
 
 impl Access {
@@ -110,9 +168,11 @@ mod unix {
             Access::Read => (OFlags::RDONLY, 0),
             Access::Write => (OFlags::RDWR | OFlags::CREATE, 0o666),
             Access::WriteProgram => (OFlags::RDWR | OFlags::CREATE, 0o777),
+            Access::CreateNew => (OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, 0o666),
         };
         let file = match openat(&folder, leaf, common | flags, Mode::from_raw_mode(mode)) {
             Ok(file) => file,
+            Err(Errno::EXIST) => return Err(Fault::Exists),
             // FreeBSD says MLINK, and every other system LOOP.
             Err(Errno::LOOP | Errno::MLINK) => return Err(Fault::Symlink),
             Err(errno) => return Err(errno.into()),
@@ -156,13 +216,8 @@ mod unix {
     }
 
     /// Gives the file `from` (root and name) the place `to`, whose folders are
-    /// created where missing. Another file in that place is replaced, or an
-    /// error.
-    pub(in super::super) fn rename(
-        from: (&Path, &Path),
-        to: (&Path, &Path),
-        replace: bool,
-    ) -> Result<(), Fault> {
+    /// created where missing. Something else in that place is an error.
+    pub(in super::super) fn rename(from: (&Path, &Path), to: (&Path, &Path)) -> Result<(), Fault> {
         let (old, old_leaf) = folder_of(from.0, from.1, false)?;
         let source = statat(&old, old_leaf, AtFlags::SYMLINK_NOFOLLOW)?;
         check_kind(source.st_mode)?;
@@ -172,27 +227,68 @@ mod unix {
                 check_kind(target.st_mode)?;
                 // Upper and lower case may be the same name.
                 let same = (target.st_dev, target.st_ino) == (source.st_dev, source.st_ino);
-                if !replace && !same {
+                if !same || target.st_nlink > 1 {
                     return Err(Fault::Exists);
                 }
-            }
-            Err(Errno::NOENT) if !replace => {
-                #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-                {
-                    use rustix::fs::{RenameFlags, renameat_with};
-                    let flags = RenameFlags::NOREPLACE;
-                    match renameat_with(&old, old_leaf, &new, new_leaf, flags) {
-                        Err(Errno::EXIST) => return Err(Fault::Exists),
-                        // The file system does not know how.
-                        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
-                        outcome => return Ok(outcome?),
-                    }
-                }
+                return Ok(renameat(&old, old_leaf, &new, new_leaf)?);
             }
             Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno.into()),
         }
-        Ok(renameat(&old, old_leaf, &new, new_leaf)?)
+        #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+        {
+            use rustix::fs::{RenameFlags, renameat_with};
+            match renameat_with(&old, old_leaf, &new, new_leaf, RenameFlags::NOREPLACE) {
+                Err(Errno::EXIST) => return Err(Fault::Exists),
+                // The file system does not know how.
+                Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+                outcome => return Ok(outcome?),
+            }
+        }
+        rename_reserved(&old, old_leaf, &new, new_leaf)
+    }
+
+    /// Renames where the system has no call that replaces nothing: the place
+    /// is taken by an empty file first, which only one can make.
+    pub(super) fn rename_reserved(
+        old: &OwnedFd,
+        old_leaf: &OsStr,
+        new: &OwnedFd,
+        new_leaf: &OsStr,
+    ) -> Result<(), Fault> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        match openat(new, new_leaf, flags, Mode::from_raw_mode(0o600)) {
+            Ok(_) => {}
+            Err(Errno::EXIST) => return Err(Fault::Exists),
+            Err(errno) => return Err(errno.into()),
+        }
+        renameat(old, old_leaf, new, new_leaf).map_err(|errno| {
+            // The error that counts is the one above.
+            let _ = unlinkat(new, new_leaf, AtFlags::empty());
+            errno.into()
+        })
+    }
+
+    /// Makes durable which files are in the folder `name` below `root`, that
+    /// itself where it is empty. A missing one holds none.
+    pub(in super::super) fn sync_folder(root: &Path, name: &Path) -> Result<(), Fault> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = if name.as_os_str().is_empty() {
+            rustix::fs::open(root, flags, Mode::empty())
+        } else {
+            match folder_of(root, name, false) {
+                Ok((folder, leaf)) => {
+                    openat(&folder, leaf, flags | OFlags::NOFOLLOW, Mode::empty())
+                }
+                Err(Fault::Io(error)) if is_missing(&error) => return Ok(()),
+                Err(fault) => return Err(fault),
+            }
+        };
+        match opened.and_then(|folder| rustix::fs::fsync(&folder)) {
+            // Missing, not for us to read, or of a file system without.
+            Ok(()) | Err(Errno::NOENT | Errno::ACCESS | Errno::INVAL | Errno::NOTSUP) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     fn check_kind(mode: rustix::fs::RawMode) -> Result<(), Fault> {
@@ -288,10 +384,15 @@ mod fallback {
         }
         let mut options = OpenOptions::new();
         options.read(true);
-        if access.writes() {
+        if access == Access::CreateNew {
+            options.write(true).create_new(true);
+        } else if access.writes() {
             options.write(true).create(true);
         }
-        Ok(options.open(path)?)
+        match options.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Fault::Exists),
+            opened => Ok(opened?),
+        }
     }
 
     /// Length and time of the file `name` below `root`; `None` where there is
@@ -322,13 +423,8 @@ mod fallback {
     }
 
     /// Gives the file `from` (root and name) the place `to`, whose folders are
-    /// created where missing. Another file in that place is replaced, or an
-    /// error.
-    pub(in super::super) fn rename(
-        from: (&Path, &Path),
-        to: (&Path, &Path),
-        replace: bool,
-    ) -> Result<(), Fault> {
+    /// created where missing. Something else in that place is an error.
+    pub(in super::super) fn rename(from: (&Path, &Path), to: (&Path, &Path)) -> Result<(), Fault> {
         if stat(from.0, from.1)?.is_none() {
             return Err(io::Error::from(io::ErrorKind::NotFound).into());
         }
@@ -336,12 +432,27 @@ mod fallback {
         // Upper and lower case may be the same name.
         let lower = |path: &Path| path.to_string_lossy().to_lowercase();
         let same = lower(&old) == lower(&new);
-        if stat(to.0, to.1)?.is_some() && !replace && !same {
-            return Err(Fault::Exists);
+        if stat(to.0, to.1)?.is_some() {
+            return match same {
+                true => Ok(fs::rename(old, new)?),
+                false => Err(Fault::Exists),
+            };
         }
         fs::create_dir_all(to.0)?;
         create_folders(to.0, to.1)?;
-        Ok(fs::rename(old, new)?)
+        // Renaming replaces: the place is taken by an empty file first, which
+        // only one can make.
+        drop(open(to.0, to.1, Access::CreateNew)?);
+        fs::rename(old, &new).map_err(|error| {
+            // The error that counts is the one above.
+            let _ = fs::remove_file(new);
+            error.into()
+        })
+    }
+
+    /// Folders cannot be synced here; renames are durable without.
+    pub(in super::super) fn sync_folder(_: &Path, _: &Path) -> Result<(), Fault> {
+        Ok(())
     }
 
     /// Deletes the folder `name` below `root` if it is empty.
@@ -457,6 +568,37 @@ mod tests {
             assert!(matches!(length(dir.path(), name), Err(Fault::NotAFile)));
             assert!(remove_file(dir.path(), name).is_err());
         }
+    }
+
+    #[test]
+    fn a_rename_replaces_nothing_however_it_is_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for name in ["a", "b"] {
+            std::fs::write(root.join(name), name).unwrap();
+        }
+        let [a, b, c] = ["a", "b", "c/c"].map(Path::new);
+        let reserved = |from: &Path, to: &Path| {
+            let (old, old_leaf) = folder_of(root, from, false)?;
+            let (new, new_leaf) = folder_of(root, to, true)?;
+            unix::rename_reserved(&old, old_leaf, &new, new_leaf)
+        };
+        assert!(matches!(rename((root, a), (root, b)), Err(Fault::Exists)));
+        assert!(matches!(reserved(a, b), Err(Fault::Exists)));
+        assert_eq!(std::fs::read(root.join(b)).unwrap(), b"b");
+        reserved(a, c).unwrap();
+        rename((root, c), (root, a)).unwrap();
+        assert_eq!(std::fs::read(root.join(a)).unwrap(), b"a");
+        // What could not be renamed leaves no empty file.
+        assert!(reserved(Path::new("none"), c).is_err());
+        assert!(!root.join(c).exists());
+        // Two names of one file are two files all the same.
+        std::fs::hard_link(root.join(a), root.join("link")).unwrap();
+        let link = Path::new("link");
+        assert!(matches!(
+            rename((root, a), (root, link)),
+            Err(Fault::Exists)
+        ));
     }
 
     #[test]

@@ -299,6 +299,9 @@ impl Local {
         let layout = &self.shared.spec.layout;
         let partial = self.partials.entry(piece);
         let partial = partial.or_insert_with(|| untouched(layout, piece));
+        for span in layout.piece_spans(piece) {
+            self.shared.touched.set(span.file.0);
+        }
         for block in blocks.iter() {
             partial.adopt(block);
         }

@@ -31,12 +31,6 @@ impl Places {
             .map_or(Path::new(""), PathBuf::as_path)
     }
 
-    /// The file that has this path below the root.
-    pub(super) fn find(&self, name: &Path) -> Option<FileIndex> {
-        let at = self.names.iter().position(|known| known == name)?;
-        Some(FileIndex(at as u32))
-    }
-
     pub(super) fn rename(&mut self, file: FileIndex, name: PathBuf) {
         if let Some(slot) = self.names.get_mut(file.0 as usize) {
             *slot = name;

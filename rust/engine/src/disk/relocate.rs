@@ -1,10 +1,12 @@
 //! Moving a storage to another folder: by renaming within a file system, by
 //! copying, comparing and deleting between two. Until everything is at its new
-//! place nothing is deleted at the old one, and after an error, or when the
-//! storage is closed meanwhile, everything is where it was.
+//! place, and durable there, nothing is deleted at the old one; after an
+//! error, or when the storage is closed meanwhile, everything is where it was,
+//! in both places. A file that somebody else has at the new place is never
+//! written over: one that is to be replaced is put aside first.
 
-use std::fs::File;
-use std::io::{self, IoSlice};
+use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,13 +14,9 @@ use torrent_core::ids::FileIndex;
 
 use super::Common;
 use super::error::{DiskError, DiskOp, Fault};
-use super::io::{read_exact_at, write_all_at};
-use super::path::{self, Access};
+use super::path;
 use super::places::Places;
 use super::storage::{Shared, Storage};
-use super::sync::forget_cached;
-use crate::buffers::BufferClass;
-use crate::hash::PieceHasher;
 
 /// What becomes of files that are at the new place already (libtorrent's
 /// `move_flags_t`).
@@ -26,9 +24,9 @@ use crate::hash::PieceHasher;
 #[non_exhaustive]
 pub enum MoveMode {
     /// They are replaced.
-    #[default]
     AlwaysReplaceFiles,
     /// Nothing is moved if there is any.
+    #[default]
     FailIfExist,
     /// They are taken instead of ours, which stay behind.
     DontReplace,
@@ -73,11 +71,16 @@ pub struct Moved {
     pub needs_check: bool,
 }
 
+/// Temporary names that are tried, where others are taken.
+const MAX_NAMES: u32 = 1000;
+
 /// One file that is at its new place.
 struct Step {
     file: FileIndex,
     /// The old one is still there.
     copied: bool,
+    /// What the file that it replaces is called meanwhile.
+    aside: Option<PathBuf>,
 }
 
 impl Storage {
@@ -115,6 +118,16 @@ impl Shared {
         new.root.clone_from(&root);
         let mut files: Vec<_> = self.stored_files().map(|(file, _)| file).collect();
         files.push(self.parts_file());
+        if mode.moves() {
+            let (here, there) = (path::real(&old.root), path::real(&root));
+            if here == there {
+                // The same folder by another name.
+                self.places.store(Arc::new(new));
+                return Ok(moved);
+            }
+            self.check_own_way(&old, &files, &here, &there)
+                .map_err(|(file, fault)| self.error_at(&new, file, fault))?;
+        }
         if mode == MoveMode::FailIfExist {
             for &file in &files {
                 let found = path::length(&root, new.name(file));
@@ -126,40 +139,90 @@ impl Shared {
                 return Err(self.error_at(&new, file, fault));
             }
         }
+        let mut made = path::missing_ancestors(&root);
         std::fs::create_dir_all(&root).map_err(|error| at(DiskOp::Create, &root, error.into()))?;
         if !mode.moves() {
             self.places.store(Arc::new(new));
+            // What lies there is not our work.
+            drop(self.touched.take());
             if mode == MoveMode::ResetSavePathUnchecked {
                 self.survey_parts(common)?;
                 self.trusted.replace(&self.have.to_bitfield());
             }
             return Ok(moved);
         }
+        made.extend(path::missing_folders(
+            &root,
+            files.iter().map(|&file| new.name(file)),
+        ));
         let mut steps = Vec::new();
         for &file in &files {
             match self.carry(common, &old, &new, file, mode) {
                 Ok(Carried::Nothing) => {}
-                Ok(Carried::Kept) => moved.needs_check = true,
-                Ok(Carried::Moved { copied }) => steps.push(Step { file, copied }),
+                Ok(Carried::Kept) => {
+                    moved.needs_check = true;
+                    self.touched.clear(file.0);
+                }
+                Ok(Carried::Moved(step)) => steps.push(step),
                 Err(fault) => {
                     let error = self.error_at(&new, file, fault);
-                    roll_back(&old, &new, steps);
+                    roll_back(&old, &new, steps, &made);
                     return Err(error);
                 }
             }
         }
+        let names = || steps.iter().map(|step| old.name(step.file));
+        let synced = common
+            .faults
+            .strike(DiskOp::Sync, self.parts_file())
+            .and_then(|()| path::sync_folders(&root, names(), &made));
+        if let Err(fault) = synced {
+            let error = self.error_at(&new, self.parts_file(), fault);
+            roll_back(&old, &new, steps, &made);
+            return Err(error);
+        }
         self.places.store(Arc::new(new));
-        for step in steps.iter().filter(|step| step.copied) {
-            // It is at the new place; what is left here is only a copy.
-            if let Err(error) = path::remove_file(&old.root, old.name(step.file)) {
-                let file = old.root.join(old.name(step.file));
-                tracing::warn!(file = %file.display(), %error, "moved, but the old file stays");
+        for step in &steps {
+            // Everything is at the new place; these are only in the way.
+            let replaced = step.aside.as_ref().map(|aside| (&root, aside.as_path()));
+            let source = step.copied.then(|| (&old.root, old.name(step.file)));
+            for (root, name) in replaced.into_iter().chain(source) {
+                if let Err(error) = path::remove_file(root, name) {
+                    let file = root.join(name);
+                    tracing::warn!(file = %file.display(), %error, "moved, but an old file stays");
+                }
             }
         }
         self.carry_links(&old, &self.places());
-        files.extend(self.spec.links.keys());
-        path::remove_empty_folders(&old.root, files.iter().map(|&file| old.name(file)));
+        if let Err(error) = path::sync_folders(&old.root, names(), &[]) {
+            tracing::warn!(folder = %old.root.display(), %error, "moved, but not synced");
+        }
+        let links = self.spec.links.keys().map(|&link| old.name(link));
+        path::remove_empty_folders(&old.root, names().chain(links));
         Ok(moved)
+    }
+
+    /// Refuses a move that puts a file where another one of the torrent is to
+    /// be moved from, as from a folder into one of its own.
+    fn check_own_way(
+        &self,
+        old: &Places,
+        files: &[FileIndex],
+        here: &Path,
+        there: &Path,
+    ) -> Result<(), (FileIndex, Fault)> {
+        if !here.starts_with(there) && !there.starts_with(here) {
+            return Ok(());
+        }
+        let sources: HashSet<_> = files
+            .iter()
+            .map(|&file| here.join(old.name(file)))
+            .collect();
+        let mut files = files.iter();
+        match files.find(|&&file| sources.contains(&there.join(old.name(file)))) {
+            Some(&file) => Err((file, Fault::Exists)),
+            None => Ok(()),
+        }
     }
 
     fn error_at(&self, places: &Places, file: FileIndex, fault: Fault) -> DiskError {
@@ -179,109 +242,81 @@ impl Shared {
     ) -> Result<Carried, Fault> {
         self.go_on()?;
         let name = old.name(file);
-        let replace = mode == MoveMode::AlwaysReplaceFiles;
-        if mode == MoveMode::DontReplace && path::length(&new.root, name)?.is_some() {
+        let is_there = path::length(&new.root, name)?.is_some();
+        if mode == MoveMode::DontReplace && is_there {
             return Ok(Carried::Kept);
         }
         if path::length(&old.root, name)?.is_none() {
             return Ok(Carried::Nothing);
         }
+        let mut aside = None;
+        if mode == MoveMode::AlwaysReplaceFiles && is_there {
+            aside = Some(self.put_aside(new, file)?);
+        }
+        match self.bring((&old.root, name), (&new.root, name), common, file) {
+            Ok(copied) => Ok(Carried::Moved(Step {
+                file,
+                copied,
+                aside,
+            })),
+            Err(fault) => {
+                put_back(new, file, aside.as_deref());
+                Err(fault)
+            }
+        }
+    }
+
+    /// Renames or copies one file. Whether it was copied.
+    fn bring(
+        &self,
+        from: (&Path, &Path),
+        to: (&Path, &Path),
+        common: &Common,
+        file: FileIndex,
+    ) -> Result<bool, Fault> {
         let renamed = common
             .faults
             .strike(DiskOp::Move, file)
-            .and_then(|()| path::rename((&old.root, name), (&new.root, name), replace));
+            .and_then(|()| path::rename(from, to));
         match renamed {
-            Ok(()) => Ok(Carried::Moved { copied: false }),
+            Ok(()) => Ok(false),
             Err(Fault::Io(error)) if error.kind() == io::ErrorKind::CrossesDevices => {
-                self.copy((&old.root, name), (&new.root, name), common, file, replace)?;
-                Ok(Carried::Moved { copied: true })
+                self.copy(from, to, common, file)?;
+                Ok(true)
             }
             Err(fault) => Err(fault),
         }
     }
 
-    /// Copies a file to another file system, under another name until the
-    /// copy has been read back and found right.
-    pub(super) fn copy(
-        &self,
-        from: (&Path, &Path),
-        to: (&Path, &Path),
-        common: &Common,
-        file: FileIndex,
-        replace: bool,
-    ) -> Result<(), Fault> {
-        if !replace && path::length(to.0, to.1)?.is_some() {
-            return Err(Fault::Exists);
-        }
-        let parts = self.places().name(self.parts_file()).to_owned();
-        let name = parts.with_extension(format!("moving{file}"));
-        let name = to.1.with_file_name(name.file_name().unwrap_or_default());
-        let copied = self
-            .copy_contents(from, (to.0, &name), common, file)
-            .and_then(|()| path::rename((to.0, &name), to, replace));
-        if copied.is_err() {
-            // The error that counts is the one above.
-            let _ = path::remove_file(to.0, &name);
-        }
-        copied
+    /// Gives what is in the place of `file` another name in its folder.
+    fn put_aside(&self, new: &Places, file: FileIndex) -> Result<PathBuf, Fault> {
+        let name = new.name(file);
+        self.temporary(name, file, "replaced", |aside| {
+            path::rename((&new.root, name), (&new.root, aside))
+        })
+        .map(|((), aside)| aside)
     }
 
-    fn copy_contents(
+    /// Tries names beside `name` until one is free for `make`.
+    pub(super) fn temporary<T>(
         &self,
-        from: (&Path, &Path),
-        to: (&Path, &Path),
-        common: &Common,
+        name: &Path,
         file: FileIndex,
-    ) -> Result<(), Fault> {
-        let source = path::open(from.0, from.1, Access::Read)?;
-        let target = path::open(to.0, to.1, Access::Write)?;
-        // It may be left from a move that was killed.
-        target.set_len(0)?;
-        let metadata = source.metadata()?;
-        let mut buffer = common.pool.take(BufferClass::Large);
-        let sent = self.stream(&source, metadata.len(), &mut buffer, |offset, data| {
-            common.faults.strike(DiskOp::Write, file)?;
-            // Holes stay holes.
-            if data.iter().any(|&byte| byte != 0) {
-                write_all_at(&target, &mut [IoSlice::new(data)], offset)?;
+        what: &str,
+        make: impl Fn(&Path) -> Result<T, Fault>,
+    ) -> Result<(T, PathBuf), Fault> {
+        let places = self.places();
+        let parts = places.name(self.parts_file());
+        let mut number = 0;
+        loop {
+            let beside = parts.with_extension(format!("{what}{file}.{number}"));
+            let beside = name.with_file_name(beside.file_name().unwrap_or_default());
+            match make(&beside) {
+                // Left by a move that was killed, or somebody's.
+                Err(Fault::Exists) if number < MAX_NAMES => number += 1,
+                made => return Ok((made?, beside)),
             }
-            Ok(())
-        })?;
-        target.set_len(metadata.len())?;
-        target.sync_data()?;
-        forget_cached(&target);
-        let found = self.stream(&target, metadata.len(), &mut buffer, |_, _| Ok(()))?;
-        if found != sent {
-            return Err(Fault::BadCopy);
         }
-        target.set_permissions(metadata.permissions())?;
-        if let Ok(time) = metadata.modified() {
-            target.set_modified(time)?;
-        }
-        Ok(())
-    }
-
-    /// Reads all of a file, and returns its hash.
-    fn stream(
-        &self,
-        file: &File,
-        length: u64,
-        buffer: &mut [u8],
-        mut each: impl FnMut(u64, &[u8]) -> Result<(), Fault>,
-    ) -> Result<[u8; 20], Fault> {
-        let mut hasher = PieceHasher::new();
-        let mut offset = 0;
-        while offset < length {
-            self.go_on()?;
-            let left = usize::try_from(length - offset).unwrap_or(usize::MAX);
-            let count = left.min(buffer.len());
-            let part = buffer.get_mut(..count).unwrap_or_default();
-            read_exact_at(file, part, offset)?;
-            hasher.update(part);
-            each(offset, part)?;
-            offset += count as u64;
-        }
-        Ok(hasher.finish())
     }
 }
 
@@ -291,25 +326,37 @@ enum Carried {
     Nothing,
     /// The one at the new place was kept.
     Kept,
-    Moved {
-        copied: bool,
-    },
+    Moved(Step),
 }
 
-/// Brings back what was moved.
-fn roll_back(old: &Places, new: &Places, steps: Vec<Step>) {
-    for step in steps.iter().rev() {
+/// Brings back what was moved, and takes away the folders that were made.
+fn roll_back(old: &Places, new: &Places, steps: Vec<Step>, made: &[PathBuf]) {
+    for step in steps.into_iter().rev() {
         let name = old.name(step.file);
         let undone = if step.copied {
             path::remove_file(&new.root, name)
         } else {
-            path::rename((&new.root, name), (&old.root, name), true)
+            path::rename((&new.root, name), (&old.root, name))
         };
-        if let Err(error) = undone {
-            let file = new.root.join(name);
-            tracing::error!(file = %file.display(), %error, "a move could not be undone");
+        match undone {
+            Ok(()) => put_back(new, step.file, step.aside.as_deref()),
+            Err(error) => {
+                let file = new.root.join(name);
+                tracing::error!(file = %file.display(), %error, "a move could not be undone");
+            }
         }
     }
-    let names = steps.iter().map(|step| new.name(step.file));
-    path::remove_empty_folders(&new.root, names);
+    for folder in made.iter().rev() {
+        // Something else may be in it by now.
+        let _ = std::fs::remove_dir(folder);
+    }
+}
+
+/// Gives back its name to what was put aside.
+fn put_back(new: &Places, file: FileIndex, aside: Option<&Path>) {
+    let Some(aside) = aside else { return };
+    if let Err(error) = path::rename((&new.root, aside), (&new.root, new.name(file))) {
+        let file = new.root.join(aside);
+        tracing::error!(file = %file.display(), %error, "a replaced file could not be put back");
+    }
 }

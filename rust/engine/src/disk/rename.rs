@@ -8,9 +8,9 @@ use torrent_core::ids::FileIndex;
 
 use super::Common;
 use super::error::{DiskError, DiskOp, Fault};
+use super::names::{NameError, judge};
 use super::path;
 use super::places::Places;
-use super::spec::is_plain;
 use super::storage::{Shared, Storage};
 
 impl Storage {
@@ -41,21 +41,19 @@ impl Shared {
         old: &Places,
         name: &Path,
     ) -> Result<(), Fault> {
-        if !is_plain(name) {
-            return Err(Fault::UnsafeName);
-        }
         let from = old.name(file);
         if from == name {
             return Ok(());
         }
-        let clashes = |other: FileIndex| {
-            let other = old.name(other);
-            other != from && (other.starts_with(name) || name.starts_with(other))
-        };
-        let mut others = self.placed_files().map(|(other, _)| other);
-        if others.any(clashes) || old.find(name) == Some(self.parts_file()) {
-            return Err(Fault::Exists);
-        }
+        let all = self.placed_files().map(|(other, _)| other);
+        let all = all.chain([self.parts_file()]).map(|other| match other {
+            other if other == file => (other, name),
+            other => (other, old.name(other)),
+        });
+        judge([(file, name)], all).map_err(|error| match error {
+            NameError::Unsafe(_) => Fault::UnsafeName,
+            NameError::Taken { .. } => Fault::Exists,
+        })?;
         if let Some(target) = self.spec.links.get(&file) {
             self.rename_link(old, target, from, name)?;
             path::remove_empty_folders(&old.root, [from]);
@@ -63,15 +61,31 @@ impl Shared {
             let renamed = common
                 .faults
                 .strike(DiskOp::Rename, file)
-                .and_then(|()| path::rename((&old.root, from), (&old.root, name), false));
+                .and_then(|()| path::rename((&old.root, from), (&old.root, name)));
+            let mut copied = false;
             match renamed {
                 Ok(()) => {}
                 // Another file system is mounted below the save path.
                 Err(Fault::Io(error)) if error.kind() == io::ErrorKind::CrossesDevices => {
-                    self.copy((&old.root, from), (&old.root, name), common, file, false)?;
-                    path::remove_file(&old.root, from)?;
+                    self.copy((&old.root, from), (&old.root, name), common, file)?;
+                    copied = true;
                 }
                 Err(fault) => return Err(fault),
+            }
+            let synced = common
+                .faults
+                .strike(DiskOp::Sync, self.parts_file())
+                .and_then(|()| path::sync_folders(&old.root, [from, name], &[]));
+            if let Err(fault) = synced {
+                // Where it was before, as far as that can be said.
+                let _ = match copied {
+                    true => path::remove_file(&old.root, name),
+                    false => path::rename((&old.root, name), (&old.root, from)),
+                };
+                return Err(fault);
+            }
+            if copied {
+                path::remove_file(&old.root, from)?;
             }
             path::remove_empty_folders(&old.root, [from]);
         }

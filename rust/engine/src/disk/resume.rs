@@ -10,6 +10,7 @@
 //! [`DiskEvent::TrustBroken`](super::DiskEvent::TrustBroken).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
@@ -109,6 +110,7 @@ impl Storage {
         for piece in pieces.iter() {
             shared.have.clear(piece);
         }
+        shared.known.store(false, Ordering::Release);
         for piece in shared.spec.layout.padding_pieces() {
             shared.have.set(piece.0);
         }
@@ -168,6 +170,7 @@ impl Shared {
             }
         }
         self.replace_have(&claim.have);
+        self.known.store(true, Ordering::Release);
         let mut trusted = claim.have;
         for piece in hashed {
             trusted.clear(piece);

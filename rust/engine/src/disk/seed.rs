@@ -2,6 +2,8 @@
 //! file finds what is missing at once; the rest is hashed piece by piece,
 //! before the first byte of each is read for anybody (see `resume`).
 
+use std::sync::atomic::Ordering;
+
 use torrent_core::bitfield::Bitfield;
 
 use super::error::{DiskError, DiskOp};
@@ -16,6 +18,7 @@ impl Storage {
             shared.check_lengths()?;
             let all = Bitfield::full(shared.spec.layout.num_pieces());
             shared.have.replace(&all);
+            shared.known.store(true, Ordering::Release);
             shared.trusted.replace(&all);
             Ok(())
         })

@@ -2,13 +2,14 @@
 //! from a torrent's metadata when its storage is opened, and fixed from then
 //! on.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::{Component, Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use torrent_core::ids::{FileIndex, PieceIndex};
 use torrent_core::layout::Layout;
 
+use super::names::{NameError, is_plain, judge};
 use super::places::Places;
 
 /// Bytes in a SHA-1.
@@ -56,9 +57,9 @@ pub enum SpecError {
     /// A path is empty, absolute, or has a part that is not a plain name.
     #[error("unsafe file path {}", .0.display())]
     UnsafePath(PathBuf),
-    /// Two files have the same path.
-    #[error("two files at {}", .0.display())]
-    SamePath(PathBuf),
+    /// A file cannot have the name that it was given.
+    #[error(transparent)]
+    Name(#[from] NameError),
     /// The save path is empty.
     #[error("the save path is empty")]
     NoSavePath,
@@ -126,25 +127,24 @@ impl StorageSpec {
         mut self,
         names: impl IntoIterator<Item = (FileIndex, PathBuf)>,
     ) -> Result<Self, SpecError> {
-        let mut any = false;
+        let mut given = Vec::new();
         for (file, name) in names {
-            if !is_plain(&name) {
-                return Err(SpecError::UnsafePath(name));
-            }
+            let place = self.layout.files().get(file.0 as usize);
             if let Some(path) = self.paths.get_mut(file.0 as usize) {
                 *path = name;
-                any = true;
+                given.extend(place.filter(|place| !place.pad).map(|_| file));
             }
         }
-        if any {
-            let mut seen = HashSet::new();
-            let stored = self.layout.files().iter().zip(&self.paths);
-            for (_, path) in stored.filter(|(place, _)| !place.pad) {
-                if !seen.insert(path) {
-                    return Err(SpecError::SamePath(path.clone()));
-                }
-            }
-        }
+        let path = |file: FileIndex| self.paths.get(file.0 as usize).map(PathBuf::as_path);
+        let given = given.iter().filter_map(|&file| Some((file, path(file)?)));
+        let placed = (0..)
+            .map(FileIndex)
+            .zip(&self.paths)
+            .zip(self.layout.files());
+        let placed = placed
+            .filter(|(_, place)| !place.pad)
+            .map(|(named, _)| named);
+        judge(given, placed)?;
         Ok(self)
     }
 
@@ -183,15 +183,6 @@ impl StorageSpec {
         let at = piece.0 as usize * HASH;
         self.hashes.get(at..at + HASH).unwrap_or_default()
     }
-}
-
-/// Whether every part of the path is a plain name, and there is one.
-pub(crate) fn is_plain(path: &Path) -> bool {
-    !path.as_os_str().is_empty()
-        && path.components().all(|part| match part {
-            Component::Normal(name) => !name.as_encoded_bytes().contains(&0),
-            _ => false,
-        })
 }
 
 #[cfg(test)]

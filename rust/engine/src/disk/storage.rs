@@ -43,6 +43,10 @@ pub(super) struct Shared {
     pub(super) trusted: AtomicBits,
     /// The files written since they were last synced.
     pub(super) unsynced: AtomicBits,
+    /// The files that were written or made, or that hold blocks of ours.
+    pub(super) touched: AtomicBits,
+    /// The files have been looked at: `have` is all that there is.
+    pub(super) known: AtomicBool,
     /// The files that somebody wants.
     pub(super) wanted: AtomicBits,
     /// The files whose bytes are in the part file.
@@ -85,6 +89,8 @@ impl Shared {
             have,
             trusted: AtomicBits::new(spec.layout.num_pieces()),
             unsynced: AtomicBits::new(files + 1),
+            touched: AtomicBits::new(files),
+            known: AtomicBool::new(false),
             wanted,
             in_parts: AtomicBits::new(files),
             parts: Parts::default(),
@@ -285,6 +291,7 @@ impl Storage {
         self.discard_partials();
         let handle = &self.handle;
         if matches!(mode, CheckMode::All) {
+            handle.shared.known.store(false, Ordering::Release);
             // A file that somebody has deleted or replaced lives on as long as
             // it is open: what counts is what stands there now.
             handle.common.files.close_all(&handle.shared);
@@ -380,7 +387,8 @@ impl Storage {
 
     /// Closes the storage and deletes its files and the folders that are
     /// empty then, below the save path. Files that are not the torrent's
-    /// stay. Goes on after an error and returns the first.
+    /// stay, those too that lie in the place of one of its files and hold
+    /// nothing of it. Goes on after an error and returns the first.
     pub async fn delete_files(&self) -> Result<(), DiskError> {
         self.delete(false).await
     }
@@ -486,6 +494,27 @@ impl Shared {
         self.make_links()
     }
 
+    /// Whether what is in the place of a file is ours: we have written it, or
+    /// it holds something that is. Until the files have been looked at
+    /// everything may be.
+    fn is_own(&self, file: FileIndex) -> bool {
+        let layout = &self.spec.layout;
+        let mut pieces = layout.file_pieces(file);
+        let place = layout.files().get(file.0 as usize);
+        let is_empty = || {
+            let places = self.places();
+            place.is_some_and(|place| place.length == 0)
+                && matches!(
+                    super::path::length(&places.root, places.name(file)),
+                    Ok(Some(0))
+                )
+        };
+        !self.known.load(Ordering::Acquire)
+            || self.touched.get(file.0)
+            || pieces.any(|piece| self.have.get(piece))
+            || is_empty()
+    }
+
     /// Deletes the files, or the part file only, and the folders that are
     /// empty then.
     pub(super) fn delete(&self, parts_only: bool) -> Result<(), DiskError> {
@@ -494,7 +523,7 @@ impl Shared {
         let mut outcome = Ok(());
         let mut names = Vec::new();
         let files = self.stored_files().map(|(file, _)| file);
-        let files = files.filter(|_| !parts_only);
+        let files = files.filter(|&file| !parts_only && self.is_own(file));
         for file in files.chain([self.parts_file()]) {
             let name = places.name(file);
             match super::path::remove_file(root, name) {

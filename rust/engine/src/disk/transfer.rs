@@ -61,6 +61,7 @@ impl Common {
                 .map_err(|fault| storage.error(DiskOp::Sync, Some(span.file), fault))?;
             // After the write, so that a sync meanwhile cannot miss it.
             storage.unsynced.set(span.file.0);
+            storage.touched.set(span.file.0);
         }
         self.counters.wrote(length, begun);
         Ok(())
@@ -134,6 +135,9 @@ impl Common {
 
         use rustix::io::{ReadWriteFlags, preadv2};
 
+        if self.faults.are_planned() {
+            return None;
+        }
         let begun = Instant::now();
         let length = length as usize;
         // Before a buffer is taken: most misses are files that are not open.

@@ -123,6 +123,7 @@ impl Shared {
             return Ok(());
         }
         let opened = common.files.file(self, file, Access::Write)?;
+        self.touched.set(file.0);
         common
             .faults
             .strike(DiskOp::Allocate, file)
@@ -170,6 +171,7 @@ impl Shared {
                 .and_then(|()| write_all_at(&file, &mut [IoSlice::new(target)], part.offset))
                 .map_err(|fault: Fault| failed(DiskOp::Write, fault))?;
             self.unsynced.set(span.file.0);
+            self.touched.set(span.file.0);
             done += count as u64;
         }
         Ok(())

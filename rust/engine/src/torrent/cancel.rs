@@ -55,7 +55,7 @@ impl Driver {
     /// Whoever resumes a torrent about which something is in doubt takes what
     /// is known for all there is.
     pub(super) fn leave_doubt(&mut self) {
-        if !self.brain.state().is_checking() {
+        if !self.brain.state().is_checking() && !self.owed.is_some() {
             self.in_doubt = false;
         }
     }

@@ -16,7 +16,7 @@ use crate::disk::{Storage, StorageSpec};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
 use crate::handle::{TorrentHandle, piece_priorities};
-use crate::placement::{StorageMode, part_file};
+use crate::placement::{StorageMode, check_names, part_file};
 use crate::resume::SaveFlags;
 
 /// The torrent's files; empty until its metadata is known. Connections look
@@ -72,6 +72,9 @@ impl Driver {
         if self.brain.has_metadata() {
             return;
         }
+        if let Err(error) = self.judge_names(&info) {
+            return self.metadata_refused(error);
+        }
         let storage = match spec(&info, &self.handle) {
             Ok(spec) => self.context.disk.open(spec, self.disk_events.clone()),
             Err(error) => return self.metadata_refused(error),
@@ -94,6 +97,22 @@ impl Driver {
 }
 
 impl Driver {
+    /// Judges the names that files were given when it was not known which
+    /// there are. Bad ones of a record make that worthless; bad ones of the
+    /// game are an error.
+    fn judge_names(&mut self, info: &Info) -> Result<(), Error> {
+        let part_file = part_file(&self.handle);
+        let mut options = self.handle.shared.options.lock();
+        let names = &mut options.renamed_files;
+        let judged = check_names(info, names, &part_file);
+        judged.or_else(
+            |error| match self.legacy.reject_names(names, error.clone()) {
+                true => check_names(info, names, &part_file),
+                false => Err(error),
+            },
+        )
+    }
+
     /// Reads an info dict that has the right hash. It came from peers: what a
     /// torrent file must not contain, it must not contain either.
     pub(super) fn read_metadata(&mut self, info_dict: Bytes) {

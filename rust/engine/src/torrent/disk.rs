@@ -11,7 +11,7 @@ use torrent_core::torrent::TorrentState;
 
 use super::root::Next;
 use super::{Driver, TaskEnd};
-use crate::disk::{CheckId, CheckMode, DiskError, DiskErrorKind, DiskEvent, Storage};
+use crate::disk::{CheckHandle, CheckId, CheckMode, DiskError, DiskErrorKind, DiskEvent, Storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 
@@ -42,6 +42,8 @@ impl Driver {
         if self.stop_for_check() {
             self.forget_error();
             self.run_check(CheckMode::All);
+        } else {
+            self.widen_check();
         }
     }
 
@@ -116,9 +118,9 @@ impl Driver {
                     Some(check) if error.is_transient() => {
                         self.check_later(check.mode().clone(), error);
                     }
-                    _ => {
+                    check => {
                         self.storage_failed(error);
-                        self.check_given_up(now);
+                        self.check_given_up(now, check);
                     }
                 }
             }
@@ -131,7 +133,7 @@ impl Driver {
                 // It went down with the worker.
                 if let Some(check) = self.check.take() {
                     check.cancel();
-                    self.check_given_up(now);
+                    self.check_given_up(now, Some(check));
                 }
             }
             // Ends of checks that were given up.
@@ -143,20 +145,29 @@ impl Driver {
     /// folder is there.
     fn check_over(&mut self, now: Instant, have: Bitfield) {
         if self.saver.known().iter().all(|piece| have.get(piece)) {
-            self.in_doubt = false;
-            self.checked(now, &have);
+            self.found(now, &have);
         } else {
             self.look_for_root(Next::Accept(have));
         }
     }
 
-    /// What was verified before the check still is.
-    fn check_given_up(&mut self, now: Instant) {
-        self.in_doubt = false;
+    /// What a check found counts.
+    pub(super) fn found(&mut self, now: Instant, have: &Bitfield) {
+        self.in_doubt = self.owed.is_some();
+        self.checked(now, have);
+        // What could not be read meanwhile.
+        self.check_owed();
+    }
+
+    /// What was verified before the check still is. The rest is owed a look.
+    fn check_given_up(&mut self, now: Instant, check: Option<CheckHandle>) {
+        let mode = check.map_or(CheckMode::All, |check| check.mode().clone());
+        self.check_failed(mode);
         if let Some(storage) = self.storage.get() {
             let have = storage.have();
             self.checked(now, &have);
         }
+        self.check_owed();
     }
 
     /// Takes an error to heart, unless it is older than the game's word that

@@ -116,7 +116,8 @@ impl Driver {
 
     /// Asks for no blocks while they could not be stored.
     pub(super) fn hold_download(&mut self) {
-        let held = self.files.moving || self.error.is_some() || self.strain.holds();
+        let held =
+            self.files.moving || self.error.is_some() || self.strain.holds() || self.owed.is_some();
         self.brain.set_storage_failed(Instant::now(), held);
     }
 
@@ -210,10 +211,7 @@ impl Driver {
             DiskErrorKind::Closed | DiskErrorKind::OutOfRange => return,
             DiskErrorKind::TooManyOpenFiles | DiskErrorKind::NoMemory => {}
             _ if gone => return self.piece_gone(piece, error),
-            _ => {
-                self.brain.piece_lost(Instant::now(), piece);
-                return self.storage_failed(error);
-            }
+            _ => return self.unreadable(piece, error),
         }
         let error = Error::from(error);
         self.post(kind::FILE_ERROR, || Detail::Error(error));

@@ -7,6 +7,7 @@ mod dial;
 mod disk;
 mod files;
 mod guard;
+mod owed;
 mod peers;
 mod places;
 mod queue;
@@ -53,6 +54,7 @@ use crate::runtime::Context;
 use crate::session::NewTorrent;
 use content::StorageSlot;
 use files::{FileWork, FilesEnd};
+use owed::Owed;
 use places::{PlaceEnd, PlaceWork};
 use resume::Legacy;
 use root::Root;
@@ -118,6 +120,7 @@ struct Driver {
     check_progress: f64,
     /// More may be on disk than is known, until a check is over.
     in_doubt: bool,
+    owed: Owed,
 
     peers: HashMap<PeerKey, Arc<Mailbox>>,
     next_key: u64,
@@ -167,7 +170,7 @@ pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
     let mut driver = Driver::new(context, handle, storage, disk_events, reports);
     driver.files.seed_mode = new.seed_mode;
     driver.places = PlaceWork::restored(new.places);
-    driver.legacy = Legacy::new(new.resume, new.verify_files);
+    driver.legacy = Legacy::new(new.resume, new.verify_files, new.rejected);
     driver.legacy.wish_pieces(new.piece_priorities);
     driver
         .brain
@@ -260,6 +263,7 @@ impl Driver {
             check_waits: None,
             check_progress: 0.0,
             in_doubt: false,
+            owed: Owed::default(),
             peers: HashMap::new(),
             next_key: 0,
             tasks: JoinSet::new(),

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use torrent_core::bitfield::Bitfield;
-use torrent_core::ids::PieceIndex;
+use torrent_core::ids::{FileIndex, PieceIndex};
 use torrent_core::layout::Layout;
 use torrent_core::peerlist::Sources;
 use torrent_core::resume::{Allocation, FileStat, Flags, ResumeData};
@@ -20,7 +20,7 @@ use crate::event::{Detail, kind};
 use crate::handle;
 use crate::operation::Operation;
 use crate::placement::StorageMode;
-use crate::resume::{path_bytes, put_priorities};
+use crate::resume::{names_in, path_bytes, put_priorities};
 
 /// Peers that a record names, at most.
 const MAX_PEERS: usize = 100;
@@ -36,6 +36,9 @@ pub(super) struct Legacy {
     pub(super) record: ResumeData,
     /// What the record claims; until it is accepted or rejected.
     claim: Option<Claim>,
+    /// Why the record is not believed, whatever the files say; until a check
+    /// begins for it.
+    rejected: Option<Error>,
     /// The claim is being looked at.
     judging: bool,
     /// A full check was asked for meanwhile.
@@ -57,7 +60,11 @@ struct Claim {
 
 impl Legacy {
     /// Splits a record into what it remembers and what it claims.
-    pub(super) fn new(resume: Option<Box<ResumeData>>, verify_files: bool) -> Self {
+    pub(super) fn new(
+        resume: Option<Box<ResumeData>>,
+        verify_files: bool,
+        rejected: Option<Error>,
+    ) -> Self {
         let Some(mut record) = resume.map(|resume| *resume) else {
             return Self::default();
         };
@@ -69,6 +76,7 @@ impl Legacy {
         };
         Self {
             record,
+            rejected,
             // Who names no pieces claims nothing, not even that there are none.
             claim: (!claim.pieces.is_empty()).then_some(claim),
             ..Self::default()
@@ -100,6 +108,22 @@ impl Legacy {
     /// A full check follows the start.
     pub(super) fn recheck_after_start(&mut self) {
         self.recheck = true;
+    }
+
+    /// The record's names for files turn out to be bad, and with them all that
+    /// it claims. False if other names count.
+    pub(super) fn reject_names(
+        &mut self,
+        names: &mut BTreeMap<FileIndex, String>,
+        error: Error,
+    ) -> bool {
+        let recorded = *names == names_in(&self.record);
+        if recorded {
+            names.clear();
+            self.claim = None;
+            self.rejected = Some(error);
+        }
+        recorded
     }
 
     /// Notes priorities of pieces that are not known yet; they go before
@@ -137,6 +161,9 @@ impl Driver {
         };
         if self.redoes_change() || self.looks_for_root() {
             return;
+        }
+        if let Some(error) = self.legacy.rejected.take() {
+            return self.reject(error.message().to_owned(), error.context());
         }
         let layout = self.brain.layout();
         let claim = self.legacy.claim.as_ref().and_then(|claim| {

@@ -190,8 +190,7 @@ impl Driver {
             }
             Some(Next::Check(mode)) => self.begin_check(mode),
             Some(Next::Accept(have)) => {
-                self.in_doubt = false;
-                self.checked(Instant::now(), &have);
+                self.found(Instant::now(), &have);
             }
             None => {}
         }

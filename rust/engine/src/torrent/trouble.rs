@@ -28,7 +28,8 @@ impl Driver {
             self.files.retry_at = None;
             return self.look_again();
         }
-        if self.forget_error() {
+        let had_one = self.forget_error();
+        if !self.check_owed() && had_one {
             self.prepare_files();
             if !self.brain.has_metadata() {
                 // What peers had was refused.

@@ -57,7 +57,8 @@ impl Driver {
     pub(super) fn run_check(&mut self, mode: CheckMode) {
         if self.storage.get().is_some() {
             self.check_progress = 0.0;
-            self.check_waits = Some(mode);
+            self.check_waits = Some(self.owed.settle(mode));
+            self.hold_download();
             self.try_check();
         }
     }

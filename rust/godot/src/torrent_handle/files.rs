@@ -6,14 +6,19 @@ use super::*;
 
 #[godot_api(secondary)]
 impl TorrentHandle {
-    /// Moves the torrent's files to another folder, replacing what is in their way. Signal
-    /// [signal storage_moved] or [signal storage_move_failed] says how it went; after a
-    /// failure the files are where they were.
+    /// Moves the torrent's files to another folder. Files that are in their way there are
+    /// left alone, and nothing is moved; with [param replace_files] they are replaced.
+    /// Signal [signal storage_moved] or [signal storage_move_failed] says how it went;
+    /// after a failure everything is where it was.
     #[func]
-    fn move_storage(&self, new_path: GString) -> bool {
+    fn move_storage(&self, new_path: GString, #[opt(default = false)] replace_files: bool) -> bool {
         self.tell("move_storage", |torrent| {
             let path = paths::to_save(&new_path)?;
-            torrent.move_storage(path, MoveMode::AlwaysReplaceFiles)
+            let mode = match replace_files {
+                true => MoveMode::AlwaysReplaceFiles,
+                false => MoveMode::FailIfExist,
+            };
+            torrent.move_storage(path, mode)
         })
     }
 

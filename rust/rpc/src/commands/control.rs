@@ -34,13 +34,15 @@ pub(super) async fn flush_cache(app: &App, params: Params) -> Outcome {
     Ok(done())
 }
 
-/// Moves the files, and answers when that is done.
+/// Moves the files, and answers when that is done. `flags` is libtorrent's
+/// number for what becomes of files in their way, which without it are left
+/// alone: the move fails then.
 pub(super) async fn move_storage(app: &App, mut params: Params) -> Outcome {
     let torrent = torrent(app, &mut params)?;
     let path = params.text("path")?;
-    let flags = params.opt_int("flags", 0..=4)?.unwrap_or(0);
+    let flags = params.opt_int("flags", 0..=4)?;
     params.finish()?;
-    let mode = MoveMode::from_number(flags).unwrap_or_default();
+    let mode = flags.and_then(MoveMode::from_number).unwrap_or_default();
     torrent.move_storage_now(path, mode).await?;
     Ok(done())
 }

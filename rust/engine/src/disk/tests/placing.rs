@@ -8,7 +8,7 @@ use torrent_core::ids::FileIndex;
 
 use super::*;
 use crate::disk::inject::Plan;
-use crate::disk::{DiskErrorKind, DiskOp, MoveMode};
+use crate::disk::{CheckMode, DiskErrorKind, DiskOp, MoveMode};
 
 const SIZE: u64 = BLOCK_SIZE as u64;
 
@@ -149,6 +149,117 @@ async fn everything_moves_and_goes_on_there() {
     }
 }
 
+/// Moving fails at the second file, or when everything is there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Failing {
+    File,
+    Sync,
+}
+
+#[tokio::test]
+async fn a_move_that_fails_leaves_what_others_have_there() {
+    for (across, failing) in [
+        (false, Failing::File),
+        (true, Failing::File),
+        (false, Failing::Sync),
+        (true, Failing::Sync),
+    ] {
+        println!("{across} {failing:?}");
+        let world = complete().await;
+        let (shared, common) = world.storage.parts();
+        let before = tree(world.dir.path());
+        let target = tempfile::tempdir().unwrap();
+        let to = target.path().join("to");
+        // A file in the way, an empty folder, one that has what a copy is
+        // called while it is made, and what a replaced file is called.
+        fs::create_dir_all(to.join("t/sub")).unwrap();
+        fs::write(to.join("t/a"), b"mine").unwrap();
+        fs::write(to.join("t/.moving0.0"), b"mine too").unwrap();
+        fs::write(to.join("t/.replaced0.0"), b"and this").unwrap();
+        let there = tree(&to);
+        if across {
+            common.faults.plan(other_file_system());
+        }
+        let op = match failing {
+            Failing::Sync => DiskOp::Sync,
+            Failing::File if across => DiskOp::Write,
+            Failing::File => DiskOp::Move,
+        };
+        common.faults.plan(Plan {
+            op,
+            file: Some(match failing {
+                Failing::File => FileIndex(1),
+                Failing::Sync => shared.parts_file(),
+            }),
+            errno: Errno::IO.raw_os_error(),
+            after: 0,
+            times: 1,
+        });
+        let moving = || {
+            world
+                .storage
+                .relocate(to.clone(), MoveMode::AlwaysReplaceFiles)
+        };
+        moving().await.unwrap_err();
+        assert_eq!(tree(world.dir.path()), before);
+        assert_eq!(tree(&to), there);
+        assert_eq!(fs::read(to.join("t/a")).unwrap(), b"mine");
+        assert!(to.join("t/sub").is_dir());
+        assert_readable(&world).await;
+        // Asked for again it is replaced, and nothing else.
+        moving().await.unwrap();
+        assert_readable(&world).await;
+        let mut expected: Vec<_> = before.into_iter().map(|(name, _)| name).collect();
+        expected.extend([".moving0.0", ".replaced0.0"].map(|it| format!("t/{it}")));
+        expected.sort();
+        assert_eq!(names(&to), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_move_to_the_same_folder_by_another_name_moves_nothing() {
+    let world = complete().await;
+    let before = tree(world.dir.path());
+    let link = tempfile::tempdir().unwrap();
+    let link = link.path().join("link");
+    std::os::unix::fs::symlink(world.dir.path(), &link).unwrap();
+    for to in [world.dir.path().join("t/.."), link] {
+        for mode in [MoveMode::FailIfExist, MoveMode::AlwaysReplaceFiles] {
+            let moved = world.storage.relocate(to.clone(), mode).await.unwrap();
+            assert!(!moved.needs_check);
+            assert_eq!(tree(world.dir.path()), before);
+        }
+    }
+    assert_readable(&world).await;
+}
+
+#[tokio::test]
+async fn a_move_that_would_put_one_file_in_the_place_of_another_is_refused() {
+    let mut world = world(BLOCK_SIZE, &[("t/t/a", SIZE), ("t/a", SIZE)]);
+    world.storage.write(world.all_blocks(), PEER);
+    assert_eq!(verified(&world.settle().await).len(), 2);
+    let to = world.dir.path().join("t");
+    let moved = world.storage.relocate(to, MoveMode::AlwaysReplaceFiles);
+    assert_eq!(moved.await.unwrap_err().kind, DiskErrorKind::Exists);
+    world.assert_files();
+    assert_readable(&world).await;
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_not_deleted() {
+    // Nothing of it is there; somebody's file has its name.
+    let mut world = world(BLOCK_SIZE, FILES);
+    fs::create_dir_all(world.dir.path().join("t/sub")).unwrap();
+    fs::write(world.path(1), b"somebody's").unwrap();
+    world.storage.check(CheckMode::All);
+    while !matches!(world.event().await, DiskEvent::Checked { .. }) {}
+    world.storage.write(world.blocks_of(0), PEER);
+    assert_eq!(verified(&world.settle().await), [0]);
+    world.storage.delete_files().await.unwrap();
+    assert_eq!(names(world.dir.path()), ["t/sub/b"]);
+    assert_eq!(fs::read(world.path(1)).unwrap(), b"somebody's");
+}
+
 #[tokio::test]
 async fn a_move_that_fails_leaves_everything_where_it_was() {
     for across in [false, true] {
@@ -177,7 +288,8 @@ async fn a_move_that_fails_leaves_everything_where_it_was() {
         );
         assert_eq!(error.path, to.join("t/sub/b"));
         assert_eq!(tree(world.dir.path()), before);
-        assert!(tree(&to).is_empty());
+        // What was made for it is gone again.
+        assert!(!to.exists());
         assert_eq!(world.storage.save_path(), world.dir.path());
         assert_readable(&world).await;
     }

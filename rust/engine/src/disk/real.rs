@@ -1,0 +1,86 @@
+//! Where a path leads: symbolic links followed and `..` taken back, as far as
+//! there is something; what is not there yet is added as it stands.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// The absolute path by which the same place is always known.
+pub(crate) fn real(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut rest: Vec<&OsStr> = Vec::new();
+    let mut known = path.as_path();
+    let mut real = loop {
+        match std::fs::canonicalize(known) {
+            Ok(real) => break real,
+            Err(error) if is_absence(&error) => {}
+            // Not for us to look at: it counts as it stands.
+            Err(_) => return plain(&path),
+        }
+        let mut parts = known.components();
+        match parts.next_back() {
+            Some(Component::Normal(name)) => rest.push(name),
+            Some(Component::ParentDir) => rest.push(OsStr::new("..")),
+            Some(Component::CurDir) => {}
+            Some(Component::RootDir | Component::Prefix(_)) | None => return plain(&path),
+        }
+        known = parts.as_path();
+    };
+    for part in rest.into_iter().rev() {
+        if part == ".." {
+            real.pop();
+        } else {
+            real.push(part);
+        }
+    }
+    real
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// Without a look at what is there.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_place_has_one_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("a/b")).unwrap();
+        for (path, expected) in [
+            ("a/b", "a/b"),
+            ("a/../a/./b", "a/b"),
+            ("a/b/../new/x", "a/new/x"),
+            ("new/../a/b", "a/b"),
+            ("new/x/..", "new"),
+        ] {
+            assert_eq!(real(&dir.path().join(path)), root.join(expected), "{path}");
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(root.join("a/b"), root.join("link")).unwrap();
+            assert_eq!(real(&root.join("link/x")), root.join("a/b/x"));
+            assert_eq!(real(&root.join("link/../x")), root.join("a/x"));
+        }
+    }
+}
