@@ -45,6 +45,7 @@ pub mod session_state;
 pub mod state;
 pub mod stats;
 pub mod status;
+mod territory;
 #[cfg(test)]
 mod tests;
 pub mod threads;

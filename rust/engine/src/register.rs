@@ -12,11 +12,13 @@ use tokio::sync::mpsc;
 use torrent_core::ids::PeerId;
 
 use crate::add::{AddTorrent, TorrentSource};
-use crate::error::{Error, Result};
+use crate::disk::SharedFiles;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, Kind, category, kind, unix_millis};
 use crate::handle::{COMMAND_QUEUE, EndsWith, Shared, TorrentHandle, View};
 use crate::queue::Seat;
 use crate::session::{NewTorrent, SessionShared};
+use crate::territory::{Area, Sharing};
 
 impl SessionShared {
     /// Registers a torrent whose arguments were checked; one that is
@@ -39,6 +41,16 @@ impl SessionShared {
             0 => unix_millis() / 1000,
             time => time,
         };
+        let area = match &add.source {
+            TorrentSource::File(metainfo) => Some(Area::new(
+                &save_path,
+                Arc::clone(metainfo),
+                options.renamed_files.clone(),
+                &options.part_file_dir,
+            )),
+            TorrentSource::Magnet(_) => None,
+        };
+        let believed = add.believed_pieces();
         let (metainfo, magnet) = match add.source {
             TorrentSource::File(metainfo) => (OnceLock::from(metainfo), None),
             TorrentSource::Magnet(magnet) => (OnceLock::new(), Some(magnet)),
@@ -50,6 +62,7 @@ impl SessionShared {
                 magnet,
                 metainfo,
                 save_path: ArcSwap::from_pointee(save_path),
+                shared_files: SharedFiles::default(),
                 added_time,
                 options: Mutex::new(options),
                 priorities_changed: AtomicBool::new(false),
@@ -66,14 +79,21 @@ impl SessionShared {
             }),
         };
         handle.show_new();
-        {
+        let (lease, after) = {
             let mut registry = self.registry.lock();
             if let Some(known) = registry.get(&info_hash) {
                 return Ok((known.clone(), None));
             }
+            let lease = self.territory.lease(&handle, believed);
+            let reserved = area.map(|area| lease.take(area, Sharing::Same));
+            let reserved = reserved.transpose().map_err(|error| {
+                let words = error.message().to_owned();
+                Error::because(ErrorKind::TorrentAddFailed, words).about(error.context())
+            })?;
             registry.insert(info_hash, handle.clone());
             handle.join_queue();
-        }
+            (lease, reserved.map(|it| it.after).unwrap_or_default())
+        };
         let new = NewTorrent {
             handle: handle.clone(),
             commands: inbox,
@@ -87,6 +107,8 @@ impl SessionShared {
             places: None,
             seed_mode: add.seed_mode,
             ends: EndsWith::task_of(&handle),
+            lease,
+            after,
         };
         Ok((handle, Some(new)))
     }

@@ -39,6 +39,7 @@ use crate::runtime::{self, Joiner};
 use crate::session_state::Lasting;
 use crate::state::{Keeper, StateDir};
 use crate::stats::{Metric, Numbers, Stats};
+use crate::territory::{Lease, Territory};
 
 /// Commands that wait for the session's task; a full queue is an error to the
 /// caller, since only a stuck task lets it fill.
@@ -76,6 +77,10 @@ pub(crate) struct NewTorrent {
     pub(crate) seed_mode: bool,
     /// Says that the torrent has ended once it has, or never ran.
     pub(crate) ends: EndsWith,
+    /// Its place on disk.
+    pub(crate) lease: Lease,
+    /// The torrents that are to leave it first.
+    pub(crate) after: Vec<watch::Receiver<bool>>,
 }
 
 /// What the session's tasks share.
@@ -89,6 +94,8 @@ pub(crate) struct SessionShared {
     pub(crate) shutdown_limit: OnceLock<Duration>,
     pub(crate) events: EventSink,
     pub(crate) registry: Mutex<BTreeMap<InfoHash, TorrentHandle>>,
+    /// Which torrent has which place on disk.
+    pub(crate) territory: Arc<Territory>,
     pub(crate) network: Network,
     pub(crate) stats: Stats,
     pub(crate) choking: ChokeDesk,
@@ -258,6 +265,7 @@ impl Session {
             shutdown_limit: OnceLock::new(),
             events,
             registry: Mutex::default(),
+            territory: Arc::default(),
             network: Network::default(),
             stats: Stats::default(),
             choking: ChokeDesk::default(),

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{FileIndex, InfoHash};
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{Limits, MAX_FILES, Metainfo, MetainfoError};
@@ -313,6 +314,20 @@ impl AddTorrent {
                 }
                 self.peers.extend_from_slice(&magnet.peers);
             }
+        }
+    }
+
+    /// The pieces that are taken to be there until it is known.
+    pub(crate) fn believed_pieces(&self) -> Bitfield {
+        let TorrentSource::File(metainfo) = &self.source else {
+            return Bitfield::default();
+        };
+        let count = metainfo.info.layout.num_pieces();
+        let recorded = self.resume.as_ref().map(|resume| &resume.pieces);
+        match recorded.and_then(|pieces| Bitfield::from_wire(pieces, count)) {
+            Some(pieces) => pieces,
+            None if self.seed_mode => Bitfield::full(count),
+            None => Bitfield::default(),
         }
     }
 

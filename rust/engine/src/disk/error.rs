@@ -107,6 +107,8 @@ pub enum DiskErrorKind {
     Closed,
     /// A piece that was taken on trust is not what it should be.
     WrongHash,
+    /// Another torrent uses the file too.
+    InUse,
     /// Something else; the message tells.
     Other,
 }
@@ -167,6 +169,7 @@ impl DiskError {
             Fault::Closed => (DiskErrorKind::Closed, None),
             Fault::WrongHash => (DiskErrorKind::WrongHash, None),
             Fault::CutShort => (DiskErrorKind::Other, None),
+            Fault::InUse(_) => (DiskErrorKind::InUse, None),
         };
         Self {
             op,
@@ -205,6 +208,8 @@ pub(super) enum Fault {
     WrongHash,
     #[error("the work was cut short")]
     CutShort,
+    #[error("{0} uses it too, and so it is only read")]
+    InUse(String),
 }
 
 #[cfg(unix)]

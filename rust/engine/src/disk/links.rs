@@ -75,6 +75,9 @@ impl Shared {
         let mut outcome = Ok(());
         for (&file, target) in &self.spec.links {
             let name = places.name(file);
+            if self.is_shared(file) {
+                continue;
+            }
             let deleted = match is_ours(&places, name, &text(name, target)) {
                 Ok(false) => Ok(()),
                 Ok(true) => remove(&places.root, name),

@@ -59,10 +59,11 @@ pub use counters::DiskWatch;
 pub use error::{DiskError, DiskErrorKind, DiskOp};
 pub use event::DiskEvent;
 pub use names::NameError;
-pub(crate) use names::{is_plain, judge as judge_names};
+pub(crate) use names::{fold as fold_name, is_plain, judge as judge_names};
+pub(crate) use real::{is_case_blind, real};
 pub use relocate::{MoveMode, Moved};
 pub use resume::{ResumeAccepted, ResumeClaim, ResumeRejected};
-pub use spec::{SpecError, StorageSpec};
+pub use spec::{SharedFiles, SpecError, StorageSpec};
 pub use storage::Storage;
 
 use crate::buffers::BufferPool;

@@ -80,7 +80,7 @@ fn taken(name: &Path, other: &Path) -> NameError {
 }
 
 /// The form in which names are compared: `/` between elements, letters folded.
-fn fold(name: &Path) -> String {
+pub(crate) fn fold(name: &Path) -> String {
     let mut plain = String::new();
     for element in name {
         if !plain.is_empty() {

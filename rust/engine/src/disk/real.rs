@@ -58,6 +58,25 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
+/// Whether names that differ in the case of letters alone are one below
+/// `folder`. Where that cannot be found out, it is as usual on the system.
+pub(crate) fn is_case_blind(folder: &Path) -> bool {
+    let usual = cfg!(any(windows, target_vendor = "apple", target_os = "android"));
+    let Some(folder) = folder.ancestors().find(|folder| folder.is_dir()) else {
+        return usual;
+    };
+    let name = format!(".godot-torrent-{:08x}-CASE", rand::random::<u32>());
+    let (probe, other) = (folder.join(&name), folder.join(name.to_lowercase()));
+    if std::fs::File::create_new(&probe).is_err() {
+        return usual;
+    }
+    let blind = std::fs::symlink_metadata(other).is_ok();
+    if let Err(error) = std::fs::remove_file(&probe) {
+        tracing::warn!(file = %probe.display(), %error, "a probe stays");
+    }
+    blind
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

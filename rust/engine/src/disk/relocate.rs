@@ -55,7 +55,7 @@ impl MoveMode {
         }
     }
 
-    fn moves(self) -> bool {
+    pub(crate) fn moves(self) -> bool {
         !matches!(self, Self::ResetSavePath | Self::ResetSavePathUnchecked)
     }
 }

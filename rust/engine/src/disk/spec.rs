@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use torrent_core::ids::{FileIndex, PieceIndex};
 use torrent_core::layout::Layout;
@@ -14,6 +16,11 @@ use super::places::Places;
 
 /// Bytes in a SHA-1.
 const HASH: usize = 20;
+
+/// The files of a storage that other torrents have too, with words for whose
+/// they are. They are read alone: not written, moved, renamed or deleted. May
+/// change at any time.
+pub type SharedFiles = Arc<ArcSwap<BTreeMap<FileIndex, String>>>;
 
 /// What a torrent's storage consists of.
 #[derive(Clone, Debug)]
@@ -32,6 +39,7 @@ pub struct StorageSpec {
     pub(super) links: BTreeMap<FileIndex, PathBuf>,
     /// The files that may be run as programs.
     pub(super) executables: BTreeSet<FileIndex>,
+    pub(super) shared: SharedFiles,
 }
 
 /// Why a [`StorageSpec`] makes no sense.
@@ -98,6 +106,7 @@ impl StorageSpec {
             allocate: false,
             links: BTreeMap::new(),
             executables: BTreeSet::new(),
+            shared: SharedFiles::default(),
         })
     }
 
@@ -146,6 +155,12 @@ impl StorageSpec {
             .map(|(named, _)| named);
         judge(given, placed)?;
         Ok(self)
+    }
+
+    /// Which files other torrents have too.
+    pub fn shared(mut self, files: SharedFiles) -> Self {
+        self.shared = files;
+        self
     }
 
     /// Names the part file, a plain name below the save path; `.parts` else.

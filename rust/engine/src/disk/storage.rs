@@ -494,6 +494,22 @@ impl Shared {
         self.make_links()
     }
 
+    /// Whether another torrent has the file too.
+    pub(super) fn is_shared(&self, file: FileIndex) -> bool {
+        self.spec.shared.load().contains_key(&file)
+    }
+
+    /// Fails where another torrent has the file too: it is not written then.
+    pub(super) fn check_alone(&self, file: FileIndex) -> Result<(), DiskError> {
+        match self.spec.shared.load().get(&file) {
+            None => Ok(()),
+            Some(other) => {
+                let fault = Fault::InUse(other.clone());
+                Err(self.error(DiskOp::Write, Some(file), fault))
+            }
+        }
+    }
+
     /// Whether what is in the place of a file is ours: we have written it, or
     /// it holds something that is. Until the files have been looked at
     /// everything may be.
@@ -523,7 +539,7 @@ impl Shared {
         let mut outcome = Ok(());
         let mut names = Vec::new();
         let files = self.stored_files().map(|(file, _)| file);
-        let files = files.filter(|&file| !parts_only && self.is_own(file));
+        let files = files.filter(|&file| !parts_only && !self.is_shared(file) && self.is_own(file));
         for file in files.chain([self.parts_file()]) {
             let name = places.name(file);
             match super::path::remove_file(root, name) {

@@ -51,6 +51,7 @@ impl Common {
                 storage.write_part(self, &span, &mut slices)?;
                 continue;
             }
+            storage.check_alone(span.file)?;
             let file = self.files.file(storage, span.file, Access::Write)?;
             self.faults
                 .strike(DiskOp::Write, span.file)

@@ -116,6 +116,9 @@ impl Shared {
         file: FileIndex,
         length: u64,
     ) -> Result<(), DiskError> {
+        if self.is_shared(file) {
+            return Ok(());
+        }
         if length == 0 {
             return common.files.create(self, file);
         }
@@ -133,6 +136,7 @@ impl Shared {
 
     /// Moves what the part file holds of `file` to the file.
     fn export(&self, common: &Common, file: FileIndex) -> Result<(), DiskError> {
+        self.check_alone(file)?;
         let layout = &self.spec.layout;
         let mut buffer = common.pool.take(BufferClass::Large);
         for piece in layout.file_pieces(file).map(PieceIndex) {

@@ -44,6 +44,7 @@ pub(crate) use priorities::piece_priorities;
 pub(crate) use trackers::Reannounce;
 pub(crate) use view::View;
 
+use crate::disk::SharedFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::modes::{Discovery, Modes};
 use crate::placement::{Deletion, Placing, StorageMode};
@@ -159,6 +160,8 @@ pub(crate) struct Shared {
     /// Empty until the metadata is known.
     pub(crate) metainfo: OnceLock<Arc<Metainfo>>,
     pub(crate) save_path: ArcSwap<PathBuf>,
+    /// The files that other torrents have too.
+    pub(crate) shared_files: SharedFiles,
     pub(crate) added_time: i64,
     pub(crate) options: Mutex<Options>,
     /// The task was told of changed priorities and has not looked yet.

@@ -11,13 +11,14 @@ use tokio::task::spawn_blocking;
 use torrent_core::ids::FileIndex;
 use torrent_core::metainfo::{Info, Limits, MetainfoError};
 
-use super::{Driver, TaskEnd};
+use super::{Driver, TaskEnd, all_left};
 use crate::disk::{Storage, StorageSpec};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
 use crate::handle::{TorrentHandle, piece_priorities};
 use crate::placement::{StorageMode, check_names, part_file};
 use crate::resume::SaveFlags;
+use crate::territory::{Area, Sharing};
 
 /// The torrent's files; empty until its metadata is known. Connections look
 /// into it, and find it filled before they are told of the metadata.
@@ -58,6 +59,7 @@ pub(super) fn spec_at(
     .map(|spec| spec.executables(programs))
     .and_then(|spec| spec.renamed(renamed))
     .and_then(|spec| spec.part_file(part_file(handle)))
+    .map(|spec| spec.shared(Arc::clone(&handle.shared.shared_files)))
     .map(|spec| spec.wanted(wanted).allocate(mode == StorageMode::Allocate))
     .map_err(|error| {
         Error::because(ErrorKind::InvalidPath, error.to_string())
@@ -74,6 +76,11 @@ impl Driver {
         }
         if let Err(error) = self.judge_names(&info) {
             return self.metadata_refused(error);
+        }
+        match self.take_place(&info) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return self.metadata_refused(error),
         }
         let storage = match spec(&info, &self.handle) {
             Ok(spec) => self.context.disk.open(spec, self.disk_events.clone()),
@@ -111,6 +118,39 @@ impl Driver {
                 false => Err(error),
             },
         )
+    }
+
+    /// Takes the place of the files, now that it is known which they are. False
+    /// while a torrent is in it that is being removed: the metadata comes again
+    /// when that is gone.
+    fn take_place(&mut self, info: &Arc<Info>) -> Result<bool, Error> {
+        self.awaited.retain(|left| !*left.borrow());
+        if !self.awaited.is_empty() {
+            return Ok(false);
+        }
+        if self.lease.has_place() {
+            return Ok(true);
+        }
+        let metainfo = self.handle.magnet_link().with_info(Arc::clone(info));
+        let area = {
+            let options = self.handle.shared.options.lock();
+            Area::new(
+                &self.handle.save_path(),
+                Arc::new(metainfo),
+                options.renamed_files.clone(),
+                &options.part_file_dir,
+            )
+        };
+        self.awaited = self.lease.take(area, Sharing::Same)?.after;
+        if self.awaited.is_empty() {
+            return Ok(true);
+        }
+        let (after, info) = (self.awaited.clone(), Arc::clone(info));
+        self.tasks.spawn(async move {
+            all_left(after).await;
+            TaskEnd::Metadata(Ok(info))
+        });
+        Ok(false)
     }
 
     /// Reads an info dict that has the right hash. It came from peers: what a

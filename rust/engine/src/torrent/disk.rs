@@ -19,7 +19,7 @@ impl From<DiskError> for Error {
     fn from(error: DiskError) -> Self {
         let kind = match error.kind {
             DiskErrorKind::NoSpace | DiskErrorKind::FileTooLarge => ErrorKind::DiskFull,
-            DiskErrorKind::PermissionDenied | DiskErrorKind::ReadOnly => {
+            DiskErrorKind::PermissionDenied | DiskErrorKind::ReadOnly | DiskErrorKind::InUse => {
                 ErrorKind::PermissionDenied
             }
             DiskErrorKind::NotFound => ErrorKind::PathNotFound,
@@ -187,6 +187,7 @@ impl Driver {
         self.places.was_checked();
         self.checked_for_saving(have);
         self.publish_pieces();
+        self.lease.checked();
         // In libtorrent's order: the change of state is told of first.
         self.settle();
         self.post(kind::TORRENT_CHECKED, || Detail::None);

@@ -30,7 +30,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use torrent_core::external_ip::Witness;
 use torrent_core::ids::{PeerId, PeerKey, TorrentKey};
@@ -52,6 +52,7 @@ use crate::placement::Deletion;
 use crate::resume::{SaveFlags, SaveRequest};
 use crate::runtime::Context;
 use crate::session::NewTorrent;
+use crate::territory::Lease;
 use content::StorageSlot;
 use files::{FileWork, FilesEnd};
 use owed::Owed;
@@ -108,6 +109,10 @@ struct Driver {
     brain: Torrent,
     announcer: Announcer,
     storage: StorageSlot,
+    /// Its places on disk, until the end.
+    lease: Arc<Lease>,
+    /// The torrents that are to leave them before they can be used.
+    awaited: Vec<watch::Receiver<bool>>,
     /// Where the disk tells of this torrent.
     disk_events: mpsc::Sender<DiskEvent>,
     files: FileWork,
@@ -154,6 +159,7 @@ enum Verdict {
 
 /// Runs a torrent from its arrival to its end.
 pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
+    wait_for_place(&context, new.after).await;
     let (reports, report_queue) = mpsc::channel(REPORT_QUEUE);
     let (disk_events, disk_queue) = mpsc::channel(DISK_QUEUE);
     let handle = new.handle.clone();
@@ -167,7 +173,8 @@ pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
             Err(error) => return refuse(&context, &handle, error),
         }
     }
-    let mut driver = Driver::new(context, handle, storage, disk_events, reports);
+    let lease = Arc::new(new.lease);
+    let mut driver = Driver::new(context, handle, storage, disk_events, reports, lease);
     driver.files.seed_mode = new.seed_mode;
     driver.places = PlaceWork::restored(new.places);
     driver.legacy = Legacy::new(new.resume, new.verify_files, new.rejected);
@@ -207,6 +214,23 @@ impl Queues {
     }
 }
 
+/// Waits for those that have its place and are being removed.
+async fn wait_for_place(context: &Context, after: Vec<watch::Receiver<bool>>) {
+    let mut stopping = context.session.stopping.subscribe();
+    tokio::select! {
+        () = all_left(after) => {}
+        // It does nothing then but end.
+        _ = stopping.wait_for(|stopping| *stopping) => {}
+    }
+}
+
+async fn all_left(after: Vec<watch::Receiver<bool>>) {
+    for mut left in after {
+        // Without a sender it has left.
+        let _ = left.wait_for(|left| *left).await;
+    }
+}
+
 /// A torrent that cannot even begin: it says why and leaves.
 fn refuse(context: &Context, handle: &TorrentHandle, error: Error) {
     context.session.forget(handle);
@@ -230,6 +254,7 @@ impl Driver {
         storage: StorageSlot,
         disk_events: mpsc::Sender<DiskEvent>,
         reports: mpsc::Sender<PeerReport>,
+        lease: Arc<Lease>,
     ) -> Self {
         let now = Instant::now();
         let settings = context.session.settings.borrow().clone();
@@ -254,6 +279,8 @@ impl Driver {
             context,
             handle,
             storage,
+            lease,
+            awaited: Vec::new(),
             disk_events,
             files: FileWork::default(),
             places: PlaceWork::default(),

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
 use torrent_core::ids::FileIndex;
 use torrent_core::places::{Change, Places, Step, Verdict};
 
@@ -20,9 +21,11 @@ use super::{Driver, TaskEnd, content};
 use crate::disk::{DiskError, MoveMode, Moved, Storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
+use crate::operation::Operation;
 use crate::placement::Placing;
 use crate::resume::{SaveFlags, path_bytes, path_of};
 use crate::state::{Keeper, Part};
+use crate::territory::{Lease, Reserved, Sharing};
 
 /// Who waits for the outcome, if anybody does.
 type Answer = Option<oneshot::Sender<Result<()>>>;
@@ -104,6 +107,7 @@ pub(super) enum Done {
 /// Writes down where the files are.
 struct Ledger {
     keeper: Option<Arc<Keeper>>,
+    lease: Arc<Lease>,
     places: Places,
 }
 
@@ -164,6 +168,7 @@ impl Ledger {
             to: path_bytes(&to),
             mode: mode.number(),
         };
+        let reserved = self.take_folder(&to, mode).await?;
         let files = storage.all_files();
         let outcome = match self.begin(&storage, step, files).await {
             Ok(()) => {
@@ -176,14 +181,49 @@ impl Ledger {
             )
             .about(error.context())),
         };
-        if let Ok(moved) = &outcome {
-            self.moved(moved);
+        match &outcome {
+            Ok(moved) => {
+                self.lease.moved(&reserved);
+                self.moved(moved);
+            }
+            Err(_) => self.lease.give_up(&reserved),
         }
         self.end().await;
         outcome
     }
 
+    /// Takes the place for the files, if no other torrent has it.
+    async fn take_folder(&self, to: &Path, mode: MoveMode) -> Result<Reserved> {
+        let sharing = match mode.moves() {
+            true => Sharing::Never,
+            false => Sharing::Same,
+        };
+        let (lease, folder) = (Arc::clone(&self.lease), to.to_owned());
+        // It looks where the path leads to.
+        let taken = spawn_blocking(move || lease.take_folder(folder, sharing)).await;
+        let failed = |words: &str| {
+            let words = format!("to {}: {words}", to.display());
+            Error::because(ErrorKind::StorageMoveFailed, words)
+        };
+        let taken = taken.map_err(|error| failed(&error.to_string()))?;
+        taken.map_err(|error| {
+            failed(error.message())
+                .about(error.context())
+                .during(Operation::FileRename)
+        })
+    }
+
+    /// Takes the place of a file by another name, if no other torrent has it.
+    fn take_name(&self, file: FileIndex, name: &str) -> Result<Reserved> {
+        self.lease.take_name(file, name).map_err(|error| {
+            Error::because(ErrorKind::FileRenameFailed, error.message().to_owned())
+                .about(error.context())
+                .during(Operation::FileRename)
+        })
+    }
+
     async fn rename(mut self, storage: Storage, file: FileIndex, name: String) -> Result<PathBuf> {
+        let reserved = self.take_name(file, &name)?;
         let to = name.clone().into_bytes();
         let step = Step::Rename {
             file,
@@ -201,7 +241,10 @@ impl Ledger {
             .about(error.context())),
         };
         if outcome.is_ok() {
+            self.lease.renamed(&reserved, file, &name);
             self.places.renamed.insert(file, to);
+        } else {
+            self.lease.give_up(&reserved);
         }
         self.end().await;
         outcome
@@ -229,15 +272,26 @@ impl Ledger {
                     Some(mode) => mode,
                 };
                 let to = path_of(&to);
+                let reserved = self.take_folder(&to, mode).await?;
                 let outcome = storage.relocate(to.clone(), mode).await;
-                let moved = outcome.map_err(|error| move_failed(&to, &error))?;
+                let moved = outcome.map_err(|error| {
+                    self.lease.give_up(&reserved);
+                    move_failed(&to, &error)
+                })?;
+                self.lease.moved(&reserved);
                 self.moved(&moved);
                 Some(Done::Moved(moved))
             }
             (Verdict::Finish, Step::Rename { file, to }) => {
                 let name = path_of(&to);
+                let words = name.to_string_lossy().into_owned();
+                let reserved = self.take_name(file, &words)?;
                 let outcome = storage.rename(file, name.clone()).await;
-                let old = outcome.map_err(|error| rename_failed(&error))?;
+                let old = outcome.map_err(|error| {
+                    self.lease.give_up(&reserved);
+                    rename_failed(&error)
+                })?;
+                self.lease.renamed(&reserved, file, &words);
                 self.places.renamed.insert(file, to);
                 Some(Done::Renamed(file, old, name))
             }
@@ -293,6 +347,7 @@ impl Driver {
         let renamed = renamed.into_iter();
         Ledger {
             keeper: self.saver.keeper(),
+            lease: Arc::clone(&self.lease),
             places: Places {
                 info_hash: self.handle.info_hash(),
                 save_path: path_bytes(&self.handle.save_path()),

@@ -119,14 +119,16 @@ fn what_is_added_while_the_others_are_read_comes_back_as_it_was() {
     let state = tempfile::tempdir().unwrap();
     let (before, now) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let torrents = [21, 23, 25].map(|seed| Payload::of_two_files(seed).torrent(None));
-    let add = |node: &Node, torrent: &[u8], folder: &Path| {
-        let mut add = AddTorrent::from_data(torrent, folder).unwrap();
-        add.paused = folder == before.path();
+    // Each has a place of its own in there.
+    let at = |folder: &tempfile::TempDir, number: usize| folder.path().join(number.to_string());
+    let add = |node: &Node, number: usize, folder: &tempfile::TempDir| {
+        let mut add = AddTorrent::from_data(&torrents[number], at(folder, number)).unwrap();
+        add.paused = folder.path() == before.path();
         node.session.add_torrent(add).unwrap()
     };
     let mut node = start(state.path());
-    for torrent in &torrents[..2] {
-        add(&node, torrent, before.path());
+    for number in 0..2 {
+        add(&node, number, &before);
         node.wait(kind::TORRENT_CHECKED);
     }
     stop(&node);
@@ -145,17 +147,17 @@ fn what_is_added_while_the_others_are_read_comes_back_as_it_was() {
         Ok(())
     });
     let mut node = begin_with(state.path(), faults);
-    let first = add(&node, &torrents[0], now.path());
-    assert_eq!(*first.save_path(), before.path());
+    let first = add(&node, 0, &now);
+    assert_eq!(*first.save_path(), at(&before, 0));
     assert!(first.is_paused());
-    assert_eq!(add(&node, &torrents[0], now.path()), first);
+    assert_eq!(add(&node, 0, &now), first);
     // What was removed is not what it was any more.
-    let second = add(&node, &torrents[1], now.path());
-    assert_eq!(*second.save_path(), before.path());
+    let second = add(&node, 1, &now);
+    assert_eq!(*second.save_path(), at(&before, 1));
     node.session.remove_torrent(&second, false).unwrap();
-    let second = add(&node, &torrents[1], now.path());
-    assert_eq!(*second.save_path(), now.path());
-    let third = add(&node, &torrents[2], now.path());
+    let second = add(&node, 1, &now);
+    assert_eq!(*second.save_path(), at(&now, 1));
+    let third = add(&node, 2, &now);
     assert_eq!(node.session.torrents().len(), 3);
     assert!(!node.session.is_restored());
 
@@ -165,9 +167,10 @@ fn what_is_added_while_the_others_are_read_comes_back_as_it_was() {
     assert!(matches!(&complaint.detail, Detail::Error(error)
         if error.context() == pipe.display().to_string()));
     assert_eq!(node.session.torrents().len(), 3);
-    for (handle, folder) in [(&first, &before), (&second, &now), (&third, &now)] {
+    let places = [at(&before, 0), at(&now, 1), at(&now, 2)];
+    for (handle, place) in [&first, &second, &third].into_iter().zip(&places) {
         assert!(handle.is_valid());
-        assert_eq!(*handle.save_path(), folder.path());
+        assert_eq!(*handle.save_path(), *place);
     }
     stop(&node);
     // And is kept so.
@@ -176,9 +179,9 @@ fn what_is_added_while_the_others_are_read_comes_back_as_it_was() {
         let back = node.session.find_torrent(handle.info_hash()).unwrap();
         back.save_path()
     };
-    assert_eq!(*folder(&first), before.path());
-    assert_eq!(*folder(&second), now.path());
-    assert_eq!(*folder(&third), now.path());
+    for (handle, place) in [&first, &second, &third].into_iter().zip(&places) {
+        assert_eq!(*folder(handle), *place);
+    }
     stop(&node);
 }
 
@@ -187,17 +190,18 @@ fn what_is_added_or_removed_right_before_the_end_counts() {
     let state = tempfile::tempdir().unwrap();
     let data = tempfile::tempdir().unwrap();
     let torrents = [21, 23].map(|seed| Payload::of_two_files(seed).torrent(None));
-    let add = |node: &Node, torrent: &[u8]| {
-        let add = AddTorrent::from_data(torrent, data.path()).unwrap();
+    let add = |node: &Node, number: usize| {
+        let place = data.path().join(number.to_string());
+        let add = AddTorrent::from_data(&torrents[number], place).unwrap();
         node.session.add_torrent(add).unwrap()
     };
     for _ in 0..10 {
         let node = start(state.path());
-        let first = add(&node, &torrents[0]);
+        let first = add(&node, 0);
         stop(&node);
         let node = start(state.path());
         let back = node.session.find_torrent(first.info_hash()).unwrap();
-        let second = add(&node, &torrents[1]);
+        let second = add(&node, 1);
         node.session.remove_torrent(&back, false).unwrap();
         stop(&node);
         let node = start(state.path());
