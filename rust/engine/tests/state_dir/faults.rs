@@ -159,7 +159,12 @@ fn a_removal_that_failed_is_done_later_and_brings_nothing_back_meanwhile() {
     let (switch, faults) = failing(FileOp::Remove, denied, |name| name.ends_with(".torrent"));
     let mut node = begin_with(state.path(), faults.clone());
     let add = |node: &Node, payload: &Payload| {
-        let add = AddTorrent::from_data(&payload.torrent(None), data.path()).unwrap();
+        // Each has a place of its own.
+        let place = match std::ptr::eq(payload, &two) {
+            true => data.path().join("two"),
+            false => data.path().to_owned(),
+        };
+        let add = AddTorrent::from_data(&payload.torrent(None), place).unwrap();
         node.session.add_torrent(add).unwrap()
     };
     let first = add(&node, &one);
