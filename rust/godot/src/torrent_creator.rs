@@ -462,6 +462,8 @@ impl TorrentCreator {
     /// why.
     ///
     /// ```gdscript
+    /// var creator := TorrentCreator.new()
+    /// creator.add_file("user://my_mod.pck")
     /// creator.generate()
     /// var torrent_data: PackedByteArray = await creator.wait_completed()
     /// ```

@@ -11,7 +11,7 @@ impl TorrentHandle {
     /// it, use [method wait_resume_data].
     ///
     /// ```gdscript
-    /// handle.resume_data_ready.connect(_on_resume_data_ready)
+    /// handle.resume_data_ready.connect(func(resume: PackedByteArray) -> void: print(resume.size()))
     /// handle.save_resume_data()
     /// ```
     #[func]
