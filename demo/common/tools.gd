@@ -7,7 +7,6 @@ const MIB := 1024 * KIB
 ## Nobody but this machine can be reached, at a port that the system chooses.
 const LOOPBACK := {
 	"listen_interfaces": "127.0.0.1:0",
-	"allow_multiple_connections_per_ip": true,
 	"status_update_interval": 100,
 }
 

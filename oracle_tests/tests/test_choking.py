@@ -39,7 +39,7 @@ def test_slots_are_the_sessions_and_a_torrent_may_have_fewer(
 ) -> None:
     port = shim.start_session(
         settings={
-            "allow_multiple_connections_per_ip": True,
+            "max_connections_per_ip": 0,
             "unchoke_slots_limit": 5,
             "unchoke_interval": 1,
             "optimistic_unchoke_interval": 1,
@@ -82,7 +82,7 @@ def test_slots_are_the_sessions_and_a_torrent_may_have_fewer(
 
 
 def test_churn_leaves_nothing_behind(shim: Shim, rng: random.Random, tmp_path: Path) -> None:
-    port = shim.start_session(settings={"allow_multiple_connections_per_ip": True})
+    port = shim.start_session(settings={"max_connections_per_ip": 0})
     payload = single_file(tmp_path / "payload", rng, 64 * KIB, 1 << 20)
     shim.seed(payload)
 

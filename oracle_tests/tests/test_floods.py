@@ -91,7 +91,7 @@ def test_a_real_peer_gets_through(
         command = ["prlimit", f"--nofile={FILES}", *shim_command()]
         shim = start_shim(command=command)
         begun = time.monotonic()
-        ours = shim.start_session(settings={"allow_multiple_connections_per_ip": True})
+        ours = shim.start_session(settings={"max_connections_per_ip": 0})
         most = 0
 
         def look() -> None:

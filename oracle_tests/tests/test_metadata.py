@@ -41,7 +41,7 @@ def info_dict(payload: Payload) -> bytes:
 @pytest.fixture
 def ours(shim: Shim) -> Shim:
     """A shim with a session that takes many calls from one address."""
-    shim.start_session(settings={"allow_multiple_connections_per_ip": True})
+    shim.start_session(settings={"max_connections_per_ip": 0})
     return shim
 
 

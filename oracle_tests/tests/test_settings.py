@@ -59,8 +59,10 @@ def test_libtorrents_defaults_are_taken_or_refused_as_features(ours: Shim) -> No
     ]
     after = ours.call("get_settings")["settings"]
     changed = {name for name in after if after[name] != before[name]}
-    # Two that have an effect here and none there, and who we are.
+    # Two that have an effect here and none there, players who share an address, and who we
+    # are.
     assert changed == {
+        "allow_multiple_connections_per_ip",
         "half_open_limit",
         "ignore_limits_on_local_network",
         "user_agent",

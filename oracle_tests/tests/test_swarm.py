@@ -30,7 +30,7 @@ def test_ours_and_libtorrents_serve_each_other(
         # Asked again soon, so that those who came first hear of those who came later.
         tracker = stack.enter_context(Tracker(interval=1))
         payload = describe(root, 32 * KIB, [tracker.url])
-        settings = {"allow_multiple_connections_per_ip": True, "min_announce_interval": 1}
+        settings = {"max_connections_per_ip": 0, "min_announce_interval": 1}
 
         def start_ours() -> tuple[Shim, int]:
             shim = start_shim()

@@ -19,7 +19,7 @@ SEEDING = lt.torrent_status.states.seeding
 PIECE = 32 * KIB
 
 # Everybody is 127.0.0.1 here.
-SETTINGS = {"allow_multiple_connections_per_ip": True}
+SETTINGS = {"max_connections_per_ip": 0}
 
 
 @pytest.fixture

@@ -36,7 +36,6 @@ func _notification(what: int) -> void:
 ## On this machine only, at ports that the system chooses.
 const LOOPBACK := {
 	"listen_interfaces": "127.0.0.1:0",
-	"allow_multiple_connections_per_ip": true,
 	"status_update_interval": 20,
 }
 

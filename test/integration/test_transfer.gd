@@ -187,6 +187,45 @@ func test_damage_is_found_and_mended() -> void:
 	assert_same_file("data.bin")
 
 
+func test_an_earlier_check_does_not_answer_a_later_one() -> void:
+	var data := make_torrent(MIB, 16 * KIB)
+	await seed_torrent(_seeder, data)
+	var handle: TorrentHandle = _seeder.get_torrents()[0]
+	# Its signals are on their way already.
+	assert_true(handle.force_recheck())
+	OS.delay_msec(200)
+	var file := FileAccess.open(folder + "/seed/data.bin", FileAccess.READ_WRITE)
+	file.seek(5 * 16 * KIB)
+	file.store_buffer("damage".to_utf8_buffer())
+	file.close()
+	assert_true(handle.force_recheck())
+	assert_false(handle.get_status().is_seeding(), "the state from before is gone")
+	watch_signals(handle)
+	assert_true(await wait_for_signal(handle.checked, LIMIT))
+	assert_eq(handle.get_status().get_state(), TorrentStatus.STATE_DOWNLOADING)
+	assert_false(handle.have_piece(5), "the damage is found")
+	assert_signal_emit_count(handle, "checked", 1)
+
+
+func test_getters_show_what_was_just_set() -> void:
+	var data := make_torrent(MIB, 16 * KIB)
+	await seed_torrent(_seeder, data)
+	var handle: TorrentHandle = _seeder.get_torrents()[0]
+	assert_true(handle.add_tracker("http://127.0.0.1:9/announce", 0))
+	assert_eq(handle.get_trackers().size(), 1)
+	assert_true(handle.remove_tracker("http://127.0.0.1:9/announce"))
+	assert_eq(handle.get_trackers().size(), 0)
+	assert_true(handle.pause())
+	assert_true(handle.get_status().is_paused())
+	assert_true(handle.resume())
+	assert_false(handle.get_status().is_paused())
+	assert_true(handle.move_storage(folder + "/moved"))
+	assert_true(handle.get_status().is_moving_storage())
+	assert_true(handle.pause())
+	assert_true(_seeder.remove_torrent(handle))
+	assert_true(await wait_for_signal(handle.removed, LIMIT))
+
+
 func test_what_is_there_is_not_fetched_again() -> void:
 	var data := make_torrent(MIB, 16 * KIB)
 	await seed_torrent(_seeder, data)

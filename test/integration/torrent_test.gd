@@ -5,7 +5,6 @@ extends GutTest
 ## Nobody but the test itself can be reached, at a port that the system chooses.
 const LOOPBACK := {
 	"listen_interfaces": "127.0.0.1:0",
-	"allow_multiple_connections_per_ip": true,
 	"status_update_interval": 20,
 	# What the test plays itself, a peer or a tracker, answers when it has a frame, and on
 	# a machine that does something else that may take a while.

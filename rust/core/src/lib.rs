@@ -31,6 +31,7 @@ pub mod retry;
 pub mod saving;
 pub mod session_state;
 pub mod settings;
+pub mod sleep;
 pub mod slots;
 pub mod torrent;
 pub mod tracker;

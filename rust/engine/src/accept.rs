@@ -57,8 +57,13 @@ async fn accept(context: Arc<Context>, listener: TcpListener, local: bool, lobby
                 // Peers from elsewhere are not wanted on this one.
                 Ok((_, endpoint)) if local && !is_local(endpoint.ip()) => {}
                 Ok((stream, endpoint)) => {
-                    let welcome = welcome(Arc::clone(&context), stream, endpoint, lobby.enter());
-                    handshakes.spawn(supervise(Arc::clone(&context), "handshake", welcome));
+                    let most = context.session.settings.borrow().max_connections_per_ip;
+                    let most = usize::try_from(most).unwrap_or(usize::MAX);
+                    // What is turned away is closed with its stream.
+                    if let Some(place) = lobby.enter(endpoint.ip(), most) {
+                        let welcome = welcome(Arc::clone(&context), stream, endpoint, place);
+                        handshakes.spawn(supervise(Arc::clone(&context), "handshake", welcome));
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no connection could be accepted");
@@ -147,6 +152,6 @@ async fn welcome(
             features: Features::of(theirs.reserved),
         };
         // A torrent too busy to take commands takes no connections either.
-        let _ = torrent.shared.commands.try_send(Command::Incoming(arrival));
+        torrent.offer(Command::Incoming(arrival));
     }
 }

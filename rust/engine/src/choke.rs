@@ -10,18 +10,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use torrent_core::choker::{Choker, Standing};
 use torrent_core::ids::TorrentKey;
 
 use crate::due::sleep_until;
 use crate::fair;
-use crate::handle::Command;
+use crate::handle::{Command, TorrentHandle};
 use crate::performance::PerformanceWarning;
 use crate::session::SessionShared;
 
 /// What a torrent said last; `None` when it is gone.
-type Word = Option<(Standing, mpsc::Sender<Command>)>;
+type Word = Option<(Standing, TorrentHandle)>;
 
 /// Where torrents leave word for the choker.
 #[derive(Debug, Default)]
@@ -32,12 +32,7 @@ pub(crate) struct ChokeDesk {
 
 impl ChokeDesk {
     /// How a torrent's peers stand; decisions go to `answers`.
-    pub(crate) fn report(
-        &self,
-        torrent: TorrentKey,
-        standing: Standing,
-        answers: &mpsc::Sender<Command>,
-    ) {
+    pub(crate) fn report(&self, torrent: TorrentKey, standing: Standing, answers: &TorrentHandle) {
         self.leave(torrent, Some((standing, answers.clone())));
     }
 
@@ -98,7 +93,7 @@ pub(crate) async fn run(session: Arc<SessionShared>) {
         for (torrent, changes) in choker.decide(Instant::now()) {
             let sent = answers
                 .get(&torrent)
-                .is_some_and(|to| to.try_send(Command::Choking(changes)).is_ok());
+                .is_some_and(|to| to.offer(Command::Choking(changes)));
             if !sent {
                 choker.undelivered(torrent);
             }

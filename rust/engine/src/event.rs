@@ -22,6 +22,7 @@ use torrent_core::record;
 use torrent_core::value::{Fields, Value};
 use torrent_core::wire::Request;
 
+pub use crate::asked::Stamp;
 use crate::error::Error;
 use crate::handle::TorrentHandle;
 use crate::performance::PerformanceWarning;
@@ -187,6 +188,8 @@ record! {
         pub save_path: String,
         /// Its trackers' URLs.
         pub trackers: Vec<String>,
+        /// What was given and has no effect, each in words that name it.
+        pub without_effect: Vec<String>,
     }
 }
 
@@ -223,6 +226,8 @@ pub struct Event {
     pub torrent: Option<TorrentHandle>,
     /// The rest.
     pub detail: Detail,
+    /// What its torrent had seen of what it was asked for, where that matters.
+    pub stamp: Option<Stamp>,
 }
 
 impl Event {
@@ -231,9 +236,16 @@ impl Event {
         Self {
             kind,
             timestamp_ms: unix_millis(),
+            stamp: Stamp::of(kind, torrent.as_ref()),
             torrent,
             detail,
         }
+    }
+
+    /// Whether it seems to answer a command that came after it: then it must
+    /// not be delivered any more. To be asked right before.
+    pub fn is_late(&self) -> bool {
+        self.stamp.as_ref().is_some_and(Stamp::is_late)
     }
 
     /// The torrent's hash, where it concerns one.
@@ -262,9 +274,16 @@ pub struct Alert {
     pub message: String,
     /// Its own fields by libtorrent's names.
     pub fields: Fields,
+    /// As that of the event.
+    pub stamp: Option<Stamp>,
 }
 
 impl Alert {
+    /// As [`Event::is_late`].
+    pub fn is_late(&self) -> bool {
+        self.stamp.as_ref().is_some_and(Stamp::is_late)
+    }
+
     /// The alerts of an event: one, but for several pieces or files one each.
     pub fn from_event(event: &Event) -> Vec<Alert> {
         match &event.detail {
@@ -292,6 +311,7 @@ impl Alert {
             kind: event.kind,
             timestamp_ms: event.timestamp_ms,
             info_hash: event.info_hash(),
+            stamp: event.stamp.clone(),
             message: if note.is_empty() {
                 format!("{subject}{what}")
             } else {

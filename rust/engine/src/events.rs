@@ -85,7 +85,9 @@ impl EventSink {
     }
 
     /// Swaps the waiting events into `into`, which must be empty so that its
-    /// memory serves the next round.
+    /// memory serves the next round. Those that seem to answer a command that
+    /// came after them are left out; see [`Event::is_late`] for what becomes
+    /// so later.
     pub fn take(&self, into: &mut Vec<Event>) {
         Self::swap(self.buffer.lock(), into);
     }
@@ -119,6 +121,7 @@ impl EventSink {
         let tail = buffer.swap(into);
         drop(buffer);
         into.extend(tail);
+        into.retain(|event| !event.is_late());
     }
 
     /// Waits until events are there. One waiter only.
@@ -164,6 +167,13 @@ pub struct AlertQueue {
 struct Waiting {
     alerts: VecDeque<Arc<Alert>>,
     dropped: Dropped,
+}
+
+impl Waiting {
+    /// Drops what seems to answer a command that came after it.
+    fn drop_late(&mut self) {
+        self.alerts.retain(|alert| !alert.is_late());
+    }
 }
 
 impl AlertQueue {
@@ -244,7 +254,8 @@ impl AlertQueue {
     /// The waiting alerts, oldest first; they stay. What did not fit is told
     /// of in an `alerts_dropped` alert at the end.
     pub fn peek(&self) -> Vec<Arc<Alert>> {
-        let waiting = self.waiting.lock();
+        let mut waiting = self.waiting.lock();
+        waiting.drop_late();
         let report = waiting.dropped.report();
         waiting
             .alerts
@@ -258,6 +269,7 @@ impl AlertQueue {
     /// is told of in an `alerts_dropped` alert after all others.
     pub fn pop(&self, max: usize) -> Vec<Arc<Alert>> {
         let mut waiting = self.waiting.lock();
+        waiting.drop_late();
         let count = max.min(waiting.alerts.len());
         let mut popped: Vec<_> = waiting.alerts.drain(..count).collect();
         if count < max {
@@ -270,6 +282,7 @@ impl AlertQueue {
     /// fit is told of after all others.
     pub fn take_first(&self, wanted: impl Fn(&Alert) -> bool) -> Option<Arc<Alert>> {
         let mut waiting = self.waiting.lock();
+        waiting.drop_late();
         if let Some(at) = waiting.alerts.iter().position(|alert| wanted(alert)) {
             return waiting.alerts.remove(at);
         }

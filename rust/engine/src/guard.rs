@@ -86,8 +86,8 @@ impl SessionShared {
             .post(kind::IP_BAN, None, || Detail::Banned(ip.to_canonical()));
         let torrents: Vec<TorrentHandle> = self.registry.lock().values().cloned().collect();
         for torrent in torrents {
-            // A torrent that is too busy refuses its connections later.
-            let _ = torrent.shared.commands.try_send(Command::Ban(ip));
+            // Never refused: each address is banned once.
+            torrent.shared.commands.send(Command::Ban(ip));
         }
     }
 

@@ -8,8 +8,11 @@
 
 mod accept;
 pub mod add;
+mod asked;
 pub mod buffers;
 mod choke;
+mod commands;
+mod connections;
 pub mod create;
 pub mod disk;
 mod due;
@@ -40,6 +43,8 @@ mod register;
 mod restore;
 pub mod resume;
 mod runtime;
+#[cfg(test)]
+mod saturation;
 pub mod session;
 pub mod session_state;
 pub mod state;

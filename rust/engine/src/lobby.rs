@@ -1,14 +1,18 @@
 //! Where connections that came in wait until their handshake is done. There is
 //! room for so many; when it is full, the one that has dawdled longest leaves
 //! for the next one, so that a flood of silent connections keeps nobody out.
+//! Of one address, only so many may dawdle, and they never fill more than half
+//! of it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+use torrent_core::ban::ban_unit;
 
 /// Time that everybody has, however full it is: who means well has sent his
 /// handshake by then.
@@ -33,8 +37,11 @@ struct Guests {
 #[derive(Debug)]
 struct Waiting {
     since: Instant,
-    /// Dropped to show the guest out.
-    _stay: oneshot::Sender<()>,
+    /// An IPv6 address stands for its /64.
+    from: IpAddr,
+    /// Says when the guest is to leave; dropped to show it out at once. Gone
+    /// once it was told.
+    stay: Option<oneshot::Sender<Instant>>,
 }
 
 /// A place in the lobby; dropped, it is free again.
@@ -42,13 +49,15 @@ struct Waiting {
 pub(crate) struct Place {
     lobby: Arc<Lobby>,
     number: u64,
-    shown_out: oneshot::Receiver<()>,
+    shown_out: oneshot::Receiver<Instant>,
 }
 
 impl Place {
     /// Resolves when the place is needed for somebody else.
     pub(crate) async fn shown_out(&mut self) {
-        let _ = (&mut self.shown_out).await;
+        if let Ok(due) = (&mut self.shown_out).await {
+            tokio::time::sleep_until(due).await;
+        }
     }
 }
 
@@ -98,25 +107,46 @@ impl Lobby {
             .map(|guest| guest.since)
     }
 
-    /// Takes a place; where there is none, the oldest guest is shown out.
-    pub(crate) fn enter(self: &Arc<Self>) -> Place {
+    /// Takes a place for a guest from this address; where there is none, the
+    /// oldest guest is shown out. With `per_address` guests from there already,
+    /// 0 for no limit, the oldest of them leaves as soon as it had its grace,
+    /// and if they have half of the places, the new one is turned away.
+    pub(crate) fn enter(self: &Arc<Self>, from: IpAddr, per_address: usize) -> Option<Place> {
+        let from = ban_unit(from);
         let (stay, shown_out) = oneshot::channel();
         let waiting = Waiting {
             since: Instant::now(),
-            _stay: stay,
+            from,
+            stay: Some(stay),
         };
         let mut guests = self.guests.lock();
+        if per_address > 0 {
+            let alike = |guest: &&mut Waiting| guest.from == from;
+            let count = guests.waiting.values_mut().filter(alike).count();
+            if count >= per_address.max(self.room / 2) {
+                return None;
+            }
+            let staying = guests.waiting.values_mut().filter(alike);
+            let staying: Vec<_> = staying.filter(|it| it.stay.is_some()).collect();
+            let surplus = (staying.len() + 1).saturating_sub(per_address);
+            for guest in staying.into_iter().take(surplus) {
+                if let Some(stay) = guest.stay.take() {
+                    // It may be leaving by itself.
+                    let _ = stay.send(guest.since + self.grace);
+                }
+            }
+        }
         if guests.waiting.len() >= self.room {
             guests.waiting.pop_first();
         }
         let number = guests.next;
         guests.next += 1;
         guests.waiting.insert(number, waiting);
-        Place {
+        Some(Place {
             lobby: Arc::clone(self),
             number,
             shown_out,
-        }
+        })
     }
 }
 
@@ -126,13 +156,21 @@ mod tests {
 
     use super::*;
 
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    fn enter(lobby: &Arc<Lobby>, last: u8) -> Place {
+        lobby.enter(ip(last), 0).unwrap()
+    }
+
     #[tokio::test]
     async fn the_oldest_is_shown_out_when_it_is_full() {
         let lobby = Lobby::new(2, Duration::ZERO);
-        let mut first = lobby.enter();
-        let mut second = lobby.enter();
+        let mut first = enter(&lobby, 1);
+        let mut second = enter(&lobby, 2);
         lobby.room().await;
-        let third = lobby.enter();
+        let third = enter(&lobby, 3);
         first.shown_out().await;
         drop(first);
         assert!(second.shown_out().now_or_never().is_none());
@@ -145,10 +183,33 @@ mod tests {
     async fn nobody_is_shown_out_within_his_grace() {
         let lobby = Lobby::new(1, Duration::from_secs(3600));
         lobby.room().await;
-        let place = lobby.enter();
+        let place = enter(&lobby, 1);
         let mut room = Box::pin(lobby.room());
         assert!(room.as_mut().now_or_never().is_none());
         drop(place);
         room.await;
+    }
+
+    #[tokio::test]
+    async fn of_one_address_only_so_many_dawdle() {
+        let lobby = Lobby::new(20, Duration::from_millis(1));
+        let mut other = lobby.enter(ip(9), 2).unwrap();
+        let mut places: Vec<Place> = (0..5).map(|_| lobby.enter(ip(1), 2).unwrap()).collect();
+        for place in &mut places[..3] {
+            let since = lobby.guests.lock().waiting[&place.number].since;
+            place.shown_out().await;
+            assert!(since.elapsed() >= lobby.grace, "each has its grace");
+        }
+        places.drain(..3);
+        assert!(places[0].shown_out().now_or_never().is_none());
+        // However quick they come, half of the places is for others.
+        while let Some(place) = lobby.enter(ip(1), 2) {
+            places.push(place);
+        }
+        assert_eq!(places.len(), 10);
+        assert!(other.shown_out().now_or_never().is_none());
+        assert!(lobby.enter(ip(2), 2).is_some());
+        drop(places);
+        assert!(lobby.enter(ip(1), 2).is_some());
     }
 }

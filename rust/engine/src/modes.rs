@@ -6,7 +6,7 @@ use std::time::Duration;
 use torrent_core::ids::PieceIndex;
 pub use torrent_core::torrent::Modes;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::handle::{Command, TorrentHandle};
 
 /// Where a torrent may look for peers beside its trackers.
@@ -104,12 +104,7 @@ impl TorrentHandle {
     /// Fetches pieces in order from now on, those from `first` to `last` before
     /// others of their priority.
     pub fn set_sequential_range(&self, first: PieceIndex, last: PieceIndex) -> Result<()> {
-        self.check_piece(first)?;
-        self.check_piece(last)?;
-        if last < first {
-            let reason = format!("the range from piece {first} to {last} is empty");
-            return Err(Error::because(ErrorKind::InvalidParameter, reason));
-        }
+        self.check_range(first, last)?;
         self.change(|options| {
             options.sequential = true;
             options.sequential_range = Some((first, last));
@@ -132,12 +127,15 @@ impl TorrentHandle {
         alert_when_available: bool,
     ) -> Result<()> {
         self.check_piece(piece)?;
-        self.change_priorities(|options| options.pieces_mut()[piece.0 as usize] = 7)?;
-        self.post(Command::Deadline {
+        let deadline = Command::Deadline {
             piece,
             after,
             alert: alert_when_available,
-        })
+        };
+        let place = self.place_for(&deadline)?;
+        self.change_priorities(|options| options.pieces_mut()[piece.0 as usize] = 7)?;
+        place.send(deadline);
+        Ok(())
     }
 
     /// Takes back the deadline of `piece`. The `read_piece` event that was

@@ -153,7 +153,7 @@ impl Session {
             local_ipv6: text(interfaces::outbound(true)),
             external_ipv4: text(self.shared().network.whereabouts.external(false)),
             external_ipv6: text(self.shared().network.whereabouts.external(true)),
-            num_connections: self.shared().num_connections(),
+            num_connections: self.shared().connections.len(),
             connections_limit: self.settings().connections_limit,
         }
     }

@@ -10,6 +10,7 @@ use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{FileIndex, InfoHash};
 use torrent_core::metainfo::Info;
 
+use crate::asked::Topic;
 pub use crate::disk::MoveMode;
 use crate::disk::{NameError, judge_names};
 use crate::error::{Error, ErrorKind, Result};
@@ -90,7 +91,11 @@ impl TorrentHandle {
             return Err(Error::new(ErrorKind::EmptySavePath));
         }
         let placing = Placing::Move { to, mode, answer };
-        self.post(Command::Place(Box::new(placing)))
+        let command = Command::Place(Box::new(placing));
+        let place = self.place_for(&command)?;
+        self.shared.asked.ask(Topic::Move);
+        place.send(command);
+        Ok(())
     }
 
     /// Gives a file another name, relative to the save path, with `/` between

@@ -17,10 +17,11 @@ pub use torrent_core::queue::Move;
 use torrent_core::queue::{Observation, Phase, Queue, Verdict};
 use torrent_core::settings::Settings;
 
+use crate::asked::Topic;
 use crate::due::sleep_until;
 use crate::error::Result;
 use crate::fair;
-use crate::handle::{Command, Options, TorrentHandle};
+use crate::handle::{Options, State, TorrentHandle};
 use crate::session::SessionShared;
 
 /// Where a torrent is told what the queue has decided of it.
@@ -251,7 +252,13 @@ impl TorrentHandle {
         if self.is_auto_managed() {
             self.check_valid()?;
             self.wake();
-            return self.post(Command::OptionsChanged);
+            {
+                let _options = self.shared.options.lock();
+                self.shared.asked.ask(Topic::Options);
+                self.shared.asked.ask(Topic::Pause);
+            }
+            self.look(State::Options);
+            return Ok(());
         }
         self.change(|options| {
             options.paused = false;
@@ -325,6 +332,8 @@ impl TorrentHandle {
         self.check_valid()?;
         let torrent = self.info_hash();
         self.with_queue(|queue, now| queue.shift(now, torrent, to));
-        self.post(Command::OptionsChanged)
+        self.shared.asked.ask(Topic::Options);
+        self.look(State::Options);
+        Ok(())
     }
 }

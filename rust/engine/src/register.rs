@@ -2,20 +2,22 @@
 //! registry in the caller's thread, so that it is there at once; the rest is
 //! done by the torrent's task, for which a [`NewTorrent`] is on its way then.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
 use torrent_core::ids::PeerId;
 
 use crate::add::{AddTorrent, TorrentSource};
+use crate::asked::Asked;
+use crate::commands::{self, Pending};
 use crate::disk::SharedFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, Kind, category, kind, unix_millis};
-use crate::handle::{COMMAND_QUEUE, EndsWith, Shared, TorrentHandle, View};
+use crate::handle::{Command, EndsWith, Options, Shared, TorrentHandle, View};
 use crate::queue::Seat;
 use crate::session::{NewTorrent, SessionShared};
 use crate::territory::{Area, Sharing};
@@ -33,9 +35,10 @@ impl SessionShared {
         let info_hash = add.info_hash()?;
         let save_path = std::path::absolute(&add.save_path)
             .map_err(|error| Error::from_io(&error, &add.save_path))?;
-        let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
+        let (commands, inbox) = commands::queue();
         add.complete_source();
         let options = add.options()?;
+        let without_effect = add.without_effect();
         let known_since = add.resume.as_ref().map_or(0, |resume| resume.added_time);
         let added_time = match known_since {
             0 => unix_millis() / 1000,
@@ -65,7 +68,9 @@ impl SessionShared {
                 shared_files: SharedFiles::default(),
                 added_time,
                 options: Mutex::new(options),
-                priorities_changed: AtomicBool::new(false),
+                check: Mutex::default(),
+                asked: Asked::default(),
+                pending: Pending::default(),
                 view: View::default(),
                 commands,
                 queue: Arc::clone(&self.queue),
@@ -79,21 +84,33 @@ impl SessionShared {
             }),
         };
         handle.show_new();
-        let (lease, after) = {
+        let new = {
             let mut registry = self.registry.lock();
-            if let Some(known) = registry.get(&info_hash) {
-                return Ok((known.clone(), None));
+            match registry.get(&info_hash) {
+                Some(known) => Err(known.clone()),
+                None => {
+                    let lease = self.territory.lease(&handle, believed);
+                    let reserved = area.map(|area| lease.take(area, Sharing::Same));
+                    let reserved = reserved.transpose().map_err(|error| {
+                        let words = error.message().to_owned();
+                        Error::because(ErrorKind::TorrentAddFailed, words).about(error.context())
+                    })?;
+                    registry.insert(info_hash, handle.clone());
+                    handle.join_queue();
+                    Ok((lease, reserved.map(|it| it.after).unwrap_or_default()))
+                }
             }
-            let lease = self.territory.lease(&handle, believed);
-            let reserved = area.map(|area| lease.take(area, Sharing::Same));
-            let reserved = reserved.transpose().map_err(|error| {
-                let words = error.message().to_owned();
-                Error::because(ErrorKind::TorrentAddFailed, words).about(error.context())
-            })?;
-            registry.insert(info_hash, handle.clone());
-            handle.join_queue();
-            (lease, reserved.map(|it| it.after).unwrap_or_default())
         };
+        let (lease, after) = match new {
+            Ok(new) => new,
+            Err(known) => {
+                known.take_over(&handle, add.peers);
+                return Ok((known, None));
+            }
+        };
+        for note in &without_effect {
+            tracing::warn!(torrent = %info_hash, "add_torrent: {note}");
+        }
         let new = NewTorrent {
             handle: handle.clone(),
             commands: inbox,
@@ -109,6 +126,7 @@ impl SessionShared {
             ends: EndsWith::task_of(&handle),
             lease,
             after,
+            without_effect,
         };
         Ok((handle, Some(new)))
     }
@@ -121,6 +139,67 @@ impl SessionShared {
         };
         self.events
             .post(failed, None, || Detail::Error(error.clone()));
+    }
+}
+
+impl TorrentHandle {
+    /// It was added again, in this way: trackers and peers are taken over, the
+    /// rest stays as it is here, and what would be another is named.
+    fn take_over(&self, again: &Self, peers: Vec<SocketAddr>) {
+        let (new, known) = {
+            let new = again.shared.options.lock().clone();
+            (new, self.shared.options.lock().clone())
+        };
+        for (url, tier) in new.trackers.iter().zip(0..).flat_map(|(urls, tier)| {
+            let urls = urls.iter();
+            urls.map(move |url| (url, tier))
+        }) {
+            let is_known = known.trackers.iter().flatten().any(|it| it == url);
+            if !is_known && let Err(error) = self.add_tracker(url, tier) {
+                tracing::warn!(%error, "a tracker of a torrent that is added again");
+            }
+        }
+        if !peers.is_empty() && !self.offer(Command::Peers(peers)) {
+            tracing::warn!("the peers of a torrent that is added again are not taken over");
+        }
+        let limits = |it: &Options| {
+            (
+                it.max_connections,
+                it.max_uploads,
+                it.download_limit,
+                it.upload_limit,
+            )
+        };
+        let flags = |it: &Options| {
+            (
+                it.paused,
+                it.auto_managed,
+                it.sequential,
+                it.modes,
+                it.discovery,
+                it.apply_ip_filter,
+            )
+        };
+        for (name, differs) in [
+            ("save_path", *again.save_path() != *self.save_path()),
+            (
+                "file_priorities",
+                new.file_priorities != known.file_priorities,
+            ),
+            (
+                "piece_priorities",
+                new.piece_priorities != known.piece_priorities,
+            ),
+            ("renamed_files", new.renamed_files != known.renamed_files),
+            ("limits", limits(&new) != limits(&known)),
+            ("flags", flags(&new) != flags(&known)),
+            ("storage_mode", new.storage_mode != known.storage_mode),
+        ] {
+            if differs {
+                let torrent = self.info_hash();
+                tracing::warn!(%torrent, "it is part of the session already: '{name}' stays");
+            }
+        }
     }
 }
 

@@ -106,12 +106,9 @@ async fn bring_back(session: &Arc<SessionShared>) {
                 .then(|| session.register_again(torrent))
                 .flatten()
         };
+        // There are as many as there are torrents in the folder.
         if let Some(new) = back
-            && session
-                .commands
-                .send(SessionCommand::Add(new))
-                .await
-                .is_err()
+            && !session.commands.send(SessionCommand::Add(new))
         {
             return;
         }
@@ -132,6 +129,7 @@ impl SessionShared {
     pub(crate) fn add(self: &Arc<Self>, add: AddTorrent) -> Result<TorrentHandle> {
         add.check()?;
         let info_hash = add.info_hash()?;
+        let place = self.place()?;
         // Held until it is registered, so that nobody else brings it back.
         let mut met = self.restoring.met.lock();
         let again = meet(&mut met, info_hash)
@@ -144,8 +142,7 @@ impl SessionShared {
         };
         drop(met);
         if let Some(new) = new {
-            self.post(SessionCommand::Add(new))
-                .inspect_err(|_| self.forget(&handle))?;
+            place.send(SessionCommand::Add(new));
         }
         Ok(handle)
     }

@@ -160,6 +160,12 @@ impl AddTorrent {
         if let TorrentSource::File(metainfo) = &self.source {
             // Of a record that speaks of more files only the first count.
             let files = metainfo.info.files.len();
+            let renamed = self.renamed_files.last_key_value();
+            let last = renamed.map_or(0, |(file, _)| file.0 as usize + 1);
+            if self.file_priorities.len().max(last) > files {
+                let note = format!("the record speaks of more than {files} files");
+                self.notes.push(note);
+            }
             self.file_priorities.truncate(files);
             self.renamed_files
                 .retain(|file, _| (file.0 as usize) < files);

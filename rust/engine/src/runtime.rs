@@ -8,7 +8,6 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use torrent_core::ids::InfoHash;
 use torrent_core::settings::Settings;
@@ -17,6 +16,7 @@ use torrent_core::turnover::Turnover;
 use crate::accept;
 use crate::buffers::BufferPool;
 use crate::choke;
+use crate::commands::Receiver;
 use crate::disk::{Disk, DiskConfig};
 use crate::due::sleep_until;
 use crate::error::{Error, ErrorKind, Result};
@@ -125,7 +125,7 @@ pub(crate) struct Context {
 /// Starts the disk workers and the thread of a session.
 pub(crate) fn spawn(
     session: Arc<SessionShared>,
-    inbox: mpsc::Receiver<SessionCommand>,
+    inbox: Receiver<SessionCommand>,
     sockets: Vec<Listener>,
 ) -> Result<Joiner> {
     let failed =
@@ -238,7 +238,7 @@ struct SessionTask {
 
 async fn run(
     context: Arc<Context>,
-    mut inbox: mpsc::Receiver<SessionCommand>,
+    mut inbox: Receiver<SessionCommand>,
     sockets: Vec<Listener>,
     mut listen_settings: ListenSettings,
 ) {
@@ -342,7 +342,7 @@ async fn run(
     // What was added right before runs for as long as it takes to write down
     // that it is there.
     inbox.close();
-    while let Ok(command) = inbox.try_recv() {
+    while let Some(command) = inbox.try_recv() {
         if let SessionCommand::Add(new) = command {
             task.add(new);
         }

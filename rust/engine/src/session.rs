@@ -4,23 +4,24 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use torrent_core::external_ip::Witness;
 use torrent_core::ids::InfoHash;
 use torrent_core::places::Places;
 use torrent_core::resume::ResumeData;
 use torrent_core::session_state::SessionState;
 use torrent_core::settings::Settings;
-use torrent_core::torrent::Room;
 use torrent_core::value::{Fields, Value};
 
 pub use crate::add::{AddTorrent, TorrentSource};
 use crate::choke::ChokeDesk;
+use crate::commands::{self, Place, Receiver, Sender};
+use crate::connections::Connections;
 use crate::disk::DiskWatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
@@ -41,8 +42,8 @@ use crate::state::{Keeper, StateDir};
 use crate::stats::{Metric, Numbers, Stats};
 use crate::territory::{Lease, Territory};
 
-/// Commands that wait for the session's task; a full queue is an error to the
-/// caller, since only a stuck task lets it fill.
+/// Messages that wait for the session's task; beyond that the caller gets an
+/// error, since only a stuck task lets them become so many.
 const SESSION_QUEUE: usize = 4096;
 
 /// What the session's task is told.
@@ -60,7 +61,7 @@ pub(crate) enum SessionCommand {
 #[derive(Debug)]
 pub(crate) struct NewTorrent {
     pub(crate) handle: TorrentHandle,
-    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) commands: Receiver<Command>,
     pub(crate) paused: bool,
     pub(crate) resume: Option<Box<ResumeData>>,
     /// Why that is not believed, whatever the files say.
@@ -81,6 +82,8 @@ pub(crate) struct NewTorrent {
     pub(crate) lease: Lease,
     /// The torrents that are to leave it first.
     pub(crate) after: Vec<watch::Receiver<bool>>,
+    /// What was given and has no effect.
+    pub(crate) without_effect: Vec<String>,
 }
 
 /// What the session's tasks share.
@@ -102,7 +105,7 @@ pub(crate) struct SessionShared {
     pub(crate) rates: Rates,
     pub(crate) queue: Arc<QueueDesk>,
     pub(crate) guard: Guard,
-    connections: AtomicI64,
+    pub(crate) connections: Connections,
     /// The session's state as it was taken over, for what only others use.
     pub(crate) state: Mutex<SessionState>,
     /// The state directory, where there is one.
@@ -118,45 +121,16 @@ pub(crate) struct SessionShared {
     /// The names of the counters have been told.
     pub(crate) metrics_told: AtomicBool,
     running: AtomicBool,
-    pub(crate) commands: mpsc::Sender<SessionCommand>,
+    pub(crate) commands: Sender<SessionCommand>,
 }
 
 impl SessionShared {
-    /// Whether there may be one more connection.
-    pub(crate) fn room_for_connection(&self) -> Room {
-        let settings = self.settings.borrow();
-        match self.num_connections() - settings.connections_limit {
-            beyond if beyond < 0 => Room::Free,
-            beyond if beyond < settings.connections_slack => Room::Slack,
-            _ => Room::None,
-        }
-    }
-
-    /// How many more connections stay within the limit.
-    pub(crate) fn free_connections(&self) -> usize {
-        let free = self.settings.borrow().connections_limit - self.num_connections();
-        usize::try_from(free).unwrap_or(0)
-    }
-
-    /// Open connections of all torrents.
-    pub(crate) fn num_connections(&self) -> i64 {
-        self.connections.load(Ordering::Relaxed)
-    }
-
     /// A peer or a tracker says that our address is `ip`.
     pub(crate) fn seen_as(&self, ip: IpAddr, by: IpAddr, witness: Witness) {
         if let Some(ip) = self.network.seen_as(ip, by, witness) {
             self.events
                 .post(kind::EXTERNAL_IP, None, || Detail::Address(ip));
         }
-    }
-
-    pub(crate) fn connection_opened(&self) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn connection_closed(&self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn stop(&self) {
@@ -168,6 +142,28 @@ impl SessionShared {
         }
     }
 
+    /// Changes settings, in one go: or of two threads that change some, one
+    /// would be forgotten. Nothing changes when `change` fails.
+    pub(crate) fn change_settings(
+        &self,
+        change: impl FnOnce(&mut Settings) -> Result<()>,
+    ) -> Result<()> {
+        let mut changed = Ok(());
+        self.settings.send_if_modified(|current| {
+            let mut settings = Settings::clone(current);
+            changed = change(&mut settings);
+            if changed.is_ok() {
+                let limit = settings.alert_queue_size as usize;
+                self.events.configure(settings.alert_mask as u32, limit);
+                *current = Arc::new(settings);
+            }
+            changed.is_ok()
+        });
+        changed?;
+        self.state_changed();
+        Ok(())
+    }
+
     pub(crate) fn check_running(&self) -> Result<()> {
         if self.running.load(Ordering::Acquire) {
             Ok(())
@@ -176,11 +172,17 @@ impl SessionShared {
         }
     }
 
-    pub(crate) fn post(&self, command: SessionCommand) -> Result<()> {
+    /// A place for a message to the session's task: to be reserved before
+    /// anything changes that belongs to it.
+    pub(crate) fn place(&self) -> Result<Place<'_, SessionCommand>> {
         self.check_running()?;
-        self.commands
-            .try_send(command)
-            .map_err(|_| Error::because(ErrorKind::Timeout, "the session does not take commands"))
+        let place = self.commands.reserve(SESSION_QUEUE);
+        place.map_err(|_| Error::because(ErrorKind::Timeout, "the session does not take commands"))
+    }
+
+    pub(crate) fn post(&self, command: SessionCommand) -> Result<()> {
+        self.place()?.send(command);
+        Ok(())
     }
 
     /// Takes a torrent out of the registry, if it is still this one.
@@ -251,7 +253,7 @@ impl Session {
         }
         let Lasting { state, filter } = lasting;
         let listening = listen::bind(&settings)?;
-        let (commands, inbox) = mpsc::channel(SESSION_QUEUE);
+        let (commands, inbox) = commands::queue();
         let events = EventSink::new(
             settings.alert_mask as u32,
             settings.alert_queue_size as usize,
@@ -272,7 +274,7 @@ impl Session {
             rates,
             guard: Guard::new(filter),
             queue,
-            connections: AtomicI64::new(0),
+            connections: Connections::default(),
             state: Mutex::new(state),
             restoring: Restoring::new(keeper.is_some()),
             keeper,
@@ -352,15 +354,8 @@ impl Session {
         &self,
         patch: impl IntoIterator<Item = (&'a str, &'a Value)>,
     ) -> Result<()> {
-        let mut settings = Settings::clone(&self.settings());
-        settings.apply(patch)?;
-        self.shared.events.configure(
-            settings.alert_mask as u32,
-            settings.alert_queue_size as usize,
-        );
-        self.shared.settings.send_replace(Arc::new(settings));
-        self.shared.state_changed();
-        Ok(())
+        self.shared
+            .change_settings(|settings| Ok(settings.apply(patch)?))
     }
 
     /// Adds a torrent, which starts at once. A torrent that is already there
@@ -390,15 +385,22 @@ impl Session {
             return Err(Error::new(ErrorKind::InvalidTorrentHandle));
         }
         self.shared.forget(handle);
-        handle
-            .shared
-            .commands
-            .try_send(Command::Remove {
-                delete: delete.into(),
-            })
-            .map_err(|_| {
-                Error::new(ErrorKind::TorrentRemoveFailed).about(handle.info_hash().to_string())
-            })
+        let delete = delete.into();
+        // Never refused; only a task that has ended by a fault cannot do it.
+        if handle.shared.commands.send(Command::Remove { delete }) {
+            return Ok(());
+        }
+        self.shared
+            .events
+            .post(kind::TORRENT_REMOVED, Some(handle), || Detail::None);
+        match delete {
+            Deletion::Nothing => Ok(()),
+            _ => {
+                let reason = "its task has ended by a fault: the files are left";
+                let error = Error::because(ErrorKind::TorrentRemoveFailed, reason);
+                Err(error.about(handle.info_hash().to_string()))
+            }
+        }
     }
 
     /// The torrent with this hash.

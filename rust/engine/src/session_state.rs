@@ -111,8 +111,6 @@ impl Session {
     /// for data that is no session state.
     pub fn load_state(&self, data: &[u8]) -> Result<Vec<SettingsError>> {
         let (mut state, filter) = decode(data)?;
-        let mut settings = Settings::clone(&self.settings());
-        let refused = state.restore_settings(&mut settings);
         if let Some(filter) = filter {
             self.shared.guard.change_filter(|held| {
                 held.replace(filter);
@@ -120,6 +118,11 @@ impl Session {
             })?;
         }
         self.shared.queue.arrange(&state.queue);
+        let mut refused = Vec::new();
+        self.shared.change_settings(|settings| {
+            refused = state.restore_settings(settings);
+            Ok(())
+        })?;
         {
             let mut held = self.shared.state.lock();
             if state.queue.is_empty() {
@@ -128,8 +131,6 @@ impl Session {
             }
             *held = state;
         }
-        let values = settings.values();
-        self.apply_settings(values.iter().map(|(name, value)| (*name, value)))?;
         Ok(refused)
     }
 }

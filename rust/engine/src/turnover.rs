@@ -29,7 +29,6 @@ pub(crate) fn look(session: &SessionShared, turnover: &mut Turnover) {
         .collect();
     for (at, count) in plan(&settings, &holdings) {
         // One that is too busy to listen is left alone until the next time.
-        let commands = &torrents[at].shared.commands;
-        let _ = commands.try_send(Command::TurnOver(count));
+        torrents[at].offer(Command::TurnOver(count));
     }
 }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use support::alerts::{self, type_of};
+use support::defaults::DEFAULTS;
 use torrent_engine::core::settings::{Effect, SettingInfo, Settings, SettingsError};
 use torrent_engine::core::value::Value;
 use torrent_engine::error::{ErrorCategory, ErrorKind};
@@ -154,6 +155,21 @@ fn settings_page() {
     head(&mut page, titles);
     for setting in Settings::table() {
         setting_row(&mut page, &setting);
+    }
+
+    page.push_str("\n## Why these defaults\n\nDefaults are libtorrent's unless a game is better served by others. What was weighed, for the settings that a game may want to look at first:\n");
+    for (topic, words, settings) in DEFAULTS {
+        write!(page, "\n### {topic}\n\n").unwrap();
+        if !words.is_empty() {
+            write!(page, "{words}\n\n").unwrap();
+        }
+        for (name, why) in *settings {
+            let table = Settings::table();
+            let known = table.iter().find(|row| row.name == *name);
+            let known = known.unwrap_or_else(|| panic!("{name} is no setting"));
+            let default = code(&literal(&known.default));
+            writeln!(page, "- {} ({default}): {why}.", code(name)).unwrap();
+        }
     }
 
     page.push_str("\n## Presets\n\n`TorrentSession.get_settings_preset(name)` returns all settings for a purpose: \"default\", or one of these, which differ from it as follows.\n");

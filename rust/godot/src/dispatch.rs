@@ -44,6 +44,8 @@ pub(crate) fn deliver(poll: &Poll<'_>, notice: Notice) {
         Notice::Stopped => poll.emit(|| session.signals().session_stopped().emit()),
         Notice::Progress(status) => progress(poll, &status),
         Notice::Pieces(torrent, pieces) => all_pieces(poll, torrent.as_ref(), &pieces),
+        // A listener has asked for something since, which it seems to answer.
+        Notice::Event(event) if event.is_late() => {}
         Notice::Event(event) => {
             report_failure(session, &event);
             announce_alerts(poll, &event);

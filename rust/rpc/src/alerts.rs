@@ -57,12 +57,12 @@ struct Moving {
     events: Vec<Event>,
     subscription: Subscription,
     /// Lines for the subscriber that are not handed over yet.
-    lines: VecDeque<(Kind, Vec<u8>)>,
+    lines: VecDeque<Arc<Alert>>,
 }
 
 impl Moving {
     fn subscribe(&mut self, subscription: Subscription) {
-        self.lines.retain(|(kind, _)| subscription.covers(*kind));
+        self.lines.retain(|alert| subscription.covers(alert.kind));
         self.subscription = subscription;
     }
 }
@@ -173,8 +173,9 @@ impl Alerts {
             // Handed over under the lock: no answer to a new subscription
             // comes before a line of the old one.
             let mut moving = self.moving.lock();
-            if let Some((_, line)) = moving.lines.pop_front() {
-                place.send(line);
+            // What has become the answer to nothing meanwhile is left out.
+            if let Some(alert) = moving.lines.pop_front().filter(|alert| !alert.is_late()) {
+                place.send(event_line(&alert));
             }
         }
         Ok(())
@@ -189,8 +190,7 @@ impl Alerts {
         let alerts = self.queue.push(event);
         self.arrived.notify_waiters();
         if moving.subscription.covers(event.kind) {
-            let lines = alerts.iter().map(|alert| (event.kind, event_line(alert)));
-            moving.lines.extend(lines);
+            moving.lines.extend(alerts);
         }
     }
 }

@@ -126,9 +126,10 @@ pub struct PeerListSettings {
     /// Wait before a peer is tried again, once more for each failure
     /// (`min_reconnect_time`).
     pub min_reconnect: Duration,
-    /// Whether one address may have several connections
-    /// (`allow_multiple_connections_per_ip`).
-    pub many_per_ip: bool,
+    /// Connections with one address, if several with its whole /64 where it is
+    /// an IPv6 one (`allow_multiple_connections_per_ip`,
+    /// `max_connections_per_ip`).
+    pub max_per_ip: usize,
     /// Whether peers on ports below 1024 are left alone
     /// (`no_connect_privileged_ports`).
     pub no_privileged_ports: bool,
@@ -140,7 +141,7 @@ impl Default for PeerListSettings {
             max_size: 3000,
             max_failcount: 3,
             min_reconnect: Duration::from_secs(60),
-            many_per_ip: false,
+            max_per_ip: 8,
             no_privileged_ports: false,
         }
     }
@@ -191,7 +192,7 @@ pub struct PeerList {
     settings: PeerListSettings,
     peers: BTreeMap<SocketAddr, Known>,
     /// Connections, dials included, by address.
-    busy: BTreeMap<IpAddr, u32>,
+    busy: BTreeMap<IpAddr, usize>,
     banned: BanList,
     /// Where we listen, as others see it.
     own: Vec<SocketAddr>,
@@ -244,7 +245,7 @@ impl PeerList {
         if addr.port() == 0 {
             return Err(Refused::PortZero);
         }
-        if !may_be_a_host(addr.ip()) {
+        if !is_host(addr.ip()) {
             return Err(Refused::NoHost);
         }
         if self.own.contains(&addr) {
@@ -337,7 +338,22 @@ impl PeerList {
         let privileged = self.settings.no_privileged_ports && addr.port() < FIRST_UNPRIVILEGED;
         !(known.busy || useless || privileged)
             && known.failures < self.settings.max_failcount
-            && (self.settings.many_per_ip || !self.busy.contains_key(&addr.ip()))
+            && self.busy_at(addr.ip()) < self.settings.max_per_ip
+    }
+
+    /// Connections, dials included, that count against the same limit as `ip`:
+    /// where several are allowed, an IPv6 address stands for its /64.
+    fn busy_at(&self, ip: IpAddr) -> usize {
+        let exact = self.settings.max_per_ip == 1 || ip.is_ipv4();
+        if exact {
+            return self.busy.get(&ip).copied().unwrap_or(0);
+        }
+        let unit = ban_unit(ip);
+        self.busy
+            .range(unit..)
+            .take_while(|(ip, _)| ban_unit(**ip) == unit)
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// When the wait of a peer is over; `None` when it was never tried.
@@ -468,6 +484,12 @@ impl PeerList {
         self.peers.is_empty()
     }
 
+    /// Whether a peer is known to be a seed.
+    pub fn is_seed(&self, addr: SocketAddr) -> bool {
+        let known = self.peers.get(&canonical(addr));
+        known.is_some_and(|known| known.seed)
+    }
+
     /// How many known peers are seeds.
     pub fn num_seeds(&self) -> usize {
         self.peers.values().filter(|known| known.seed).count()
@@ -517,7 +539,8 @@ fn priority_of(own: &[SocketAddr], addr: SocketAddr) -> u32 {
     nearest.map_or(0, |own| canonical_priority(*own, addr))
 }
 
-fn may_be_a_host(ip: IpAddr) -> bool {
+/// Whether an address can be that of one machine.
+pub fn is_host(ip: IpAddr) -> bool {
     let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
     !ip.is_unspecified() && !ip.is_multicast() && !broadcast
 }

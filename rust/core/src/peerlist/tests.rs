@@ -98,19 +98,38 @@ fn a_peer_is_tried_again_later_and_later_and_then_no_more() {
 }
 
 #[test]
-fn one_connection_an_address_unless_more_are_allowed() {
-    let mut list = with(&["1.2.3.4:5", "1.2.3.4:6"]);
-    assert!(list.next_candidate(at(0)).is_some());
-    assert_eq!(list.next_candidate(at(0)), None);
-    list.set_settings(PeerListSettings {
-        many_per_ip: true,
+fn an_address_has_no_more_connections_than_allowed() {
+    let mut list = with(&[
+        "1.2.3.4:5",
+        "1.2.3.4:6",
+        "[2001:db8::1]:5",
+        "[2001:db8::2]:5",
+    ]);
+    let allow = |max_per_ip| PeerListSettings {
+        max_per_ip,
         ..PeerListSettings::default()
-    });
-    let second = list.next_candidate(at(0)).unwrap();
+    };
+    let dial_all = |list: &mut PeerList| {
+        let mut dialled = Vec::from_iter(std::iter::from_fn(|| list.next_candidate(at(0))));
+        dialled.sort_unstable();
+        dialled
+    };
+    list.set_settings(allow(1));
+    let dialled = dial_all(&mut list);
+    assert_eq!(dialled.len(), 3, "one with each address: {dialled:?}");
+    // Several count together in a /64.
+    list.set_settings(allow(2));
+    let more = dial_all(&mut list);
+    assert_eq!(more.len(), 1, "{more:?}");
+    let second = more[0];
+    assert!(second.is_ipv4());
+    list.closed(at(0), dialled[1]);
+    list.closed(at(0), dialled[2]);
     list.closed(at(0), second);
     list.closed(at(0), second);
-    list.set_settings(PeerListSettings::default());
-    assert_eq!(list.next_candidate(at(100_000)), None);
+    list.set_settings(allow(1));
+    let last = list.next_candidate(at(100_000));
+    assert!(last.is_some_and(|peer| peer.is_ipv6()), "{last:?}");
 }
 
 #[test]
@@ -227,10 +246,10 @@ fn a_ban_covers_all_ports_and_is_bounded() {
 proptest! {
     #[test]
     fn counts_hold_whatever_happens(
-        many_per_ip: bool,
+        max_per_ip in 1usize..4,
         ops in prop::collection::vec((0u8..7, 1u8..5, 1u16..4, 0u64..200_000), 0..200),
     ) {
-        let mut list = PeerList::new(PeerListSettings { max_size: 8, many_per_ip, ..PeerListSettings::default() });
+        let mut list = PeerList::new(PeerListSettings { max_size: 8, max_per_ip, ..PeerListSettings::default() });
         let mut now = 0;
         for (op, host, port, wait) in ops {
             now += wait;
@@ -240,7 +259,7 @@ proptest! {
                 1 => drop(list.add(peer, Sources::TRACKER)),
                 2 => if let Some(next) = list.next_candidate(at(now)) {
                     prop_assert!(!list.is_banned(next.ip()));
-                    prop_assert!(many_per_ip || list.busy[&next.ip()] == 1);
+                    prop_assert!(list.busy[&next.ip()] <= max_per_ip);
                 },
                 3 => list.connected(peer),
                 4 => list.failed(at(now), peer),
@@ -250,7 +269,7 @@ proptest! {
             prop_assert!(list.len() <= 8);
             let mut busy = BTreeMap::new();
             for (addr, _) in list.peers.iter().filter(|(_, known)| known.busy) {
-                *busy.entry(addr.ip()).or_insert(0u32) += 1;
+                *busy.entry(addr.ip()).or_insert(0usize) += 1;
             }
             prop_assert_eq!(&busy, &list.busy);
             let due = list.next_at(at(now)).is_some_and(|due| due <= at(now));

@@ -38,7 +38,6 @@ pub(super) const PRESETS: &[(&str, &[(&str, i64)])] = &[
             ("unchoke_slots_limit", -1),
             ("connection_speed", 100),
             ("min_reconnect_time", 5),
-            ("allow_multiple_connections_per_ip", 1),
             ("send_buffer_watermark", 1_048_576),
         ],
     ),

@@ -119,8 +119,13 @@ settings! {
     seeding_outgoing_connections: bool = true, NONE, "", Live;
     /// Do not connect to ports below 1024.
     no_connect_privileged_ports: bool = false, NONE, "", Live;
-    /// Allow more than one connection from one IP address.
-    allow_multiple_connections_per_ip: bool = false, NONE, "", Next;
+    /// Allow several connections with one IP address: players behind one router, or several
+    /// programs on one machine. Turned off, a torrent has one connection with each address.
+    allow_multiple_connections_per_ip: bool = true, NONE, "", Live;
+    /// Connections of one torrent with one IP address (an IPv6 /64), where several are allowed,
+    /// and handshakes of that address under way; 0 for no limit. In all torrents together an
+    /// address has at most half of `connections_limit`, or this number if that is more.
+    max_connections_per_ip: i64 = 8, Some(0..=65_535), "connections", Live;
     /// Allow more than one connection with peers that name themselves alike.
     allow_multiple_connections_per_pid: bool = false, NONE, "", Live;
     /// Known peers kept for one torrent.

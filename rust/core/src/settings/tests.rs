@@ -100,6 +100,7 @@ fn every_name_of_libtorrents_is_of_exactly_one_class() {
     assert_eq!(
         of_table,
         [
+            "max_connections_per_ip",
             "idle_buffer_time",
             "performance_monitors",
             "status_update_interval"
@@ -114,6 +115,10 @@ const OTHER_DEFAULTS: &[(&str, &str)] = &[
     (
         "half_open_limit",
         "it has an effect here, where libtorrent left it without one; 0 is no limit in both",
+    ),
+    (
+        "allow_multiple_connections_per_ip",
+        "players share addresses; max_connections_per_ip bounds them",
     ),
     (
         "ignore_limits_on_local_network",

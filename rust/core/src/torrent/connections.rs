@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{CloseReason, Haste, Output, Peer, PeerCommand, PeerMeta, Torrent};
+use super::{CloseReason, Haste, Output, Peer, PeerCommand, PeerMeta, Torrent, max_per_address};
+use crate::ban::ban_unit;
 use crate::bitfield::Bitfield;
 use crate::ids::PeerKey;
 use crate::peer::{Report, Watched};
@@ -25,6 +26,8 @@ pub enum Room {
     Slack,
     /// It does not.
     None,
+    /// Not with this address, which has its share of the session.
+    Crowded,
 }
 
 impl Torrent {
@@ -42,23 +45,6 @@ impl Torrent {
         if self.is_running() {
             self.connect_more(now);
         }
-    }
-
-    /// Connects to a peer now, whatever its failures were.
-    pub fn connect_to(&mut self, now: Instant, endpoint: SocketAddr) {
-        if self.list.add(endpoint, Sources::MANUAL).is_err() || !self.is_running() {
-            return;
-        }
-        let connected = |peer: &Peer| peer.closing.is_none() && peer.listed == Some(endpoint);
-        if self.connecting.contains(&endpoint) || self.peers.values().any(connected) {
-            return;
-        }
-        self.list.dialling(now, endpoint);
-        self.connecting.insert(endpoint);
-        self.outputs.push_back(Output::Connect {
-            endpoint,
-            haste: Haste::Named,
-        });
     }
 
     /// A connection is past its handshake; `room` says whether the session's
@@ -83,10 +69,12 @@ impl Torrent {
                 } else {
                     self.list.closed(now, endpoint);
                 }
+                self.call_refused(now, endpoint, reason);
             }
             return Err(reason);
         }
         if let Some(endpoint) = peer.listed {
+            self.redials.busy(now, endpoint);
             // The list forgives them now.
             peer.failures = self.list.failcount(endpoint);
             self.list.connected(endpoint);
@@ -134,9 +122,12 @@ impl Torrent {
                 && now.saturating_duration_since(old.connected_at) < CROSSING;
             // A peer that calls anew from the same address has lost its last
             // connection, or closed it and we have not heard of that yet. If
-            // we turned it away it would not call again for a long time.
+            // we turned it away it would not call again for a long time. One
+            // that we had called may not know that it is us, as long as that
+            // connection is alive.
+            let silent = now.saturating_duration_since(old.last_received) >= CROSSING;
             let called_anew = new.meta.incoming
-                && old.meta.incoming
+                && (old.meta.incoming || silent && !crossed)
                 && new.meta.endpoint.ip() == old.meta.endpoint.ip();
             if called_anew || crossed && ours_stays != new.meta.incoming {
                 new.listed = new.listed.or(old.listed.take());
@@ -148,25 +139,45 @@ impl Torrent {
             }
             return Err(CloseReason::Duplicate);
         }
-        let ip = new.meta.endpoint.ip();
-        let (mut open, mut same_ip) = (0, false);
-        for peer in self.peers.values().filter(|peer| peer.closing.is_none()) {
-            open += 1;
-            same_ip |= peer.meta.endpoint.ip() == ip;
-        }
-        if new.meta.incoming && same_ip && !self.settings.allow_multiple_connections_per_ip {
-            return Err(CloseReason::Duplicate);
-        }
+        self.admit_address(now, new, room)?;
+        let open = self.peers.values().filter(|peer| peer.closing.is_none());
+        let open = open.count();
         match room {
             Room::Free if open < self.max_connections => Ok(()),
             // It takes the place of a useless one, or of one further off.
-            Room::Slack | Room::Free
-                if new.meta.incoming && (self.make_room(now) || self.displace_for(new)) =>
+            Room::Slack | Room::Crowded | Room::Free
+                if new.meta.incoming
+                    && (self.make_room(now, |_| true) || self.displace_for(new)) =>
             {
                 Ok(())
             }
-            Room::Slack if new.meta.incoming && open < self.max_connections => Ok(()),
+            Room::Slack | Room::Crowded if new.meta.incoming && open < self.max_connections => {
+                Ok(())
+            }
             _ => Err(CloseReason::TooMany),
+        }
+    }
+
+    /// Whether there may be one more connection with an address. One on which
+    /// nobody has wanted anything for long makes way for a peer that called.
+    fn admit_address(&mut self, now: Instant, new: &Peer, room: Room) -> Result<(), CloseReason> {
+        let ip = new.meta.endpoint.ip();
+        let (unit, max) = (ban_unit(ip), max_per_address(&self.settings));
+        let several = self.settings.allow_multiple_connections_per_ip;
+        let alike = |peer: &Peer| match several {
+            true => ban_unit(peer.meta.endpoint.ip()) == unit,
+            false => peer.meta.endpoint.ip() == ip,
+        };
+        let open = self.peers.values().filter(|peer| peer.closing.is_none());
+        let full = room == Room::Crowded || open.filter(|peer| alike(peer)).count() >= max;
+        match (full, new.meta.incoming) {
+            (false, _) => Ok(()),
+            (true, true) if !several => Err(CloseReason::Duplicate),
+            (true, true) if self.make_room(now, alike) => Ok(()),
+            // The list has counted it when it was dialled.
+            (true, false) if room != Room::Crowded => Ok(()),
+            (true, false) if self.redials.contains(new.meta.endpoint) => Ok(()),
+            (true, _) => Err(CloseReason::Crowded),
         }
     }
 
@@ -174,6 +185,7 @@ impl Torrent {
     pub fn connect_failed(&mut self, now: Instant, endpoint: SocketAddr) {
         self.connecting.remove(&endpoint);
         self.list.failed(now, endpoint);
+        self.redials.ended(now, endpoint);
     }
 
     /// A connection is closed; `last` is what it still had to say.
@@ -200,12 +212,13 @@ impl Torrent {
             } else {
                 self.list.closed(now, endpoint);
             }
+            self.call_ended(now, endpoint, &peer);
         }
         let stopped = peer.closing == Some(CloseReason::Stopped);
         if self.is_running() && (stopped || peer.told_upload_only && !self.told_upload_only) {
             // Running again, or in want of something again, before the
             // connection was gone.
-            self.list.forgive_all();
+            self.forgive_all();
         }
         self.feed_hungry(now);
         self.choking.changed();

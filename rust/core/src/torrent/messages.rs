@@ -72,6 +72,9 @@ pub enum CloseReason {
     /// There are too many connections.
     #[error("too many connections")]
     TooMany,
+    /// There are too many connections with its address.
+    #[error("too many connections with one address")]
+    Crowded,
     /// Others may be of more use.
     #[error("its place is for others")]
     Turnover,

@@ -19,6 +19,7 @@ mod messages;
 mod metadata;
 mod modes;
 mod peer;
+mod redial;
 mod refusals;
 mod resume;
 mod share;
@@ -52,6 +53,7 @@ use files::FileProgress;
 pub use messages::{CloseReason, Haste, Output, PeerCommand, TorrentEvent, TorrentState};
 pub use modes::Modes;
 pub use peer::{Peer, PeerMeta};
+use redial::Redials;
 use suggest::Suggestions;
 use super_seed::SuperSeed;
 use suspicion::Suspicion;
@@ -77,6 +79,7 @@ pub struct Torrent {
     choking: Choking,
     suspicion: Suspicion,
     list: PeerList,
+    redials: Redials,
     files: FileProgress,
     peers: BTreeMap<PeerKey, Peer>,
     /// Peers that could take more blocks than there were.
@@ -127,6 +130,7 @@ impl Torrent {
             choking: Choking::default(),
             suspicion: Suspicion::new(&settings),
             list: PeerList::new(peer_list_settings(&settings, false)),
+            redials: Redials::default(),
             files: FileProgress::new(&layout),
             layout,
             our_id,
@@ -241,7 +245,7 @@ impl Torrent {
             self.boost = self.settings.torrent_connect_boost;
             self.list
                 .set_settings(peer_list_settings(&self.settings, true));
-            self.list.forgive_all();
+            self.forgive_all();
             self.next_tick = now;
         }
     }
@@ -372,7 +376,7 @@ impl Torrent {
         }
         self.files.reset(&self.layout, self.picker.have());
         // It was us who closed the connections.
-        self.list.forgive_all();
+        self.forgive_all();
         self.next_tick = now;
         self.leave_checking();
         self.welcome_back(now, have);
@@ -482,6 +486,7 @@ impl Torrent {
         self.rescue_urgent(now);
         self.show_pieces(now);
         self.feed_hungry(now);
+        self.redial(now);
         self.connect_more(now);
     }
 
@@ -498,7 +503,7 @@ impl Torrent {
             }
             (TorrentState::Finished | TorrentState::Seeding, false) => {
                 // Seeds were of no use to us; now they are.
-                self.list.forgive_all();
+                self.forgive_all();
                 self.set_state(TorrentState::Downloading);
             }
             _ => {}
@@ -564,8 +569,17 @@ fn peer_list_settings(settings: &Settings, running: bool) -> PeerListSettings {
         max_size: max_size as usize,
         max_failcount: settings.max_failcount.min(255) as u8,
         min_reconnect: Duration::from_secs(settings.min_reconnect_time.unsigned_abs()),
-        many_per_ip: settings.allow_multiple_connections_per_ip,
+        max_per_ip: max_per_address(settings),
         no_privileged_ports: settings.no_connect_privileged_ports,
+    }
+}
+
+/// Connections that one address may have.
+fn max_per_address(settings: &Settings) -> usize {
+    match settings.max_connections_per_ip {
+        _ if !settings.allow_multiple_connections_per_ip => 1,
+        0 => usize::MAX,
+        most => most as usize,
     }
 }
 

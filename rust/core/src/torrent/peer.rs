@@ -60,6 +60,8 @@ pub struct Peer {
     pub failures: u8,
     /// When anything last went either way.
     pub last_active: Instant,
+    /// When anything last came from it.
+    pub(super) last_received: Instant,
     /// When either side last wanted something of the other, or else when it
     /// connected; as of the last tick.
     pub(super) last_useful: Instant,
@@ -129,6 +131,7 @@ impl Peer {
             hash_failures: 0,
             failures: 0,
             last_active: now,
+            last_received: now,
             last_useful: now,
             last_lease: None,
             stats: PeerStats::default(),
@@ -249,6 +252,9 @@ impl Peer {
             redundant: stats.redundant - old.redundant,
             ..*stats
         };
+        if more.received > 0 {
+            self.last_received = now;
+        }
         if more.received + more.sent > 0 {
             self.last_active = now;
         }

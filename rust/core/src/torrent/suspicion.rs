@@ -130,6 +130,8 @@ impl Torrent {
     pub fn ban(&mut self, ip: IpAddr) {
         self.list.ban(ip);
         let unit = ban_unit(ip);
+        self.redials
+            .forget_where(|endpoint| ban_unit(endpoint.ip()) == unit);
         let banned = self.close_where(CloseReason::Banned, |ip| ban_unit(ip) == unit);
         for endpoint in banned {
             self.event(TorrentEvent::PeerBanned(endpoint));
@@ -139,6 +141,7 @@ impl Torrent {
     /// Closes the connections with addresses that are blocked now. Returns
     /// their endpoints.
     pub fn filter(&mut self, blocked: impl Fn(IpAddr) -> bool) -> Vec<std::net::SocketAddr> {
+        self.redials.forget_where(|endpoint| blocked(endpoint.ip()));
         self.close_where(CloseReason::Filtered, blocked)
     }
 

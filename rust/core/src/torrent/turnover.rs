@@ -71,9 +71,10 @@ impl Torrent {
         }
     }
 
-    /// Makes room for a connection that came in beyond the limit: closes the
-    /// one on which nobody has wanted anything for longest, if there is one.
-    pub(super) fn make_room(&mut self, now: Instant) -> bool {
+    /// Makes room for a connection that came in beyond a limit: of those that
+    /// count against it, closes the one on which nobody has wanted anything for
+    /// longest, if there is one.
+    pub(super) fn make_room(&mut self, now: Instant, counts: impl Fn(&Peer) -> bool) -> bool {
         let idle = |peer: &Peer| {
             !peer.interested
                 && !peer.interested_in_us
@@ -82,7 +83,7 @@ impl Torrent {
         let longest = self
             .peers
             .iter()
-            .filter(|(_, peer)| peer.closing.is_none() && idle(peer))
+            .filter(|(_, peer)| peer.closing.is_none() && counts(peer) && idle(peer))
             .min_by_key(|(_, peer)| peer.last_useful)
             .map(|(&key, _)| key);
         if let Some(key) = longest {

@@ -32,7 +32,9 @@ impl Torrent {
         }
         let mut others = self.peers.values();
         if others.any(|other| other.closing.is_none() && other.listed == Some(endpoint)) {
-            return self.close(key, CloseReason::Duplicate);
+            // Players behind one router listen on the same port there, and
+            // which of them can be called at it is not known.
+            return;
         }
         if self.list.add(endpoint, Sources::INCOMING).is_err() {
             return;

@@ -22,8 +22,8 @@ use torrent_core::resume::ResumeData;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{
-    Options, check_file_index, check_file_priorities, check_limit, check_priorities, check_rate,
-    check_tracker, check_web_seed, piece_priorities,
+    Options, check_file_index, check_file_priorities, check_limit, check_peer, check_priorities,
+    check_rate, check_tracker, check_web_seed, piece_priorities,
 };
 use crate::modes::{Discovery, Modes};
 use crate::placement::{
@@ -118,6 +118,8 @@ pub struct AddTorrent {
     /// files to where they cannot be. Everything is checked then, and a
     /// `fastresume_rejected` event says why.
     pub rejected: Option<Error>,
+    /// What of the resume data does not fit, in words; noted as it is read.
+    pub notes: Vec<String>,
 }
 
 impl AddTorrent {
@@ -199,7 +201,34 @@ impl AddTorrent {
             resume: None,
             verify_files: true,
             rejected: None,
+            notes: Vec::new(),
         }
+    }
+
+    /// What was given and has no effect, each in words that name it.
+    pub(crate) fn without_effect(&self) -> Vec<String> {
+        let is_file = matches!(self.source, TorrentSource::File(_));
+        let given = [
+            (
+                !self.url_seeds.is_empty(),
+                "url_seeds: kept, but nothing is downloaded from web seeds yet",
+            ),
+            (
+                !self.dht_nodes.is_empty(),
+                "dht_nodes: kept, but there is no DHT yet",
+            ),
+            (
+                is_file && !self.name.is_empty(),
+                "name: the torrent file has one",
+            ),
+            (
+                self.modes.share_mode && self.file_priorities.iter().any(|&it| it > 0),
+                "file_priorities: no file is wanted in share mode",
+            ),
+        ];
+        let given = given.into_iter().filter(|(given, _)| *given);
+        let given = given.map(|(_, note)| note.to_owned());
+        given.chain(self.notes.iter().cloned()).collect()
     }
 
     /// Turns a flag of libtorrent's `torrent_flags` on or off, by its name.
@@ -261,6 +290,7 @@ impl AddTorrent {
         self.check_names()?;
         check_file_priorities(files, &self.file_priorities)?;
         check_priorities(&self.piece_priorities)?;
+        self.peers.iter().copied().try_for_each(check_peer)?;
         let trackers = self.trackers.iter().flatten();
         trackers.map(String::as_str).try_for_each(check_tracker)?;
         let seeds = self.url_seeds.iter();

@@ -173,7 +173,7 @@ impl From<CloseReason> for CloseCode {
         match reason {
             CloseReason::Stopped => Self::TorrentRemoved,
             CloseReason::Redundant => Self::UploadToUpload,
-            CloseReason::TooMany => Self::TooManyConnections,
+            CloseReason::TooMany | CloseReason::Crowded => Self::TooManyConnections,
             CloseReason::Turnover => Self::PeerChurn,
             CloseReason::Inactive => Self::TimedOutInterest,
             CloseReason::Duplicate => Self::DuplicatePeerId,

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{Command, Shared, TorrentHandle};
+use super::{Command, Shared, State, TorrentHandle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::resume::{SaveFlags, SaveRequest};
 
@@ -55,7 +55,10 @@ impl TorrentHandle {
     /// What is wrong with the torrent: the error that [`status`](Self::status)
     /// shows in words.
     pub fn error(&self) -> Option<Arc<Error>> {
-        self.shared.view.failure.load_full()
+        // One that is to be forgotten is not shown any more.
+        let is_shown = !self.status().error.is_empty();
+        let failure = self.shared.view.failure.load_full();
+        failure.filter(|_| is_shown)
     }
 
     /// As [`save_resume_data`](Self::save_resume_data); the answer can be
@@ -78,7 +81,7 @@ impl TorrentHandle {
     /// Whether every wanted piece is there. `None`: not yet.
     pub fn awaited_finish(&self) -> Option<Result<()>> {
         let is_finished = || {
-            let wishes = self.shared.priorities_changed.load(Ordering::Acquire);
+            let wishes = self.shared.pending.has(State::Priorities as u32);
             self.status().is_finished && !wishes
         };
         self.outcome(is_finished)

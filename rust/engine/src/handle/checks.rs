@@ -2,7 +2,10 @@
 //! `AddTorrent` share. Each names in its error what is wrong. Setters call
 //! them before they change anything.
 
+use std::net::SocketAddr;
+
 use torrent_core::ids::{FileIndex, PieceIndex};
+use torrent_core::peerlist::is_host;
 
 use super::TorrentHandle;
 use crate::error::{Error, ErrorKind, Result};
@@ -82,6 +85,16 @@ pub(crate) fn check_rate(limit: i64) -> Result<()> {
             format!("the limit must be from 0 (none) to {MAX_RATE} bytes a second, not {limit}"),
         ))
     }
+}
+
+/// Whether there can be a peer.
+pub(crate) fn check_peer(peer: SocketAddr) -> Result<()> {
+    let wrong = match peer {
+        peer if peer.port() == 0 => "a peer's port is a number from 1 to 65535",
+        peer if !is_host(peer.ip()) => "this is no machine's address",
+        _ => return Ok(()),
+    };
+    Err(Error::because(ErrorKind::InvalidParameter, wrong).about(peer.to_string()))
 }
 
 /// Whether `url` can be a tracker's.

@@ -11,6 +11,7 @@ mod awaited;
 mod checks;
 mod limits;
 mod metadata;
+mod patch;
 mod peers;
 mod pieces;
 mod priorities;
@@ -27,7 +28,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use torrent_core::choker::Changes;
 use torrent_core::ids::{FileIndex, InfoHash, PeerId, PieceIndex};
 use torrent_core::magnet::MagnetUri;
@@ -37,13 +38,16 @@ pub use awaited::AwaitedRecord;
 pub(crate) use awaited::EndsWith;
 pub use checks::MAX_RATE;
 pub(crate) use checks::{
-    check_file_index, check_file_priorities, check_limit, check_priorities, check_rate,
+    check_file_index, check_file_priorities, check_limit, check_peer, check_priorities, check_rate,
     check_tracker, check_web_seed,
 };
+pub use patch::OptionsPatch;
 pub(crate) use priorities::piece_priorities;
 pub(crate) use trackers::Reannounce;
-pub(crate) use view::View;
+pub(crate) use view::{Shown, View};
 
+use crate::asked::{Asked, Topic};
+use crate::commands::{NoPlace, Pending, Place, Sender};
 use crate::disk::SharedFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::modes::{Discovery, Modes};
@@ -54,29 +58,31 @@ use crate::resume::{SaveFlags, SaveRequest};
 use crate::session::SessionShared;
 use crate::torrent::Arrival;
 
-/// Commands that wait for a torrent's task. When the channel is full the
-/// caller gets an error: a task that is a thousand commands behind is stuck.
-pub(crate) const COMMAND_QUEUE: usize = 1024;
+/// Messages that wait for a torrent's task. Beyond that the caller gets an
+/// error: a task that is a thousand commands behind is stuck, or the game asks
+/// for too much at once.
+const CALLS: usize = 1024;
+
+/// The same for what is rare and matters more: files that are moved, records
+/// that are saved, metadata; and for the choker's decisions.
+const WEIGHTY: usize = 2 * CALLS;
+
+/// The same for peers that call: they take no place from the game.
+const PEERS: usize = CALLS / 2;
 
 /// What a torrent is told to do.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Look at [`Options`] again.
-    OptionsChanged,
-    /// Hash everything on disk again.
-    Recheck,
-    /// Give up the check that is under way or waits.
-    CancelCheck,
+    /// Look at a state again that has changed.
+    Look(State),
     /// Announce soon.
     Reannounce(Reannounce),
     /// Ask a tracker, by index, or the one that works for its numbers.
     Scrape(Option<usize>),
-    /// Forget the error and go on.
-    ClearError,
     /// Connect to this peer.
     Connect(SocketAddr),
-    /// Look at the priorities in [`Options`] again.
-    PrioritiesChanged,
+    /// These are peers of the torrent.
+    Peers(Vec<SocketAddr>),
     /// Fetch this piece in time.
     Deadline {
         piece: PieceIndex,
@@ -85,8 +91,6 @@ pub(crate) enum Command {
     },
     /// Forget the deadline of this piece, or of all.
     ResetDeadline(Option<PieceIndex>),
-    /// Look at the trackers in [`Options`] again.
-    TrackersChanged,
     /// Read a verified piece and post it.
     ReadPiece(PieceIndex, Option<oneshot::Sender<Result<Bytes>>>),
     /// Write everything that can be written to the files.
@@ -107,8 +111,49 @@ pub(crate) enum Command {
     Ask(Question),
     /// Save resume data.
     SaveResumeData(SaveRequest),
-    /// Stop for good; with the files deleted if asked.
+    /// Stop for good; with the files deleted if asked. It is given once.
     Remove { delete: Deletion },
+}
+
+impl Command {
+    /// How many messages may wait before it is refused.
+    fn limit(&self) -> usize {
+        match self {
+            Self::Place(_)
+            | Self::SaveResumeData(_)
+            | Self::Flush(_)
+            | Self::Metadata(_)
+            | Self::Choking(_) => WEIGHTY,
+            Self::Incoming(_) => PEERS,
+            _ => CALLS,
+        }
+    }
+}
+
+/// What the task is told of without a message: where to find it, that is. The
+/// numbers are bits of [`Pending`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum State {
+    /// [`Options`], all but those that follow.
+    Options = 1,
+    /// Priorities of files and pieces.
+    Priorities = 2,
+    /// Trackers.
+    Trackers = 4,
+    /// [`Shared::check`].
+    Check = 8,
+    /// The error is to be forgotten.
+    Error = 16,
+}
+
+/// What is to become of the check of the files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CheckWish {
+    /// Hash everything on disk again; that was asked for by this command.
+    pub(crate) begin: Option<u64>,
+    /// Then, or else, give up the check that is under way or waits.
+    pub(crate) cancel: bool,
 }
 
 /// What the game wants of a torrent. Written by handles, read by the task, so
@@ -164,10 +209,13 @@ pub(crate) struct Shared {
     pub(crate) shared_files: SharedFiles,
     pub(crate) added_time: i64,
     pub(crate) options: Mutex<Options>,
-    /// The task was told of changed priorities and has not looked yet.
-    pub(crate) priorities_changed: AtomicBool,
+    /// The check that was asked for and that the task has not seen.
+    pub(crate) check: Mutex<CheckWish>,
+    pub(crate) asked: Asked,
+    /// The states that the task has been told to look at.
+    pub(crate) pending: Pending,
     pub(crate) view: View,
-    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) commands: Sender<Command>,
     pub(crate) queue: Arc<QueueDesk>,
     pub(crate) seat: Seat,
     pub(crate) removed: AtomicBool,
@@ -197,17 +245,36 @@ impl PartialEq for TorrentHandle {
 impl Eq for TorrentHandle {}
 
 impl TorrentHandle {
+    /// Gives the task a message; the error says that it was not taken.
     pub(crate) fn post(&self, command: Command) -> Result<()> {
+        self.place_for(&command)?.send(command);
+        Ok(())
+    }
+
+    /// A place for a message: to be reserved before anything changes that
+    /// belongs to it.
+    pub(crate) fn place_for(&self, command: &Command) -> Result<Place<'_, Command>> {
         self.check_valid()?;
-        self.shared
-            .commands
-            .try_send(command)
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Closed(_) => Error::new(ErrorKind::InvalidTorrentHandle),
-                mpsc::error::TrySendError::Full(_) => {
-                    Error::because(ErrorKind::Timeout, "the torrent does not take commands")
-                }
-            })
+        let place = self.shared.commands.reserve(command.limit());
+        place.map_err(|error| match error {
+            NoPlace::Closed => Error::new(ErrorKind::InvalidTorrentHandle),
+            NoPlace::Full => {
+                Error::because(ErrorKind::Timeout, "the torrent does not take commands")
+            }
+        })
+    }
+
+    /// Gives the task a message of the engine's own, unless too many wait.
+    pub(crate) fn offer(&self, command: Command) -> bool {
+        let limit = command.limit();
+        self.shared.commands.try_send(command, limit).is_ok()
+    }
+
+    /// Has the task look at a state that has changed. Never refused.
+    pub(crate) fn look(&self, state: State) {
+        if self.shared.pending.changed(state as u32) {
+            self.shared.commands.send(Command::Look(state));
+        }
     }
 
     pub(crate) fn check_valid(&self) -> Result<()> {
@@ -229,8 +296,15 @@ impl TorrentHandle {
                 return Ok(());
             }
             self.note_unsaved(SaveFlags::of_change(&before, &options));
+            // Under the lock, as the task reads them.
+            let asked = &self.shared.asked;
+            asked.ask(Topic::Options);
+            if options.paused != before.paused || options.graceful != before.graceful {
+                asked.ask(Topic::Pause);
+            }
         }
-        self.post(Command::OptionsChanged)
+        self.look(State::Options);
+        Ok(())
     }
 
     /// Notes at once that there is something to save.
@@ -253,10 +327,20 @@ impl TorrentHandle {
         self.shared.added_time
     }
 
-    /// Hashes everything on disk again.
+    /// Hashes everything on disk again; a check that is under way begins anew.
     pub fn force_recheck(&self) -> Result<()> {
         self.known_metainfo()?;
-        self.post(Command::Recheck)
+        {
+            let mut wish = self.shared.check.lock();
+            let asked = &self.shared.asked;
+            asked.ask(Topic::Check);
+            *wish = CheckWish {
+                begin: Some(asked.last(Topic::Check)),
+                cancel: false,
+            };
+        }
+        self.look(State::Check);
+        Ok(())
     }
 
     /// Gives up the check that is under way or waits for its turn; nothing
@@ -274,11 +358,17 @@ impl TorrentHandle {
     /// Who resumes the torrent has the missing pieces downloaded instead, over
     /// what is there.
     pub fn cancel_check(&self) -> Result<()> {
-        self.post(Command::CancelCheck)
+        self.check_valid()?;
+        self.shared.check.lock().cancel = true;
+        self.look(State::Check);
+        Ok(())
     }
 
     /// Forgets the error and goes on.
     pub fn clear_error(&self) -> Result<()> {
-        self.post(Command::ClearError)
+        self.check_valid()?;
+        self.shared.asked.ask(Topic::Error);
+        self.look(State::Error);
+        Ok(())
     }
 }

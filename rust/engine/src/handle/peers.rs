@@ -3,18 +3,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::checks::check_peer;
 use super::{Command, TorrentHandle};
 use crate::error::{Error, ErrorKind, Result};
 
 impl TorrentHandle {
-    /// Connects to a peer.
+    /// Connects to a peer, and again, after 1, 2, 4, ... and at last every 60
+    /// seconds, whenever the connection ends or cannot be made. That ends when
+    /// the peer is banned or blocked, or turns out to be ourselves; it rests
+    /// while the torrent is stopped, and while both are seeds.
     pub fn connect_peer(&self, peer: SocketAddr) -> Result<()> {
-        if peer.port() == 0 {
-            return Err(Error::because(
-                ErrorKind::InvalidParameter,
-                "a peer's port is a number from 1 to 65535",
-            ));
-        }
+        check_peer(peer)?;
         self.post(Command::Connect(peer))
     }
 

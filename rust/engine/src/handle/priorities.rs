@@ -4,14 +4,13 @@
 //! comes to the message, which is posted once for many changes in a row.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use torrent_core::ids::{FileIndex, PieceIndex};
 use torrent_core::layout::Layout;
 
 use super::checks::{check_file_priorities, check_priorities};
-use super::{Command, Options, TorrentHandle};
-use crate::error::{Error, ErrorKind, Result};
+use super::{Options, State, TorrentHandle};
+use crate::error::Result;
 use crate::resume::SaveFlags;
 
 impl TorrentHandle {
@@ -20,13 +19,8 @@ impl TorrentHandle {
         self.check_valid()?;
         change(&mut self.shared.options.lock());
         self.note_unsaved(SaveFlags::IF_CONFIG_CHANGED);
-        if self.shared.priorities_changed.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        self.post(Command::PrioritiesChanged).inspect_err(|_| {
-            let changed = &self.shared.priorities_changed;
-            changed.store(false, Ordering::Release);
-        })
+        self.look(State::Priorities);
+        Ok(())
     }
 
     /// Sets the priority of one piece: 0 not wanted, 1 low, 4 normal, 7 top.
@@ -49,14 +43,7 @@ impl TorrentHandle {
 
     /// Sets the priorities of the pieces from the first on.
     pub fn prioritize_pieces(&self, priorities: &[u8]) -> Result<()> {
-        check_priorities(priorities)?;
-        let count = self.known_metainfo()?.info.layout.num_pieces() as usize;
-        if priorities.len() > count {
-            return Err(Error::because(
-                ErrorKind::InvalidPieceIndex,
-                format!("{} priorities for {count} pieces", priorities.len()),
-            ));
-        }
+        self.check_piece_priorities(priorities)?;
         self.change_priorities(|options| {
             options.pieces_mut()[..priorities.len()].copy_from_slice(priorities);
         })
@@ -66,9 +53,13 @@ impl TorrentHandle {
     /// files share takes the highest of their priorities.
     pub fn set_file_priority(&self, file: FileIndex, priority: u8) -> Result<()> {
         self.check_file(file)?;
-        let mut priorities = self.file_priorities();
-        priorities[file.0 as usize] = priority;
-        self.prioritize_files(&priorities)
+        check_priorities(&[priority])?;
+        let info = &self.known_metainfo()?.info;
+        self.change_priorities(|options| {
+            let files = Arc::make_mut(&mut options.file_priorities);
+            files[file.0 as usize] = priority;
+            options.piece_priorities = Arc::new(piece_priorities(&info.layout, files));
+        })
     }
 
     /// The priority of one file.

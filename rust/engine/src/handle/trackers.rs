@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::checks::check_tracker;
-use super::{Command, TorrentHandle};
+use super::{Command, State, TorrentHandle};
+use crate::asked::Topic;
 use crate::error::{Error, ErrorKind, Result};
 use crate::resume::SaveFlags;
 
@@ -79,18 +80,19 @@ impl TorrentHandle {
                 }
                 tiers[tier].push(url.to_owned());
             }
+            Ok(())
         })
     }
 
     /// Removes a tracker; one that there is not is an error.
     pub fn remove_tracker(&self, url: &str) -> Result<()> {
-        self.check_valid()?;
-        check_known(&self.shared.options.lock().trackers, url)?;
         self.change_trackers(|tiers| {
+            check_known(tiers, url)?;
             for tier in tiers.iter_mut() {
                 tier.retain(|known| known != url);
             }
             tiers.retain(|tier| !tier.is_empty());
+            Ok(())
         })
     }
 
@@ -100,7 +102,10 @@ impl TorrentHandle {
             .iter()
             .flatten()
             .try_for_each(|url| check_tracker(url))?;
-        self.change_trackers(|current| *current = tiers)
+        self.change_trackers(|current| {
+            *current = tiers;
+            Ok(())
+        })
     }
 
     /// After so many failures in a row a tracker is not asked any more; 0 lifts
@@ -114,8 +119,10 @@ impl TorrentHandle {
                 0 => options.fail_limits.remove(url),
                 limit => options.fail_limits.insert(url.to_owned(), limit),
             };
+            self.shared.asked.ask(Topic::Trackers);
         }
-        self.post(Command::TrackersChanged)
+        self.look(State::Trackers);
+        Ok(())
     }
 
     /// libtorrent's number of where a tracker comes from: 1 the torrent file,
@@ -136,11 +143,20 @@ impl TorrentHandle {
         }
     }
 
-    fn change_trackers(&self, change: impl FnOnce(&mut Vec<Vec<String>>)) -> Result<()> {
+    /// `change` changes nothing when it fails.
+    fn change_trackers(
+        &self,
+        change: impl FnOnce(&mut Vec<Vec<String>>) -> Result<()>,
+    ) -> Result<()> {
         self.check_valid()?;
-        change(&mut self.shared.options.lock().trackers);
+        {
+            let mut options = self.shared.options.lock();
+            change(&mut options.trackers)?;
+            self.shared.asked.ask(Topic::Trackers);
+        }
         self.note_unsaved(SaveFlags::IF_METADATA_CHANGED);
-        self.post(Command::TrackersChanged)
+        self.look(State::Trackers);
+        Ok(())
     }
 }
 

@@ -90,7 +90,10 @@ impl Driver {
         let _ = self.storage.set(storage);
         self.brain
             .set_metadata(Arc::new(info.layout.clone()), rand::random());
-        self.handle.learn(info);
+        for note in self.handle.learn(info) {
+            let torrent = self.handle.info_hash();
+            tracing::warn!(%torrent, "of what it was added with: {note}");
+        }
         self.restore_piece_priorities();
         self.unsaved(SaveFlags::IF_METADATA_CHANGED);
         self.keep_source();
@@ -184,7 +187,9 @@ impl TorrentHandle {
     }
 
     /// Takes the metadata over; from now on pieces and files can be spoken of.
-    fn learn(&self, info: Arc<Info>) {
+    /// Returns what was said of it before and does not fit.
+    fn learn(&self, info: Arc<Info>) -> Vec<String> {
+        let mut notes = Vec::new();
         let mut options = self.shared.options.lock();
         let magnet = self.magnet_link();
         let mut priorities = magnet.file_priorities(info.files.len());
@@ -193,7 +198,14 @@ impl TorrentHandle {
         }
         // Nobody knew how many files there are.
         let files = info.files.len();
+        if options.file_priorities.len() > files {
+            let given = options.file_priorities.len();
+            notes.push(format!("{given} file priorities, there are {files} files"));
+        }
         let renamed = &mut options.renamed_files;
+        for (file, name) in renamed.iter().filter(|(file, _)| file.0 as usize >= files) {
+            notes.push(format!("the name '{name}' for file {file} of {files}"));
+        }
         renamed.retain(|file, _| (file.0 as usize) < files);
         options.piece_priorities = Arc::new(piece_priorities(&info.layout, &priorities));
         options.file_priorities = Arc::new(priorities);
@@ -201,5 +213,6 @@ impl TorrentHandle {
         metainfo.tiers.clone_from(&options.trackers);
         // Under the lock: whoever finds the metadata finds priorities that fit.
         let _ = self.shared.metainfo.set(Arc::new(metainfo));
+        notes
     }
 }

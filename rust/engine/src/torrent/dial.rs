@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
-use torrent_core::torrent::{Haste, PeerMeta};
+use torrent_core::peerlist::Refused;
+use torrent_core::torrent::{CloseReason, Haste, PeerMeta};
 use torrent_core::wire::{Features, Handshake};
 
 use super::{Driver, TaskEnd};
@@ -31,10 +32,28 @@ struct Reached {
 }
 
 impl Driver {
+    /// The game names a peer. One that is not called is told of, as one that
+    /// cannot be reached is.
+    pub(super) fn connect_to(&mut self, now: Instant, endpoint: SocketAddr) {
+        if self.is_blocked(endpoint) {
+            return;
+        }
+        let reason = match self.brain.connect_to(now, endpoint) {
+            None => return,
+            Some(Refused::Own) => CloseReason::OurselvesAgain,
+            // By a record: the session knows nothing of it.
+            Some(_) => CloseReason::Banned,
+        };
+        self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
+            peer: endpoint.into(),
+            fact: PeerFact::Ended(reason.into()),
+        });
+    }
+
     /// Begins to connect.
     pub(super) fn dial(&mut self, endpoint: SocketAddr, haste: Haste) {
         if self.is_blocked(endpoint) || self.is_privileged(endpoint) {
-            self.brain.connect_failed(Instant::now(), endpoint);
+            self.brain.connect_forbidden(Instant::now(), endpoint);
             return;
         }
         let context = Arc::clone(&self.context);

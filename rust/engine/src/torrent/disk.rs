@@ -32,14 +32,24 @@ impl From<DiskError> for Error {
 }
 
 impl Driver {
-    /// Forgets what we have and looks at the disk again. An error from before
-    /// no longer counts: what the check finds does.
+    /// Forgets what we have and looks at the disk again; a check that is under
+    /// way has looked too early, and begins anew. An error from before no
+    /// longer counts: what the check finds does.
     pub(super) fn recheck(&mut self) {
         if self.root.is_awaited() {
             self.legacy.recheck_after_start();
             return self.recheck_when_root_is_back();
         }
-        if self.stop_for_check() {
+        let judging = self.recheck_after_resume();
+        if !judging && self.has_check() {
+            if let Some(check) = self.check.take() {
+                // Where it has just ended, its end is not the present check's.
+                check.cancel();
+            }
+            self.forget_error();
+            self.run_check(CheckMode::All);
+            self.clocks.snapshot_now();
+        } else if self.stop_for_check() {
             self.forget_error();
             self.run_check(CheckMode::All);
         } else {

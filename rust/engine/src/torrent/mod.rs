@@ -7,6 +7,7 @@ mod dial;
 mod disk;
 mod files;
 mod guard;
+mod obey;
 mod owed;
 mod peers;
 mod places;
@@ -36,14 +37,15 @@ use torrent_core::external_ip::Witness;
 use torrent_core::ids::{PeerId, PeerKey, TorrentKey};
 use torrent_core::metainfo::{Info, MetainfoError};
 use torrent_core::peerlist::Sources;
-use torrent_core::saving::Changed;
+use torrent_core::sleep::SleepWatch;
 use torrent_core::torrent::{Output, Torrent, TorrentEvent, TorrentState};
 use torrent_core::tracker::Announcer;
 use torrent_core::wire::Features;
 
+use crate::commands::Receiver;
 use crate::disk::{CheckHandle, CheckMode, DiskError, DiskEvent, ResumeAccepted, ResumeRejected};
 use crate::error::{Error, ErrorKind};
-use crate::event::{Detail, Kind, PeerFact, PeerRef, kind};
+use crate::event::{Detail, Kind, PeerFact, PeerRef, kind, unix_millis};
 use crate::fair;
 use crate::handle::{Command, Reannounce, TorrentHandle};
 use crate::peer::PeerReport;
@@ -60,6 +62,7 @@ use places::{PlaceEnd, PlaceWork};
 use resume::Legacy;
 use root::Root;
 use save::{Gathered, Kept, Saver};
+pub(crate) use snapshot::new_tracker;
 use snapshot::{Clocks, Counted};
 use strain::Strain;
 use trackers::{Baseline, Told};
@@ -146,6 +149,7 @@ struct Driver {
     error: Option<Error>,
     error_cleared: Option<Instant>,
     clocks: Clocks,
+    sleep: SleepWatch,
     legacy: Legacy,
     saver: Saver,
     counted: Counted,
@@ -182,7 +186,7 @@ pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
     driver
         .brain
         .add_peers(Instant::now(), new.peers, Sources::MANUAL);
-    driver.begin(new.paused, new.remembered);
+    driver.begin(new.paused, new.remembered, new.without_effect);
     let queues = Queues {
         commands: new.commands,
         reports: report_queue,
@@ -194,20 +198,21 @@ pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
 }
 
 struct Queues {
-    commands: mpsc::Receiver<Command>,
+    commands: Receiver<Command>,
     reports: mpsc::Receiver<PeerReport>,
     disk: mpsc::Receiver<DiskEvent>,
 }
 
 impl Queues {
     /// What becomes of a torrent whose session stops: it may have been removed
-    /// right before.
-    fn last_wish(&mut self) -> Verdict {
+    /// right before. Messages that nobody carries out any more go to `undone`.
+    fn last_wish(&mut self, mut undone: impl FnMut(Command)) -> Verdict {
         // A caller that goes on posting would keep it busy for ever.
         self.commands.close();
-        while let Ok(command) = self.commands.try_recv() {
-            if let Command::Remove { delete } = command {
-                return Verdict::Removed { delete };
+        while let Some(command) = self.commands.try_recv() {
+            match command {
+                Command::Remove { delete } => return Verdict::Removed { delete },
+                command => undone(command),
             }
         }
         Verdict::SessionStopped
@@ -273,6 +278,7 @@ impl Driver {
             },
             announcer: trackers::announcer(&handle, now, &settings, &listening, seed),
             clocks: Clocks::new(now),
+            sleep: SleepWatch::default(),
             key: TorrentKey(context.next_torrent.fetch_add(1, Ordering::Relaxed)),
             legacy: Legacy::default(),
             saver: Saver::new(context.session.keeper.clone(), now),
@@ -308,7 +314,7 @@ impl Driver {
         }
     }
 
-    fn begin(&mut self, paused: bool, remembered: bool) {
+    fn begin(&mut self, paused: bool, remembered: bool, without_effect: Vec<String>) {
         let now = Instant::now();
         self.follow_tracker_turn();
         self.paused = paused;
@@ -322,7 +328,9 @@ impl Driver {
             // In libtorrent's order.
             self.settle();
         }
-        self.post(kind::ADD_TORRENT, || Detail::Added(self.handle.added()));
+        self.post(kind::ADD_TORRENT, || {
+            Detail::Added(self.handle.added(without_effect))
+        });
         self.clocks.paused_changed(now, paused);
         if !paused {
             self.brain.start(now);
@@ -351,7 +359,7 @@ impl Driver {
         loop {
             fair::round().await;
             if *stopping.borrow_and_update() {
-                return queues.last_wish();
+                return queues.last_wish(|command| self.leave_undone(command));
             }
             let due = self.due();
             tokio::select! {
@@ -388,6 +396,9 @@ impl Driver {
                 _ = stopping.changed() => {}
                 () = tokio::time::sleep_until(due.into()) => {
                     let now = Instant::now();
+                    if self.sleep.look(now, unix_millis()) {
+                        self.brain.woke_up(now);
+                    }
                     let room = self.context.session.free_connections();
                     self.brain.set_session_room(room);
                     self.brain.handle_timeout(now);
@@ -455,9 +466,7 @@ impl Driver {
         let now = Instant::now();
         if let Some(standing) = self.brain.take_standing(now) {
             let session = &self.context.session;
-            session
-                .choking
-                .report(self.key, standing, &self.handle.shared.commands);
+            session.choking.report(self.key, standing, &self.handle);
         }
         self.autosave(now);
         if now >= self.clocks.next_snapshot() {
@@ -567,88 +576,5 @@ impl Driver {
             Ok(TaskEnd::Gone(root_is_missing)) => self.pieces_gone(root_is_missing),
             Ok(TaskEnd::Done) | Err(_) => {}
         }
-    }
-
-    fn obey(&mut self, command: Command) {
-        let now = Instant::now();
-        match command {
-            Command::OptionsChanged => {
-                // The handle has noted what changed.
-                self.saver.changed(now, Changed::Config);
-                self.read_options();
-            }
-            Command::PrioritiesChanged => {
-                self.unsaved(SaveFlags::IF_CONFIG_CHANGED);
-                self.read_priorities();
-            }
-            Command::Deadline {
-                piece,
-                after,
-                alert,
-            } => self.brain.set_deadline(now, piece, after, alert),
-            Command::ResetDeadline(piece) => self.reset_deadline(piece),
-            Command::Recheck => self.recheck(),
-            Command::CancelCheck => self.cancel_check(),
-            Command::Reannounce(wish) => {
-                self.tasks.spawn(async move {
-                    tokio::time::sleep(wish.after).await;
-                    TaskEnd::Reannounce(wish)
-                });
-            }
-            Command::Scrape(tracker) => {
-                self.announcer.scrape(tracker);
-            }
-            Command::ClearError => self.clear_error(),
-            Command::Connect(peer) => self.brain.connect_to(now, peer),
-            Command::TrackersChanged => {
-                self.unsaved(SaveFlags::IF_METADATA_CHANGED);
-                self.trackers_changed(now);
-            }
-            Command::Ask(question) => self.answer(question),
-            Command::SaveResumeData(request) => self.save_requested(request),
-            Command::ReadPiece(piece, answer) => self.read_piece(piece, answer),
-            Command::Flush(answer) => self.flush(answer),
-            Command::Metadata(info) => self.metadata_known(info),
-            Command::Place(placing) => self.place(*placing),
-            Command::Incoming(arrival) => self.welcome(arrival),
-            Command::Ban(ip) => self.brain.ban(ip),
-            Command::TurnOver(count) => {
-                self.brain.turn_over(now, count);
-            }
-            Command::Choking(changes) => self.brain.apply_choking(now, &changes),
-            // Taken out before it comes here.
-            Command::Remove { .. } => {}
-        }
-    }
-
-    fn apply_settings(&mut self) {
-        let settings = self.context.session.settings.borrow().clone();
-        self.set_announcer(&settings);
-        self.brain.apply_settings(settings);
-        self.watch();
-        self.read_options();
-    }
-
-    fn pause_changed(&mut self, now: Instant) {
-        self.clocks.paused_changed(now, self.paused);
-        if self.paused {
-            self.stop_announcing();
-            if self.handle.shared.options.lock().graceful && self.brain.is_running() {
-                self.brain.drain(now);
-            } else {
-                self.brain.stop();
-                self.post(kind::TORRENT_PAUSED, || Detail::None);
-            }
-        } else {
-            self.leave_doubt();
-            self.brain.start(now);
-            if !self.brain.state().is_checking() {
-                self.start_announcing(now);
-            }
-            // Whoever resumes it wants it to go on.
-            self.clear_error();
-            self.post(kind::TORRENT_RESUMED, || Detail::None);
-        }
-        self.clocks.snapshot_now();
     }
 }

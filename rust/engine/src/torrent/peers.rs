@@ -55,21 +55,22 @@ impl Driver {
         let incoming = meta.incoming;
         if self.is_blocked(endpoint) {
             if !meta.incoming {
-                self.brain.connect_failed(now, endpoint);
+                self.brain.connect_forbidden(now, endpoint);
             }
             return;
         }
         self.peers.insert(key, Arc::clone(&mailbox));
-        let room = self.context.session.room_for_connection();
+        let room = self.context.session.room_for_connection(endpoint.ip());
         if let Err(reason) = self.brain.peer_connected(now, key, meta, room) {
             self.peers.remove(&key);
+            tracing::debug!(%endpoint, %reason, "a connection is not taken in");
             self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
                 peer,
                 fact: PeerFact::Ended(reason.into()),
             });
             return;
         }
-        self.context.session.connection_opened();
+        self.context.session.connections.opened(endpoint.ip());
         self.post(kind::PEER_CONNECT, || Detail::Peer {
             peer,
             fact: PeerFact::Connected { incoming },
@@ -145,7 +146,10 @@ impl Driver {
 
     pub(super) fn peer_ended(&mut self, end: PeerEnd) {
         self.peers.remove(&end.key);
-        self.context.session.connection_closed();
+        self.context
+            .session
+            .connections
+            .closed(end.peer.endpoint.ip());
         let stats = &self.context.session.stats;
         let (report, ended) = match end.outcome {
             Some((report, ended)) => (report, Some(ended)),

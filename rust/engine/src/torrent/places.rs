@@ -18,6 +18,7 @@ use torrent_core::ids::FileIndex;
 use torrent_core::places::{Change, Places, Step, Verdict};
 
 use super::{Driver, TaskEnd, content};
+use crate::asked::Topic;
 use crate::disk::{DiskError, MoveMode, Moved, Storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
@@ -362,19 +363,26 @@ impl Driver {
 
     /// The game wants something elsewhere.
     pub(super) fn place(&mut self, placing: Placing) {
+        if matches!(placing, Placing::Move { .. }) {
+            self.handle.shared.asked.saw_one(Topic::Move);
+        }
         let failed = self.error.as_ref().filter(|_| self.places.redo.is_some());
         if let Some(error) = failed.cloned() {
             // An earlier change cannot be finished.
             return self.refuse_place(placing, error);
         }
-        let is_move = |placing: &Placing| matches!(placing, Placing::Move { .. });
-        let moves = self.files.moving || self.places.queue.iter().any(is_move);
-        if moves && is_move(&placing) {
+        if self.is_moving() && matches!(placing, Placing::Move { .. }) {
             let busy = Error::because(ErrorKind::StorageMoveFailed, "it is being moved already");
             return self.refuse_place(placing, busy);
         }
         self.places.queue.push_back(placing);
         self.place_next();
+    }
+
+    /// Whether its files are being moved, or are going to be.
+    pub(super) fn is_moving(&self) -> bool {
+        let is_move = |placing: &Placing| matches!(placing, Placing::Move { .. });
+        self.files.moving || self.places.queue.iter().any(is_move)
     }
 
     fn refuse_place(&self, placing: Placing, error: Error) {

@@ -151,7 +151,11 @@ impl Driver {
     /// known of which pieces.
     pub(super) fn restore_piece_priorities(&self) {
         let mut options = self.handle.shared.options.lock();
-        put_priorities(&self.legacy.record.piece_priorities, options.pieces_mut());
+        let given = &self.legacy.record.piece_priorities;
+        if !put_priorities(given, options.pieces_mut()) {
+            let (torrent, given) = (self.handle.info_hash(), given.len());
+            tracing::warn!(%torrent, "of what it was added with: {given} piece priorities");
+        }
     }
 
     /// Looks at what is on disk: as far as the record goes, or at everything.

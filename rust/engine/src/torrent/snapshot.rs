@@ -15,7 +15,7 @@ use torrent_core::tracker::TrackerState;
 use super::Driver;
 use crate::disk::Storage;
 use crate::event::unix_millis;
-use crate::handle::TorrentHandle;
+use crate::handle::{Shown, TorrentHandle};
 use crate::performance::PerformanceWarning;
 use crate::question::Question;
 use crate::rates::Direction;
@@ -168,17 +168,11 @@ impl TorrentHandle {
         let tiers = options.trackers.iter().zip(0..);
         let trackers = tiers.flat_map(|(tier, number)| {
             tier.iter().map(move |url| TrackerStatus {
-                url: url.clone(),
-                tier: number,
-                status: TrackerState::NotContacted.name().to_owned(),
-                next_announce: -1,
-                scrape_complete: -1,
-                scrape_incomplete: -1,
-                scrape_downloaded: -1,
-                ..TrackerStatus::default()
+                source: self.tracker_source(url),
+                ..new_tracker(url, number)
             })
         });
-        view.trackers.store(Arc::new(trackers.collect()));
+        view.trackers.store(Shown::new(trackers.collect()));
         let mut status = TorrentStatus {
             info_hash: self.info_hash().to_string(),
             name: self.name().to_owned(),
@@ -221,7 +215,21 @@ impl TorrentHandle {
             status.total_size = layout.payload_length();
             status.num_pieces = pieces;
         }
-        view.status.store(Arc::new(status));
+        view.status.store(Shown::new(status));
+    }
+}
+
+/// A tracker that nobody has asked yet.
+pub(crate) fn new_tracker(url: &str, tier: u32) -> TrackerStatus {
+    TrackerStatus {
+        url: url.to_owned(),
+        tier,
+        status: TrackerState::NotContacted.name().to_owned(),
+        next_announce: -1,
+        scrape_complete: -1,
+        scrape_incomplete: -1,
+        scrape_downloaded: -1,
+        ..TrackerStatus::default()
     }
 }
 
@@ -257,14 +265,16 @@ impl Driver {
             .collect();
         let queue = self.download_queue();
         let view = &self.handle.shared.view;
+        let seen = self.handle.shared.asked.seen();
+        let session_paused = *self.context.session.paused.borrow();
         view.peers.store(Arc::new(peers));
-        view.trackers.store(Arc::new(trackers));
+        view.trackers.store(Shown::at(trackers, seen, false));
         view.availability.store(Arc::new(availability));
         view.download_queue.store(Arc::new(queue));
         view.file_progress
             .store(Arc::new(self.brain.file_progress()));
         view.failure.store(self.error.clone().map(Arc::new));
-        view.status.store(Arc::new(status));
+        view.status.store(Shown::at(status, seen, session_paused));
     }
 
     /// Answers a question, as of now.
@@ -487,7 +497,7 @@ impl Driver {
                 (left, rate) => left.div_ceil(rate) as i64,
             },
             is_sequential_download,
-            is_moving_storage: self.files.moving,
+            is_moving_storage: self.is_moving(),
             is_seed_mode: self.files.seed_mode,
             storage_mode: self.handle.storage_mode().name().to_owned(),
             is_upload_mode: modes.upload_mode || self.error.is_some(),

@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Driver, TaskEnd, Verdict};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
-use crate::placement::Deletion;
+use crate::handle::Command;
+use crate::placement::{Deletion, Placing};
 
 /// How long the torrent's own tasks are waited for when it ends.
 const TASKS_LIMIT: Duration = Duration::from_secs(2);
@@ -57,6 +58,32 @@ impl Driver {
             self.forget_saved().await;
             self.handle.shared.left.store(true, Ordering::Release);
             self.post(kind::TORRENT_REMOVED, || Detail::None);
+        }
+    }
+
+    /// The session stops before a command was carried out: whoever waits for
+    /// an event hears of it. Whoever waits for an answer learns it from the
+    /// answer's end.
+    pub(super) fn leave_undone(&self, command: Command) {
+        let stopped = || Error::because(ErrorKind::SessionNotRunning, "the session stops");
+        match command {
+            Command::Place(placing) => match *placing {
+                Placing::Move { to, .. } => {
+                    let error = stopped().about(to.display().to_string());
+                    self.post(kind::STORAGE_MOVED_FAILED, || Detail::FileError(error));
+                }
+                Placing::Rename { file, .. } => {
+                    let error = stopped();
+                    self.post(kind::FILE_RENAME_FAILED, || Detail::RenameFailed {
+                        file,
+                        error,
+                    });
+                }
+            },
+            Command::SaveResumeData(_) => {
+                self.post(kind::SAVE_RESUME_DATA_FAILED, || Detail::Error(stopped()));
+            }
+            _ => {}
         }
     }
 

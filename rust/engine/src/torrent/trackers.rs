@@ -14,6 +14,7 @@ use torrent_core::tracker::{
 };
 
 use super::Driver;
+use crate::asked::Topic;
 use crate::event::{Detail, Kind, TrackerFact, TrackerNews, kind};
 use crate::handle::TorrentHandle;
 use crate::status::{TrackerEndpoint, TrackerStatus, is_local};
@@ -112,7 +113,12 @@ impl Driver {
 
     /// Uses the trackers that the game wants.
     pub(super) fn trackers_changed(&mut self, now: Instant) {
-        let options = self.handle.shared.options.lock().clone();
+        let options = {
+            let options = self.handle.shared.options.lock();
+            let asked = &self.handle.shared.asked;
+            asked.saw(Topic::Trackers, asked.last(Topic::Trackers));
+            options.clone()
+        };
         self.announcer.set_fail_limits(now, options.fail_limits);
         self.announcer.set_tiers(now, &options.trackers);
         self.clocks.snapshot_now();

@@ -1,6 +1,5 @@
 //! What the game wants of the torrent, put into effect.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use torrent_core::ids::PieceIndex;
@@ -8,12 +7,15 @@ use torrent_core::peer::{Report, Watched};
 use torrent_core::picker::Priority;
 
 use super::Driver;
+use crate::asked::Topic;
 use crate::event::{Detail, PeerRef, kind};
+use crate::handle::State;
 
 impl Driver {
     /// Puts the game's options into effect, all but the priorities.
     pub(super) fn read_options(&mut self) {
         let now = Instant::now();
+        let answers;
         let (
             sequential,
             range,
@@ -26,6 +28,9 @@ impl Driver {
             graceful,
         ) = {
             let options = self.handle.shared.options.lock();
+            let asked = &self.handle.shared.asked;
+            asked.saw(Topic::Options, asked.last(Topic::Options));
+            answers = asked.saw(Topic::Pause, asked.last(Topic::Pause));
             (
                 options.sequential,
                 options.sequential_range,
@@ -52,6 +57,16 @@ impl Driver {
             // It was not to take that long after all.
             self.brain.stop();
             self.post(kind::TORRENT_PAUSED, || Detail::None);
+        } else if answers && !self.brain.is_draining() {
+            // Paused and resumed, or the other way round, before it was seen:
+            // whoever waits for the last word hears that it holds.
+            self.publish(now);
+            let kind = if paused {
+                kind::TORRENT_PAUSED
+            } else {
+                kind::TORRENT_RESUMED
+            };
+            self.post(kind, || Detail::None);
         }
         self.brain.set_modes(now, modes);
         self.try_check();
@@ -63,7 +78,7 @@ impl Driver {
     pub(super) fn read_priorities(&mut self) {
         let shared = &self.handle.shared;
         // Before they are read: a change from now on asks for another look.
-        shared.priorities_changed.store(false, Ordering::Release);
+        shared.pending.looking(State::Priorities as u32);
         let priorities = shared.options.lock().piece_priorities.clone();
         self.sort_files();
         // What becomes wanted waits until its file is where it belongs: else

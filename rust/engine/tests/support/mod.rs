@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part of it")]
 
 pub(crate) mod alerts;
+pub(crate) mod defaults;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -138,7 +139,7 @@ impl Node {
         let mut settings = Settings::default();
         let base = [
             ("listen_interfaces", Value::from("127.0.0.1:0")),
-            ("allow_multiple_connections_per_ip", Value::Bool(true)),
+            ("max_connections_per_ip", Value::Int(0)),
             ("alert_mask", Value::Int(0xffff_ffff)),
             ("alert_queue_size", Value::Int(1_000_000)),
             ("status_update_interval", Value::Int(20)),

@@ -13,7 +13,10 @@ impl TorrentHandle {
         peers.iter().map(PeerInfo::of).collect()
     }
 
-    /// Connects to a peer at an IP address. True means that it will be tried.
+    /// Connects to a peer at an IP address. True means that it will be tried: at once, and
+    /// again after 1, 2, 4 and at last every 60 seconds whenever the connection ends or cannot
+    /// be made, for as long as the torrent runs. A peer that is banned or blocked, or that is
+    /// this session itself, is given up, and while both are seeds there is nothing to do.
     #[func]
     fn connect_peer(&self, ip: GString, port: i64) -> bool {
         self.tell("connect_peer", |torrent| {

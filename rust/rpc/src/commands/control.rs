@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use torrent_core::ids::FileIndex;
 use torrent_engine::error::Result;
-use torrent_engine::handle::{MAX_RATE, TorrentHandle};
+use torrent_engine::handle::{MAX_RATE, OptionsPatch, TorrentHandle};
 use torrent_engine::placement::MoveMode;
 use torrent_engine::queue::Move;
 
@@ -88,71 +88,28 @@ fn moves(params: &mut Params) -> Result<Vec<Move>> {
     Ok(moves)
 }
 
-/// Changes the options that are given; none if one of them has a wrong type.
+/// Changes the options that are given; none if one of them cannot be.
 pub(super) fn set_options(app: &App, mut params: Params) -> Outcome {
     let torrent = torrent(app, &mut params)?;
-    let max_connections = params.opt_int("max_connections", -1..=65_535)?;
-    let max_uploads = params.opt_int("max_uploads", -1..=65_535)?;
-    let download_limit = params.opt_int("download_limit", -1..=MAX_RATE)?;
-    let upload_limit = params.opt_int("upload_limit", -1..=MAX_RATE)?;
-    let apply_ip_filter = params.opt_flag("apply_ip_filter")?;
-    let auto_managed = params.opt_flag("auto_managed")?;
-    let moves = moves(&mut params)?;
-    let sequential = params.opt_flag("sequential_download")?;
-    let range = params.opt_range("sequential_range")?;
-    let upload_mode = params.opt_flag("upload_mode")?;
-    let share_mode = params.opt_flag("share_mode")?;
-    let super_seeding = params.opt_flag("super_seeding")?;
-    let stop_when_ready = params.opt_flag("stop_when_ready")?;
-    let file_priorities = params.opt_priorities("file_priorities")?;
-    let piece_priorities = params.opt_priorities("piece_priorities")?;
+    let patch = OptionsPatch {
+        max_connections: params.opt_int("max_connections", -1..=65_535)?,
+        max_uploads: params.opt_int("max_uploads", -1..=65_535)?,
+        download_limit: params.opt_int("download_limit", -1..=MAX_RATE)?,
+        upload_limit: params.opt_int("upload_limit", -1..=MAX_RATE)?,
+        apply_ip_filter: params.opt_flag("apply_ip_filter")?,
+        auto_managed: params.opt_flag("auto_managed")?,
+        moves: moves(&mut params)?,
+        sequential_download: params.opt_flag("sequential_download")?,
+        sequential_range: params.opt_range("sequential_range")?,
+        upload_mode: params.opt_flag("upload_mode")?,
+        share_mode: params.opt_flag("share_mode")?,
+        super_seeding: params.opt_flag("super_seeding")?,
+        stop_when_ready: params.opt_flag("stop_when_ready")?,
+        file_priorities: params.opt_priorities("file_priorities")?,
+        piece_priorities: params.opt_priorities("piece_priorities")?,
+    };
     params.finish()?;
-    if let Some(on) = auto_managed {
-        torrent.set_auto_managed(on)?;
-    }
-    for to in moves {
-        torrent.move_in_queue(to)?;
-    }
-    if let Some(limit) = max_connections {
-        torrent.set_max_connections(limit)?;
-    }
-    if let Some(limit) = max_uploads {
-        torrent.set_max_uploads(limit)?;
-    }
-    if let Some(limit) = download_limit {
-        torrent.set_download_limit(limit)?;
-    }
-    if let Some(limit) = upload_limit {
-        torrent.set_upload_limit(limit)?;
-    }
-    if let Some(apply) = apply_ip_filter {
-        torrent.set_apply_ip_filter(apply)?;
-    }
-    if let Some(sequential) = sequential {
-        torrent.set_sequential_download(sequential)?;
-    }
-    if let Some((first, last)) = range {
-        torrent.set_sequential_range(first, last)?;
-    }
-    if let Some(on) = upload_mode {
-        torrent.set_upload_mode(on)?;
-    }
-    if let Some(on) = share_mode {
-        torrent.set_share_mode(on)?;
-    }
-    if let Some(on) = super_seeding {
-        torrent.set_super_seeding(on)?;
-    }
-    if let Some(on) = stop_when_ready {
-        torrent.set_stop_when_ready(on)?;
-    }
-    // Files first: pieces that are given too say it more precisely.
-    if let Some(priorities) = file_priorities {
-        torrent.prioritize_files(&priorities)?;
-    }
-    if let Some(priorities) = piece_priorities {
-        torrent.prioritize_pieces(&priorities)?;
-    }
+    torrent.set_options(&patch)?;
     Ok(done())
 }
 

@@ -80,7 +80,7 @@ fn of_two_dials_that_cross_the_one_of_the_greater_id_stays() {
     for (letter, ours_stays) in [(b'A', true), (b'Z', false)] {
         let peer = char::from(letter);
         for incoming_first in [true, false] {
-            let mut world = World::with("..", |it| it.allow_multiple_connections_per_ip = true);
+            let mut world = World::new("..");
             world.torrent.connect_to(at(0), endpoint(peer));
             world.out();
             let [first, second] = [incoming_first, !incoming_first].map(|incoming| {
@@ -109,28 +109,43 @@ fn of_two_dials_that_cross_the_one_of_the_greater_id_stays() {
             assert!(!out(&mut world).contains("connect 10"));
             world.leave(if second_stays { '2' } else { '1' }, false);
             world.out();
-            world.pass(70_000);
-            assert_eq!(out(&mut world), format!("connect {}", endpoint(peer)));
+            world.pass(2000);
+            let called = format!("connect {} by name", endpoint(peer));
+            assert_eq!(out(&mut world), called);
         }
     }
 }
 
 #[test]
-fn an_old_connection_is_not_given_up_for_a_new_one() {
+fn an_old_connection_is_given_up_for_a_new_one_if_it_is_silent() {
     for letter in [b'A', b'Z'] {
-        for incoming in [true, false] {
-            let mut world = World::with("..", |it| it.allow_multiple_connections_per_ip = true);
-            let now = at(0);
+        for (incoming, silent, gives_way) in [
+            // A peer that we called, and that calls us itself now.
+            (false, true, true),
+            (false, false, false),
+            // One that called us, and that we call now.
+            (true, true, false),
+            (true, false, false),
+        ] {
+            let mut world = World::new("..");
             let [old, new] = [incoming, !incoming].map(|it| meta(letter, endpoint('a'), it));
             let torrent = &mut world.torrent;
             assert_eq!(
-                torrent.peer_connected(now, key('1'), old, Room::Free),
+                torrent.peer_connected(at(0), key('1'), old, Room::Free),
                 Ok(())
             );
-            assert_eq!(
-                torrent.peer_connected(at(60_000), key('2'), new, Room::Free),
+            world.pass(55_000);
+            if !silent {
+                world.say('1', |it| it.stats.received += 4);
+            }
+            let torrent = &mut world.torrent;
+            let verdict = torrent.peer_connected(at(60_000), key('2'), new, Room::Free);
+            let expected = if gives_way {
+                Ok(())
+            } else {
                 Err(CloseReason::Duplicate)
-            );
+            };
+            assert_eq!(verdict, expected, "{letter} {incoming} {silent}");
         }
     }
 }
@@ -148,6 +163,57 @@ fn one_address_calls_once_unless_it_may_call_more_often() {
         };
         assert_eq!(call(b'a', 1000), Ok(()));
         assert_eq!(call(b'b', 1001).is_ok(), allowed);
+    }
+}
+
+#[test]
+fn one_address_has_so_many_connections() {
+    let mut world = World::with("..", |it| it.max_connections_per_ip = 3);
+    let call = |world: &mut World, letter: u8, from: &str, room| {
+        let endpoint = SocketAddr::new(from.parse().unwrap(), 1000 + u16::from(letter));
+        let (now, torrent) = (world.now(), &mut world.torrent);
+        torrent.peer_connected(
+            now,
+            PeerKey(letter.into()),
+            meta(letter, endpoint, true),
+            room,
+        )
+    };
+    for (letter, from, verdict) in [
+        (b'a', "10.0.0.9", Ok(())),
+        (b'b', "10.0.0.9", Ok(())),
+        (b'c', "10.0.0.9", Ok(())),
+        (b'd', "10.0.0.9", Err(CloseReason::Crowded)),
+        (b'e', "10.0.0.8", Ok(())),
+        (b'f', "2001:db8::1", Ok(())),
+        (b'g', "2001:db8::2", Ok(())),
+        (b'h', "2001:db8::3", Ok(())),
+        (b'i', "2001:db8::4", Err(CloseReason::Crowded)),
+        (b'j', "2001:db8:0:1::4", Ok(())),
+    ] {
+        assert_eq!(
+            call(&mut world, letter, from, Room::Free),
+            verdict,
+            "{from}"
+        );
+    }
+    // What the session says counts too.
+    let verdict = call(&mut world, b'k', "10.0.0.7", Room::Crowded);
+    assert_eq!(verdict, Err(CloseReason::Crowded));
+    // One on which nobody has wanted anything for long makes way.
+    world.pass(10_000);
+    let verdict = call(&mut world, b'd', "10.0.0.9", Room::Free);
+    assert_eq!(verdict, Err(CloseReason::Crowded));
+    world.say('a', |it| it.interested = Some(true));
+    world.pass(15_000);
+    world.out();
+    assert_eq!(call(&mut world, b'd', "10.0.0.9", Room::Free), Ok(()));
+    let out = world.out().join(", ");
+    assert!(out.contains("b close: its place is for others"), "{out}");
+    // With no limit there is none.
+    let mut world = World::with("..", |it| it.max_connections_per_ip = 0);
+    for letter in 101..=200 {
+        assert_eq!(call(&mut world, letter, "10.0.0.9", Room::Free), Ok(()));
     }
 }
 
@@ -209,6 +275,132 @@ fn a_peer_that_the_game_names_is_called_once_and_at_once() {
     assert_eq!(out.len(), 2, "both are called now: {out:?}");
 }
 
+/// When the named peer is called within the next minutes, in seconds.
+fn calls(world: &mut World, seconds: u64, mut answer: impl FnMut(&mut World)) -> Vec<u64> {
+    let begun = world.millis;
+    let mut calls = Vec::new();
+    while world.millis < begun + seconds * 1000 {
+        world.pass(500);
+        for line in world.out() {
+            if line.contains("connect ") {
+                assert_eq!(line, "connect 10.0.0.97:6881 by name");
+                calls.push((world.millis - begun) / 1000);
+                answer(world);
+            }
+        }
+    }
+    calls
+}
+
+fn refuse(world: &mut World) {
+    world.torrent.connect_failed(world.now(), endpoint('a'));
+}
+
+#[test]
+fn a_named_peer_is_called_again_and_again() {
+    let mut world = World::new("..");
+    world.torrent.connect_to(world.now(), endpoint('a'));
+    world.out();
+    refuse(&mut world);
+    let waits = [1, 3, 7, 15, 31, 63, 123, 183, 243];
+    assert_eq!(calls(&mut world, 250, refuse), waits);
+    // One that answers and hangs up at once waits as long.
+    let mut world = World::new("..");
+    let hang_up = |world: &mut World| {
+        world.join('a', false).unwrap();
+        world.leave('a', true);
+    };
+    world.torrent.connect_to(world.now(), endpoint('a'));
+    world.out();
+    hang_up(&mut world);
+    assert_eq!(calls(&mut world, 250, hang_up), waits);
+    // After one that lasted it begins anew, whoever closed it.
+    for failed in [false, true] {
+        world.torrent.connect_to(world.now(), endpoint('a'));
+        world.out();
+        world.join('a', false).unwrap();
+        world.pass(60_000);
+        world.leave('a', failed);
+        assert_eq!(calls(&mut world, 16, refuse), [1, 3, 7, 15]);
+    }
+    // The game's word, or a sleep, is a reason to call at once.
+    world.torrent.connect_to(world.now(), endpoint('a'));
+    assert_eq!(world.out(), ["connect 10.0.0.97:6881 by name"]);
+    refuse(&mut world);
+    calls(&mut world, 30, refuse);
+    world.out();
+    world.millis += 3_600_000;
+    world.torrent.woke_up(world.now());
+    assert_eq!(world.out(), ["connect 10.0.0.97:6881 by name"]);
+    refuse(&mut world);
+    assert_eq!(calls(&mut world, 8, refuse), [1, 3, 7]);
+}
+
+#[test]
+fn a_named_peer_is_let_alone_where_there_is_nothing_to_do() {
+    // Ourselves, banned, filtered.
+    let mut world = World::new("..");
+    for peer in ['M', 'a', 'b'] {
+        world.torrent.connect_to(world.now(), endpoint(peer));
+    }
+    world.out();
+    assert_eq!(world.join('M', false), Err(CloseReason::OurselvesAgain));
+    world.torrent.ban(endpoint('a').ip());
+    world.torrent.connect_forbidden(world.now(), endpoint('b'));
+    assert!(calls(&mut world, 50, refuse).is_empty());
+    world.torrent.connect_to(world.now(), endpoint('c'));
+    world.join('c', false).unwrap();
+    world.out();
+    world.torrent.filter(|ip| ip == endpoint('c').ip());
+    world.leave('c', false);
+    assert!(calls(&mut world, 50, refuse).is_empty());
+    // Two seeds; but not when more is wanted.
+    let mut world = World::new("x-");
+    world.torrent.connect_to(world.now(), endpoint('a'));
+    world.peer('a', "xx");
+    world.leave('a', false);
+    world.out();
+    assert!(calls(&mut world, 50, refuse).is_empty());
+    world.prioritize("x.");
+    assert_eq!(calls(&mut world, 4, refuse), [0, 1, 3]);
+    // A seed that somebody leaves calls him back.
+    let mut world = World::new("xx");
+    world.torrent.connect_to(world.now(), endpoint('a'));
+    world.peer('a', "x.");
+    world.leave('a', false);
+    world.out();
+    assert_eq!(calls(&mut world, 4, refuse), [1, 3]);
+    // A stopped torrent calls nobody, and everybody when it goes on.
+    world.torrent.stop();
+    assert!(calls(&mut world, 50, refuse).is_empty());
+    world.torrent.start(world.now());
+    assert_eq!(calls(&mut world, 4, refuse), [0, 1, 3]);
+}
+
+#[test]
+fn two_who_name_each_other_keep_one_connection() {
+    let call = SocketAddr::from(([10, 0, 0, 97], 50_000));
+    for (letter, ours_stays) in [(b'A', true), (b'Z', false)] {
+        let mut world = World::new("..");
+        world.torrent.connect_to(at(0), endpoint('a'));
+        world.out();
+        let (now, torrent) = (at(0), &mut world.torrent);
+        let ours = meta(letter, endpoint('a'), false);
+        let theirs = meta(letter, call, true);
+        torrent
+            .peer_connected(now, key('1'), theirs, Room::Free)
+            .unwrap();
+        let verdict = torrent.peer_connected(now, key('2'), ours, Room::Free);
+        assert_eq!(verdict.is_ok(), ours_stays);
+        if ours_stays {
+            world.leave('1', false);
+        }
+        assert!(calls(&mut world, 50, refuse).is_empty());
+        world.leave(if ours_stays { '2' } else { '1' }, false);
+        assert_eq!(calls(&mut world, 4, refuse), [1, 3]);
+    }
+}
+
 #[test]
 fn a_connection_knows_how_often_it_failed_before() {
     let mut world = World::new("..");
@@ -229,7 +421,8 @@ fn a_connection_knows_how_often_it_failed_before() {
 fn who_leaves_because_nothing_was_wanted_is_called_again_when_something_is() {
     let mut world = World::new("x.");
     world.prioritize("--");
-    world.torrent.connect_to(world.now(), endpoint('a'));
+    let peers = [endpoint('a')];
+    world.torrent.add_peers(at(0), peers, Sources::TRACKER);
     world.join('a', false).unwrap();
     world.peer('b', "xx");
     world.out();
@@ -254,7 +447,8 @@ fn who_leaves_because_nothing_was_wanted_is_called_again_when_something_is() {
 #[test]
 fn a_stop_that_is_taken_back_at_once_costs_no_wait() {
     let mut world = World::new("..");
-    world.torrent.connect_to(world.now(), endpoint('a'));
+    let peers = [endpoint('a')];
+    world.torrent.add_peers(at(0), peers, Sources::TRACKER);
     world.join('a', false).unwrap();
     world.torrent.stop();
     world.torrent.start(world.now());

@@ -59,16 +59,20 @@ fn a_caller_is_called_back_where_it_listens() {
 }
 
 #[test]
-fn one_endpoint_has_one_connection() {
-    let mut world = World::with("..", |it| it.allow_multiple_connections_per_ip = true);
+fn players_behind_one_router_listen_on_the_same_port() {
+    let mut world = World::new("..");
     for peer in ['a', 'b'] {
         call(&mut world, peer, [4, 3, 2, 1]).unwrap();
         listens(&mut world, peer, 6881);
     }
-    assert_eq!(
-        closed(&mut world),
-        ["b close: the peer is connected already"]
-    );
+    assert!(closed(&mut world).is_empty(), "each is a peer of its own");
+    assert_eq!(world.torrent.peer_list().len(), 1);
+    world.pass(70_000);
+    world.leave('b', false);
+    assert_eq!(world.torrent.peer_list().num_candidates(), 0);
+    world.leave('a', false);
+    assert_eq!(world.torrent.peer_list().num_candidates(), 1);
+    world.torrent.set_own(Vec::new());
     // A dial that is under way decides for itself.
     let now = world.now();
     let endpoint = SocketAddr::from(([4, 3, 2, 1], 7000));
@@ -104,5 +108,5 @@ fn a_caller_of_higher_rank_takes_the_place_of_the_lowest() {
     );
     world.room = Room::None;
     world.torrent.set_own(vec![own()]);
-    assert_eq!(call(&mut world, 'f', ips[4]), Err(CloseReason::Duplicate));
+    assert_eq!(call(&mut world, 'f', ips[4]), Err(CloseReason::TooMany));
 }

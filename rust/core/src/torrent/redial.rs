@@ -1,0 +1,220 @@
+//! Peers that the game named (`connect_peer`): whenever a connection with one
+//! of them ends, or could not be made, it is called again, after 1, 2, 4, ...
+//! and at last every 60 seconds.
+//!
+//! The brain says what becomes of connections, and calls who is due once a
+//! tick ([`Redials::next`]). A peer rests while there is nothing to do with it:
+//! the torrent is stopped, both are seeds, or we gave its place to others.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::{CloseReason, Haste, Output, Peer, Torrent};
+use crate::peerlist::{Refused, Sources};
+
+/// The wait after the first connection that ended; it doubles with each one.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest wait, and how long a connection must have lasted for the next
+/// wait to be the first one again.
+const LAST_WAIT: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It is connected since then, or being called.
+    Busy(Instant),
+    /// It is called then.
+    Waits(Instant),
+    /// It is called with the next tick.
+    Due,
+    /// It is called when there is something to do with it again.
+    Rests,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    state: State,
+    /// What is waited when its connection ends.
+    wait: Duration,
+}
+
+/// The peers that the game named.
+#[derive(Debug, Default)]
+pub(super) struct Redials {
+    peers: BTreeMap<SocketAddr, Named>,
+}
+
+impl Redials {
+    /// The game names a peer.
+    fn name(&mut self, endpoint: SocketAddr) {
+        let named = self.peers.entry(endpoint).or_insert(Named {
+            state: State::Due,
+            wait: FIRST_WAIT,
+        });
+        if !matches!(named.state, State::Busy(_)) {
+            named.state = State::Due;
+        }
+        named.wait = FIRST_WAIT;
+    }
+
+    /// Whether the game named this peer.
+    pub(super) fn contains(&self, endpoint: SocketAddr) -> bool {
+        self.peers.contains_key(&endpoint)
+    }
+
+    /// It is called, or connected.
+    pub(super) fn busy(&mut self, now: Instant, endpoint: SocketAddr) {
+        if let Some(named) = self.peers.get_mut(&endpoint) {
+            named.state = State::Busy(now);
+        }
+    }
+
+    /// A connection with it ended or could not be made.
+    pub(super) fn ended(&mut self, now: Instant, endpoint: SocketAddr) {
+        let Some(named) = self.peers.get_mut(&endpoint) else {
+            return;
+        };
+        if let State::Busy(since) = named.state
+            && now.saturating_duration_since(since) >= LAST_WAIT
+        {
+            named.wait = FIRST_WAIT;
+        }
+        named.state = State::Waits(now + named.wait);
+        named.wait = (named.wait * 2).min(LAST_WAIT);
+    }
+
+    /// There is nothing to do with it for now.
+    pub(super) fn rest(&mut self, endpoint: SocketAddr) {
+        if let Some(named) = self.peers.get_mut(&endpoint) {
+            named.state = State::Rests;
+        }
+    }
+
+    /// It is not called any more.
+    pub(super) fn forget(&mut self, endpoint: SocketAddr) {
+        self.peers.remove(&endpoint);
+    }
+
+    /// Those that `unwanted` names are not called any more.
+    pub(super) fn forget_where(&mut self, unwanted: impl Fn(SocketAddr) -> bool) {
+        self.peers.retain(|&endpoint, _| !unwanted(endpoint));
+    }
+
+    /// Whoever is not connected is called with the next tick.
+    pub(super) fn call_all(&mut self) {
+        for named in self.peers.values_mut() {
+            if !matches!(named.state, State::Busy(_)) {
+                named.state = State::Due;
+            }
+            named.wait = FIRST_WAIT;
+        }
+    }
+
+    /// One whose time has come.
+    fn next(&self, now: Instant) -> Option<SocketAddr> {
+        let is_due = |state| match state {
+            State::Due => true,
+            State::Waits(until) => until <= now,
+            State::Busy(_) | State::Rests => false,
+        };
+        let mut due = self.peers.iter().filter(|(_, named)| is_due(named.state));
+        due.next().map(|(&endpoint, _)| endpoint)
+    }
+}
+
+impl Torrent {
+    /// Connects to a peer now, whatever its failures were, and again whenever
+    /// the connection ends. Returns why it is not to be called, if so.
+    pub fn connect_to(&mut self, now: Instant, endpoint: SocketAddr) -> Option<Refused> {
+        match self.list.add(endpoint, Sources::MANUAL) {
+            // The game's word counts without a place in the list too.
+            Ok(_) | Err(Refused::Full) => {}
+            Err(refused) => return Some(refused),
+        }
+        self.redials.name(endpoint);
+        if self.is_running() {
+            self.call(now, endpoint);
+        }
+        None
+    }
+
+    /// Calls the named peers whose time has come.
+    pub(super) fn redial(&mut self, now: Instant) {
+        while self.num_connections() < self.max_connections
+            && self.connecting.len() < self.session_room
+            && let Some(endpoint) = self.redials.next(now)
+        {
+            self.call(now, endpoint);
+        }
+    }
+
+    fn call(&mut self, now: Instant, endpoint: SocketAddr) {
+        self.redials.busy(now, endpoint);
+        let connected = |peer: &Peer| peer.closing.is_none() && peer.listed == Some(endpoint);
+        if self.connecting.contains(&endpoint) || self.peers.values().any(connected) {
+            return;
+        }
+        self.list.dialling(now, endpoint);
+        self.connecting.insert(endpoint);
+        self.outputs.push_back(Output::Connect {
+            endpoint,
+            haste: Haste::Named,
+        });
+    }
+
+    /// The peer at this endpoint must not be called.
+    pub fn connect_forbidden(&mut self, now: Instant, endpoint: SocketAddr) {
+        self.redials.forget(endpoint);
+        self.connect_failed(now, endpoint);
+    }
+
+    /// The machine was asleep, or the program stood still: what became of
+    /// connections meanwhile says nothing of the peers.
+    pub fn woke_up(&mut self, now: Instant) {
+        self.forgive_all();
+        if self.is_running() {
+            self.redial(now);
+        }
+    }
+
+    /// Whoever failed, or was of no use, may be tried again at once.
+    pub(super) fn forgive_all(&mut self) {
+        self.list.forgive_all();
+        self.redials.call_all();
+    }
+
+    /// A connection with the peer at this endpoint was not taken in.
+    pub(super) fn call_refused(&mut self, now: Instant, endpoint: SocketAddr, why: CloseReason) {
+        let mut peers = self.peers.values();
+        match why {
+            CloseReason::OurselvesAgain | CloseReason::Banned | CloseReason::Filtered => {
+                self.redials.forget(endpoint);
+            }
+            CloseReason::Stopped => self.redials.rest(endpoint),
+            // It waits for room as all others do.
+            CloseReason::TooMany | CloseReason::Crowded => self.redials.rest(endpoint),
+            // Another connection stands for it, whose end counts.
+            CloseReason::Duplicate if peers.any(|it| it.listed == Some(endpoint)) => {}
+            _ => self.redials.ended(now, endpoint),
+        }
+    }
+
+    /// The connection that stands for this endpoint is over.
+    pub(super) fn call_ended(&mut self, now: Instant, endpoint: SocketAddr, peer: &Peer) {
+        let both_seeds = self.is_finished() && peer.is_seed() && !self.modes.share_mode;
+        match peer.closing {
+            Some(CloseReason::Banned | CloseReason::Filtered) => self.redials.forget(endpoint),
+            Some(CloseReason::Stopped | CloseReason::Redundant) => self.redials.rest(endpoint),
+            // Its place is for others; then it is called as any peer is.
+            Some(
+                CloseReason::Turnover
+                | CloseReason::Inactive
+                | CloseReason::TooMany
+                | CloseReason::Crowded,
+            ) => self.redials.rest(endpoint),
+            _ if both_seeds => self.redials.rest(endpoint),
+            _ => self.redials.ended(now, endpoint),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What callers have asked of a torrent last, and how far its task has come
+//! with that: a number for each topic, counted up by handles with every command
+//! that is accepted, and followed by the task.
+//!
+//! A snapshot carries the numbers that the task had seen when it was made. As
+//! long as they are behind, a reader is shown what was asked for instead
+//! (`handle::view`). An event that may be taken for the answer to a command
+//! carries them too ([`Stamp`]): one that is older than the command it seems to
+//! answer is not delivered.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::event::{Kind, kind};
+use crate::handle::TorrentHandle;
+
+/// What commands are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Topic {
+    /// Any of the options that the status shows.
+    Options,
+    /// `pause` and `resume`.
+    Pause,
+    /// `force_recheck`.
+    Check,
+    /// `move_storage`.
+    Move,
+    /// The list of trackers.
+    Trackers,
+    /// `clear_error`.
+    Error,
+}
+
+impl Topic {
+    /// What an event of this kind seems to answer.
+    fn of(kind: Kind) -> Option<Self> {
+        match kind {
+            kind::TORRENT_CHECKED | kind::TORRENT_FINISHED | kind::STATE_CHANGED => {
+                Some(Self::Check)
+            }
+            kind::TORRENT_PAUSED | kind::TORRENT_RESUMED => Some(Self::Pause),
+            _ => None,
+        }
+    }
+}
+
+/// The numbers of all topics.
+pub(crate) type Seen = [u64; 6];
+
+/// What was asked for, and what of it the task has seen.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    asked: [AtomicU64; 6],
+    seen: [AtomicU64; 6],
+}
+
+impl Asked {
+    /// A command is accepted. Called before the task can see it.
+    pub(crate) fn ask(&self, topic: Topic) {
+        self.asked[topic as usize].fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What was asked for last.
+    pub(crate) fn last(&self, topic: Topic) -> u64 {
+        self.asked[topic as usize].load(Ordering::Acquire)
+    }
+
+    /// The task has come this far. Whether that is further than before.
+    pub(crate) fn saw(&self, topic: Topic, number: u64) -> bool {
+        self.seen[topic as usize].swap(number, Ordering::AcqRel) != number
+    }
+
+    /// The task has seen one command more.
+    pub(crate) fn saw_one(&self, topic: Topic) {
+        self.seen[topic as usize].fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How far the task has come.
+    pub(crate) fn seen(&self) -> Seen {
+        std::array::from_fn(|at| self.seen[at].load(Ordering::Acquire))
+    }
+
+    /// Whether what was made when the task had seen `seen` is behind.
+    pub(crate) fn is_behind(&self, seen: &Seen, topic: Topic) -> bool {
+        seen[topic as usize] < self.last(topic)
+    }
+}
+
+/// What the torrent had seen when an event happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    torrent: TorrentHandle,
+    topic: Topic,
+    seen: Seen,
+}
+
+impl Stamp {
+    /// The stamp of an event of this kind, where it may pass for an answer.
+    pub(crate) fn of(kind: Kind, torrent: Option<&TorrentHandle>) -> Option<Self> {
+        let (topic, torrent) = (Topic::of(kind)?, torrent?.clone());
+        let seen = torrent.shared.asked.seen();
+        Some(Self {
+            torrent,
+            topic,
+            seen,
+        })
+    }
+
+    /// Whether a command that the event would seem to answer came after it.
+    pub(crate) fn is_late(&self) -> bool {
+        self.torrent.shared.asked.is_behind(&self.seen, self.topic)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_before_a_command_is_seen_is_behind() {
+        let asked = Asked::default();
+        let before = asked.seen();
+        assert!(!asked.is_behind(&before, Topic::Check));
+        asked.ask(Topic::Check);
+        assert!(asked.is_behind(&before, Topic::Check));
+        assert!(!asked.is_behind(&before, Topic::Pause));
+        assert!(asked.saw(Topic::Check, asked.last(Topic::Check)));
+        assert!(!asked.saw(Topic::Check, asked.last(Topic::Check)));
+        assert!(asked.is_behind(&before, Topic::Check));
+        assert!(!asked.is_behind(&asked.seen(), Topic::Check));
+    }
+}
