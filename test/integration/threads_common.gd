@@ -5,8 +5,10 @@ const SETTINGS := {"listen_interfaces": "127.0.0.1:0", "allow_multiple_connectio
 
 ## Classes all of whose methods any thread may call.
 const FREE: Array[String] = ["TorrentInfo", "TorrentStatus", "PeerInfo", "TorrentError"]
-## What reads although its name does not begin like that.
-const READS: Array[String] = ["have_piece", "find_torrent", "need_save_resume_data"]
+## What any thread may call although its name does not begin like that.
+const READS: Array[String] = [
+	"have_piece", "find_torrent", "need_save_resume_data", "clear_last_error"
+]
 
 ## The library's classes.
 static var classes: Array = _classes()

@@ -115,7 +115,11 @@ func _read_object(object: Object) -> void:
 	var name := object.get_class()
 	str(object)
 	for method: Dictionary in Common.methods(name):
-		if Common.reads(name, method.name) and not method.name in ["set_country_resolver"]:
+		if (
+			Common.reads(name, method.name)
+			and not method.name.begins_with("wait_")
+			and method.name != "set_country_resolver"
+		):
 			object.callv(method.name, Common.arguments(method, _special))
 
 
