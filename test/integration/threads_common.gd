@@ -33,7 +33,12 @@ static func methods(name: String) -> Array[Dictionary]:
 
 static func reads(name: String, method: String) -> bool:
 	return (
-		name in FREE or method in READS or method.begins_with("get_") or method.begins_with("is_")
+		name in FREE
+		or method in READS
+		or method.begins_with("get_")
+		or method.begins_with("is_")
+		# What it returns answers on the main thread.
+		or method.begins_with("wait_")
 	)
 
 
