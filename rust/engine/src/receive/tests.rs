@@ -232,11 +232,14 @@ fn in_bursts(now: Instant, requests: u32, input: &[u8], bursts: &[usize]) -> Out
     }
 }
 
-/// Without what depends on when it is looked at.
+/// Without what depends on how much comes at a time: the request window follows
+/// the bytes of each input.
 fn comparable(report: Report) -> Report {
     Report {
+        want: 0,
         stats: PeerStats {
             incoming: None,
+            target: 0,
             ..report.stats
         },
         ..report
