@@ -20,6 +20,7 @@ pub mod error;
 pub mod event;
 pub mod events;
 mod fair;
+mod farewells;
 mod guard;
 pub mod handle;
 pub mod hash;
@@ -50,6 +51,7 @@ pub mod session_state;
 pub mod state;
 pub mod stats;
 pub mod status;
+mod successor;
 mod territory;
 #[cfg(test)]
 mod tests;

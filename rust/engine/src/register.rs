@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -66,7 +66,7 @@ impl SessionShared {
                 metainfo,
                 save_path: ArcSwap::from_pointee(save_path),
                 shared_files: SharedFiles::default(),
-                added_time,
+                added_time: AtomicI64::new(added_time),
                 options: Mutex::new(options),
                 check: Mutex::default(),
                 asked: Asked::default(),
@@ -127,6 +127,7 @@ impl SessionShared {
             lease,
             after,
             without_effect,
+            early: None,
         };
         Ok((handle, Some(new)))
     }

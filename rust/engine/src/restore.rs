@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -65,6 +66,11 @@ impl Drop for End<'_> {
     }
 }
 
+/// Nobody is brought back: the session ends before it has its folder.
+pub(crate) fn give_up(session: &SessionShared) {
+    drop(End(&session.restoring));
+}
+
 /// Brings back the torrents of the state directory.
 pub(crate) async fn run(session: Arc<SessionShared>) {
     let _end = End(&session.restoring);
@@ -82,7 +88,7 @@ fn meet(met: &mut Option<BTreeSet<InfoHash>>, info_hash: InfoHash) -> bool {
 }
 
 async fn bring_back(session: &Arc<SessionShared>) {
-    let Some(keeper) = &session.keeper else {
+    let Some(keeper) = session.keeper.get() else {
         return;
     };
     let mut reading = keeper.recall_all();
@@ -132,15 +138,20 @@ impl SessionShared {
         let place = self.place()?;
         // Held until it is registered, so that nobody else brings it back.
         let mut met = self.restoring.met.lock();
-        let again = meet(&mut met, info_hash)
+        let is_up = self.up.load(Ordering::Acquire);
+        let again = (is_up && meet(&mut met, info_hash))
             .then(|| self.recall(info_hash))
             .flatten()
             .and_then(|torrent| self.register_again(torrent));
-        let (handle, new) = match again {
+        let (handle, mut new) = match again {
             Some(new) => (new.handle.clone(), Some(new)),
             None => self.register(add, false)?,
         };
         drop(met);
+        if !is_up && let Some(new) = &mut new {
+            let options = handle.shared.options.lock().clone();
+            new.early = Some(Box::new(options));
+        }
         if let Some(new) = new {
             place.send(SessionCommand::Add(new));
         }
@@ -149,8 +160,61 @@ impl SessionShared {
 
     /// Reads what is remembered of a torrent.
     fn recall(&self, info_hash: InfoHash) -> Option<Remembered> {
-        let read = self.keeper.as_ref()?.recall(info_hash)?;
+        let read = self.keeper.get()?.recall(info_hash)?;
         read.map_err(|error| self.complain(error)).ok()
+    }
+
+    /// A torrent that was added before the session had its folder becomes what
+    /// it was, if it is remembered there. What the game has changed of it since
+    /// stays as the game wants it.
+    pub(crate) fn look_up(&self, new: &mut NewTorrent) {
+        let Some(given) = new.early.take() else {
+            return;
+        };
+        let Some(mut torrent) = self.recall(new.handle.info_hash()) else {
+            return;
+        };
+        let (is_whole, places) = (!torrent.incomplete, torrent.places.take());
+        if let Some(places) = &places {
+            put_places(places, &mut torrent.resume);
+        }
+        let complaint = torrent.complaint.clone();
+        let Ok(add) = as_it_was(torrent).inspect_err(|error| self.post_add_failure(error)) else {
+            return;
+        };
+        let shared = &new.handle.shared;
+        if let TorrentSource::File(metainfo) = &add.source {
+            // Known already if it was added by its torrent file.
+            let _ = shared.metainfo.set(Arc::clone(metainfo));
+        }
+        if let Ok(options) = add.options() {
+            let mut held = shared.options.lock();
+            if *held == *given {
+                *held = options;
+                new.paused = add.paused;
+            }
+        }
+        shared.save_path.store(Arc::new(add.save_path));
+        if let Some(resume) = &add.resume
+            && resume.added_time != 0
+        {
+            shared
+                .added_time
+                .store(resume.added_time, Ordering::Relaxed);
+        }
+        new.resume = add.resume;
+        new.verify_files = add.verify_files;
+        new.piece_priorities = add.piece_priorities;
+        new.seed_mode = add.seed_mode;
+        new.remembered = is_whole;
+        new.places = places.map(Box::new);
+        new.handle.show_new();
+        if let Some(error) = complaint {
+            self.events
+                .post(kind::FASTRESUME_REJECTED, Some(&new.handle), || {
+                    Detail::Error(error)
+                });
+        }
     }
 
     /// Registers a torrent as it was. What stands against it is told.
@@ -200,7 +264,7 @@ fn put_places(places: &Places, resume: &mut ResumeData) {
 /// Tells of what the state directory does not take, and when it takes it
 /// again. Ends with the directory's thread.
 pub(crate) async fn tell_of_failures(session: Arc<SessionShared>) {
-    let Some(keeper) = &session.keeper else {
+    let Some(keeper) = session.keeper.get() else {
         return;
     };
     let Some(mut notices) = keeper.take_notices() else {

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -22,6 +23,7 @@ use crate::due::sleep_until;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::fair;
+use crate::farewells::Farewells;
 use crate::net::dial::Dialler;
 use crate::net::listen::{self, Listener};
 use crate::pace::Pace;
@@ -30,6 +32,7 @@ use crate::rates;
 use crate::restore;
 use crate::session::{NewTorrent, SessionCommand, SessionShared};
 use crate::status::TorrentStatus;
+use crate::successor;
 use crate::threads;
 use crate::torrent;
 use crate::tracker::{ErrorSink, TrackerClient};
@@ -44,6 +47,9 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_millis(4500);
 /// changes become one save.
 const SAVE_DELAY: Duration = Duration::from_millis(500);
 
+/// How long the end of a session waits for the answers of trackers.
+pub const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
+
 /// What runtime threads that hang in the operating system (a name look-up)
 /// are given before they are left behind.
 const RUNTIME_LIMIT: Duration = Duration::from_millis(300);
@@ -55,23 +61,39 @@ const KEEPER_LIMIT: Duration = Duration::from_millis(500);
 /// Sessions whose threads still run, for [`join_all`].
 static RUNNING: Mutex<Vec<Arc<Done>>> = Mutex::new(Vec::new());
 
-/// Told when a session's thread has nothing left to do.
+/// How far the end of a session is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    #[default]
+    NotYet,
+    /// Files are closed, ports and folder are free.
+    Stopped,
+    /// Its thread has nothing left to do.
+    Finished,
+}
+
+/// Told how far the end of a session is.
 #[derive(Debug, Default)]
 struct Done {
-    finished: Mutex<bool>,
+    end: Mutex<End>,
     changed: Condvar,
 }
 
 impl Done {
-    fn wait(&self, limit: Duration) -> bool {
+    fn wait(&self, wanted: End, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
-        let mut finished = self.finished.lock();
-        while !*finished {
-            if self.changed.wait_until(&mut finished, deadline).timed_out() {
-                return *finished;
+        let mut end = self.end.lock();
+        while *end < wanted {
+            if self.changed.wait_until(&mut end, deadline).timed_out() {
+                return *end >= wanted;
             }
         }
         true
+    }
+
+    fn reach(&self, end: End) {
+        *self.end.lock() = end;
+        self.changed.notify_all();
     }
 }
 
@@ -83,9 +105,14 @@ pub(crate) struct Joiner {
 }
 
 impl Joiner {
-    /// Waits until the session is over, at most `limit`. Whether it is.
+    /// Waits until the session has stopped, at most `limit`. Whether it has.
     pub(crate) fn join(&self, limit: Duration) -> bool {
-        if !self.done.wait(limit) {
+        self.done.wait(End::Stopped, limit)
+    }
+
+    /// Waits until its threads have ended, at most `limit`. Whether they have.
+    pub(crate) fn join_threads(&self, limit: Duration) -> bool {
+        if !self.done.wait(End::Finished, limit) {
             return false;
         }
         if let Some(thread) = self.thread.lock().take() {
@@ -101,9 +128,12 @@ impl Joiner {
 pub fn join_all(limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
     let running = RUNNING.lock().clone();
-    running
-        .iter()
-        .all(|done| done.wait(deadline.saturating_duration_since(Instant::now())))
+    running.iter().all(|done| {
+        done.wait(
+            End::Finished,
+            deadline.saturating_duration_since(Instant::now()),
+        )
+    })
 }
 
 /// Disk workers, at most; the setting `aio_threads` says how many of them work
@@ -120,18 +150,29 @@ pub(crate) struct Context {
     /// The key of the next torrent.
     pub(crate) next_torrent: AtomicU64,
     pub(crate) dialler: Dialler,
+    pub(crate) farewells: Farewells,
+}
+
+/// How a session comes to its folder and its listen sockets.
+pub(crate) enum Start {
+    /// It has them.
+    Now(Vec<Listener>),
+    /// An earlier session, which is ending, has the folder, the ports or both.
+    Waiting {
+        /// The folder that is waited for.
+        folder: Option<PathBuf>,
+    },
 }
 
 /// Starts the disk workers and the thread of a session.
 pub(crate) fn spawn(
     session: Arc<SessionShared>,
     inbox: Receiver<SessionCommand>,
-    sockets: Vec<Listener>,
+    start: Start,
 ) -> Result<Joiner> {
     let failed =
         |error: std::io::Error| Error::because(ErrorKind::SessionStartFailed, error.to_string());
     let settings = session.settings.borrow().clone();
-    let listen_settings = settings_of_listening(&settings);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let pool = BufferPool::default();
     let config = DiskConfig {
@@ -158,6 +199,7 @@ pub(crate) fn spawn(
         pace: Pace::default(),
         next_torrent: AtomicU64::new(0),
         dialler: Dialler::default(),
+        farewells: Farewells::default(),
         session,
         disk,
         pool,
@@ -170,11 +212,14 @@ pub(crate) fn spawn(
             move || {
                 threads::begin();
                 RUNNING.lock().push(Arc::clone(&done));
-                runtime.block_on(run(context, inbox, sockets, listen_settings));
+                runtime.block_on(async {
+                    run(Arc::clone(&context), inbox, start).await;
+                    farewell(&context, &done).await;
+                    drop(context);
+                });
                 runtime.shutdown_timeout(RUNTIME_LIMIT);
                 RUNNING.lock().retain(|other| !Arc::ptr_eq(other, &done));
-                *done.finished.lock() = true;
-                done.changed.notify_all();
+                done.reach(End::Finished);
             }
         })
         .map_err(failed)?;
@@ -236,12 +281,33 @@ struct SessionTask {
     turnover: Turnover,
 }
 
-async fn run(
-    context: Arc<Context>,
-    mut inbox: Receiver<SessionCommand>,
-    sockets: Vec<Listener>,
-    mut listen_settings: ListenSettings,
-) {
+/// The session has stopped: its trackers may take a little longer, and then go
+/// on being told in the background, within the limit of that.
+async fn farewell(context: &Context, done: &Done) {
+    let session = &context.session;
+    let patience = session.settings.borrow().stop_tracker_timeout;
+    let patience = Duration::from_secs(patience.unsigned_abs());
+    let begun = context.farewells.begun();
+    let mut hurry = session.hurry.subscribe();
+    let mut announces = context.farewells.all();
+    let all = async { while announces.join_next().await.is_some() {} };
+    tokio::pin!(all);
+    let early = tokio::time::timeout_at(begun + FAREWELL_LIMIT.min(patience), &mut all).await;
+    done.reach(End::Stopped);
+    if early.is_err() {
+        tracing::debug!("trackers do not answer, and are told in the background");
+        tokio::select! {
+            _ = tokio::time::timeout_at(begun + patience, all) => {}
+            _ = hurry.wait_for(|hurry| *hurry) => {}
+        }
+    }
+}
+
+async fn run(context: Arc<Context>, mut inbox: Receiver<SessionCommand>, start: Start) {
+    let Some(sockets) = begin(&context, start).await else {
+        return;
+    };
+    let mut listen_settings = settings_of_listening(&context.session.settings.borrow());
     tracing::info!("the session runs");
     let mut listeners = accept::spawn(&context, sockets);
     let mut helpers = JoinSet::new();
@@ -303,7 +369,7 @@ async fn run(
         );
         tokio::select! {
             command = inbox.recv() => match command {
-                Some(SessionCommand::Add(new)) => task.add(new),
+                Some(SessionCommand::Add(new)) => task.add(look_up(&context, new).await),
                 Some(SessionCommand::PostUpdates) => task.post_updates(),
                 Some(SessionCommand::Reopen) => reopen(&context, &mut listeners).await,
                 None => break,
@@ -338,13 +404,15 @@ async fn run(
             }
         }
     }
+    context.farewells.begin();
     listeners.shutdown().await;
+    context.session.listening.store(false, Ordering::Release);
     // What was added right before runs for as long as it takes to write down
     // that it is there.
     inbox.close();
     while let Some(command) = inbox.try_recv() {
         if let SessionCommand::Add(new) = command {
-            task.add(new);
+            task.add(look_up(&context, new).await);
         }
     }
     let all_ended = async {
@@ -361,7 +429,54 @@ async fn run(
         task.torrents.shutdown().await;
     }
     helpers.shutdown().await;
-    if let Some(keeper) = context.session.keeper.clone() {
+    close_folder(&context.session, deadline).await;
+    tracing::info!("the session has stopped");
+}
+
+/// Takes what the session needs. `None` when it ends before it has it.
+async fn begin(context: &Arc<Context>, start: Start) -> Option<Vec<Listener>> {
+    let session = &context.session;
+    let folder = match start {
+        Start::Now(sockets) => return Some(sockets),
+        Start::Waiting { folder } => folder,
+    };
+    tracing::info!("the session waits for an earlier one to end");
+    let taken = successor::take_up(session, folder).await;
+    if let Ok(Some(sockets)) = taken {
+        session.up.store(true, Ordering::Release);
+        return Some(sockets);
+    }
+    if let Err(error) = taken {
+        session.fail(error);
+    }
+    restore::give_up(session);
+    context.farewells.begin();
+    session.listening.store(false, Ordering::Release);
+    context.disk.stop().await;
+    close_folder(session, tokio::time::Instant::now()).await;
+    None
+}
+
+/// A torrent that came before the session had its folder is looked up there.
+async fn look_up(context: &Arc<Context>, mut new: NewTorrent) -> NewTorrent {
+    if new.early.is_none() {
+        return new;
+    }
+    let session = Arc::clone(&context.session);
+    let looked_up = tokio::task::spawn_blocking(move || {
+        session.look_up(&mut new);
+        new
+    });
+    match looked_up.await {
+        Ok(new) => new,
+        // As with any panic of ours.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Gives up the state directory, which is given a little beyond the deadline.
+async fn close_folder(session: &SessionShared, deadline: tokio::time::Instant) {
+    if let Some(keeper) = session.keeper.get().cloned() {
         // It gives up the folder's lock when it is done.
         let closed = tokio::task::spawn_blocking(move || keeper.stop());
         let closed = tokio::time::timeout_at(deadline + KEEPER_LIMIT, closed);
@@ -369,7 +484,6 @@ async fn run(
             tracing::warn!("the state directory took too long to close");
         }
     }
-    tracing::info!("the session has stopped");
 }
 
 /// The settings that decide where we listen.
@@ -401,7 +515,7 @@ async fn reopen(context: &Arc<Context>, listeners: &mut JoinSet<()>) {
 /// Puts the session's state into the state directory; done when it is there
 /// or did not get there at once.
 fn save_state(session: &SessionShared) -> impl Future<Output = ()> + use<> {
-    let keeper = session.keeper.as_ref();
+    let keeper = session.keeper.get();
     let saved = keeper.map(|keeper| keeper.save_session(session.encode_state().into()));
     async {
         if let Some(saved) = saved {

@@ -27,19 +27,22 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::events::EventSink;
 use crate::guard::Guard;
-use crate::handle::{Command, EndsWith, TorrentHandle};
+use crate::handle::{Command, EndsWith, Options, TorrentHandle};
 use crate::ipfilter::{Filter, IpFilter, Loaded, read_list};
-use crate::net::listen;
+use crate::net::listen::{self, Listening};
 use crate::network::Network;
 use crate::performance::Warnings;
 use crate::placement::Deletion;
 use crate::queue::QueueDesk;
 use crate::rates::Rates;
 use crate::restore::Restoring;
-use crate::runtime::{self, Joiner};
+pub use crate::runtime::FAREWELL_LIMIT;
+use crate::runtime::{self, Joiner, Start};
 use crate::session_state::Lasting;
-use crate::state::{Keeper, StateDir};
+use crate::state::{Folder, Keeper};
 use crate::stats::{Metric, Numbers, Stats};
+use crate::successor;
+pub use crate::successor::SUCCESSION_LIMIT;
 use crate::territory::{Lease, Territory};
 
 /// Messages that wait for the session's task; beyond that the caller gets an
@@ -84,6 +87,9 @@ pub(crate) struct NewTorrent {
     pub(crate) after: Vec<watch::Receiver<bool>>,
     /// What was given and has no effect.
     pub(crate) without_effect: Vec<String>,
+    /// It came before the session had its folder: what it was registered with,
+    /// until what the folder remembers of it is looked up.
+    pub(crate) early: Option<Box<Options>>,
 }
 
 /// What the session's tasks share.
@@ -93,6 +99,8 @@ pub(crate) struct SessionShared {
     pub(crate) paused: watch::Sender<bool>,
     /// True from the beginning of the shutdown on.
     pub(crate) stopping: watch::Sender<bool>,
+    /// The program ends: nothing goes on in the background.
+    pub(crate) hurry: watch::Sender<bool>,
     /// How long the shutdown may take, where it is not as usual.
     pub(crate) shutdown_limit: OnceLock<Duration>,
     pub(crate) events: EventSink,
@@ -109,7 +117,8 @@ pub(crate) struct SessionShared {
     /// The session's state as it was taken over, for what only others use.
     pub(crate) state: Mutex<SessionState>,
     /// The state directory, where there is one.
-    pub(crate) keeper: Option<Arc<Keeper>>,
+    /// From the time on at which the session has it.
+    pub(crate) keeper: OnceLock<Arc<Keeper>>,
     /// The session's state is not what is saved.
     pub(crate) state_unsaved: Notify,
     /// The torrents in it that are not back yet.
@@ -121,6 +130,12 @@ pub(crate) struct SessionShared {
     /// The names of the counters have been told.
     pub(crate) metrics_told: AtomicBool,
     running: AtomicBool,
+    /// It has its folder and its ports.
+    pub(crate) up: AtomicBool,
+    /// Its listen sockets may be open.
+    pub(crate) listening: AtomicBool,
+    /// Why it ended by itself.
+    pub(crate) failure: OnceLock<Error>,
     pub(crate) commands: Sender<SessionCommand>,
 }
 
@@ -133,10 +148,13 @@ impl SessionShared {
         }
     }
 
-    fn stop(&self) {
+    pub(crate) fn stop(&self) {
         if self.running.swap(false, Ordering::AcqRel) {
             for handle in self.registry.lock().values() {
                 handle.shared.removed.store(true, Ordering::Release);
+            }
+            if let Some(keeper) = self.keeper.get() {
+                keeper.begin_end();
             }
             self.stopping.send_replace(true);
         }
@@ -162,6 +180,24 @@ impl SessionShared {
         changed?;
         self.state_changed();
         Ok(())
+    }
+
+    /// Whether it was told to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        !self.running.load(Ordering::Acquire)
+    }
+
+    /// Whether its listen sockets may be open.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.listening.load(Ordering::Acquire)
+    }
+
+    /// Ends by itself, because of `error`.
+    pub(crate) fn fail(&self, error: Error) {
+        tracing::error!(%error, "the session cannot run");
+        let _ = self.failure.set(error.clone());
+        self.complain(error);
+        self.stop();
     }
 
     pub(crate) fn check_running(&self) -> Result<()> {
@@ -228,31 +264,50 @@ impl Session {
     /// As [`Self::start`], with a folder in which the session keeps its
     /// torrents and its state: those that are there come back, and everything
     /// new is kept by itself. The folder's settings count only as far as the
-    /// caller took them over (see [`StateDir::session_state`]).
+    /// caller took them over (see [`StateDir::session_state`](crate::state::StateDir::session_state)).
     ///
     /// Torrents are read in the background: [`Self::restored`] waits for them.
     /// One that is added before is read at once, and comes back as it was.
-    pub fn start_with_state(settings: Settings, state: StateDir) -> Result<Self> {
-        Self::start_again(settings, Lasting::default(), Some(state))
+    pub fn start_with_state(settings: Settings, folder: impl Into<Folder>) -> Result<Self> {
+        Self::start_again(settings, Lasting::default(), Some(folder.into()))
     }
 
     /// As [`Self::start`], or with a folder as [`Self::start_with_state`], in
     /// place of an earlier run: with what is left of that one
     /// ([`Self::lasting`]) on top of what the folder remembers.
+    ///
+    /// Where an earlier session of this process still has the folder, or the
+    /// port, and is ending, the new one waits in the background until it has
+    /// both, for [`SUCCESSION_LIMIT`] at most: see [`Self::is_up`]. Meanwhile it
+    /// counts as running, listens nowhere, and runs none of its torrents; those
+    /// that are added are there at once and come back as they were when it is
+    /// up. The folder's settings that the caller has not set itself hold from
+    /// then on. Stopped before, it has done nothing.
     pub fn start_again(
         settings: Settings,
         mut lasting: Lasting,
-        folder: Option<StateDir>,
+        folder: Option<Folder>,
     ) -> Result<Self> {
         let mut complaints = Vec::new();
-        let mut keeper = None;
-        if let Some(folder) = folder {
-            complaints = folder.complaints;
-            complaints.extend(lasting.put_on(folder.session).err());
-            keeper = Some(folder.keeper);
+        let keeper = OnceLock::new();
+        let has_folder = folder.is_some();
+        let mut awaited = None;
+        match folder {
+            None => {}
+            Some(Folder::Ending(folder)) => awaited = Some(folder),
+            Some(Folder::Open(folder)) => {
+                complaints = folder.complaints;
+                complaints.extend(lasting.put_on(folder.session).err());
+                let _ = keeper.set(folder.keeper);
+            }
         }
         let Lasting { state, filter } = lasting;
-        let listening = listen::bind(&settings)?;
+        let waits = awaited.is_some() || successor::are_ports_awaited(&settings);
+        let listening = match waits {
+            // What cannot be read is an error at once.
+            true => settings.listen().map(|_| Listening::default())?,
+            false => listen::bind(&settings)?,
+        };
         let (commands, inbox) = commands::queue();
         let events = EventSink::new(
             settings.alert_mask as u32,
@@ -264,6 +319,7 @@ impl Session {
             settings: watch::Sender::new(Arc::new(settings)),
             paused: watch::Sender::new(false),
             stopping: watch::Sender::new(false),
+            hurry: watch::Sender::new(false),
             shutdown_limit: OnceLock::new(),
             events,
             registry: Mutex::default(),
@@ -276,7 +332,10 @@ impl Session {
             queue,
             connections: Connections::default(),
             state: Mutex::new(state),
-            restoring: Restoring::new(keeper.is_some()),
+            restoring: Restoring::new(has_folder || waits),
+            up: AtomicBool::new(!waits),
+            listening: AtomicBool::new(true),
+            failure: OnceLock::new(),
             keeper,
             state_unsaved: Notify::new(),
             warnings: Mutex::default(),
@@ -288,8 +347,15 @@ impl Session {
         for error in complaints {
             shared.complain(error);
         }
-        shared.network.show(&shared.events, &listening);
-        let joiner = runtime::spawn(Arc::clone(&shared), inbox, listening.sockets)?;
+        successor::enter(&shared);
+        let start = match waits {
+            true => Start::Waiting { folder: awaited },
+            false => {
+                shared.network.show(&shared.events, &listening);
+                Start::Now(listening.sockets)
+            }
+        };
+        let joiner = runtime::spawn(Arc::clone(&shared), inbox, start)?;
         Ok(Self {
             _stop: Arc::new(StopOnDrop(Arc::clone(&shared))),
             shared,
@@ -299,8 +365,9 @@ impl Session {
 
     /// Begins the ordered shutdown and returns at once: torrents stop and
     /// announce it, files are closed, threads end. A session that nobody holds
-    /// any more does the same. What is not done after 4.5 s is left undone: a
-    /// game that quits waits for this.
+    /// any more does the same. What is not done with the files after 4.5 s is
+    /// left undone: a game that quits waits for this. Announces are waited for
+    /// [`FAREWELL_LIMIT`], and go on in the background after that.
     pub fn stop(&self) {
         self.shared.stop();
     }
@@ -314,9 +381,23 @@ impl Session {
         self.shared.stop();
     }
 
-    /// Waits until the shutdown is complete, at most `limit`. Whether it is.
+    /// Waits until the shutdown is complete, at most `limit`: files are closed,
+    /// the ports and the folder are free. Whether it is. Trackers that do not
+    /// answer may still be told; [`Self::join_threads`] waits for that too.
     pub fn join(&self, limit: Duration) -> bool {
         self.joiner.join(limit)
+    }
+
+    /// Waits until all threads of a stopped session have ended, at most `limit`.
+    /// Whether they have.
+    pub fn join_threads(&self, limit: Duration) -> bool {
+        self.joiner.join_threads(limit)
+    }
+
+    /// Announces that are still under way [`FAREWELL_LIMIT`] after the end began
+    /// are given up, instead of going on in the background.
+    pub fn hurry(&self) {
+        self.shared.hurry.send_replace(true);
     }
 
     /// Whether all torrents of the state directory are back. Without one that
@@ -329,6 +410,18 @@ impl Session {
     /// session stops.
     pub async fn restored(&self) {
         self.shared.restoring.done().await;
+    }
+
+    /// Whether it has all that it needs: one that waits for the end of an
+    /// earlier session is not up yet.
+    pub fn is_up(&self) -> bool {
+        self.shared.up.load(Ordering::Acquire)
+    }
+
+    /// Why it ended by itself: the session that it waited for did not end in
+    /// time, or its folder cannot be used.
+    pub fn failure(&self) -> Option<Error> {
+        self.shared.failure.get().cloned()
     }
 
     /// Whether it was started and not told to stop.

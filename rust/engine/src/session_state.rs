@@ -82,7 +82,7 @@ impl SessionShared {
 
     /// Has the session's state saved soon, where there is a state directory.
     pub(crate) fn state_changed(&self) {
-        if self.keeper.is_some() {
+        if self.keeper.get().is_some() {
             self.state_unsaved.notify_one();
         }
     }

@@ -24,7 +24,7 @@ fn take() -> Vec<Session> {
 /// have ended since.
 pub(crate) fn remember(session: &Session) {
     let mut sessions = SESSIONS.lock().unwrap_or_else(PoisonError::into_inner);
-    sessions.retain(|known| known.is_running() || !known.join(Duration::ZERO));
+    sessions.retain(|known| known.is_running() || !known.join_threads(Duration::ZERO));
     sessions.push(session.clone());
 }
 
@@ -37,10 +37,11 @@ pub(crate) fn end_all() {
     let sessions = take();
     for session in &sessions {
         session.stop();
+        session.hurry();
     }
     let deadline = Instant::now() + LIMIT;
     for session in &sessions {
-        if !session.join(deadline.saturating_duration_since(Instant::now())) {
+        if !session.join_threads(deadline.saturating_duration_since(Instant::now())) {
             godot::global::godot_error!("TorrentSession: a session did not end in time");
         }
     }

@@ -21,7 +21,7 @@ mod view;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -207,7 +207,7 @@ pub(crate) struct Shared {
     pub(crate) save_path: ArcSwap<PathBuf>,
     /// The files that other torrents have too.
     pub(crate) shared_files: SharedFiles,
-    pub(crate) added_time: i64,
+    pub(crate) added_time: AtomicI64,
     pub(crate) options: Mutex<Options>,
     /// The check that was asked for and that the task has not seen.
     pub(crate) check: Mutex<CheckWish>,
@@ -324,7 +324,7 @@ impl TorrentHandle {
 
     /// Unix time at which it was added.
     pub fn added_time(&self) -> i64 {
-        self.shared.added_time
+        self.shared.added_time.load(Ordering::Relaxed)
     }
 
     /// Hashes everything on disk again; a check that is under way begins anew.

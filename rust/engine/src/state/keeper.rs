@@ -21,9 +21,10 @@ use tokio::sync::{mpsc, oneshot};
 use torrent_core::ids::InfoHash;
 
 use super::faults::Faults;
+use super::lock::{Ending, FolderLock};
 use super::recall::{self, Remembered};
 use super::undone::{Subject, Task, Undone};
-use super::{FolderLock, Part, files, session_file, tombstone};
+use super::{Part, files, session_file, tombstone};
 use crate::error::{Error, Result};
 
 enum Message {
@@ -51,6 +52,7 @@ pub(crate) struct Notice {
 pub(crate) struct Keeper {
     folder: PathBuf,
     faults: Faults,
+    ending: Ending,
     /// `None` once stopped.
     inbox: Mutex<Option<Sender<Message>>>,
     notices: Mutex<Option<mpsc::UnboundedReceiver<Notice>>>,
@@ -66,6 +68,7 @@ impl Keeper {
     ) -> io::Result<Arc<Self>> {
         let (sender, inbox) = crossbeam_channel::unbounded();
         let (notify, notices) = mpsc::unbounded_channel();
+        let ending = lock.ending();
         let worker = Worker {
             folder: folder.clone(),
             faults: faults.clone(),
@@ -85,8 +88,14 @@ impl Keeper {
             faults,
             inbox: Mutex::new(Some(sender)),
             notices: Mutex::new(Some(notices)),
+            ending,
             thread: Mutex::new(Some(thread)),
         }))
+    }
+
+    /// The session ends, and is going to give up the folder.
+    pub(crate) fn begin_end(&self) {
+        self.ending.begin();
     }
 
     /// The folder.

@@ -23,12 +23,13 @@
 mod faults;
 mod files;
 mod keeper;
+mod lock;
 mod recall;
 #[cfg(test)]
 mod tests;
 mod undone;
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ use crate::error::{Error, ErrorKind, Result};
 #[doc(hidden)]
 pub use faults::{Faults, FileOp};
 pub(crate) use keeper::{Keeper, Notice};
+use lock::FolderLock;
 pub(crate) use recall::Remembered;
 
 /// A file of a torrent.
@@ -104,6 +106,45 @@ pub struct StateDir {
     pub(crate) complaints: Vec<Error>,
 }
 
+/// A folder that a session is to keep its state in.
+#[derive(Debug)]
+pub enum Folder {
+    /// The session has it.
+    Open(Box<StateDir>),
+    /// Another session of this process has it, and is about to end.
+    Ending(PathBuf),
+}
+
+impl Folder {
+    /// As [`StateDir::open`], but a folder that an ending session of this
+    /// process has is no error: a session that is started with it waits.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`StateDir::open`].
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
+        let folder = folder.into();
+        let name = std::path::absolute(&folder).unwrap_or_else(|_| folder.clone());
+        if lock::is_ending(&name) {
+            return Ok(Self::Ending(folder));
+        }
+        match StateDir::open(&folder) {
+            Ok(state) => Ok(Self::Open(Box::new(state))),
+            // Known by another name.
+            Err(error) => match fs::canonicalize(&name) {
+                Ok(real) if lock::is_ending(&real) => Ok(Self::Ending(folder)),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+impl From<StateDir> for Folder {
+    fn from(state: StateDir) -> Self {
+        Self::Open(Box::new(state))
+    }
+}
+
 impl StateDir {
     /// Opens a folder, which is created if it is missing. Fails when another
     /// session uses it, in this process or another, and when it cannot be
@@ -129,7 +170,7 @@ impl StateDir {
         let folder =
             std::path::absolute(&folder).map_err(|error| Error::from_io(&error, &folder))?;
         fs::create_dir_all(torrents(&folder)).map_err(|error| Error::from_io(&error, &folder))?;
-        let lock = lock(&folder)?;
+        let lock = FolderLock::take(&folder)?;
         let mut complaints = Vec::new();
         let session = read_session(&faults, &folder, &mut complaints);
         // Whether they can be read shows now; reading them may take its time.
@@ -165,34 +206,6 @@ impl StateDir {
     /// What was remembered of the session.
     pub fn session_state(&self) -> &SessionState {
         &self.session
-    }
-}
-
-/// The lock of a folder, given up when this is dropped.
-#[derive(Debug)]
-struct FolderLock(File);
-
-impl Drop for FolderLock {
-    fn drop(&mut self) {
-        // Closing the file is not enough: a child process that another thread
-        // is just starting has it open too, until it runs its program.
-        if let Err(error) = self.0.unlock() {
-            tracing::warn!(%error, "the state directory stays locked for now");
-        }
-    }
-}
-
-fn lock(folder: &Path) -> Result<FolderLock> {
-    let path = folder.join("lock");
-    let file = files::open_lock(&path).map_err(|error| Error::from_io(&error, &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(FolderLock(file)),
-        Err(TryLockError::WouldBlock) => Err(Error::because(
-            ErrorKind::SessionStartFailed,
-            "another session uses the state directory",
-        )
-        .about(folder.display().to_string())),
-        Err(TryLockError::Error(error)) => Err(Error::from_io(&error, &path)),
     }
 }
 

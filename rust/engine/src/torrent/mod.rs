@@ -281,7 +281,7 @@ impl Driver {
             sleep: SleepWatch::default(),
             key: TorrentKey(context.next_torrent.fetch_add(1, Ordering::Relaxed)),
             legacy: Legacy::default(),
-            saver: Saver::new(context.session.keeper.clone(), now),
+            saver: Saver::new(context.session.keeper.get().cloned(), now),
             context,
             handle,
             storage,

@@ -25,7 +25,7 @@ impl Driver {
         self.announces.abort_all();
         self.stop_announcing();
         self.settle();
-        let announced = self.take_announces();
+        let announced = self.take_announces(&verdict);
         let closing = async {
             self.join_tasks().await;
             match &verdict {
@@ -122,9 +122,13 @@ impl Driver {
         }
     }
 
-    /// The last announces, on their own and within their own limit.
-    fn take_announces(&mut self) -> impl Future<Output = ()> + use<> {
+    /// The last announces, on their own and within their own limit. Those of a
+    /// session that stops are the session's, which goes on without their answers.
+    fn take_announces(&mut self, verdict: &Verdict) -> impl Future<Output = ()> + use<> {
         let mut announces = std::mem::take(&mut self.announces);
+        if matches!(verdict, Verdict::SessionStopped) {
+            self.context.farewells.take(&mut announces);
+        }
         let limit = self.context.session.settings.borrow().stop_tracker_timeout;
         // The rest is for what comes after: the whole end keeps to the limit.
         let limit = Duration::from_secs(limit.unsigned_abs()).mul_f64(0.9);

@@ -25,7 +25,7 @@ use torrent_engine::event::Event;
 use torrent_engine::handle::TorrentHandle as Torrent;
 use torrent_engine::session::{AddTorrent, Session};
 use torrent_engine::session_state::Lasting;
-use torrent_engine::state::StateDir;
+use torrent_engine::state::Folder;
 
 use crate::alert_manager::AlertManager;
 use crate::alive::Alive;
@@ -49,10 +49,6 @@ pub(crate) type SharedRun = Shared<Option<Session>>;
 
 /// The session object and its alert manager both know the engine's session.
 pub(crate) type Running = Arc<SharedRun>;
-
-/// How long a start waits for the end of the run before, so that it finds the
-/// port free. Usually that takes a few milliseconds.
-const RESTART_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Downloads and shares torrents in the background.
 ///
@@ -276,10 +272,6 @@ impl TorrentSession {
             return Err(Error::new(ErrorKind::SessionAlreadyRunning));
         }
         self.apply(patch)?;
-        let deadline = Instant::now() + RESTART_PATIENCE;
-        for session in self.ending.get() {
-            session.join(deadline.saturating_duration_since(Instant::now()));
-        }
         let session = self.begin()?;
         lifetime::remember(&session);
         self.run.replace(Some(session));
@@ -298,11 +290,20 @@ impl TorrentSession {
         let Some(folder) = self.state_directory.get() else {
             return Session::start_again(self.settings(), lasting, None);
         };
-        let state = StateDir::open(folder)?;
-        let settings = state.settings_under(&self.settings());
-        self.manager().bind().read_from(&settings);
+        let folder = Folder::open(folder)?;
+        let settings = match &folder {
+            Folder::Open(state) => state.settings_under(&self.settings()),
+            // Those of the folder come when the session has it.
+            Folder::Ending(_) => self.settings(),
+        };
+        self.take_settings(&settings);
+        Session::start_again(settings, lasting, Some(folder))
+    }
+
+    /// Shows the settings that the engine's session has.
+    fn take_settings(&self, settings: &Settings) {
+        self.manager().bind().read_from(settings);
         self.settings.replace(settings.clone());
-        Session::start_again(settings, lasting, Some(state))
     }
 
     /// Starts and follows the frames from then on.
@@ -320,6 +321,11 @@ impl TorrentSession {
     /// whose queue is bounded, while there are some that wait here. Nothing of a
     /// run is told before that it has started.
     fn collect(&self) {
+        let run = self.run.get();
+        if run.is_some_and(|session| session.failure().is_some()) {
+            // It could not run after all; what went wrong comes with its end.
+            self.end_run();
+        }
         self.announce();
         let mut events = Vec::new();
         let mut outbox = self.outbox.lock();
@@ -346,9 +352,17 @@ impl TorrentSession {
 
     /// Has `session_started` told once all torrents are back.
     fn announce(&self) {
-        let is_ready = |session: &Session| session.is_restored() || !session.is_running();
-        if !self.announced.get() && self.run.get().as_ref().is_some_and(is_ready) {
+        let is_ready =
+            |session: &Session| session.is_up() && (session.is_restored() || !session.is_running());
+        if !self.announced.get()
+            && let Some(session) = self.run.get().filter(is_ready)
+        {
             self.announced.replace(true);
+            if session.is_running() {
+                // The folder's own may have come to those of the start.
+                self.take_settings(&session.settings());
+                self.show_monitors();
+            }
             self.outbox.lock().put_notice(Notice::Started);
         }
     }
@@ -390,6 +404,24 @@ impl TorrentSession {
         let last = self.polled.get();
         let elapsed = last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
         Allowance::new(elapsed, self.outbox.lock().waiting())
+    }
+
+    /// Has the run end in the background.
+    fn end_run(&self) {
+        if let Some(session) = self.run.get() {
+            session.stop();
+        }
+        self.announce();
+        let Some(session) = self.run.take() else {
+            return;
+        };
+        monitors::show(&self.gauge, false);
+        self.lasting.replace(session.lasting());
+        self.ending.lock().push(session);
+        let objects = self.objects.take();
+        let dead = objects.into_values().map(Dead::new);
+        self.dead.lock().extend(dead);
+        self.hold.replace(Some(Hold::new(self.references())));
     }
 
     /// The object of a torrent; made with the first need.
@@ -540,9 +572,12 @@ impl TorrentSession {
     /// cannot be started. A port that is in use does not keep it from starting: see
     /// [signal listen_failed].
     ///
-    /// Right after [method stop_session] the earlier run may still hold the port and the state
-    /// directory: the start waits for it, a quarter of a second at most. After
-    /// [signal session_stopped] it never waits.
+    /// Right after [method stop_session], or when a session object was just freed, the earlier
+    /// run may still hold the port and the state directory. The new one waits for them in the
+    /// background: it counts as running, listens nowhere, and torrents that are added are there
+    /// at once but do nothing yet. [signal session_started] comes when it has both. After 30
+    /// seconds, which only a disk that hangs can take, it gives up: the error is printed, and
+    /// [signal session_stopped] comes.
     #[func(gd_self)]
     fn start_session(this: Gd<Self>) -> bool {
         main_only!(this.bind(), "start_session");
@@ -564,26 +599,15 @@ impl TorrentSession {
 
     /// Stops the session: its torrents say goodbye to their trackers, files are closed,
     /// threads end. That happens in the background; [signal session_stopped] says when it
-    /// is done. All handles become invalid at once. When it is done, lambdas and bound
+    /// is done, within a second where only trackers do not answer: those are still told in the
+    /// background. All handles become invalid at once. A game that quits waits for a second at
+    /// most for trackers, and for five for the disk. When it is done, lambdas and bound
     /// callables are disconnected from them, which could keep them alive for ever; and from the
     /// session too, if nothing else holds it by then.
     #[func]
     fn stop_session(&self) {
         main_only!(self, "stop_session");
-        if let Some(session) = self.run.get() {
-            session.stop();
-        }
-        self.announce();
-        let Some(session) = self.run.take() else {
-            return;
-        };
-        monitors::show(&self.gauge, false);
-        self.lasting.replace(session.lasting());
-        self.ending.lock().push(session);
-        let objects = self.objects.take();
-        let dead = objects.into_values().map(Dead::new);
-        self.dead.lock().extend(dead);
-        self.hold.replace(Some(Hold::new(self.references())));
+        self.end_run();
     }
 
     /// Whether the session was started and not stopped.

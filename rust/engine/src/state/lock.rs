@@ -1,0 +1,99 @@
+//! The lock of a state directory: against other processes by the file `lock`,
+//! and among the sessions of this process by a list, which also tells whether
+//! the session that has the folder is about to give it up.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The folders that sessions of this process have. Never locked while the disk
+/// is asked, which may hang.
+static HELD: Mutex<Vec<Held>> = Mutex::new(Vec::new());
+
+#[derive(Debug)]
+struct Held {
+    /// As an absolute path, and without symbolic links.
+    names: [PathBuf; 2],
+    ending: Ending,
+}
+
+/// Whether the session that has a folder is ending.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ending(Arc<AtomicBool>);
+
+impl Ending {
+    /// It is, from now on.
+    pub(crate) fn begin(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// The lock of a folder, given up when this is dropped.
+#[derive(Debug)]
+pub(super) struct FolderLock {
+    file: File,
+    ending: Ending,
+}
+
+impl FolderLock {
+    /// Locks a folder that exists, by its absolute path.
+    ///
+    /// # Errors
+    ///
+    /// Another session has it, or its lock cannot be opened.
+    pub(super) fn take(folder: &Path) -> Result<Self> {
+        let path = folder.join("lock");
+        let about = |error: std::io::Error| Error::from_io(&error, &path);
+        let file = super::files::open_lock(&path).map_err(about)?;
+        let real = fs::canonicalize(folder).map_err(about)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::because(
+                    ErrorKind::SessionStartFailed,
+                    "another session uses the state directory",
+                )
+                .about(folder.display().to_string()));
+            }
+            Err(TryLockError::Error(error)) => return Err(about(error)),
+        }
+        let ending = Ending::default();
+        HELD.lock().push(Held {
+            names: [folder.to_owned(), real],
+            ending: ending.clone(),
+        });
+        Ok(Self { file, ending })
+    }
+
+    /// Where it is told that the session ends.
+    pub(super) fn ending(&self) -> Ending {
+        self.ending.clone()
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child process that another thread
+        // is just starting has it open too, until it runs its program.
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "the state directory stays locked for now");
+        }
+        let is_this = |held: &Held| Arc::ptr_eq(&held.ending.0, &self.ending.0);
+        HELD.lock().retain(|held| !is_this(held));
+    }
+}
+
+/// Whether a session of this process has the folder of this name and is about
+/// to end.
+pub(super) fn is_ending(name: &Path) -> bool {
+    let all = HELD.lock();
+    let found = all
+        .iter()
+        .find(|held| held.names.iter().any(|known| known == name));
+    found.is_some_and(|held| held.ending.0.load(Ordering::Acquire))
+}

@@ -1,0 +1,233 @@
+//! Sessions that wait for the end of others.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use torrent_core::ids::InfoHash;
+use torrent_core::settings::Settings;
+use torrent_core::value::Value;
+
+use crate::add::AddTorrent;
+use crate::session::Session;
+use crate::session_state::Lasting;
+use crate::state::{Folder, StateDir};
+
+/// Nothing here takes that long, unless it is broken.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn settings(listen: &str) -> Settings {
+    let mut settings = Settings::default();
+    settings
+        .apply([("listen_interfaces", &Value::from(listen.to_owned()))])
+        .unwrap();
+    settings
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn start(folder: &Path) -> Session {
+    let folder = Folder::open(folder).unwrap();
+    let settings = settings("127.0.0.1:0");
+    Session::start_again(settings, Lasting::default(), Some(folder)).unwrap()
+}
+
+fn stop(session: &Session) {
+    session.stop();
+    assert!(session.join(LIMIT));
+}
+
+fn magnet(number: u8, save_path: &Path) -> AddTorrent {
+    AddTorrent::from_info_hash(InfoHash([number; 20]), save_path)
+}
+
+/// A folder that a session has which is ending.
+fn held(folder: &Path) -> StateDir {
+    let state = StateDir::open(folder).unwrap();
+    assert!(
+        Folder::open(folder).is_err(),
+        "a session that runs is not waited for"
+    );
+    state.keeper.begin_end();
+    state
+}
+
+#[test]
+fn a_session_waits_for_its_folder_and_its_torrents_come_back_as_they_were() {
+    let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let before = start(folder.path());
+    assert!(before.is_up());
+    for number in 1..=2 {
+        let handle = before.add_torrent(magnet(number, data.path())).unwrap();
+        handle.pause().unwrap();
+        handle.set_download_limit(1000 * i64::from(number)).unwrap();
+    }
+    stop(&before);
+
+    let held = held(folder.path());
+    let session = start(folder.path());
+    assert!(session.is_running() && !session.is_up() && !session.is_restored());
+    assert!(session.listening().is_empty());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let first = session.add_torrent(magnet(1, elsewhere.path())).unwrap();
+    assert!(!first.is_paused(), "nothing is known of it yet");
+    let changed = session.add_torrent(magnet(2, elsewhere.path())).unwrap();
+    changed.set_download_limit(77).unwrap();
+    let new = session.add_torrent(magnet(3, elsewhere.path())).unwrap();
+    assert_eq!(session.torrents().len(), 3);
+    assert!(!session.is_up());
+
+    drop(held);
+    until("it is up", || session.is_up() && session.is_restored());
+    assert_eq!(session.listening().len(), 1);
+    until("the first is as it was", || first.is_paused());
+    assert_eq!(first.download_limit(), 1000);
+    assert_eq!(*first.save_path(), data.path());
+    until("the second is where it was", || {
+        *changed.save_path() == data.path()
+    });
+    assert_eq!(changed.download_limit(), 77, "what was changed since holds");
+    assert_eq!(*new.save_path(), elsewhere.path());
+    assert_eq!(session.torrents().len(), 3);
+    stop(&session);
+}
+
+#[test]
+fn a_session_that_waits_can_be_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = held(folder.path());
+    let session = start(folder.path());
+    session.add_torrent(magnet(1, folder.path())).unwrap();
+    stop(&session);
+    assert!(session.join_threads(LIMIT));
+    assert!(!session.is_up() && session.is_restored());
+    assert!(session.failure().is_none());
+    drop(held);
+    // Nothing of it is left.
+    let next = start(folder.path());
+    until("the next one is up", || next.is_restored());
+    assert!(next.torrents().is_empty());
+    stop(&next);
+}
+
+#[test]
+fn a_restart_finds_its_folder_and_its_port() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let settings = settings(&format!("127.0.0.1:{port}"));
+    let mut session: Option<Session> = None;
+    for round in 0..5 {
+        if let Some(session) = session.take() {
+            // Forgotten, as with a scene that is loaded again.
+            drop(session);
+        }
+        let folder = Folder::open(folder.path()).unwrap();
+        let next =
+            Session::start_again(settings.clone(), Lasting::default(), Some(folder)).unwrap();
+        until("the next one is up", || next.is_restored());
+        let ports: Vec<u16> = next.listening().iter().map(|end| end.port()).collect();
+        assert_eq!(ports, [port], "round {round}");
+        session = Some(next);
+    }
+    // Without a folder too.
+    let last = session.take().unwrap();
+    last.stop();
+    let next = Session::start_again(settings, Lasting::default(), None).unwrap();
+    until("it is up", || next.is_up());
+    assert_eq!(next.listening()[0].port(), port);
+    stop(&next);
+}
+
+/// Answers announces, but for the last one, whose connection it hands over.
+fn serve(listener: TcpListener, last: mpsc::Sender<TcpStream>) {
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let mut request = Vec::new();
+        let mut buffer = [0; 4096];
+        while !request.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            match stream.read(&mut buffer) {
+                Ok(0) | Err(_) => break,
+                Ok(length) => request.extend_from_slice(&buffer[..length]),
+            }
+        }
+        if String::from_utf8_lossy(&request).contains("event=stopped") {
+            last.send(stream).unwrap();
+            return;
+        }
+        let body = "d8:intervali1800e5:peers0:e";
+        let length = body.len();
+        let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
+        let _ = stream.write_all(reply.as_bytes());
+    }
+}
+
+#[test]
+fn a_session_stops_without_its_trackers_which_are_told_all_the_same() {
+    let data = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/announce", listener.local_addr().unwrap());
+    let (last, heard) = mpsc::channel();
+    let tracker = std::thread::spawn(move || serve(listener, last));
+    let mut settings = settings("127.0.0.1:0");
+    settings
+        .apply([
+            ("stop_tracker_timeout", &Value::Int(60)),
+            ("tracker_completion_timeout", &Value::Int(300)),
+            ("tracker_receive_timeout", &Value::Int(300)),
+        ])
+        .unwrap();
+    let session = Session::start(settings).unwrap();
+    let torrent = session.add_torrent(magnet(1, data.path())).unwrap();
+    torrent.add_tracker(&url, 0).unwrap();
+    until("the tracker has answered", || {
+        torrent.status().current_tracker == url
+    });
+    session.stop();
+    let mut open = heard.recv_timeout(LIMIT).unwrap();
+    // It owes its answer, for a minute.
+    assert!(session.join(Duration::from_secs(30)), "it has stopped");
+    assert!(
+        !session.join_threads(Duration::ZERO),
+        "the tracker is still told"
+    );
+    open.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nde")
+        .unwrap();
+    assert!(session.join_threads(Duration::from_secs(30)));
+    tracker.join().unwrap();
+}
+
+#[test]
+fn a_program_that_ends_waits_for_no_tracker() {
+    let data = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/announce", listener.local_addr().unwrap());
+    let (last, heard) = mpsc::channel();
+    let tracker = std::thread::spawn(move || serve(listener, last));
+    let mut settings = settings("127.0.0.1:0");
+    settings
+        .apply([("stop_tracker_timeout", &Value::Int(60))])
+        .unwrap();
+    let session = Session::start(settings).unwrap();
+    let torrent = session.add_torrent(magnet(1, data.path())).unwrap();
+    torrent.add_tracker(&url, 0).unwrap();
+    until("the tracker has answered", || {
+        torrent.status().current_tracker == url
+    });
+    session.stop();
+    session.hurry();
+    assert!(session.join_threads(Duration::from_secs(30)));
+    let _open = heard.recv_timeout(LIMIT).unwrap();
+    tracker.join().unwrap();
+}
