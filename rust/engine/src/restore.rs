@@ -24,6 +24,7 @@ use crate::handle::TorrentHandle;
 use crate::resume::path_of;
 use crate::session::{NewTorrent, SessionCommand, SessionShared};
 use crate::state::{Notice, Remembered};
+use crate::territory::{Area, Sharing};
 
 /// How far a session is with bringing back its torrents.
 #[derive(Debug)]
@@ -183,14 +184,34 @@ impl SessionShared {
             return;
         };
         let shared = &new.handle.shared;
+        let Ok(remembered) = add.options() else {
+            return;
+        };
+        let is_unchanged = *shared.options.lock() == *given;
         if let TorrentSource::File(metainfo) = &add.source {
+            // Its files are where it was, not where the game put it now.
+            let held = shared.options.lock().clone();
+            let options = if is_unchanged { &remembered } else { &held };
+            let area = Area::new(
+                &add.save_path,
+                Arc::clone(metainfo),
+                options.renamed_files.clone(),
+                &options.part_file_dir,
+            );
+            match new.lease.take(area, Sharing::Same) {
+                Ok(reserved) => {
+                    new.lease.moved(&reserved);
+                    new.after.extend(reserved.after);
+                }
+                Err(error) => return self.post_add_failure(&error),
+            }
             // Known already if it was added by its torrent file.
             let _ = shared.metainfo.set(Arc::clone(metainfo));
         }
-        if let Ok(options) = add.options() {
+        {
             let mut held = shared.options.lock();
             if *held == *given {
-                *held = options;
+                *held = remembered;
                 new.paused = add.paused;
             }
         }
@@ -203,6 +224,7 @@ impl SessionShared {
                 .store(resume.added_time, Ordering::Relaxed);
         }
         new.resume = add.resume;
+        new.rejected = add.rejected;
         new.verify_files = add.verify_files;
         new.piece_priorities = add.piece_priorities;
         new.seed_mode = add.seed_mode;

@@ -49,6 +49,14 @@ fn magnet(number: u8, save_path: &Path) -> AddTorrent {
     AddTorrent::from_info_hash(InfoHash([number; 20]), save_path)
 }
 
+/// A torrent of one file, `data`, whose only piece has the hash `number`s.
+fn one_file(number: u8, save_path: &Path) -> AddTorrent {
+    let mut file = b"d4:infod6:lengthi16384e4:name4:data12:piece lengthi16384e6:pieces20:".to_vec();
+    file.extend([number; 20]);
+    file.extend(b"ee");
+    AddTorrent::from_data(&file, save_path).unwrap()
+}
+
 /// A folder that a session has which is ending.
 fn held(folder: &Path) -> StateDir {
     let state = StateDir::open(folder).unwrap();
@@ -97,6 +105,28 @@ fn a_session_waits_for_its_folder_and_its_torrents_come_back_as_they_were() {
     assert_eq!(changed.download_limit(), 77, "what was changed since holds");
     assert_eq!(*new.save_path(), elsewhere.path());
     assert_eq!(session.torrents().len(), 3);
+    stop(&session);
+}
+
+#[test]
+fn a_torrent_that_comes_back_has_the_place_that_it_had() {
+    let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let before = start(folder.path());
+    let first = before.add_torrent(one_file(1, data.path())).unwrap();
+    first.pause().unwrap();
+    stop(&before);
+
+    let held = held(folder.path());
+    let session = start(folder.path());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let first = session.add_torrent(one_file(1, elsewhere.path())).unwrap();
+    drop(held);
+    until("it is up", || session.is_up() && session.is_restored());
+    until("the first is where it was", || {
+        *first.save_path() == data.path()
+    });
+    session.add_torrent(one_file(2, data.path())).unwrap_err();
+    session.add_torrent(one_file(2, elsewhere.path())).unwrap();
     stop(&session);
 }
 
