@@ -280,6 +280,7 @@ impl Partial {
         index: u32,
         cancels: &mut Vec<PeerKey>,
     ) -> bool {
+        debug_assert_ne!(peer, PeerKey::NOBODY, "it stands for a block not here");
         if self.padding_at(index).is_some() || self.sender(index).is_some() {
             return false;
         }

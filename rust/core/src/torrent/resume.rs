@@ -17,7 +17,7 @@ impl Torrent {
         let mut counts = false;
         for index in blocks.iter() {
             let block = Block::new(piece, index);
-            let received = self.picker.received(PeerKey::NOBODY, block, &mut cancels);
+            let received = self.picker.received(PeerKey::UNKNOWN, block, &mut cancels);
             counts |= matches!(received, Received::New);
         }
         counts
