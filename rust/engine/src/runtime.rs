@@ -156,12 +156,28 @@ pub(crate) struct Context {
 /// How a session comes to its folder and its listen sockets.
 pub(crate) enum Start {
     /// It has them.
-    Now(Vec<Listener>),
+    Now(Bound),
     /// An earlier session, which is ending, has the folder, the ports or both.
     Waiting {
         /// The folder that is waited for.
         folder: Option<PathBuf>,
     },
+}
+
+/// Listen sockets, and the settings that they were opened by: those of the
+/// session may have changed since.
+pub(crate) struct Bound {
+    sockets: Vec<Listener>,
+    settings: ListenSettings,
+}
+
+impl Bound {
+    pub(crate) fn new(sockets: Vec<Listener>, settings: &Settings) -> Self {
+        Self {
+            sockets,
+            settings: settings_of_listening(settings),
+        }
+    }
 }
 
 /// Starts the disk workers and the thread of a session.
@@ -304,12 +320,12 @@ async fn farewell(context: &Context, done: &Done) {
 }
 
 async fn run(context: Arc<Context>, mut inbox: Receiver<SessionCommand>, start: Start) {
-    let Some(sockets) = begin(&context, start).await else {
+    let Some(bound) = begin(&context, start).await else {
         return;
     };
-    let mut listen_settings = settings_of_listening(&context.session.settings.borrow());
+    let mut listen_settings = bound.settings;
     tracing::info!("the session runs");
-    let mut listeners = accept::spawn(&context, sockets);
+    let mut listeners = accept::spawn(&context, bound.sockets);
     let mut helpers = JoinSet::new();
     let session = &context.session;
     helpers.spawn(supervise(
@@ -434,17 +450,17 @@ async fn run(context: Arc<Context>, mut inbox: Receiver<SessionCommand>, start: 
 }
 
 /// Takes what the session needs. `None` when it ends before it has it.
-async fn begin(context: &Arc<Context>, start: Start) -> Option<Vec<Listener>> {
+async fn begin(context: &Arc<Context>, start: Start) -> Option<Bound> {
     let session = &context.session;
     let folder = match start {
-        Start::Now(sockets) => return Some(sockets),
+        Start::Now(bound) => return Some(bound),
         Start::Waiting { folder } => folder,
     };
     tracing::info!("the session waits for an earlier one to end");
     let taken = successor::take_up(session, folder).await;
-    if let Ok(Some(sockets)) = taken {
+    if let Ok(Some(bound)) = taken {
         session.up.store(true, Ordering::Release);
-        return Some(sockets);
+        return Some(bound);
     }
     if let Err(error) = taken {
         session.fail(error);

@@ -37,7 +37,7 @@ use crate::queue::QueueDesk;
 use crate::rates::Rates;
 use crate::restore::Restoring;
 pub use crate::runtime::FAREWELL_LIMIT;
-use crate::runtime::{self, Joiner, Start};
+use crate::runtime::{self, Bound, Joiner, Start};
 use crate::session_state::Lasting;
 use crate::state::{Folder, Keeper};
 use crate::stats::{Metric, Numbers, Stats};
@@ -352,7 +352,7 @@ impl Session {
             true => Start::Waiting { folder: awaited },
             false => {
                 shared.network.show(&shared.events, &listening);
-                Start::Now(listening.sockets)
+                Start::Now(Bound::new(listening.sockets, &shared.settings.borrow()))
             }
         };
         let joiner = runtime::spawn(Arc::clone(&shared), inbox, start)?;

@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep};
 use torrent_core::settings::Settings;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::listen::{self, Listener};
+use crate::net::listen;
+use crate::runtime::Bound;
 use crate::session::SessionShared;
 use crate::state::{Folder, StateDir};
 
@@ -60,7 +61,7 @@ fn is_named(settings: &Settings, port: u16) -> bool {
 pub(crate) async fn take_up(
     session: &Arc<SessionShared>,
     folder: Option<PathBuf>,
-) -> Result<Option<Vec<Listener>>> {
+) -> Result<Option<Bound>> {
     let mut stopping = session.stopping.subscribe();
     tokio::select! {
         taken = take(session, folder) => taken.map(Some),
@@ -68,7 +69,7 @@ pub(crate) async fn take_up(
     }
 }
 
-async fn take(session: &Arc<SessionShared>, folder: Option<PathBuf>) -> Result<Vec<Listener>> {
+async fn take(session: &Arc<SessionShared>, folder: Option<PathBuf>) -> Result<Bound> {
     let deadline = Instant::now() + SUCCESSION_LIMIT;
     if let Some(folder) = folder {
         let state = await_folder(folder, deadline).await?;
@@ -77,9 +78,10 @@ async fn take(session: &Arc<SessionShared>, folder: Option<PathBuf>) -> Result<V
     while are_ports_awaited(&session.settings.borrow()) && Instant::now() < deadline {
         sleep(PAUSE).await;
     }
-    let listening = listen::bind(&session.settings.borrow())?;
+    let settings = session.settings.borrow().clone();
+    let listening = listen::bind(&settings)?;
     session.network.show(&session.events, &listening);
-    Ok(listening.sockets)
+    Ok(Bound::new(listening.sockets, &settings))
 }
 
 async fn await_folder(folder: PathBuf, deadline: Instant) -> Result<StateDir> {
