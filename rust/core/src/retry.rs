@@ -44,6 +44,11 @@ impl Backoff {
         std::mem::take(&mut self.failures) > 0
     }
 
+    /// An attempt begins: nothing is due until it has failed or succeeded.
+    pub fn attempt(&mut self) {
+        self.due = None;
+    }
+
     /// Tries again at `now`: there is a sign that the cause is gone.
     pub fn hasten(&mut self, now: Instant) {
         if let Some(due) = &mut self.due {
@@ -56,7 +61,8 @@ impl Backoff {
         self.failures > 0
     }
 
-    /// When the next attempt is due; `None` unless the last one failed.
+    /// When the next attempt is due; `None` unless the last one failed and none
+    /// is under way.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.due
     }
@@ -80,6 +86,8 @@ mod tests {
         }
         backoff.hasten(now - seconds(10));
         assert_eq!(backoff.poll_timeout(), Some(now - seconds(10)));
+        backoff.attempt();
+        assert_eq!(backoff.poll_timeout(), None);
         assert!(backoff.is_failing() && backoff.succeeded());
         assert!(!backoff.succeeded());
         backoff.hasten(now);

@@ -140,7 +140,9 @@ impl SessionShared {
         // Held until it is registered, so that nobody else brings it back.
         let mut met = self.restoring.met.lock();
         let is_up = self.up.load(Ordering::Acquire);
-        let again = (is_up && meet(&mut met, info_hash))
+        // Even if it can be looked up only later: it does not come back twice.
+        let is_first = meet(&mut met, info_hash);
+        let again = (is_up && is_first)
             .then(|| self.recall(info_hash))
             .flatten()
             .and_then(|torrent| self.register_again(torrent));
@@ -187,16 +189,13 @@ impl SessionShared {
         let Ok(remembered) = add.options() else {
             return;
         };
-        let is_unchanged = *shared.options.lock() == *given;
         if let TorrentSource::File(metainfo) = &add.source {
             // Its files are where it was, not where the game put it now.
-            let held = shared.options.lock().clone();
-            let options = if is_unchanged { &remembered } else { &held };
             let area = Area::new(
                 &add.save_path,
                 Arc::clone(metainfo),
-                options.renamed_files.clone(),
-                &options.part_file_dir,
+                remembered.renamed_files.clone(),
+                &remembered.part_file_dir,
             );
             match new.lease.take(area, Sharing::Same) {
                 Ok(reserved) => {
@@ -205,14 +204,17 @@ impl SessionShared {
                 }
                 Err(error) => return self.post_add_failure(&error),
             }
-            // Known already if it was added by its torrent file.
-            let _ = shared.metainfo.set(Arc::clone(metainfo));
         }
         {
             let mut held = shared.options.lock();
-            if *held == *given {
-                *held = remembered;
+            if held.paused == given.paused {
                 new.paused = add.paused;
+            }
+            held.take_up(&given, remembered);
+            if let TorrentSource::File(metainfo) = &add.source {
+                // Known already if it was added by its torrent file. Under the
+                // lock: from now on there is a priority for each piece.
+                let _ = shared.metainfo.set(Arc::clone(metainfo));
             }
         }
         shared.save_path.store(Arc::new(add.save_path));

@@ -154,6 +154,12 @@ impl Torrent {
             Room::Slack | Room::Crowded if new.meta.incoming && open < self.max_connections => {
                 Ok(())
             }
+            // The game has named it.
+            Room::Crowded
+                if self.redials.contains(new.meta.endpoint) && open < self.max_connections =>
+            {
+                Ok(())
+            }
             _ => Err(CloseReason::TooMany),
         }
     }

@@ -15,6 +15,7 @@ mod patch;
 mod peers;
 mod pieces;
 mod priorities;
+mod take_up;
 mod trackers;
 mod view;
 

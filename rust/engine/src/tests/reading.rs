@@ -8,7 +8,7 @@ use super::support::{Node, PIECE, Payload, wait, wait_until};
 use super::{fail, faults};
 use crate::core::resume::ResumeData;
 use crate::core::value::Value;
-use crate::disk::DiskOp;
+use crate::disk::{DiskOp, Plan};
 use crate::event::kind;
 use crate::handle::TorrentHandle;
 use crate::resume::SaveFlags;
@@ -151,4 +151,35 @@ fn no_record_says_that_what_is_in_doubt_is_missing() {
     let handle = next.session.add_torrent(add).unwrap();
     wait_until("it seeds", || handle.status().is_seeding);
     assert_eq!(handle.status().total_payload_download, 0);
+}
+
+#[test]
+fn a_record_that_could_not_be_judged_is_judged_once_it_can() {
+    let payload = Payload::of_two_files(66);
+    let seed = Node::new();
+    let handle = seed.seed(&payload);
+    let data = wait(handle.save_resume_data_now(SaveFlags::default())).unwrap();
+    let mut node = Node::new();
+    // The record's sample is read twice in vain: by the start and by the first
+    // retry, which comes by itself.
+    faults(&node).plan(Plan {
+        op: DiskOp::Read,
+        file: None,
+        errno: Errno::IO.raw_os_error(),
+        after: 0,
+        times: 2,
+    });
+    let add = AddTorrent::from_data(&payload.torrent(None), seed.folder.path()).unwrap();
+    let add = add.with_resume_data(&data).unwrap();
+    let handle = node.session.add_torrent(add).unwrap();
+    wait_until("in error", || !handle.status().error.is_empty());
+    handle.clear_error().unwrap();
+    node.wait(kind::TORRENT_CHECKED);
+    let status = handle.status();
+    assert!(status.is_seeding && status.error.is_empty(), "{status:?}");
+    // Nothing of the attempts before is left: no second check follows.
+    wait(handle.save_resume_data_now(SaveFlags::default())).unwrap();
+    node.drain();
+    assert!(!node.has_seen(kind::TORRENT_CHECKED));
+    assert!(handle.status().is_seeding);
 }

@@ -573,6 +573,7 @@ impl Driver {
             }
         };
         self.places.redo = None;
+        self.root_is_back();
         match done {
             Some(Done::Moved(moved)) => {
                 let Moved { from, to, .. } = moved;

@@ -163,9 +163,10 @@ impl Driver {
         let Some(storage) = self.storage.get().cloned() else {
             return;
         };
-        if self.redoes_change() || self.looks_for_root() {
+        if self.legacy.judging || self.redoes_change() || self.looks_for_root() {
             return;
         }
+        self.starts();
         if let Some(error) = self.legacy.rejected.take() {
             return self.reject(error.message().to_owned(), error.context());
         }
@@ -242,6 +243,7 @@ impl Driver {
             // It says nothing of the record.
             return self.judge_later(error.clone());
         }
+        self.root_is_back();
         self.legacy.claim = None;
         let cancelled = std::mem::take(&mut self.legacy.cancelled);
         self.judged(outcome);

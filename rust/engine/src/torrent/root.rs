@@ -135,6 +135,13 @@ impl Driver {
         looks
     }
 
+    /// The start does not wait for the folder any more.
+    pub(super) fn starts(&mut self) {
+        if self.root.is_awaited_to_start() {
+            self.root.next = None;
+        }
+    }
+
     /// The bytes of a piece are not there: it is lost, unless the whole folder
     /// is missing.
     pub(super) fn piece_gone(&mut self, piece: PieceIndex, error: DiskError) {
@@ -214,6 +221,8 @@ impl Driver {
         if self.root.looking {
             return;
         }
+        // Not once more while it lasts.
+        self.root.backoff.attempt();
         match self.root.next.take() {
             // From the beginning: a move may have to be finished first.
             Some(Next::Start) => {
