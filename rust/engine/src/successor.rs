@@ -106,12 +106,12 @@ async fn await_folder(folder: PathBuf, deadline: Instant) -> Result<StateDir> {
 impl SessionShared {
     /// Takes over a folder, under what the session has by itself already.
     fn take_folder(&self, folder: StateDir) {
-        let settings = folder.settings_under(&self.settings.borrow());
-        self.events.configure(
-            settings.alert_mask as u32,
-            settings.alert_queue_size as usize,
-        );
-        self.settings.send_replace(Arc::new(settings));
+        self.settings.send_modify(|current| {
+            let settings = folder.settings_under(current);
+            let limit = settings.alert_queue_size as usize;
+            self.events.configure(settings.alert_mask as u32, limit);
+            *current = Arc::new(settings);
+        });
         let StateDir {
             keeper,
             session: mut remembered,
@@ -121,11 +121,11 @@ impl SessionShared {
             complaints.extend(self.guard.change_filter(|held| held.put_on(filter)).err());
         }
         self.state.lock().put_on(remembered);
+        let _ = self.keeper.set(Arc::clone(&keeper));
         // It may have been told to stop just now.
         if self.is_stopping() {
             keeper.begin_end();
         }
-        let _ = self.keeper.set(keeper);
         for error in complaints {
             self.complain(error);
         }

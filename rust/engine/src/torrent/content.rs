@@ -71,7 +71,7 @@ impl Driver {
     /// The metadata of a torrent that began without it is here, and has the
     /// right hash.
     pub(super) fn metadata_known(&mut self, info: Arc<Info>) {
-        if self.brain.has_metadata() {
+        if self.brain.has_metadata() || self.places.holds_metadata(&info) {
             return;
         }
         if let Err(error) = self.judge_names(&info) {

@@ -15,6 +15,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use torrent_core::ids::FileIndex;
+use torrent_core::metainfo::Info;
 use torrent_core::places::{Change, Places, Step, Verdict};
 
 use super::{Driver, TaskEnd, content};
@@ -46,6 +47,9 @@ pub(super) struct PlaceWork {
     written: bool,
     /// Counts changes: a record from before one does not speak for it.
     epoch: u64,
+    /// Metadata that came during a change: which files there are counts from
+    /// when it is known where they are.
+    metadata: Option<Arc<Info>>,
 }
 
 impl PlaceWork {
@@ -60,6 +64,14 @@ impl PlaceWork {
             needs_check,
             ..Self::default()
         }
+    }
+
+    /// Whether metadata has to wait for the end of a change, which it does then.
+    pub(super) fn holds_metadata(&mut self, info: &Arc<Info>) -> bool {
+        if self.busy {
+            self.metadata = Some(Arc::clone(info));
+        }
+        self.busy
     }
 
     /// What a record of now speaks for; `None` while it cannot.
@@ -477,6 +489,9 @@ impl Driver {
         // The record is to say so too, or that nothing is under way.
         self.unsaved(SaveFlags::IF_CONFIG_CHANGED);
         self.publish(Instant::now());
+        if let Some(info) = self.places.metadata.take() {
+            self.metadata_known(info);
+        }
         self.place_next();
     }
 

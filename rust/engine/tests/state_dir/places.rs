@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use tempfile::TempDir;
 use torrent_engine::core::ids::FileIndex;
+use torrent_engine::core::metainfo::Metainfo;
 use torrent_engine::core::resume::ResumeData;
 use torrent_engine::event::kind;
 use torrent_engine::handle::TorrentHandle;
@@ -64,6 +65,39 @@ fn assert_whole(state: &Path, payload: &Payload, folder: &Path) {
         stop(&node);
     }
     payload.assert_at(folder);
+}
+
+#[test]
+fn metadata_that_comes_during_a_move_counts_where_it_leads() {
+    let (state, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (old, new) = (data.path().join("old"), data.path().join("new"));
+    let payload = Payload::of_two_files(52);
+    payload.write(&new);
+    // The move is written down only once the metadata is here.
+    let (go_on, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let faults = Faults::new(move |op, path| {
+        if op == FileOp::Create && path.to_string_lossy().ends_with(".places.tmp") {
+            let _ = held.lock().unwrap().recv();
+        }
+        Ok(())
+    });
+    let node = begin_with(state.path(), faults);
+    until(|| node.session.is_restored());
+    let file = payload.torrent(None);
+    let info = Metainfo::parse(&file).unwrap().info;
+    let handle = node
+        .session
+        .add_torrent(AddTorrent::from_info_hash(info.hash, &old))
+        .unwrap();
+    handle.move_storage(&new, MoveMode::FailIfExist).unwrap();
+    handle.set_metadata(&info.raw).unwrap();
+    assert!(!handle.status().has_metadata);
+    drop(go_on);
+    until(|| handle.status().is_seeding);
+    assert_eq!(*handle.save_path(), new);
+    assert!(!old.exists());
+    stop(&node);
 }
 
 #[test]
