@@ -71,13 +71,19 @@ func _clean_up() -> void:
 	Tools.remove_tree(FOLDER)
 
 
-## A .torrent file of the project is a resource, in the exported game too.
+## A .torrent file of the project is a resource, in the exported game too. There
+## it is found by its path as well, although the file itself is not exported.
 func _show_shipped() -> bool:
-	var torrent: TorrentFile = load("res://demo/assets/welcome.torrent")
+	var path := "res://demo/assets/welcome.torrent"
+	var torrent: TorrentFile = load(path)
 	if not check(torrent != null and torrent.get_info() != null, "the torrent is not shipped"):
 		return false
 	say("shipped torrent: %s, %d bytes" % [torrent.name, torrent.size])
 	say("  info-hash = %s" % torrent.info_hash)
+	var info := TorrentInfo.from_file(path)
+	if not check(info != null, "the shipped torrent is not found by its path"):
+		return false
+	say("read by its path: %s" % info.get_info_hash())
 	return check(torrent.files.size() == 2, "it has another number of files")
 
 

@@ -276,7 +276,7 @@ suite_export() {
   exported_file game.pck
   exported_file "libtorrent_godot.linux.release.$(host_arch).so"
   exported_demo loopback_transfer "OK: the files are the same"
-  exported_demo test_basic "shipped torrent: welcome" \
+  exported_demo test_basic "shipped torrent: welcome" "read by its path: " \
     "refused: an exported game cannot write into res://"
   exported_demo demo_advanced "OK: every phase"
   exported_demo mod_sharing "OK: the mod plays"
