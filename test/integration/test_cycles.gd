@@ -3,6 +3,7 @@ extends "res://test/integration/torrent_test.gd"
 ## would keep itself alive.
 
 var _heard: Array[String] = []
+var _session: TorrentSession = null
 
 
 func before_each() -> void:
@@ -42,12 +43,21 @@ func _are_gone(objects: Array[WeakRef]) -> bool:
 	return objects.all(func(object: WeakRef) -> bool: return object.get_ref() == null)
 
 
+## Returns when its signals have come and its references have been counted.
+func _stop(session: TorrentSession) -> void:
+	session.stop_session()
+	assert_true(await session.wait_stopped())
+	await wait_process_frames(5)
+
+
 func test_a_session_that_is_stopped_and_forgotten_is_freed() -> void:
 	var objects := _self_centred()
 	assert_true(await wait_until(func() -> bool: return "of data.bin" in _heard, LIMIT))
 	await wait_physics_frames(10)
 	assert_not_null(objects[0].get_ref(), "its handlers hold it")
-	objects[0].get_ref().stop_session()
+	var session: TorrentSession = objects[0].get_ref()
+	await _stop(session)
+	session = null
 	assert_true(await wait_until(_are_gone.bind(objects), LIMIT))
 	assert_eq(_heard, ["of data.bin", "finished true", "stopped false"] as Array[String])
 
@@ -55,9 +65,7 @@ func test_a_session_that_is_stopped_and_forgotten_is_freed() -> void:
 func test_one_that_is_held_a_while_longer() -> void:
 	var objects := _self_centred()
 	var session: TorrentSession = objects[0].get_ref()
-	session.stop_session()
-	assert_true(await session.wait_stopped())
-	await wait_physics_frames(10)
+	await _stop(session)
 	assert_false(session.torrent_finished.get_connections().is_empty(), "it may start again")
 	assert_true(_are_gone([objects[1]]), "but not its torrent's handle")
 	session = null
@@ -83,6 +91,25 @@ func test_what_is_connected_outlives_a_stop() -> void:
 	assert_eq(heard, ["started", "added data.bin", "started", "added data.bin"] as Array[String])
 
 
+## The references of the call that stops it are not those of the game.
+func test_what_is_connected_outlives_a_stop_by_a_handler() -> void:
+	_session = TorrentSession.new()
+	var heard := _heard
+	_session.session_started.connect(func() -> void: heard.append("started"))
+	_session.torrent_added.connect(func(_handle: TorrentHandle) -> void: _session.stop_session())
+	_session.session_stopped.connect(func() -> void: heard.append("stopped"))
+	var data := make_torrent(1000)
+	for run in 2:
+		assert_true(_session.start_session_with_settings(LOOPBACK))
+		assert_not_null(_session.add_torrent_file(data, folder + "/seed"))
+		var are_told := func() -> bool: return heard.size() == 2 * run + 2
+		assert_true(await wait_until(are_told, LIMIT), "run %d" % run)
+		await wait_process_frames(10)
+	assert_eq(heard, ["started", "stopped", "started", "stopped"] as Array[String])
+	_session.stop_session()
+	_session = null
+
+
 func test_a_torrent_that_is_removed_lets_go_of_its_handle() -> void:
 	var objects := _self_centred()
 	var session: TorrentSession = objects[0].get_ref()
@@ -91,7 +118,7 @@ func test_a_torrent_that_is_removed_lets_go_of_its_handle() -> void:
 	assert_true(await wait_until(_are_gone.bind([objects[1]] as Array[WeakRef]), LIMIT))
 	assert_eq(_heard.count("removed false"), 1, "after its last signal")
 	assert_true(session.is_running())
-	session.stop_session()
+	await _stop(session)
 	session = null
 	assert_true(await wait_until(_are_gone.bind(objects), LIMIT))
 

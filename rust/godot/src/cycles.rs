@@ -58,7 +58,7 @@ pub(crate) struct Dead<T: Inherits<RefCounted> + Inherits<Object>> {
 
 impl<T: Inherits<RefCounted> + Inherits<Object>> Dead<T> {
     pub(crate) fn new(object: Gd<T>) -> Self {
-        let hold = Hold::new(i32::MAX);
+        let hold = Hold::at_most(i32::MAX);
         Self { object, hold }
     }
 
@@ -81,22 +81,25 @@ impl<T: Inherits<RefCounted> + Inherits<Object>> Dead<T> {
 }
 
 /// Whether the game has let go of an object.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Hold {
-    /// The references that there were.
-    references: i32,
+    /// The fewest references of all looks; `None` before the first one. Not the
+    /// last number: a reference that comes and goes is not the game's last one.
+    fewest: Option<i32>,
 }
 
 impl Hold {
-    /// Begins to look, with the references that there are.
-    pub(crate) fn new(references: i32) -> Self {
-        Self { references }
+    /// Of an object that can be let go of with the first look.
+    fn at_most(references: i32) -> Self {
+        let fewest = Some(references);
+        Self { fewest }
     }
 
-    /// Whether references have gone since the last look, and `holders` can be
-    /// those that are left.
+    /// Whether there are fewer references than there ever were in a look, and
+    /// `holders` can be those that are left. The first look only counts.
     pub(crate) fn is_let_go(&mut self, references: i32, holders: impl FnOnce() -> usize) -> bool {
-        let before = std::mem::replace(&mut self.references, references);
+        let before = self.fewest.unwrap_or(references);
+        self.fewest = Some(references.min(before));
         references < before && usize::try_from(references).is_ok_and(|left| left <= holders())
     }
 }
@@ -107,10 +110,20 @@ mod tests {
 
     #[test]
     fn a_session_is_let_go_when_only_its_handlers_are_left() {
-        let mut hold = Hold::new(3);
+        let mut hold = Hold::default();
+        assert!(!hold.is_let_go(3, || 3), "the first look");
         assert!(!hold.is_let_go(3, || 3), "nobody has let go");
         assert!(!hold.is_let_go(2, || 1), "somebody still holds it");
         assert!(hold.is_let_go(1, || 1));
         assert!(!hold.is_let_go(2, || 2), "one more");
+    }
+
+    #[test]
+    fn a_reference_that_comes_and_goes_is_not_the_last_one() {
+        let mut hold = Hold::default();
+        for references in [1, 3, 2, 1] {
+            assert!(!hold.is_let_go(references, || 5));
+        }
+        assert!(hold.is_let_go(0, || 5));
     }
 }

@@ -69,6 +69,11 @@ pub(crate) fn follow<T: Polled>(object: &Gd<T>) {
     }
 }
 
+/// Whether there is a tree whose frames are followed.
+pub(crate) fn are_followed() -> bool {
+    TREE.get().is_some()
+}
+
 /// Follows the frames of the tree; false when there is no main loop yet.
 fn connect() -> bool {
     let Some(main_loop) = Engine::singleton().get_main_loop() else {

@@ -426,6 +426,7 @@ impl TorrentCreator {
         if let Some(result) = result {
             Self::tell(&this, result);
         }
+        waits::after_poll();
     }
 
     /// Writes the torrent that was made to a file.

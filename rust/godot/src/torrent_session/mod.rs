@@ -110,7 +110,7 @@ pub(crate) struct TorrentSession {
     leaving: Shared<Vec<Gd<TorrentHandle>>>,
     /// Objects of torrents that are gone.
     dead: Shared<Vec<Dead<TorrentHandle>>>,
-    /// Whether the game still holds what it has stopped.
+    /// Whether the game still holds what it has stopped; `None` while it runs.
     hold: Shared<Option<Hold>>,
     outbox: Shared<Outbox>,
     /// When the last poll ended.
@@ -204,7 +204,7 @@ impl Polled for TorrentSession {
     }
 
     fn turn(this: Gd<Self>) {
-        Self::poll(this);
+        Self::poll_once(this, true);
     }
 }
 
@@ -421,7 +421,7 @@ impl TorrentSession {
         let objects = self.objects.take();
         let dead = objects.into_values().map(Dead::new);
         self.dead.lock().extend(dead);
-        self.hold.replace(Some(Hold::new(self.references())));
+        self.hold.replace(Some(Hold::default()));
     }
 
     /// The object of a torrent; made with the first need.
@@ -603,7 +603,7 @@ impl TorrentSession {
     /// background. All handles become invalid at once. A game that quits waits for a second at
     /// most for trackers, and for five for the disk. When it is done, lambdas and bound
     /// callables are disconnected from them, which could keep them alive for ever; and from the
-    /// session too, if nothing else holds it by then.
+    /// session too, when the game lets go of it after that.
     #[func]
     fn stop_session(&self) {
         main_only!(self, "stop_session");
@@ -646,10 +646,18 @@ impl TorrentSession {
     #[func(gd_self)]
     fn poll(this: Gd<Self>) {
         main_only!(this.bind(), "poll");
+        // The game's call comes with references of its own, such as a loop's
+        // variable. Where there are frames, those look.
+        let looks = !frames::are_followed();
+        Self::poll_once(this, looks);
+    }
+
+    /// One poll; `looks` whether the game has let go of the session.
+    fn poll_once(this: Gd<Self>, looks: bool) {
         if this.bind().delivering.replace(true) {
             return;
         }
-        let _delivering = Delivering(&this);
+        let delivering = Delivering(&this);
         let poll = Poll {
             session: &this,
             stopwatch: Stopwatch::start(),
@@ -662,12 +670,18 @@ impl TorrentSession {
             dispatch::deliver(&poll, notice);
         }
         this.bind().end_of_poll(&poll.stopwatch);
-        Self::let_go(&this);
+        // What goes on after a wait may poll as well.
+        drop(delivering);
+        if looks {
+            Self::let_go(&this);
+        }
         this.bind().let_go_of_dead();
         crate::waits::after_poll();
     }
 
     /// Disconnects from a stopped session what keeps it alive, once nothing else does.
+    /// The references are counted from the first poll at rest on: during a stop there are
+    /// some that mean nothing, such as those of a handler that stops.
     fn let_go(this: &Gd<Self>) {
         let session = this.bind();
         let Some(mut hold) = session.hold.get().filter(|_| session.is_at_rest()) else {
