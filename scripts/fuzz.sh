@@ -13,7 +13,7 @@ suite_fuzz() {
   need_cargo
   require_cargo_fuzz
   say "building the fuzz targets"
-  run_logged fuzz-build fuzz build || die "the fuzz targets could not be built"
+  run_logged fuzz-build fuzz 0 build || die "the fuzz targets could not be built"
   for target in $(fuzz_targets); do
     say "fuzzing $target for $seconds seconds"
     if fuzz_target "$target" "$seconds"; then
@@ -49,15 +49,16 @@ install_cargo_fuzz() {
     die "cargo-fuzz could not be installed"
 }
 
-# fuzz COMMAND ARGUMENTS...: cargo-fuzz in its folder, with the nightly compiler.
+# fuzz SECONDS COMMAND ARGUMENTS...: cargo-fuzz in its folder, with the nightly
+# compiler; ended after so many seconds, if those are more than 0.
 fuzz() {
-  local command=$1
-  shift
+  local limit=$1 command=$2
+  shift 2
   (
     cd "$FUZZ"
     # Its own folder: the sanitizers are in every object.
     CARGO_TARGET_DIR=$TARGET_DIR/fuzz RUSTUP_TOOLCHAIN=nightly \
-      "$CARGO_FUZZ" "$command" --fuzz-dir "$FUZZ" "$@"
+      limited "$limit" "$CARGO_FUZZ" "$command" --fuzz-dir "$FUZZ" "$@"
   )
 }
 
@@ -65,7 +66,7 @@ fuzz_target() {
   local target=$1 seconds=$2 corpus=$TARGET_DIR/fuzz/corpus/$1 artifacts=$TARGET_DIR/fuzz/artifacts/$1
   mkdir -p "$corpus" "$artifacts"
   # The limit is for one that hangs: the time of a run is libFuzzer's.
-  if run_logged "fuzz-$target" limited $((seconds + 120)) fuzz run "$target" \
+  if run_logged "fuzz-$target" fuzz $((seconds + 120)) run "$target" \
     "$corpus" "$FUZZ/seeds/$target" -- \
     -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1024 -max_len=65536 \
     -artifact_prefix="$artifacts/" -print_final_stats=1; then
