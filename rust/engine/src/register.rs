@@ -86,6 +86,8 @@ impl SessionShared {
         handle.show_new();
         let new = {
             let mut registry = self.registry.lock();
+            // A session that stops marks those that it finds here, once.
+            self.check_running()?;
             match registry.get(&info_hash) {
                 Some(known) => Err(known.clone()),
                 None => {

@@ -72,10 +72,15 @@ impl TorrentHandle {
         Ok(AwaitedRecord(saved))
     }
 
-    /// Fails when the torrent is in error, or no longer in its session.
+    /// Fails when the torrent is in error, no longer in its session, or without
+    /// its task, which a panic ends: nothing comes of it then.
     fn check_well(&self) -> Result<()> {
         self.check_valid()?;
-        self.error().map_or(Ok(()), |error| Err((*error).clone()))
+        match self.error() {
+            Some(error) => Err((*error).clone()),
+            None if self.has_ended() => Err(Error::new(ErrorKind::InvalidTorrentHandle)),
+            None => Ok(()),
+        }
     }
 
     /// Whether every wanted piece is there. `None`: not yet.
