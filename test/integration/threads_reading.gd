@@ -46,8 +46,10 @@ func _initialize() -> void:
 	for thread in threads:
 		thread.wait_to_finish()
 	WorkerThreadPool.wait_for_group_task_completion(task)
-	while not _handle.get_status().is_finished():
-		await process_frame
+	_handle.set_download_limit(0)
+	var is_finished: bool = await _handle.wait_finished(120.0)
+	if not is_finished:
+		_fail("the download has not finished: " + _handle.get_last_error().get_message())
 	_gifts.clear()
 	for failure in _failures:
 		printerr("@fail " + failure)
@@ -75,7 +77,10 @@ func _give() -> void:
 func _disturb(frame: int, data: PackedByteArray, folder: String) -> void:
 	_handle.set_download_limit(300_000 + frame)
 	_sessions[1].apply_settings({"connections_limit": 50 + frame % 50})
-	if frame % 10 == 0:
+	_lock.lock()
+	var takes := _gifts.size() < 20
+	_lock.unlock()
+	if takes and frame % 10 == 0:
 		# Started, and dropped by a thread.
 		var session := TorrentSession.new()
 		session.start_session_with_settings(Common.SETTINGS)
