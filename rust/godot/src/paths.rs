@@ -121,10 +121,8 @@ pub(crate) fn read(path: &GString, limit: usize) -> Result<PackedByteArray> {
         GodotError::ERR_FILE_NO_PERMISSION => ErrorKind::PermissionDenied,
         _ => ErrorKind::InvalidPath,
     };
-    let imported = (kind == ErrorKind::PathNotFound)
-        .then(|| imported(&resolved))
-        .flatten();
-    imported.ok_or_else(|| Error::new(kind).about(path.to_string()))
+    // Whatever the error: the platforms do not agree on what a missing file is.
+    imported(&resolved).ok_or_else(|| Error::new(kind).about(path.to_string()))
 }
 
 /// The bytes of a `TorrentFile`: an export leaves out the file that it was
