@@ -3,9 +3,10 @@
 //!
 //! What is awaited is looked at once a frame while anything is, whoever else
 //! polls or not, and on any thread when it begins. An outcome is emitted one
-//! look after it was first seen and still holds: the game has the signals that
-//! it brought by then, and a game that has just asked gets its answer with the
-//! next frame at the earliest. Under a main loop other than a SceneTree an
+//! look after it was first seen and still holds: mostly the game has the signals
+//! that it brought by then (with much to tell, or another poll, they may come
+//! later), and a game that has just asked gets its answer with the next frame at
+//! the earliest. Under a main loop other than a SceneTree an
 //! outcome that is known comes as a deferred call, and `poll` looks at the rest.
 //!
 //! The emitters are plain objects of Godot's, kept as metadata of the main

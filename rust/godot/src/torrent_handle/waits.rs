@@ -39,7 +39,7 @@ impl TorrentHandle {
     /// ```
     ///
     /// Unlike [signal finished], which comes once in the life of a download, this can be
-    /// awaited at any time.
+    /// awaited at any time. That signal may come a few frames later than this.
     #[func]
     fn wait_finished(&self, #[opt(default = 0.0)] timeout: f64) -> Signal {
         self.wait("wait_finished", timeout, Torrent::awaited_finish)
