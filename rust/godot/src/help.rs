@@ -105,7 +105,12 @@ fn markdown(help: &str) -> String {
         .replace("[/b]", "**")
         .replace("[i]", "*")
         .replace("[/i]", "*");
-    for (tag, after) in [("method", "()"), ("signal", ""), ("constant", "")] {
+    for (tag, after) in [
+        ("method", "()"),
+        ("signal", ""),
+        ("constant", ""),
+        ("param", ""),
+    ] {
         let open = format!("[{tag} ");
         while let Some(at) = text.find(&open) {
             let end = at + text[at..].find(']').expect("a tag ends");

@@ -176,7 +176,8 @@ impl TorrentHandle {
     pub(crate) fn progress_changed(progress: f64);
 
     /// A piece was received and matches its hash. Comes once for each piece; when there are
-    /// many, it may come after [signal finished]. See [signal pieces_finished].
+    /// many, it may come after [signal finished], but not after the torrent was removed or its
+    /// session stopped. See [signal pieces_finished].
     #[signal]
     pub(crate) fn piece_finished(index: i64);
 
