@@ -9,6 +9,8 @@ var _heard: Array[String] = []
 var _told := PackedInt32Array()
 var _together := PackedInt32Array()
 var _progress := 0.0
+## How many pieces had been told of one by one before the end.
+var _told_at_end := 0
 
 
 func before_each() -> void:
@@ -60,7 +62,12 @@ func _listen(handle: TorrentHandle) -> void:
 			_heard.append("progress")
 			_progress = progress
 	)
-	handle.finished.connect(func() -> void: _heard.append("finished"))
+	handle.finished.connect(_on_finished)
+
+
+func _on_finished() -> void:
+	_heard.append("finished")
+	_told_at_end = _told.size()
 
 
 func _on_piece(index: int) -> void:
@@ -70,15 +77,17 @@ func _on_piece(index: int) -> void:
 		pass
 
 
-func test_the_end_is_told_within_two_polls() -> void:
+func test_the_end_is_told_within_a_few_polls() -> void:
 	var both: Array = await _unheard_download()
 	var session: TorrentSession = both[0]
-	session.poll()
-	session.poll()
+	# Each tells some of what comes once, however little time it has.
+	for i in 10:
+		if "finished" not in _heard:
+			session.poll()
 	assert_has(_heard, "finished")
 	assert_eq(_progress, 1.0, "the last progress too")
 	assert_lt(_heard.find("progress"), _heard.find("finished"))
-	assert_lt(_told.size(), PIECES, "before pieces of which there are many")
+	assert_lt(_told_at_end, PIECES, "before pieces of which there are many")
 	# All pieces are told of together before what follows from them.
 	var map := Array(_together)
 	map.sort()

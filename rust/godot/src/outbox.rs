@@ -23,6 +23,10 @@ use torrent_engine::status::TorrentStatus;
 /// is. Few torrents complete more files at once.
 const SPARE: usize = 64;
 
+/// How many of those that come once a poll tells in any case: a machine that is
+/// busy with something else may leave no time at all.
+const SPARE_ONCE: usize = 8;
+
 /// What is told to the game at once.
 #[derive(Debug)]
 pub(crate) enum Notice {
@@ -154,6 +158,7 @@ pub(crate) struct Outbox {
     batches: Vec<(Option<Torrent>, usize)>,
     late: Late,
     /// What this poll tells of in any case.
+    spare_once: usize,
     spare_progresses: usize,
     spare_files: usize,
     one_of_the_rest: bool,
@@ -162,6 +167,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Begins a poll.
     pub(crate) fn begin(&mut self) {
+        self.spare_once = SPARE_ONCE;
         self.spare_progresses = SPARE;
         self.spare_files = SPARE;
         self.one_of_the_rest = true;
@@ -172,9 +178,10 @@ impl Outbox {
         self.fresh.is_empty() && self.late.len() == 0
     }
 
-    /// Whether there are alerts for which there was no time.
-    pub(crate) fn has_late_alerts(&self) -> bool {
-        !self.late.alerts.is_empty()
+    /// Whether there are alerts that wait.
+    pub(crate) fn has_alerts(&self) -> bool {
+        let mut fresh = self.fresh.iter();
+        !self.late.alerts.is_empty() || fresh.any(|item| matches!(item, Item::Alert(_)))
     }
 
     /// How much waits: of what comes once, and of the rest.
@@ -242,12 +249,18 @@ impl Outbox {
         while let Some(item) = self.fresh.pop_front() {
             self.taken += 1;
             match item {
-                Item::Once(_) | Item::Batch(_) if !time.once => {
+                Item::Once(_) | Item::Batch(_) if !time.once && self.spare_once == 0 => {
                     self.put_back(item);
                     return None;
                 }
-                Item::Once(notice) => return Some(notice),
-                Item::Batch(run) => return Some(self.together(run)),
+                Item::Once(notice) => {
+                    self.spare_once = self.spare_once.saturating_sub(1);
+                    return Some(notice);
+                }
+                Item::Batch(run) => {
+                    self.spare_once = self.spare_once.saturating_sub(1);
+                    return Some(self.together(run));
+                }
                 Item::Run(mut run) => {
                     if self.late.pieces.is_empty() && self.may(time) {
                         let notice = run.next();
@@ -438,11 +451,11 @@ mod tests {
             outbox.put(event(kind::PEER_CONNECT, Detail::None));
         }
         poll(&mut outbox, SHORT);
-        assert!(outbox.has_late_alerts());
+        assert!(outbox.has_alerts());
         let told = poll(&mut outbox, PLENTY);
         let turns = ["peer_connect", "piece 1", "peer_connect", "piece 2"];
         assert_eq!(told[..4], turns);
-        assert!(!outbox.has_late_alerts());
+        assert!(!outbox.has_alerts());
         assert!(poll(&mut outbox, no_time).is_empty());
     }
 
@@ -465,13 +478,19 @@ mod tests {
     #[test]
     fn what_comes_once_waits_in_order_when_there_is_no_time_at_all() {
         let mut outbox = Outbox::default();
+        for _ in 0..SPARE_ONCE {
+            outbox.put(event(kind::STATE_CHANGED, Detail::None));
+        }
         outbox.put(pieces([1]));
+        outbox.put(event(kind::PEER_CONNECT, Detail::None));
         outbox.put(event(kind::TORRENT_FINISHED, Detail::None));
         let no_time = Time {
             once: false,
             rest: false,
         };
-        assert!(poll(&mut outbox, no_time).is_empty());
+        let told = poll(&mut outbox, no_time);
+        assert_eq!(told, ["state_changed"; SPARE_ONCE], "a few in any case");
+        assert!(outbox.has_alerts(), "not looked at yet");
         outbox.put(pieces([2]));
         outbox.put_notice(Notice::Stopped);
         let told = poll(&mut outbox, PLENTY);
@@ -479,6 +498,7 @@ mod tests {
             "2 pieces",
             "piece 1",
             "piece 2",
+            "peer_connect",
             "torrent_finished",
             "stopped",
         ];

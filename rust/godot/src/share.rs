@@ -56,10 +56,11 @@ impl Allowance {
     }
 }
 
-/// The clock of one poll.
+/// The clock of one poll, from when it has taken what there is to tell: that takes
+/// the longer the more there is, and must not use up the time for it.
 #[derive(Debug)]
 pub(crate) struct Stopwatch {
-    begun: Instant,
+    started: Instant,
     handlers: Cell<Duration>,
     emissions: Cell<u32>,
 }
@@ -67,15 +68,10 @@ pub(crate) struct Stopwatch {
 impl Stopwatch {
     pub(crate) fn start() -> Self {
         Self {
-            begun: Instant::now(),
+            started: Instant::now(),
             handlers: Cell::default(),
             emissions: Cell::default(),
         }
-    }
-
-    /// When the poll began.
-    pub(crate) fn begun(&self) -> Instant {
-        self.begun
     }
 
     /// Runs an emission: what its handlers take is not ours.
@@ -90,7 +86,7 @@ impl Stopwatch {
     /// What there is still time for.
     pub(crate) fn left(&self, allowance: &Allowance) -> Time {
         let handlers = self.handlers.get();
-        let ours = self.begun.elapsed().saturating_sub(handlers);
+        let ours = self.started.elapsed().saturating_sub(handlers);
         let is_little = self.emissions.get() < LEAST;
         Time {
             once: ours < allowance.once.max(allowance.rest),

@@ -83,9 +83,10 @@ pub(crate) type Running = Arc<SharedRun>;
 /// which is not the same on every machine: use `user://`. An exported game cannot
 /// write into `res://`.
 ///
-/// Any thread may call the methods that only read: every `get_` and `is_`,
-/// [method TorrentHandle.have_piece], [method find_torrent], and everything of
-/// [TorrentInfo], [TorrentStatus], [PeerInfo] and [TorrentError]. It may also make
+/// Any thread may call the methods that only read: every `get_`, `is_` and `wait_`,
+/// [method TorrentHandle.have_piece], [method TorrentHandle.need_save_resume_data],
+/// [method find_torrent], and everything of [TorrentInfo], [TorrentStatus], [PeerInfo]
+/// and [TorrentError]; and every `clear_last_error`. It may also make
 /// and drop objects of every class. The other methods belong to the main thread;
 /// called elsewhere they do nothing but print the error
 /// [constant TorrentError.WRONG_THREAD]: use [method Object.call_deferred].
@@ -330,13 +331,14 @@ impl TorrentSession {
         let mut events = Vec::new();
         let mut outbox = self.outbox.lock();
         outbox.begin();
+        let alerts_wait = outbox.has_alerts();
         self.ending.lock().retain(|session| {
             // Asked first, so that nothing can come after the events taken.
             let ended = session.join(Duration::ZERO);
             if ended {
                 session.events().take(&mut events);
             } else {
-                take(session, &outbox, &mut events);
+                take(session, alerts_wait, &mut events);
             }
             events.drain(..).for_each(|event| outbox.put(event));
             if ended {
@@ -345,7 +347,7 @@ impl TorrentSession {
             !ended
         });
         if let Some(session) = self.run.get().filter(|_| self.announced.get()) {
-            take(&session, &outbox, &mut events);
+            take(&session, alerts_wait, &mut events);
             events.drain(..).for_each(|event| outbox.put(event));
         }
     }
@@ -393,9 +395,9 @@ impl TorrentSession {
         self.dead.lock().push(Dead::new(handle));
     }
 
-    fn end_of_poll(&self, stopwatch: &Stopwatch) {
+    fn end_of_poll(&self, begun: Instant) {
         let now = Instant::now();
-        self.gauge.note_poll(now.duration_since(stopwatch.begun()));
+        self.gauge.note_poll(now.duration_since(begun));
         self.polled.replace(Some(now));
     }
 
@@ -495,8 +497,8 @@ impl TorrentSession {
 }
 
 /// Takes what has happened in a run, but no alerts while there are some that wait.
-fn take(session: &Session, outbox: &Outbox, events: &mut Vec<Event>) {
-    if outbox.has_late_alerts() {
+fn take(session: &Session, alerts_wait: bool, events: &mut Vec<Event>) {
+    if alerts_wait {
         session.events().try_take_signals(events);
     } else {
         session.events().try_take(events);
@@ -658,18 +660,19 @@ impl TorrentSession {
             return;
         }
         let delivering = Delivering(&this);
+        let begun = Instant::now();
+        this.bind().collect();
+        let allowance = this.bind().allowance(begun);
         let poll = Poll {
             session: &this,
             stopwatch: Stopwatch::start(),
         };
-        this.bind().collect();
-        let allowance = this.bind().allowance(poll.stopwatch.begun());
         while dispatch::is_held(&this)
             && let Some(notice) = Self::next(&poll, &allowance)
         {
             dispatch::deliver(&poll, notice);
         }
-        this.bind().end_of_poll(&poll.stopwatch);
+        this.bind().end_of_poll(begun);
         // What goes on after a wait may poll as well.
         drop(delivering);
         if looks {
