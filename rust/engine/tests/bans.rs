@@ -12,6 +12,7 @@ use torrent_engine::error::ErrorKind;
 use torrent_engine::event::{Detail, kind};
 use torrent_engine::handle::TorrentHandle;
 use torrent_engine::placement::Deletion;
+use torrent_engine::session::AddTorrent;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -46,7 +47,10 @@ fn rest(mut stream: TcpStream) -> Vec<u8> {
 #[test]
 fn a_ban_by_a_handle_holds_in_all_torrents_of_the_session() {
     let mut node = Node::new();
-    let [first, second] = [1, 2].map(|seed| node.add(&payload(seed).torrent(None)));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let first = node.add(&payload(1).torrent(None));
+    let add = AddTorrent::from_data(&payload(2).torrent(None), elsewhere.path()).unwrap();
+    let second = node.session.add_torrent(add).unwrap();
     for _ in 0..2 {
         node.wait(kind::TORRENT_CHECKED);
     }
