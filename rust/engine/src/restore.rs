@@ -115,7 +115,7 @@ async fn bring_back(session: &Arc<SessionShared>) {
         };
         // There are as many as there are torrents in the folder.
         if let Some(new) = back
-            && !session.commands.send(SessionCommand::Add(new))
+            && !session.commands.send(SessionCommand::Add(Box::new(new)))
         {
             return;
         }
@@ -156,7 +156,7 @@ impl SessionShared {
             new.early = Some(Box::new(options));
         }
         if let Some(new) = new {
-            place.send(SessionCommand::Add(new));
+            place.send(SessionCommand::Add(Box::new(new)));
         }
         Ok(handle)
     }

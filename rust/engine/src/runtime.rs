@@ -385,7 +385,7 @@ async fn run(context: Arc<Context>, mut inbox: Receiver<SessionCommand>, start: 
         );
         tokio::select! {
             command = inbox.recv() => match command {
-                Some(SessionCommand::Add(new)) => task.add(look_up(&context, new).await),
+                Some(SessionCommand::Add(new)) => task.add(look_up(&context, *new).await),
                 Some(SessionCommand::PostUpdates) => task.post_updates(),
                 Some(SessionCommand::Reopen) => reopen(&context, &mut listeners).await,
                 None => break,
@@ -428,7 +428,7 @@ async fn run(context: Arc<Context>, mut inbox: Receiver<SessionCommand>, start: 
     inbox.close();
     while let Some(command) = inbox.try_recv() {
         if let SessionCommand::Add(new) = command {
-            task.add(look_up(&context, new).await);
+            task.add(look_up(&context, *new).await);
         }
     }
     let all_ended = async {

@@ -53,7 +53,7 @@ const SESSION_QUEUE: usize = 4096;
 #[derive(Debug)]
 pub(crate) enum SessionCommand {
     /// Run this torrent.
-    Add(NewTorrent),
+    Add(Box<NewTorrent>),
     /// Close the listen sockets and open them anew.
     Reopen,
     /// Post a `state_update` event with what changed since the last one.

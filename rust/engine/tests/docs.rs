@@ -167,7 +167,7 @@ fn settings_page() {
             let table = Settings::table();
             let known = table.iter().find(|row| row.name == *name);
             let known = known.unwrap_or_else(|| panic!("{name} is no setting"));
-            let default = code(&literal(&known.default));
+            let default = code(literal(&known.default));
             writeln!(page, "- {} ({default}): {why}.", code(name)).unwrap();
         }
     }

@@ -29,6 +29,10 @@ const SPARE_ONCE: usize = 8;
 
 /// What is told to the game at once.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are events: a box for each would cost more"
+)]
 pub(crate) enum Notice {
     /// The session runs.
     Started,
