@@ -260,7 +260,7 @@ func test_what_is_freed_with_a_torrent_may_call_its_session() -> void:
 		assert_not_null(_held.add_torrent_file(data, folder + "/save"))
 	_add_witnessed(data, last_words)
 	_held.stop_session()
-	assert_eq(_calls, 1)
+	assert_true(await wait_until(func() -> bool: return _calls == 1, LIMIT))
 	assert_true(_held.is_running())
 	assert_eq(_held.get_torrents().size(), 1)
 

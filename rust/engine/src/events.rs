@@ -170,6 +170,13 @@ struct Waiting {
 }
 
 impl Waiting {
+    /// In the order of time: what is told first did not always happen first.
+    fn put(&mut self, alert: Arc<Alert>) {
+        let before = |known: &Arc<Alert>| known.timestamp_ms <= alert.timestamp_ms;
+        let at = self.alerts.iter().rposition(before).map_or(0, |at| at + 1);
+        self.alerts.insert(at, alert);
+    }
+
     /// Drops what seems to answer a command that came after it.
     fn drop_late(&mut self) {
         self.alerts.retain(|alert| !alert.is_late());
@@ -240,7 +247,7 @@ impl AlertQueue {
         }
         for alert in &made {
             if waiting.alerts.len() < limit {
-                waiting.alerts.push_back(Arc::clone(alert));
+                waiting.put(Arc::clone(alert));
             } else if let Detail::Dropped { count, types } = &event.detail {
                 waiting.dropped.add(*count, types);
             } else {

@@ -212,12 +212,16 @@ fn object_with(session: &Gd<TorrentSession>, status: &TorrentStatus) -> Option<G
     session.bind().known_object(hash)
 }
 
-/// The progress of one torrent, if it is news.
+/// The progress of one torrent, if it is news: that of now, because the status may
+/// have waited.
 fn progress(poll: &Poll<'_>, status: &TorrentStatus) {
     let Some(handle) = object_with(poll.session, status) else {
         return;
     };
-    progress_of(poll, &handle, status.progress);
+    let newest = handle.bind().torrent().map(Torrent::status);
+    if let Ok(status) = newest {
+        progress_of(poll, &handle, status.progress);
+    }
 }
 
 fn progress_of(poll: &Poll<'_>, handle: &Gd<TorrentHandle>, progress: f64) {
