@@ -219,6 +219,8 @@ func of_type(argument: Dictionary) -> Variant:
 			return chance(0.5)
 		TYPE_INT:
 			return integer()
+		TYPE_FLOAT:
+			return any([0.0, 0.001, 1.0, -1.0, 1e300, INF, -INF, NAN])
 		TYPE_STRING:
 			return text()
 		TYPE_PACKED_BYTE_ARRAY:
