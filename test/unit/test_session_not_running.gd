@@ -19,7 +19,7 @@ func test_one_that_was_stopped() -> void:
 	var session := start_session()
 	session.stop_session()
 	assert_refuses(session)
-	assert_true(await wait_for_signal(session.session_stopped, LIMIT))
+	assert_true(await session.wait_stopped(LIMIT))
 	assert_refuses(session)
 
 
