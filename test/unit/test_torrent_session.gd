@@ -47,6 +47,7 @@ func test_a_restart_finds_its_port_free() -> void:
 		"listen_system_port_fallback": false,
 	}
 	assert_true(session.start_session_with_settings(settings))
+	assert_true(await session.wait_started(LIMIT))
 	assert_eq(Array(session.get_listening_ports()), [port])
 
 
