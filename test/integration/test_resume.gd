@@ -27,6 +27,9 @@ func test_resume_data_that_lies_is_not_believed() -> void:
 	handle.save_resume_data()
 	var resume: PackedByteArray = await handle.resume_data_ready
 	var session := start_session()
+	# Not an empty folder: that is what is left where a disk is not mounted.
+	DirAccess.make_dir_recursive_absolute(folder + "/empty")
+	FileAccess.open(folder + "/empty/other", FileAccess.WRITE).close()
 	var again := session.add_torrent_file_with_resume(data, folder + "/empty", resume)
 	assert_not_null(again)
 	var is_downloading := func() -> bool:
