@@ -33,6 +33,7 @@ pub mod session_state;
 pub mod settings;
 pub mod sleep;
 pub mod slots;
+mod text;
 pub mod torrent;
 pub mod tracker;
 pub mod turnover;

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use data_encoding::{BASE32_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use crate::ids::{FileIndex, InfoHash};
-use crate::metainfo::{Info, MAX_LISTED, Metainfo, text};
-use crate::uri;
+use crate::metainfo::{Info, MAX_LISTED, Metainfo, web_seeds};
+use crate::{text, uri};
 
 /// A magnet link. At least one of the hashes is there when it was parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -298,7 +298,7 @@ impl MagnetUri {
     pub fn with_info(&self, info: Arc<Info>) -> Metainfo {
         Metainfo {
             tiers: self.tiers(),
-            url_seeds: uri::web_seeds(
+            url_seeds: web_seeds(
                 self.url_seeds.iter().map(String::as_bytes),
                 info.is_multi_file(),
             ),

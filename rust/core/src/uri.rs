@@ -1,9 +1,7 @@
 //! The little that metainfo and magnet links need of URLs: which tracker URLs
 //! are worth keeping, and libtorrent's spelling of percent-encoding.
 
-use std::collections::HashSet;
-
-use crate::metainfo::MAX_LISTED;
+use crate::text::repair;
 
 /// The parts of an absolute URL, as bytes of it.
 struct Parts<'a> {
@@ -111,30 +109,10 @@ const UNRESERVED: &[u8] = b"-_!.~*()";
 /// Bytes that a URL may contain without being wrong.
 const RESERVED: &[u8] = b"%+;?:@=&,$/";
 
-/// Longer web seeds are left out: encoded they would take several times as
-/// much.
-const MAX_URL: usize = 16 * 1024;
-
-/// Web seeds, each once, none empty; those of a torrent with several files
-/// name a folder.
-pub(crate) fn web_seeds<'a>(urls: impl Iterator<Item = &'a [u8]>, folder: bool) -> Vec<String> {
-    let mut seen = HashSet::new();
-    urls.filter(|url| !url.is_empty() && url.len() <= MAX_URL && seen.insert(*url))
-        .take(MAX_LISTED)
-        .map(|url| {
-            let mut url = encode_web_seed(url);
-            if folder && !url.ends_with('/') {
-                url.push('/');
-            }
-            url
-        })
-        .collect()
-}
-
 /// A web seed's URL with its path percent-encoded, if that was forgotten. What
 /// is not a URL at all comes back as it is.
 pub(crate) fn encode_web_seed(url: &[u8]) -> String {
-    let text = || super::metainfo::text::repair(url);
+    let text = || repair(url);
     let Some(parts) = split(url) else {
         return text();
     };
@@ -166,7 +144,7 @@ pub(crate) fn encode_web_seed(url: &[u8]) -> String {
         out.push(b'/');
     }
     out.extend_from_slice(escape_with(parts.path, b"/").as_bytes());
-    super::metainfo::text::repair(&out)
+    repair(&out)
 }
 
 /// Percent-encodes all but letters, digits and `-_!.~*()`, in lower case.

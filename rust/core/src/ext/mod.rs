@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bytes::Bytes;
 
 use crate::bencode::{Dict, DictItem, Document, Item, Limits};
-use crate::metainfo::text;
+use crate::text;
 pub use metadata::{METADATA_PIECE, MetadataMessage};
 
 /// The number of the extended handshake itself.

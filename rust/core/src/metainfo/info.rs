@@ -11,11 +11,12 @@ use sha1::{Digest, Sha1};
 use crate::bencode::Dict;
 use crate::ids::{InfoHash, PieceIndex};
 use crate::layout::{Layout, LayoutError};
+use crate::text;
 
 use super::error::MetainfoError;
 use super::file_list::{FileList, root_name};
 use super::files::Files;
-use super::{Limits, MAX_LISTED, paths_taken, symlinks, text};
+use super::{Limits, MAX_LISTED, paths_taken, symlinks};
 
 /// A torrent's info dict, read and made safe.
 #[derive(Clone, Debug, PartialEq, Eq)]

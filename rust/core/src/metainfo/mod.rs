@@ -16,14 +16,14 @@ mod paths_taken;
 mod symlinks;
 #[cfg(test)]
 mod tests;
-pub(crate) mod text;
+mod web_seeds;
 
 use std::sync::Arc;
 
 use crate::bencode::{self, Dict, DictItem, Document, Item};
 use crate::ids::InfoHash;
 use crate::settings::Settings;
-use crate::uri;
+use crate::{text, uri};
 
 use info::Draft;
 
@@ -31,6 +31,7 @@ pub use error::MetainfoError;
 pub use files::{FileEntry, Files};
 pub use info::Info;
 pub use path::PathPolicy;
+pub(crate) use web_seeds::web_seeds;
 
 /// Trackers, web seeds, nodes, and names of other torrents: more than this of
 /// each are left out, so that many short ones cost no more than long ones.
@@ -295,7 +296,7 @@ fn url_seeds(root: Dict<'_>, folder: bool) -> Vec<String> {
     };
     let one = value.as_bytes().into_iter();
     let many = value.as_list().into_iter().flat_map(|list| list.iter());
-    uri::web_seeds(one.chain(many.filter_map(|url| url.as_bytes())), folder)
+    web_seeds(one.chain(many.filter_map(|url| url.as_bytes())), folder)
 }
 
 /// `httpseeds`: URLs as they are.

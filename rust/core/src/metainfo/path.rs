@@ -5,7 +5,7 @@
 //! no separators, is never `.` or `..`, is valid UTF-8 without control and
 //! invisible characters, and is short enough for every file system.
 
-use super::text::decode_char;
+use crate::text::decode_char;
 
 /// Which file system's rules the names must satisfy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

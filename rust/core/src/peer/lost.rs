@@ -9,9 +9,8 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::serve::CROSSING;
-use super::{Connection, ReadJob};
+use super::{CloseReason, Connection, ReadJob};
 use crate::ids::PieceIndex;
-use crate::torrent::CloseReason;
 use crate::wire::{Message, Request};
 
 /// What the peer may not have heard yet.

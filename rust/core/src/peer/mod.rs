@@ -8,7 +8,7 @@
 //! picker is asked once per tens of blocks, and the next requests leave in the
 //! same wake in which blocks arrive.
 
-mod commands;
+mod command;
 mod counts;
 mod early;
 mod error;
@@ -40,6 +40,7 @@ use crate::ids::{BLOCK_SIZE, Block, PieceIndex};
 use crate::layout::Layout;
 use crate::window::Window;
 use crate::wire::{Features, Message, message_limit};
+pub use command::{CloseReason, PeerCommand};
 pub use counts::{Counts, SORTS, Sort, Traffic};
 use early::EarlyPieces;
 pub use error::PeerError;

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Connection, Note, PeerError, ReadJob};
+use super::{CloseReason, Connection, Note, PeerError, ReadJob};
 use crate::ids::{BLOCK_SIZE, Block};
-use crate::torrent::CloseReason;
 use crate::wire::{Message, Request};
 
 /// Requests that make no sense, after which the peer is cut off; libtorrent's

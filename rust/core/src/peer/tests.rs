@@ -14,7 +14,6 @@ use std::time::Duration;
 use super::*;
 use crate::ids::BLOCK_SIZE;
 use crate::settings::Settings;
-use crate::torrent::PeerCommand;
 use crate::wire::Request;
 
 const PIECE: u32 = 64 * 1024;

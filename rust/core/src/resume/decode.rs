@@ -13,7 +13,8 @@ use super::{
 };
 use crate::bencode::{Dict, DictItem, Document, Item, Limits, List};
 use crate::ids::{FileIndex, InfoHash, PieceIndex};
-use crate::metainfo::{MAX_FILES, MAX_LISTED, text};
+use crate::metainfo::{MAX_FILES, MAX_LISTED};
+use crate::text;
 
 /// The version whose bitfields take a byte for each bit.
 const OLD_VERSION: i64 = 1;

@@ -1,14 +1,12 @@
-//! What a torrent says: its states, events, and commands to connections.
+//! What a torrent says: its states and events, and what its driver is to carry
+//! out.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::bitfield::Bitfield;
-use crate::ids::{Block, PeerKey, PieceIndex};
-use crate::layout::Layout;
-use crate::peer::{Limits, Watched};
+use crate::ids::{PeerKey, PieceIndex};
+use crate::peer::PeerCommand;
 
 /// What a torrent is doing; the numbers are libtorrent's `state_t`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,89 +55,6 @@ impl From<TorrentState> for crate::value::Value {
     fn from(state: TorrentState) -> Self {
         state.code().into()
     }
-}
-
-/// Why a connection is closed from our side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// The torrent is paused, checked or removed.
-    #[error("the torrent was stopped")]
-    Stopped,
-    /// Both ends have everything.
-    #[error("neither side needs anything")]
-    Redundant,
-    /// There are too many connections.
-    #[error("too many connections")]
-    TooMany,
-    /// There are too many connections with its address.
-    #[error("too many connections with one address")]
-    Crowded,
-    /// Others may be of more use.
-    #[error("its place is for others")]
-    Turnover,
-    /// Neither side has wanted anything for long, and others wait.
-    #[error("neither side was interested for too long")]
-    Inactive,
-    /// The same peer is connected already.
-    #[error("the peer is connected already")]
-    Duplicate,
-    /// Its address is banned.
-    #[error("the peer is banned")]
-    Banned,
-    /// The IP filter blocks its address.
-    #[error("the peer is blocked by the IP filter")]
-    Filtered,
-    /// The peer sent, or claims to have, metadata that cannot be right.
-    #[error("the peer's metadata is false")]
-    BadMetadata,
-    /// A piece is gone, and the peer understands no word for that.
-    #[error("the peer cannot be told that a piece is gone")]
-    CannotTell,
-    /// We connected to ourselves.
-    #[error("connected to ourselves")]
-    OurselvesAgain,
-}
-
-/// What a connection is told to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PeerCommand {
-    /// Open with this bitfield.
-    Start(Arc<Bitfield>),
-    /// The metadata is known; this is what it makes of the torrent.
-    Metadata(Arc<Layout>),
-    /// Request these blocks.
-    Lease(Vec<Block>),
-    /// Request these blocks at once, before all others.
-    Urgent(Vec<Block>),
-    /// Request those of these blocks at once that are leased and wait.
-    Promote(Vec<Block>),
-    /// Do not request these blocks after all.
-    Cancel(Vec<Block>),
-    /// Others are asked for these blocks now; they may come all the same.
-    Withdraw(Vec<Block>),
-    /// Work within these limits.
-    Limits(Limits),
-    /// Note these things.
-    Watch(Watched),
-    /// Tell the peer that we have these pieces.
-    Have(Arc<[PieceIndex]>),
-    /// We have these pieces, which the peer has too: it need not be told.
-    HaveToo(Arc<[PieceIndex]>),
-    /// Tell the peer that we have these pieces no longer (BEP 54).
-    Lost(Arc<[PieceIndex]>),
-    /// Advise the peer to ask for these pieces, most of all for the last (BEP 6).
-    Suggest(Vec<PieceIndex>),
-    /// Tell the peer whether we download (BEP 21).
-    UploadOnly(bool),
-    /// Ask for this piece of the metadata (BEP 9).
-    RequestMetadata(u32),
-    /// Choke the peer, or let it download.
-    Choke(bool),
-    /// Tell the peer whether we want something it has.
-    Interested(bool),
-    /// Close the connection.
-    Close(CloseReason),
 }
 
 /// Something to tell the world.

@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 
 use torrent_core::ext::ExtError;
 use torrent_core::ids::PeerId;
-use torrent_core::peer::{Note, PeerError};
-use torrent_core::torrent::CloseReason;
+use torrent_core::peer::{CloseReason, Note, PeerError};
 use torrent_core::value::{Fields, Value};
 use torrent_core::wire::WireError;
 

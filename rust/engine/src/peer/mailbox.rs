@@ -4,7 +4,7 @@
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use torrent_core::torrent::PeerCommand;
+use torrent_core::peer::PeerCommand;
 
 /// Commands in order, taken all at once.
 #[derive(Debug, Default)]

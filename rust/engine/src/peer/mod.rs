@@ -17,8 +17,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use torrent_core::ids::{Block, PeerKey};
-use torrent_core::peer::{Connection, PeerError, ReadJob, Report};
-use torrent_core::torrent::{CloseReason, PeerCommand};
+use torrent_core::peer::{CloseReason, Connection, PeerCommand, PeerError, ReadJob, Report};
 
 use crate::buffers::BufferPool;
 use crate::disk::{Disk, Storage};

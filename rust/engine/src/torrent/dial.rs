@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
+use torrent_core::peer::CloseReason;
 use torrent_core::peerlist::Refused;
-use torrent_core::torrent::{CloseReason, Haste, PeerMeta};
+use torrent_core::torrent::{Haste, PeerMeta};
 use torrent_core::wire::{Features, Handshake};
 
 use super::{Driver, TaskEnd};

@@ -5,8 +5,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 use torrent_core::ids::{Block, PeerKey};
-use torrent_core::peer::{PeerError, ReadJob};
-use torrent_core::torrent::{CloseReason, PeerCommand};
+use torrent_core::peer::{CloseReason, PeerCommand, PeerError, ReadJob};
 
 use super::{Event, Packet, Swarm};
 

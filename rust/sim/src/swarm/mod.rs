@@ -14,8 +14,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use torrent_core::ids::{Block, PeerKey};
-use torrent_core::peer::{ReadJob, Report};
-use torrent_core::torrent::PeerCommand;
+use torrent_core::peer::{PeerCommand, ReadJob, Report};
 
 use crate::disk::DiskEvent;
 use crate::link::{Link, Pipe};

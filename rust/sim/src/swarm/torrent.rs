@@ -2,8 +2,8 @@
 //! In the order of the engine's torrent driver.
 
 use torrent_core::ids::{PeerKey, TorrentKey};
-use torrent_core::peer::Report;
-use torrent_core::torrent::{Output, PeerCommand, TorrentEvent, TorrentState};
+use torrent_core::peer::{PeerCommand, Report};
+use torrent_core::torrent::{Output, TorrentEvent, TorrentState};
 use torrent_core::turnover::{Holding, plan};
 
 use super::conn::Ended;

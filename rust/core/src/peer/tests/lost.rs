@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::ext::{Handshake, Numbers};
-use crate::torrent::CloseReason;
 use crate::wire::Features;
 
 /// A connection that may download, whose peer asks for the first block of the

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::torrent::CloseReason;
 
 #[test]
 fn adjacent_requests_become_one_read() {
