@@ -58,7 +58,7 @@ impl Torrent {
         }
         if freed {
             self.feed_hungry(now);
-        } else if self.next_retry.is_some() {
+        } else if self.hungry.retry().is_some() {
             self.plan_retry(now);
         }
         self.close_drained();
@@ -69,20 +69,20 @@ impl Torrent {
             return;
         };
         if peer.is_seed() {
-            self.picker.peer_seed_left();
+            self.pieces.picker.peer_seed_left();
         } else {
-            self.picker.peer_left(peer.pieces());
+            self.pieces.picker.peer_left(peer.pieces());
         }
         peer.announced = true;
         peer.set_pieces(pieces);
         if peer.is_seed() {
-            self.picker.peer_seed_joined();
+            self.pieces.picker.peer_seed_joined();
         } else {
-            self.picker.peer_joined(peer.pieces());
+            self.pieces.picker.peer_joined(peer.pieces());
         }
-        peer.interesting = self.picker.interesting_pieces(&peer.peer_pieces());
+        peer.interesting = self.pieces.picker.interesting_pieces(&peer.peer_pieces());
         if let Some(endpoint) = peer.listed {
-            self.list.set_seed(endpoint, peer.is_seed());
+            self.dialing.list.set_seed(endpoint, peer.is_seed());
         }
     }
 
@@ -97,15 +97,15 @@ impl Torrent {
                 continue;
             }
             news = true;
-            self.picker.peer_has(piece);
-            if self.picker.is_wanted(piece) {
+            self.pieces.picker.peer_has(piece);
+            if self.pieces.picker.is_wanted(piece) {
                 peer.interesting += 1;
             }
             if peer.is_seed() {
-                self.picker.peer_left(peer.pieces());
-                self.picker.peer_seed_joined();
+                self.pieces.picker.peer_left(peer.pieces());
+                self.pieces.picker.peer_seed_joined();
                 if let Some(endpoint) = peer.listed {
-                    self.list.set_seed(endpoint, true);
+                    self.dialing.list.set_seed(endpoint, true);
                 }
             }
         }
@@ -120,8 +120,8 @@ impl Torrent {
                 peer.lease_ended(block);
                 peer.refusals.block_came(block.piece);
             }
-            if self.picker.received(key, block, &mut others) == Received::Duplicate {
-                self.totals.redundant += u64::from(self.layout.block_len(block));
+            if self.pieces.picker.received(key, block, &mut others) == Received::Duplicate {
+                self.totals.redundant += u64::from(self.pieces.layout.block_len(block));
             }
             for other in others.drain(..) {
                 if let Some(peer) = self.peers.get_mut(&other) {
@@ -138,7 +138,7 @@ impl Torrent {
             if let Some(peer) = self.peers.get_mut(&key) {
                 peer.lease_ended(block);
             }
-            self.picker.returned(key, block);
+            self.pieces.picker.returned(key, block);
         }
         !blocks.is_empty()
     }
@@ -161,7 +161,7 @@ impl Torrent {
             // The connection begins anew too.
             peer.choking_us = choked;
             peer.want = 0;
-            self.hungry.remove(&key);
+            self.hungry.remove(key);
         }
         if let Some(interested) = interested {
             peer.interested_in_us = interested;
@@ -195,9 +195,9 @@ impl Torrent {
             Speed::Alone
         } else {
             let threshold = self.settings.whole_pieces_threshold.unsigned_abs();
-            Speed::of(rate, self.layout.piece_length(), threshold)
+            Speed::of(rate, self.pieces.layout.piece_length(), threshold)
         };
-        self.picker.set_pace(key, rate);
+        self.pieces.picker.set_pace(key, rate);
         let mut blocks = Vec::new();
         if peer.refusals.is_empty() {
             let pieces = match &allowed {
@@ -205,18 +205,19 @@ impl Torrent {
                 None => peer.peer_pieces(),
             };
             let (count, suggested) = (peer.want.min(MAX_LEASE), &peer.suggested);
-            self.picker
+            self.pieces
+                .picker
                 .pick(key, &pieces, count, speed, suggested, &mut blocks);
         } else {
             let pieces = allowed.unwrap_or_else(|| (**peer.pieces()).clone());
-            let picker = &mut self.picker;
+            let picker = &mut self.pieces.picker;
             pick_with_care(now, (key, peer), picker, pieces, speed, &mut blocks);
         }
         peer.want -= blocks.len() as u32;
         if peer.want > 0 {
             self.hungry.insert(key);
         } else {
-            self.hungry.remove(&key);
+            self.hungry.remove(key);
         }
         if !blocks.is_empty() {
             peer.lease(now, &blocks);
@@ -227,7 +228,7 @@ impl Torrent {
     /// Serves peers that wanted more blocks than there were.
     pub(super) fn feed_hungry(&mut self, now: Instant) {
         self.feed_urgent(now);
-        let waiting: Vec<PeerKey> = self.hungry.iter().copied().collect();
+        let waiting: Vec<PeerKey> = self.hungry.iter().collect();
         for key in waiting {
             self.feed(now, key);
         }
@@ -236,18 +237,18 @@ impl Torrent {
 
     /// Notes when a peer that waits may be asked for what it refused.
     pub(super) fn plan_retry(&mut self, now: Instant) {
-        let hungry = self.hungry.iter().filter_map(|key| self.peers.get(key));
-        self.next_retry = hungry.filter_map(|peer| peer.refusals.next(now)).min();
+        let peers = &self.peers;
+        self.hungry.plan(|key| peers.get(&key)?.refusals.next(now));
     }
 
     /// Takes back what peers were asked for of pieces that are not wanted any
     /// more.
     pub(super) fn revoke_unwanted(&mut self) {
-        let wanted = |piece| self.picker.is_wanted(piece);
+        let wanted = |piece| self.pieces.picker.is_wanted(piece);
         let any = |peer: &Peer| peer.leased().any(|block| !wanted(block.piece));
         if self.peers.values().any(any) {
-            let mut unwanted = Bitfield::full(self.layout.num_pieces());
-            for piece in self.layout.pieces().filter(|&piece| wanted(piece)) {
+            let mut unwanted = Bitfield::full(self.pieces.layout.num_pieces());
+            for piece in self.pieces.layout.pieces().filter(|&piece| wanted(piece)) {
                 unwanted.clear(piece.0);
             }
             self.revoke(|piece| unwanted.get(piece.0));
@@ -259,7 +260,7 @@ impl Torrent {
         for (&key, peer) in &mut self.peers {
             let blocks = peer.revoke(&concerned);
             for &block in &blocks {
-                self.picker.returned(key, block);
+                self.pieces.picker.returned(key, block);
             }
             if !blocks.is_empty() {
                 let cancel = PeerCommand::Cancel(blocks);
@@ -270,7 +271,7 @@ impl Torrent {
 
     pub(super) fn update_all_interest(&mut self) {
         for peer in self.peers.values_mut() {
-            peer.interesting = self.picker.interesting_pieces(&peer.peer_pieces());
+            peer.interesting = self.pieces.picker.interesting_pieces(&peer.peer_pieces());
         }
         self.send_interest();
     }
@@ -292,7 +293,7 @@ impl Torrent {
             peer.interested = interested;
             if !interested {
                 peer.want = 0;
-                self.hungry.remove(&key);
+                self.hungry.remove(key);
             }
             self.command(key, PeerCommand::Interested(interested));
         }

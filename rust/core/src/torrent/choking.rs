@@ -53,7 +53,7 @@ impl Torrent {
         let candidates: Vec<_> = self
             .peers
             .iter_mut()
-            .filter(|(_, peer)| peer.closing.is_none() && !self.draining)
+            .filter(|(_, peer)| peer.closing.is_none() && !self.activity.is_draining())
             .map(|(&key, peer)| peer.candidate(key, now))
             .filter(|candidate| candidate.interested || candidate.unchoked)
             .collect();
@@ -63,9 +63,9 @@ impl Torrent {
         }
         Some(Standing {
             applied: self.choking.applied,
-            seeding: self.picker.is_finished(),
+            seeding: self.pieces.picker.is_finished(),
             max_uploads: self.choking.max_uploads,
-            piece_length: self.layout.piece_length(),
+            piece_length: self.pieces.layout.piece_length(),
             candidates,
         })
     }
@@ -81,7 +81,7 @@ impl Torrent {
         self.choking.applied = self.choking.applied.max(changes.number);
         self.choking.news = true;
         self.choke(now, &changes.choke, true);
-        if self.draining {
+        if self.activity.is_draining() {
             return;
         }
         self.choke(now, &changes.unchoke, false);

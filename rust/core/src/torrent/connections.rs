@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{CloseReason, Haste, Output, Peer, PeerCommand, PeerMeta, Torrent, max_per_address};
+use super::dialing::max_per_address;
+use super::{CloseReason, Output, Peer, PeerCommand, PeerMeta, Torrent};
 use crate::ban::ban_unit;
 use crate::bitfield::Bitfield;
 use crate::ids::PeerKey;
@@ -40,7 +41,7 @@ impl Torrent {
     ) {
         for endpoint in endpoints {
             // Refused ones (banned, our own, no host) are simply not peers.
-            let _ = self.list.add(endpoint, source);
+            let _ = self.dialing.list.add(endpoint, source);
         }
         if self.is_running() {
             self.connect_more(now);
@@ -58,37 +59,37 @@ impl Torrent {
         room: Room,
     ) -> Result<(), CloseReason> {
         if !meta.incoming {
-            self.connecting.remove(&meta.endpoint);
+            self.dialing.made(meta.endpoint);
         }
-        let mut peer = Peer::new(meta, self.layout.num_pieces(), now);
+        let mut peer = Peer::new(meta, self.pieces.layout.num_pieces(), now);
         if let Err(reason) = self.admit(now, &mut peer, room) {
             // By now it may stand for another connection to the same peer.
             if let Some(endpoint) = peer.listed {
                 if reason == CloseReason::OurselvesAgain {
-                    self.list.failed(now, endpoint);
+                    self.dialing.list.failed(now, endpoint);
                 } else {
-                    self.list.closed(now, endpoint);
+                    self.dialing.list.closed(now, endpoint);
                 }
                 self.call_refused(now, endpoint, reason);
             }
             return Err(reason);
         }
         if let Some(endpoint) = peer.listed {
-            self.redials.busy(now, endpoint);
+            self.dialing.redials.busy(now, endpoint);
             // The list forgives them now.
-            peer.failures = self.list.failcount(endpoint);
-            self.list.connected(endpoint);
+            peer.failures = self.dialing.list.failcount(endpoint);
+            self.dialing.list.connected(endpoint);
         }
         let have = if self.is_super_seeding() {
-            let nothing = Bitfield::new(self.layout.num_pieces());
+            let nothing = Bitfield::new(self.pieces.layout.num_pieces());
             peer.told = Some(nothing.clone());
             nothing
         } else {
-            self.picker.have().clone()
+            self.pieces.picker.have().clone()
         };
-        peer.told_upload_only = self.told_upload_only;
+        peer.told_upload_only = self.activity.told_upload_only();
         self.peers.insert(key, peer);
-        if self.told_upload_only {
+        if self.activity.told_upload_only() {
             self.command(key, PeerCommand::UploadOnly(true));
         }
         self.command(key, PeerCommand::Start(Arc::new(have)));
@@ -103,10 +104,10 @@ impl Torrent {
         if !self.is_running() {
             return Err(CloseReason::Stopped);
         }
-        if self.list.is_banned(new.meta.endpoint.ip()) {
+        if self.dialing.list.is_banned(new.meta.endpoint.ip()) {
             return Err(CloseReason::Banned);
         }
-        if new.meta.id == self.our_id {
+        if new.meta.id == self.dialing.our_id {
             return Err(CloseReason::OurselvesAgain);
         }
         let mut others = self
@@ -117,7 +118,7 @@ impl Torrent {
         if let Some((&key, old)) = others.find(|(_, peer)| !many && peer.meta.id == new.meta.id) {
             // Two peers that dial each other at once must agree on which of
             // the two connections stays: that of the greater peer id.
-            let ours_stays = self.our_id > new.meta.id;
+            let ours_stays = self.dialing.our_id > new.meta.id;
             let crossed = old.meta.incoming != new.meta.incoming
                 && now.saturating_duration_since(old.connected_at) < CROSSING;
             // A peer that calls anew from the same address has lost its last
@@ -143,7 +144,7 @@ impl Torrent {
         let open = self.peers.values().filter(|peer| peer.closing.is_none());
         let open = open.count();
         match room {
-            Room::Free if open < self.max_connections => Ok(()),
+            Room::Free if open < self.dialing.max_connections => Ok(()),
             // It takes the place of a useless one, or of one further off.
             Room::Slack | Room::Crowded | Room::Free
                 if new.meta.incoming
@@ -151,12 +152,15 @@ impl Torrent {
             {
                 Ok(())
             }
-            Room::Slack | Room::Crowded if new.meta.incoming && open < self.max_connections => {
+            Room::Slack | Room::Crowded
+                if new.meta.incoming && open < self.dialing.max_connections =>
+            {
                 Ok(())
             }
             // The game has named it.
             Room::Crowded
-                if self.redials.contains(new.meta.endpoint) && open < self.max_connections =>
+                if self.dialing.redials.contains(new.meta.endpoint)
+                    && open < self.dialing.max_connections =>
             {
                 Ok(())
             }
@@ -182,16 +186,14 @@ impl Torrent {
             (true, true) if self.make_room(now, alike) => Ok(()),
             // The list has counted it when it was dialled.
             (true, false) if room != Room::Crowded => Ok(()),
-            (true, false) if self.redials.contains(new.meta.endpoint) => Ok(()),
+            (true, false) if self.dialing.redials.contains(new.meta.endpoint) => Ok(()),
             (true, _) => Err(CloseReason::Crowded),
         }
     }
 
     /// An outgoing connection could not be made.
     pub fn connect_failed(&mut self, now: Instant, endpoint: SocketAddr) {
-        self.connecting.remove(&endpoint);
-        self.list.failed(now, endpoint);
-        self.redials.ended(now, endpoint);
+        self.dialing.failed(now, endpoint);
     }
 
     /// A connection is closed; `last` is what it still had to say.
@@ -201,27 +203,29 @@ impl Torrent {
             return;
         };
         self.suspicion.left(key, peer.meta.endpoint.ip());
-        self.hungry.remove(&key);
-        self.picker.set_pace(key, 0);
+        self.hungry.remove(key);
+        self.pieces.picker.set_pace(key, 0);
         self.forget_source(key);
         if peer.is_seed() {
-            self.picker.peer_seed_left();
+            self.pieces.picker.peer_seed_left();
         } else {
-            self.picker.peer_left(peer.pieces());
+            self.pieces.picker.peer_left(peer.pieces());
         }
         for block in peer.leased() {
-            self.picker.returned(key, block);
+            self.pieces.picker.returned(key, block);
         }
         if let Some(endpoint) = peer.listed {
             if failed {
-                self.list.failed(now, endpoint);
+                self.dialing.list.failed(now, endpoint);
             } else {
-                self.list.closed(now, endpoint);
+                self.dialing.list.closed(now, endpoint);
             }
             self.call_ended(now, endpoint, &peer);
         }
         let stopped = peer.closing == Some(CloseReason::Stopped);
-        if self.is_running() && (stopped || peer.told_upload_only && !self.told_upload_only) {
+        if self.is_running()
+            && (stopped || peer.told_upload_only && !self.activity.told_upload_only())
+        {
             // Running again, or in want of something again, before the
             // connection was gone.
             self.forgive_all();
@@ -246,7 +250,7 @@ impl Torrent {
             && peer.closing.is_none()
         {
             peer.closing = Some(reason);
-            self.hungry.remove(&key);
+            self.hungry.remove(key);
             self.command(key, PeerCommand::Close(reason));
         }
     }
@@ -261,7 +265,7 @@ impl Torrent {
     /// Closes connections on which neither side needs anything.
     pub(super) fn drop_redundant(&mut self) {
         // In share mode seeds are where the next piece comes from.
-        let sharing = self.modes.share_mode && !self.picker.is_seed();
+        let sharing = self.activity.modes.share_mode && !self.pieces.picker.is_seed();
         if !self.settings.close_redundant_connections || !self.has_metadata() || sharing {
             return;
         }
@@ -289,23 +293,12 @@ impl Torrent {
         {
             return;
         }
-        let share = self.modes.share_mode && !self.picker.is_seed();
-        self.list.set_finished(seeding && !share);
-        // The session paces the dialling; this only bounds one burst.
-        let mut burst = self.settings.connection_speed.max(self.boost);
-        while burst > 0
-            && self.num_connections() < self.max_connections
-            && self.connecting.len() < self.session_room
-            && let Some(endpoint) = self.list.next_candidate(now)
-        {
-            burst -= 1;
-            let haste = if self.boost > 0 {
-                self.boost -= 1;
-                Haste::First
-            } else {
-                Haste::Paced
+        let share = self.activity.modes.share_mode && !self.pieces.picker.is_seed();
+        self.dialing.list.set_finished(seeding && !share);
+        for _ in 0..self.dialing.burst(&self.settings) {
+            let Some((endpoint, haste)) = self.dialing.next(now, self.peers.len()) else {
+                break;
             };
-            self.connecting.insert(endpoint);
             self.outputs.push_back(Output::Connect { endpoint, haste });
         }
     }

@@ -12,10 +12,9 @@ impl Torrent {
     /// may be at once; [`Self::start`] and [`Self::stop`] end it earlier, and
     /// then it does not come.
     pub fn drain(&mut self, now: Instant) {
-        if !self.running || self.draining {
+        if !self.activity.drain() {
             return;
         }
-        self.draining = true;
         let everybody: Vec<PeerKey> = self.peers.keys().copied().collect();
         self.choke(now, &everybody, true);
         self.choking.changed();
@@ -24,12 +23,12 @@ impl Torrent {
 
     /// Whether it stops gracefully just now.
     pub fn is_draining(&self) -> bool {
-        self.draining
+        self.activity.is_draining()
     }
 
     /// Goes on as if nothing had been.
     pub(super) fn end_drain(&mut self, now: Instant) {
-        if std::mem::take(&mut self.draining) {
+        if self.activity.end_drain() {
             self.choking.changed();
             self.feed_hungry(now);
         }
@@ -37,7 +36,7 @@ impl Torrent {
 
     /// Closes the connections of which nothing is expected any more.
     pub(super) fn close_drained(&mut self) {
-        if !self.draining {
+        if !self.activity.is_draining() {
             return;
         }
         let done: Vec<PeerKey> = self
@@ -50,8 +49,7 @@ impl Torrent {
             self.close(key, CloseReason::Stopped);
         }
         if self.peers.values().all(|peer| peer.closing.is_some()) {
-            self.draining = false;
-            self.running = false;
+            self.activity.stop();
             self.event(TorrentEvent::Drained);
         }
     }

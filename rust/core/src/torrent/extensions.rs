@@ -114,15 +114,15 @@ impl Torrent {
                 continue;
             }
             if was_seed {
-                self.picker.peer_seed_left();
-                self.picker.peer_joined(peer.pieces());
+                self.pieces.picker.peer_seed_left();
+                self.pieces.picker.peer_joined(peer.pieces());
                 if let Some(endpoint) = peer.listed {
-                    self.list.set_seed(endpoint, false);
+                    self.dialing.list.set_seed(endpoint, false);
                 }
             } else {
-                self.picker.peer_lost(piece);
+                self.pieces.picker.peer_lost(piece);
             }
-            if self.picker.is_wanted(piece) {
+            if self.pieces.picker.is_wanted(piece) {
                 peer.interesting = peer.interesting.saturating_sub(1);
             }
         }
@@ -131,7 +131,7 @@ impl Torrent {
     /// Tells peers that speak upload_only whether we still download.
     pub(super) fn update_upload_only(&mut self) {
         let upload_only = self.asks_nobody();
-        if std::mem::replace(&mut self.told_upload_only, upload_only) == upload_only {
+        if !self.activity.tell_upload_only(upload_only) {
             return;
         }
         for (&key, peer) in &mut self.peers {
@@ -145,8 +145,10 @@ impl Torrent {
     /// super-seed hides that it has everything, and in share mode we may ask
     /// any time. Trouble with storage passes, and is not worth a connection.
     fn asks_nobody(&self) -> bool {
-        let hidden = self.is_super_seeding() || self.modes.share_mode;
-        self.has_metadata() && !hidden && (self.modes.upload_mode || self.picker.is_finished())
+        let hidden = self.is_super_seeding() || self.activity.modes.share_mode;
+        self.has_metadata()
+            && !hidden
+            && (self.activity.modes.upload_mode || self.pieces.picker.is_finished())
     }
 
     /// A piece that we had is wrong or gone: peers hear of it (BEP 54).
@@ -161,11 +163,12 @@ impl Torrent {
     /// What we want of what a peer that chokes us serves all the same; `None`
     /// if that is nothing.
     pub(super) fn allowed_pieces(&self, peer: &Peer) -> Option<Bitfield> {
-        let wanted =
-            |piece: &&PieceIndex| peer.pieces().get(piece.0) && self.picker.is_wanted(**piece);
+        let wanted = |piece: &&PieceIndex| {
+            peer.pieces().get(piece.0) && self.pieces.picker.is_wanted(**piece)
+        };
         let mut pieces = peer.allowed_fast.iter().filter(wanted).peekable();
         pieces.peek()?;
-        let mut allowed = Bitfield::new(self.layout.num_pieces());
+        let mut allowed = Bitfield::new(self.pieces.layout.num_pieces());
         for piece in pieces {
             allowed.set(piece.0);
         }

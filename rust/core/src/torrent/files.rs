@@ -5,7 +5,7 @@ use crate::ids::{FileIndex, PieceIndex};
 use crate::layout::Layout;
 
 /// Missing pieces of each file.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct FileProgress {
     missing: Vec<u32>,
 }

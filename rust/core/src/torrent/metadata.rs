@@ -11,12 +11,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::fetch::Fetch;
-use super::files::FileProgress;
-use super::{Output, PeerCommand, Torrent, TorrentState, picker_settings};
+use super::{Output, PeerCommand, Torrent, TorrentState};
 use crate::bitfield::Bitfield;
 use crate::ids::{InfoHash, PeerId, PieceIndex};
 use crate::layout::Layout;
-use crate::picker::Picker;
 use crate::settings::Settings;
 
 /// Bytes of the longest info dict that is fetched.
@@ -41,7 +39,7 @@ impl Torrent {
 
     /// Whether it is known what the torrent consists of.
     pub fn has_metadata(&self) -> bool {
-        self.layout.num_pieces() > 0
+        self.pieces.has_metadata()
     }
 
     /// Looks for peers that have the metadata, until [`Self::set_metadata`].
@@ -62,13 +60,10 @@ impl Torrent {
     pub fn set_metadata(&mut self, layout: Arc<Layout>, seed: u64) {
         debug_assert!(!self.has_metadata(), "metadata comes once");
         self.fetch = None;
-        self.picker = Picker::new(&layout, seed);
-        self.picker.set_settings(picker_settings(&self.settings));
-        self.files = FileProgress::new(&layout);
-        self.layout = layout;
+        self.pieces.set_metadata(layout, seed, &self.settings);
         for (&key, peer) in &mut self.peers {
-            peer.set_pieces(Bitfield::new(self.layout.num_pieces()));
-            let metadata = PeerCommand::Metadata(Arc::clone(&self.layout));
+            peer.set_pieces(Bitfield::new(self.pieces.layout.num_pieces()));
+            let metadata = PeerCommand::Metadata(Arc::clone(&self.pieces.layout));
             self.outputs.push_back(Output::Peer(key, metadata));
         }
         self.set_state(TorrentState::CheckingResumeData);

@@ -7,18 +7,22 @@
 //! carries out [`Torrent::poll_output`] until it is empty. Payload bytes never
 //! come here.
 
+mod activity;
 mod blocks;
 mod choking;
 mod connections;
 mod deadlines;
+mod dialing;
 mod drain;
 mod extensions;
 mod fetch;
 mod files;
+mod hungry;
 mod messages;
 mod metadata;
 mod modes;
 mod peer;
+mod pieces;
 mod redial;
 mod refusals;
 mod resume;
@@ -33,8 +37,7 @@ mod turnover;
 mod urgent;
 mod whereabouts;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,18 +45,19 @@ use crate::bitfield::Bitfield;
 use crate::ids::{PeerId, PeerKey, PieceIndex};
 use crate::layout::Layout;
 use crate::peer::{CloseReason, Limits, PeerCommand, Watched};
-use crate::peerlist::{PeerList, PeerListSettings};
-use crate::picker::{Picker, PickerSettings, Priority};
+use crate::peerlist::PeerList;
+use crate::picker::{Picker, Priority};
 use crate::settings::Settings;
+use activity::Activity;
 use choking::Choking;
 pub use connections::Room;
-use deadlines::Deadlines;
+use dialing::Dialing;
 use fetch::Fetch;
-use files::FileProgress;
+use hungry::Hungry;
 pub use messages::{Haste, Output, TorrentEvent, TorrentState};
 pub use modes::Modes;
 pub use peer::{Peer, PeerMeta};
-use redial::Redials;
+use pieces::Pieces;
 use suggest::Suggestions;
 use super_seed::SuperSeed;
 use suspicion::Suspicion;
@@ -69,49 +73,23 @@ const AUTO_SEQUENTIAL_SEEDS: usize = 10;
 /// The brain. See the module's words for how it is driven.
 #[derive(Debug)]
 pub struct Torrent {
-    /// Without pieces while there is no metadata.
-    layout: Arc<Layout>,
-    our_id: PeerId,
     settings: Arc<Settings>,
-    max_connections: usize,
-
-    picker: Picker,
-    choking: Choking,
-    suspicion: Suspicion,
-    list: PeerList,
-    redials: Redials,
-    files: FileProgress,
-    peers: BTreeMap<PeerKey, Peer>,
-    /// Peers that could take more blocks than there were.
-    hungry: BTreeSet<PeerKey>,
-    connecting: BTreeSet<SocketAddr>,
+    activity: Activity,
+    pieces: Pieces,
     /// The search for the metadata, while there is none.
     fetch: Option<Fetch>,
-    /// Connections that the session still has room for.
-    session_room: usize,
-    /// Connections that are still made beyond the session's pace.
-    boost: i64,
-
-    state: TorrentState,
-    running: bool,
-    /// It stops as soon as what was asked for is here.
-    draining: bool,
-    sequential: bool,
-    modes: Modes,
-    watched: Watched,
-    deadlines: Deadlines,
+    dialing: Dialing,
+    peers: BTreeMap<PeerKey, Peer>,
+    hungry: Hungry,
+    choking: Choking,
+    suspicion: Suspicion,
     super_seed: SuperSeed,
     suggestions: Suggestions,
-    /// No new blocks are asked for: storage is in trouble.
-    storage_failed: bool,
-    /// What peers were told last (BEP 21).
-    told_upload_only: bool,
-    next_tick: Instant,
-    /// When a peer that refused blocks may be asked again.
-    next_retry: Option<Instant>,
-    outputs: VecDeque<Output>,
-
+    /// What connections note in their reports.
+    watched: Watched,
     totals: Totals,
+    next_tick: Instant,
+    outputs: VecDeque<Output>,
 }
 
 impl Torrent {
@@ -123,40 +101,22 @@ impl Torrent {
         seed: u64,
         now: Instant,
     ) -> Self {
-        let mut picker = Picker::new(&layout, seed);
-        picker.set_settings(picker_settings(&settings));
         Self {
-            picker,
+            activity: Activity::default(),
+            pieces: Pieces::new(layout, seed, &settings),
+            fetch: None,
+            dialing: Dialing::new(our_id, &settings),
+            peers: BTreeMap::new(),
+            hungry: Hungry::default(),
             choking: Choking::default(),
             suspicion: Suspicion::new(&settings),
-            list: PeerList::new(peer_list_settings(&settings, false)),
-            redials: Redials::default(),
-            files: FileProgress::new(&layout),
-            layout,
-            our_id,
-            max_connections: settings.connections_limit as usize,
-            settings,
-            peers: BTreeMap::new(),
-            hungry: BTreeSet::new(),
-            connecting: BTreeSet::new(),
-            fetch: None,
-            told_upload_only: false,
-            session_room: usize::MAX,
-            boost: 0,
-            state: TorrentState::CheckingResumeData,
-            running: false,
-            draining: false,
-            sequential: false,
-            modes: Modes::default(),
-            watched: Watched::default(),
-            deadlines: Deadlines::default(),
             super_seed: SuperSeed::new(seed),
             suggestions: Suggestions::default(),
-            storage_failed: false,
-            next_tick: now,
-            next_retry: None,
-            outputs: VecDeque::new(),
+            watched: Watched::default(),
             totals: Totals::new(now),
+            next_tick: now,
+            outputs: VecDeque::new(),
+            settings,
         }
     }
 
@@ -169,40 +129,39 @@ impl Torrent {
 
     /// When [`Self::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let next = self
-            .next_retry
-            .map_or(self.next_tick, |it| it.min(self.next_tick));
-        self.running.then_some(next)
+        let retry = self.hungry.retry();
+        let next = retry.map_or(self.next_tick, |it| it.min(self.next_tick));
+        self.activity.is_started().then_some(next)
     }
 
     /// What the torrent is doing.
     pub fn state(&self) -> TorrentState {
-        self.state
+        self.activity.state
     }
 
     /// Whether connections may be made.
     pub fn is_running(&self) -> bool {
-        self.running && !self.draining && !self.state.is_checking()
+        self.activity.is_running()
     }
 
     /// Whether blocks may be asked for.
     fn may_download(&self) -> bool {
-        self.has_metadata() && !self.draining && !self.state.is_checking() && !self.is_upload_only()
+        self.has_metadata() && self.activity.may_download()
     }
 
     /// Whether everything wanted is there.
     fn is_finished(&self) -> bool {
-        self.has_metadata() && self.picker.is_finished()
+        self.pieces.is_finished()
     }
 
     /// Where its bytes are; without pieces while there is no metadata.
     pub fn layout(&self) -> &Arc<Layout> {
-        &self.layout
+        &self.pieces.layout
     }
 
     /// Pieces: what we have, want and fetch.
     pub fn picker(&self) -> &Picker {
-        &self.picker
+        &self.pieces.picker
     }
 
     /// Sums over all connections; mutable because rates are read off as of now.
@@ -222,17 +181,17 @@ impl Torrent {
 
     /// Known endpoints.
     pub fn peer_list(&self) -> &PeerList {
-        &self.list
+        &self.dialing.list
     }
 
     /// Verified bytes of each file.
     pub fn file_progress(&self) -> Vec<u64> {
-        self.files.progress(&self.layout, self.picker.have())
+        self.pieces.file_progress()
     }
 
     /// Connections, those being made included.
     pub fn num_connections(&self) -> usize {
-        self.peers.len() + self.connecting.len()
+        self.peers.len() + self.dialing.num_connecting()
     }
 
     // ---- what the game asks for -------------------------------------------
@@ -240,31 +199,25 @@ impl Torrent {
     /// Lets the traffic flow.
     pub fn start(&mut self, now: Instant) {
         self.end_drain(now);
-        if !self.running {
-            self.running = true;
-            self.boost = self.settings.torrent_connect_boost;
-            self.list
-                .set_settings(peer_list_settings(&self.settings, true));
-            self.forgive_all();
+        if self.activity.start() {
+            self.dialing.start(&self.settings);
             self.next_tick = now;
         }
     }
 
     /// Closes all connections and makes no new ones until [`Self::start`].
     pub fn stop(&mut self) {
-        self.running = false;
-        self.list
-            .set_settings(peer_list_settings(&self.settings, false));
-        self.draining = false;
+        self.activity.stop();
+        self.dialing.apply_settings(&self.settings, false);
         self.close_all(CloseReason::Stopped);
     }
 
     /// Takes new settings into use.
     pub fn apply_settings(&mut self, settings: Arc<Settings>) {
-        self.list
-            .set_settings(peer_list_settings(&settings, self.running));
+        let running = self.activity.is_started();
+        self.dialing.apply_settings(&settings, running);
         self.suspicion.apply_settings(&settings);
-        self.picker.set_settings(picker_settings(&settings));
+        self.pieces.apply_settings(&settings);
         let limits = Limits::from(&*settings);
         if limits != Limits::from(&*self.settings) {
             self.command_all(PeerCommand::Limits(limits));
@@ -275,13 +228,8 @@ impl Torrent {
     /// Limits connections and unchoked peers of this torrent; negative numbers
     /// stand for the session's limits. Connections beyond the limit are closed.
     pub fn set_limits(&mut self, now: Instant, max_connections: i64, max_uploads: i64) {
-        let session = self.settings.connections_limit;
-        let connections = if max_connections < 0 {
-            session
-        } else {
-            max_connections.min(session)
-        };
-        self.max_connections = connections as usize;
+        self.dialing
+            .set_max_connections(max_connections, &self.settings);
         self.choking.set_max_uploads(max_uploads);
         self.drop_surplus(now);
     }
@@ -295,14 +243,14 @@ impl Torrent {
 
     /// Fetches pieces in order, or the rarest first.
     pub fn set_sequential(&mut self, sequential: bool) {
-        self.sequential = sequential;
+        self.pieces.set_sequential(sequential);
         self.update_order();
     }
 
     /// The pieces, from the first to the last one, that sequential mode begins
     /// with.
     pub fn set_sequential_range(&mut self, range: Option<(PieceIndex, PieceIndex)>) {
-        self.picker.set_sequential_range(range);
+        self.pieces.picker.set_sequential_range(range);
     }
 
     /// Where nearly all peers are seeds there is nothing rare to save, and
@@ -314,19 +262,12 @@ impl Torrent {
         let auto = self.settings.auto_sequential
             && seeds.len() >= AUTO_SEQUENTIAL_SEEDS
             && others.len() * AUTO_SEQUENTIAL_SEEDS <= seeds.len();
-        self.picker.set_sequential(self.sequential || auto);
+        self.pieces.update_order(auto);
     }
 
     /// Sets the priorities of all pieces.
     pub fn set_priorities(&mut self, now: Instant, priorities: &[Priority]) {
-        let mut changed = false;
-        for (piece, &priority) in self.layout.pieces().zip(priorities) {
-            if self.picker.priority(piece) != priority {
-                self.picker.set_priority(piece, priority);
-                changed = true;
-            }
-        }
-        if changed {
+        if self.pieces.set_priorities(priorities) {
             self.drop_unwanted_deadlines(now);
             self.revoke_unwanted();
             self.update_all_interest();
@@ -338,7 +279,7 @@ impl Torrent {
     /// Asks for no new blocks while storage is in trouble; what we have is
     /// still served.
     pub fn set_storage_failed(&mut self, now: Instant, failed: bool) {
-        self.storage_failed = failed;
+        self.activity.set_storage_failed(failed);
         self.update_all_interest();
         if !failed {
             self.feed_hungry(now);
@@ -350,7 +291,7 @@ impl Torrent {
     /// Files are being looked at: no traffic until [`Self::checked`].
     pub fn checking(&mut self, state: TorrentState) {
         debug_assert!(state.is_checking());
-        if self.state.is_checking() {
+        if self.activity.state.is_checking() {
             return self.set_state(state);
         }
         self.close_all(CloseReason::Stopped);
@@ -360,21 +301,13 @@ impl Torrent {
         for peer in self.peers.values_mut() {
             peer.disowned = true;
         }
-        for piece in self.picker.have().clone().iter() {
-            self.picker.lost(PieceIndex(piece));
-        }
-        self.drop_partials();
-        self.files.reset(&self.layout, self.picker.have());
+        self.pieces.forget_all();
         self.set_state(state);
     }
 
     /// The files were looked at: this is what we have.
     pub fn checked(&mut self, now: Instant, have: &Bitfield) {
-        self.drop_partials();
-        for piece in have.iter() {
-            self.picker.set_have(PieceIndex(piece));
-        }
-        self.files.reset(&self.layout, self.picker.have());
+        self.pieces.found(have);
         // It was us who closed the connections.
         self.forgive_all();
         self.next_tick = now;
@@ -382,21 +315,13 @@ impl Torrent {
         self.welcome_back(now, have);
     }
 
-    /// Forgets blocks of unfinished pieces.
-    fn drop_partials(&mut self) {
-        let begun: Vec<PieceIndex> = self.picker.partial_pieces().map(|it| it.piece).collect();
-        for piece in begun {
-            self.picker.lost(piece);
-        }
-    }
-
     fn leave_checking(&mut self) {
-        if self.picker.is_finished() {
+        if self.pieces.picker.is_finished() {
             self.finish();
         } else {
             self.set_state(TorrentState::Downloading);
             // No piece will ever complete them.
-            for file in files::empty(&self.layout) {
+            for file in self.pieces.empty_files() {
                 self.event(TorrentEvent::FileCompleted(file));
             }
         }
@@ -408,17 +333,15 @@ impl Torrent {
         let new: Vec<PieceIndex> = pieces
             .iter()
             .copied()
-            .filter(|&piece| !self.picker.we_have(piece))
+            .filter(|&piece| !self.pieces.picker.we_have(piece))
             .collect();
-        if new.is_empty() || self.state.is_checking() {
+        if new.is_empty() || self.activity.state.is_checking() {
             return;
         }
         let mut wanted = new.clone();
-        wanted.retain(|&piece| self.picker.is_wanted(piece));
+        wanted.retain(|&piece| self.pieces.picker.is_wanted(piece));
         self.clear_suspects(&new);
-        for &piece in &new {
-            self.picker.set_have(piece);
-        }
+        let completed = self.pieces.completed(&new);
         let shared: Arc<[PieceIndex]> = new.as_slice().into();
         for (&key, peer) in &mut self.peers {
             new.iter().for_each(|&piece| peer.tell(piece));
@@ -433,7 +356,7 @@ impl Torrent {
         }
         self.pieces_used(&new);
         self.event(TorrentEvent::PiecesVerified(new.clone()));
-        for file in self.files.completed_by(&self.layout, &new) {
+        for file in completed {
             self.event(TorrentEvent::FileCompleted(file));
         }
         self.meet_deadlines(&new);
@@ -445,10 +368,7 @@ impl Torrent {
     /// gone from the files.
     pub fn piece_lost(&mut self, now: Instant, piece: PieceIndex) {
         self.revoke(|leased| leased == piece);
-        let had = self.picker.we_have(piece);
-        self.picker.lost(piece);
-        if had {
-            self.files.reset(&self.layout, self.picker.have());
+        if self.pieces.lost(piece) {
             self.had_and_lost(piece);
         }
         self.update_all_interest();
@@ -460,10 +380,10 @@ impl Torrent {
 
     /// Does what time asks for.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if !self.running {
+        if !self.activity.is_started() {
             return;
         }
-        if self.next_retry.is_some_and(|due| due <= now) && now < self.next_tick {
+        if self.hungry.retry().is_some_and(|due| due <= now) && now < self.next_tick {
             self.feed_hungry(now);
         }
         if now < self.next_tick {
@@ -477,7 +397,9 @@ impl Torrent {
         self.fetch_more(now);
         for (&key, peer) in &mut self.peers {
             // One that fell silent is slow.
-            self.picker.set_pace(key, peer.payload_download.rate(now));
+            self.pieces
+                .picker
+                .set_pace(key, peer.payload_download.rate(now));
         }
         self.choking.look_again();
         self.share(now);
@@ -493,12 +415,12 @@ impl Torrent {
     // ---- state --------------------------------------------------------------
 
     fn update_state(&mut self) {
-        if self.state.is_checking() {
+        if self.activity.state.is_checking() {
             return;
         }
-        match (self.state, self.picker.is_finished()) {
+        match (self.activity.state, self.pieces.picker.is_finished()) {
             (TorrentState::Downloading, true) => self.finish(),
-            (TorrentState::Finished, true) if self.picker.is_seed() => {
+            (TorrentState::Finished, true) if self.pieces.picker.is_seed() => {
                 self.set_state(TorrentState::Seeding);
             }
             (TorrentState::Finished | TorrentState::Seeding, false) => {
@@ -514,14 +436,14 @@ impl Torrent {
     fn finish(&mut self) {
         self.set_state(TorrentState::Finished);
         self.event(TorrentEvent::Finished);
-        if self.picker.is_seed() {
+        if self.pieces.picker.is_seed() {
             self.set_state(TorrentState::Seeding);
         }
     }
 
     fn set_state(&mut self, state: TorrentState) {
-        if self.state != state {
-            let previous = std::mem::replace(&mut self.state, state);
+        if self.activity.state != state {
+            let previous = std::mem::replace(&mut self.activity.state, state);
             self.update_upload_only();
             self.event(TorrentEvent::StateChanged { state, previous });
         }
@@ -546,48 +468,17 @@ impl Torrent {
     /// Panics when the parts disagree with each other.
     #[cfg(any(debug_assertions, test))]
     pub fn check_invariants(&self) {
-        self.picker.check_invariants();
+        self.activity.check_invariants();
+        self.pieces.check_invariants();
         let open = |peer: &Peer| peer.closing.is_none();
-        assert!(self.has_metadata() || self.picker.have().is_empty());
         for (key, peer) in self.peers.iter().filter(|(_, peer)| open(peer)) {
-            let interesting = self.picker.interesting_pieces(&peer.peer_pieces());
+            let interesting = self.pieces.picker.interesting_pieces(&peer.peer_pieces());
             assert_eq!(peer.interesting, interesting, "what {key:?} has for us");
             assert_eq!(peer.interested, interesting > 0 && self.may_download());
-            assert!(!self.hungry.contains(key) || peer.want > 0);
         }
-        assert!(self.hungry.iter().all(|key| self.peers.contains_key(key)));
-    }
-}
-
-fn peer_list_settings(settings: &Settings, running: bool) -> PeerListSettings {
-    let max_size = if running {
-        settings.max_peerlist_size
-    } else {
-        settings.max_paused_peerlist_size
-    };
-    PeerListSettings {
-        max_size: max_size as usize,
-        max_failcount: settings.max_failcount.min(255) as u8,
-        min_reconnect: Duration::from_secs(settings.min_reconnect_time.unsigned_abs()),
-        max_per_ip: max_per_address(settings),
-        no_privileged_ports: settings.no_connect_privileged_ports,
-    }
-}
-
-/// Connections that one address may have.
-fn max_per_address(settings: &Settings) -> usize {
-    match settings.max_connections_per_ip {
-        _ if !settings.allow_multiple_connections_per_ip => 1,
-        0 => usize::MAX,
-        most => most as usize,
-    }
-}
-
-fn picker_settings(settings: &Settings) -> PickerSettings {
-    PickerSettings {
-        random_first: settings.initial_picker_threshold.unsigned_abs() as u32,
-        partials_first: settings.prioritize_partial_pieces,
-        extent_affinity: settings.piece_extent_affinity,
-        strict_end_game: settings.strict_end_game_mode,
+        for key in self.hungry.iter() {
+            let peer = self.peers.get(&key).expect("a hungry peer is connected");
+            assert!(!open(peer) || peer.want > 0);
+        }
     }
 }

@@ -23,12 +23,12 @@ pub struct Modes {
 impl Torrent {
     /// The modes that the torrent is in.
     pub fn modes(&self) -> Modes {
-        self.modes
+        self.activity.modes
     }
 
     /// Puts the torrent into other modes.
     pub fn set_modes(&mut self, now: Instant, modes: Modes) {
-        let before = std::mem::replace(&mut self.modes, modes);
+        let before = std::mem::replace(&mut self.activity.modes, modes);
         if before.super_seeding && !modes.super_seeding {
             self.show_everything();
         }
@@ -40,19 +40,14 @@ impl Torrent {
         self.stop_if_ready();
     }
 
-    /// Whether no blocks may be asked for.
-    pub(super) fn is_upload_only(&self) -> bool {
-        self.modes.upload_mode || self.storage_failed
-    }
-
     /// Stops, once, when the torrent was to stop as soon as it is checked.
     pub(super) fn stop_if_ready(&mut self) {
         let ready = matches!(
-            self.state,
+            self.activity.state,
             TorrentState::Downloading | TorrentState::Finished | TorrentState::Seeding
         );
-        if self.modes.stop_when_ready && ready {
-            self.modes.stop_when_ready = false;
+        if self.activity.modes.stop_when_ready && ready {
+            self.activity.modes.stop_when_ready = false;
             self.stop();
             self.event(TorrentEvent::StoppedWhenReady);
         }
@@ -60,7 +55,7 @@ impl Torrent {
 
     /// Whether new peers are shown one piece at a time.
     pub(super) fn is_super_seeding(&self) -> bool {
-        self.modes.super_seeding && self.has_metadata() && self.picker.is_seed()
+        self.activity.modes.super_seeding && self.has_metadata() && self.pieces.picker.is_seed()
     }
 
     /// Shows peers the pieces that super-seeding has for them.
@@ -68,7 +63,7 @@ impl Torrent {
         if !self.is_super_seeding() {
             return;
         }
-        let availability = |piece: PieceIndex| self.picker.availability(piece);
+        let availability = |piece: PieceIndex| self.pieces.picker.availability(piece);
         for (key, piece) in self.super_seed.show(now, &self.peers, availability) {
             if let Some(peer) = self.peers.get_mut(&key) {
                 peer.tell(piece);
@@ -82,7 +77,7 @@ impl Torrent {
         let mut news: Vec<(PeerKey, Arc<[PieceIndex]>)> = Vec::new();
         for (&key, peer) in &mut self.peers {
             if let Some(told) = peer.told.take() {
-                let have = self.picker.have().iter();
+                let have = self.pieces.picker.have().iter();
                 let hidden = have.filter(|&piece| !told.get(piece)).map(PieceIndex);
                 news.push((key, hidden.collect()));
             }

@@ -112,7 +112,7 @@ impl Redials {
     }
 
     /// One whose time has come.
-    fn next(&self, now: Instant) -> Option<SocketAddr> {
+    pub(super) fn next(&self, now: Instant) -> Option<SocketAddr> {
         let is_due = |state| match state {
             State::Due => true,
             State::Waits(until) => until <= now,
@@ -127,12 +127,12 @@ impl Torrent {
     /// Connects to a peer now, whatever its failures were, and again whenever
     /// the connection ends. Returns why it is not to be called, if so.
     pub fn connect_to(&mut self, now: Instant, endpoint: SocketAddr) -> Option<Refused> {
-        match self.list.add(endpoint, Sources::MANUAL) {
+        match self.dialing.list.add(endpoint, Sources::MANUAL) {
             // The game's word counts without a place in the list too.
             Ok(_) | Err(Refused::Full) => {}
             Err(refused) => return Some(refused),
         }
-        self.redials.name(endpoint);
+        self.dialing.redials.name(endpoint);
         if self.is_running() {
             self.call(now, endpoint);
         }
@@ -141,22 +141,18 @@ impl Torrent {
 
     /// Calls the named peers whose time has come.
     pub(super) fn redial(&mut self, now: Instant) {
-        while self.num_connections() < self.max_connections
-            && self.connecting.len() < self.session_room
-            && let Some(endpoint) = self.redials.next(now)
-        {
+        while let Some(endpoint) = self.dialing.next_named(now, self.peers.len()) {
             self.call(now, endpoint);
         }
     }
 
     fn call(&mut self, now: Instant, endpoint: SocketAddr) {
-        self.redials.busy(now, endpoint);
+        self.dialing.redials.busy(now, endpoint);
         let connected = |peer: &Peer| peer.closing.is_none() && peer.listed == Some(endpoint);
-        if self.connecting.contains(&endpoint) || self.peers.values().any(connected) {
+        if self.dialing.is_connecting(endpoint) || self.peers.values().any(connected) {
             return;
         }
-        self.list.dialling(now, endpoint);
-        self.connecting.insert(endpoint);
+        self.dialing.begin(now, endpoint);
         self.outputs.push_back(Output::Connect {
             endpoint,
             haste: Haste::Named,
@@ -165,7 +161,7 @@ impl Torrent {
 
     /// The peer at this endpoint must not be called.
     pub fn connect_forbidden(&mut self, now: Instant, endpoint: SocketAddr) {
-        self.redials.forget(endpoint);
+        self.dialing.redials.forget(endpoint);
         self.connect_failed(now, endpoint);
     }
 
@@ -180,8 +176,7 @@ impl Torrent {
 
     /// Whoever failed, or was of no use, may be tried again at once.
     pub(super) fn forgive_all(&mut self) {
-        self.list.forgive_all();
-        self.redials.call_all();
+        self.dialing.forgive_all();
     }
 
     /// A connection with the peer at this endpoint was not taken in.
@@ -189,32 +184,36 @@ impl Torrent {
         let mut peers = self.peers.values();
         match why {
             CloseReason::OurselvesAgain | CloseReason::Banned | CloseReason::Filtered => {
-                self.redials.forget(endpoint);
+                self.dialing.redials.forget(endpoint);
             }
-            CloseReason::Stopped => self.redials.rest(endpoint),
+            CloseReason::Stopped => self.dialing.redials.rest(endpoint),
             // It waits for room as all others do.
-            CloseReason::TooMany | CloseReason::Crowded => self.redials.rest(endpoint),
+            CloseReason::TooMany | CloseReason::Crowded => self.dialing.redials.rest(endpoint),
             // Another connection stands for it, whose end counts.
             CloseReason::Duplicate if peers.any(|it| it.listed == Some(endpoint)) => {}
-            _ => self.redials.ended(now, endpoint),
+            _ => self.dialing.redials.ended(now, endpoint),
         }
     }
 
     /// The connection that stands for this endpoint is over.
     pub(super) fn call_ended(&mut self, now: Instant, endpoint: SocketAddr, peer: &Peer) {
-        let both_seeds = self.is_finished() && peer.is_seed() && !self.modes.share_mode;
+        let both_seeds = self.is_finished() && peer.is_seed() && !self.activity.modes.share_mode;
         match peer.closing {
-            Some(CloseReason::Banned | CloseReason::Filtered) => self.redials.forget(endpoint),
-            Some(CloseReason::Stopped | CloseReason::Redundant) => self.redials.rest(endpoint),
+            Some(CloseReason::Banned | CloseReason::Filtered) => {
+                self.dialing.redials.forget(endpoint)
+            }
+            Some(CloseReason::Stopped | CloseReason::Redundant) => {
+                self.dialing.redials.rest(endpoint)
+            }
             // Its place is for others; then it is called as any peer is.
             Some(
                 CloseReason::Turnover
                 | CloseReason::Inactive
                 | CloseReason::TooMany
                 | CloseReason::Crowded,
-            ) => self.redials.rest(endpoint),
-            _ if both_seeds => self.redials.rest(endpoint),
-            _ => self.redials.ended(now, endpoint),
+            ) => self.dialing.redials.rest(endpoint),
+            _ if both_seeds => self.dialing.redials.rest(endpoint),
+            _ => self.dialing.redials.ended(now, endpoint),
         }
     }
 }

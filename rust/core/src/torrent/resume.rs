@@ -17,7 +17,10 @@ impl Torrent {
         let mut counts = false;
         for index in blocks.iter() {
             let block = Block::new(piece, index);
-            let received = self.picker.received(PeerKey::UNKNOWN, block, &mut cancels);
+            let received = self
+                .pieces
+                .picker
+                .received(PeerKey::UNKNOWN, block, &mut cancels);
             counts |= matches!(received, Received::New);
         }
         counts
@@ -26,7 +29,7 @@ impl Torrent {
     /// Bans addresses that were banned before.
     pub fn restore_bans(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
         for address in addresses {
-            self.list.ban(address);
+            self.dialing.list.ban(address);
         }
     }
 }

@@ -14,7 +14,7 @@ const CROWD: usize = 20;
 impl Torrent {
     /// Looks whether one more piece would pay, and wants it then.
     pub(super) fn share(&mut self, now: Instant) {
-        if !self.modes.share_mode || !self.has_metadata() || self.picker.is_seed() {
+        if !self.activity.modes.share_mode || !self.has_metadata() || self.pieces.picker.is_seed() {
             return;
         }
         let target = self.settings.share_mode_target.unsigned_abs();
@@ -32,18 +32,18 @@ impl Torrent {
         if downloaders == 0 || missing <= 2 * seeds.len() as u64 {
             return;
         }
-        let begun = self.picker.partial_pieces().count() as u64;
-        let fetched = u64::from(self.picker.num_have()) + begun;
-        let bytes = fetched.saturating_mul(u64::from(self.layout.piece_length()));
+        let begun = self.pieces.picker.partial_pieces().count() as u64;
+        let fetched = u64::from(self.pieces.picker.num_have()) + begun;
+        let bytes = fetched.saturating_mul(u64::from(self.pieces.layout.piece_length()));
         if fetched > 0 && bytes.saturating_mul(target) > self.totals.payload_sent {
             return;
         }
         // No more at once than a twentieth of what was ever fetched.
-        if begun > fetched / 20 || !self.picker.is_finished() {
+        if begun > fetched / 20 || !self.pieces.picker.is_finished() {
             return;
         }
         let peers = seeds.len() as u64 + downloaders;
-        let Some((piece, holders)) = self.picker.rarest_unwanted() else {
+        let Some((piece, holders)) = self.pieces.picker.rarest_unwanted() else {
             return;
         };
         // Not enough peers lack it: it could not be sent often enough.
@@ -54,7 +54,7 @@ impl Torrent {
     }
 
     fn want(&mut self, now: Instant, piece: PieceIndex) {
-        self.picker.set_priority(piece, Priority::NORMAL);
+        self.pieces.picker.set_priority(piece, Priority::NORMAL);
         self.update_all_interest();
         self.update_state();
         self.feed_hungry(now);
@@ -62,7 +62,7 @@ impl Torrent {
 
     /// In a crowd of seeds we could send nothing to anybody.
     fn drop_seeds(&mut self, seeds: &[PeerKey], peers: usize) {
-        let crowded = peers > CROWD || peers * 10 > self.max_connections * 9;
+        let crowded = peers > CROWD || peers * 10 > self.dialing.max_connections * 9;
         if crowded && seeds.len() * 2 > peers {
             for &key in seeds.iter().take(seeds.len() - peers / 2) {
                 self.close(key, CloseReason::Redundant);

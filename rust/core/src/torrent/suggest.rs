@@ -64,7 +64,7 @@ impl Torrent {
         }
         let most = self.most_suggested();
         for &piece in pieces {
-            let availability = self.picker.availability(piece);
+            let availability = self.pieces.picker.availability(piece);
             self.suggestions.used(piece, availability, most);
         }
     }
@@ -85,7 +85,7 @@ impl Torrent {
             return;
         }
         let most = self.most_suggested();
-        let picker = &self.picker;
+        let picker = &self.pieces.picker;
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };

@@ -64,7 +64,7 @@ impl Torrent {
         senders: &[PeerKey],
         digests: &[Option<u64>],
     ) {
-        self.totals.failed += u64::from(self.layout.piece_payload(piece));
+        self.totals.failed += u64::from(self.pieces.layout.piece_payload(piece));
         let blocks: Vec<Sent> = (0..)
             .zip(senders)
             .filter(|(_, key)| **key != PeerKey::NOBODY)
@@ -95,7 +95,7 @@ impl Torrent {
             return;
         }
         for &piece in pieces {
-            let senders = self.picker.contributors(piece);
+            let senders = self.pieces.picker.contributors(piece);
             let ips: Vec<IpAddr> = senders
                 .into_iter()
                 .filter_map(|key| self.suspicion.ip(key, &self.peers))
@@ -117,7 +117,7 @@ impl Torrent {
     fn convict(&mut self, guilty: Vec<IpAddr>) {
         for ip in guilty {
             // More of its bad pieces may have been on their way.
-            if self.list.is_banned(ip) {
+            if self.dialing.list.is_banned(ip) {
                 continue;
             }
             self.outputs.push_back(Output::Ban(ip));
@@ -128,10 +128,8 @@ impl Torrent {
     /// Bans an address, an IPv6 one with its whole /64: its peers are forgotten
     /// and its connections closed.
     pub fn ban(&mut self, ip: IpAddr) {
-        self.list.ban(ip);
+        self.dialing.ban(ip);
         let unit = ban_unit(ip);
-        self.redials
-            .forget_where(|endpoint| ban_unit(endpoint.ip()) == unit);
         let banned = self.close_where(CloseReason::Banned, |ip| ban_unit(ip) == unit);
         for endpoint in banned {
             self.event(TorrentEvent::PeerBanned(endpoint));
@@ -141,7 +139,9 @@ impl Torrent {
     /// Closes the connections with addresses that are blocked now. Returns
     /// their endpoints.
     pub fn filter(&mut self, blocked: impl Fn(IpAddr) -> bool) -> Vec<std::net::SocketAddr> {
-        self.redials.forget_where(|endpoint| blocked(endpoint.ip()));
+        self.dialing
+            .redials
+            .forget_where(|endpoint| blocked(endpoint.ip()));
         self.close_where(CloseReason::Filtered, blocked)
     }
 

@@ -12,6 +12,8 @@ mod turnover;
 mod urgent;
 mod whereabouts;
 
+use std::net::SocketAddr;
+
 use super::*;
 use crate::choker::Choker;
 use crate::ids::{BLOCK_SIZE, Block, TorrentKey};

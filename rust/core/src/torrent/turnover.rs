@@ -16,20 +16,20 @@ impl Torrent {
     /// Tells how many more connections the session has room for. It is not
     /// full until it is told so.
     pub fn set_session_room(&mut self, connections: usize) {
-        self.session_room = connections;
+        self.dialing.set_session_room(connections);
     }
 
     /// Closes up to `count` of the connections that are worth least, but no
     /// more than there are known peers to take their place. Returns how many.
     pub fn turn_over(&mut self, now: Instant, count: usize) -> usize {
-        let count = count.min(self.list.num_candidates());
+        let count = count.min(self.dialing.list.num_candidates());
         self.close_least(now, count, CloseReason::Turnover)
     }
 
     /// Closes the connections beyond the limit that are worth least.
     pub(super) fn drop_surplus(&mut self, now: Instant) {
         let open = self.peers.values().filter(|peer| peer.closing.is_none());
-        let surplus = open.count().saturating_sub(self.max_connections);
+        let surplus = open.count().saturating_sub(self.dialing.max_connections);
         self.close_least(now, surplus, CloseReason::TooMany);
     }
 
@@ -54,7 +54,7 @@ impl Torrent {
     /// `inactivity_timeout` where there is no room for others.
     pub(super) fn drop_inactive(&mut self, now: Instant) {
         let limit = Duration::from_secs(self.settings.inactivity_timeout.unsigned_abs());
-        let full = self.session_room == 0 || self.num_connections() >= self.max_connections;
+        let full = self.dialing.is_full(self.peers.len());
         let mut inactive = Vec::new();
         for (&key, peer) in &mut self.peers {
             if peer.interested || peer.interested_in_us {

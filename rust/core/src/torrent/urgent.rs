@@ -8,7 +8,7 @@ use super::refusals::Allowance;
 use super::{Peer, PeerCommand, Torrent, TorrentEvent};
 use crate::bitfield::Bitfield;
 use crate::ids::{Block, PeerKey, PieceIndex};
-use crate::picker::{PeerPieces, Priority};
+use crate::picker::PeerPieces;
 
 /// Urgent blocks given to a peer of whose window nothing is known yet.
 const FIRST_ROOM: u32 = 4;
@@ -17,25 +17,21 @@ impl Torrent {
     /// Wants `piece` within `after`; with `alert` it is said when it is here.
     /// One that nobody wanted is wanted now.
     pub fn set_deadline(&mut self, now: Instant, piece: PieceIndex, after: Duration, alert: bool) {
-        if piece.0 >= self.layout.num_pieces() {
+        if piece.0 >= self.pieces.layout.num_pieces() {
             return;
         }
-        if self.picker.we_have(piece) {
+        if self.pieces.picker.we_have(piece) {
             if alert {
                 self.event(TorrentEvent::DeadlineMet(piece));
             }
             return;
         }
-        if self.deadlines.is_empty() {
+        if self.pieces.deadlines.is_empty() {
             self.withdraw_leases(piece);
         }
         // Far enough to be never, where the clock cannot count that far.
         let due = now.checked_add(after).unwrap_or(now + FAR);
-        self.deadlines.set(piece, due, alert);
-        let wanted = self.picker.is_wanted(piece);
-        self.picker.set_priority(piece, Priority::TOP);
-        self.picker.set_urgent(piece, true);
-        if !wanted {
+        if !self.pieces.set_deadline(piece, due, alert) {
             self.update_all_interest();
             self.update_state();
         }
@@ -45,8 +41,7 @@ impl Torrent {
 
     /// Takes back the deadline of `piece`.
     pub fn reset_deadline(&mut self, now: Instant, piece: PieceIndex) {
-        if let Some(alert) = self.deadlines.remove(piece) {
-            self.picker.set_urgent(piece, false);
+        if let Some(alert) = self.pieces.end_deadline(piece) {
             if alert {
                 self.event(TorrentEvent::DeadlineCancelled(piece));
             }
@@ -56,30 +51,27 @@ impl Torrent {
 
     /// Takes back all deadlines.
     pub fn clear_deadlines(&mut self, now: Instant) {
-        for piece in self.deadlines.pieces() {
+        for piece in self.pieces.deadlines.pieces() {
             self.reset_deadline(now, piece);
         }
     }
 
     /// Pieces that are here need no deadline any more.
     pub(super) fn meet_deadlines(&mut self, pieces: &[PieceIndex]) {
-        if self.deadlines.is_empty() {
+        if self.pieces.deadlines.is_empty() {
             return;
         }
         for &piece in pieces {
-            if let Some(alert) = self.deadlines.remove(piece) {
-                self.picker.set_urgent(piece, false);
-                if alert {
-                    self.event(TorrentEvent::DeadlineMet(piece));
-                }
+            if self.pieces.end_deadline(piece) == Some(true) {
+                self.event(TorrentEvent::DeadlineMet(piece));
             }
         }
     }
 
     /// Pieces that are not wanted any more have no deadline.
     pub(super) fn drop_unwanted_deadlines(&mut self, now: Instant) {
-        for piece in self.deadlines.pieces() {
-            if !self.picker.priority(piece).is_wanted() {
+        for piece in self.pieces.deadlines.pieces() {
+            if !self.pieces.picker.priority(piece).is_wanted() {
                 self.reset_deadline(now, piece);
             }
         }
@@ -96,10 +88,10 @@ impl Torrent {
     }
 
     fn plan_urgent(&mut self, now: Instant, rescue: bool) {
-        if self.deadlines.is_empty() || !self.may_download() {
+        if self.pieces.deadlines.is_empty() || !self.may_download() {
             return;
         }
-        let deadlines = &self.deadlines;
+        let deadlines = &self.pieces.deadlines;
         // What peers that refused some pieces are asked for.
         let mut willing = BTreeMap::new();
         for (&key, peer) in &self.peers {
@@ -132,9 +124,9 @@ impl Torrent {
                 room: (target + target / 4 + 1).saturating_sub(owed.1).min(most),
             });
         }
-        let mut plan = deadlines.assign(&mut self.picker, &mut runners);
+        let mut plan = deadlines.assign(&mut self.pieces.picker, &mut runners);
         if rescue {
-            plan.extend(deadlines.rescue(now, &mut self.picker, &mut runners));
+            plan.extend(deadlines.rescue(now, &mut self.pieces.picker, &mut runners));
         }
         self.send_urgent(now, plan);
     }
@@ -150,7 +142,7 @@ impl Torrent {
             if let Some(peer) = self.peers.get_mut(&key) {
                 peer.want = peer.want.saturating_sub(blocks.len() as u32);
                 if peer.want == 0 {
-                    self.hungry.remove(&key);
+                    self.hungry.remove(key);
                 }
                 peer.lease(now, &blocks);
                 for block in &blocks {
@@ -179,7 +171,7 @@ impl Torrent {
         for (&key, peer) in &mut self.peers {
             let blocks = peer.revoke(|piece| piece != but);
             for &block in &blocks {
-                self.picker.returned(key, block);
+                self.pieces.picker.returned(key, block);
             }
             if !blocks.is_empty() {
                 let withdraw = PeerCommand::Withdraw(blocks);

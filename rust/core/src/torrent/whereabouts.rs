@@ -12,7 +12,7 @@ impl Torrent {
     /// Tells where we listen, as others see it first: we never dial ourselves,
     /// and peers are ranked by it.
     pub fn set_own(&mut self, own: Vec<SocketAddr>) {
-        self.list.set_own(own);
+        self.dialing.list.set_own(own);
     }
 
     /// A peer that called us listens on this port: it can be called there too.
@@ -26,7 +26,7 @@ impl Torrent {
         }
         let is_seed = peer.is_seed();
         let endpoint = SocketAddr::new(peer.meta.endpoint.ip(), port);
-        if self.connecting.contains(&endpoint) {
+        if self.dialing.is_connecting(endpoint) {
             // What comes of that says which of the connections stays.
             return;
         }
@@ -36,11 +36,11 @@ impl Torrent {
             // which of them can be called at it is not known.
             return;
         }
-        if self.list.add(endpoint, Sources::INCOMING).is_err() {
+        if self.dialing.list.add(endpoint, Sources::INCOMING).is_err() {
             return;
         }
-        self.list.connected(endpoint);
-        self.list.set_seed(endpoint, is_seed);
+        self.dialing.list.connected(endpoint);
+        self.dialing.list.set_seed(endpoint, is_seed);
         if let Some(peer) = self.peers.get_mut(&key) {
             peer.listed = Some(endpoint);
         }
@@ -49,7 +49,7 @@ impl Torrent {
     /// How much a connection is preferred when there are too many (BEP 40).
     fn rank(&self, peer: &Peer) -> u32 {
         let endpoint = peer.listed.unwrap_or(peer.meta.endpoint);
-        self.list.priority(endpoint)
+        self.dialing.list.priority(endpoint)
     }
 
     /// Makes room for a connection that came in: closes the one of the lowest

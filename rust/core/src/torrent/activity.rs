@@ -1,0 +1,83 @@
+//! What a torrent does, and what it may do: its state, whether it runs, and
+//! what keeps it from asking for blocks.
+
+use super::{Modes, TorrentState};
+
+/// What a torrent is doing. One that stops gracefully runs still.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    pub(super) state: TorrentState,
+    running: bool,
+    draining: bool,
+    pub(super) modes: Modes,
+    /// Storage is in trouble.
+    storage_failed: bool,
+    /// What peers were told last (BEP 21).
+    told_upload_only: bool,
+}
+
+impl Activity {
+    /// Whether time passes for it.
+    pub(super) fn is_started(&self) -> bool {
+        self.running
+    }
+
+    /// Whether connections may be made.
+    pub(super) fn is_running(&self) -> bool {
+        self.running && !self.draining && !self.state.is_checking()
+    }
+
+    /// Whether it stops as soon as what was asked for is here.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Whether blocks may be asked for, once there is metadata.
+    pub(super) fn may_download(&self) -> bool {
+        !self.draining
+            && !self.state.is_checking()
+            && !self.modes.upload_mode
+            && !self.storage_failed
+    }
+
+    /// Runs; whether it did not.
+    pub(super) fn start(&mut self) -> bool {
+        !std::mem::replace(&mut self.running, true)
+    }
+
+    /// Stands still.
+    pub(super) fn stop(&mut self) {
+        self.running = false;
+        self.draining = false;
+    }
+
+    /// Stops gracefully; whether it did not already.
+    pub(super) fn drain(&mut self) -> bool {
+        self.running && !std::mem::replace(&mut self.draining, true)
+    }
+
+    /// Runs on; whether it was to stop.
+    pub(super) fn end_drain(&mut self) -> bool {
+        std::mem::take(&mut self.draining)
+    }
+
+    pub(super) fn set_storage_failed(&mut self, failed: bool) {
+        self.storage_failed = failed;
+    }
+
+    /// What peers were told last (BEP 21).
+    pub(super) fn told_upload_only(&self) -> bool {
+        self.told_upload_only
+    }
+
+    /// Peers are told this; whether it is new.
+    pub(super) fn tell_upload_only(&mut self, upload_only: bool) -> bool {
+        std::mem::replace(&mut self.told_upload_only, upload_only) != upload_only
+    }
+
+    /// Panics when the parts disagree with each other.
+    #[cfg(any(debug_assertions, test))]
+    pub(super) fn check_invariants(&self) {
+        assert!(self.running || !self.draining, "what stands still is over");
+    }
+}
