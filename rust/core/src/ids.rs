@@ -80,6 +80,41 @@ impl fmt::Debug for InfoHash {
     }
 }
 
+/// SHA-256 of a torrent's info dict: the name of a v2 swarm (BEP 52).
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InfoHashV2(pub [u8; 32]);
+
+impl fmt::Display for InfoHashV2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER_PERMISSIVE.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for InfoHashV2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InfoHashV2({self})")
+    }
+}
+
+/// What names a torrent outside of a session: one hash, or both for a hybrid
+/// torrent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InfoHashes {
+    /// The name of its v1 swarm (BEP 3).
+    pub v1: Option<InfoHash>,
+    /// The name of its v2 swarm (BEP 52).
+    pub v2: Option<InfoHashV2>,
+}
+
+impl From<InfoHash> for InfoHashes {
+    fn from(v1: InfoHash) -> Self {
+        Self {
+            v1: Some(v1),
+            v2: None,
+        }
+    }
+}
+
 /// The 20 bytes with which a client names itself in a handshake (BEP 20).
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(pub [u8; 20]);
@@ -110,6 +145,6 @@ impl PeerKey {
     pub const UNKNOWN: Self = Self(u64::MAX - 1);
 }
 
-/// Names one torrent within its session. Never reused while the session lives.
+/// Names one torrent within its process. Never reused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TorrentKey(pub u64);

@@ -8,10 +8,10 @@
 //! carries them too ([`Stamp`]): one that is older than the command it seems to
 //! answer is not delivered.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::event::{Kind, kind};
-use crate::handle::TorrentHandle;
+use crate::event::{Kind, TorrentRef, kind};
 
 /// What commands are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,28 +86,31 @@ impl Asked {
 }
 
 /// What the torrent had seen when an event happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Stamp {
-    torrent: TorrentHandle,
+    asked: Arc<Asked>,
     topic: Topic,
     seen: Seen,
 }
 
+impl PartialEq for Stamp {
+    fn eq(&self, other: &Self) -> bool {
+        let same = Arc::ptr_eq(&self.asked, &other.asked) && self.topic == other.topic;
+        same && self.seen == other.seen
+    }
+}
+
 impl Stamp {
     /// The stamp of an event of this kind, where it may pass for an answer.
-    pub(crate) fn of(kind: Kind, torrent: Option<&TorrentHandle>) -> Option<Self> {
-        let (topic, torrent) = (Topic::of(kind)?, torrent?.clone());
-        let seen = torrent.shared.asked.seen();
-        Some(Self {
-            torrent,
-            topic,
-            seen,
-        })
+    pub(crate) fn of(kind: Kind, torrent: Option<&TorrentRef>) -> Option<Self> {
+        let (topic, asked) = (Topic::of(kind)?, Arc::clone(&torrent?.asked));
+        let seen = asked.seen();
+        Some(Self { asked, topic, seen })
     }
 
     /// Whether a command that the event would seem to answer came after it.
     pub(crate) fn is_late(&self) -> bool {
-        self.torrent.shared.asked.is_behind(&self.seen, self.topic)
+        self.asked.is_behind(&self.seen, self.topic)
     }
 }
 

@@ -9,6 +9,7 @@ mod fields;
 #[path = "event/kind.rs"]
 mod kinds;
 mod peer;
+mod torrent_ref;
 mod tracker;
 
 use std::net::{IpAddr, SocketAddr};
@@ -24,7 +25,6 @@ use torrent_core::wire::Request;
 
 pub use crate::asked::Stamp;
 use crate::error::Error;
-use crate::handle::TorrentHandle;
 use crate::performance::PerformanceWarning;
 use crate::stats::Metric;
 use crate::status::{TorrentState, TorrentStatus};
@@ -32,6 +32,7 @@ pub use answer::{Answer, OpenFile};
 pub use kinds::{Audience, Kind, Priority, category, kind};
 pub(crate) use peer::of_note;
 pub use peer::{CloseCode, PeerFact, PeerFault, PeerRef};
+pub use torrent_ref::TorrentRef;
 pub use tracker::{TrackerFact, TrackerNews};
 
 /// What an event says beyond its kind.
@@ -223,7 +224,7 @@ pub struct Event {
     /// Milliseconds of Unix time.
     pub timestamp_ms: i64,
     /// The torrent, where it concerns one.
-    pub torrent: Option<TorrentHandle>,
+    pub torrent: Option<Arc<TorrentRef>>,
     /// The rest.
     pub detail: Detail,
     /// What its torrent had seen of what it was asked for, where that matters.
@@ -232,11 +233,11 @@ pub struct Event {
 
 impl Event {
     /// An event of now.
-    pub fn new(kind: Kind, torrent: Option<TorrentHandle>, detail: Detail) -> Self {
+    pub fn new(kind: Kind, torrent: Option<Arc<TorrentRef>>, detail: Detail) -> Self {
         Self {
             kind,
             timestamp_ms: unix_millis(),
-            stamp: Stamp::of(kind, torrent.as_ref()),
+            stamp: Stamp::of(kind, torrent.as_deref()),
             torrent,
             detail,
         }
@@ -250,7 +251,7 @@ impl Event {
 
     /// The torrent's hash, where it concerns one.
     pub fn info_hash(&self) -> Option<InfoHash> {
-        self.torrent.as_ref().map(TorrentHandle::info_hash)
+        self.torrent.as_ref().map(|torrent| torrent.info_hash())
     }
 }
 
@@ -304,7 +305,7 @@ impl Alert {
         let subject = event
             .torrent
             .as_ref()
-            .map_or_else(String::new, |torrent| format!("{}: ", torrent.name()));
+            .map_or_else(String::new, |torrent| format!("{}: ", torrent.name));
         let note = fields::note(detail);
         let what = event.kind.name.replace('_', " ");
         Self {

@@ -12,8 +12,7 @@ use tokio::sync::Notify;
 
 use buffer::{Buffer, Dropped};
 
-use crate::event::{Alert, Audience, Detail, Event, Kind, category, kind};
-use crate::handle::TorrentHandle;
+use crate::event::{Alert, Audience, Detail, Event, Kind, TorrentRef, category, kind};
 
 /// Where tasks post events. A consumer that never polls costs a bounded amount
 /// of memory: alerts beyond the limit are dropped and counted, what signals live
@@ -58,7 +57,7 @@ impl EventSink {
     pub(crate) fn post(
         &self,
         kind: Kind,
-        torrent: Option<&TorrentHandle>,
+        torrent: Option<&Arc<TorrentRef>>,
         detail: impl FnOnce() -> Detail,
     ) {
         if !self.wants(kind) {

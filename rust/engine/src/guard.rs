@@ -2,6 +2,7 @@
 //! the IP filter blocks.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -9,7 +10,7 @@ use tokio::sync::watch;
 use torrent_core::ban::BanList;
 
 use crate::error::Result;
-use crate::event::{BlockReason, Detail, kind};
+use crate::event::{BlockReason, Detail, TorrentRef, kind};
 use crate::handle::{Command, TorrentHandle};
 use crate::ipfilter::Filter;
 use crate::session::SessionShared;
@@ -94,7 +95,7 @@ impl SessionShared {
     /// Tells that a connection with `peer` is not made.
     pub(crate) fn post_blocked(
         &self,
-        torrent: Option<&TorrentHandle>,
+        torrent: Option<&Arc<TorrentRef>>,
         peer: SocketAddr,
         reason: BlockReason,
     ) {

@@ -1,9 +1,9 @@
 //! Warnings about settings that stand in the way: `performance` alerts.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::event::{Detail, kind};
-use crate::handle::TorrentHandle;
+use crate::event::{Detail, TorrentRef, kind};
 use crate::session::SessionShared;
 
 /// The same warning is not repeated sooner.
@@ -67,7 +67,7 @@ impl Warnings {
 
 impl SessionShared {
     /// Warns of a setting that stands in the way of a torrent, or of all.
-    pub(crate) fn warn(&self, torrent: Option<&TorrentHandle>, warning: PerformanceWarning) {
+    pub(crate) fn warn(&self, torrent: Option<&Arc<TorrentRef>>, warning: PerformanceWarning) {
         // Asked first: this may be called with every wake of a connection.
         if self.events.wants(kind::PERFORMANCE)
             && self.warnings.lock().is_due(warning, Instant::now())

@@ -5,18 +5,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use torrent_core::ids::PeerId;
+use torrent_core::ids::{PeerId, TorrentKey};
 
 use crate::add::{AddTorrent, TorrentSource};
 use crate::asked::Asked;
 use crate::commands::{self, Pending};
 use crate::disk::SharedFiles;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Detail, Kind, category, kind, unix_millis};
+use crate::event::{Detail, Kind, TorrentRef, category, kind, unix_millis};
 use crate::handle::{Command, EndsWith, Options, Shared, TorrentHandle, View};
 use crate::queue::Seat;
 use crate::session::{NewTorrent, SessionShared};
@@ -54,13 +54,25 @@ impl SessionShared {
             TorrentSource::Magnet(_) => None,
         };
         let believed = add.believed_pieces();
+        let name = match &add.source {
+            TorrentSource::File(metainfo) => metainfo.info.name.clone(),
+            TorrentSource::Magnet(magnet) => magnet.name.clone(),
+        };
         let (metainfo, magnet) = match add.source {
             TorrentSource::File(metainfo) => (OnceLock::from(metainfo), None),
             TorrentSource::Magnet(magnet) => (OnceLock::new(), Some(magnet)),
         };
+        let asked = Arc::new(Asked::default());
+        let named = TorrentRef {
+            key: new_key(),
+            hashes: info_hash.into(),
+            name: name.into(),
+            asked: Arc::clone(&asked),
+        };
         let handle = TorrentHandle {
             shared: Arc::new(Shared {
                 info_hash,
+                named: ArcSwap::from_pointee(named),
                 peer_id: new_peer_id(&self.settings.borrow().peer_fingerprint),
                 magnet,
                 metainfo,
@@ -69,7 +81,7 @@ impl SessionShared {
                 added_time: AtomicI64::new(added_time),
                 options: Mutex::new(options),
                 check: Mutex::default(),
-                asked: Asked::default(),
+                asked,
                 pending: Pending::default(),
                 view: View::default(),
                 commands,
@@ -204,6 +216,12 @@ impl TorrentHandle {
             }
         }
     }
+}
+
+/// A key that no torrent of the process had before.
+fn new_key() -> TorrentKey {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    TorrentKey(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The fingerprint, and random letters and digits to fill up (BEP 20).

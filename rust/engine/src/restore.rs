@@ -214,7 +214,7 @@ impl SessionShared {
             if let TorrentSource::File(metainfo) = &add.source {
                 // Known already if it was added by its torrent file. Under the
                 // lock: from now on there is a priority for each piece.
-                let _ = shared.metainfo.set(Arc::clone(metainfo));
+                new.handle.put_metainfo(Arc::clone(metainfo));
             }
         }
         shared.save_path.store(Arc::new(add.save_path));
@@ -234,10 +234,11 @@ impl SessionShared {
         new.places = places.map(Box::new);
         new.handle.show_new();
         if let Some(error) = complaint {
-            self.events
-                .post(kind::FASTRESUME_REJECTED, Some(&new.handle), || {
-                    Detail::Error(error)
-                });
+            self.events.post(
+                kind::FASTRESUME_REJECTED,
+                Some(&new.handle.torrent_ref()),
+                || Detail::Error(error),
+            );
         }
     }
 
@@ -255,10 +256,11 @@ impl SessionShared {
                     new.places = places.map(Box::new);
                 }
                 if let Some(error) = complaint {
-                    self.events
-                        .post(kind::FASTRESUME_REJECTED, Some(&handle), || {
-                            Detail::Error(error)
-                        });
+                    self.events.post(
+                        kind::FASTRESUME_REJECTED,
+                        Some(&handle.torrent_ref()),
+                        || Detail::Error(error),
+                    );
                 }
                 new
             }
@@ -298,18 +300,19 @@ pub(crate) async fn tell_of_failures(session: Arc<SessionShared>) {
         let handle = torrent.and_then(|it| session.registry.lock().get(&it).cloned());
         match (outcome, handle) {
             (Err(error), handle) => {
+                let torrent = handle.map(|handle| handle.torrent_ref());
                 session
                     .events
-                    .post(kind::FILE_ERROR, handle.as_ref(), || Detail::Error(error));
+                    .post(kind::FILE_ERROR, torrent.as_ref(), || Detail::Error(error));
             }
             // The record that had waited is written.
             (Ok(()), Some(handle)) => {
                 if let Some(record) = handle.resume_data() {
-                    session
-                        .events
-                        .post(kind::SAVE_RESUME_DATA, Some(&handle), || {
-                            Detail::ResumeData(record)
-                        });
+                    session.events.post(
+                        kind::SAVE_RESUME_DATA,
+                        Some(&handle.torrent_ref()),
+                        || Detail::ResumeData(record),
+                    );
                 }
             }
             (Ok(()), None) => {}

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -147,8 +147,6 @@ pub(crate) struct Context {
     pub(crate) pool: BufferPool,
     pub(crate) trackers: TrackerClient,
     pub(crate) pace: Pace,
-    /// The key of the next torrent.
-    pub(crate) next_torrent: AtomicU64,
     pub(crate) dialler: Dialler,
     pub(crate) farewells: Farewells,
 }
@@ -213,7 +211,6 @@ pub(crate) fn spawn(
             udp_errors(&session),
         ),
         pace: Pace::default(),
-        next_torrent: AtomicU64::new(0),
         dialler: Dialler::default(),
         farewells: Farewells::default(),
         session,

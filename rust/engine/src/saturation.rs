@@ -253,7 +253,7 @@ fn getters_show_what_was_just_asked_for() {
 fn an_event_does_not_answer_a_later_command() {
     let (session, folder) = (session(), TempDir::new().unwrap());
     let (handle, _new) = registered(&session, &folder);
-    let event = |kind| Event::new(kind, Some(handle.clone()), Detail::None);
+    let event = |kind| Event::new(kind, Some(handle.torrent_ref()), Detail::None);
     let checks = [
         kind::TORRENT_CHECKED,
         kind::TORRENT_FINISHED,
@@ -268,7 +268,7 @@ fn an_event_does_not_answer_a_later_command() {
         session
             .shared
             .events
-            .post(event.kind, Some(&handle), || Detail::None);
+            .post(event.kind, Some(&handle.torrent_ref()), || Detail::None);
     }
     handle.force_recheck().unwrap();
     assert!(early.iter().all(Event::is_late));

@@ -24,7 +24,7 @@ use crate::commands::{self, Place, Receiver, Sender};
 use crate::connections::Connections;
 use crate::disk::DiskWatch;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Detail, kind};
+use crate::event::{Detail, TorrentRef, kind};
 use crate::events::EventSink;
 use crate::guard::Guard;
 use crate::handle::{Command, EndsWith, Options, TorrentHandle};
@@ -485,7 +485,9 @@ impl Session {
         }
         self.shared
             .events
-            .post(kind::TORRENT_REMOVED, Some(handle), || Detail::None);
+            .post(kind::TORRENT_REMOVED, Some(&handle.torrent_ref()), || {
+                Detail::None
+            });
         match delete {
             Deletion::Nothing => Ok(()),
             _ => {
@@ -499,6 +501,12 @@ impl Session {
     /// The torrent with this hash.
     pub fn find_torrent(&self, hash: InfoHash) -> Option<TorrentHandle> {
         self.shared.registry.lock().get(&hash).cloned()
+    }
+
+    /// The torrent that an event names, unless it has been removed since.
+    pub fn torrent_of(&self, named: &TorrentRef) -> Option<TorrentHandle> {
+        let handle = self.find_torrent(named.info_hash())?;
+        (handle.key() == named.key && handle.is_valid()).then_some(handle)
     }
 
     /// All torrents, in the order of their hashes.

@@ -7,7 +7,7 @@ use godot::builtin::{Array, GString, PackedByteArray, PackedInt32Array};
 use godot::obj::Gd;
 use torrent_core::ids::{InfoHash, PieceIndex};
 use torrent_engine::error::{Error, ErrorKind};
-use torrent_engine::event::{Alert, Detail, Event, kind};
+use torrent_engine::event::{Alert, Detail, Event, TorrentRef, kind};
 use torrent_engine::handle::TorrentHandle as Torrent;
 use torrent_engine::status::TorrentStatus;
 
@@ -43,7 +43,7 @@ pub(crate) fn deliver(poll: &Poll<'_>, notice: Notice) {
         Notice::Started => poll.emit(|| session.signals().session_started().emit()),
         Notice::Stopped => poll.emit(|| session.signals().session_stopped().emit()),
         Notice::Progress(status) => progress(poll, &status),
-        Notice::Pieces(torrent, pieces) => all_pieces(poll, torrent.as_ref(), &pieces),
+        Notice::Pieces(torrent, pieces) => all_pieces(poll, torrent.as_deref(), &pieces),
         // A listener has asked for something since, which it seems to answer.
         Notice::Event(event) if event.is_late() => {}
         Notice::Event(event) => {
@@ -69,7 +69,7 @@ fn report_failure(session: &Gd<TorrentSession>, event: &Event) {
         _ => return,
     };
     let place = match &event.torrent {
-        Some(torrent) => format!("TorrentSession: torrent '{}'", torrent.name()),
+        Some(torrent) => format!("TorrentSession: torrent '{}'", torrent.name),
         None => "TorrentSession".to_owned(),
     };
     let torrent = event.torrent.as_ref();
@@ -195,11 +195,13 @@ fn failed(poll: &Poll<'_>, handle: &Gd<TorrentHandle>, event: &Event) {
 }
 
 /// The pieces that a torrent has had verified since the last frame.
-fn all_pieces(poll: &Poll<'_>, torrent: Option<&Torrent>, pieces: &[PieceIndex]) {
-    let Some(torrent) = torrent.filter(|torrent| torrent.is_valid()) else {
+fn all_pieces(poll: &Poll<'_>, torrent: Option<&TorrentRef>, pieces: &[PieceIndex]) {
+    let session = poll.session.bind();
+    let Some(torrent) = torrent.and_then(|torrent| session.torrent_of(torrent)) else {
         return;
     };
-    let handle = poll.session.bind().object(torrent);
+    let handle = session.object(&torrent);
+    drop(session);
     // No torrent has that many pieces.
     let number = |piece: &PieceIndex| i32::try_from(piece.0).unwrap_or(i32::MAX);
     let indices: PackedInt32Array = pieces.iter().map(number).collect();

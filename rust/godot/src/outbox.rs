@@ -15,8 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use torrent_core::ids::PieceIndex;
-use torrent_engine::event::{Audience, Detail, Event, kind};
-use torrent_engine::handle::TorrentHandle as Torrent;
+use torrent_engine::event::{Audience, Detail, Event, TorrentRef, kind};
 use torrent_engine::status::TorrentStatus;
 
 /// How many progresses, and how many files, a poll tells of whatever time there
@@ -41,7 +40,7 @@ pub(crate) enum Notice {
     /// Something happened in the engine; to one piece or file at most.
     Event(Event),
     /// These pieces of a torrent have been verified since the last time.
-    Pieces(Option<Torrent>, Vec<PieceIndex>),
+    Pieces(Option<Arc<TorrentRef>>, Vec<PieceIndex>),
     /// The progress of a torrent may be another one.
     Progress(Arc<TorrentStatus>),
 }
@@ -159,7 +158,7 @@ pub(crate) struct Outbox {
     /// How many have been taken from `fresh` since it was empty.
     taken: usize,
     /// Where in `fresh` the batch of a torrent is, counted with those taken.
-    batches: Vec<(Option<Torrent>, usize)>,
+    batches: Vec<(Option<Arc<TorrentRef>>, usize)>,
     late: Late,
     /// What this poll tells of in any case.
     spare_once: usize,
@@ -240,7 +239,7 @@ impl Outbox {
         }
     }
 
-    fn batch_of(&mut self, torrent: &Option<Torrent>) -> Option<&mut Run> {
+    fn batch_of(&mut self, torrent: &Option<Arc<TorrentRef>>) -> Option<&mut Run> {
         let (_, place) = self.batches.iter().find(|(known, _)| known == torrent)?;
         match self.fresh.get_mut(place - self.taken)? {
             Item::Batch(run) => Some(run),

@@ -12,10 +12,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use torrent_core::metainfo::Metainfo;
+use torrent_core::ids::TorrentKey;
 
 use crate::event::{Audience, Detail, Event, Kind, kind};
-use crate::handle::TorrentHandle;
 use crate::status::TorrentStatus;
 
 /// How many events that signals live by wait one by one: some 20 MB. Torrents
@@ -196,8 +195,7 @@ impl Late {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
     kind: u32,
-    /// Where the torrent is in memory: the event holds it there.
-    torrent: Option<usize>,
+    torrent: Option<TorrentKey>,
     subject: Subject,
 }
 
@@ -212,10 +210,9 @@ enum Subject {
 
 impl Key {
     fn of(event: &Event) -> Self {
-        let shared = |torrent: &TorrentHandle| Arc::as_ptr(&torrent.shared).addr();
         Self {
             kind: event.kind.number,
-            torrent: event.torrent.as_ref().map(shared),
+            torrent: event.torrent.as_ref().map(|torrent| torrent.key),
             subject: match &event.detail {
                 Detail::PieceData { piece, .. } => Subject::Index(piece.0),
                 Detail::Renamed { file, .. } | Detail::RenameFailed { file, .. } => {
@@ -233,18 +230,13 @@ impl Key {
 /// that makes.
 fn merge(known: &mut Event, new: Event) -> usize {
     known.timestamp_ms = new.timestamp_ms;
-    let info = known.torrent.as_ref().and_then(TorrentHandle::metainfo);
-    let count = |of: fn(&Metainfo) -> usize| info.map_or(usize::MAX, |info| of(info));
     match (&mut known.detail, new.detail) {
         (Detail::Pieces(pieces), Detail::Pieces(more)) => {
-            let count = count(|metainfo| metainfo.info.layout.num_pieces() as usize);
-            gather(pieces, more, count)
+            gather(pieces, more, |piece| piece.0 as usize)
         }
-        (Detail::Files(files), Detail::File(more)) => gather(
-            files,
-            vec![more],
-            count(|metainfo| metainfo.info.files.len()),
-        ),
+        (Detail::Files(files), Detail::File(more)) => {
+            gather(files, vec![more], |&file| file as usize)
+        }
         (Detail::File(file), Detail::File(more)) => {
             known.detail = Detail::Files(vec![*file, more]);
             0
@@ -264,13 +256,19 @@ fn merge(known: &mut Event, new: Event) -> usize {
     }
 }
 
-/// Adds to `list`, whose entries are of `count` values. Only where the same
-/// ones come over and over, lost to faults and fetched again, are they told of
-/// once. How many entries less that makes.
-fn gather<T: Ord>(list: &mut Vec<T>, more: Vec<T>, count: usize) -> usize {
+/// Adds to `list`, whose entries have these indices. Only where the same ones
+/// come over and over, lost to faults and fetched again, is each kept once. That
+/// is looked at whenever the list has doubled, so that it costs little. How many
+/// entries less that makes.
+fn gather<T: Ord>(list: &mut Vec<T>, more: Vec<T>, index: impl Fn(&T) -> usize) -> usize {
+    let doubled = list.len().next_power_of_two();
     list.extend(more);
     let before = list.len();
-    if before > count.saturating_mul(2) {
+    if before <= doubled {
+        return 0;
+    }
+    let values = list.iter().map(index).max().map_or(0, |most| most + 1);
+    if before > values.saturating_mul(2) {
         list.sort_unstable();
         list.dedup();
     }
@@ -508,8 +506,8 @@ mod tests {
         let mut list = vec![0, 1, 2];
         let mut gone = 0;
         for round in 0..100 {
-            gone += gather(&mut list, vec![round % 3], 3);
-            assert!(list.len() <= 6);
+            gone += gather(&mut list, vec![round % 3], |&it| it);
+            assert!(list.len() <= 12, "four of each");
         }
         assert_eq!(gone + list.len(), 103);
     }

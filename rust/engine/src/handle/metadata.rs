@@ -21,6 +21,14 @@ impl TorrentHandle {
         }
     }
 
+    /// Its metadata is known. The first one counts.
+    pub(crate) fn put_metainfo(&self, metainfo: Arc<Metainfo>) {
+        let named = self.torrent_ref().named(&metainfo.info.name);
+        if self.shared.metainfo.set(metainfo).is_ok() {
+            self.shared.named.store(Arc::new(named));
+        }
+    }
+
     /// The torrent file: the one it was added from, or what was made of a
     /// magnet link and the metadata from peers; `None` until that is there.
     pub fn metainfo(&self) -> Option<&Arc<Metainfo>> {

@@ -31,7 +31,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use torrent_core::choker::Changes;
-use torrent_core::ids::{FileIndex, InfoHash, PeerId, PieceIndex};
+use torrent_core::ids::{FileIndex, InfoHash, PeerId, PieceIndex, TorrentKey};
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{Info, Metainfo};
 
@@ -51,6 +51,7 @@ use crate::asked::{Asked, Topic};
 use crate::commands::{NoPlace, Pending, Place, Sender};
 use crate::disk::SharedFiles;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::TorrentRef;
 use crate::modes::{Discovery, Modes};
 use crate::placement::{Deletion, Placing, StorageMode};
 use crate::question::Question;
@@ -201,6 +202,8 @@ pub(crate) struct Shared {
     /// Who we are in this swarm; as in libtorrent, another one in each.
     pub(crate) peer_id: PeerId,
     pub(crate) info_hash: InfoHash,
+    /// What its events name it by.
+    pub(crate) named: ArcSwap<TorrentRef>,
     /// The link that it was added by, where it was not a torrent file.
     pub(crate) magnet: Option<MagnetUri>,
     /// Empty until the metadata is known.
@@ -212,7 +215,7 @@ pub(crate) struct Shared {
     pub(crate) options: Mutex<Options>,
     /// The check that was asked for and that the task has not seen.
     pub(crate) check: Mutex<CheckWish>,
-    pub(crate) asked: Asked,
+    pub(crate) asked: Arc<Asked>,
     /// The states that the task has been told to look at.
     pub(crate) pending: Pending,
     pub(crate) view: View,
@@ -321,6 +324,16 @@ impl TorrentHandle {
     /// v1 info-hash.
     pub fn info_hash(&self) -> InfoHash {
         self.shared.info_hash
+    }
+
+    /// What events name it by.
+    pub fn torrent_ref(&self) -> Arc<TorrentRef> {
+        self.shared.named.load_full()
+    }
+
+    /// Names it within its process.
+    pub fn key(&self) -> TorrentKey {
+        self.shared.named.load().key
     }
 
     /// Unix time at which it was added.

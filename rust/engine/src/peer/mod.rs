@@ -204,7 +204,8 @@ impl PeerTask {
     }
 
     fn warn(&self, warning: PerformanceWarning) {
-        self.session.warn(Some(&self.torrent), warning);
+        self.session
+            .warn(Some(&self.torrent.torrent_ref()), warning);
     }
 
     fn obey(&mut self, command: PeerCommand) -> Result<(), Ended> {

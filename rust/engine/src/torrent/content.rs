@@ -212,7 +212,7 @@ impl TorrentHandle {
         let mut metainfo = magnet.with_info(info);
         metainfo.tiers.clone_from(&options.trackers);
         // Under the lock: whoever finds the metadata finds priorities that fit.
-        let _ = self.shared.metainfo.set(Arc::new(metainfo));
+        self.put_metainfo(Arc::new(metainfo));
         notes
     }
 }

@@ -100,7 +100,10 @@ impl Driver {
                 let in_use = io.is_some_and(|error| error.kind() == ErrorKind::AddrInUse);
                 let session = &self.context.session;
                 if in_use && session.settings.borrow().outgoing_port != 0 {
-                    session.warn(Some(&self.handle), PerformanceWarning::TooFewOutgoingPorts);
+                    session.warn(
+                        Some(&self.handle.torrent_ref()),
+                        PerformanceWarning::TooFewOutgoingPorts,
+                    );
                 }
                 self.brain.connect_failed(Instant::now(), endpoint);
                 self.post(kind::PEER_DISCONNECTED, || Detail::Peer {

@@ -231,7 +231,7 @@ impl Driver {
         let have = self.brain.picker().we_have(piece);
         let length = self.brain.layout().piece_len(piece);
         let storage = self.storage.get().cloned();
-        let handle = self.handle.clone();
+        let torrent = self.handle.torrent_ref();
         let context = std::sync::Arc::clone(&self.context);
         self.tasks.spawn(async move {
             let read = if have && let Some(storage) = storage {
@@ -245,7 +245,7 @@ impl Driver {
                 ))
             };
             let events = &context.session.events;
-            events.post(kind::READ_PIECE, Some(&handle), || Detail::PieceData {
+            events.post(kind::READ_PIECE, Some(&torrent), || Detail::PieceData {
                 piece,
                 data: read.as_ref().map_or_else(|_| Bytes::new(), Bytes::clone),
                 error: read
@@ -262,14 +262,14 @@ impl Driver {
 
     pub(super) fn flush(&mut self, answer: Option<oneshot::Sender<()>>) {
         let storage = self.storage.get().cloned();
-        let handle = self.handle.clone();
+        let torrent = self.handle.torrent_ref();
         let context = std::sync::Arc::clone(&self.context);
         self.tasks.spawn(async move {
             if let Some(storage) = storage {
                 storage.flush().await;
             }
             let events = &context.session.events;
-            events.post(kind::CACHE_FLUSHED, Some(&handle), || Detail::None);
+            events.post(kind::CACHE_FLUSHED, Some(&torrent), || Detail::None);
             if let Some(answer) = answer {
                 // Nobody may be waiting any more.
                 let _ = answer.send(());

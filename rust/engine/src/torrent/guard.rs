@@ -31,7 +31,7 @@ impl Driver {
 
     pub(super) fn post_blocked(&self, peer: SocketAddr, reason: BlockReason) {
         let session = &self.context.session;
-        session.post_blocked(Some(&self.handle), peer, reason);
+        session.post_blocked(Some(&self.handle.torrent_ref()), peer, reason);
     }
 
     /// The brain has found somebody out.

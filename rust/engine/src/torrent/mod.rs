@@ -26,7 +26,6 @@ mod wishes;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -247,9 +246,9 @@ fn refuse(context: &Context, handle: &TorrentHandle, error: Error) {
         .shared
         .left
         .store(true, std::sync::atomic::Ordering::Release);
-    let events = &context.session.events;
-    events.post(kind::TORRENT_ERROR, Some(handle), || Detail::Error(error));
-    events.post(kind::TORRENT_REMOVED, Some(handle), || Detail::None);
+    let (events, torrent) = (&context.session.events, handle.torrent_ref());
+    events.post(kind::TORRENT_ERROR, Some(&torrent), || Detail::Error(error));
+    events.post(kind::TORRENT_REMOVED, Some(&torrent), || Detail::None);
 }
 
 impl Driver {
@@ -279,7 +278,7 @@ impl Driver {
             announcer: trackers::announcer(&handle, now, &settings, &listening, seed),
             clocks: Clocks::new(now),
             sleep: SleepWatch::default(),
-            key: TorrentKey(context.next_torrent.fetch_add(1, Ordering::Relaxed)),
+            key: handle.key(),
             legacy: Legacy::default(),
             saver: Saver::new(context.session.keeper.get().cloned(), now),
             context,
@@ -542,7 +541,7 @@ impl Driver {
         self.context
             .session
             .events
-            .post(kind, Some(&self.handle), detail);
+            .post(kind, Some(&self.handle.torrent_ref()), detail);
     }
 
     fn post_peer(&mut self, kind: Kind, endpoint: SocketAddr) {

@@ -293,7 +293,7 @@ impl Driver {
         let mut peers = self.brain.peers();
         if peers.any(|(_, peer)| peer.interested && i64::from(peer.stats.target) >= most) {
             let warning = PerformanceWarning::OutstandingRequestLimitReached;
-            session.warn(Some(&self.handle), warning);
+            session.warn(Some(&self.handle.torrent_ref()), warning);
         }
     }
 

@@ -16,6 +16,7 @@ use godot::classes::{IRefCounted, RefCounted};
 use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_engine::core::bitfield::Bitfield;
+use torrent_engine::core::ids::TorrentKey;
 use torrent_engine::error::{Error, ErrorKind, Result};
 use torrent_engine::handle::TorrentHandle as Torrent;
 
@@ -111,6 +112,11 @@ impl TorrentHandle {
     /// Whether this is the object of `torrent`.
     pub(crate) fn is_of(&self, torrent: &Torrent) -> bool {
         self.torrent.as_ref() == Some(torrent)
+    }
+
+    /// The key of its torrent.
+    pub(crate) fn key(&self) -> Option<TorrentKey> {
+        self.torrent.as_ref().map(Torrent::key)
     }
 
     /// Remembers the progress; whether it is news.

@@ -21,7 +21,7 @@ use torrent_core::metainfo::Limits;
 use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::{Error, ErrorKind, Result};
-use torrent_engine::event::Event;
+use torrent_engine::event::{Event, TorrentRef};
 use torrent_engine::handle::TorrentHandle as Torrent;
 use torrent_engine::session::{AddTorrent, Session};
 use torrent_engine::session_state::Lasting;
@@ -451,22 +451,24 @@ impl TorrentSession {
         self.objects.lock().get(&hash).cloned()
     }
 
+    /// The torrent that an event names, unless it has been removed since.
+    pub(crate) fn torrent_of(&self, named: &TorrentRef) -> Option<Torrent> {
+        self.running().ok()?.torrent_of(named)
+    }
+
     /// The object of the torrent that an event is about, unless the torrent
     /// has been removed since: then nobody wants to hear of it any more.
     pub(crate) fn object_of(&self, event: &Event) -> Option<Gd<TorrentHandle>> {
-        let torrent = event
-            .torrent
-            .as_ref()
-            .filter(|torrent| torrent.is_valid())?;
-        Some(self.object(torrent))
+        let torrent = self.torrent_of(event.torrent.as_deref()?)?;
+        Some(self.object(&torrent))
     }
 
     /// Gives up the object of a torrent that is gone.
-    pub(crate) fn take_leaving(&self, torrent: &Torrent) -> Option<Gd<TorrentHandle>> {
+    pub(crate) fn take_leaving(&self, torrent: &TorrentRef) -> Option<Gd<TorrentHandle>> {
         let mut leaving = self.leaving.lock();
         let at = leaving
             .iter()
-            .position(|object| object.bind().is_of(torrent))?;
+            .position(|object| object.bind().key() == Some(torrent.key))?;
         Some(leaving.swap_remove(at))
     }
 
