@@ -15,12 +15,12 @@ use crate::fair;
 use crate::handle::Command;
 use crate::lobby::{self, Lobby, Place};
 use crate::net;
+use crate::net::address::is_local;
 use crate::net::listen::Listener;
+use crate::peer::Arrival;
 use crate::peer::handshake::{self, HandshakeError};
 use crate::performance::PerformanceWarning;
 use crate::runtime::{Context, supervise};
-use crate::status::is_local;
-use crate::torrent::Arrival;
 
 /// Connections in the handshake at once; further ones wait in the system's
 /// backlog for a moment, until the one that dawdles longest is cut off.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use torrent_core::bandwidth::{Bandwidth, Granted, Scope, ip_overhead};
 use torrent_core::ids::TorrentKey;
 use torrent_core::settings::Settings;
@@ -22,9 +22,7 @@ use torrent_core::value::Fields;
 
 use crate::due::sleep_until;
 use crate::fair;
-use crate::performance::PerformanceWarning;
-use crate::session::SessionShared;
-use crate::status::is_local;
+use crate::net::address::is_local;
 
 /// What a connection asks for at first; a fast one soon asks for more.
 const FIRST_WISH: u64 = 16 * 1024;
@@ -187,31 +185,32 @@ impl Rates {
     }
 }
 
-/// Distributes until the session ends.
-pub(crate) async fn run(session: Arc<SessionShared>) {
-    let mut settings = session.settings.subscribe();
+/// Distributes until the session ends. `too_low` hears of a direction whose
+/// limit headers alone use up.
+pub(crate) async fn run(
+    rates: Arc<Rates>,
+    mut settings: watch::Receiver<Arc<Settings>>,
+    too_low: impl Fn(Direction) + Send,
+) {
     loop {
         fair::round().await;
         let now = Instant::now();
-        let due = [&session.rates.down, &session.rates.up]
+        let due = [&rates.down, &rates.up]
             .into_iter()
             .filter_map(|lane| lane.bandwidth.lock().next_at(now))
             .min();
         tokio::select! {
             () = sleep_until(due) => {}
-            () = session.rates.changed.notified() => {}
+            () = rates.changed.notified() => {}
             changed = settings.changed() => match changed {
-                Ok(()) => session.rates.apply(&settings.borrow_and_update()),
+                Ok(()) => rates.apply(&settings.borrow_and_update()),
                 Err(_) => return,
             },
         }
         let now = Instant::now();
-        for (direction, warning) in [
-            (Direction::Up, PerformanceWarning::UploadLimitTooLow),
-            (Direction::Down, PerformanceWarning::DownloadLimitTooLow),
-        ] {
-            if session.rates.distribute(direction, now) {
-                session.warn(None, warning);
+        for direction in [Direction::Up, Direction::Down] {
+            if rates.distribute(direction, now) {
+                too_low(direction);
             }
         }
     }
@@ -220,7 +219,7 @@ pub(crate) async fn run(session: Arc<SessionShared>) {
 /// What one direction of one connection may move.
 #[derive(Debug)]
 pub(crate) struct Valve {
-    session: Arc<SessionShared>,
+    rates: Arc<Rates>,
     direction: Direction,
     torrent: TorrentKey,
     local: bool,
@@ -241,14 +240,14 @@ pub(crate) struct Valve {
 impl Valve {
     /// The valve of a connection with `peer`.
     pub(crate) fn new(
-        session: Arc<SessionShared>,
+        rates: Arc<Rates>,
         direction: Direction,
         torrent: TorrentKey,
         peer: SocketAddr,
     ) -> Self {
         let ip = peer.ip().to_canonical();
         Self {
-            session,
+            rates,
             direction,
             torrent,
             local: is_local(ip),
@@ -266,7 +265,7 @@ impl Valve {
     /// for: [`Self::granted`].
     pub(crate) fn open(&mut self, least: usize) -> usize {
         let least = least as u64;
-        let rates = &self.session.rates;
+        let rates = &self.rates;
         if !rates.active.load(Ordering::Relaxed) {
             return usize::MAX;
         }
@@ -303,7 +302,7 @@ impl Valve {
     }
 
     fn is_exempt(&self) -> bool {
-        self.local && self.session.rates.spare_local.load(Ordering::Relaxed)
+        self.local && self.rates.spare_local.load(Ordering::Relaxed)
     }
 
     /// Takes bytes off the allowance.
@@ -313,7 +312,7 @@ impl Valve {
 
     /// Puts bytes back that did not go after all.
     pub(crate) fn refund(&mut self, bytes: usize) {
-        if self.session.rates.active.load(Ordering::Relaxed) {
+        if self.rates.active.load(Ordering::Relaxed) {
             self.quota += bytes as u64;
         }
     }
@@ -321,7 +320,7 @@ impl Valve {
     /// Counts what bytes that went cost besides: the headers of TCP/IP, and
     /// those among them that are `overhead`.
     pub(crate) fn passed(&mut self, bytes: usize, overhead: u64) {
-        let rates = &self.session.rates;
+        let rates = &self.rates;
         if !rates.active.load(Ordering::Relaxed) {
             return;
         }
@@ -344,7 +343,7 @@ impl Valve {
         };
         let exempt = self.is_exempt();
         for (direction, bytes) in [(self.direction, with), (other, against)] {
-            let lane = self.session.rates.lane(direction);
+            let lane = self.rates.lane(direction);
             let mut bandwidth = lane.bandwidth.lock();
             bandwidth.add_overhead(self.torrent, exempt, bytes);
         }
@@ -358,7 +357,7 @@ impl Valve {
 
 impl Drop for Valve {
     fn drop(&mut self) {
-        let lane = self.session.rates.lane(self.direction);
+        let lane = self.rates.lane(self.direction);
         let granted = self.slot.granted.swap(0, Ordering::Acquire);
         if self.quota + granted == 0 && !self.waiting {
             return;

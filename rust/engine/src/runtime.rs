@@ -27,8 +27,9 @@ use crate::farewells::Farewells;
 use crate::net::dial::Dialler;
 use crate::net::listen::{self, Listener};
 use crate::pace::Pace;
+use crate::performance::PerformanceWarning;
 use crate::queue;
-use crate::rates;
+use crate::rates::{self, Direction};
 use crate::restore;
 use crate::session::{NewTorrent, SessionCommand, SessionShared};
 use crate::status::TorrentStatus;
@@ -242,6 +243,18 @@ pub(crate) fn spawn(
     })
 }
 
+/// Warns of a rate limit that headers alone use up.
+fn warn_of_limits(session: &Arc<SessionShared>) -> impl Fn(Direction) + Send + use<> {
+    let session = Arc::clone(session);
+    move |direction| {
+        let warning = match direction {
+            Direction::Up => PerformanceWarning::UploadLimitTooLow,
+            Direction::Down => PerformanceWarning::DownloadLimitTooLow,
+        };
+        session.warn(None, warning);
+    }
+}
+
 /// Posts what goes wrong at the sockets for UDP trackers.
 fn udp_errors(session: &Arc<SessionShared>) -> ErrorSink {
     let session = Arc::downgrade(session);
@@ -333,7 +346,11 @@ async fn run(context: Arc<Context>, mut inbox: Receiver<SessionCommand>, start: 
     helpers.spawn(supervise(
         Arc::clone(&context),
         "rate limit",
-        rates::run(Arc::clone(session)),
+        rates::run(
+            Arc::clone(&session.rates),
+            session.settings.subscribe(),
+            warn_of_limits(session),
+        ),
     ));
     helpers.spawn(supervise(
         Arc::clone(&context),

@@ -110,7 +110,7 @@ pub(crate) struct SessionShared {
     pub(crate) network: Network,
     pub(crate) stats: Stats,
     pub(crate) choking: ChokeDesk,
-    pub(crate) rates: Rates,
+    pub(crate) rates: Arc<Rates>,
     pub(crate) queue: Arc<QueueDesk>,
     pub(crate) guard: Guard,
     pub(crate) connections: Connections,
@@ -313,7 +313,7 @@ impl Session {
             settings.alert_mask as u32,
             settings.alert_queue_size as usize,
         );
-        let rates = Rates::new(&settings);
+        let rates = Arc::new(Rates::new(&settings));
         let queue = Arc::new(QueueDesk::new(&settings));
         let shared = Arc::new(SessionShared {
             settings: watch::Sender::new(Arc::new(settings)),

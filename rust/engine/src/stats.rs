@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use torrent_core::value::Fields;
 pub(crate) use traffic::TrafficStats;
 
+pub use crate::event::{Metric, MetricType};
+
 use crate::handle::TorrentHandle;
 use crate::status::{PeerInfo, TorrentState, TorrentStatus};
 
@@ -113,44 +115,6 @@ counters! {
     "tracker.num_announces" => num_announces;
     /// Announces that failed (a metric of this library's own).
     "tracker.num_failed_announces" => num_failed_announces;
-}
-
-/// How a metric goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetricType {
-    /// It only grows.
-    Counter,
-    /// It goes up and down.
-    Gauge,
-}
-
-impl MetricType {
-    /// libtorrent's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-        }
-    }
-}
-
-/// One of the numbers that [`Session::stats`](crate::session::Session::stats)
-/// tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metric {
-    /// Its name.
-    pub name: String,
-    /// How it goes.
-    pub kind: MetricType,
-}
-
-impl Metric {
-    pub(crate) fn fields(&self) -> Fields {
-        vec![
-            ("name".into(), self.name.clone().into()),
-            ("type".into(), self.kind.name().into()),
-        ]
-    }
 }
 
 /// Every number of a session, counters apart from gauges.

@@ -1,7 +1,7 @@
 //! Snapshots: what a game reads. They are replaced as a whole by the torrent's
 //! task, so a reader never waits and never sees half an update.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use torrent_core::bitfield::Bitfield;
@@ -411,19 +411,6 @@ impl From<PeerAddress> for Value {
     fn from(address: PeerAddress) -> Self {
         let text = address.0.map(|endpoint| endpoint.to_string());
         text.unwrap_or_default().into()
-    }
-}
-
-/// Whether an address belongs to a private or local network.
-pub fn is_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
-        IpAddr::V6(ip) => {
-            ip.is_loopback()
-                || ip.is_unique_local()
-                || ip.is_unicast_link_local()
-                || ip.to_ipv4_mapped().is_some_and(|ip| is_local(ip.into()))
-        }
     }
 }
 

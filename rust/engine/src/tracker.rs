@@ -14,7 +14,7 @@ mod tests;
 mod tls;
 mod udp;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use torrent_core::tracker::{
 use url::{Host, Url};
 
 use crate::ipfilter::Filter;
-use http::{HttpClient, MAX_REDIRECTS, Rules};
+use http::{HttpClient, HttpError, Rules};
 use slots::Slots;
 pub(crate) use udp::ErrorSink;
 use udp::UdpClient;
@@ -48,52 +48,13 @@ pub(crate) enum TrackerError {
     /// The same by UDP, or silence there.
     #[error(transparent)]
     Udp(#[from] UdpError),
-    /// An HTTP status that is no success, without a refusal in the body.
-    #[error("HTTP status {code} {reason}")]
-    Status {
-        /// The status.
-        code: u16,
-        /// The server's words for it.
-        reason: String,
-    },
-    /// The tracker could not be connected to.
-    #[error("{0}")]
-    Connect(String),
-    /// The name of the tracker's machine could not be looked up.
-    #[error("'{0}' cannot be looked up: {1}")]
-    LookUp(String, String),
-    /// HTTP, TLS or gzip.
-    #[error("{0}")]
-    Http(String),
+    /// The request by HTTP, or what both sorts have in common: names and
+    /// addresses.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// The request as a whole took too long.
     #[error("no complete answer within {} s", .0.as_secs())]
     Timeout(Duration),
-    /// The tracker fell silent.
-    #[error("no data for {} s", .0.as_secs())]
-    Silence(Duration),
-    /// The answer, unpacked, is longer than `tracker_maximum_response_length`.
-    #[error("the answer is longer than {0} bytes")]
-    TooLong(usize),
-    /// More redirects than anybody needs.
-    #[error("more than {MAX_REDIRECTS} redirects")]
-    Redirects,
-    /// Nothing to check an HTTPS tracker's certificate against.
-    #[error("HTTPS is not possible here: {0}")]
-    Tls(String),
-    /// A redirect to something that is no HTTP URL.
-    #[error("a redirect to '{0}', which is not an HTTP address")]
-    BadRedirect(String),
-    /// Not a tracker's path on a machine of the local network, or a redirect
-    /// from outside to there.
-    #[error("'{0}' is in the local network and does not look like a tracker")]
-    Blocked(String),
-    /// The tracker has no address that is reached from the one that we
-    /// announce.
-    #[error("'{0}' has no address that is reached from {1}")]
-    OutOfReach(String, IpAddr),
-    /// The IP filter blocks the tracker.
-    #[error("'{0}' is blocked by the IP filter")]
-    Filtered(String),
 }
 
 impl TrackerError {
@@ -101,13 +62,10 @@ impl TrackerError {
     pub(crate) fn operation(&self) -> &'static str {
         match self {
             Self::Url(_) => "parse_address",
-            Self::Connect(_) | Self::OutOfReach(..) => "connect",
-            Self::LookUp(..) => "hostname_lookup",
-            Self::Http(_) | Self::Timeout(_) | Self::Silence(_) => "sock_read",
+            Self::Http(error) => error.operation(),
             Self::Udp(UdpError::Send(_)) => "sock_write",
-            Self::Udp(UdpError::Timeout(_)) => "sock_read",
-            Self::Tls(_) => "ssl_handshake",
-            _ => "bittorrent",
+            Self::Timeout(_) | Self::Udp(UdpError::Timeout(_)) => "sock_read",
+            Self::Reply(_) | Self::Udp(_) => "bittorrent",
         }
     }
 
@@ -128,8 +86,8 @@ impl TrackerError {
                 message: error.to_string(),
                 retry: match error {
                     // Gone.
-                    Self::Status { code: 410, .. } => Retry::Never,
-                    Self::OutOfReach(..) => Retry::NotFromHere,
+                    Self::Http(HttpError::Status { code: 410, .. }) => Retry::Never,
+                    Self::Http(HttpError::OutOfReach(..)) => Retry::NotFromHere,
                     _ => Retry::Backoff,
                 },
             },
@@ -140,16 +98,9 @@ impl TrackerError {
 /// The settings that count for one request.
 struct Limits {
     total: Duration,
-    silence: Duration,
-    body: usize,
     concurrent: usize,
-    user_agent: String,
-    /// Machines of the local network are only asked for announces.
-    mitigate: bool,
-    validate: bool,
     international: bool,
-    /// The IP filter holds for the tracker.
-    filtered: bool,
+    http: http::Limits,
 }
 
 impl Limits {
@@ -161,14 +112,16 @@ impl Limits {
         let size = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
         Self {
             total: Duration::from_secs(total.unsigned_abs()),
-            silence: Duration::from_secs(settings.tracker_receive_timeout.unsigned_abs()),
-            body: size(settings.tracker_maximum_response_length),
             concurrent: size(settings.max_concurrent_http_announces),
-            user_agent: settings.user_agent.clone(),
-            mitigate: settings.ssrf_mitigation,
-            validate: settings.validate_https_trackers,
             international: settings.allow_idna,
-            filtered: filtered && settings.apply_ip_filter_to_trackers,
+            http: http::Limits {
+                silence: Duration::from_secs(settings.tracker_receive_timeout.unsigned_abs()),
+                body: size(settings.tracker_maximum_response_length),
+                user_agent: settings.user_agent.clone(),
+                mitigate: settings.ssrf_mitigation,
+                validate: settings.validate_https_trackers,
+                filtered: filtered && settings.apply_ip_filter_to_trackers,
+            },
         }
     }
 }
@@ -207,9 +160,11 @@ impl TrackerClient {
         rules: Rules,
     ) -> Self {
         let slots = settings.borrow().max_concurrent_http_announces;
+        let held = filter.clone();
+        let blocks = Arc::new(move |ip| held.borrow().blocks(ip));
         Self {
             slots: Slots::new(usize::try_from(slots).unwrap_or(1)),
-            http: HttpClient::new(rules, filter.clone()),
+            http: HttpClient::new(rules, blocks),
             udp: UdpClient::new(settings.clone(), errors),
             settings,
             filter,
@@ -246,8 +201,8 @@ impl TrackerClient {
             let body = self.fetch(announce_url(request, report), local, &limits);
             let body = body.await?;
             Reply {
-                tracker: Some(body.from()),
-                ..body.read(Reply::parse)?
+                tracker: Some(body.from),
+                ..read(body, Reply::parse)?
             }
         };
         let named = std::mem::take(&mut reply.named_peers);
@@ -276,7 +231,7 @@ impl TrackerClient {
         }
         let url = scrape_url(&request.url, info_hash)?;
         let body = self.fetch(url, local, &limits).await?;
-        body.read(|body| ScrapeReply::parse(body, info_hash))
+        read(body, |body| ScrapeReply::parse(body, info_hash))
     }
 
     async fn fetch(
@@ -287,9 +242,8 @@ impl TrackerClient {
     ) -> Result<http::Body, TrackerError> {
         let url = Url::parse(&url).map_err(UrlError::Invalid)?;
         let _place = self.slots.take(limits.concurrent).await;
-        timeout(limits.total, self.http.fetch(url, local, limits))
-            .await
-            .map_err(|_| TrackerError::Timeout(limits.total))?
+        let fetched = timeout(limits.total, self.http.fetch(url, local, &limits.http)).await;
+        Ok(fetched.map_err(|_| TrackerError::Timeout(limits.total))??)
     }
 
     async fn ask_by_udp(
@@ -304,14 +258,15 @@ impl TrackerClient {
             let mut targets = match tracker.host {
                 Host::Domain(_) => resolve::addresses(&name, tracker.port, local)
                     .await
-                    .map_err(|error| TrackerError::LookUp(name.clone(), error.to_string()))??,
+                    .map_err(|error| HttpError::LookUp(name.clone(), error.to_string()))?
+                    .map_err(HttpError::from)?,
                 Host::Ipv4(ip) => literal(ip.into(), tracker.port, local)?,
                 Host::Ipv6(ip) => literal(ip.into(), tracker.port, local)?,
             };
-            if limits.filtered {
+            if limits.http.filtered {
                 targets.retain(|target| !self.filter.borrow().blocks(target.ip()));
                 if targets.is_empty() {
-                    return Err(TrackerError::Filtered(name));
+                    return Err(HttpError::Filtered(name).into());
                 }
             }
             let query = UdpQuery {
@@ -328,25 +283,27 @@ impl TrackerClient {
     }
 }
 
-/// An address in a URL, if it is reached from `local`.
-fn literal(
-    ip: IpAddr,
-    port: u16,
-    local: IpAddr,
-) -> Result<Vec<std::net::SocketAddr>, TrackerError> {
-    if resolve::reaches(local, ip) {
-        Ok(vec![(ip, port).into()])
-    } else {
-        Err(TrackerError::OutOfReach(ip.to_string(), local))
+/// What the tracker says. A refusal counts whatever the status.
+fn read<T>(
+    body: http::Body,
+    parse: impl FnOnce(&[u8]) -> Result<T, ReplyError>,
+) -> Result<T, TrackerError> {
+    match (body.status, parse(&body.bytes)) {
+        (_, Err(refused @ ReplyError::Refused { .. })) => Err(refused.into()),
+        (200..=299, Ok(reply)) => Ok(reply),
+        (200..=299, Err(error)) => Err(body.cut.map_or(error.into(), TrackerError::from)),
+        (code, _) => Err(TrackerError::Http(HttpError::Status {
+            code,
+            reason: body.reason,
+        })),
     }
 }
 
-impl From<resolve::NoAddress> for TrackerError {
-    fn from(error: resolve::NoAddress) -> Self {
-        match error {
-            resolve::NoAddress::Blocked(host) => Self::Blocked(host),
-            resolve::NoAddress::OutOfReach(host, local) => Self::OutOfReach(host, local),
-            resolve::NoAddress::Filtered(host) => Self::Filtered(host),
-        }
+/// An address in a URL, if it is reached from `local`.
+fn literal(ip: IpAddr, port: u16, local: IpAddr) -> Result<Vec<SocketAddr>, HttpError> {
+    if resolve::reaches(local, ip) {
+        Ok(vec![(ip, port).into()])
+    } else {
+        Err(HttpError::OutOfReach(ip.to_string(), local))
     }
 }

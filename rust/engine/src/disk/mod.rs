@@ -45,8 +45,8 @@ mod turns;
 mod wanted;
 mod worker;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwapOption;
@@ -77,6 +77,10 @@ pub(crate) use inject::Plan;
 use storage::Shared;
 use turns::Turns;
 use worker::{Message, Worker};
+
+/// The files of a torrent; empty until its metadata is known. Connections look
+/// into it, and find it filled before they hear of the metadata.
+pub(crate) type StorageSlot = Arc<OnceLock<Storage>>;
 
 /// How a [`Disk`] is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

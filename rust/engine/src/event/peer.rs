@@ -12,8 +12,6 @@ use torrent_core::wire::WireError;
 
 use super::{Detail, Kind, kind};
 use crate::operation::Operation;
-use crate::peer::Ended;
-use crate::peer::handshake::HandshakeError;
 use crate::status::hex_peer_id;
 
 /// Whom an event about a connection is about.
@@ -232,44 +230,6 @@ impl From<CloseReason> for PeerFault {
     }
 }
 
-impl From<&Ended> for PeerFault {
-    fn from(ended: &Ended) -> Self {
-        let (operation, reason) = match ended {
-            Ended::ByPeer => (Operation::SocketRead, CloseCode::None),
-            Ended::ByUs(reason) => (Operation::BitTorrent, (*reason).into()),
-            Ended::Protocol(error) => (Operation::BitTorrent, error.into()),
-            Ended::Io(error) => (Operation::SocketRead, error.into()),
-            Ended::Orphaned => (Operation::BitTorrent, CloseCode::TorrentRemoved),
-        };
-        Self {
-            operation,
-            error: ended.to_string(),
-            reason,
-        }
-    }
-}
-
-impl From<&HandshakeError> for PeerFault {
-    fn from(error: &HandshakeError) -> Self {
-        let (operation, reason) = match error {
-            HandshakeError::Connect(error) => (Operation::Connect, error.into()),
-            HandshakeError::Io(error) => (Operation::SocketRead, error.into()),
-            HandshakeError::Wire(error) => (Operation::BitTorrent, error.into()),
-            HandshakeError::WrongTorrent | HandshakeError::UnknownTorrent => {
-                (Operation::BitTorrent, CloseCode::InvalidInfoHash)
-            }
-            HandshakeError::Crowded | HandshakeError::TimedOut => {
-                (Operation::BitTorrent, CloseCode::TimedOutHandshake)
-            }
-        };
-        Self {
-            operation,
-            error: error.to_string(),
-            reason,
-        }
-    }
-}
-
 /// TCP, as libtorrent numbers the types of socket.
 pub(super) const SOCKET_TYPE_TCP: i32 = 0;
 
@@ -355,21 +315,11 @@ mod tests {
 
     #[test]
     fn an_end_says_who_what_and_why() {
-        let fault = PeerFault::from(&Ended::ByUs(CloseReason::Redundant));
+        let fault = PeerFault::from(CloseReason::Redundant);
         let fields = PeerFact::Ended(fault).fields();
         let names: Vec<_> = fields.iter().map(|(name, _)| name.as_ref()).collect();
         assert_eq!(names, ["socket_type", "op", "operation", "error", "reason"]);
         assert_eq!(fields[1].1, Value::Int(1));
         assert_eq!(fields[4].1, Value::Int(6));
-    }
-
-    #[test]
-    fn refused_connections_are_no_protocol_errors() {
-        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        let fault = PeerFault::from(&HandshakeError::Connect(refused));
-        assert_eq!(
-            (fault.operation, fault.reason),
-            (Operation::Connect, CloseCode::None)
-        );
     }
 }

@@ -53,12 +53,12 @@ use crate::disk::SharedFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::TorrentRef;
 use crate::modes::{Discovery, Modes};
+use crate::peer::Arrival;
 use crate::placement::{Deletion, Placing, StorageMode};
 use crate::question::Question;
 use crate::queue::{QueueDesk, Seat};
 use crate::resume::{SaveFlags, SaveRequest};
 use crate::session::SessionShared;
-use crate::torrent::Arrival;
 
 /// Messages that wait for a torrent's task. Beyond that the caller gets an
 /// error: a task that is a thousand commands behind is stuck, or the game asks

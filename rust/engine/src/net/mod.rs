@@ -1,7 +1,8 @@
 //! Sockets: [`listen`] opens those that the session accepts on, [`dial`]
-//! connects to peers; [`interfaces`] knows which addresses there are. Buffer sizes are left to the kernel, whose tuning beats
-//! any fixed number.
+//! connects to peers; [`interfaces`] knows which addresses there are. Buffer
+//! sizes are left to the kernel, whose tuning beats any fixed number.
 
+pub(crate) mod address;
 pub(crate) mod dial;
 pub(crate) mod interfaces;
 pub(crate) mod listen;

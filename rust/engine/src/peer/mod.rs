@@ -1,11 +1,13 @@
 //! One task per connection: moves bytes between the socket, the protocol
 //! machine of `torrent_core::peer`, and the disk. It decides nothing.
 
+mod fault;
 pub(crate) mod handshake;
 pub(crate) mod mailbox;
 
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,18 +18,18 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
-use torrent_core::ids::{Block, PeerKey};
+use torrent_core::ids::{Block, PeerId, PeerKey};
 use torrent_core::peer::{CloseReason, Connection, PeerCommand, PeerError, ReadJob, Report};
+use torrent_core::wire::Features;
 
 use crate::buffers::BufferPool;
-use crate::disk::{Disk, Storage};
+use crate::disk::{Disk, Storage, StorageSlot};
 use crate::fair;
 use crate::handle::TorrentHandle;
 use crate::performance::PerformanceWarning;
 use crate::rates::Valve;
 use crate::receive::ReceiveBuffer;
 use crate::session::SessionShared;
-use crate::torrent::content::StorageSlot;
 use mailbox::Mailbox;
 
 /// Segments in one vectored send: a read job of 256 KiB is 32 of them.
@@ -35,6 +37,15 @@ const MAX_SLICES: usize = 64;
 
 /// Sends in a row before the task looks at anything else.
 const MAX_SENDS: usize = 8;
+
+/// A connection that a peer made to a torrent, after its handshake.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) stream: TcpStream,
+    pub(crate) endpoint: SocketAddr,
+    pub(crate) peer_id: PeerId,
+    pub(crate) features: Features,
+}
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]

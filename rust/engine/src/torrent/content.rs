@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -12,17 +12,13 @@ use torrent_core::ids::FileIndex;
 use torrent_core::metainfo::{Info, Limits, MetainfoError};
 
 use super::{Driver, TaskEnd, all_left};
-use crate::disk::{Storage, StorageSpec};
+use crate::disk::StorageSpec;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
 use crate::handle::{TorrentHandle, piece_priorities};
 use crate::placement::{StorageMode, check_names, part_file};
 use crate::resume::SaveFlags;
 use crate::territory::{Area, Sharing};
-
-/// The torrent's files; empty until its metadata is known. Connections look
-/// into it, and find it filled before they are told of the metadata.
-pub(crate) type StorageSlot = Arc<OnceLock<Storage>>;
 
 /// Where the files of `info` lie, which of them are wanted, and how they get
 /// their room.

@@ -29,20 +29,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use torrent_core::external_ip::Witness;
-use torrent_core::ids::{PeerId, PeerKey, TorrentKey};
+use torrent_core::ids::{PeerKey, TorrentKey};
 use torrent_core::metainfo::{Info, MetainfoError};
 use torrent_core::peerlist::Sources;
 use torrent_core::sleep::SleepWatch;
 use torrent_core::torrent::{Output, Torrent, TorrentEvent, TorrentState};
 use torrent_core::tracker::Announcer;
-use torrent_core::wire::Features;
 
 use crate::commands::Receiver;
-use crate::disk::{CheckHandle, CheckMode, DiskError, DiskEvent, ResumeAccepted, ResumeRejected};
+use crate::disk::{
+    CheckHandle, CheckMode, DiskError, DiskEvent, ResumeAccepted, ResumeRejected, StorageSlot,
+};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, Kind, PeerFact, PeerRef, kind, unix_millis};
 use crate::fair;
@@ -54,7 +54,6 @@ use crate::resume::{SaveFlags, SaveRequest};
 use crate::runtime::Context;
 use crate::session::NewTorrent;
 use crate::territory::Lease;
-use content::StorageSlot;
 use files::{FileWork, FilesEnd};
 use owed::Owed;
 use places::{PlaceEnd, PlaceWork};
@@ -74,15 +73,6 @@ const DISK_QUEUE: usize = 1024;
 
 /// Messages taken at once from each channel, so that work per wake is bounded.
 const BATCH: usize = 128;
-
-/// A connection that a peer made to this torrent, after its handshake.
-#[derive(Debug)]
-pub(crate) struct Arrival {
-    pub(crate) stream: TcpStream,
-    pub(crate) endpoint: SocketAddr,
-    pub(crate) peer_id: PeerId,
-    pub(crate) features: Features,
-}
 
 /// What a task of the torrent ended with.
 enum TaskEnd {

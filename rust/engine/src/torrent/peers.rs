@@ -12,10 +12,10 @@ use torrent_core::settings::Settings;
 use torrent_core::torrent::PeerMeta;
 use torrent_core::wire::Features;
 
-use super::{Arrival, Driver, TaskEnd};
+use super::{Driver, TaskEnd};
 use crate::event::{Detail, PeerFact, PeerFault, PeerRef, kind};
 use crate::peer::mailbox::Mailbox;
-use crate::peer::{Ended, PeerTask};
+use crate::peer::{Arrival, Ended, PeerTask};
 use crate::rates::{Direction, Valve};
 use crate::runtime::report_panic;
 use crate::whereabouts::port_of;
@@ -123,8 +123,8 @@ impl Driver {
     }
 
     fn valve(&self, direction: Direction, peer: SocketAddr) -> Valve {
-        let session = Arc::clone(&self.context.session);
-        Valve::new(session, direction, self.key, peer)
+        let rates = Arc::clone(&self.context.session.rates);
+        Valve::new(rates, direction, self.key, peer)
     }
 
     /// What we say of ourselves to this peer (BEP 10).

@@ -16,12 +16,13 @@ use super::Driver;
 use crate::disk::Storage;
 use crate::event::unix_millis;
 use crate::handle::{Shown, TorrentHandle};
+use crate::net::address::is_local;
 use crate::performance::PerformanceWarning;
 use crate::question::Question;
 use crate::rates::Direction;
 use crate::resume::SaveFlags;
 use crate::stats::Counter;
-use crate::status::{PeerInfo, TorrentStatus, TrackerStatus, hex_peer_id, is_local};
+use crate::status::{PeerInfo, TorrentStatus, TrackerStatus, hex_peer_id};
 
 /// What the session's counters know of the torrent's totals.
 #[derive(Debug, Default)]

@@ -17,7 +17,8 @@ use super::Driver;
 use crate::asked::Topic;
 use crate::event::{Detail, Kind, TrackerFact, TrackerNews, kind};
 use crate::handle::TorrentHandle;
-use crate::status::{TrackerEndpoint, TrackerStatus, is_local};
+use crate::net::address::is_local;
+use crate::status::{TrackerEndpoint, TrackerStatus};
 use crate::tracker::TrackerError;
 
 /// How a request to a tracker ended.

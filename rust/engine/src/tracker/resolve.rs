@@ -9,14 +9,14 @@ use futures_util::future::join_all;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use crate::status::is_local;
+use crate::net::address::is_local;
 
 /// Limit for looking up the names of peers.
 const PEERS_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why a name leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoAddress {
+pub(crate) enum NoAddress {
     /// All its addresses are in the local network.
     #[error("'{0}' is in the local network")]
     Blocked(String),
@@ -30,7 +30,7 @@ pub(super) enum NoAddress {
 
 /// The addresses of `host` that are reached from `local`, apart from those to be
 /// `left_out` and those that the IP filter blocks.
-pub(super) async fn permitted(
+pub(crate) async fn permitted(
     host: &str,
     port: u16,
     local: IpAddr,
@@ -56,7 +56,7 @@ pub(super) async fn permitted(
 }
 
 /// The addresses of `host` that are reached from `local`.
-pub(super) async fn addresses(
+pub(crate) async fn addresses(
     host: &str,
     port: u16,
     local: IpAddr,
@@ -78,7 +78,7 @@ fn in_reach(local: IpAddr, addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// Whether there is a way from `local` to `remote`, as far as the system's
 /// routes tell: nothing is sent.
-pub(super) fn reaches(local: IpAddr, remote: IpAddr) -> bool {
+pub(crate) fn reaches(local: IpAddr, remote: IpAddr) -> bool {
     local.is_ipv4() == remote.is_ipv4()
         && !remote.is_multicast()
         && UdpSocket::bind((local, 0))
@@ -89,7 +89,7 @@ pub(super) fn reaches(local: IpAddr, remote: IpAddr) -> bool {
 
 /// The addresses of peers that were given by name; those that are not found in
 /// time are left out.
-pub(super) async fn peers(named: &[(String, u16)]) -> Vec<SocketAddr> {
+pub(crate) async fn peers(named: &[(String, u16)]) -> Vec<SocketAddr> {
     let look_up = |(name, port): &(String, u16)| {
         let target = (name.clone(), *port);
         async move {
@@ -104,7 +104,7 @@ pub(super) async fn peers(named: &[(String, u16)]) -> Vec<SocketAddr> {
 
 /// Whether an address leads into our own machine, the user's network or the
 /// provider's, where services trust whoever reaches them.
-pub(super) fn is_internal(ip: IpAddr) -> bool {
+pub(crate) fn is_internal(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     let shared = match ip {
         // RFC 6598, between a provider and its customers.

@@ -347,7 +347,7 @@ async fn nonsense_is_an_error_that_says_so() {
     for behaviour in ["bad-chunk", "dropped", "no-http", "endless-head"] {
         let error = outcome(behaviour).await.unwrap_err();
         assert!(
-            matches!(error, TrackerError::Http(_)),
+            matches!(error, TrackerError::Http(HttpError::Protocol(_))),
             "{behaviour}: {error:?}"
         );
         assert!(!error.to_string().contains("info_hash"), "{error}");
@@ -429,7 +429,7 @@ async fn the_local_network_is_only_asked_for_announces() {
     ] {
         let error = announce(&client, url.clone()).await.unwrap_err();
         assert!(
-            matches!(error, TrackerError::Blocked(_)),
+            matches!(error, TrackerError::Http(HttpError::Blocked(_))),
             "{url}: {error:?}"
         );
     }
@@ -457,7 +457,7 @@ async fn nobody_outside_redirects_into_the_local_network() {
         let url = format!("http://{}/away?to={there}", outside.addr);
         let error = announce(&client, url).await.unwrap_err();
         assert!(
-            matches!(error, TrackerError::Blocked(_)),
+            matches!(error, TrackerError::Http(HttpError::Blocked(_))),
             "{there}: {error:?}"
         );
     }
@@ -485,7 +485,7 @@ async fn https_asks_for_a_certificate_that_is_trusted() {
     }
     let blocked = announce(&client, format!("https://localhost:{port}/admin")).await;
     assert!(
-        matches!(blocked, Err(TrackerError::Blocked(_))),
+        matches!(blocked, Err(TrackerError::Http(HttpError::Blocked(_)))),
         "{blocked:?}"
     );
     let hits = server.hits();
@@ -502,7 +502,7 @@ async fn https_asks_for_a_certificate_that_is_trusted() {
 
     let without = Rules {
         is_internal,
-        trust: || Err(TrackerError::Tls("none".to_owned())),
+        trust: || Err(HttpError::Tls("none".to_owned())),
     };
     let client = with_rules(without);
     let error = announce(&client, format!("https://localhost:{port}/announce")).await;
@@ -534,7 +534,10 @@ async fn a_user_agent_that_cannot_be_sent_is_an_error() {
     let client = new_client(&settings);
     let url = format!("http://{}/announce", server.addr);
     let error = announce(&client, url).await.unwrap_err();
-    assert!(matches!(error, TrackerError::Http(_)), "{error:?}");
+    assert!(
+        matches!(error, TrackerError::Http(HttpError::Protocol(_))),
+        "{error:?}"
+    );
     assert_eq!(server.hits(), 0);
 }
 
@@ -593,7 +596,7 @@ async fn a_scrape_brings_numbers() {
     };
     let blocked = careful.scrape(&request, InfoHash::default(), true).await;
     assert!(
-        matches!(blocked, Err(TrackerError::Blocked(_))),
+        matches!(blocked, Err(TrackerError::Http(HttpError::Blocked(_)))),
         "{blocked:?}"
     );
 }
@@ -619,8 +622,14 @@ async fn an_endpoint_of_another_family_does_not_reach_the_tracker() {
         // Where the name has an address of both families, nobody listens at
         // the other one.
         match error.failure().retry {
-            Retry::NotFromHere => assert!(matches!(error, TrackerError::OutOfReach(..))),
-            _ => assert!(matches!(error, TrackerError::Connect(_)), "{error:?}"),
+            Retry::NotFromHere => assert!(matches!(
+                error,
+                TrackerError::Http(HttpError::OutOfReach(..))
+            )),
+            _ => assert!(
+                matches!(error, TrackerError::Http(HttpError::Connect(_))),
+                "{error:?}"
+            ),
         }
     }
     assert_eq!(server.hits(), 0);
@@ -656,7 +665,7 @@ async fn a_filtered_tracker_is_not_asked() {
             let error = ask(format!("{scheme}://{host}:{port}/announce"), true).await;
             assert_eq!(
                 error,
-                Err(TrackerError::Filtered(host.to_owned())),
+                Err(TrackerError::Http(HttpError::Filtered(host.to_owned()))),
                 "{scheme}"
             );
         }

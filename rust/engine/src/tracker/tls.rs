@@ -7,10 +7,10 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::TrackerError;
+use crate::tracker::http::HttpError;
 
 /// Trusts whom the system trusts. Reads files, so it may take a while.
-pub(super) fn system_trust() -> Result<ClientConfig, TrackerError> {
+pub(crate) fn system_trust() -> Result<ClientConfig, HttpError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     // Systems carry certificates that are too old for the rules of today.
@@ -18,20 +18,20 @@ pub(super) fn system_trust() -> Result<ClientConfig, TrackerError> {
     if usable == 0 {
         let why = found.errors.first().map(ToString::to_string);
         let why = why.unwrap_or_else(|| "the system trusts no certificate".to_owned());
-        return Err(TrackerError::Tls(why));
+        return Err(HttpError::Tls(why));
     }
     trust(roots)
 }
 
 /// Trusts nobody.
 #[cfg(test)]
-pub(super) fn no_trust() -> Result<ClientConfig, TrackerError> {
+pub(crate) fn no_trust() -> Result<ClientConfig, HttpError> {
     trust(RootCertStore::empty())
 }
 
 /// Trusts everybody (`validate_https_trackers` is off): the connection is
 /// encrypted, but who is at its other end nobody knows.
-pub(super) fn blind_trust() -> Result<ClientConfig, TrackerError> {
+pub(crate) fn blind_trust() -> Result<ClientConfig, HttpError> {
     let mut config = trust(RootCertStore::empty())?;
     let anybody = Anybody(provider());
     config
@@ -40,10 +40,10 @@ pub(super) fn blind_trust() -> Result<ClientConfig, TrackerError> {
     Ok(config)
 }
 
-pub(super) fn trust(roots: RootCertStore) -> Result<ClientConfig, TrackerError> {
+pub(crate) fn trust(roots: RootCertStore) -> Result<ClientConfig, HttpError> {
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(|error| TrackerError::Tls(error.to_string()))?;
+        .map_err(|error| HttpError::Tls(error.to_string()))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 

@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::{Host, Position, Url};
 
+use super::HttpError;
 use super::body::{BodyReader, TooLong, unpack};
 use super::head::Head;
 use super::{Body, Limits};
-use crate::tracker::TrackerError;
 
 /// Addresses of one machine that are tried.
 const MAX_ADDRESSES: usize = 8;
@@ -46,18 +46,18 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-fn io_error(error: &io::Error) -> TrackerError {
-    TrackerError::Http(error.to_string())
+fn io_error(error: &io::Error) -> HttpError {
+    HttpError::Protocol(error.to_string())
 }
 
 /// Waits for the tracker, but not longer than it may be silent.
 async fn hear<T>(
     limits: &Limits,
-    answer: impl Future<Output = Result<T, TrackerError>>,
-) -> Result<T, TrackerError> {
+    answer: impl Future<Output = Result<T, HttpError>>,
+) -> Result<T, HttpError> {
     timeout(limits.silence, answer)
         .await
-        .map_err(|_| TrackerError::Silence(limits.silence))?
+        .map_err(|_| HttpError::Silence(limits.silence))?
 }
 
 /// Sends the request for `url` to one of `targets`, from the address `local`,
@@ -68,7 +68,7 @@ pub(super) async fn get(
     local: IpAddr,
     tls: Option<Arc<ClientConfig>>,
     limits: &Limits,
-) -> Result<Response, TrackerError> {
+) -> Result<Response, HttpError> {
     let request = request(url, &limits.user_agent)?;
     let (mut stream, from) = hear(limits, connect(url, targets, local, tls, limits)).await?;
     let sent = async {
@@ -90,7 +90,7 @@ pub(super) async fn get(
             interim += 1;
             if interim > MAX_INTERIM {
                 let error = "an answer that never begins";
-                return Err(TrackerError::Http(error.to_owned()));
+                return Err(HttpError::Protocol(error.to_owned()));
             }
             continue;
         }
@@ -98,7 +98,7 @@ pub(super) async fn get(
         let count = hear(limits, receive(&mut stream, &mut buffer)).await?;
         if count == 0 {
             let error = "the connection was closed before the answer";
-            return Err(TrackerError::Http(error.to_owned()));
+            return Err(HttpError::Protocol(error.to_owned()));
         }
         received.extend_from_slice(buffer.get(..count).unwrap_or_default());
     };
@@ -112,7 +112,7 @@ pub(super) async fn get(
 
 /// Receives once; 0 at the end. One end of TLS that closes without saying so
 /// has closed.
-async fn receive(stream: &mut Box<dyn Stream>, buffer: &mut [u8]) -> Result<usize, TrackerError> {
+async fn receive(stream: &mut Box<dyn Stream>, buffer: &mut [u8]) -> Result<usize, HttpError> {
     match stream.read(buffer).await {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
         received => received.map_err(|error| io_error(&error)),
@@ -122,19 +122,19 @@ async fn receive(stream: &mut Box<dyn Stream>, buffer: &mut [u8]) -> Result<usiz
 impl Response {
     /// Reads the body, unpacked, up to the limit. Where it ends too early, the
     /// body is what came, and says why.
-    pub(super) async fn read(mut self, limits: &Limits) -> Result<Body, TrackerError> {
+    pub(super) async fn read(mut self, limits: &Limits) -> Result<Body, HttpError> {
         let mut reader = BodyReader::new(self.head.framing);
         reader.push(&std::mem::take(&mut self.rest));
         let mut cut = None;
         while !reader.is_done() {
             if reader.len() > limits.body {
-                return Err(TrackerError::TooLong(limits.body));
+                return Err(HttpError::TooLong(limits.body));
             }
             let mut buffer = [0; BUFFER];
             match hear(limits, receive(&mut self.stream, &mut buffer)).await {
                 Ok(0) => {
                     let error = "the connection was closed before the end of the answer";
-                    cut = Some(TrackerError::Http(error.to_owned()));
+                    cut = Some(HttpError::Protocol(error.to_owned()));
                     break;
                 }
                 Ok(count) => reader.push(buffer.get(..count).unwrap_or_default()),
@@ -145,17 +145,17 @@ impl Response {
             }
         }
         if self.head.framing == super::body::Framing::UntilClose
-            && matches!(cut, Some(TrackerError::Http(_)))
+            && matches!(cut, Some(HttpError::Protocol(_)))
         {
             // That is how it ends.
             cut = None;
         }
         let body = reader.finish();
         if body.len() > limits.body {
-            return Err(TrackerError::TooLong(limits.body));
+            return Err(HttpError::TooLong(limits.body));
         }
         let bytes = unpack(body, self.head.deflated, limits.body)
-            .map_err(|TooLong| TrackerError::TooLong(limits.body))?;
+            .map_err(|TooLong| HttpError::TooLong(limits.body))?;
         Ok(Body {
             status: self.head.status,
             reason: self.head.reason,
@@ -173,16 +173,16 @@ async fn connect(
     local: IpAddr,
     tls: Option<Arc<ClientConfig>>,
     limits: &Limits,
-) -> Result<(Box<dyn Stream>, SocketAddr), TrackerError> {
+) -> Result<(Box<dyn Stream>, SocketAddr), HttpError> {
     let targets = targets.get(..MAX_ADDRESSES).unwrap_or(targets);
     let each = limits.silence / u32::try_from(targets.len().max(1)).unwrap_or(1);
     let each = each.max(LEAST_TIME);
-    let mut failed = TrackerError::Connect("no address".to_owned());
+    let mut failed = HttpError::Connect("no address".to_owned());
     for &target in targets {
         match timeout(each, connect_to(target, local)).await {
             Ok(Ok(stream)) => return secure(url, stream, tls).await.map(|it| (it, target)),
-            Ok(Err(error)) => failed = TrackerError::Connect(error.to_string()),
-            Err(_) => failed = TrackerError::Silence(each),
+            Ok(Err(error)) => failed = HttpError::Connect(error.to_string()),
+            Err(_) => failed = HttpError::Silence(each),
         }
     }
     Err(failed)
@@ -206,7 +206,7 @@ async fn secure(
     url: &Url,
     stream: TcpStream,
     tls: Option<Arc<ClientConfig>>,
-) -> Result<Box<dyn Stream>, TrackerError> {
+) -> Result<Box<dyn Stream>, HttpError> {
     let Some(config) = tls else {
         return Ok(Box::new(stream));
     };
@@ -216,23 +216,23 @@ async fn secure(
         host => {
             let name = host.map(|host| host.to_string()).unwrap_or_default();
             let name = ServerName::try_from(name);
-            name.map_err(|error| TrackerError::Connect(error.to_string()))?
+            name.map_err(|error| HttpError::Connect(error.to_string()))?
         }
     };
     let connected = TlsConnector::from(config).connect(name, stream).await;
-    let stream = connected.map_err(|error| TrackerError::Connect(error.to_string()))?;
+    let stream = connected.map_err(|error| HttpError::Connect(error.to_string()))?;
     Ok(Box::new(stream))
 }
 
 /// The request: one that old servers understand.
-fn request(url: &Url, user_agent: &str) -> Result<Vec<u8>, TrackerError> {
+fn request(url: &Url, user_agent: &str) -> Result<Vec<u8>, HttpError> {
     let target = &url[Position::BeforePath..Position::AfterQuery];
     let host = &url[Position::BeforeHost..Position::AfterPort];
     let mut lines = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n");
     if !user_agent.is_empty() {
         if user_agent.chars().any(char::is_control) {
             let error = "the user agent cannot be sent: it has control characters";
-            return Err(TrackerError::Http(error.to_owned()));
+            return Err(HttpError::Protocol(error.to_owned()));
         }
         lines += &format!("User-Agent: {user_agent}\r\n");
     }

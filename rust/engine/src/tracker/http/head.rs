@@ -1,7 +1,7 @@
 //! The head of an HTTP response: its status and the headers that matter here.
 
+use super::HttpError;
 use super::body::Framing;
-use crate::tracker::TrackerError;
 
 /// Most bytes of a head.
 const MAX_HEAD: usize = 64 * 1024;
@@ -27,7 +27,7 @@ pub(super) struct Head {
 impl Head {
     /// Reads the head that `bytes` begin with, and its length; `None` while it
     /// is not whole.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, TrackerError> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, HttpError> {
         let mut headers = vec![httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut response = httparse::Response::new(&mut headers);
         let mut config = httparse::ParserConfig::default();
@@ -41,9 +41,9 @@ impl Head {
             Ok(httparse::Status::Partial) if bytes.len() <= MAX_HEAD => return Ok(None),
             Ok(httparse::Status::Partial) => {
                 let limit = "the head of the answer is too long";
-                return Err(TrackerError::Http(limit.to_owned()));
+                return Err(HttpError::Protocol(limit.to_owned()));
             }
-            Err(error) => return Err(TrackerError::Http(format!("no HTTP: {error}"))),
+            Err(error) => return Err(HttpError::Protocol(format!("no HTTP: {error}"))),
         };
         let mut head = Self {
             status: response.code.unwrap_or(0),

@@ -14,30 +14,37 @@
 //! environment are not used, and no connection outlives its request.
 
 mod body;
+mod error;
 mod exchange;
 mod head;
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
-use torrent_core::tracker::ReplyError;
 use url::{Host, Url};
 
-use super::resolve::{self, is_internal, reaches};
-use super::{FilterWatch, Limits, TrackerError, tls};
+pub(crate) use error::HttpError;
 use exchange::Response;
 
+use crate::tracker::resolve::{self, is_internal, reaches};
+use crate::tracker::tls;
+
 /// Redirects that are followed.
-pub(super) const MAX_REDIRECTS: usize = 5;
+pub(crate) const MAX_REDIRECTS: usize = 5;
+
+/// Whether the IP filter blocks an address, at this moment.
+pub(crate) type Blocks = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// What tests replace.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rules {
-    pub(super) is_internal: fn(IpAddr) -> bool,
-    pub(super) trust: fn() -> Result<ClientConfig, TrackerError>,
+pub(crate) struct Rules {
+    pub(crate) is_internal: fn(IpAddr) -> bool,
+    pub(crate) trust: fn() -> Result<ClientConfig, HttpError>,
 }
 
 impl Default for Rules {
@@ -50,66 +57,63 @@ impl Default for Rules {
 }
 
 /// Fetches what trackers say. It holds no connection between requests.
-#[derive(Debug)]
-pub(super) struct HttpClient {
+pub(crate) struct HttpClient {
     rules: Rules,
-    filter: FilterWatch,
+    blocks: Blocks,
     system: OnceCell<Arc<ClientConfig>>,
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient").finish_non_exhaustive()
+    }
+}
+
+/// What counts for one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) silence: Duration,
+    /// Bytes of the body, unpacked.
+    pub(crate) body: usize,
+    pub(crate) user_agent: String,
+    /// Machines of the local network are only asked for announces.
+    pub(crate) mitigate: bool,
+    /// The server's certificate is checked.
+    pub(crate) validate: bool,
+    /// The IP filter holds for the server.
+    pub(crate) filtered: bool,
 }
 
 /// A response with its body.
 #[derive(Debug)]
-pub(super) struct Body {
-    status: u16,
+pub(crate) struct Body {
+    pub(crate) status: u16,
     /// The server's words for the status.
-    reason: String,
-    bytes: Vec<u8>,
+    pub(crate) reason: String,
+    pub(crate) bytes: Vec<u8>,
     /// Why the body may not be whole.
-    cut: Option<TrackerError>,
+    pub(crate) cut: Option<HttpError>,
     /// The machine that sent it.
-    from: IpAddr,
-}
-
-impl Body {
-    /// The address of the machine that sent it.
-    pub(super) fn from(&self) -> IpAddr {
-        self.from
-    }
-
-    /// What the tracker says. A refusal counts whatever the status.
-    pub(super) fn read<T>(
-        self,
-        parse: impl FnOnce(&[u8]) -> Result<T, ReplyError>,
-    ) -> Result<T, TrackerError> {
-        match (self.status, parse(&self.bytes)) {
-            (_, Err(refused @ ReplyError::Refused { .. })) => Err(refused.into()),
-            (200..=299, Ok(reply)) => Ok(reply),
-            (200..=299, Err(error)) => Err(self.cut.unwrap_or(error.into())),
-            (code, _) => Err(TrackerError::Status {
-                code,
-                reason: self.reason,
-            }),
-        }
-    }
+    pub(crate) from: IpAddr,
 }
 
 impl HttpClient {
-    pub(super) fn new(rules: Rules, filter: FilterWatch) -> Self {
+    pub(crate) fn new(rules: Rules, blocks: Blocks) -> Self {
         Self {
             rules,
-            filter,
+            blocks,
             system: OnceCell::new(),
         }
     }
 
     /// Fetches `url` from the address `local` and reads the body up to the
     /// limit, unpacked.
-    pub(super) async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         mut url: Url,
         local: IpAddr,
         limits: &Limits,
-    ) -> Result<Body, TrackerError> {
+    ) -> Result<Body, HttpError> {
         let mut inside_allowed = true;
         for _ in 0..=MAX_REDIRECTS {
             let targets = self.targets(&url, inside_allowed, local, limits).await?;
@@ -122,7 +126,7 @@ impl HttpClient {
                 None => return response.read(limits).await,
             }
         }
-        Err(TrackerError::Redirects)
+        Err(HttpError::Redirects)
     }
 
     /// The addresses that `url` may be fetched from.
@@ -132,11 +136,11 @@ impl HttpClient {
         inside_allowed: bool,
         local: IpAddr,
         limits: &Limits,
-    ) -> Result<Vec<SocketAddr>, TrackerError> {
+    ) -> Result<Vec<SocketAddr>, HttpError> {
         let like_a_tracker = inside_allowed && url.path().starts_with("/announce");
         let anywhere = like_a_tracker || !limits.mitigate;
         let left_out = |ip| !anywhere && (self.rules.is_internal)(ip);
-        let filtered = |ip| limits.filtered && self.filter.borrow().blocks(ip);
+        let filtered = |ip| limits.filtered && (self.blocks)(ip);
         let port = url.port_or_known_default().unwrap_or(80);
         let ip = match url.host() {
             Some(Host::Ipv4(ip)) => IpAddr::from(ip),
@@ -146,26 +150,25 @@ impl HttpClient {
                 let found = timeout(limits.silence, found);
                 let found = found
                     .await
-                    .map_err(|_| TrackerError::Silence(limits.silence))?;
-                return Ok(found.map_err(|error| {
-                    TrackerError::LookUp(name.to_owned(), error.to_string())
-                })??);
+                    .map_err(|_| HttpError::Silence(limits.silence))?;
+                return Ok(found
+                    .map_err(|error| HttpError::LookUp(name.to_owned(), error.to_string()))??);
             }
             None => {
                 let error = "the URL names no machine";
-                return Err(TrackerError::Connect(error.to_owned()));
+                return Err(HttpError::Connect(error.to_owned()));
             }
         };
         // An address in the URL is never looked up, so it is judged here.
         if left_out(ip) {
             let host = url.host_str().unwrap_or_default();
-            return Err(TrackerError::Blocked(host.to_owned()));
+            return Err(HttpError::Blocked(host.to_owned()));
         }
         if filtered(ip) {
-            return Err(TrackerError::Filtered(ip.to_string()));
+            return Err(HttpError::Filtered(ip.to_string()));
         }
         if !reaches(local, ip) {
-            return Err(TrackerError::OutOfReach(ip.to_string(), local));
+            return Err(HttpError::OutOfReach(ip.to_string(), local));
         }
         Ok(vec![(ip, port).into()])
     }
@@ -175,7 +178,7 @@ impl HttpClient {
         &self,
         url: &Url,
         limits: &Limits,
-    ) -> Result<Option<Arc<ClientConfig>>, TrackerError> {
+    ) -> Result<Option<Arc<ClientConfig>>, HttpError> {
         Ok(match (url.scheme(), limits.validate) {
             ("https", true) => {
                 let config = self.system.get_or_try_init(|| self.read_trust());
@@ -186,16 +189,16 @@ impl HttpClient {
         })
     }
 
-    async fn read_trust(&self) -> Result<Arc<ClientConfig>, TrackerError> {
+    async fn read_trust(&self) -> Result<Arc<ClientConfig>, HttpError> {
         tokio::task::spawn_blocking(self.rules.trust)
             .await
-            .map_err(|error| TrackerError::Tls(error.to_string()))?
+            .map_err(|error| HttpError::Tls(error.to_string()))?
             .map(Arc::new)
     }
 }
 
 /// Where the response sends us, if it does.
-fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, TrackerError> {
+fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, HttpError> {
     let Some(location) = &response.head.location else {
         return Ok(None);
     };
@@ -205,8 +208,6 @@ fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, TrackerError
     let location = String::from_utf8_lossy(location);
     match from.join(&location) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(url)),
-        _ => Err(TrackerError::BadRedirect(
-            location.chars().take(200).collect(),
-        )),
+        _ => Err(HttpError::BadRedirect(location.chars().take(200).collect())),
     }
 }

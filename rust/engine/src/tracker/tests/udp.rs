@@ -173,7 +173,7 @@ async fn refusals_and_silence_say_so() {
     let unknown = client.announce(&request, &Report::default(), true).await;
     assert!(matches!(
         unknown,
-        Err(TrackerError::LookUp(..) | TrackerError::Timeout(_))
+        Err(TrackerError::Http(HttpError::LookUp(..)) | TrackerError::Timeout(_))
     ));
 }
 
