@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::refusals::Allowance;
-use super::{Output, Peer, PeerCommand, Torrent, TorrentEvent};
+use super::{Output, Peer, PeerCommand, PeerDownload, Torrent, TorrentEvent};
 use crate::bitfield::Bitfield;
 use crate::ids::{Block, PeerKey, PieceIndex};
 use crate::peer::Report;
@@ -18,13 +18,14 @@ impl Torrent {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
-        let snubbed = std::mem::replace(&mut peer.stats.snubbed, report.stats.snubbed);
+        let snubbed = std::mem::replace(&mut peer.traffic.stats.snubbed, report.stats.snubbed);
         if snubbed != report.stats.snubbed {
             let event = TorrentEvent::PeerSnubbed(peer.meta.endpoint, !snubbed);
             self.outputs.push_back(Output::Event(event));
         }
-        self.totals.add(now, peer.count(now, &report.stats));
-        let disowned = peer.disowned;
+        self.totals
+            .add(now, &peer.traffic.count(now, &report.stats));
+        let disowned = peer.download.disowned;
         let open = peer.closing.is_none();
         let mut news = report.bitfield.is_some() || report.allowed_fast.is_some();
         if let Some(pieces) = report.bitfield.take() {
@@ -47,9 +48,9 @@ impl Torrent {
         if open {
             self.update_interest(key);
             if let Some(peer) = self.peers.get_mut(&key)
-                && peer.interested
+                && peer.download.interested
             {
-                peer.want += report.want;
+                peer.download.want += report.want;
                 if news || report.want > 0 {
                     self.feed_urgent(now);
                     self.feed(now, key);
@@ -80,7 +81,7 @@ impl Torrent {
         } else {
             self.pieces.picker.peer_joined(peer.pieces());
         }
-        peer.interesting = self.pieces.picker.interesting_pieces(&peer.peer_pieces());
+        peer.download.interesting = self.pieces.picker.interesting_pieces(&peer.peer_pieces());
         if let Some(endpoint) = peer.listed {
             self.dialing.list.set_seed(endpoint, peer.is_seed());
         }
@@ -99,7 +100,7 @@ impl Torrent {
             news = true;
             self.pieces.picker.peer_has(piece);
             if self.pieces.picker.is_wanted(piece) {
-                peer.interesting += 1;
+                peer.download.interesting += 1;
             }
             if peer.is_seed() {
                 self.pieces.picker.peer_left(peer.pieces());
@@ -117,15 +118,15 @@ impl Torrent {
         let mut others = Vec::new();
         for &block in blocks {
             if let Some(peer) = self.peers.get_mut(&key) {
-                peer.lease_ended(block);
-                peer.refusals.block_came(block.piece);
+                peer.download.lease_ended(block);
+                peer.download.refusals.block_came(block.piece);
             }
             if self.pieces.picker.received(key, block, &mut others) == Received::Duplicate {
                 self.totals.redundant += u64::from(self.pieces.layout.block_len(block));
             }
             for other in others.drain(..) {
                 if let Some(peer) = self.peers.get_mut(&other) {
-                    peer.lease_ended(block);
+                    peer.download.lease_ended(block);
                 }
                 self.command(other, PeerCommand::Cancel(vec![block]));
             }
@@ -136,7 +137,7 @@ impl Torrent {
     fn note_returned(&mut self, key: PeerKey, blocks: &[Block]) -> bool {
         for &block in blocks {
             if let Some(peer) = self.peers.get_mut(&key) {
-                peer.lease_ended(block);
+                peer.download.lease_ended(block);
             }
             self.pieces.picker.returned(key, block);
         }
@@ -147,7 +148,7 @@ impl Torrent {
     fn note_refused(&mut self, now: Instant, key: PeerKey, blocks: &[Block]) {
         if let Some(peer) = self.peers.get_mut(&key) {
             for block in blocks {
-                peer.refusals.refused(now, block.piece);
+                peer.download.refusals.refused(now, block.piece);
             }
         }
     }
@@ -158,13 +159,11 @@ impl Torrent {
             return;
         };
         if let Some(choked) = choked {
-            // The connection begins anew too.
-            peer.choking_us = choked;
-            peer.want = 0;
+            peer.download.set_choking_us(choked);
             self.hungry.remove(key);
         }
         if let Some(interested) = interested {
-            peer.interested_in_us = interested;
+            peer.upload.interested_in_us = interested;
             self.choking.changed();
         }
     }
@@ -173,25 +172,28 @@ impl Torrent {
     pub(super) fn feed(&mut self, now: Instant, key: PeerKey) {
         let may_download = self.may_download();
         let able = |peer: &&Peer| {
-            peer.want > 0 && peer.interesting > 0 && may_download && peer.closing.is_none()
+            peer.download.want > 0
+                && peer.download.interesting > 0
+                && may_download
+                && peer.closing.is_none()
         };
         let Some(peer) = self.peers.get(&key).filter(able) else {
             return;
         };
-        let allowed = match peer.choking_us {
+        let allowed = match peer.download.choking_us {
             true => self.allowed_pieces(peer),
             false => None,
         };
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
-        if peer.choking_us && allowed.is_none() {
+        if peer.download.choking_us && allowed.is_none() {
             return;
         }
-        let rate = peer.payload_download.rate(now);
-        let speed = if peer.stats.snubbed {
+        let rate = peer.traffic.rates.payload_download.rate(now);
+        let speed = if peer.traffic.stats.snubbed {
             Speed::Snubbed
-        } else if peer.on_parole {
+        } else if peer.download.on_parole {
             Speed::Alone
         } else {
             let threshold = self.settings.whole_pieces_threshold.unsigned_abs();
@@ -199,12 +201,12 @@ impl Torrent {
         };
         self.pieces.picker.set_pace(key, rate);
         let mut blocks = Vec::new();
-        if peer.refusals.is_empty() {
+        if peer.download.refusals.is_empty() {
             let pieces = match &allowed {
                 Some(allowed) => PeerPieces::Some(allowed),
                 None => peer.peer_pieces(),
             };
-            let (count, suggested) = (peer.want.min(MAX_LEASE), &peer.suggested);
+            let (count, suggested) = (peer.download.want.min(MAX_LEASE), &peer.download.suggested);
             self.pieces
                 .picker
                 .pick(key, &pieces, count, speed, suggested, &mut blocks);
@@ -213,14 +215,14 @@ impl Torrent {
             let picker = &mut self.pieces.picker;
             pick_with_care(now, (key, peer), picker, pieces, speed, &mut blocks);
         }
-        peer.want -= blocks.len() as u32;
-        if peer.want > 0 {
+        peer.download.want -= blocks.len() as u32;
+        if peer.download.want > 0 {
             self.hungry.insert(key);
         } else {
             self.hungry.remove(key);
         }
         if !blocks.is_empty() {
-            peer.lease(now, &blocks);
+            peer.download.lease(now, &blocks);
             self.command(key, PeerCommand::Lease(blocks));
         }
     }
@@ -238,14 +240,15 @@ impl Torrent {
     /// Notes when a peer that waits may be asked for what it refused.
     pub(super) fn plan_retry(&mut self, now: Instant) {
         let peers = &self.peers;
-        self.hungry.plan(|key| peers.get(&key)?.refusals.next(now));
+        self.hungry
+            .plan(|key| peers.get(&key)?.download.refusals.next(now));
     }
 
     /// Takes back what peers were asked for of pieces that are not wanted any
     /// more.
     pub(super) fn revoke_unwanted(&mut self) {
         let wanted = |piece| self.pieces.picker.is_wanted(piece);
-        let any = |peer: &Peer| peer.leased().any(|block| !wanted(block.piece));
+        let any = |peer: &Peer| peer.download.leased().any(|block| !wanted(block.piece));
         if self.peers.values().any(any) {
             let mut unwanted = Bitfield::full(self.pieces.layout.num_pieces());
             for piece in self.pieces.layout.pieces().filter(|&piece| wanted(piece)) {
@@ -258,7 +261,7 @@ impl Torrent {
     /// Takes back what peers were asked for of some pieces.
     pub(super) fn revoke(&mut self, concerned: impl Fn(PieceIndex) -> bool) {
         for (&key, peer) in &mut self.peers {
-            let blocks = peer.revoke(&concerned);
+            let blocks = peer.download.revoke(&concerned);
             for &block in &blocks {
                 self.pieces.picker.returned(key, block);
             }
@@ -271,7 +274,7 @@ impl Torrent {
 
     pub(super) fn update_all_interest(&mut self) {
         for peer in self.peers.values_mut() {
-            peer.interesting = self.pieces.picker.interesting_pieces(&peer.peer_pieces());
+            peer.download.interesting = self.pieces.picker.interesting_pieces(&peer.peer_pieces());
         }
         self.send_interest();
     }
@@ -288,11 +291,9 @@ impl Torrent {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
-        let interested = peer.interesting > 0 && may_download;
-        if peer.interested != interested {
-            peer.interested = interested;
+        let interested = peer.download.interesting > 0 && may_download;
+        if peer.download.set_interested(interested) {
             if !interested {
-                peer.want = 0;
                 self.hungry.remove(key);
             }
             self.command(key, PeerCommand::Interested(interested));
@@ -310,12 +311,12 @@ fn pick_with_care(
     speed: Speed,
     blocks: &mut Vec<Block>,
 ) {
-    let Peer {
+    let PeerDownload {
         refusals,
         suggested,
         want,
         ..
-    } = peer;
+    } = &mut peer.download;
     refusals.retain(|piece| picker.is_wanted(piece));
     let most = match refusals.allowance(now) {
         Allowance::All => (*want).min(MAX_LEASE),

@@ -86,7 +86,7 @@ impl Torrent {
         }
         self.choke(now, &changes.unchoke, false);
         for (key, peer) in &mut self.peers {
-            peer.optimistic = changes.optimistic.contains(key);
+            peer.upload.optimistic = changes.optimistic.contains(key);
         }
     }
 
@@ -94,7 +94,7 @@ impl Torrent {
         for &key in keys {
             if let Some(peer) = self.peers.get_mut(&key)
                 && peer.closing.is_none()
-                && peer.choked_by_us != choked
+                && peer.upload.choked_by_us != choked
             {
                 peer.set_choked(now, choked);
                 self.command(key, PeerCommand::Choke(choked));

@@ -82,7 +82,7 @@ impl Torrent {
         }
         let have = if self.is_super_seeding() {
             let nothing = Bitfield::new(self.pieces.layout.num_pieces());
-            peer.told = Some(nothing.clone());
+            peer.upload.told = Some(nothing.clone());
             nothing
         } else {
             self.pieces.picker.have().clone()
@@ -126,7 +126,7 @@ impl Torrent {
             // we turned it away it would not call again for a long time. One
             // that we had called may not know that it is us, as long as that
             // connection is alive.
-            let silent = now.saturating_duration_since(old.last_received) >= CROSSING;
+            let silent = now.saturating_duration_since(old.traffic.last_received) >= CROSSING;
             let called_anew = new.meta.incoming
                 && (old.meta.incoming || silent && !crossed)
                 && new.meta.endpoint.ip() == old.meta.endpoint.ip();
@@ -211,7 +211,7 @@ impl Torrent {
         } else {
             self.pieces.picker.peer_left(peer.pieces());
         }
-        for block in peer.leased() {
+        for block in peer.download.leased() {
             self.pieces.picker.returned(key, block);
         }
         if let Some(endpoint) = peer.listed {
@@ -237,7 +237,7 @@ impl Torrent {
 
     /// An empty report for a connection whose task is lost: its totals stay.
     pub fn last_report(&self, key: PeerKey) -> Report {
-        let stats = self.peers.get(&key).map(|peer| peer.stats);
+        let stats = self.peers.get(&key).map(|peer| peer.traffic.stats);
         Report {
             stats: stats.unwrap_or_default(),
             ..Report::default()
@@ -272,7 +272,7 @@ impl Torrent {
         let finished = self.is_finished();
         // One that wants nothing and has nothing for us will not change.
         let redundant = |peer: &Peer| {
-            let gives_nothing = finished || (peer.announced && peer.interesting == 0);
+            let gives_nothing = finished || (peer.announced && peer.download.interesting == 0);
             gives_nothing && (peer.is_seed() && finished || peer.upload_only)
         };
         let redundant: Vec<PeerKey> = self

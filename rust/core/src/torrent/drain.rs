@@ -42,7 +42,7 @@ impl Torrent {
         let done: Vec<PeerKey> = self
             .peers
             .iter()
-            .filter(|(_, peer)| peer.closing.is_none() && peer.leased().next().is_none())
+            .filter(|(_, peer)| peer.closing.is_none() && peer.download.leased().next().is_none())
             .map(|(&key, _)| key)
             .collect();
         for key in done {

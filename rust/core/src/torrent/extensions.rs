@@ -27,13 +27,9 @@ impl Torrent {
         let most = self.settings.max_suggest_pieces.unsigned_abs() as usize;
         if let Some(peer) = self.peers.get_mut(&key) {
             if let Some(allowed) = report.allowed_fast.take() {
-                peer.allowed_fast = allowed;
+                peer.download.allowed_fast = allowed;
             }
-            for &piece in &report.suggested {
-                peer.suggested.retain(|&known| known != piece);
-                peer.suggested.insert(0, piece);
-            }
-            peer.suggested.truncate(most);
+            peer.download.note_suggested(&report.suggested, most);
         }
         for reply in report.metadata.drain(..) {
             self.note_metadata(now, key, reply);
@@ -123,7 +119,7 @@ impl Torrent {
                 self.pieces.picker.peer_lost(piece);
             }
             if self.pieces.picker.is_wanted(piece) {
-                peer.interesting = peer.interesting.saturating_sub(1);
+                peer.download.interesting = peer.download.interesting.saturating_sub(1);
             }
         }
     }
@@ -166,7 +162,7 @@ impl Torrent {
         let wanted = |piece: &&PieceIndex| {
             peer.pieces().get(piece.0) && self.pieces.picker.is_wanted(**piece)
         };
-        let mut pieces = peer.allowed_fast.iter().filter(wanted).peekable();
+        let mut pieces = peer.download.allowed_fast.iter().filter(wanted).peekable();
         pieces.peek()?;
         let mut allowed = Bitfield::new(self.pieces.layout.num_pieces());
         for piece in pieces {

@@ -22,6 +22,9 @@ mod messages;
 mod metadata;
 mod modes;
 mod peer;
+mod peer_download;
+mod peer_traffic;
+mod peer_upload;
 mod pieces;
 mod redial;
 mod refusals;
@@ -33,6 +36,7 @@ mod suspicion;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod transfer_rates;
 mod turnover;
 mod urgent;
 mod whereabouts;
@@ -57,11 +61,15 @@ use hungry::Hungry;
 pub use messages::{Haste, Output, TorrentEvent, TorrentState};
 pub use modes::Modes;
 pub use peer::{Peer, PeerMeta};
+pub use peer_download::PeerDownload;
+pub use peer_traffic::PeerTraffic;
+pub use peer_upload::PeerUpload;
 use pieces::Pieces;
 use suggest::Suggestions;
 use super_seed::SuperSeed;
 use suspicion::Suspicion;
 pub use totals::Totals;
+pub use transfer_rates::TransferRates;
 
 /// How often choking, rates and connections are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -299,7 +307,7 @@ impl Torrent {
         // The disk drops what is unfinished, so what these connections still
         // report is not there.
         for peer in self.peers.values_mut() {
-            peer.disowned = true;
+            peer.download.disowned = true;
         }
         self.pieces.forget_all();
         self.set_state(state);
@@ -344,7 +352,7 @@ impl Torrent {
         let completed = self.pieces.completed(&new);
         let shared: Arc<[PieceIndex]> = new.as_slice().into();
         for (&key, peer) in &mut self.peers {
-            new.iter().for_each(|&piece| peer.tell(piece));
+            new.iter().for_each(|&piece| peer.upload.tell(piece));
             let redundant = new.iter().all(|piece| peer.pieces().get(piece.0));
             let have = if redundant && !self.settings.send_redundant_have {
                 PeerCommand::HaveToo(Arc::clone(&shared))
@@ -399,7 +407,7 @@ impl Torrent {
             // One that fell silent is slow.
             self.pieces
                 .picker
-                .set_pace(key, peer.payload_download.rate(now));
+                .set_pace(key, peer.traffic.rates.payload_download.rate(now));
         }
         self.choking.look_again();
         self.share(now);
@@ -473,12 +481,18 @@ impl Torrent {
         let open = |peer: &Peer| peer.closing.is_none();
         for (key, peer) in self.peers.iter().filter(|(_, peer)| open(peer)) {
             let interesting = self.pieces.picker.interesting_pieces(&peer.peer_pieces());
-            assert_eq!(peer.interesting, interesting, "what {key:?} has for us");
-            assert_eq!(peer.interested, interesting > 0 && self.may_download());
+            assert_eq!(
+                peer.download.interesting, interesting,
+                "what {key:?} has for us"
+            );
+            assert_eq!(
+                peer.download.interested,
+                interesting > 0 && self.may_download()
+            );
         }
         for key in self.hungry.iter() {
             let peer = self.peers.get(&key).expect("a hungry peer is connected");
-            assert!(!open(peer) || peer.want > 0);
+            assert!(!open(peer) || peer.download.want > 0);
         }
     }
 }

@@ -66,7 +66,7 @@ impl Torrent {
         let availability = |piece: PieceIndex| self.pieces.picker.availability(piece);
         for (key, piece) in self.super_seed.show(now, &self.peers, availability) {
             if let Some(peer) = self.peers.get_mut(&key) {
-                peer.tell(piece);
+                peer.upload.tell(piece);
                 self.command(key, PeerCommand::Have([piece].into()));
             }
         }
@@ -76,7 +76,7 @@ impl Torrent {
     fn show_everything(&mut self) {
         let mut news: Vec<(PeerKey, Arc<[PieceIndex]>)> = Vec::new();
         for (&key, peer) in &mut self.peers {
-            if let Some(told) = peer.told.take() {
+            if let Some(told) = peer.upload.told.take() {
                 let have = self.pieces.picker.have().iter();
                 let hidden = have.filter(|&piece| !told.get(piece)).map(PieceIndex);
                 news.push((key, hidden.collect()));

@@ -71,10 +71,14 @@ impl Torrent {
 
     /// A peer that may download got one of the pieces it was told of.
     pub(super) fn suggest_next(&mut self, key: PeerKey, got: &[PieceIndex]) {
-        let Some(peer) = self.peers.get(&key).filter(|peer| !peer.choked_by_us) else {
+        let Some(peer) = self
+            .peers
+            .get(&key)
+            .filter(|peer| !peer.upload.choked_by_us)
+        else {
             return;
         };
-        if got.iter().any(|piece| peer.advised.contains(piece)) {
+        if got.iter().any(|piece| peer.upload.was_advised(*piece)) {
             self.suggest(key);
         }
     }
@@ -92,7 +96,7 @@ impl Torrent {
         let candidates = self.suggestions.pieces.iter().rev().copied();
         let mut new: Vec<PieceIndex> = candidates
             .filter(|piece| !peer.pieces().get(piece.0) && picker.we_have(*piece))
-            .filter(|piece| !peer.advised.contains(piece))
+            .filter(|piece| !peer.upload.was_advised(*piece))
             .take(AT_ONCE)
             .collect();
         if new.is_empty() {
@@ -100,9 +104,7 @@ impl Torrent {
         }
         // The last word counts most.
         new.reverse();
-        peer.advised.extend(&new);
-        let surplus = peer.advised.len().saturating_sub(most);
-        peer.advised.drain(..surplus);
+        peer.upload.advise(&new, most);
         self.command(key, PeerCommand::Suggest(new));
     }
 }

@@ -109,8 +109,9 @@ impl Torrent {
         let suspects = &self.suspicion.suspects;
         for peer in self.peers.values_mut() {
             let ip = peer.meta.endpoint.ip();
-            peer.on_parole = suspects.is_on_parole(ip);
-            peer.hash_failures = suspects.hash_failures(ip).max(peer.hash_failures);
+            peer.download.on_parole = suspects.is_on_parole(ip);
+            peer.download.hash_failures =
+                suspects.hash_failures(ip).max(peer.download.hash_failures);
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use crate::rate::RateMeter;
+use super::TransferRates;
+use crate::peer::PeerStats;
 
 /// Sums over all connections the torrent ever had, with their present rates.
 #[derive(Debug)]
@@ -19,14 +20,8 @@ pub struct Totals {
     pub redundant: u64,
     /// Payload bytes of pieces that failed their hash.
     pub failed: u64,
-    /// Rate of `received`.
-    pub download: RateMeter,
-    /// Rate of `sent`.
-    pub upload: RateMeter,
-    /// Rate of `payload_received`.
-    pub payload_download: RateMeter,
-    /// Rate of `payload_sent`.
-    pub payload_upload: RateMeter,
+    /// Rates of what is sent and received.
+    pub rates: TransferRates,
 }
 
 impl Totals {
@@ -38,22 +33,16 @@ impl Totals {
             payload_sent: 0,
             redundant: 0,
             failed: 0,
-            download: RateMeter::new(now),
-            upload: RateMeter::new(now),
-            payload_download: RateMeter::new(now),
-            payload_upload: RateMeter::new(now),
+            rates: TransferRates::new(now),
         }
     }
 
-    pub(super) fn add(&mut self, now: Instant, more: crate::peer::PeerStats) {
+    pub(super) fn add(&mut self, now: Instant, more: &PeerStats) {
         self.received += more.received;
         self.sent += more.sent;
         self.payload_received += more.payload_received;
         self.payload_sent += more.payload_sent;
         self.redundant += more.redundant;
-        self.download.add(now, more.received);
-        self.upload.add(now, more.sent);
-        self.payload_download.add(now, more.payload_received);
-        self.payload_upload.add(now, more.payload_sent);
+        self.rates.add(now, more);
     }
 }

@@ -57,7 +57,7 @@ impl Torrent {
         let full = self.dialing.is_full(self.peers.len());
         let mut inactive = Vec::new();
         for (&key, peer) in &mut self.peers {
-            if peer.interested || peer.interested_in_us {
+            if peer.is_useful() {
                 peer.last_useful = now;
             } else if full
                 && peer.closing.is_none()
@@ -76,9 +76,7 @@ impl Torrent {
     /// longest, if there is one.
     pub(super) fn make_room(&mut self, now: Instant, counts: impl Fn(&Peer) -> bool) -> bool {
         let idle = |peer: &Peer| {
-            !peer.interested
-                && !peer.interested_in_us
-                && now.saturating_duration_since(peer.last_useful) > IDLE
+            !peer.is_useful() && now.saturating_duration_since(peer.last_useful) > IDLE
         };
         let longest = self
             .peers
@@ -97,11 +95,11 @@ impl Torrent {
 fn worth(peer: &Peer, now: Instant) -> impl Ord + use<> {
     let connected = now.saturating_duration_since(peer.connected_at).as_secs();
     (
-        peer.interested,
+        peer.download.interested,
         peer.is_seed(),
-        Reverse(peer.on_parole),
-        peer.stats.payload_received / (connected + 1),
-        Reverse(peer.choking_us),
-        peer.last_active,
+        Reverse(peer.download.on_parole),
+        peer.traffic.stats.payload_received / (connected + 1),
+        Reverse(peer.download.choking_us),
+        peer.traffic.last_active,
     )
 }

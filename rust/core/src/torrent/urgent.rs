@@ -95,20 +95,20 @@ impl Torrent {
         // What peers that refused some pieces are asked for.
         let mut willing = BTreeMap::new();
         for (&key, peer) in &self.peers {
-            if !peer.refusals.is_empty() {
+            if !peer.download.refusals.is_empty() {
                 willing.insert(key, peer.willing(now));
             }
         }
         let mut runners = Vec::with_capacity(self.peers.len());
         for (&key, peer) in &mut self.peers {
-            if peer.choking_us || !peer.interested || peer.closing.is_some() {
+            if peer.download.choking_us || !peer.download.interested || peer.closing.is_some() {
                 continue;
             }
             let most = peer.urgent_allowance(now, deadlines);
-            let rate = peer.payload_download.rate(now);
-            let target = peer.stats.target.max(FIRST_ROOM);
+            let rate = peer.traffic.rates.payload_download.rate(now);
+            let target = peer.traffic.stats.target.max(FIRST_ROOM);
             let mut owed = (0, 0);
-            for block in peer.leased() {
+            for block in peer.download.leased() {
                 owed.0 += 1;
                 owed.1 += u32::from(deadlines.contains(block.piece));
             }
@@ -118,8 +118,8 @@ impl Torrent {
                     .get(&key)
                     .map_or_else(|| peer.peer_pieces(), PeerPieces::Some),
                 rate,
-                known: peer.stats.payload_received > 0,
-                snubbed: peer.stats.snubbed,
+                known: peer.traffic.stats.payload_received > 0,
+                snubbed: peer.traffic.stats.snubbed,
                 owed: owed.0.min(target).max(owed.1),
                 room: (target + target / 4 + 1).saturating_sub(owed.1).min(most),
             });
@@ -140,13 +140,13 @@ impl Torrent {
             };
             let blocks: Vec<Block> = part.iter().map(|&(_, block)| block).collect();
             if let Some(peer) = self.peers.get_mut(&key) {
-                peer.want = peer.want.saturating_sub(blocks.len() as u32);
-                if peer.want == 0 {
+                peer.download.want = peer.download.want.saturating_sub(blocks.len() as u32);
+                if peer.download.want == 0 {
                     self.hungry.remove(key);
                 }
-                peer.lease(now, &blocks);
+                peer.download.lease(now, &blocks);
                 for block in &blocks {
-                    peer.refusals.asked(now, block.piece);
+                    peer.download.refusals.asked(now, block.piece);
                 }
                 self.command(key, PeerCommand::Urgent(blocks));
             }
@@ -156,7 +156,7 @@ impl Torrent {
     /// What peers were asked for of this piece goes before their other leases.
     fn promote_leases(&mut self, piece: PieceIndex) {
         for (&key, peer) in &self.peers {
-            let leased = peer.leased().filter(|block| block.piece == piece);
+            let leased = peer.download.leased().filter(|block| block.piece == piece);
             let blocks: Vec<Block> = leased.collect();
             if !blocks.is_empty() {
                 let promote = PeerCommand::Promote(blocks);
@@ -169,7 +169,7 @@ impl Torrent {
     /// would be in front of it for as long as their windows are deep.
     fn withdraw_leases(&mut self, but: PieceIndex) {
         for (&key, peer) in &mut self.peers {
-            let blocks = peer.revoke(|piece| piece != but);
+            let blocks = peer.download.revoke(|piece| piece != but);
             for &block in &blocks {
                 self.pieces.picker.returned(key, block);
             }
@@ -185,8 +185,8 @@ impl Peer {
     /// The pieces that it has, without those that it refused lately.
     fn willing(&self, now: Instant) -> Bitfield {
         let mut willing = (**self.pieces()).clone();
-        for piece in self.refusals.pieces() {
-            if self.refusals.forbids(now, piece) {
+        for piece in self.download.refusals.pieces() {
+            if self.download.refusals.forbids(now, piece) {
                 willing.clear(piece.0);
             }
         }
@@ -196,8 +196,8 @@ impl Peer {
     /// Urgent blocks that it may be asked for: one, to see, if that is about
     /// something that it refused.
     fn urgent_allowance(&self, now: Instant, deadlines: &Deadlines) -> u32 {
-        let refused = || self.refusals.due(now).into_iter();
-        match self.refusals.allowance(now) {
+        let refused = || self.download.refusals.due(now).into_iter();
+        match self.download.refusals.allowance(now) {
             Allowance::Nothing => 0,
             Allowance::One => 1,
             Allowance::All if refused().any(|piece| deadlines.contains(piece)) => 1,

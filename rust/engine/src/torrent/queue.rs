@@ -15,7 +15,7 @@ impl Driver {
     pub(super) fn download_queue(&mut self) -> Vec<PartialPiece> {
         let mut peers: HashMap<PeerKey, (SocketAddr, Option<Incoming>)> = HashMap::new();
         for (key, peer) in self.brain.peers() {
-            peers.insert(key, (peer.meta.endpoint, peer.stats.incoming));
+            peers.insert(key, (peer.meta.endpoint, peer.traffic.stats.incoming));
         }
         let address = |key| PeerAddress(peers.get(&key).map(|(endpoint, _)| *endpoint));
         let layout = self.brain.layout();

@@ -292,7 +292,9 @@ impl Driver {
         let session = &self.context.session;
         let most = session.settings.borrow().max_out_request_queue;
         let mut peers = self.brain.peers();
-        if peers.any(|(_, peer)| peer.interested && i64::from(peer.stats.target) >= most) {
+        if peers.any(|(_, peer)| {
+            peer.download.interested && i64::from(peer.traffic.stats.target) >= most
+        }) {
             let warning = PerformanceWarning::OutstandingRequestLimitReached;
             session.warn(Some(&self.handle.torrent_ref()), warning);
         }
@@ -374,10 +376,10 @@ impl Driver {
         let (mut num_peers, mut num_seeds, mut num_uploads) = (0, 0, 0);
         let mut incoming = None;
         for (_, peer) in self.brain.peers() {
-            incoming = incoming.or(peer.stats.incoming);
+            incoming = incoming.or(peer.traffic.stats.incoming);
             num_peers += 1;
             num_seeds += u32::from(peer.is_seed());
-            num_uploads += u32::from(!peer.choked_by_us);
+            num_uploads += u32::from(!peer.upload.choked_by_us);
         }
         if num_seeds > 0 || state == TorrentState::Seeding {
             self.clocks.last_seen_complete = unix_millis() / 1000;
@@ -407,7 +409,7 @@ impl Driver {
             swarm.complete.or(legacy.num_complete),
             swarm.incomplete.or(legacy.num_incomplete),
         );
-        let payload_rate = totals.payload_download.rate(now);
+        let payload_rate = totals.rates.payload_download.rate(now);
         let left = wanted.saturating_sub(wanted_done);
         TorrentStatus {
             info_hash: self.handle.info_hash().to_string(),
@@ -437,10 +439,10 @@ impl Driver {
             total_payload_upload: totals.payload_sent,
             total_failed_bytes: totals.failed,
             total_redundant_bytes: totals.redundant,
-            download_rate: totals.download.rate(now),
-            upload_rate: totals.upload.rate(now),
+            download_rate: totals.rates.download.rate(now),
+            upload_rate: totals.rates.upload.rate(now),
             download_payload_rate: payload_rate,
-            upload_payload_rate: totals.payload_upload.rate(now),
+            upload_payload_rate: totals.rates.payload_upload.rate(now),
             all_time_download,
             all_time_upload,
             ratio: match all_time_download {
@@ -539,30 +541,30 @@ fn peer_info(now: Instant, peer: &mut Peer) -> PeerInfo {
         pieces_downloaded: pieces.count(),
         pieces: Arc::clone(pieces),
         rtt: u32::try_from(peer.meta.connect_time.as_millis()).unwrap_or(u32::MAX),
-        download_rate: peer.download.rate(now),
-        upload_rate: peer.upload.rate(now),
-        payload_download_rate: peer.payload_download.rate(now),
-        payload_upload_rate: peer.payload_upload.rate(now),
-        total_download: peer.stats.payload_received,
-        total_upload: peer.stats.payload_sent,
-        last_request: seconds_since(now, peer.last_lease),
-        last_active: seconds_since(now, Some(peer.last_active)),
-        download_queue_length: peer.stats.outstanding,
-        upload_queue_length: peer.stats.upload_queue,
-        target_download_queue_length: peer.stats.target,
-        is_interesting: peer.interested,
-        is_choked: peer.choked_by_us,
-        is_remote_interested: peer.interested_in_us,
-        is_remote_choked: peer.choking_us,
-        is_snubbed: peer.stats.snubbed,
-        is_optimistic_unchoke: peer.optimistic,
-        is_on_parole: peer.on_parole,
-        num_hashfails: peer.hash_failures,
+        download_rate: peer.traffic.rates.download.rate(now),
+        upload_rate: peer.traffic.rates.upload.rate(now),
+        payload_download_rate: peer.traffic.rates.payload_download.rate(now),
+        payload_upload_rate: peer.traffic.rates.payload_upload.rate(now),
+        total_download: peer.traffic.stats.payload_received,
+        total_upload: peer.traffic.stats.payload_sent,
+        last_request: seconds_since(now, peer.download.last_lease),
+        last_active: seconds_since(now, Some(peer.traffic.last_active)),
+        download_queue_length: peer.traffic.stats.outstanding,
+        upload_queue_length: peer.traffic.stats.upload_queue,
+        target_download_queue_length: peer.traffic.stats.target,
+        is_interesting: peer.download.interested,
+        is_choked: peer.upload.choked_by_us,
+        is_remote_interested: peer.upload.interested_in_us,
+        is_remote_choked: peer.download.choking_us,
+        is_snubbed: peer.traffic.stats.snubbed,
+        is_optimistic_unchoke: peer.upload.optimistic,
+        is_on_parole: peer.download.on_parole,
+        num_hashfails: peer.download.hash_failures,
         failcount: u32::from(peer.failures),
-        downloading_piece_index: piece_of(peer.stats.incoming),
-        downloading_block_index: block_of(peer.stats.incoming),
-        downloading_progress: peer.stats.incoming.map_or(0, |it| it.bytes),
-        downloading_total: peer.stats.incoming.map_or(0, |it| it.total),
+        downloading_piece_index: piece_of(peer.traffic.stats.incoming),
+        downloading_block_index: block_of(peer.traffic.stats.incoming),
+        downloading_progress: peer.traffic.stats.incoming.map_or(0, |it| it.bytes),
+        downloading_total: peer.traffic.stats.incoming.map_or(0, |it| it.total),
     }
 }
 

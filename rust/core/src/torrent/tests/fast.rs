@@ -235,6 +235,7 @@ fn what_one_peer_refuses_others_are_asked_for_at_once() {
     world.want('b', 6);
     assert_eq!(world.leases().len(), 2, "a piece each");
     let piece = world.torrent.peers[&key('a')]
+        .download
         .leased()
         .next()
         .unwrap()

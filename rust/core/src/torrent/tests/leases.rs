@@ -64,7 +64,11 @@ fn a_want_is_remembered_until_blocks_come_free() {
     // By a hash failure.
     world.failed(0, &['a', 'b', 'b']);
     assert_eq!(world.leases(), ["b lease 0:0 0:1"]);
-    let failures: Vec<u32> = world.torrent.peers().map(|it| it.1.hash_failures).collect();
+    let failures: Vec<u32> = world
+        .torrent
+        .peers()
+        .map(|it| it.1.download.hash_failures)
+        .collect();
     assert_eq!(failures, [1], "once a piece");
     // By a HAVE.
     let mut world = World::new("..");

@@ -63,7 +63,7 @@ fn totals_are_sums_over_all_connections() {
     let totals = world.torrent.totals();
     assert_eq!((totals.received, totals.payload_received), (2000, 1700));
     assert_eq!(totals.redundant, 20);
-    assert_eq!(totals.download.total(), 2000);
+    assert_eq!(totals.rates.download.total(), 2000);
     world.failed(0, &[]);
     assert_eq!(world.torrent.totals().failed, u64::from(2 * BLOCK_SIZE));
 }
