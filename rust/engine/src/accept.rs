@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use torrent_core::wire::Features;
 
+use crate::context::supervise;
 use crate::event::{BlockReason, Detail, PeerFact, kind};
 use crate::fair;
 use crate::handle::Command;
@@ -20,7 +21,7 @@ use crate::net::listen::Listener;
 use crate::peer::Arrival;
 use crate::peer::handshake::{self, HandshakeError};
 use crate::performance::PerformanceWarning;
-use crate::runtime::{Context, supervise};
+use crate::session::SessionShared;
 
 /// Connections in the handshake at once; further ones wait in the system's
 /// backlog for a moment, until the one that dawdles longest is cut off.
@@ -31,14 +32,14 @@ const MAX_HANDSHAKES: usize = 256;
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Starts a task for each listening socket.
-pub(crate) fn spawn(context: &Arc<Context>, sockets: Vec<Listener>) -> JoinSet<()> {
+pub(crate) fn spawn(session: &Arc<SessionShared>, sockets: Vec<Listener>) -> JoinSet<()> {
     let lobby = Lobby::new(MAX_HANDSHAKES, lobby::GRACE);
     let mut tasks = JoinSet::new();
     for Listener { socket, local } in sockets {
         match TcpListener::from_std(socket) {
             Ok(listener) => {
                 let lobby = Arc::clone(&lobby);
-                let accepting = accept(Arc::clone(context), listener, local, lobby);
+                let accepting = accept(Arc::clone(session), listener, local, lobby);
                 tasks.spawn(accepting);
             }
             Err(error) => tracing::error!(%error, "a listening socket was lost"),
@@ -47,7 +48,12 @@ pub(crate) fn spawn(context: &Arc<Context>, sockets: Vec<Listener>) -> JoinSet<(
     tasks
 }
 
-async fn accept(context: Arc<Context>, listener: TcpListener, local: bool, lobby: Arc<Lobby>) {
+async fn accept(
+    session: Arc<SessionShared>,
+    listener: TcpListener,
+    local: bool,
+    lobby: Arc<Lobby>,
+) {
     let mut handshakes = JoinSet::new();
     loop {
         fair::round().await;
@@ -57,19 +63,19 @@ async fn accept(context: Arc<Context>, listener: TcpListener, local: bool, lobby
                 // Peers from elsewhere are not wanted on this one.
                 Ok((_, endpoint)) if local && !is_local(endpoint.ip()) => {}
                 Ok((stream, endpoint)) => {
-                    let most = context.session.settings.borrow().max_connections_per_ip;
+                    let most = session.settings.borrow().max_connections_per_ip;
                     let most = usize::try_from(most).unwrap_or(usize::MAX);
                     // What is turned away is closed with its stream.
                     if let Some(place) = lobby.enter(endpoint.ip(), most) {
-                        let welcome = welcome(Arc::clone(&context), stream, endpoint, place);
-                        handshakes.spawn(supervise(Arc::clone(&context), "handshake", welcome));
+                        let welcome = welcome(Arc::clone(&session), stream, endpoint, place);
+                        handshakes.spawn(supervise(Arc::clone(&session.services), "handshake", welcome));
                     }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no connection could be accepted");
                     if is_out_of_descriptors(&error) {
                         let warning = PerformanceWarning::TooFewFileDescriptors;
-                        context.session.warn(None, warning);
+                        session.events.warn(None, warning);
                     }
                     tokio::time::sleep(RETRY).await;
                 }
@@ -95,30 +101,28 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
 }
 
 async fn welcome(
-    context: Arc<Context>,
+    session: Arc<SessionShared>,
     mut stream: TcpStream,
     endpoint: SocketAddr,
     mut place: Place,
 ) {
-    let settings = context.session.settings.borrow().clone();
-    if context.session.guard.blocks_all(endpoint.ip()) {
-        context
-            .session
-            .post_blocked(None, endpoint, BlockReason::IpFilter);
+    let settings = session.settings.borrow().clone();
+    if session.guard.blocks_all(endpoint.ip()) {
+        session.post_blocked(None, endpoint, BlockReason::IpFilter);
         return;
     }
     if !settings.enable_incoming_tcp || net::tune(&stream, settings.peer_dscp).is_err() {
         return;
     }
-    context.session.stats.incoming_connections.add(1);
-    let events = &context.session.events;
+    session.stats.incoming_connections.add(1);
+    let events = &session.events;
     events.post(kind::INCOMING_CONNECTION, None, || Detail::Peer {
         peer: endpoint.into(),
         fact: PeerFact::Arrived,
     });
     let limit = Duration::from_secs(settings.handshake_timeout.unsigned_abs());
     let known = |hash| {
-        let registry = context.session.registry.lock();
+        let registry = session.registry.lock();
         registry.get(&hash).map(|handle| handle.shared.peer_id)
     };
     let exchange = handshake::incoming(&mut stream, limit, known);
@@ -130,7 +134,7 @@ async fn welcome(
     let theirs = match exchanged {
         Ok(theirs) => theirs,
         Err(error) => {
-            context.session.stats.error_incoming_peers.add(1);
+            session.stats.error_incoming_peers.add(1);
             events.post(kind::PEER_ERROR, None, || Detail::Peer {
                 peer: endpoint.into(),
                 fact: PeerFact::Failed((&error).into()),
@@ -138,12 +142,7 @@ async fn welcome(
             return;
         }
     };
-    let torrent = context
-        .session
-        .registry
-        .lock()
-        .get(&theirs.info_hash)
-        .cloned();
+    let torrent = session.registry.lock().get(&theirs.info_hash).cloned();
     if let Some(torrent) = torrent {
         let arrival = Arrival {
             stream,

@@ -9,8 +9,6 @@ use torrent_core::ban::ban_unit;
 use torrent_core::settings::Settings;
 use torrent_core::torrent::Room;
 
-use crate::session::SessionShared;
-
 /// The open connections of all torrents.
 #[derive(Debug, Default)]
 pub(crate) struct Connections(Mutex<Counts>);
@@ -49,7 +47,7 @@ impl Connections {
     }
 
     /// Whether there may be one more with this address.
-    fn room(&self, settings: &Settings, ip: IpAddr) -> Room {
+    pub(crate) fn room(&self, settings: &Settings, ip: IpAddr) -> Room {
         let counts = self.0.lock();
         let with = counts.with.get(&ban_unit(ip)).copied().unwrap_or(0);
         match counts.all - settings.connections_limit {
@@ -67,19 +65,6 @@ fn share_of_address(settings: &Settings) -> i64 {
     match settings.max_connections_per_ip {
         0 => i64::MAX,
         most => most.max(settings.connections_limit / 2),
-    }
-}
-
-impl SessionShared {
-    /// Whether there may be one more connection with this address.
-    pub(crate) fn room_for_connection(&self, ip: IpAddr) -> Room {
-        self.connections.room(&self.settings.borrow(), ip)
-    }
-
-    /// How many more connections stay within the limit.
-    pub(crate) fn free_connections(&self) -> usize {
-        let free = self.settings.borrow().connections_limit - self.connections.len();
-        usize::try_from(free).unwrap_or(0)
     }
 }
 

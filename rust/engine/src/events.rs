@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use buffer::{Buffer, Dropped};
 
 use crate::event::{Alert, Audience, Detail, Event, Kind, TorrentRef, category, kind};
+use crate::performance::Warnings;
 
 /// Where tasks post events. A consumer that never polls costs a bounded amount
 /// of memory: alerts beyond the limit are dropped and counted, what signals live
@@ -22,6 +23,8 @@ pub struct EventSink {
     mask: AtomicU32,
     limit: AtomicUsize,
     buffer: Mutex<Buffer>,
+    /// Warnings that were given lately.
+    warnings: Mutex<Warnings>,
     arrived: Notify,
 }
 
@@ -33,6 +36,7 @@ impl EventSink {
             mask: AtomicU32::new(mask),
             limit: AtomicUsize::new(limit),
             buffer: Mutex::default(),
+            warnings: Mutex::default(),
             arrived: Notify::new(),
         }
     }
@@ -45,6 +49,10 @@ impl EventSink {
     pub(crate) fn configure(&self, mask: u32, limit: usize) {
         self.mask.store(mask, Ordering::Relaxed);
         self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    pub(crate) fn warnings(&self) -> MutexGuard<'_, Warnings> {
+        self.warnings.lock()
     }
 
     /// Whether an event of `kind` would reach anybody: to be asked before one

@@ -1,8 +1,7 @@
-//! Whom the session has nothing to do with: banned addresses, and those that
-//! the IP filter blocks.
+//! Addresses that the session does not connect with: those that are banned, and
+//! those that the IP filter blocks.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -10,10 +9,7 @@ use tokio::sync::watch;
 use torrent_core::ban::BanList;
 
 use crate::error::Result;
-use crate::event::{BlockReason, Detail, TorrentRef, kind};
-use crate::handle::{Command, TorrentHandle};
 use crate::ipfilter::Filter;
-use crate::session::SessionShared;
 
 /// The session's bans and filter.
 #[derive(Debug)]
@@ -71,38 +67,13 @@ impl Guard {
         self.blocks(ip, self.unfiltered.load(Ordering::Relaxed) == 0)
     }
 
+    /// Bans an address. Whether it was not banned before.
+    pub(crate) fn ban(&self, ip: IpAddr) -> bool {
+        self.bans.lock().ban(ip)
+    }
+
     /// The banned addresses, the oldest first; an IPv6 one stands for its /64.
     pub(crate) fn banned(&self) -> Vec<IpAddr> {
         self.bans.lock().iter().collect()
-    }
-}
-
-impl SessionShared {
-    /// Bans an address in all torrents.
-    pub(crate) fn ban(&self, ip: IpAddr) {
-        if !self.guard.bans.lock().ban(ip) {
-            return;
-        }
-        self.events
-            .post(kind::IP_BAN, None, || Detail::Banned(ip.to_canonical()));
-        let torrents: Vec<TorrentHandle> = self.registry.lock().values().cloned().collect();
-        for torrent in torrents {
-            // Never refused: each address is banned once.
-            torrent.shared.commands.send(Command::Ban(ip));
-        }
-    }
-
-    /// Tells that a connection with `peer` is not made.
-    pub(crate) fn post_blocked(
-        &self,
-        torrent: Option<&Arc<TorrentRef>>,
-        peer: SocketAddr,
-        reason: BlockReason,
-    ) {
-        self.events
-            .post(kind::PEER_BLOCKED, torrent, || Detail::Blocked {
-                peer: peer.into(),
-                reason,
-            });
     }
 }

@@ -13,6 +13,7 @@ pub mod buffers;
 mod choke;
 mod commands;
 mod connections;
+mod context;
 pub mod create;
 pub mod disk;
 mod due;
@@ -68,5 +69,5 @@ mod zeros;
 #[cfg(test)]
 extern crate self as torrent_engine;
 
-pub use runtime::join_all;
+pub use session::joiner::join_all;
 pub use torrent_core as core;

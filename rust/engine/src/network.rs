@@ -1,74 +1,16 @@
-//! Where the session listens, and what is known of the machine's network: for
-//! a game's network screen, and for finding out why nobody connects.
+//! What is known of the machine's network: for a game's network screen, and for
+//! finding out why no peer connects.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use torrent_core::external_ip::Witness;
 use torrent_core::record;
 use torrent_core::value::Value;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Detail, kind};
-use crate::events::EventSink;
 use crate::net::interfaces;
 pub use crate::net::interfaces::NetworkInterface;
-use crate::net::listen::Listening;
 use crate::session::Session;
-use crate::whereabouts::Whereabouts;
-
-/// Where the session listens at the moment.
-#[derive(Debug, Default)]
-pub(crate) struct Network {
-    listening: ArcSwap<Vec<SocketAddr>>,
-    errors: ArcSwap<Vec<(SocketAddr, String)>>,
-    whereabouts: Whereabouts,
-}
-
-impl Network {
-    /// The endpoints that accept connections.
-    pub(crate) fn listening(&self) -> Arc<Vec<SocketAddr>> {
-        self.listening.load_full()
-    }
-
-    /// Our own endpoints, those that strangers see first.
-    pub(crate) fn own(&self) -> Arc<Vec<SocketAddr>> {
-        self.whereabouts.own()
-    }
-
-    /// Somebody says that our address is `ip`. The address, if that makes it
-    /// another than before.
-    pub(crate) fn seen_as(&self, ip: IpAddr, by: IpAddr, witness: Witness) -> Option<IpAddr> {
-        let listening = self.listening.load();
-        self.whereabouts.vote(ip, by, witness, &listening)
-    }
-
-    /// Takes note of what was opened, and tells the game.
-    pub(crate) fn show(&self, events: &EventSink, opened: &Listening) {
-        let sockets = opened.sockets.iter();
-        let endpoints: Vec<SocketAddr> = sockets
-            .filter_map(|listener| listener.socket.local_addr().ok())
-            .collect();
-        let errors: Vec<(SocketAddr, String)> = opened
-            .errors
-            .iter()
-            .map(|(at, error)| (*at, error.to_string()))
-            .collect();
-        let told = endpoints
-            .iter()
-            .map(|&endpoint| (kind::LISTEN_SUCCEEDED, endpoint, String::new()));
-        let failed = errors
-            .iter()
-            .map(|(endpoint, error)| (kind::LISTEN_FAILED, *endpoint, error.clone()));
-        for (kind, endpoint, error) in told.chain(failed) {
-            events.post(kind, None, || Detail::Listen { endpoint, error });
-        }
-        self.whereabouts.listen_on(&endpoints);
-        self.listening.store(Arc::new(endpoints));
-        self.errors.store(Arc::new(errors));
-    }
-}
 
 record! {
     /// How the session stands in the network.
@@ -122,7 +64,7 @@ impl Session {
 
     /// The endpoints that could not be listened on, and why.
     pub fn listen_errors(&self) -> Arc<Vec<(SocketAddr, String)>> {
-        self.shared().network.errors.load_full()
+        self.shared().network.errors()
     }
 
     /// How the session stands in the network, at this moment.
@@ -151,8 +93,8 @@ impl Session {
             listen_errors: Value::List(errors.iter().map(error_fields).collect()),
             local_ipv4: text(interfaces::outbound(false)),
             local_ipv6: text(interfaces::outbound(true)),
-            external_ipv4: text(self.shared().network.whereabouts.external(false)),
-            external_ipv6: text(self.shared().network.whereabouts.external(true)),
+            external_ipv4: text(self.shared().network.external(false)),
+            external_ipv6: text(self.shared().network.external(true)),
             num_connections: self.shared().connections.len(),
             connections_limit: self.settings().connections_limit,
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::event::{Detail, TorrentRef, kind};
-use crate::session::SessionShared;
+use crate::events::EventSink;
 
 /// The same warning is not repeated sooner.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ pub(crate) struct Warnings {
 
 impl Warnings {
     /// Whether it was not given lately; it counts as given then.
-    fn is_due(&mut self, warning: PerformanceWarning, now: Instant) -> bool {
+    pub(crate) fn is_due(&mut self, warning: PerformanceWarning, now: Instant) -> bool {
         self.posted
             .retain(|(_, at)| now.saturating_duration_since(*at) < INTERVAL);
         let due = self.posted.iter().all(|(known, _)| *known != warning);
@@ -65,15 +65,12 @@ impl Warnings {
     }
 }
 
-impl SessionShared {
+impl EventSink {
     /// Warns of a setting that stands in the way of a torrent, or of all.
     pub(crate) fn warn(&self, torrent: Option<&Arc<TorrentRef>>, warning: PerformanceWarning) {
         // Asked first: this may be called with every wake of a connection.
-        if self.events.wants(kind::PERFORMANCE)
-            && self.warnings.lock().is_due(warning, Instant::now())
-        {
-            let detail = || Detail::Performance(warning);
-            self.events.post(kind::PERFORMANCE, torrent, detail);
+        if self.wants(kind::PERFORMANCE) && self.warnings().is_due(warning, Instant::now()) {
+            self.post(kind::PERFORMANCE, torrent, || Detail::Performance(warning));
         }
     }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use torrent_core::bitfield::Bitfield;
-use torrent_core::ids::{FileIndex, InfoHash};
+use torrent_core::ids::FileIndex;
 use torrent_core::metainfo::Info;
 
 use crate::asked::Topic;
 pub use crate::disk::MoveMode;
-use crate::disk::{NameError, judge_names};
+use crate::disk::{NameError, judge_names, part_file_in};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{Command, TorrentHandle};
 
@@ -225,9 +225,4 @@ pub(crate) fn part_file(handle: &TorrentHandle) -> PathBuf {
         &handle.shared.options.lock().part_file_dir,
         handle.info_hash(),
     )
-}
-
-/// The same for a torrent that has no handle yet.
-pub(crate) fn part_file_in(folder: &Path, info_hash: InfoHash) -> PathBuf {
-    folder.join(format!(".{info_hash}.parts"))
 }

@@ -14,13 +14,14 @@ use torrent_core::ids::{PeerId, TorrentKey};
 use crate::add::{AddTorrent, TorrentSource};
 use crate::asked::Asked;
 use crate::commands::{self, Pending};
+use crate::context::queue::Seat;
 use crate::disk::SharedFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, Kind, TorrentRef, category, kind, unix_millis};
 use crate::handle::{Command, EndsWith, Options, Shared, TorrentHandle, View};
-use crate::queue::Seat;
-use crate::session::{NewTorrent, SessionShared};
-use crate::territory::{Area, Sharing};
+use crate::session::SessionShared;
+use crate::territory::{Area, Claimant, Sharing};
+use crate::torrent::NewTorrent;
 
 impl SessionShared {
     /// Registers a torrent whose arguments were checked; one that is
@@ -90,7 +91,7 @@ impl SessionShared {
                 removed: AtomicBool::new(false),
                 left: AtomicBool::new(false),
                 ended: AtomicBool::new(false),
-                session: Arc::downgrade(self),
+                session: Arc::downgrade(&self.services),
                 unsaved: AtomicU32::new(0),
                 saved: Mutex::new(None),
             }),
@@ -103,7 +104,8 @@ impl SessionShared {
             match registry.get(&info_hash) {
                 Some(known) => Err(known.clone()),
                 None => {
-                    let lease = self.territory.lease(&handle, believed);
+                    let owner: Arc<dyn Claimant> = Arc::clone(&handle.shared) as _;
+                    let lease = self.territory.lease(&owner, believed);
                     let reserved = area.map(|area| lease.take(area, Sharing::Same));
                     let reserved = reserved.transpose().map_err(|error| {
                         let words = error.message().to_owned();

@@ -22,9 +22,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::handle::TorrentHandle;
 use crate::resume::path_of;
-use crate::session::{NewTorrent, SessionCommand, SessionShared};
+use crate::session::{SessionCommand, SessionShared};
 use crate::state::{Notice, Remembered};
 use crate::territory::{Area, Sharing};
+use crate::torrent::NewTorrent;
 
 /// How far a session is with bringing back its torrents.
 #[derive(Debug)]

@@ -2,13 +2,11 @@
 //! runs the session's task until the ordered shutdown is complete.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
 use tokio::task::JoinSet;
 use torrent_core::ids::InfoHash;
 use torrent_core::settings::Settings;
@@ -16,8 +14,8 @@ use torrent_core::turnover::Turnover;
 
 use crate::accept;
 use crate::buffers::BufferPool;
-use crate::choke;
 use crate::commands::Receiver;
+use crate::context::{Context, Services, supervise};
 use crate::disk::{Disk, DiskConfig};
 use crate::due::sleep_until;
 use crate::error::{Error, ErrorKind, Result};
@@ -27,130 +25,28 @@ use crate::farewells::Farewells;
 use crate::net::dial::Dialler;
 use crate::net::listen::{self, Listener};
 use crate::pace::Pace;
-use crate::performance::PerformanceWarning;
-use crate::queue;
-use crate::rates::{self, Direction};
 use crate::restore;
-use crate::session::{NewTorrent, SessionCommand, SessionShared};
-use crate::status::TorrentStatus;
+use crate::session::joiner::{Done, Joiner};
+use crate::session::shutdown::{self, close_folder, farewell, save_state};
+use crate::session::updates::Updates;
+use crate::session::{SessionCommand, SessionShared, helpers};
 use crate::successor;
 use crate::threads;
-use crate::torrent;
+use crate::torrent::{self, NewTorrent};
 use crate::tracker::{ErrorSink, TrackerClient};
 use crate::turnover;
-use crate::upkeep;
-
-/// How long the parts of a shutdown may take together, unless the owner says
-/// otherwise. A game that quits waits for this at most.
-const SHUTDOWN_LIMIT: Duration = Duration::from_millis(4500);
 
 /// How long after a change the session's state is saved, so that several
 /// changes become one save.
 const SAVE_DELAY: Duration = Duration::from_millis(500);
 
-/// How long the end of a session waits for the answers of trackers.
-pub const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
-
 /// What runtime threads that hang in the operating system (a name look-up)
 /// are given before they are left behind.
 const RUNTIME_LIMIT: Duration = Duration::from_millis(300);
 
-/// What the state directory is given to finish what is queued for it, beyond
-/// the time that the rest has left.
-const KEEPER_LIMIT: Duration = Duration::from_millis(500);
-
-/// Sessions whose threads still run, for [`join_all`].
-static RUNNING: Mutex<Vec<Arc<Done>>> = Mutex::new(Vec::new());
-
-/// How far the end of a session is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum End {
-    #[default]
-    NotYet,
-    /// Files are closed, ports and folder are free.
-    Stopped,
-    /// Its thread has nothing left to do.
-    Finished,
-}
-
-/// Told how far the end of a session is.
-#[derive(Debug, Default)]
-struct Done {
-    end: Mutex<End>,
-    changed: Condvar,
-}
-
-impl Done {
-    fn wait(&self, wanted: End, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
-        let mut end = self.end.lock();
-        while *end < wanted {
-            if self.changed.wait_until(&mut end, deadline).timed_out() {
-                return *end >= wanted;
-            }
-        }
-        true
-    }
-
-    fn reach(&self, end: End) {
-        *self.end.lock() = end;
-        self.changed.notify_all();
-    }
-}
-
-/// Waits for the end of a session.
-#[derive(Debug)]
-pub(crate) struct Joiner {
-    done: Arc<Done>,
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
-}
-
-impl Joiner {
-    /// Waits until the session has stopped, at most `limit`. Whether it has.
-    pub(crate) fn join(&self, limit: Duration) -> bool {
-        self.done.wait(End::Stopped, limit)
-    }
-
-    /// Waits until its threads have ended, at most `limit`. Whether they have.
-    pub(crate) fn join_threads(&self, limit: Duration) -> bool {
-        if !self.done.wait(End::Finished, limit) {
-            return false;
-        }
-        if let Some(thread) = self.thread.lock().take() {
-            // It has said that it is done: this only waits for its last steps.
-            let _ = thread.join();
-        }
-        true
-    }
-}
-
-/// Waits until every stopped session's threads have ended, so that the library
-/// may be unloaded; at most `limit`. Whether they have.
-pub fn join_all(limit: Duration) -> bool {
-    let deadline = Instant::now() + limit;
-    let running = RUNNING.lock().clone();
-    running.iter().all(|done| {
-        done.wait(
-            End::Finished,
-            deadline.saturating_duration_since(Instant::now()),
-        )
-    })
-}
-
 /// Disk workers, at most; the setting `aio_threads` says how many of them work
 /// at once.
 const MAX_WORKERS: usize = 64;
-
-/// What all tasks of a session share.
-pub(crate) struct Context {
-    pub(crate) session: Arc<SessionShared>,
-    pub(crate) disk: Disk,
-    pub(crate) pool: BufferPool,
-    pub(crate) trackers: TrackerClient,
-    pub(crate) pace: Pace,
-    pub(crate) dialler: Dialler,
-    pub(crate) farewells: Farewells,
-}
 
 /// How a session comes to its folder and its listen sockets.
 pub(crate) enum Start {
@@ -205,16 +101,17 @@ pub(crate) fn spawn(
         .enable_all()
         .build()
         .map_err(failed)?;
+    let services = Arc::clone(&session.services);
     let context = Arc::new(Context {
         trackers: TrackerClient::new(
             session.settings.subscribe(),
             session.guard.filter(),
-            udp_errors(&session),
+            udp_errors(&services),
         ),
         pace: Pace::default(),
         dialler: Dialler::default(),
         farewells: Farewells::default(),
-        session,
+        session: services,
         disk,
         pool,
     });
@@ -225,38 +122,22 @@ pub(crate) fn spawn(
             let done = Arc::clone(&done);
             move || {
                 threads::begin();
-                RUNNING.lock().push(Arc::clone(&done));
+                done.begin();
                 runtime.block_on(async {
-                    run(Arc::clone(&context), inbox, start).await;
-                    farewell(&context, &done).await;
-                    drop(context);
+                    run(&session, &context, inbox, start).await;
+                    farewell(&session, &context, &done).await;
+                    drop((session, context));
                 });
                 runtime.shutdown_timeout(RUNTIME_LIMIT);
-                RUNNING.lock().retain(|other| !Arc::ptr_eq(other, &done));
-                done.reach(End::Finished);
+                done.finish();
             }
         })
         .map_err(failed)?;
-    Ok(Joiner {
-        done,
-        thread: Mutex::new(Some(thread)),
-    })
-}
-
-/// Warns of a rate limit that headers alone use up.
-fn warn_of_limits(session: &Arc<SessionShared>) -> impl Fn(Direction) + Send + use<> {
-    let session = Arc::clone(session);
-    move |direction| {
-        let warning = match direction {
-            Direction::Up => PerformanceWarning::UploadLimitTooLow,
-            Direction::Down => PerformanceWarning::DownloadLimitTooLow,
-        };
-        session.warn(None, warning);
-    }
+    Ok(Joiner::new(done, thread))
 }
 
 /// Posts what goes wrong at the sockets for UDP trackers.
-fn udp_errors(session: &Arc<SessionShared>) -> ErrorSink {
+fn udp_errors(session: &Arc<Services>) -> ErrorSink {
     let session = Arc::downgrade(session);
     Arc::new(move |endpoint, operation, error| {
         if let Some(session) = session.upgrade() {
@@ -271,178 +152,95 @@ fn udp_errors(session: &Arc<SessionShared>) -> ErrorSink {
     })
 }
 
-/// Runs a task and turns its panic into an `internal_error` event.
-pub(crate) async fn supervise(
-    context: Arc<Context>,
-    name: &'static str,
-    task: impl Future<Output = ()> + Send + 'static,
-) {
-    if let Err(error) = tokio::spawn(task).await
-        && error.is_panic()
-    {
-        report_panic(&context.session, name);
-    }
-}
-
-/// Posts the event that stands for a panic in a task.
-pub(crate) fn report_panic(session: &SessionShared, name: &'static str) {
-    tracing::error!(task = name, "a task panicked");
-    let message = format!("the {name} task failed");
-    session.events.post(kind::INTERNAL_ERROR, None, || {
-        Detail::Error(Error::because(ErrorKind::InternalException, message))
-    });
-}
-
 /// The session's task.
 struct SessionTask {
     context: Arc<Context>,
     /// Torrents that run, or are still shutting down.
     torrents: JoinSet<InfoHash>,
     alive: HashMap<InfoHash, Vec<NewTorrent>>,
-    /// Statuses as of the last `torrents_updated` and `state_update`.
-    last_tick: HashMap<InfoHash, Arc<TorrentStatus>>,
-    last_update: HashMap<InfoHash, Arc<TorrentStatus>>,
+    updates: Updates,
     /// When the session's state is to be saved.
     save_due: Option<Instant>,
     turnover: Turnover,
 }
 
-/// The session has stopped: its trackers may take a little longer, and then go
-/// on being told in the background, within the limit of that.
-async fn farewell(context: &Context, done: &Done) {
-    let session = &context.session;
-    let patience = session.settings.borrow().stop_tracker_timeout;
-    let patience = Duration::from_secs(patience.unsigned_abs());
-    let begun = context.farewells.begun();
-    let mut hurry = session.hurry.subscribe();
-    let mut announces = context.farewells.all();
-    let all = async { while announces.join_next().await.is_some() {} };
-    tokio::pin!(all);
-    let early = tokio::time::timeout_at(begun + FAREWELL_LIMIT.min(patience), &mut all).await;
-    done.reach(End::Stopped);
-    if early.is_err() {
-        tracing::debug!("trackers do not answer, and are told in the background");
-        tokio::select! {
-            _ = tokio::time::timeout_at(begun + patience, all) => {}
-            _ = hurry.wait_for(|hurry| *hurry) => {}
-        }
-    }
-}
-
-async fn run(context: Arc<Context>, mut inbox: Receiver<SessionCommand>, start: Start) {
-    let Some(bound) = begin(&context, start).await else {
+async fn run(
+    session: &Arc<SessionShared>,
+    context: &Arc<Context>,
+    mut inbox: Receiver<SessionCommand>,
+    start: Start,
+) {
+    let Some(bound) = begin(session, context, start).await else {
         return;
     };
     let mut listen_settings = bound.settings;
     tracing::info!("the session runs");
-    let mut listeners = accept::spawn(&context, bound.sockets);
-    let mut helpers = JoinSet::new();
-    let session = &context.session;
-    helpers.spawn(supervise(
-        Arc::clone(&context),
-        "choking",
-        choke::run(Arc::clone(session)),
-    ));
-    helpers.spawn(supervise(
-        Arc::clone(&context),
-        "rate limit",
-        rates::run(
-            Arc::clone(&session.rates),
-            session.settings.subscribe(),
-            warn_of_limits(session),
-        ),
-    ));
-    helpers.spawn(supervise(
-        Arc::clone(&context),
-        "queue",
-        queue::run(Arc::clone(session)),
-    ));
-    helpers.spawn(supervise(
-        Arc::clone(&context),
-        "state directory",
-        restore::run(Arc::clone(session)),
-    ));
-    helpers.spawn(supervise(
-        Arc::clone(&context),
-        "state directory",
-        restore::tell_of_failures(Arc::clone(session)),
-    ));
-    helpers.spawn(supervise(
-        Arc::clone(&context),
-        "upkeep",
-        upkeep::run(Arc::clone(&context)),
-    ));
+    let mut listeners = accept::spawn(session, bound.sockets);
+    let mut helpers = helpers::spawn(session, context);
     let mut task = SessionTask {
-        context: Arc::clone(&context),
+        context: Arc::clone(context),
         torrents: JoinSet::new(),
         alive: HashMap::new(),
-        last_tick: HashMap::new(),
-        last_update: HashMap::new(),
+        updates: Updates::default(),
         save_due: None,
         turnover: Turnover::new(Instant::now()),
     };
     let mut next_trim = tokio::time::Instant::now();
     let mut next_tick = tokio::time::Instant::now();
-    let mut stopping = context.session.stopping.subscribe();
-    let mut settings = context.session.settings.subscribe();
+    let mut stopping = session.stopping.subscribe();
+    let mut settings = session.settings.subscribe();
     // They may have changed since the sockets were opened.
     settings.mark_changed();
     while !*stopping.borrow_and_update() {
         fair::round().await;
-        let tick = Duration::from_millis(
-            context
-                .session
-                .settings
-                .borrow()
-                .status_update_interval
-                .unsigned_abs(),
-        );
+        let tick = session.settings.borrow().status_update_interval;
+        let tick = Duration::from_millis(tick.unsigned_abs());
         tokio::select! {
             command = inbox.recv() => match command {
-                Some(SessionCommand::Add(new)) => task.add(look_up(&context, *new).await),
-                Some(SessionCommand::PostUpdates) => task.post_updates(),
-                Some(SessionCommand::Reopen) => reopen(&context, &mut listeners).await,
+                Some(SessionCommand::Add(new)) => task.add(look_up(session, *new).await),
+                Some(SessionCommand::PostUpdates) => task.updates.post_updates(session),
+                Some(SessionCommand::Reopen) => reopen(session, &mut listeners).await,
                 None => break,
             },
             Some(ended) = task.torrents.join_next() => task.ended(ended.ok()),
             () = tokio::time::sleep_until(next_tick) => {
                 next_tick = tokio::time::Instant::now() + tick;
-                task.post_tick();
-                turnover::look(&context.session, &mut task.turnover);
+                task.updates.post_tick(session);
+                turnover::look(session, &mut task.turnover);
             }
-            () = context.session.state_unsaved.notified() => {
+            () = session.state_unsaved.notified() => {
                 task.save_due.get_or_insert_with(|| Instant::now() + SAVE_DELAY);
             }
             () = sleep_until(task.save_due) => {
                 task.save_due = None;
                 // What fails is reported and tried again by the directory's
                 // thread: this task waits for no disk.
-                drop(save_state(&context.session));
+                drop(save_state(session));
             }
             _ = settings.changed() => {
                 let wanted = settings_of_listening(&settings.borrow_and_update());
                 if wanted != listen_settings {
                     listen_settings = wanted;
-                    reopen(&context, &mut listeners).await;
+                    reopen(session, &mut listeners).await;
                 }
             }
             _ = stopping.changed() => {}
             () = tokio::time::sleep_until(next_trim) => {
                 context.pool.trim();
-                let kept = context.session.settings.borrow().idle_buffer_time;
+                let kept = session.settings.borrow().idle_buffer_time;
                 next_trim += Duration::from_secs(kept.unsigned_abs());
             }
         }
     }
     context.farewells.begin();
     listeners.shutdown().await;
-    context.session.listening.store(false, Ordering::Release);
+    session.listening.store(false, Ordering::Release);
     // What was added right before runs for as long as it takes to write down
     // that it is there.
     inbox.close();
     while let Some(command) = inbox.try_recv() {
         if let SessionCommand::Add(new) = command {
-            task.add(look_up(&context, *new).await);
+            task.add(look_up(session, *new).await);
         }
     }
     let all_ended = async {
@@ -450,22 +248,20 @@ async fn run(context: Arc<Context>, mut inbox: Receiver<SessionCommand>, start: 
             task.ended(ended.ok());
         }
         context.disk.stop().await;
-        save_state(&context.session).await;
+        save_state(session).await;
     };
-    let limit = context.session.shutdown_limit.get();
-    let deadline = tokio::time::Instant::now() + *limit.unwrap_or(&SHUTDOWN_LIMIT);
+    let deadline = shutdown::deadline(session);
     if tokio::time::timeout_at(deadline, all_ended).await.is_err() {
         tracing::warn!("the shutdown took too long and was cut short");
         task.torrents.shutdown().await;
     }
     helpers.shutdown().await;
-    close_folder(&context.session, deadline).await;
+    close_folder(session, deadline).await;
     tracing::info!("the session has stopped");
 }
 
 /// Takes what the session needs. `None` when it ends before it has it.
-async fn begin(context: &Arc<Context>, start: Start) -> Option<Bound> {
-    let session = &context.session;
+async fn begin(session: &Arc<SessionShared>, context: &Context, start: Start) -> Option<Bound> {
     let folder = match start {
         Start::Now(bound) => return Some(bound),
         Start::Waiting { folder } => folder,
@@ -488,11 +284,11 @@ async fn begin(context: &Arc<Context>, start: Start) -> Option<Bound> {
 }
 
 /// A torrent that came before the session had its folder is looked up there.
-async fn look_up(context: &Arc<Context>, mut new: NewTorrent) -> NewTorrent {
+async fn look_up(session: &Arc<SessionShared>, mut new: NewTorrent) -> NewTorrent {
     if new.early.is_none() {
         return new;
     }
-    let session = Arc::clone(&context.session);
+    let session = Arc::clone(session);
     let looked_up = tokio::task::spawn_blocking(move || {
         session.look_up(&mut new);
         new
@@ -501,18 +297,6 @@ async fn look_up(context: &Arc<Context>, mut new: NewTorrent) -> NewTorrent {
         Ok(new) => new,
         // As with any panic of ours.
         Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
-}
-
-/// Gives up the state directory, which is given a little beyond the deadline.
-async fn close_folder(session: &SessionShared, deadline: tokio::time::Instant) {
-    if let Some(keeper) = session.keeper.get().cloned() {
-        // It gives up the folder's lock when it is done.
-        let closed = tokio::task::spawn_blocking(move || keeper.stop());
-        let closed = tokio::time::timeout_at(deadline + KEEPER_LIMIT, closed);
-        if closed.await.is_err() {
-            tracing::warn!("the state directory took too long to close");
-        }
     }
 }
 
@@ -528,30 +312,16 @@ fn settings_of_listening(settings: &Settings) -> ListenSettings {
 }
 
 /// Listens where the settings say now. Connections that were made stay.
-async fn reopen(context: &Arc<Context>, listeners: &mut JoinSet<()>) {
+async fn reopen(session: &Arc<SessionShared>, listeners: &mut JoinSet<()>) {
     listeners.shutdown().await;
-    let settings = context.session.settings.borrow().clone();
+    let settings = session.settings.borrow().clone();
     match listen::bind(&settings) {
         Ok(listening) => {
-            let session = &context.session;
             session.network.show(&session.events, &listening);
-            *listeners = accept::spawn(context, listening.sockets);
+            *listeners = accept::spawn(session, listening.sockets);
         }
         // Settings that cannot be read are never applied.
         Err(error) => tracing::error!(%error, "the listen sockets cannot be opened"),
-    }
-}
-
-/// Puts the session's state into the state directory; done when it is there
-/// or did not get there at once.
-fn save_state(session: &SessionShared) -> impl Future<Output = ()> + use<> {
-    let keeper = session.keeper.get();
-    let saved = keeper.map(|keeper| keeper.save_session(session.encode_state().into()));
-    async {
-        if let Some(saved) = saved {
-            // The directory's thread reports what fails.
-            let _ = saved.await;
-        }
     }
 }
 
@@ -567,49 +337,17 @@ impl SessionTask {
         self.alive.insert(hash, Vec::new());
         let context = Arc::clone(&self.context);
         self.torrents.spawn(async move {
-            supervise(Arc::clone(&context), "torrent", torrent::run(context, new)).await;
+            let services = Arc::clone(&context.session);
+            supervise(services, "torrent", torrent::run(context, new)).await;
             hash
         });
     }
 
     fn ended(&mut self, hash: Option<InfoHash>) {
         let Some(hash) = hash else { return };
-        self.last_tick.remove(&hash);
-        self.last_update.remove(&hash);
+        self.updates.forget(hash);
         for next in self.alive.remove(&hash).into_iter().flatten() {
             self.add(next);
         }
     }
-
-    fn post_updates(&mut self) {
-        let changed = changes(&self.context.session, &mut self.last_update);
-        let events = &self.context.session.events;
-        events.post(kind::STATE_UPDATE, None, || Detail::Statuses(changed));
-    }
-
-    fn post_tick(&mut self) {
-        let changed = changes(&self.context.session, &mut self.last_tick);
-        if !changed.is_empty() {
-            let events = &self.context.session.events;
-            events.post(kind::TORRENTS_UPDATED, None, || Detail::Statuses(changed));
-        }
-    }
-}
-
-/// The statuses that tell more than those in `last`, which is brought up to date.
-fn changes(
-    session: &SessionShared,
-    last: &mut HashMap<InfoHash, Arc<TorrentStatus>>,
-) -> Vec<Arc<TorrentStatus>> {
-    let handles: Vec<_> = session.registry.lock().values().cloned().collect();
-    handles
-        .iter()
-        .filter_map(|handle| {
-            let status = handle.status();
-            let known = last.insert(handle.info_hash(), Arc::clone(&status));
-            let is_news = known
-                .is_none_or(|known| !Arc::ptr_eq(&known, &status) && status.is_news_after(&known));
-            is_news.then_some(status)
-        })
-        .collect()
 }

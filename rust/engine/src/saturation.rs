@@ -22,7 +22,8 @@ use crate::placement::{Deletion, MoveMode};
 use crate::question::Question;
 use crate::queue::Move;
 use crate::resume::SaveFlags;
-use crate::session::{NewTorrent, Session, SessionCommand};
+use crate::session::{Session, SessionCommand};
+use crate::torrent::NewTorrent;
 
 /// More than a full queue of any sort of commands.
 const PLENTY: usize = 5000;

@@ -1,238 +1,42 @@
 //! The public face of the engine: start, settings, torrents, events, stop.
 //! Cheap to clone; every call returns at once unless it says otherwise.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+pub(crate) mod helpers;
+pub(crate) mod joiner;
+mod shared;
+pub(crate) mod shutdown;
+pub(crate) mod updates;
+
+use std::net::IpAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
-use torrent_core::external_ip::Witness;
 use torrent_core::ids::InfoHash;
-use torrent_core::places::Places;
-use torrent_core::resume::ResumeData;
-use torrent_core::session_state::SessionState;
 use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
 
 pub use crate::add::{AddTorrent, TorrentSource};
-use crate::choke::ChokeDesk;
-use crate::commands::{self, Place, Receiver, Sender};
-use crate::connections::Connections;
-use crate::disk::DiskWatch;
+use crate::commands;
+use crate::context::{Owner, Services};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, TorrentRef, kind};
 use crate::events::EventSink;
 use crate::guard::Guard;
-use crate::handle::{Command, EndsWith, Options, TorrentHandle};
+use crate::handle::{Command, TorrentHandle};
 use crate::ipfilter::{Filter, IpFilter, Loaded, read_list};
 use crate::net::listen::{self, Listening};
-use crate::network::Network;
-use crate::performance::Warnings;
 use crate::placement::Deletion;
-use crate::queue::QueueDesk;
-use crate::rates::Rates;
-use crate::restore::Restoring;
-pub use crate::runtime::FAREWELL_LIMIT;
-use crate::runtime::{self, Bound, Joiner, Start};
+use crate::runtime::{self, Bound, Start};
 use crate::session_state::Lasting;
-use crate::state::{Folder, Keeper};
-use crate::stats::{Metric, Numbers, Stats};
+use crate::state::Folder;
+use crate::stats::{Metric, Numbers, TorrentNumbers};
 use crate::successor;
 pub use crate::successor::SUCCESSION_LIMIT;
-use crate::territory::{Lease, Territory};
-
-/// Messages that wait for the session's task; beyond that the caller gets an
-/// error, since only a stuck task lets them become so many.
-const SESSION_QUEUE: usize = 4096;
-
-/// What the session's task is told.
-#[derive(Debug)]
-pub(crate) enum SessionCommand {
-    /// Run this torrent.
-    Add(Box<NewTorrent>),
-    /// Close the listen sockets and open them anew.
-    Reopen,
-    /// Post a `state_update` event with what changed since the last one.
-    PostUpdates,
-}
-
-/// A torrent on its way to its task.
-#[derive(Debug)]
-pub(crate) struct NewTorrent {
-    pub(crate) handle: TorrentHandle,
-    pub(crate) commands: Receiver<Command>,
-    pub(crate) paused: bool,
-    pub(crate) resume: Option<Box<ResumeData>>,
-    /// Why that is not believed, whatever the files say.
-    pub(crate) rejected: Option<Error>,
-    pub(crate) verify_files: bool,
-    /// Peers to try at once.
-    pub(crate) peers: Vec<SocketAddr>,
-    /// Priorities of pieces that are not known yet.
-    pub(crate) piece_priorities: Vec<u8>,
-    /// It is in the state directory already.
-    pub(crate) remembered: bool,
-    /// Where its files are, if that changed after its record was written.
-    pub(crate) places: Option<Box<Places>>,
-    pub(crate) seed_mode: bool,
-    /// Says that the torrent has ended once it has, or never ran.
-    pub(crate) ends: EndsWith,
-    /// Its place on disk.
-    pub(crate) lease: Lease,
-    /// The torrents that are to leave it first.
-    pub(crate) after: Vec<watch::Receiver<bool>>,
-    /// What was given and has no effect.
-    pub(crate) without_effect: Vec<String>,
-    /// It came before the session had its folder: what it was registered with,
-    /// until what the folder remembers of it is looked up.
-    pub(crate) early: Option<Box<Options>>,
-}
-
-/// What the session's tasks share.
-#[derive(Debug)]
-pub(crate) struct SessionShared {
-    pub(crate) settings: watch::Sender<Arc<Settings>>,
-    pub(crate) paused: watch::Sender<bool>,
-    /// True from the beginning of the shutdown on.
-    pub(crate) stopping: watch::Sender<bool>,
-    /// The program ends: nothing goes on in the background.
-    pub(crate) hurry: watch::Sender<bool>,
-    /// How long the shutdown may take, where it is not as usual.
-    pub(crate) shutdown_limit: OnceLock<Duration>,
-    pub(crate) events: EventSink,
-    pub(crate) registry: Mutex<BTreeMap<InfoHash, TorrentHandle>>,
-    /// Which torrent has which place on disk.
-    pub(crate) territory: Arc<Territory>,
-    pub(crate) network: Network,
-    pub(crate) stats: Stats,
-    pub(crate) choking: ChokeDesk,
-    pub(crate) rates: Arc<Rates>,
-    pub(crate) queue: Arc<QueueDesk>,
-    pub(crate) guard: Guard,
-    pub(crate) connections: Connections,
-    /// The session's state as it was taken over, for what only others use.
-    pub(crate) state: Mutex<SessionState>,
-    /// The state directory, where there is one.
-    /// From the time on at which the session has it.
-    pub(crate) keeper: OnceLock<Arc<Keeper>>,
-    /// The session's state is not what is saved.
-    pub(crate) state_unsaved: Notify,
-    /// The torrents in it that are not back yet.
-    pub(crate) restoring: Restoring,
-    /// Warnings that were given lately.
-    pub(crate) warnings: Mutex<Warnings>,
-    /// What the disk does, from when it is started on.
-    pub(crate) disk: OnceLock<DiskWatch>,
-    /// The names of the counters have been told.
-    pub(crate) metrics_told: AtomicBool,
-    running: AtomicBool,
-    /// It has its folder and its ports.
-    pub(crate) up: AtomicBool,
-    /// Its listen sockets may be open.
-    pub(crate) listening: AtomicBool,
-    /// Why it ended by itself.
-    pub(crate) failure: OnceLock<Error>,
-    pub(crate) commands: Sender<SessionCommand>,
-}
-
-impl SessionShared {
-    /// A peer or a tracker says that our address is `ip`.
-    pub(crate) fn seen_as(&self, ip: IpAddr, by: IpAddr, witness: Witness) {
-        if let Some(ip) = self.network.seen_as(ip, by, witness) {
-            self.events
-                .post(kind::EXTERNAL_IP, None, || Detail::Address(ip));
-        }
-    }
-
-    pub(crate) fn stop(&self) {
-        if self.running.swap(false, Ordering::AcqRel) {
-            for handle in self.registry.lock().values() {
-                handle.shared.removed.store(true, Ordering::Release);
-            }
-            if let Some(keeper) = self.keeper.get() {
-                keeper.begin_end();
-            }
-            self.stopping.send_replace(true);
-        }
-    }
-
-    /// Changes settings, in one go: or of two threads that change some, one
-    /// would be forgotten. Nothing changes when `change` fails.
-    pub(crate) fn change_settings(
-        &self,
-        change: impl FnOnce(&mut Settings) -> Result<()>,
-    ) -> Result<()> {
-        let mut changed = Ok(());
-        self.settings.send_if_modified(|current| {
-            let mut settings = Settings::clone(current);
-            changed = change(&mut settings);
-            if changed.is_ok() {
-                let limit = settings.alert_queue_size as usize;
-                self.events.configure(settings.alert_mask as u32, limit);
-                *current = Arc::new(settings);
-            }
-            changed.is_ok()
-        });
-        changed?;
-        self.state_changed();
-        Ok(())
-    }
-
-    /// Whether it was told to stop.
-    pub(crate) fn is_stopping(&self) -> bool {
-        !self.running.load(Ordering::Acquire)
-    }
-
-    /// Whether its listen sockets may be open.
-    pub(crate) fn is_listening(&self) -> bool {
-        self.listening.load(Ordering::Acquire)
-    }
-
-    /// Ends by itself, because of `error`.
-    pub(crate) fn fail(&self, error: Error) {
-        tracing::error!(%error, "the session cannot run");
-        let _ = self.failure.set(error.clone());
-        self.complain(error);
-        self.stop();
-    }
-
-    pub(crate) fn check_running(&self) -> Result<()> {
-        if self.running.load(Ordering::Acquire) {
-            Ok(())
-        } else {
-            Err(Error::new(ErrorKind::SessionNotRunning))
-        }
-    }
-
-    /// A place for a message to the session's task: to be reserved before
-    /// anything changes that belongs to it.
-    pub(crate) fn place(&self) -> Result<Place<'_, SessionCommand>> {
-        self.check_running()?;
-        let place = self.commands.reserve(SESSION_QUEUE);
-        place.map_err(|_| Error::because(ErrorKind::Timeout, "the session does not take commands"))
-    }
-
-    pub(crate) fn post(&self, command: SessionCommand) -> Result<()> {
-        self.place()?.send(command);
-        Ok(())
-    }
-
-    /// Takes a torrent out of the registry, if it is still this one.
-    pub(crate) fn forget(&self, handle: &TorrentHandle) {
-        let mut registry = self.registry.lock();
-        if registry.get(&handle.info_hash()) == Some(handle) {
-            registry.remove(&handle.info_hash());
-            // A session that stops remembers who waited.
-            if self.running.load(Ordering::Acquire) {
-                handle.leave_queue();
-            }
-        }
-    }
-}
+use joiner::Joiner;
+pub(crate) use shared::{SessionCommand, SessionShared};
+pub use shutdown::FAREWELL_LIMIT;
 
 /// A running (or stopped) session.
 #[derive(Clone, Debug)]
@@ -289,7 +93,7 @@ impl Session {
         folder: Option<Folder>,
     ) -> Result<Self> {
         let mut complaints = Vec::new();
-        let keeper = OnceLock::new();
+        let mut keeper = None;
         let has_folder = folder.is_some();
         let mut awaited = None;
         match folder {
@@ -298,7 +102,7 @@ impl Session {
             Some(Folder::Open(folder)) => {
                 complaints = folder.complaints;
                 complaints.extend(lasting.put_on(folder.session).err());
-                let _ = keeper.set(folder.keeper);
+                keeper = Some(folder.keeper);
             }
         }
         let Lasting { state, filter } = lasting;
@@ -309,41 +113,12 @@ impl Session {
             false => listen::bind(&settings)?,
         };
         let (commands, inbox) = commands::queue();
-        let events = EventSink::new(
-            settings.alert_mask as u32,
-            settings.alert_queue_size as usize,
-        );
-        let rates = Arc::new(Rates::new(&settings));
-        let queue = Arc::new(QueueDesk::new(&settings));
-        let shared = Arc::new(SessionShared {
-            settings: watch::Sender::new(Arc::new(settings)),
-            paused: watch::Sender::new(false),
-            stopping: watch::Sender::new(false),
-            hurry: watch::Sender::new(false),
-            shutdown_limit: OnceLock::new(),
-            events,
-            registry: Mutex::default(),
-            territory: Arc::default(),
-            network: Network::default(),
-            stats: Stats::default(),
-            choking: ChokeDesk::default(),
-            rates,
-            guard: Guard::new(filter),
-            queue,
-            connections: Connections::default(),
-            state: Mutex::new(state),
-            restoring: Restoring::new(has_folder || waits),
-            up: AtomicBool::new(!waits),
-            listening: AtomicBool::new(true),
-            failure: OnceLock::new(),
-            keeper,
-            state_unsaved: Notify::new(),
-            warnings: Mutex::default(),
-            disk: OnceLock::new(),
-            metrics_told: AtomicBool::new(false),
-            running: AtomicBool::new(true),
-            commands,
-        });
+        let services = Arc::new(Services::new(settings, Guard::new(filter)));
+        if let Some(keeper) = keeper {
+            let _ = services.keeper.set(keeper);
+        }
+        let restores = has_folder || waits;
+        let shared = SessionShared::new(services, state, commands, restores, !waits);
         for error in complaints {
             shared.complain(error);
         }
@@ -477,7 +252,7 @@ impl Session {
         if handle.shared.removed.swap(true, Ordering::AcqRel) {
             return Err(Error::new(ErrorKind::InvalidTorrentHandle));
         }
-        self.shared.forget(handle);
+        self.shared.forget(handle.info_hash(), handle.key());
         let delete = delete.into();
         // Never refused; only a task that has ended by a fault cannot do it.
         if handle.shared.commands.send(Command::Remove { delete }) {
@@ -613,7 +388,13 @@ impl Session {
     }
 
     fn numbers(&self) -> Numbers {
-        let mut numbers = self.shared.stats.numbers(&self.torrents());
+        let torrents = self.torrents();
+        let torrents = torrents.iter().map(|torrent| TorrentNumbers {
+            status: torrent.status(),
+            peers: torrent.peers(),
+            is_filtered: torrent.applies_ip_filter(),
+        });
+        let mut numbers = self.shared.stats.numbers(torrents);
         numbers.gauges.extend(self.shared.rates.fields());
         if let Some(disk) = self.shared.disk.get() {
             numbers.counters.extend(disk.counters());

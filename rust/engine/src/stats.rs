@@ -6,6 +6,7 @@
 mod ends;
 mod traffic;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use torrent_core::value::Fields;
@@ -13,7 +14,6 @@ pub(crate) use traffic::TrafficStats;
 
 pub use crate::event::{Metric, MetricType};
 
-use crate::handle::TorrentHandle;
 use crate::status::{PeerInfo, TorrentState, TorrentStatus};
 
 /// A number that only grows.
@@ -147,20 +147,29 @@ impl Numbers {
     }
 }
 
+/// What a torrent is at, for the gauges of its session.
+#[derive(Debug)]
+pub(crate) struct TorrentNumbers {
+    pub(crate) status: Arc<TorrentStatus>,
+    pub(crate) peers: Arc<Vec<PeerInfo>>,
+    /// The IP filter holds for it.
+    pub(crate) is_filtered: bool,
+}
+
 impl Stats {
     /// Everything by name: the counters, then what `torrents` are at now.
-    pub(crate) fn numbers(&self, torrents: &[TorrentHandle]) -> Numbers {
+    pub(crate) fn numbers(&self, torrents: impl IntoIterator<Item = TorrentNumbers>) -> Numbers {
         let mut gauges = Gauges {
             has_incoming_connections: u64::from(self.incoming_connections.get() > 0),
             ..Gauges::default()
         };
         let mut have = 0;
         for torrent in torrents {
-            let status = torrent.status();
+            let status = &torrent.status;
             have += u64::from(status.pieces_downloaded);
-            gauges.add(&status);
-            gauges.non_filter_torrents += u64::from(!torrent.applies_ip_filter());
-            for peer in torrent.peers().iter() {
+            gauges.add(status);
+            gauges.non_filter_torrents += u64::from(!torrent.is_filtered);
+            for peer in torrent.peers.iter() {
                 gauges.add_peer(peer);
             }
         }
@@ -283,7 +292,7 @@ mod tests {
         stats.recv_bytes.add(70);
         stats.recv_bytes.add(7);
         stats.incoming_connections.add(1);
-        let fields = stats.numbers(&[]).all();
+        let fields = stats.numbers([]).all();
         assert_eq!(get(&fields, "net.recv_bytes"), 77);
         assert_eq!(get(&fields, "net.sent_bytes"), 0);
         assert_eq!(get(&fields, "net.has_incoming_connections"), 1);
@@ -291,7 +300,7 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let fields = Stats::default().numbers(&[]).all();
+        let fields = Stats::default().numbers([]).all();
         for (at, (name, _)) in fields.iter().enumerate() {
             assert!(
                 fields[..at].iter().all(|(other, _)| other != name),

@@ -15,7 +15,7 @@
 mod area;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::fmt;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -28,7 +28,22 @@ use area::Overlap;
 
 use crate::disk::SharedFiles;
 use crate::error::{Error, ErrorKind, Result};
-use crate::handle::{Shared, TorrentHandle};
+use crate::event::TorrentRef;
+
+/// A torrent that has a place.
+pub(crate) trait Claimant: fmt::Debug + Send + Sync {
+    /// What names it.
+    fn torrent_ref(&self) -> Arc<TorrentRef>;
+
+    /// Whether it is being removed.
+    fn is_ending(&self) -> bool;
+
+    /// The pieces that it has.
+    fn pieces(&self) -> Arc<Bitfield>;
+
+    /// The files that other torrents have too.
+    fn shared_files(&self) -> SharedFiles;
+}
 
 /// The places of all torrents of a session.
 #[derive(Debug, Default)]
@@ -56,7 +71,7 @@ struct Spot {
 #[derive(Debug)]
 struct Claim {
     info_hash: InfoHash,
-    owner: Weak<Shared>,
+    owner: Weak<dyn Claimant>,
     /// The pieces that a record says are there; they count until it is known.
     believed: Option<Bitfield>,
     files: SharedFiles,
@@ -67,10 +82,8 @@ struct Claim {
 
 impl Claim {
     fn name(&self) -> String {
-        let name = self
-            .owner
-            .upgrade()
-            .map(|shared| TorrentHandle { shared }.name().to_owned());
+        let owner = self.owner.upgrade();
+        let name = owner.map(|owner| owner.torrent_ref().name.clone());
         format!(
             "the torrent \"{}\" ({})",
             name.unwrap_or_default(),
@@ -81,7 +94,7 @@ impl Claim {
     /// Whether it is being removed.
     fn is_ending(&self) -> bool {
         let owner = self.owner.upgrade();
-        owner.is_none_or(|shared| shared.removed.load(Ordering::Acquire))
+        owner.is_none_or(|owner| owner.is_ending())
     }
 
     /// Whether it has all of a file.
@@ -89,10 +102,10 @@ impl Claim {
         let Some(owner) = self.owner.upgrade() else {
             return false;
         };
-        let known = owner.view.pieces.load();
+        let known = owner.pieces();
         let pieces = match &self.believed {
             Some(believed) => believed,
-            None => &**known,
+            None => &*known,
         };
         area.pieces(file).all(|piece| pieces.get(piece))
     }
@@ -125,14 +138,14 @@ pub(crate) struct Reserved {
 impl Territory {
     /// A right to places for `owner`, none at first. Its record says that
     /// `believed` is there.
-    pub(crate) fn lease(self: &Arc<Self>, owner: &TorrentHandle, believed: Bitfield) -> Lease {
+    pub(crate) fn lease(self: &Arc<Self>, owner: &Arc<dyn Claimant>, believed: Bitfield) -> Lease {
         let mut claims = self.claims.lock();
         let id = claims.number();
         let claim = Claim {
-            info_hash: owner.info_hash(),
-            owner: Arc::downgrade(&owner.shared),
+            info_hash: owner.torrent_ref().info_hash(),
+            owner: Arc::downgrade(owner),
             believed: Some(believed),
-            files: Arc::clone(&owner.shared.shared_files),
+            files: owner.shared_files(),
             areas: Vec::new(),
             released: watch::Sender::new(false),
         };

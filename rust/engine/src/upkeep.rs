@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use torrent_core::settings::Settings;
 
+use crate::context::Context;
 use crate::disk::{DiskTuning, WriteMode};
-use crate::runtime::Context;
 
 /// Runs until the session stops.
 pub(crate) async fn run(context: Arc<Context>) {

@@ -6,6 +6,7 @@
 //! [`Session::add_torrent`](crate::session::Session::add_torrent).
 
 mod fields;
+mod resume;
 #[cfg(test)]
 mod tests;
 
@@ -20,16 +21,15 @@ use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{Limits, MAX_FILES, Metainfo, MetainfoError};
 use torrent_core::resume::ResumeData;
 
+use crate::disk::part_file_in;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{
     Options, check_file_index, check_file_priorities, check_limit, check_peer, check_priorities,
     check_rate, check_tracker, check_web_seed, piece_priorities,
 };
 use crate::modes::{Discovery, Modes};
-use crate::placement::{
-    StorageMode, check_names, check_plain_names, is_folder_below, part_file_in,
-};
-use crate::resume;
+use crate::placement::{StorageMode, check_names, check_plain_names, is_folder_below};
+use crate::resume as record;
 
 /// What says which torrent to add.
 #[derive(Clone, Debug)]
@@ -388,7 +388,7 @@ impl AddTorrent {
             fail_limits: HashMap::new(),
         };
         if let Some(resume) = &self.resume {
-            resume::apply(resume, &mut options);
+            record::apply(resume, &mut options);
         }
         options.max_connections = self.max_connections.unwrap_or(options.max_connections);
         options.max_uploads = self.max_uploads.unwrap_or(options.max_uploads);
@@ -420,9 +420,9 @@ impl AddTorrent {
         }
         let mut pieces = piece_priorities(&info.layout, &files);
         if let Some(resume) = &self.resume {
-            resume::put_priorities(&resume.piece_priorities, &mut pieces);
+            record::put_priorities(&resume.piece_priorities, &mut pieces);
         }
-        if !resume::put_priorities(&self.piece_priorities, &mut pieces) {
+        if !record::put_priorities(&self.piece_priorities, &mut pieces) {
             let (given, count) = (self.piece_priorities.len(), pieces.len());
             return Err(Error::because(
                 ErrorKind::InvalidPieceIndex,

@@ -60,6 +60,7 @@ pub use error::{DiskError, DiskErrorKind, DiskOp};
 pub use event::DiskEvent;
 pub use names::NameError;
 pub(crate) use names::{fold as fold_name, is_plain, judge as judge_names};
+pub(crate) use parts::part_file_in;
 pub(crate) use real::{is_case_blind, real};
 pub use relocate::{MoveMode, Moved};
 pub use resume::{ResumeAccepted, ResumeClaim, ResumeRejected};

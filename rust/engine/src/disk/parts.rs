@@ -13,9 +13,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::IoSlice;
+use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
-use torrent_core::ids::{FileIndex, PieceIndex};
+use torrent_core::ids::{FileIndex, InfoHash, PieceIndex};
 use torrent_core::layout::{Layout, Span};
 
 use super::Common;
@@ -29,6 +30,11 @@ const HEADER_UNIT: u64 = 1024;
 
 /// An entry of the header for a piece without a slot.
 const NO_SLOT: [u8; 4] = (-1i32).to_be_bytes();
+
+/// Where the part file of a torrent is, with this folder for part files.
+pub(crate) fn part_file_in(folder: &Path, info_hash: InfoHash) -> PathBuf {
+    folder.join(format!(".{info_hash}.parts"))
+}
 
 /// Which piece is in which slot.
 #[derive(Default)]

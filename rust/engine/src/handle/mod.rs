@@ -4,17 +4,19 @@
 //!
 //! Here is what a handle shares with its task, and how word gets from one to
 //! the other. Each module adds the methods of one topic; those of `modes`,
-//! `placement`, `question`, `queue` and `resume` are with what they speak of.
+//! `placement`, `question` and `resume` are with what they speak of.
 //! Sessions make handles (`session`), games and the shim call them.
 
 mod awaited;
 mod checks;
 mod limits;
+mod links;
 mod metadata;
 mod patch;
 mod peers;
 mod pieces;
 mod priorities;
+mod queue;
 mod take_up;
 mod trackers;
 mod view;
@@ -49,6 +51,8 @@ pub(crate) use view::{Shown, View};
 
 use crate::asked::{Asked, Topic};
 use crate::commands::{NoPlace, Pending, Place, Sender};
+use crate::context::Services;
+use crate::context::queue::{QueueDesk, Seat};
 use crate::disk::SharedFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::TorrentRef;
@@ -56,9 +60,7 @@ use crate::modes::{Discovery, Modes};
 use crate::peer::Arrival;
 use crate::placement::{Deletion, Placing, StorageMode};
 use crate::question::Question;
-use crate::queue::{QueueDesk, Seat};
 use crate::resume::{SaveFlags, SaveRequest};
-use crate::session::SessionShared;
 
 /// Messages that wait for a torrent's task. Beyond that the caller gets an
 /// error: a task that is a thousand commands behind is stuck, or the game asks
@@ -227,7 +229,7 @@ pub(crate) struct Shared {
     pub(crate) left: AtomicBool,
     /// Its task is over.
     pub(crate) ended: AtomicBool,
-    pub(crate) session: Weak<SessionShared>,
+    pub(crate) session: Weak<Services>,
     /// What has changed since resume data was last saved: bits of `SaveFlags`.
     pub(crate) unsaved: AtomicU32,
     /// The resume data that was saved last.

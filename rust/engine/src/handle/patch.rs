@@ -1,11 +1,11 @@
 //! Several options of a torrent, changed together or not at all.
 
 use torrent_core::ids::PieceIndex;
+use torrent_core::queue::Move;
 
 use super::TorrentHandle;
 use super::checks::{check_file_priorities, check_limit, check_priorities, check_rate};
 use crate::error::{Error, ErrorKind, Result};
-use crate::queue::Move;
 
 /// Which options change, and to what.
 #[derive(Clone, Debug, Default, PartialEq)]

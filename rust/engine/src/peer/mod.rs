@@ -23,13 +23,13 @@ use torrent_core::peer::{CloseReason, Connection, PeerCommand, PeerError, ReadJo
 use torrent_core::wire::Features;
 
 use crate::buffers::BufferPool;
+use crate::context::Services;
 use crate::disk::{Disk, Storage, StorageSlot};
+use crate::event::TorrentRef;
 use crate::fair;
-use crate::handle::TorrentHandle;
 use crate::performance::PerformanceWarning;
 use crate::rates::Valve;
 use crate::receive::ReceiveBuffer;
-use crate::session::SessionShared;
 use mailbox::Mailbox;
 
 /// Segments in one vectored send: a read job of 256 KiB is 32 of them.
@@ -74,6 +74,16 @@ pub(crate) struct PeerReport {
     pub(crate) report: Report,
 }
 
+/// The torrent of a connection, as far as the connection looks at it.
+pub(crate) trait Swarm: Send + Sync {
+    /// What events name it by.
+    fn torrent_ref(&self) -> Arc<TorrentRef>;
+
+    /// Its info dict, if it is known and may be given to peers: that of a
+    /// private torrent may not (BEP 27).
+    fn public_metadata(&self) -> Option<Bytes>;
+}
+
 /// How far what waits to be sent has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sending {
@@ -97,9 +107,9 @@ pub(crate) struct PeerTask {
     /// The torrent always drains this; a full channel makes the connection wait.
     pub(crate) reports: mpsc::Sender<PeerReport>,
     pub(crate) storage: StorageSlot,
-    pub(crate) torrent: TorrentHandle,
-    /// Where messages are counted.
-    pub(crate) session: Arc<SessionShared>,
+    pub(crate) torrent: Arc<dyn Swarm>,
+    /// Where messages are counted, and warnings go.
+    pub(crate) session: Arc<Services>,
     pub(crate) disk: Disk,
     pub(crate) pool: BufferPool,
 }
@@ -216,6 +226,7 @@ impl PeerTask {
 
     fn warn(&self, warning: PerformanceWarning) {
         self.session
+            .events
             .warn(Some(&self.torrent.torrent_ref()), warning);
     }
 

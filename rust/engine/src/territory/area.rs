@@ -9,8 +9,7 @@ use std::sync::Arc;
 use torrent_core::ids::FileIndex;
 use torrent_core::metainfo::{Info, Metainfo};
 
-use crate::disk::{fold_name, is_case_blind, real};
-use crate::placement::part_file_in;
+use crate::disk::{fold_name, is_case_blind, part_file_in, real};
 
 /// Where the files of a torrent are.
 #[derive(Clone, Debug)]

@@ -175,13 +175,6 @@ impl Driver {
 }
 
 impl TorrentHandle {
-    /// The info dict, if it is known and may be given to peers: that of a
-    /// private torrent may not (BEP 27).
-    pub(crate) fn public_metadata(&self) -> Option<Bytes> {
-        let info = &self.metainfo()?.info;
-        (!info.private).then(|| info.raw.clone())
-    }
-
     /// Takes the metadata over; from now on pieces and files can be spoken of.
     /// Returns what was said of it before and does not fit.
     fn learn(&self, info: Arc<Info>) -> Vec<String> {

@@ -13,11 +13,11 @@ use torrent_core::torrent::{Haste, PeerMeta};
 use torrent_core::wire::{Features, Handshake};
 
 use super::{Driver, TaskEnd};
+use crate::context::Context;
 use crate::event::{Detail, PeerFact, PeerFault, kind};
 use crate::handle::TorrentHandle;
 use crate::peer::handshake::{self, HandshakeError};
 use crate::performance::PerformanceWarning;
-use crate::runtime::Context;
 
 /// A connection that was made, or could not be.
 pub(super) struct Dialled {
@@ -100,7 +100,7 @@ impl Driver {
                 let in_use = io.is_some_and(|error| error.kind() == ErrorKind::AddrInUse);
                 let session = &self.context.session;
                 if in_use && session.settings.borrow().outgoing_port != 0 {
-                    session.warn(
+                    session.events.warn(
                         Some(&self.handle.torrent_ref()),
                         PerformanceWarning::TooFewOutgoingPorts,
                     );

@@ -7,6 +7,7 @@ mod dial;
 mod disk;
 mod files;
 mod guard;
+mod new;
 mod obey;
 mod owed;
 mod peers;
@@ -40,6 +41,7 @@ use torrent_core::torrent::{Output, Torrent, TorrentEvent, TorrentState};
 use torrent_core::tracker::Announcer;
 
 use crate::commands::Receiver;
+use crate::context::Context;
 use crate::disk::{
     CheckHandle, CheckMode, DiskError, DiskEvent, ResumeAccepted, ResumeRejected, StorageSlot,
 };
@@ -51,10 +53,9 @@ use crate::peer::PeerReport;
 use crate::peer::mailbox::Mailbox;
 use crate::placement::Deletion;
 use crate::resume::{SaveFlags, SaveRequest};
-use crate::runtime::Context;
-use crate::session::NewTorrent;
 use crate::territory::Lease;
 use files::{FileWork, FilesEnd};
+pub(crate) use new::NewTorrent;
 use owed::Owed;
 use places::{PlaceEnd, PlaceWork};
 use resume::Legacy;
@@ -227,7 +228,7 @@ async fn all_left(after: Vec<watch::Receiver<bool>>) {
 
 /// A torrent that cannot even begin: it says why and leaves.
 fn refuse(context: &Context, handle: &TorrentHandle, error: Error) {
-    context.session.forget(handle);
+    context.session.forget(handle.info_hash(), handle.key());
     handle
         .shared
         .removed
@@ -455,7 +456,8 @@ impl Driver {
         let now = Instant::now();
         if let Some(standing) = self.brain.take_standing(now) {
             let session = &self.context.session;
-            session.choking.report(self.key, standing, &self.handle);
+            let to = Arc::clone(&self.handle.shared);
+            session.choking.report(self.key, standing, to);
         }
         self.autosave(now);
         if now >= self.clocks.next_snapshot() {

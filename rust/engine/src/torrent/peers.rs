@@ -13,11 +13,11 @@ use torrent_core::torrent::PeerMeta;
 use torrent_core::wire::Features;
 
 use super::{Driver, TaskEnd};
+use crate::context::report_panic;
 use crate::event::{Detail, PeerFact, PeerFault, PeerRef, kind};
 use crate::peer::mailbox::Mailbox;
-use crate::peer::{Arrival, Ended, PeerTask};
+use crate::peer::{Arrival, Ended, PeerTask, Swarm};
 use crate::rates::{Direction, Valve};
-use crate::runtime::report_panic;
 use crate::whereabouts::port_of;
 
 /// How a connection ended; `None` when its task panicked.
@@ -84,14 +84,14 @@ impl Driver {
         };
         connection.count_handshakes();
         connection.set_opening(features, self.opening(&settings, &meta));
-        if let Some(info_dict) = self.handle.public_metadata() {
+        if let Some(info_dict) = self.handle.shared.public_metadata() {
             connection.offer_metadata(info_dict);
         }
         let task = PeerTask {
             key,
             stream,
             connection,
-            torrent: self.handle.clone(),
+            torrent: Arc::clone(&self.handle.shared) as _,
             session: Arc::clone(&self.context.session),
             mailbox,
             down: self.valve(Direction::Down, endpoint),

@@ -296,7 +296,9 @@ impl Driver {
             peer.download.interested && i64::from(peer.traffic.stats.target) >= most
         }) {
             let warning = PerformanceWarning::OutstandingRequestLimitReached;
-            session.warn(Some(&self.handle.torrent_ref()), warning);
+            session
+                .events
+                .warn(Some(&self.handle.torrent_ref()), warning);
         }
     }
 

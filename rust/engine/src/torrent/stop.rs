@@ -53,7 +53,8 @@ impl Driver {
                 .store(storage.save_path().into());
         }
         self.publish(Instant::now());
-        self.context.session.forget(&self.handle);
+        let (hash, key) = (self.handle.info_hash(), self.key);
+        self.context.session.forget(hash, key);
         if matches!(verdict, Verdict::Removed { .. }) {
             self.forget_saved().await;
             self.handle.shared.left.store(true, Ordering::Release);

@@ -1,0 +1,161 @@
+//! The services that the torrents and peers of a session share. A torrent knows
+//! nothing else of its session; what it asks of that goes through [`Owner`].
+
+pub(crate) mod choker;
+pub(crate) mod network;
+pub(crate) mod queue;
+mod supervise;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock, Weak};
+
+use tokio::sync::watch;
+use torrent_core::external_ip::Witness;
+use torrent_core::ids::{InfoHash, TorrentKey};
+use torrent_core::settings::Settings;
+use torrent_core::torrent::Room;
+
+use crate::buffers::BufferPool;
+use crate::connections::Connections;
+use crate::disk::Disk;
+use crate::event::{BlockReason, Detail, TorrentRef, kind};
+use crate::events::EventSink;
+use crate::farewells::Farewells;
+use crate::guard::Guard;
+use crate::net::dial::Dialler;
+use crate::pace::Pace;
+use crate::rates::Rates;
+use crate::state::Keeper;
+use crate::stats::Stats;
+use crate::territory::Territory;
+use crate::tracker::TrackerClient;
+use choker::ChokeDesk;
+use network::Network;
+use queue::QueueDesk;
+pub(crate) use supervise::{report_panic, supervise};
+
+/// What the tasks of a running session work with.
+pub(crate) struct Context {
+    pub(crate) session: Arc<Services>,
+    pub(crate) disk: Disk,
+    pub(crate) pool: BufferPool,
+    pub(crate) trackers: TrackerClient,
+    pub(crate) pace: Pace,
+    pub(crate) dialler: Dialler,
+    pub(crate) farewells: Farewells,
+}
+
+/// What a torrent asks of the session that it is part of.
+pub(crate) trait Owner: fmt::Debug + Send + Sync {
+    /// Takes the torrent out of the session, if it is still this one.
+    fn forget(&self, torrent: InfoHash, key: TorrentKey);
+
+    /// Bans an address in all torrents.
+    fn ban(&self, ip: IpAddr);
+}
+
+/// What is shared from the beginning of a session on, and read by handles too.
+#[derive(Debug)]
+pub(crate) struct Services {
+    pub(crate) settings: watch::Sender<Arc<Settings>>,
+    /// All torrents of the session are paused.
+    pub(crate) paused: watch::Sender<bool>,
+    /// True from the beginning of the shutdown on.
+    pub(crate) stopping: watch::Sender<bool>,
+    pub(crate) events: Arc<EventSink>,
+    pub(crate) stats: Stats,
+    pub(crate) network: Network,
+    pub(crate) connections: Connections,
+    pub(crate) rates: Arc<Rates>,
+    pub(crate) choking: Arc<ChokeDesk>,
+    pub(crate) queue: Arc<QueueDesk>,
+    pub(crate) guard: Guard,
+    /// Which torrent has which place on disk.
+    pub(crate) territory: Arc<Territory>,
+    /// The state directory, where there is one; from the time on at which the
+    /// session has it.
+    pub(crate) keeper: OnceLock<Arc<Keeper>>,
+    owner: OnceLock<Weak<dyn Owner>>,
+}
+
+impl Services {
+    /// Those of a session with these settings.
+    pub(crate) fn new(settings: Settings, guard: Guard) -> Self {
+        Self {
+            events: Arc::new(EventSink::new(
+                settings.alert_mask as u32,
+                settings.alert_queue_size as usize,
+            )),
+            rates: Arc::new(Rates::new(&settings)),
+            queue: Arc::new(QueueDesk::new(&settings)),
+            settings: watch::Sender::new(Arc::new(settings)),
+            paused: watch::Sender::new(false),
+            stopping: watch::Sender::new(false),
+            stats: Stats::default(),
+            network: Network::default(),
+            connections: Connections::default(),
+            choking: Arc::default(),
+            guard,
+            territory: Arc::default(),
+            keeper: OnceLock::new(),
+            owner: OnceLock::new(),
+        }
+    }
+
+    /// The session that they are of. Set once.
+    pub(crate) fn set_owner(&self, owner: Weak<dyn Owner>) {
+        let _ = self.owner.set(owner);
+    }
+
+    fn owner(&self) -> Option<Arc<dyn Owner>> {
+        self.owner.get()?.upgrade()
+    }
+
+    /// As [`Owner::forget`]. A session that is gone has no torrents.
+    pub(crate) fn forget(&self, torrent: InfoHash, key: TorrentKey) {
+        if let Some(owner) = self.owner() {
+            owner.forget(torrent, key);
+        }
+    }
+
+    /// As [`Owner::ban`].
+    pub(crate) fn ban(&self, ip: IpAddr) {
+        if let Some(owner) = self.owner() {
+            owner.ban(ip);
+        }
+    }
+
+    /// A peer or a tracker says that our address is `ip`.
+    pub(crate) fn seen_as(&self, ip: IpAddr, by: IpAddr, witness: Witness) {
+        if let Some(ip) = self.network.seen_as(ip, by, witness) {
+            self.events
+                .post(kind::EXTERNAL_IP, None, || Detail::Address(ip));
+        }
+    }
+
+    /// Says that a connection with `peer` is not made.
+    pub(crate) fn post_blocked(
+        &self,
+        torrent: Option<&Arc<TorrentRef>>,
+        peer: SocketAddr,
+        reason: BlockReason,
+    ) {
+        self.events
+            .post(kind::PEER_BLOCKED, torrent, || Detail::Blocked {
+                peer: peer.into(),
+                reason,
+            });
+    }
+
+    /// Whether there may be one more connection with this address.
+    pub(crate) fn room_for_connection(&self, ip: IpAddr) -> Room {
+        self.connections.room(&self.settings.borrow(), ip)
+    }
+
+    /// How many more connections stay within the limit.
+    pub(crate) fn free_connections(&self) -> usize {
+        let free = self.settings.borrow().connections_limit - self.connections.len();
+        usize::try_from(free).unwrap_or(0)
+    }
+}

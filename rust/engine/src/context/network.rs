@@ -1,0 +1,74 @@
+//! Where the session listens, and our addresses as others see them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use torrent_core::external_ip::Witness;
+
+use crate::event::{Detail, kind};
+use crate::events::EventSink;
+use crate::net::listen::Listening;
+use crate::whereabouts::Whereabouts;
+
+/// Where the session listens at the moment.
+#[derive(Debug, Default)]
+pub(crate) struct Network {
+    listening: ArcSwap<Vec<SocketAddr>>,
+    errors: ArcSwap<Vec<(SocketAddr, String)>>,
+    whereabouts: Whereabouts,
+}
+
+impl Network {
+    /// The endpoints that accept connections.
+    pub(crate) fn listening(&self) -> Arc<Vec<SocketAddr>> {
+        self.listening.load_full()
+    }
+
+    /// The endpoints that could not be listened on, and why.
+    pub(crate) fn errors(&self) -> Arc<Vec<(SocketAddr, String)>> {
+        self.errors.load_full()
+    }
+
+    /// Our address as the most others see it, over IPv4 or IPv6.
+    pub(crate) fn external(&self, ipv6: bool) -> Option<IpAddr> {
+        self.whereabouts.external(ipv6)
+    }
+
+    /// Our own endpoints, those that strangers see first.
+    pub(crate) fn own(&self) -> Arc<Vec<SocketAddr>> {
+        self.whereabouts.own()
+    }
+
+    /// Somebody says that our address is `ip`. The address, if that makes it
+    /// another than before.
+    pub(crate) fn seen_as(&self, ip: IpAddr, by: IpAddr, witness: Witness) -> Option<IpAddr> {
+        let listening = self.listening.load();
+        self.whereabouts.vote(ip, by, witness, &listening)
+    }
+
+    /// Takes note of what was opened, and tells the game.
+    pub(crate) fn show(&self, events: &EventSink, opened: &Listening) {
+        let sockets = opened.sockets.iter();
+        let endpoints: Vec<SocketAddr> = sockets
+            .filter_map(|listener| listener.socket.local_addr().ok())
+            .collect();
+        let errors: Vec<(SocketAddr, String)> = opened
+            .errors
+            .iter()
+            .map(|(at, error)| (*at, error.to_string()))
+            .collect();
+        let told = endpoints
+            .iter()
+            .map(|&endpoint| (kind::LISTEN_SUCCEEDED, endpoint, String::new()));
+        let failed = errors
+            .iter()
+            .map(|(endpoint, error)| (kind::LISTEN_FAILED, *endpoint, error.clone()));
+        for (kind, endpoint, error) in told.chain(failed) {
+            events.post(kind, None, || Detail::Listen { endpoint, error });
+        }
+        self.whereabouts.listen_on(&endpoints);
+        self.listening.store(Arc::new(endpoints));
+        self.errors.store(Arc::new(errors));
+    }
+}

@@ -1,0 +1,30 @@
+//! Tasks whose panic becomes an event instead of a torrent that stands still.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::Services;
+use crate::error::{Error, ErrorKind};
+use crate::event::{Detail, kind};
+
+/// Runs a task and turns its panic into an `internal_error` event.
+pub(crate) async fn supervise(
+    services: Arc<Services>,
+    name: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    if let Err(error) = tokio::spawn(task).await
+        && error.is_panic()
+    {
+        report_panic(&services, name);
+    }
+}
+
+/// Posts the event that stands for a panic in a task.
+pub(crate) fn report_panic(services: &Services, name: &'static str) {
+    tracing::error!(task = name, "a task panicked");
+    let message = format!("the {name} task failed");
+    services.events.post(kind::INTERNAL_ERROR, None, || {
+        Detail::Error(Error::because(ErrorKind::InternalException, message))
+    });
+}

@@ -1,0 +1,82 @@
+//! The tasks that run beside the session's own for as long as it does.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use torrent_core::ids::InfoHash;
+
+use super::SessionShared;
+use crate::choke;
+use crate::context::{Context, supervise};
+use crate::performance::PerformanceWarning;
+use crate::queue;
+use crate::rates::{self, Direction};
+use crate::restore;
+use crate::upkeep;
+
+/// Starts all of them.
+pub(crate) fn spawn(session: &Arc<SessionShared>, context: &Arc<Context>) -> JoinSet<()> {
+    let services = &context.session;
+    let mut helpers = Helpers {
+        context,
+        tasks: JoinSet::new(),
+    };
+    let settings = || services.settings.subscribe();
+    let (choking, events) = (&services.choking, &services.events);
+    let choking = choke::run(Arc::clone(choking), settings(), Arc::clone(events));
+    helpers.add("choking", choking);
+    let rates = Arc::clone(&services.rates);
+    let rates = rates::run(rates, settings(), warn_of_limits(session));
+    helpers.add("rate limit", rates);
+    let (desk, saved, asking) = (&services.queue, Arc::clone(session), Arc::clone(session));
+    let queue = queue::run(
+        Arc::clone(desk),
+        settings(),
+        move || saved.state_changed(),
+        move |torrent| scrape(&asking, torrent),
+    );
+    helpers.add("queue", queue);
+    helpers.add("state directory", restore::run(Arc::clone(session)));
+    let failures = restore::tell_of_failures(Arc::clone(session));
+    helpers.add("state directory", failures);
+    helpers.add("upkeep", upkeep::run(Arc::clone(context)));
+    helpers.tasks
+}
+
+struct Helpers<'a> {
+    context: &'a Arc<Context>,
+    tasks: JoinSet<()>,
+}
+
+impl Helpers<'_> {
+    fn add(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let services = Arc::clone(&self.context.session);
+        self.tasks.spawn(supervise(services, name, task));
+    }
+}
+
+/// Warns of a rate limit that headers alone use up.
+fn warn_of_limits(session: &Arc<SessionShared>) -> impl Fn(Direction) + Send + use<> {
+    let session = Arc::clone(session);
+    move |direction| {
+        let warning = match direction {
+            Direction::Up => PerformanceWarning::UploadLimitTooLow,
+            Direction::Down => PerformanceWarning::DownloadLimitTooLow,
+        };
+        session.events.warn(None, warning);
+    }
+}
+
+/// Asks a tracker for the numbers of a swarm. A session that is paused as a whole
+/// keeps silent.
+fn scrape(session: &SessionShared, torrent: InfoHash) {
+    if *session.paused.borrow() {
+        return;
+    }
+    let handle = session.registry.lock().get(&torrent).cloned();
+    if let Some(handle) = handle {
+        // A full queue of commands only means that others come first.
+        let _ = handle.scrape_tracker(None);
+    }
+}

@@ -1,0 +1,74 @@
+//! The end of a session: its torrents and its disk within a limit, its state
+//! directory, and the last announces, which may take a little longer.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::SessionShared;
+use super::joiner::{Done, End};
+use crate::context::Context;
+
+/// How long the parts of a shutdown may take together, unless the owner says
+/// otherwise. A game that quits waits for this at most.
+const SHUTDOWN_LIMIT: Duration = Duration::from_millis(4500);
+
+/// How long the end of a session waits for the answers of trackers.
+pub const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
+
+/// What the state directory is given to finish what is queued for it, beyond
+/// the time that the rest has left.
+const KEEPER_LIMIT: Duration = Duration::from_millis(500);
+
+/// When everything but the last announces has to be over.
+pub(crate) fn deadline(session: &SessionShared) -> Instant {
+    let limit = session.shutdown_limit.get();
+    Instant::now() + *limit.unwrap_or(&SHUTDOWN_LIMIT)
+}
+
+/// The session has stopped: its trackers may take a little longer, and then go
+/// on being told in the background, within the limit of that.
+pub(crate) async fn farewell(session: &SessionShared, context: &Context, done: &Done) {
+    let patience = session.settings.borrow().stop_tracker_timeout;
+    let patience = Duration::from_secs(patience.unsigned_abs());
+    let begun = context.farewells.begun();
+    let mut hurry = session.hurry.subscribe();
+    let mut announces = context.farewells.all();
+    let all = async { while announces.join_next().await.is_some() {} };
+    tokio::pin!(all);
+    let early = timeout_at(begun + FAREWELL_LIMIT.min(patience), &mut all).await;
+    done.reach(End::Stopped);
+    if early.is_err() {
+        tracing::debug!("trackers do not answer, and are told in the background");
+        tokio::select! {
+            _ = timeout_at(begun + patience, all) => {}
+            _ = hurry.wait_for(|hurry| *hurry) => {}
+        }
+    }
+}
+
+/// Gives up the state directory, which is given a little beyond the deadline.
+pub(crate) async fn close_folder(session: &SessionShared, deadline: Instant) {
+    if let Some(keeper) = session.keeper.get().cloned() {
+        // It gives up the folder's lock when it is done.
+        let closed = tokio::task::spawn_blocking(move || keeper.stop());
+        let closed = timeout_at(deadline + KEEPER_LIMIT, closed);
+        if closed.await.is_err() {
+            tracing::warn!("the state directory took too long to close");
+        }
+    }
+}
+
+/// Puts the session's state into the state directory; done when it is there
+/// or did not get there at once.
+pub(crate) fn save_state(session: &SessionShared) -> impl Future<Output = ()> + use<> {
+    let keeper = session.keeper.get();
+    let saved = keeper.map(|keeper| keeper.save_session(session.encode_state().into()));
+    async {
+        if let Some(saved) = saved {
+            // The directory's thread reports what fails.
+            let _ = saved.await;
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The statuses that changed since they were last told: for `state_update`,
+//! which is asked for, and `torrents_updated`, which comes by itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use torrent_core::ids::InfoHash;
+
+use super::SessionShared;
+use crate::event::{Detail, kind};
+use crate::status::TorrentStatus;
+
+/// The statuses as of the last events of either kind.
+#[derive(Debug, Default)]
+pub(crate) struct Updates {
+    last_tick: HashMap<InfoHash, Arc<TorrentStatus>>,
+    last_update: HashMap<InfoHash, Arc<TorrentStatus>>,
+}
+
+impl Updates {
+    /// Posts what changed since the last `state_update`.
+    pub(crate) fn post_updates(&mut self, session: &SessionShared) {
+        let changed = changes(session, &mut self.last_update);
+        let events = &session.events;
+        events.post(kind::STATE_UPDATE, None, || Detail::Statuses(changed));
+    }
+
+    /// Posts what changed since the last `torrents_updated`, if anything did.
+    pub(crate) fn post_tick(&mut self, session: &SessionShared) {
+        let changed = changes(session, &mut self.last_tick);
+        if !changed.is_empty() {
+            let events = &session.events;
+            events.post(kind::TORRENTS_UPDATED, None, || Detail::Statuses(changed));
+        }
+    }
+
+    /// A torrent has ended.
+    pub(crate) fn forget(&mut self, torrent: InfoHash) {
+        self.last_tick.remove(&torrent);
+        self.last_update.remove(&torrent);
+    }
+}
+
+/// The statuses that tell more than those in `last`, which is brought up to date.
+fn changes(
+    session: &SessionShared,
+    last: &mut HashMap<InfoHash, Arc<TorrentStatus>>,
+) -> Vec<Arc<TorrentStatus>> {
+    let handles: Vec<_> = session.registry.lock().values().cloned().collect();
+    handles
+        .iter()
+        .filter_map(|handle| {
+            let status = handle.status();
+            let known = last.insert(handle.info_hash(), Arc::clone(&status));
+            let is_news = known
+                .is_none_or(|known| !Arc::ptr_eq(&known, &status) && status.is_news_after(&known));
+            is_news.then_some(status)
+        })
+        .collect()
+}

@@ -1,0 +1,44 @@
+//! A torrent on its way to its task.
+
+use std::net::SocketAddr;
+
+use tokio::sync::watch;
+use torrent_core::places::Places;
+use torrent_core::resume::ResumeData;
+
+use crate::commands::Receiver;
+use crate::error::Error;
+use crate::handle::{Command, EndsWith, Options, TorrentHandle};
+use crate::territory::Lease;
+
+/// A torrent on its way to its task.
+#[derive(Debug)]
+pub(crate) struct NewTorrent {
+    pub(crate) handle: TorrentHandle,
+    pub(crate) commands: Receiver<Command>,
+    pub(crate) paused: bool,
+    pub(crate) resume: Option<Box<ResumeData>>,
+    /// Why that is not believed, whatever the files say.
+    pub(crate) rejected: Option<Error>,
+    pub(crate) verify_files: bool,
+    /// Peers to try at once.
+    pub(crate) peers: Vec<SocketAddr>,
+    /// Priorities of pieces that are not known yet.
+    pub(crate) piece_priorities: Vec<u8>,
+    /// It is in the state directory already.
+    pub(crate) remembered: bool,
+    /// Where its files are, if that changed after its record was written.
+    pub(crate) places: Option<Box<Places>>,
+    pub(crate) seed_mode: bool,
+    /// Says that the torrent has ended once it has, or never ran.
+    pub(crate) ends: EndsWith,
+    /// Its place on disk.
+    pub(crate) lease: Lease,
+    /// The torrents that are to leave it first.
+    pub(crate) after: Vec<watch::Receiver<bool>>,
+    /// What was given and has no effect.
+    pub(crate) without_effect: Vec<String>,
+    /// It came before the session had its folder: what it was registered with,
+    /// until what the folder remembers of it is looked up.
+    pub(crate) early: Option<Box<Options>>,
+}
