@@ -83,7 +83,7 @@ impl Connection {
     pub fn set_opening(&mut self, theirs: Features, opening: Opening) {
         self.features = theirs;
         self.extensions.opening = Some(opening);
-        if self.early.is_some() {
+        if self.theirs.early.is_some() {
             self.extensions.metadata = Metadata::Wanted;
         }
     }
@@ -173,12 +173,12 @@ impl Connection {
                 self.extensions.theirs = hello.numbers;
                 self.extensions.reqq = hello.reqq;
                 self.keep_to_reqq();
-                self.report.hello = Some(Box::new(hello));
-                self.dirty = true;
+                self.news.report.hello = Some(Box::new(hello));
+                self.news.dirty = true;
             }
             ext::UPLOAD_ONLY => {
-                self.report.upload_only = Some(ext::decode_upload_only(payload)?);
-                self.dirty = true;
+                self.news.report.upload_only = Some(ext::decode_upload_only(payload)?);
+                self.news.dirty = true;
             }
             ext::DONT_HAVE => self.take_lost(ext::decode_dont_have(payload)?)?,
             ext::UT_METADATA => match MetadataMessage::decode(payload)? {
@@ -201,7 +201,7 @@ impl Connection {
     pub(super) fn keep_to_reqq(&mut self) {
         let window = &mut self.limits.window;
         window.max = window.max.min(self.extensions.reqq.unwrap_or(window.max));
-        self.window.set_limits(*window);
+        self.requests.window.set_limits(*window);
     }
 
     fn take_metadata(&mut self, piece: u32, total_size: u32, data: Option<&[u8]>) {
@@ -210,12 +210,12 @@ impl Connection {
             return;
         };
         asked.swap_remove(at);
-        self.report.metadata.push(MetadataReply {
+        self.news.report.metadata.push(MetadataReply {
             piece,
             total_size,
             data: data.map(Bytes::copy_from_slice),
         });
-        self.dirty = true;
+        self.news.dirty = true;
     }
 
     /// Queues a piece of metadata for the peer, or refuses it.

@@ -206,20 +206,20 @@ impl Connection {
     }
 
     fn take_suggestion(&mut self, piece: PieceIndex) {
-        let room = self.report.suggested.len() < MAX_NAMED;
+        let room = self.news.report.suggested.len() < MAX_NAMED;
         if room && piece.0 < self.layout.num_pieces() {
-            self.report.suggested.push(piece);
-            self.dirty = true;
+            self.news.report.suggested.push(piece);
+            self.news.dirty = true;
         }
     }
 
     fn take_permission(&mut self, piece: PieceIndex) {
-        let pieces = match self.early {
+        let pieces = match self.theirs.early {
             Some(_) => self.limits.max_pieces,
             None => self.layout.num_pieces(),
         };
         if piece.0 < pieces && self.fast.allow(piece) {
-            self.dirty = true;
+            self.news.dirty = true;
         }
     }
 
@@ -235,22 +235,24 @@ impl Connection {
         } = request;
         let block = self.layout.block_at(piece, begin, length);
         let asked = |&asked: &Block| Some(asked) == block;
-        let Some(at) = self.outstanding.iter().position(asked) else {
+        let Some(at) = self.requests.outstanding.iter().position(asked) else {
             // A cancelled one.
             return;
         };
-        let refused = self.outstanding.remove(at);
-        if self.watched.trouble {
-            self.report.notes.extend(refused.map(Note::Dropped));
+        let refused = self.requests.outstanding.remove(at);
+        if self.news.watched.trouble {
+            self.news.report.notes.extend(refused.map(Note::Dropped));
         }
-        self.report.returned.extend(refused);
-        let of_choke = self.peer_choking && !self.fast.allowed.contains(&piece);
-        if !of_choke || !self.fruitful {
-            self.report.refused.extend(refused);
+        self.news.report.returned.extend(refused);
+        let of_choke = self.requests.peer_choking && !self.fast.allowed.contains(&piece);
+        if !of_choke || !self.requests.fruitful {
+            self.news.report.refused.extend(refused);
         }
         let other = |block: Block| block.piece != piece;
-        self.leased.retain(other, &mut self.report.returned);
-        self.dirty = true;
+        self.requests
+            .leased
+            .retain(other, &mut self.news.report.returned);
+        self.news.dirty = true;
     }
 }
 

@@ -33,7 +33,7 @@ impl Connection {
         // A part of a message is a sign of life too.
         self.last_received = now;
         let accepted_before = blocks.len();
-        let before = self.report.stats.incoming;
+        let before = self.news.report.stats.incoming;
         let taken = match self.take_messages(input, blocks) {
             Ok(taken) => taken,
             Err(error) => {
@@ -47,12 +47,12 @@ impl Connection {
                 .iter()
                 .map(|block| block.payload.len() as u64)
                 .sum();
-            self.patience.delivered(now);
-            self.report.stats.payload_received += bytes;
-            self.window.on_block(now, bytes);
+            self.requests.patience.delivered(now);
+            self.news.report.stats.payload_received += bytes;
+            self.requests.window.on_block(now, bytes);
         }
-        if self.report.stats.incoming != before && self.partial.came(now) {
-            self.dirty = true;
+        if self.news.report.stats.incoming != before && self.news.partial.came(now) {
+            self.news.dirty = true;
         }
         self.fill_window(now);
         Ok(taken)
@@ -66,11 +66,11 @@ impl Connection {
         let mut taken = 0;
         while let Some((message, used)) = Message::decode(&input[taken..], self.message_limit)? {
             let end = taken + used;
-            self.traffic.received.received(&message);
+            self.news.traffic.received.received(&message);
             self.handle_message(message, end, blocks)?;
             taken = end;
         }
-        self.report.stats.incoming = self.incoming(&input[taken..]);
+        self.news.report.stats.incoming = self.incoming(&input[taken..]);
         Ok(taken)
     }
 
@@ -88,21 +88,21 @@ impl Connection {
 
     /// Takes back that these blocks, the last ones, were received.
     pub(super) fn disown(&mut self, blocks: &[BlockIn]) {
-        let reported = &mut self.report.blocks;
+        let reported = &mut self.news.report.blocks;
         reported.truncate(reported.len().saturating_sub(blocks.len()));
-        let returned = &mut self.report.returned;
+        let returned = &mut self.news.report.returned;
         returned.extend(blocks.iter().map(|it| it.block));
     }
 
     /// Counts the handshakes that went before the first message.
     pub fn count_handshakes(&mut self) {
-        self.report.stats.received += HANDSHAKE_LEN as u64;
-        self.report.stats.sent += HANDSHAKE_LEN as u64;
+        self.news.report.stats.received += HANDSHAKE_LEN as u64;
+        self.news.report.stats.sent += HANDSHAKE_LEN as u64;
     }
 
     /// Counts `bytes` that were received.
     pub fn count_received(&mut self, bytes: usize) {
-        self.report.stats.received += bytes as u64;
+        self.news.report.stats.received += bytes as u64;
     }
 
     pub(super) fn handle_message(
@@ -114,27 +114,27 @@ impl Connection {
         match message {
             Message::KeepAlive | Message::Port(_) | Message::Unknown(_) => {}
             Message::Choke => {
-                self.peer_choking = true;
+                self.requests.peer_choking = true;
                 self.note_choke(true);
                 if self.features.fast {
                     // What was asked for is refused one by one, or still sent.
                     self.give_back_leased();
                 } else {
-                    if self.watched.trouble {
-                        let dropped = self.outstanding.iter().copied().map(Note::Dropped);
-                        self.report.notes.extend(dropped);
+                    if self.news.watched.trouble {
+                        let dropped = self.requests.outstanding.iter().copied().map(Note::Dropped);
+                        self.news.report.notes.extend(dropped);
                     }
-                    if !self.fruitful {
-                        self.report.refused.extend(&self.outstanding);
+                    if !self.requests.fruitful {
+                        self.news.report.refused.extend(&self.requests.outstanding);
                     }
                     self.give_back();
-                    self.late.clear();
+                    self.requests.late.clear();
                 }
             }
             Message::Unchoke => {
-                if self.peer_choking {
-                    self.peer_choking = false;
-                    self.fruitful = false;
+                if self.requests.peer_choking {
+                    self.requests.peer_choking = false;
+                    self.requests.fruitful = false;
                     self.note_choke(false);
                 }
             }
@@ -145,7 +145,7 @@ impl Connection {
             Message::Request(request) => self.handle_request(request)?,
             Message::Cancel(request) => {
                 if self.uploads.cancel(request) {
-                    self.traffic.cancelled_requests += 1;
+                    self.news.traffic.cancelled_requests += 1;
                     self.reject(request)?;
                 }
             }
@@ -161,54 +161,43 @@ impl Connection {
                     .layout
                     .block_at(piece, begin, length)
                     .ok_or(PeerError::NoSuchBlock)?;
-                if self.was_asked(block) {
+                if self.requests.take_asked(block) {
                     // At once: a refusal behind it in the same input is another one.
-                    self.fruitful = true;
-                    self.report.blocks.push(block);
-                    if self.watched.progress {
-                        self.report.notes.push(Note::Finished(block));
+                    self.requests.fruitful = true;
+                    self.news.report.blocks.push(block);
+                    if self.news.watched.progress {
+                        self.news.report.notes.push(Note::Finished(block));
                     }
                     blocks.push(BlockIn {
                         block,
                         payload: end - data.len()..end,
                     });
                 } else {
-                    self.report.stats.redundant += u64::from(length);
-                    if self.watched.peer {
-                        self.report.notes.push(Note::Unwanted(block));
+                    self.news.report.stats.redundant += u64::from(length);
+                    if self.news.watched.peer {
+                        self.news.report.notes.push(Note::Unwanted(block));
                     }
                 }
-                self.dirty = true;
+                self.news.dirty = true;
             }
         }
         Ok(())
     }
 
-    /// Whether the block was asked for, which it is no longer.
-    pub(super) fn was_asked(&mut self, block: Block) -> bool {
-        for asked in [&mut self.outstanding, &mut self.late] {
-            if let Some(at) = asked.iter().position(|&asked| asked == block) {
-                asked.remove(at);
-                return true;
-            }
-        }
-        false
-    }
-
     pub(super) fn note_choke(&mut self, choked: bool) {
-        self.report.choked = Some(choked);
+        self.news.report.choked = Some(choked);
         // The torrent forgets what a choked peer asked for, and so do we.
-        self.asked = 0;
-        self.report.want = 0;
-        self.dirty = true;
+        self.requests.asked = 0;
+        self.news.report.want = 0;
+        self.news.dirty = true;
     }
 
     pub(super) fn note_interest(&mut self, interested: bool) {
         if !interested {
             self.drop_uploads(|_, _| false);
         }
-        self.peer_interested = interested;
-        self.report.interested = Some(interested);
-        self.dirty = true;
+        self.uploads.peer_interested = interested;
+        self.news.report.interested = Some(interested);
+        self.news.dirty = true;
     }
 }

@@ -14,65 +14,70 @@ impl Connection {
     pub(super) fn give_back_leased(&mut self) {
         let fast = &self.fast;
         let keep = |block| fast.is_allowed(block);
-        self.leased.retain(keep, &mut self.report.returned);
-        self.dirty = true;
+        self.requests
+            .leased
+            .retain(keep, &mut self.news.report.returned);
+        self.news.dirty = true;
     }
 
     /// Gives every leased block back to the torrent.
     pub(super) fn give_back(&mut self) {
-        self.report.returned.extend(self.outstanding.drain(..));
-        self.leased.truncate(0, &mut self.report.returned);
-        self.dirty = true;
+        self.news
+            .report
+            .returned
+            .extend(self.requests.outstanding.drain(..));
+        self.requests
+            .leased
+            .truncate(0, &mut self.news.report.returned);
+        self.news.dirty = true;
     }
 
     /// Sends requests for leased blocks as far as the window is open, and asks
     /// the torrent for more in good time.
     pub(super) fn fill_window(&mut self, now: Instant) {
-        if !self.interested || self.most_outstanding() == 0 {
+        if !self.requests.interested || self.most_outstanding() == 0 {
             return;
         }
         let target = self.most_outstanding();
-        if self.outstanding.is_empty() {
-            self.patience.begin(now);
+        if self.requests.outstanding.is_empty() {
+            self.requests.patience.begin(now);
         }
-        if !self.leased.is_empty() {
-            self.window.on_requested(now, self.outstanding.len() as u32);
+        if !self.requests.leased.is_empty() {
+            self.requests
+                .window
+                .on_requested(now, self.requests.outstanding.len() as u32);
         }
-        while (self.outstanding.len() as u32) < target
-            && let Some(block) = self.leased.pop()
+        while (self.requests.outstanding.len() as u32) < target
+            && let Some(block) = self.requests.leased.pop()
         {
             self.request(block);
             // How much is outstanding is news, however long the answer takes.
-            self.dirty = true;
+            self.news.dirty = true;
         }
         let wished = self.wished();
-        let held = self.outstanding.len() as u32 + self.leased.len() as u32 + self.asked;
+        let held = self.requests.held();
         if held + wished / 8 < wished {
             let more = wished - held;
-            self.asked += more;
-            self.report.want += more;
-            self.dirty = true;
+            self.requests.asked += more;
+            self.news.report.want += more;
+            self.news.dirty = true;
         }
     }
 
     pub(super) fn request(&mut self, block: Block) {
-        if !self.late.is_empty() {
-            self.late.retain(|&late| late != block);
-        }
-        self.outstanding.push_back(block);
+        self.requests.begin(block);
         let request = self.request_for(block);
         self.send.message(&Message::Request(request));
-        if self.watched.progress {
-            self.report.notes.push(Note::Requested(block));
-            self.dirty = true;
+        if self.news.watched.progress {
+            self.news.note(Note::Requested(block));
         }
     }
 
     /// Blocks that may be outstanding now.
     pub(super) fn most_outstanding(&self) -> u32 {
-        match self.peer_choking {
-            false => self.window.target(),
-            true => self.window.target().min(self.fast.choked_window()),
+        match self.requests.peer_choking {
+            false => self.requests.window.target(),
+            true => self.requests.window.target().min(self.fast.choked_window()),
         }
     }
 
@@ -93,12 +98,12 @@ impl Connection {
 
     /// Lets the connection request these blocks.
     pub fn lease(&mut self, now: Instant, blocks: &[Block]) {
-        self.asked = self.asked.saturating_sub(blocks.len() as u32);
-        self.leased.extend(blocks);
-        if !self.interested {
+        self.requests.asked = self.requests.asked.saturating_sub(blocks.len() as u32);
+        self.requests.leased.extend(blocks);
+        if !self.requests.interested {
             self.give_back();
         } else {
-            if self.peer_choking {
+            if self.requests.peer_choking {
                 self.give_back_leased();
             }
             self.fill_window(now);
@@ -109,24 +114,26 @@ impl Connection {
     /// Requests these blocks at once, before all others, be the window full or
     /// not.
     pub fn lease_urgent(&mut self, now: Instant, blocks: &[Block]) {
-        self.asked = self.asked.saturating_sub(blocks.len() as u32);
-        if self.peer_choking || !self.interested {
-            self.report.returned.extend(blocks);
-            self.dirty = true;
+        self.requests.asked = self.requests.asked.saturating_sub(blocks.len() as u32);
+        if self.requests.peer_choking || !self.requests.interested {
+            self.news.report.returned.extend(blocks);
+            self.news.dirty = true;
             return;
         }
-        if self.outstanding.is_empty() {
-            self.patience.begin(now);
+        if self.requests.outstanding.is_empty() {
+            self.requests.patience.begin(now);
         }
-        self.window.on_requested(now, self.outstanding.len() as u32);
+        self.requests
+            .window
+            .on_requested(now, self.requests.outstanding.len() as u32);
         // Beyond the hard limit they wait behind those that came before them.
         let most = self.limits.window.max as usize;
-        let room = most.saturating_sub(self.outstanding.len());
+        let room = most.saturating_sub(self.requests.outstanding.len());
         let (first, rest) = blocks.split_at(room.min(blocks.len()));
         for &block in first {
             self.request(block);
         }
-        self.leased.extend_urgent(rest);
+        self.requests.leased.extend_urgent(rest);
         self.fill_window(now);
     }
 
@@ -135,7 +142,7 @@ impl Connection {
         let waiting: Vec<Block> = blocks
             .iter()
             .copied()
-            .filter(|&block| self.leased.remove(block))
+            .filter(|&block| self.requests.leased.remove(block))
             .collect();
         if !waiting.is_empty() {
             self.lease_urgent(now, &waiting);
@@ -146,45 +153,41 @@ impl Connection {
     /// requested already may come all the same.
     pub fn withdraw(&mut self, now: Instant, blocks: &[Block]) {
         for &block in blocks {
-            if let Some(at) = self.outstanding.iter().position(|&asked| asked == block) {
-                self.outstanding.remove(at);
+            if self.requests.take_outstanding(block) {
                 let request = self.request_for(block);
                 self.send.message(&Message::Cancel(request));
                 self.expect_late(block);
             } else {
-                self.leased.remove(block);
+                self.requests.leased.remove(block);
             }
         }
         self.fill_window(now);
     }
 
     pub(super) fn expect_late(&mut self, block: Block) {
-        // More than two windows of them will not come any more.
-        if self.late.len() >= 2 * self.limits.window.max as usize {
-            self.late.pop_front();
-        }
-        self.late.push_back(block);
+        self.requests.expect_late(block, self.limits.window.max);
     }
 
     /// Gives back what a snubbing peer asked for in better days: it would only
     /// sit on it.
     pub(super) fn give_back_surplus(&mut self) {
         let most = self.wished() as usize;
-        if self.window.is_snubbed() && self.leased.len() > most {
-            self.leased.truncate(most, &mut self.report.returned);
-            self.dirty = true;
+        if self.requests.window.is_snubbed() && self.requests.leased.len() > most {
+            self.requests
+                .leased
+                .truncate(most, &mut self.news.report.returned);
+            self.news.dirty = true;
         }
     }
 
     /// Takes leases back: somebody else delivered the blocks.
     pub fn cancel(&mut self, now: Instant, blocks: &[Block]) {
         for &block in blocks {
-            if let Some(at) = self.outstanding.iter().position(|&asked| asked == block) {
-                self.outstanding.remove(at);
+            if self.requests.take_outstanding(block) {
                 let request = self.request_for(block);
                 self.send.message(&Message::Cancel(request));
             } else {
-                self.leased.remove(block);
+                self.requests.leased.remove(block);
             }
         }
         self.fill_window(now);
@@ -192,17 +195,17 @@ impl Connection {
 
     /// Tells the peer whether we want something it has.
     pub fn set_interested(&mut self, now: Instant, interested: bool) {
-        if self.interested == interested {
+        if self.requests.interested == interested {
             return;
         }
-        self.interested = interested;
+        self.requests.interested = interested;
         if interested {
             self.send.message(&Message::Interested);
             self.fill_window(now);
         } else {
             self.send.message(&Message::NotInterested);
-            self.asked = 0;
-            self.report.want = 0;
+            self.requests.asked = 0;
+            self.news.report.want = 0;
             self.give_back();
         }
     }

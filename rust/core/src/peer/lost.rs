@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::serve::CROSSING;
+use super::senseless::CROSSING;
 use super::{CloseReason, Connection, ReadJob};
 use crate::ids::PieceIndex;
 use crate::wire::{Message, Request};
@@ -54,7 +54,7 @@ impl Connection {
             });
             self.lost.told.push_back((now, piece));
         }
-        let waits = dropped && !self.choking;
+        let waits = dropped && !self.uploads.choking;
         let helpless = !self.features.fast && (told_nothing || waits);
         helpless.then_some(CloseReason::CannotTell)
     }
@@ -64,7 +64,7 @@ impl Connection {
     pub(super) fn reject_read(&mut self, job: &ReadJob) -> Option<CloseReason> {
         if !self.features.fast {
             // A choke said it already.
-            return (!self.choking).then_some(CloseReason::CannotTell);
+            return (!self.uploads.choking).then_some(CloseReason::CannotTell);
         }
         for &(begin, length) in &job.spans {
             self.send.message(&Message::Reject(Request {

@@ -18,11 +18,14 @@ mod input;
 mod leases;
 mod limits;
 mod lost;
+mod news;
 mod notes;
 mod partial;
 mod patience;
 mod report;
+mod requests;
 mod send;
+mod senseless;
 mod serve;
 mod snub;
 mod theirs;
@@ -30,19 +33,16 @@ mod unsent;
 mod upload;
 mod waiting;
 
-use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::bitfield::Bitfield;
-use crate::ids::{BLOCK_SIZE, Block, PieceIndex};
+use crate::ids::PieceIndex;
 use crate::layout::Layout;
-use crate::window::Window;
 use crate::wire::{Features, Message, message_limit};
 pub use command::{CloseReason, PeerCommand};
 pub use counts::{Counts, SORTS, Sort, Traffic};
-use early::EarlyPieces;
 pub use error::PeerError;
 use extensions::Extensions;
 pub use extensions::Opening;
@@ -51,76 +51,36 @@ pub use fast::allowed_fast_set;
 pub use input::BlockIn;
 pub use limits::Limits;
 use lost::Lost;
+use news::News;
 pub use notes::{Note, Watched};
-use partial::Partial;
-use patience::Patience;
 pub use report::{Incoming, MetadataReply, PeerStats, Report};
+use requests::Requests;
 use send::SendQueue;
 use theirs::Theirs;
 use upload::Uploads;
 pub use upload::{READ_JOB_BYTES, ReadJob};
-use waiting::Waiting;
 
 /// The protocol state of one connection.
 #[derive(Debug)]
 pub struct Connection {
     /// Without pieces while there is no metadata.
     layout: Arc<Layout>,
-    /// What the peer has, as long as there is no metadata to judge it by.
-    early: Option<EarlyPieces>,
     limits: Limits,
     message_limit: usize,
-
-    choking: bool,
-    interested: bool,
-    peer_choking: bool,
-    /// It has sent a block since it unchoked us.
-    fruitful: bool,
-    peer_interested: bool,
-    /// The pieces that we told the peer of.
-    announced: Bitfield,
-
-    window: Window,
-    leased: Waiting,
-    /// Requested and not yet here, oldest first.
-    outstanding: VecDeque<Block>,
-    /// Requested, but others are asked for them now; they are welcome still.
-    late: VecDeque<Block>,
-    /// Blocks asked of the torrent and not yet leased.
-    asked: u32,
-    /// How long it is waited for them.
-    patience: Patience,
-    /// When the next block of a snubbing peer is asked of others.
-    next_give_up: Instant,
-
     /// What both ends understand.
     features: Features,
     extensions: Extensions,
     fast: Fast,
-    theirs: Theirs,
+    /// The pieces that we told the peer of.
+    announced: Bitfield,
     lost: Lost,
-
+    theirs: Theirs,
+    requests: Requests,
     uploads: Uploads,
-    invalid_requests: u32,
-    /// When the first request came after the choke.
-    choked_at: Option<Instant>,
-    /// Requests that came since we choked the peer, and those of them that
-    /// cannot have crossed the choke.
-    choked_requests: usize,
-    late_requests: u32,
-
     send: SendQueue,
-    /// What is to be counted, but for what goes, which `send` counts.
-    traffic: Traffic,
     last_received: Instant,
     last_sent: Instant,
-    report: Report,
-    dirty: bool,
-    /// When the block that is under way is told of.
-    partial: Partial,
-    /// Bytes sent, as of the last report.
-    sent_reported: u64,
-    watched: Watched,
+    news: News,
 }
 
 impl Connection {
@@ -129,40 +89,19 @@ impl Connection {
         Self {
             message_limit: message_limit(layout.num_pieces()),
             announced: Bitfield::new(layout.num_pieces()),
-            window: Window::new(now, limits.window),
+            requests: Requests::new(now, limits.window),
             layout,
-            early: None,
             limits,
-            choking: true,
-            interested: false,
-            peer_choking: true,
-            fruitful: false,
-            peer_interested: false,
-            leased: Waiting::default(),
-            outstanding: VecDeque::new(),
-            late: VecDeque::new(),
-            asked: 0,
-            patience: Patience::new(now),
-            next_give_up: now,
             features: Features::default(),
             extensions: Extensions::default(),
             fast: Fast::default(),
-            theirs: Theirs::default(),
             lost: Lost::default(),
+            theirs: Theirs::default(),
             uploads: Uploads::default(),
-            invalid_requests: 0,
-            choked_at: None,
-            choked_requests: 0,
-            late_requests: 0,
             send: SendQueue::default(),
-            traffic: Traffic::default(),
             last_received: now,
             last_sent: now,
-            report: Report::default(),
-            dirty: false,
-            partial: Partial::default(),
-            sent_reported: 0,
-            watched: Watched::default(),
+            news: News::default(),
         }
     }
 
@@ -170,7 +109,7 @@ impl Connection {
     /// [`Self::set_metadata`].
     pub fn without_metadata(limits: Limits, now: Instant) -> Self {
         Self {
-            early: Some(EarlyPieces::new(limits.max_pieces)),
+            theirs: Theirs::before_metadata(limits.max_pieces),
             message_limit: message_limit(limits.max_pieces),
             ..Self::new(Arc::new(Layout::unknown()), limits, now)
         }
@@ -179,15 +118,15 @@ impl Connection {
     /// The torrent's metadata is known: what the peer said before is judged by
     /// it, and the peer is to be closed if it spoke of another torrent.
     pub fn set_metadata(&mut self, layout: Arc<Layout>) -> Result<(), PeerError> {
-        let Some(early) = self.early.take() else {
+        let Some(early) = self.theirs.early.take() else {
             return Ok(());
         };
         self.message_limit = message_limit(layout.num_pieces());
         self.announced = Bitfield::new(layout.num_pieces());
-        self.report.bitfield = early.judge(layout.num_pieces())?;
+        self.news.report.bitfield = early.judge(layout.num_pieces())?;
         self.fast.judge(layout.num_pieces());
         self.layout = layout;
-        self.dirty = true;
+        self.news.dirty = true;
         Ok(())
     }
 
@@ -200,7 +139,7 @@ impl Connection {
 
     /// Chooses what [`Report::notes`] tells of.
     pub fn watch(&mut self, watched: Watched) {
-        self.watched = watched;
+        self.news.watched = watched;
     }
 
     /// Opens the conversation: tells the peer who we are and what we have.
@@ -227,8 +166,10 @@ impl Connection {
         for &piece in pieces {
             self.announced.set(piece.0);
         }
-        if !self.late.is_empty() {
-            self.late.retain(|late| !pieces.contains(&late.piece));
+        if !self.requests.late.is_empty() {
+            self.requests
+                .late
+                .retain(|late| !pieces.contains(&late.piece));
         }
     }
 
@@ -254,22 +195,16 @@ impl Connection {
         let payload = self.send.advance(bytes);
         self.send_metadata();
         self.last_sent = now;
-        let stats = &mut self.report.stats;
-        stats.sent += bytes as u64;
-        stats.payload_sent += payload;
-        // Under a limit much time may pass until something else is reported.
-        let much = stats.sent - self.sent_reported >= u64::from(BLOCK_SIZE);
-        if much || (payload > 0 && self.send.len() == 0) {
-            self.dirty = true;
-        }
+        let all = self.send.len() == 0;
+        self.news.sent(bytes, payload, all);
     }
 
     /// When [`Self::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Instant {
         let keep_alive = self.last_sent + self.limits.peer_timeout / 2;
         let silence = self.last_received + self.limits.peer_timeout;
-        let silence = Some(silence).filter(|_| self.patience.held_since().is_none());
-        [silence, self.next_snub(), self.partial.due()]
+        let silence = Some(silence).filter(|_| self.requests.patience.held_since().is_none());
+        [silence, self.next_snub(), self.news.partial.due()]
             .into_iter()
             .flatten()
             .fold(keep_alive, Instant::min)
@@ -278,7 +213,7 @@ impl Connection {
     /// Does what time asks for: keep-alives, giving up on a silent peer.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), PeerError> {
         let silent = now >= self.last_received + self.limits.peer_timeout;
-        if silent && self.patience.held_since().is_none() {
+        if silent && self.requests.patience.held_since().is_none() {
             return Err(PeerError::TimedOut);
         }
         if now >= self.last_sent + self.limits.peer_timeout / 2 {
@@ -288,7 +223,7 @@ impl Connection {
         if self.next_snub().is_some_and(|due| due <= now) {
             self.snub(now);
         }
-        self.dirty |= self.partial.is_due(now);
+        self.news.dirty |= self.news.partial.is_due(now);
         Ok(())
     }
 
@@ -297,13 +232,13 @@ impl Connection {
     pub fn take_counts(&mut self) -> Traffic {
         Traffic {
             sent: std::mem::take(&mut self.send.counts),
-            ..std::mem::take(&mut self.traffic)
+            ..std::mem::take(&mut self.news.traffic)
         }
     }
 
     /// What happened since the last report, if anything the torrent cares for.
     pub fn take_report(&mut self) -> Option<Report> {
-        if !std::mem::take(&mut self.dirty) {
+        if !std::mem::take(&mut self.news.dirty) {
             return None;
         }
         Some(self.final_report())
@@ -312,23 +247,14 @@ impl Connection {
     /// The report whether or not there is news: for the moment of closing,
     /// and for the torrent's regular look at the totals.
     pub fn final_report(&mut self) -> Report {
-        self.dirty = false;
-        self.partial.told();
-        let stats = PeerStats {
-            outstanding: self.outstanding.len() as u32,
-            upload_queue: self.uploads.len() as u32,
-            target: self.window.target(),
-            snubbed: self.window.is_snubbed(),
-            ..self.report.stats
-        };
-        let report = std::mem::take(&mut self.report);
-        self.report.stats = stats;
-        self.sent_reported = stats.sent;
-        let allowed_fast = self.fast.take_news();
+        let stats = &mut self.news.report.stats;
+        stats.outstanding = self.requests.outstanding.len() as u32;
+        stats.upload_queue = self.uploads.len() as u32;
+        stats.target = self.requests.window.target();
+        stats.snubbed = self.requests.window.is_snubbed();
         Report {
-            stats,
-            allowed_fast,
-            ..report
+            allowed_fast: self.fast.take_news(),
+            ..self.news.take_report()
         }
     }
 }

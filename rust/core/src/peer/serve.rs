@@ -4,20 +4,11 @@
 //! Part of [`Connection`]; the driver carries out [`Connection::poll_read`] and
 //! answers with [`Connection::handle_read`].
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
 use super::{CloseReason, Connection, Note, PeerError, ReadJob};
 use crate::ids::{BLOCK_SIZE, Block};
 use crate::wire::{Message, Request};
-
-/// Requests that make no sense, after which the peer is cut off; libtorrent's
-/// number.
-const MAX_INVALID_REQUESTS: u32 = 300;
-
-/// How long requests may still arrive that were made before the choke.
-pub(super) const CROSSING: Duration = Duration::from_secs(2);
 
 impl Connection {
     pub(super) fn handle_request(&mut self, request: Request) -> Result<(), PeerError> {
@@ -29,68 +20,52 @@ impl Connection {
         let valid = length <= BLOCK_SIZE
             && self.layout.contains(piece, begin, length)
             && self.announced.get(piece.0);
-        if self.choking && !(valid && self.use_grant(request)) {
+        if self.uploads.choking && !(valid && self.use_grant(request)) {
             return self.refuse_choked(request);
         }
         if !valid && self.lost.crossed(self.last_received, piece) {
             return self.reject(request);
         }
         if !valid {
-            self.invalid_requests += 1;
-            self.traffic.invalid_requests += 1;
-            if self.watched.peer {
-                self.report.notes.push(Note::Invalid {
+            self.news.traffic.invalid_requests += 1;
+            if self.news.watched.peer {
+                self.news.note(Note::Invalid {
                     request,
                     we_have: self.announced.get(piece.0),
-                    interested: self.peer_interested,
+                    interested: self.uploads.peer_interested,
                     withheld: false,
                 });
-                self.dirty = true;
             }
-            if self.invalid_requests > MAX_INVALID_REQUESTS {
-                return Err(PeerError::InvalidRequests);
-            }
+            self.uploads.senseless.count_invalid()?;
             return self.reject(request);
         }
         if self.uploads.len() >= self.limits.max_in {
             return Err(PeerError::TooManyRequests);
         }
         self.uploads.push(request);
-        if self.watched.asked {
-            self.report.notes.push(Note::Asked(request));
+        if self.news.watched.asked {
+            self.news.report.notes.push(Note::Asked(request));
         }
-        self.dirty = true;
+        self.news.dirty = true;
         Ok(())
     }
 
     /// Counts a request that came while we choke the peer.
     pub(super) fn refuse_choked(&mut self, request: Request) -> Result<(), PeerError> {
-        // They may have crossed the choke, but no more of them than we would
-        // have queued.
-        self.choked_requests += 1;
-        self.traffic.choked_requests += 1;
-        if self.choked_requests > self.limits.max_in {
-            return Err(PeerError::InvalidRequests);
-        }
-        let first = *self.choked_at.get_or_insert(self.last_received);
-        if self.last_received > first + CROSSING {
-            self.late_requests += 1;
-            if self.late_requests > MAX_INVALID_REQUESTS {
-                return Err(PeerError::ChokedRequests);
-            }
-        }
+        self.news.traffic.choked_requests += 1;
+        self.uploads
+            .senseless
+            .count_choked(self.last_received, self.limits.max_in)?;
         self.reject(request)
     }
 
     /// Chokes the peer or lets it download.
     pub fn set_choking(&mut self, choking: bool) {
-        if self.choking == choking {
+        if self.uploads.choking == choking {
             return;
         }
-        self.choking = choking;
-        self.choked_requests = 0;
-        self.late_requests = 0;
-        self.choked_at = None;
+        self.uploads.choking = choking;
+        self.uploads.senseless.choke_changed();
         if choking {
             self.send.message(&Message::Choke);
             self.drop_uploads(|fast, piece| fast.is_granted(piece));
@@ -133,19 +108,19 @@ impl Connection {
     pub fn handle_read(&mut self, job: &ReadJob, data: Option<&Bytes>) -> Option<CloseReason> {
         self.uploads.done(job);
         let data = data.filter(|data| data.len() == job.length as usize);
-        let may_have = !self.choking || self.fast.is_granted(job.piece);
+        let may_have = !self.uploads.choking || self.fast.is_granted(job.piece);
         match data.filter(|_| may_have) {
             Some(data) => {
                 self.send.blocks(job.piece, job.begin, data, &job.spans);
-                if self.limits.tell_served && self.report.served.last() != Some(&job.piece) {
-                    self.report.served.push(job.piece);
+                if self.limits.tell_served && self.news.report.served.last() != Some(&job.piece) {
+                    self.news.report.served.push(job.piece);
                 }
-                if self.watched.upload {
+                if self.news.watched.upload {
                     let blocks = job.spans.iter().map(|&(begin, _)| begin / BLOCK_SIZE);
                     let notes = blocks.map(|index| Note::Uploaded(Block::new(job.piece, index)));
-                    self.report.notes.extend(notes);
+                    self.news.report.notes.extend(notes);
                 }
-                self.dirty = true;
+                self.news.dirty = true;
                 None
             }
             None => self.reject_read(job),

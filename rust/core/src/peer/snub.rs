@@ -16,52 +16,54 @@ impl Connection {
     /// Tells whether our own limits keep us from receiving: the peer is not to
     /// blame for its silence then.
     pub fn hold(&mut self, now: Instant, held: bool) {
-        if let Some(from) = self.patience.held_since()
+        if let Some(from) = self.requests.patience.held_since()
             && !held
         {
             self.last_received += now.saturating_duration_since(from.max(self.last_received));
         }
-        self.patience.hold(now, held);
+        self.requests.patience.hold(now, held);
     }
 
     /// When [`Self::snub`] has something to do.
     pub(super) fn next_snub(&self) -> Option<Instant> {
-        if self.outstanding.is_empty() {
+        if self.requests.outstanding.is_empty() {
             return None;
         }
-        let over = self.patience.over_at(&self.limits)?;
-        if !self.window.is_snubbed() {
-            return self.patience.snubbed_at(&self.limits);
+        let over = self.requests.patience.over_at(&self.limits)?;
+        if !self.requests.window.is_snubbed() {
+            return self.requests.patience.snubbed_at(&self.limits);
         }
         // One stays, to see whether the peer is back.
-        let next = Some(self.next_give_up).filter(|_| self.outstanding.len() > 1);
+        let next = Some(self.requests.next_give_up).filter(|_| self.requests.outstanding.len() > 1);
         Some(next.map_or(over, |next| next.min(over)))
     }
 
     /// The peer has been silent for too long.
     pub(super) fn snub(&mut self, now: Instant) {
-        let over = self.patience.over_at(&self.limits);
-        self.window.set_snubbed(now, true);
-        self.next_give_up = now + STEP;
+        let over = self.requests.patience.over_at(&self.limits);
+        self.requests.window.set_snubbed(now, true);
+        self.requests.next_give_up = now + STEP;
         if over.is_some_and(|over| over <= now) {
-            for block in std::mem::take(&mut self.outstanding) {
+            for block in std::mem::take(&mut self.requests.outstanding) {
                 self.give_up(block);
             }
-        } else if self.outstanding.len() > 1
-            && let Some(block) = self.outstanding.pop_back()
+        } else if self.requests.outstanding.len() > 1
+            && let Some(block) = self.requests.outstanding.pop_back()
         {
             self.give_up(block);
         }
-        self.leased.truncate(0, &mut self.report.returned);
-        self.dirty = true;
+        self.requests
+            .leased
+            .truncate(0, &mut self.news.report.returned);
+        self.news.dirty = true;
         self.fill_window(now);
     }
 
     fn give_up(&mut self, block: Block) {
-        if self.watched.trouble {
-            self.report.notes.push(Note::TimedOut(block));
+        if self.news.watched.trouble {
+            self.news.report.notes.push(Note::TimedOut(block));
         }
-        self.report.returned.push(block);
+        self.news.report.returned.push(block);
         self.expect_late(block);
     }
 }

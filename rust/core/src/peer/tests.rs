@@ -12,7 +12,7 @@ mod unsent;
 use std::time::Duration;
 
 use super::*;
-use crate::ids::BLOCK_SIZE;
+use crate::ids::{BLOCK_SIZE, Block};
 use crate::settings::Settings;
 use crate::wire::Request;
 

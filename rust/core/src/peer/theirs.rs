@@ -6,6 +6,7 @@
 //! but it costs us far more than the few bytes that say it, so that it may not
 //! go on for ever.
 
+use super::early::EarlyPieces;
 use super::{Connection, PeerError};
 use crate::bitfield::Bitfield;
 use crate::ids::PieceIndex;
@@ -20,14 +21,25 @@ const MAX_LOST: std::ops::RangeInclusive<u32> = 50..=10_000;
 /// them, each one is a look at all.
 const LOOKS: u32 = 100_000_000;
 
-/// How often the peer said such things.
+/// What the peer has, as long as nobody can judge it, and how often it spoke of
+/// all of it.
 #[derive(Debug, Default)]
 pub(super) struct Theirs {
+    /// What the peer has, as long as there is no metadata to judge it by.
+    pub(super) early: Option<EarlyPieces>,
     bitfields: u32,
     lost: u32,
 }
 
 impl Theirs {
+    /// Of a peer in a torrent whose metadata is not known yet.
+    pub(super) fn before_metadata(max_pieces: u32) -> Self {
+        Self {
+            early: Some(EarlyPieces::new(max_pieces)),
+            ..Self::default()
+        }
+    }
+
     fn count_bitfield(&mut self) -> Result<(), PeerError> {
         self.bitfields += 1;
         match self.bitfields > MAX_BITFIELDS {
@@ -39,21 +51,21 @@ impl Theirs {
 
 impl Connection {
     pub(super) fn take_have(&mut self, piece: PieceIndex) -> Result<(), PeerError> {
-        if let Some(early) = &mut self.early {
+        if let Some(early) = &mut self.theirs.early {
             return early.have(piece);
         }
         if piece.0 >= self.layout.num_pieces() {
             return Err(PeerError::NoSuchPiece(piece.0));
         }
-        self.report.lost.retain(|&lost| lost != piece);
-        self.report.haves.push(piece);
-        self.dirty = true;
+        self.news.report.lost.retain(|&lost| lost != piece);
+        self.news.report.haves.push(piece);
+        self.news.dirty = true;
         Ok(())
     }
 
     pub(super) fn take_bitfield(&mut self, bits: &[u8]) -> Result<(), PeerError> {
         self.theirs.count_bitfield()?;
-        if let Some(early) = &mut self.early {
+        if let Some(early) = &mut self.theirs.early {
             return early.bitfield(bits);
         }
         let pieces =
@@ -66,7 +78,7 @@ impl Connection {
     pub(super) fn take_all_or_none(&mut self, all: bool) -> Result<(), PeerError> {
         self.theirs.count_bitfield()?;
         let pieces = self.layout.num_pieces();
-        match (&mut self.early, all) {
+        match (&mut self.theirs.early, all) {
             (Some(early), true) => early.all(),
             (Some(early), false) => early.none(),
             (None, true) => self.replace_pieces(Bitfield::full(pieces)),
@@ -76,15 +88,15 @@ impl Connection {
     }
 
     fn replace_pieces(&mut self, pieces: Bitfield) {
-        self.report.haves.clear();
-        self.report.lost.clear();
-        self.report.bitfield = Some(pieces);
-        self.dirty = true;
+        self.news.report.haves.clear();
+        self.news.report.lost.clear();
+        self.news.report.bitfield = Some(pieces);
+        self.news.dirty = true;
     }
 
     pub(super) fn take_lost(&mut self, piece: u32) -> Result<(), PeerError> {
         // Before the metadata is known, nothing was counted on.
-        if self.early.is_some() {
+        if self.theirs.early.is_some() {
             return Ok(());
         }
         if piece >= self.layout.num_pieces() {
@@ -95,12 +107,12 @@ impl Connection {
         if self.theirs.lost > most.clamp(*MAX_LOST.start(), *MAX_LOST.end()) {
             return Err(PeerError::LosesTooMuch);
         }
-        self.report.haves.retain(|had| had.0 != piece);
-        if let Some(pieces) = &mut self.report.bitfield {
+        self.news.report.haves.retain(|had| had.0 != piece);
+        if let Some(pieces) = &mut self.news.report.bitfield {
             pieces.clear(piece);
         }
-        self.report.lost.push(PieceIndex(piece));
-        self.dirty = true;
+        self.news.report.lost.push(PieceIndex(piece));
+        self.news.dirty = true;
         Ok(())
     }
 }

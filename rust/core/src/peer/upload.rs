@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::senseless::Senseless;
 use crate::ids::PieceIndex;
 use crate::wire::{PIECE_HEADER_LEN, Request};
 
@@ -32,12 +33,30 @@ impl ReadJob {
     }
 }
 
-/// Requests that wait, and reads that are under way for them.
-#[derive(Debug, Default)]
+/// Requests that wait, reads that are under way for them, and whether there
+/// may be any.
+#[derive(Debug)]
 pub(super) struct Uploads {
+    /// We choke the peer.
+    pub(super) choking: bool,
+    pub(super) peer_interested: bool,
+    pub(super) senseless: Senseless,
     queue: VecDeque<Request>,
     jobs: usize,
     job_bytes: usize,
+}
+
+impl Default for Uploads {
+    fn default() -> Self {
+        Self {
+            choking: true,
+            peer_interested: false,
+            senseless: Senseless::default(),
+            queue: VecDeque::new(),
+            jobs: 0,
+            job_bytes: 0,
+        }
+    }
 }
 
 impl Uploads {

@@ -44,15 +44,15 @@ fn a_request_that_crossed_the_news_is_no_crime() {
         world.feed(&[request(8)]).unwrap();
         world.sent();
     }
-    assert_eq!(world.conn.invalid_requests, 0);
+    assert_eq!(world.conn.news.traffic.invalid_requests, 0);
     // Another piece that it was never told of is.
     world.conn.announced.clear(3);
     world.feed(&[request(12)]).unwrap();
-    assert_eq!(world.conn.invalid_requests, 1);
+    assert_eq!(world.conn.news.traffic.invalid_requests, 1);
     // Later it knows.
     world.now += Duration::from_secs(2);
     world.feed(&[request(8)]).unwrap();
-    assert_eq!(world.conn.invalid_requests, 2);
+    assert_eq!(world.conn.news.traffic.invalid_requests, 2);
     assert_eq!(world.sent().len(), 2, "all are refused");
 }
 

@@ -28,8 +28,8 @@ fn next(world: &mut World) -> (u128, Vec<Block>) {
 #[test]
 fn a_quick_peer_that_falls_silent_loses_block_after_block() {
     let mut world = steady();
-    let asked: Vec<Block> = world.conn.outstanding.iter().copied().collect();
-    let leased: Vec<Block> = world.conn.leased.iter().copied().collect();
+    let asked: Vec<Block> = world.conn.requests.outstanding.iter().copied().collect();
+    let leased: Vec<Block> = world.conn.requests.leased.iter().copied().collect();
     assert!(asked.len() > 3 && !leased.is_empty());
     let (passed, returned) = next(&mut world);
     assert_eq!(passed, 2000);
@@ -42,7 +42,7 @@ fn a_quick_peer_that_falls_silent_loses_block_after_block() {
     // The first one is what it may be at; it has all its time.
     let waited = 2000 + (asked.len() as u128 - 2) * 1000;
     assert_eq!(next(&mut world), (20_000 - waited, vec![asked[0]]));
-    assert!(world.conn.outstanding.is_empty());
+    assert!(world.conn.requests.outstanding.is_empty());
 
     // One block shows whether it is back.
     world.conn.lease(world.now, &[block(30)]);

@@ -36,7 +36,7 @@ fn requests_pile_up_for_nobody() {
                 world.feed(&refuse)?;
             }
             // It does serve now and then.
-            world.conn.fruitful = true;
+            world.conn.requests.fruitful = true;
             world.feed(&[Message::Unchoke])?;
             world.conn.final_report();
             let lease = PeerCommand::Lease(blocks.clone());

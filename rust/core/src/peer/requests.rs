@@ -1,0 +1,92 @@
+//! What we may ask of the peer, and what it was asked for.
+//!
+//! Part of [`Connection`](super::Connection), which sends what is said here.
+//! A block is in one place at most: leased, outstanding, or late.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::patience::Patience;
+use super::waiting::Waiting;
+use crate::ids::Block;
+use crate::window::{Window, WindowLimits};
+
+/// Requests to one peer.
+#[derive(Debug)]
+pub(super) struct Requests {
+    /// We told the peer that we are interested.
+    pub(super) interested: bool,
+    pub(super) peer_choking: bool,
+    /// It has sent a block since it unchoked us.
+    pub(super) fruitful: bool,
+    pub(super) window: Window,
+    /// Blocks that may be requested.
+    pub(super) leased: Waiting,
+    /// Requested and not yet here, oldest first.
+    pub(super) outstanding: VecDeque<Block>,
+    /// Requested, but others are asked for them now; they are welcome still.
+    pub(super) late: VecDeque<Block>,
+    /// Blocks asked of the torrent and not yet leased.
+    pub(super) asked: u32,
+    /// How long it is waited for them.
+    pub(super) patience: Patience,
+    /// When the next block of a snubbing peer is asked of others.
+    pub(super) next_give_up: Instant,
+}
+
+impl Requests {
+    pub(super) fn new(now: Instant, limits: WindowLimits) -> Self {
+        Self {
+            interested: false,
+            peer_choking: true,
+            fruitful: false,
+            window: Window::new(now, limits),
+            leased: Waiting::default(),
+            outstanding: VecDeque::new(),
+            late: VecDeque::new(),
+            asked: 0,
+            patience: Patience::new(now),
+            next_give_up: now,
+        }
+    }
+
+    /// Blocks that are leased, requested, or asked of the torrent.
+    pub(super) fn held(&self) -> u32 {
+        self.outstanding.len() as u32 + self.leased.len() as u32 + self.asked
+    }
+
+    /// The block is requested now.
+    pub(super) fn begin(&mut self, block: Block) {
+        if !self.late.is_empty() {
+            self.late.retain(|&late| late != block);
+        }
+        self.outstanding.push_back(block);
+    }
+
+    /// The block is not waited for any more; whether it was requested.
+    pub(super) fn take_outstanding(&mut self, block: Block) -> bool {
+        take(&mut self.outstanding, block)
+    }
+
+    /// A block came; whether it was asked for, which it is no longer.
+    pub(super) fn take_asked(&mut self, block: Block) -> bool {
+        take(&mut self.outstanding, block) || take(&mut self.late, block)
+    }
+
+    /// A block that was requested may come still.
+    pub(super) fn expect_late(&mut self, block: Block, window: u32) {
+        // More than two windows of them will not come any more.
+        if self.late.len() >= 2 * window as usize {
+            self.late.pop_front();
+        }
+        self.late.push_back(block);
+    }
+}
+
+fn take(blocks: &mut VecDeque<Block>, block: Block) -> bool {
+    let Some(at) = blocks.iter().position(|&it| it == block) else {
+        return false;
+    };
+    blocks.remove(at);
+    true
+}
