@@ -39,9 +39,12 @@ usage: ./build.sh <command>
                   run demo/<name>.tscn in Godot, without a window unless asked;
                   loopback_transfer where no name is given
   test [style|rust|fuzz|gut|scenes|export|oracle] [arguments]
-                  run one suite, or all of them but fuzz; arguments go to its
-                  runner (cargo test, GUT, pytest); for fuzz, the seconds that
-                  each target runs (default 30)
+                  run one suite, or all of them; arguments go to its runner
+                  (cargo test, GUT, pytest); for fuzz, the seconds that each
+                  target runs (default 8)
+  test deep [fuzz]
+                  run the suites for which there is no time otherwise, or one
+                  of them; each takes half an hour at most
   bench [arguments]
                   compare transfers with libtorrent; see --help of
                   rust/bench/bench.py for the arguments

@@ -2,9 +2,9 @@
 # suite that cannot run, or runs nothing, counts as one failure.
 # shellcheck shell=bash
 
-SUITES=(style rust gut scenes export oracle)
-# Run when they are named: what they need to build takes minutes.
-EXTRA_SUITES=(fuzz)
+SUITES=(style rust fuzz gut scenes export oracle)
+# What `test deep` runs: each takes half an hour at most.
+DEEP_SUITES=(fuzz)
 RESULTS=$TARGET_DIR/results
 # With the features of the library that Godot loads in tests, so that what it is
 # made of compiles once for all suites.
@@ -13,10 +13,19 @@ WHOLE_WORKSPACE=(--workspace --features torrent-godot/docs)
 test_command() {
   local suites=("${SUITES[@]}") arguments=()
   if (($# > 0)); then
-    case " ${SUITES[*]} ${EXTRA_SUITES[*]} " in
-      *" $1 "*) suites=("$1") ;;
-      *) die "there is no test suite '$1'" "There are: ${SUITES[*]} ${EXTRA_SUITES[*]}" ;;
-    esac
+    if [[ $1 == deep ]]; then
+      suites=("${DEEP_SUITES[@]/#/deep_}")
+      if (($# > 1)); then
+        [[ " ${DEEP_SUITES[*]} " == *" $2 "* ]] ||
+          die "there is no deep suite '$2'" "There are: ${DEEP_SUITES[*]}"
+        suites=("deep_$2")
+        shift
+      fi
+    elif [[ " ${SUITES[*]} " == *" $1 "* ]]; then
+      suites=("$1")
+    else
+      die "there is no test suite '$1'" "There are: ${SUITES[*]} deep"
+    fi
     shift
     arguments=("$@")
   fi

@@ -22,6 +22,8 @@ pub mod event;
 pub mod events;
 mod fair;
 mod farewells;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 pub mod handle;
 pub mod hash;

@@ -29,7 +29,7 @@ const STEP: usize = 16 * 1024;
 const BULK: u64 = 2 * BufferClass::Large.size() as u64;
 
 /// What a connection has received and not taken yet.
-pub(crate) struct ReceiveBuffer {
+pub struct ReceiveBuffer {
     pool: BufferPool,
     /// None while nothing waits.
     buffer: Option<Buffer>,
@@ -44,7 +44,7 @@ pub(crate) struct ReceiveBuffer {
 
 impl ReceiveBuffer {
     /// An empty one, whose buffers are of `pool`.
-    pub(crate) fn new(pool: BufferPool) -> Self {
+    pub fn new(pool: BufferPool) -> Self {
         Self {
             pool,
             buffer: None,
@@ -56,7 +56,7 @@ impl ReceiveBuffer {
     }
 
     /// Where to receive to: at least one byte, at most 256 KiB.
-    pub(crate) fn room(&mut self) -> &mut [u8] {
+    pub fn room(&mut self) -> &mut [u8] {
         let waiting = self.end - self.start;
         let size = self.class.size();
         let buffer = match self.buffer.take() {
@@ -94,7 +94,7 @@ impl ReceiveBuffer {
     ///
     /// The peer broke the protocol; none of the blocks counts as received, and
     /// the connection is to be closed.
-    pub(crate) fn received(
+    pub fn received(
         &mut self,
         now: Instant,
         count: usize,

@@ -6,7 +6,7 @@
 //! the request is sent from inside the user's network. What that allows is
 //! decided in [`http`]; UDP trackers get nothing that a machine would act on.
 
-mod http;
+pub(crate) mod http;
 mod resolve;
 mod slots;
 #[cfg(test)]

@@ -62,6 +62,18 @@ impl IpRange {
             _ => None,
         }
     }
+
+    /// A range of IPv4 addresses within IPv6 is a range of IPv4: a filter looks
+    /// such addresses up as IPv4.
+    fn canonical(self) -> Self {
+        match self {
+            Self::V4(..) => self,
+            Self::V6(first, last) => match (first.to_ipv4_mapped(), last.to_ipv4_mapped()) {
+                (Some(first), Some(last)) => Self::V4(first, last),
+                _ => self,
+            },
+        }
+    }
 }
 
 impl From<IpAddr> for IpRange {
@@ -149,7 +161,7 @@ impl IpFilter {
     pub fn set(&mut self, range: IpRange, blocked: bool) -> Result<(), FilterError> {
         self.make_room()?;
         self.inserted += 1;
-        match (range, blocked) {
+        match (range.canonical(), blocked) {
             (IpRange::V4(first, last), true) => self.v4.insert(first.into()..=last.into()),
             (IpRange::V4(first, last), false) => self.v4.remove(first.into()..=last.into()),
             (IpRange::V6(first, last), true) => self.v6.insert(first.into()..=last.into()),
@@ -289,6 +301,23 @@ mod tests {
             assert!(!blocked(&filter, ip), "{ip}");
         }
         assert_eq!(filter.len(), 6);
+    }
+
+    #[test]
+    fn ipv4_within_ipv6_is_a_rule_for_ipv4() {
+        let mut filter = filter(&[
+            ("::ffff:10.1.2.3", true),
+            ("::ffff:10.2.0.0/112", true),
+            ("::ffff:10.2.0.9", false),
+        ]);
+        for ip in ["10.1.2.3", "::ffff:10.1.2.3", "10.2.3.4"] {
+            assert!(blocked(&filter, ip), "{ip}");
+        }
+        assert!(!blocked(&filter, "10.2.0.9"));
+        assert_eq!(filter.entries6().count(), 0);
+        // A range that only touches it is one of IPv6.
+        filter.set("::/80".parse().unwrap(), true).unwrap();
+        assert!(blocked(&filter, "::1") && !blocked(&filter, "255.255.255.255"));
     }
 
     #[test]

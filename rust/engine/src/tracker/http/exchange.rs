@@ -79,6 +79,15 @@ pub(super) async fn get(
         sent.await.map_err(|error| io_error(&error))
     })
     .await?;
+    answer(stream, from, limits).await
+}
+
+/// Reads the head of the response that comes over `stream`.
+pub(super) async fn answer(
+    mut stream: Box<dyn Stream>,
+    from: SocketAddr,
+    limits: &Limits,
+) -> Result<Response, HttpError> {
     let mut received = Vec::new();
     let mut interim = 0;
     let head = loop {

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use url::{Host, Url};
@@ -95,6 +96,16 @@ pub(crate) struct Body {
     pub(crate) cut: Option<HttpError>,
     /// The machine that sent it.
     pub(crate) from: IpAddr,
+}
+
+/// The response that comes over a connection, up to the limits.
+pub(crate) async fn read_response(
+    connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    limits: &Limits,
+) -> Result<Body, HttpError> {
+    let from = (IpAddr::from([127, 0, 0, 1]), 80).into();
+    let response = exchange::answer(Box::new(connection), from, limits).await?;
+    response.read(limits).await
 }
 
 impl HttpClient {
