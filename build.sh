@@ -19,6 +19,8 @@ source "$ROOT/scripts/gut.sh"
 source "$ROOT/scripts/python.sh"
 # shellcheck source=scripts/library.sh
 source "$ROOT/scripts/library.sh"
+# shellcheck source=scripts/windows.sh
+source "$ROOT/scripts/windows.sh"
 # shellcheck source=scripts/fuzz.sh
 source "$ROOT/scripts/fuzz.sh"
 # shellcheck source=scripts/run.sh

@@ -78,8 +78,31 @@ install_godot() {
 # unpack_from_debian NAME FOLDER PACKAGES...: the packages of Debian's unstable
 # suite with all that they need, down to the C library, in a folder of their own.
 unpack_from_debian() {
-  local name=$1 root=$2 work=$CACHE/tools/$1.partial mirror deb
+  local name=$1 folder=$2
   shift 2
+  open_debian "$name" unstable || return
+  run_logged "$name-apt-download" apt-get -c="$DEBIAN/apt.conf" install \
+    --no-install-recommends --download-only -y "$@" || return
+  close_debian "$name" "$folder"
+}
+
+# unpack_alone NAME FOLDER SUITES PACKAGES...: the packages without what they need,
+# for programs that run with the system's C library.
+unpack_alone() {
+  local name=$1 folder=$2 suites=$3
+  shift 3
+  open_debian "$name" "$suites" || return
+  run_logged "$name-apt-download" apt_download "$@" || return
+  close_debian "$name" "$folder"
+}
+
+apt_download() (cd "$DEBIAN/cache/archives" && apt-get -c="$DEBIAN/apt.conf" download "$@")
+
+# open_debian NAME SUITES: sets DEBIAN to a folder with lists and a configuration
+# for apt that are its own.
+open_debian() {
+  local name=$1 mirror
+  DEBIAN=$CACHE/tools/$1.partial
   { is_debian && have apt-get && have dpkg-deb; } || {
     warn "this is no Debian system"
     return 1
@@ -89,29 +112,32 @@ unpack_from_debian() {
     warn "apt has no Debian mirror configured"
     return 1
   }
-  rm -rf "$work"
-  mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/root"
-  write_apt_config "$work" "$mirror"
-  run_logged "$name-apt-update" apt-get -c="$work/apt.conf" update || return
-  run_logged "$name-apt-download" apt-get -c="$work/apt.conf" install \
-    --no-install-recommends --download-only -y "$@" || return
-  for deb in "$work"/cache/archives/*.deb; do
-    run_logged "$name-unpack" dpkg-deb -x "$deb" "$work/root" || return
+  rm -rf "$DEBIAN"
+  mkdir -p "$DEBIAN/lists/partial" "$DEBIAN/cache/archives/partial" "$DEBIAN/root"
+  write_apt_config "$DEBIAN" "$mirror" "$2"
+  run_logged "$name-apt-update" apt-get -c="$DEBIAN/apt.conf" update
+}
+
+# close_debian NAME FOLDER: unpacks what was downloaded into the folder.
+close_debian() {
+  local deb
+  for deb in "$DEBIAN"/cache/archives/*.deb; do
+    run_logged "$1-unpack" dpkg-deb -x "$deb" "$DEBIAN/root" || return
   done
-  rm -rf "$root"
-  mv "$work/root" "$root"
-  rm -rf "$work"
+  rm -rf "$2"
+  mv "$DEBIAN/root" "$2"
+  rm -rf "$DEBIAN"
 }
 
 # A configuration of its own: the system's package state is neither read nor
 # changed, and root is not needed. Given with -c it is read last, so it can
 # clear the hooks and extra indexes that the system's configuration asks for.
 write_apt_config() {
-  local work=$1 mirror=$2 keyring option=
+  local work=$1 mirror=$2 keyring option= suite
   for keyring in /usr/share/keyrings/debian-archive-keyring.{pgp,gpg}; do
     [[ -r $keyring ]] && option="[signed-by=$keyring] " && break
   done
-  echo "deb ${option}$mirror unstable main" >"$work/sources.list"
+  for suite in $3; do echo "deb ${option}$mirror $suite main"; done >"$work/sources.list"
   : >"$work/status"
   cat >"$work/apt.conf" <<APT
 Dir::Etc::SourceList "$work/sources.list";

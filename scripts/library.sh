@@ -70,20 +70,6 @@ need_rust_target() {
     die "the Rust target $1 is missing" "rustup target add $1"
 }
 
-build_windows() {
-  local profile=$1 target
-  if [[ $(host_platform) == windows ]]; then
-    target=x86_64-pc-windows-msvc
-  else
-    target=x86_64-pc-windows-gnu
-    need x86_64-w64-mingw32-gcc "The linker of mingw-w64 makes Windows libraries here; on Debian: apt-get install mingw-w64"
-  fi
-  need_rust_target "$target"
-  cargo_library "$profile" "$target"
-  install_library "$TARGET_DIR/$target/$profile/torrent_godot.dll" \
-    "torrent_godot.windows.$profile.x86_64.dll"
-}
-
 build_macos() {
   local profile=$1 target libraries=()
   [[ $(host_platform) == macos ]] ||
