@@ -451,6 +451,7 @@ mod tests {
                 }
             }
         };
+        #[expect(clippy::disallowed_types, reason = "recursion shows on a small stack")]
         let small = std::thread::Builder::new().stack_size(256 * 1024);
         let thread = small.spawn(run).unwrap();
         thread.join().unwrap();

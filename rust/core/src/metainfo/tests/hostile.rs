@@ -224,6 +224,7 @@ fn nesting_bombs_are_refused_on_a_small_stack() {
             }
         }
     };
+    #[expect(clippy::disallowed_types, reason = "recursion shows on a small stack")]
     let small = std::thread::Builder::new().stack_size(256 * 1024);
     small.spawn(bombs).unwrap().join().unwrap();
 }
