@@ -13,6 +13,7 @@
 //! and block numbers out of range are ignored, so hostile numbers do no harm.
 
 mod availability;
+mod bytes;
 mod extents;
 mod partial;
 mod pick;
@@ -33,6 +34,7 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use self::{
     availability::Availability,
+    bytes::PayloadBytes,
     extents::Extents,
     partial::{Partial, Returned},
     shelves::Shelves,
@@ -47,6 +49,15 @@ pub use self::{
     partial::BlockState,
     types::{PartialPiece, PeerPieces, PickerSettings, Priority, Received, Speed},
 };
+
+/// In which order pieces are chosen.
+#[derive(Debug, Default)]
+struct Order {
+    /// By their index, and not the rarest first.
+    sequential: bool,
+    /// The pieces that sequential mode begins with: the first and the last.
+    range: Option<(u32, u32)>,
+}
 
 /// The state of one torrent's download, and the choice of what to ask for.
 #[derive(Debug)]
@@ -68,16 +79,10 @@ pub struct Picker {
     /// Bytes a second that peers send, where they are known to send any.
     paces: BTreeMap<PeerKey, u64>,
     serial: u64,
-    sequential: bool,
-    /// The pieces that sequential mode begins with: the first and the last.
-    sequential_range: Option<(u32, u32)>,
+    order: Order,
     settings: PickerSettings,
     rng: StdRng,
-    wanted_bytes: u64,
-    have_bytes: u64,
-    have_wanted_bytes: u64,
-    partial_bytes: u64,
-    partial_wanted_bytes: u64,
+    bytes: PayloadBytes,
 }
 
 impl Picker {
@@ -98,15 +103,10 @@ impl Picker {
             extents: Extents::new(pieces, layout.piece_length()),
             paces: BTreeMap::new(),
             serial: 0,
-            sequential: false,
-            sequential_range: None,
+            order: Order::default(),
             settings: PickerSettings::default(),
             rng: StdRng::seed_from_u64(seed),
-            wanted_bytes: layout.payload_length(),
-            have_bytes: 0,
-            have_wanted_bytes: 0,
-            partial_bytes: 0,
-            partial_wanted_bytes: 0,
+            bytes: PayloadBytes::new(layout.payload_length()),
         };
         for piece in layout.padding_pieces() {
             picker.set_have(piece);
@@ -128,10 +128,8 @@ impl Picker {
         self.close(piece.0);
         self.lacking.clear(piece.0);
         let length = u64::from(self.layout.piece_payload(piece));
-        self.have_bytes += length;
-        if self.priority(piece).is_wanted() {
-            self.have_wanted_bytes += length;
-        }
+        self.bytes
+            .got_piece(length, self.priority(piece).is_wanted());
     }
 
     /// Notes that `piece` is not here after all: its hash was wrong, or its
@@ -145,9 +143,8 @@ impl Picker {
         if self.have.clear(piece.0) {
             self.availability.lost(piece.0);
             let length = u64::from(self.layout.piece_payload(piece));
-            self.have_bytes -= length;
+            self.bytes.lost_piece(length, wanted);
             if wanted {
-                self.have_wanted_bytes -= length;
                 self.lacking.set(piece.0);
             }
         }
@@ -234,19 +231,12 @@ impl Picker {
             let length = u64::from(self.layout.piece_payload(piece));
             let partial = self.received_bytes(piece.0);
             if priority.is_wanted() {
-                self.wanted_bytes += length;
-                self.partial_wanted_bytes += partial;
-                if had {
-                    self.have_wanted_bytes += length;
-                } else {
+                self.bytes.begin_to_want(length, partial, had);
+                if !had {
                     self.lacking.set(piece.0);
                 }
             } else {
-                self.wanted_bytes -= length;
-                self.partial_wanted_bytes -= partial;
-                if had {
-                    self.have_wanted_bytes -= length;
-                }
+                self.bytes.cease_to_want(length, partial, had);
                 self.lacking.clear(piece.0);
             }
         }
@@ -267,13 +257,13 @@ impl Picker {
     /// Whether pieces of one priority are picked in ascending order instead of
     /// rarest first.
     pub fn set_sequential(&mut self, sequential: bool) {
-        self.sequential = sequential;
+        self.order.sequential = sequential;
     }
 
     /// The pieces, from the first to the last one, that are picked before
     /// others of their priority in sequential mode; `None` for no such range.
     pub fn set_sequential_range(&mut self, range: Option<(PieceIndex, PieceIndex)>) {
-        self.sequential_range = range.map(|(first, last)| (first.0, last.0));
+        self.order.range = range.map(|(first, last)| (first.0, last.0));
     }
 
     /// Notes how many bytes a second a peer sends; 0 forgets it. In the end game
@@ -337,10 +327,7 @@ impl Picker {
         if !partial.receive(peer, block.index, cancels) {
             return Received::Duplicate;
         }
-        self.partial_bytes += length;
-        if wanted {
-            self.partial_wanted_bytes += length;
-        }
+        self.bytes.got_part(length, wanted);
         self.refresh_loose(block.piece.0);
         Received::New
     }
@@ -383,10 +370,8 @@ impl Picker {
         let bytes = self.received_bytes(piece);
         if self.partials.remove(&piece).is_some() {
             self.loose.remove(&piece);
-            self.partial_bytes -= bytes;
-            if self.priority(PieceIndex(piece)).is_wanted() {
-                self.partial_wanted_bytes -= bytes;
-            }
+            let wanted = self.priority(PieceIndex(piece)).is_wanted();
+            self.bytes.dropped_part(bytes, wanted);
         }
     }
 

@@ -80,7 +80,7 @@ impl Picker {
         if count == 0 {
             return;
         }
-        if self.sequential && speed != Speed::Alone {
+        if self.order.sequential && speed != Speed::Alone {
             self.pick_in_order(&mut order);
         } else {
             self.pick_by_merit(&mut order);
@@ -210,7 +210,7 @@ impl Picker {
     fn pick_in_order(&mut self, order: &mut Order<'_>) {
         let begun = self.candidates(order);
         let mut next = Vec::new();
-        let ranges = [self.sequential_range, Some((0, u32::MAX))];
+        let ranges = [self.order.range, Some((0, u32::MAX))];
         for priority in Priority::wanted() {
             for range in ranges.into_iter().flatten() {
                 // One more than whole pieces would take: the last one of the

@@ -71,22 +71,22 @@ impl Picker {
 
     /// Bytes in wanted pieces, had or not; padding apart, here and below.
     pub fn total_wanted(&self) -> u64 {
-        self.wanted_bytes
+        self.bytes.wanted
     }
 
     /// Bytes in wanted pieces that are here, verified or not.
     pub fn wanted_done(&self) -> u64 {
-        self.have_wanted_bytes + self.partial_wanted_bytes
+        self.bytes.wanted_done()
     }
 
     /// Bytes in wanted pieces that are not here.
     pub fn wanted_left(&self) -> u64 {
-        self.wanted_bytes - self.wanted_done()
+        self.bytes.wanted - self.wanted_done()
     }
 
     /// Bytes that are here, verified or not, wanted or not.
     pub fn done(&self) -> u64 {
-        self.have_bytes + self.partial_bytes
+        self.bytes.done()
     }
 
     /// How many pieces are here and verified.
@@ -146,7 +146,7 @@ impl Picker {
     pub fn check_invariants(&self) {
         self.shelves.check_invariants(self.availability.all());
         self.availability.check_invariants(&self.have);
-        let mut totals = [0u64; 5];
+        let mut totals = super::bytes::PayloadBytes::default();
         for piece in self.layout.pieces() {
             let (have, wanted) = (self.we_have(piece), self.priority(piece).is_wanted());
             let partial = self.partials.get(&piece.0);
@@ -168,21 +168,12 @@ impl Picker {
             let length = u64::from(self.layout.piece_payload(piece));
             let here = self.received_bytes(piece.0);
             let flag = u64::from;
-            totals[0] += length * flag(wanted);
-            totals[1] += length * flag(have);
-            totals[2] += length * flag(have && wanted);
-            totals[3] += here;
-            totals[4] += here * flag(wanted);
+            totals.wanted += length * flag(wanted);
+            totals.have += length * flag(have);
+            totals.have_wanted += length * flag(have && wanted);
+            totals.partial += here;
+            totals.partial_wanted += here * flag(wanted);
         }
-        assert_eq!(
-            totals,
-            [
-                self.wanted_bytes,
-                self.have_bytes,
-                self.have_wanted_bytes,
-                self.partial_bytes,
-                self.partial_wanted_bytes
-            ]
-        );
+        assert_eq!(totals, self.bytes);
     }
 }
