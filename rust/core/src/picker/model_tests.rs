@@ -306,32 +306,10 @@ fn carry_out(op: Op, slow: bool, model: &mut Model, picker: &mut Picker) {
     let pieces = model.layout.num_pieces();
     match op {
         Op::Join(peer, mask) if !model.peers.contains_key(&PeerKey(peer)) => {
-            let set = mask.map(|mask| {
-                let mut set = Bitfield::new(pieces);
-                for (piece, _) in (0..pieces).zip(mask).filter(|(_, bit)| *bit) {
-                    set.set(piece);
-                }
-                set
-            });
-            match &set {
-                None => picker.peer_seed_joined(),
-                Some(set) => picker.peer_joined(set),
-            }
-            model.peers.insert(PeerKey(peer), set);
+            join(PeerKey(peer), mask, model, picker);
         }
         Op::Leave(peer) => {
-            let peer = PeerKey(peer);
-            match model.peers.remove(&peer) {
-                None => return,
-                Some(None) => picker.peer_seed_left(),
-                Some(Some(set)) => picker.peer_left(&set),
-            }
-            for (&block, cell) in &mut model.cells {
-                if cell.holders.contains(&peer) {
-                    cell.holders.retain(|holder| *holder != peer);
-                    picker.returned(peer, block);
-                }
-            }
+            leave(PeerKey(peer), model, picker);
         }
         Op::Has(peer, piece) => {
             if let Some(Some(set)) = model.peers.get_mut(&PeerKey(peer))
@@ -356,23 +334,7 @@ fn carry_out(op: Op, slow: bool, model: &mut Model, picker: &mut Picker) {
             model.check_pick(peer, count, &out);
         }
         Op::Answer(peer, at, came) => {
-            let peer = PeerKey(peer);
-            let held: Vec<Block> = model
-                .cells
-                .iter()
-                .filter(|(_, cell)| cell.holders.contains(&peer))
-                .map(|(&block, _)| block)
-                .collect();
-            let Some(&block) = held.get(at % held.len().max(1)) else {
-                return;
-            };
-            if came {
-                receive(peer, block, model, picker);
-            } else {
-                let cell = model.cells.get_mut(&block).unwrap();
-                cell.holders.retain(|holder| *holder != peer);
-                picker.returned(peer, block);
-            }
+            answer(PeerKey(peer), at, came, model, picker);
         }
         Op::Stray(peer, piece, index) => {
             receive(
@@ -420,6 +382,55 @@ fn carry_out(op: Op, slow: bool, model: &mut Model, picker: &mut Picker) {
             model.sequential = sequential;
         }
         Op::Join(..) => {}
+    }
+}
+
+fn join(peer: PeerKey, mask: Option<Vec<bool>>, model: &mut Model, picker: &mut Picker) {
+    let pieces = model.layout.num_pieces();
+    let set = mask.map(|mask| {
+        let mut set = Bitfield::new(pieces);
+        for (piece, _) in (0..pieces).zip(mask).filter(|(_, bit)| *bit) {
+            set.set(piece);
+        }
+        set
+    });
+    match &set {
+        None => picker.peer_seed_joined(),
+        Some(set) => picker.peer_joined(set),
+    }
+    model.peers.insert(peer, set);
+}
+
+fn leave(peer: PeerKey, model: &mut Model, picker: &mut Picker) {
+    match model.peers.remove(&peer) {
+        None => return,
+        Some(None) => picker.peer_seed_left(),
+        Some(Some(set)) => picker.peer_left(&set),
+    }
+    for (&block, cell) in &mut model.cells {
+        if cell.holders.contains(&peer) {
+            cell.holders.retain(|holder| *holder != peer);
+            picker.returned(peer, block);
+        }
+    }
+}
+
+fn answer(peer: PeerKey, at: usize, came: bool, model: &mut Model, picker: &mut Picker) {
+    let held: Vec<Block> = model
+        .cells
+        .iter()
+        .filter(|(_, cell)| cell.holders.contains(&peer))
+        .map(|(&block, _)| block)
+        .collect();
+    let Some(&block) = held.get(at % held.len().max(1)) else {
+        return;
+    };
+    if came {
+        receive(peer, block, model, picker);
+    } else {
+        let cell = model.cells.get_mut(&block).unwrap();
+        cell.holders.retain(|holder| *holder != peer);
+        picker.returned(peer, block);
     }
 }
 
