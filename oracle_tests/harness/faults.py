@@ -34,12 +34,22 @@ def _traced(pid: int) -> set[int]:
     return traced
 
 
+def _strace(calls: str, effect: str) -> list[str]:
+    trace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={calls}"]
+    return [*trace, "-e", f"inject={calls}:{effect}"]
+
+
+def disturbed(command: list[str], calls: str, effect: str) -> list[str]:
+    """The command that runs another one with an effect on these system calls from the start:
+    `error=EIO:when=1`, `delay_enter=60s` and what else strace can inject."""
+    return [*_strace(calls, effect), *command]
+
+
 @contextlib.contextmanager
 def failing(pid: int, calls: str, error: str, path: Path) -> Iterator[None]:
     """While this lasts the process `pid` gets `error` from system calls that concern the file
     at `path`."""
-    command = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={calls}"]
-    command += ["-e", f"inject={calls}:error={error}", "-P", str(path), "-p", str(pid)]
+    command = [*_strace(calls, f"error={error}"), "-P", str(path), "-p", str(pid)]
     tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import libtorrent as lt
 import pytest
-from harness.faults import CAN_FAIL
+from harness.faults import CAN_FAIL, disturbed
 from harness.oracle import Oracle
 from harness.payload import KIB, Payload, single_file
 from harness.rpc import RpcError, Shim, shim_command
@@ -166,16 +166,7 @@ def test_what_the_device_does_not_take_is_not_saved(
 ) -> None:
     payload = single_file(tmp_path / "seed", rng, 32 * KIB, 1_000_000)
     oracle.seed(payload.torrent, payload.save_path)
-    fails_once = [
-        "strace",
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        "trace=fdatasync",
-    ]
-    fails_once += ["-e", "inject=fdatasync:error=EIO:when=1", *shim_command()]
+    fails_once = disturbed(shim_command(), "fdatasync", "error=EIO:when=1")
     shim = start_shim(command=fails_once)
     shim.start_session()
     save_path = tmp_path / "save"
@@ -216,8 +207,7 @@ def test_a_pause_does_not_wait_for_a_slow_device(
     oracle.seed(payload.torrent, payload.save_path)
     state_dir = tmp_path / "state"
     # Files are synced by fdatasync, the state directory is by fsync.
-    slow = ["strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=fdatasync"]
-    slow += ["-e", "inject=fdatasync:delay_enter=60s", *shim_command()]
+    slow = disturbed(shim_command(), "fdatasync", "delay_enter=60s")
     shim = start_shim(command=slow)
     shim.start_session(state_dir=str(state_dir))
     torrent = payload.info_hash

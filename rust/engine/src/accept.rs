@@ -154,3 +154,22 @@ async fn welcome(
         torrent.offer(Command::Incoming(arrival));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fair::testing::assert_gives_way;
+    use crate::tests::support::Node;
+
+    #[tokio::test]
+    async fn callers_without_end_leave_others_their_turn() {
+        let node = Node::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let lobby = Lobby::new(MAX_HANDSHAKES, lobby::GRACE);
+        let task = accept(Arc::clone(&node.session.shared), listener, false, lobby);
+        let mut calls = Vec::new();
+        let feed = move || calls.push(std::net::TcpStream::connect(at).unwrap());
+        assert_gives_way(task, feed).await;
+    }
+}

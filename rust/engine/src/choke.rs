@@ -70,3 +70,20 @@ pub(crate) async fn run(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use torrent_core::ids::TorrentKey;
+
+    use super::*;
+    use crate::fair::testing::assert_gives_way;
+
+    #[tokio::test]
+    async fn torrents_that_never_stop_reporting_leave_others_their_turn() {
+        let settings = watch::Sender::new(Arc::<Settings>::default());
+        let desk = Arc::new(ChokeDesk::default());
+        let events = Arc::new(EventSink::new(0, 1));
+        let task = run(Arc::clone(&desk), settings.subscribe(), events);
+        assert_gives_way(task, move || desk.gone(TorrentKey(1))).await;
+    }
+}

@@ -44,3 +44,17 @@ pub(crate) async fn run(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fair::testing::assert_gives_way;
+
+    #[tokio::test]
+    async fn torrents_that_never_stop_changing_leave_others_their_turn() {
+        let settings = watch::Sender::new(Arc::<Settings>::default());
+        let desk = Arc::new(QueueDesk::new(&settings.borrow()));
+        let task = run(Arc::clone(&desk), settings.subscribe(), || {}, drop);
+        assert_gives_way(task, move || desk.arrange(&[])).await;
+    }
+}

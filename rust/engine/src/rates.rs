@@ -372,3 +372,17 @@ impl Drop for Valve {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fair::testing::assert_gives_way;
+
+    #[tokio::test]
+    async fn connections_that_never_stop_asking_leave_others_their_turn() {
+        let settings = watch::Sender::new(Arc::<Settings>::default());
+        let rates = Arc::new(Rates::new(&settings.borrow()));
+        let task = run(Arc::clone(&rates), settings.subscribe(), drop);
+        assert_gives_way(task, move || rates.changed.notify_one()).await;
+    }
+}

@@ -2,6 +2,7 @@
 //! runs the session's task until the ordered shutdown is complete.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -83,38 +84,16 @@ pub(crate) fn spawn(
 ) -> Result<Joiner> {
     let failed =
         |error: std::io::Error| Error::because(ErrorKind::SessionStartFailed, error.to_string());
-    let settings = session.settings.borrow().clone();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let pool = BufferPool::default();
-    let config = DiskConfig {
-        workers: cores.clamp(1, MAX_WORKERS),
-        file_pool_size: settings.file_pool_size as usize,
-        max_queued_bytes: settings.max_queued_disk_bytes as usize,
-    };
-    let disk = Disk::start(config, pool.clone()).map_err(failed)?;
+    let context = context(&session).map_err(failed)?;
     // A session starts once, and so this is empty.
-    let _ = session.disk.set(disk.watch());
+    let _ = session.disk.set(context.disk.watch());
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.clamp(1, 4))
+        .worker_threads(cores().clamp(1, 4))
         .thread_name("torrent-io")
         .on_thread_start(threads::begin)
         .enable_all()
         .build()
         .map_err(failed)?;
-    let services = Arc::clone(&session.services);
-    let context = Arc::new(Context {
-        trackers: TrackerClient::new(
-            session.settings.subscribe(),
-            session.guard.filter(),
-            udp_errors(&services),
-        ),
-        pace: Pace::default(),
-        dialler: Dialler::default(),
-        farewells: Farewells::default(),
-        session: services,
-        disk,
-        pool,
-    });
     let done = Arc::new(Done::default());
     let thread = std::thread::Builder::new()
         .name("torrent-session".to_owned())
@@ -134,6 +113,35 @@ pub(crate) fn spawn(
         })
         .map_err(failed)?;
     Ok(Joiner::new(done, thread))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What the tasks of `session` work with, the disk workers included.
+pub(crate) fn context(session: &SessionShared) -> io::Result<Arc<Context>> {
+    let settings = session.settings.borrow().clone();
+    let pool = BufferPool::default();
+    let config = DiskConfig {
+        workers: cores().clamp(1, MAX_WORKERS),
+        file_pool_size: settings.file_pool_size as usize,
+        max_queued_bytes: settings.max_queued_disk_bytes as usize,
+    };
+    let services = Arc::clone(&session.services);
+    Ok(Arc::new(Context {
+        trackers: TrackerClient::new(
+            session.settings.subscribe(),
+            session.guard.filter(),
+            udp_errors(&services),
+        ),
+        pace: Pace::default(),
+        dialler: Dialler::default(),
+        farewells: Farewells::default(),
+        session: services,
+        disk: Disk::start(config, pool.clone())?,
+        pool,
+    }))
 }
 
 /// Posts what goes wrong at the sockets for UDP trackers.
@@ -349,5 +357,26 @@ impl SessionTask {
         for next in self.alive.remove(&hash).into_iter().flatten() {
             self.add(next);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands;
+    use crate::fair::testing::assert_gives_way;
+    use crate::tests::support::Node;
+
+    #[tokio::test]
+    async fn a_game_that_never_stops_asking_leaves_others_their_turn() {
+        let node = Node::new();
+        let session = &node.session.shared;
+        let context = context(session).unwrap();
+        let (sender, inbox) = commands::queue();
+        let start = Start::Now(Bound::new(Vec::new(), &session.settings.borrow()));
+        let task = run(session, &context, inbox, start);
+        let feed = move || assert!(sender.send(SessionCommand::PostUpdates));
+        assert_gives_way(task, feed).await;
+        context.disk.stop().await;
     }
 }

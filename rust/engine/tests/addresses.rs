@@ -2,16 +2,13 @@
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
-use support::{LIMIT, Node, PIECE, Payload, wait_until};
-use torrent_engine::core::ids::PeerId;
+use support::raw_peer::{call_from, connect_from, is_closed};
+use support::{Node, PIECE, Payload, wait_until};
 use torrent_engine::core::settings::Settings;
 use torrent_engine::core::value::Value;
-use torrent_engine::core::wire::{Features, Handshake};
 use torrent_engine::handle::TorrentHandle;
 use torrent_engine::session::Session;
 
@@ -19,42 +16,12 @@ fn payload() -> Payload {
     Payload::new(&[("a.bin", PIECE * 12)], PIECE, 23)
 }
 
-/// Whether the other end has closed it.
-fn is_closed(mut stream: &TcpStream) -> bool {
-    stream.set_nonblocking(true).unwrap();
-    let mut sink = [0; 4096];
-    loop {
-        match stream.read(&mut sink) {
-            Ok(0) => return true,
-            Ok(_) => {}
-            Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
-        }
-    }
-}
-
-fn connect(from: [u8; 4], to: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
-    socket.connect(&to.into()).unwrap();
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
-    stream
-}
-
 /// A connection whose handshake was sent.
-fn call(from: [u8; 4], node: &Node, handle: &TorrentHandle, id: u8) -> TcpStream {
-    let mut stream = connect(from, node.endpoint());
-    let ours = Handshake {
-        reserved: Features::default().reserved(),
-        info_hash: handle.info_hash(),
-        peer_id: PeerId([id; 20]),
-    };
-    // One too many may find it closed already.
-    let _ = stream.write_all(&ours.encode());
-    stream
+fn call(from: Ipv4Addr, node: &Node, handle: &TorrentHandle, id: u8) -> TcpStream {
+    call_from(from, node.endpoint(), handle.info_hash(), id)
 }
 
-const HERE: [u8; 4] = [127, 0, 0, 1];
+const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 #[test]
 fn five_players_behind_one_address_all_finish() {
@@ -93,7 +60,7 @@ fn one_address_has_its_number_and_others_get_in() {
     wait_until("those beyond the limit are closed", || open() <= 8);
     wait_until("the others are in", || handle.peers().len() == 8);
     assert_eq!(open(), 8);
-    let other = call([127, 0, 0, 2], &node, &handle, 99);
+    let other = call(Ipv4Addr::new(127, 0, 0, 2), &node, &handle, 99);
     wait_until("another address gets in", || handle.peers().len() == 9);
     drop((other, calls));
     wait_until("all are gone", || handle.peers().is_empty());
@@ -106,7 +73,9 @@ fn one_address_has_its_number_and_others_get_in() {
 #[cfg(target_os = "linux")]
 fn one_address_dawdles_in_so_many_handshakes() {
     let node = Node::with(&[("max_connections_per_ip", Value::Int(8))]);
-    let silent: Vec<TcpStream> = (0..60).map(|_| connect(HERE, node.endpoint())).collect();
+    let silent: Vec<TcpStream> = (0..60)
+        .map(|_| connect_from(HERE, node.endpoint()))
+        .collect();
     let open = || silent.iter().filter(|stream| !is_closed(stream)).count();
     wait_until("most are shown out", || open() <= 8);
     assert_eq!(open(), 8);

@@ -2,12 +2,11 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
 
-use support::{LIMIT, Node, Payload, wait_until};
-use torrent_engine::core::ids::PeerId;
-use torrent_engine::core::wire::Handshake;
+use support::raw_peer::call_from;
+use support::{Node, Payload, wait_until};
 use torrent_engine::error::ErrorKind;
 use torrent_engine::event::{Detail, kind};
 use torrent_engine::handle::TorrentHandle;
@@ -22,16 +21,7 @@ fn payload(seed: u32) -> Payload {
 
 /// A connection whose handshake was sent.
 fn call(node: &Node, handle: &TorrentHandle) -> TcpStream {
-    let mut stream = TcpStream::connect(node.endpoint()).unwrap();
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
-    let ours = Handshake {
-        reserved: [0; 8],
-        info_hash: handle.info_hash(),
-        peer_id: PeerId([9; 20]),
-    };
-    // Whoever is banned may find the door closed already.
-    let _ = stream.write_all(&ours.encode());
-    stream
+    call_from(Ipv4Addr::LOCALHOST, node.endpoint(), handle.info_hash(), 9)
 }
 
 /// What came until the other end closed.

@@ -4,14 +4,13 @@
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use support::{LIMIT, Node, Payload, wait_until};
-use torrent_engine::core::ids::PeerId;
+use support::raw_peer::{is_closed, shake_from};
+use support::{Node, Payload, wait_until};
 use torrent_engine::core::value::Value;
-use torrent_engine::core::wire::{Features, Handshake};
 use torrent_engine::event::{Detail, kind};
 use torrent_engine::handle::TorrentHandle;
 
@@ -22,19 +21,6 @@ fn seed(patch: &[(&str, Value)]) -> (Node, Payload, TorrentHandle) {
     let node = Node::with(patch);
     let handle = node.seed(&payload);
     (node, payload, handle)
-}
-
-/// Whether the other end has closed it.
-fn is_closed(mut stream: &TcpStream) -> bool {
-    stream.set_nonblocking(true).unwrap();
-    let mut sink = [0; 4096];
-    loop {
-        match stream.read(&mut sink) {
-            Ok(0) => return true,
-            Ok(_) => {}
-            Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
-        }
-    }
 }
 
 fn download(payload: &Payload, from: SocketAddr) {
@@ -73,19 +59,7 @@ fn peers_that_fall_silent_are_cut_and_their_places_are_free() {
         ("connections_slack", 0.into()),
     ]);
     let silent: Vec<TcpStream> = (1..=4)
-        .map(|id| {
-            let mut stream = TcpStream::connect(node.endpoint()).unwrap();
-            stream.set_read_timeout(Some(LIMIT)).unwrap();
-            let ours = Handshake {
-                reserved: Features::default().reserved(),
-                info_hash: handle.info_hash(),
-                peer_id: PeerId([id; 20]),
-            };
-            stream.write_all(&ours.encode()).unwrap();
-            let mut theirs = [0; 68];
-            stream.read_exact(&mut theirs).unwrap();
-            stream
-        })
+        .map(|id| shake_from(Ipv4Addr::LOCALHOST, node.endpoint(), handle.info_hash(), id))
         .collect();
     wait_until("they are cut", || silent.iter().all(is_closed));
     wait_until("their places are free", || handle.status().num_peers == 0);

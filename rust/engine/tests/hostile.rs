@@ -4,9 +4,10 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use support::raw_peer::shake_from;
 use support::{LIMIT, Node, Payload, wait_until};
 use torrent_engine::core::ids::{InfoHash, PeerId, PieceIndex};
 use torrent_engine::core::torrent::TorrentState;
@@ -29,18 +30,7 @@ fn seed() -> (Node, Payload, Vec<u8>, TorrentHandle) {
 
 /// A raw connection with our handshake sent, and theirs received.
 fn shake(to: SocketAddr, info_hash: InfoHash, id: u8) -> TcpStream {
-    let mut stream = TcpStream::connect(to).unwrap();
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
-    let ours = Handshake {
-        reserved: [0; 8],
-        info_hash,
-        peer_id: PeerId([id; 20]),
-    };
-    stream.write_all(&ours.encode()).unwrap();
-    let mut theirs = [0; 68];
-    stream.read_exact(&mut theirs).unwrap();
-    assert_eq!(Handshake::decode(&theirs).unwrap().info_hash, info_hash);
-    stream
+    shake_from(Ipv4Addr::LOCALHOST, to, info_hash, id)
 }
 
 /// Reads until the other end closes, or resets because it left bytes unread.

@@ -188,6 +188,28 @@ fn an_upload_limit_does_not_starve_a_download() {
 }
 
 #[test]
+fn a_download_under_an_upload_limit_keeps_half_of_its_rate() {
+    // What both downloads are held to, so that a busy machine slows both alike.
+    let line = ("download_rate_limit", Value::Int(4 << 20));
+    let limit = ("upload_rate_limit", Value::Int(1024));
+    let free = Pair::new(&[], std::slice::from_ref(&line), 7);
+    let held = Pair::new(&[], &[line, limit], 8);
+    free.connect();
+    held.connect();
+    wait_until("one is complete", || {
+        [&free, &held]
+            .iter()
+            .any(|it| it.fetching.status().is_seeding)
+    });
+    // Requests, were they charged, would take 17 s; the line takes 4.
+    let (free, held) = (free.received(), held.received());
+    assert!(
+        held * 2 >= free,
+        "{held} bytes, and {free} without the limit"
+    );
+}
+
+#[test]
 fn local_peers_are_exempt_when_the_setting_says_so() {
     let mut pair = Pair::new(
         &[],

@@ -330,3 +330,92 @@ async fn read(storage: Storage, job: ReadJob) -> ReadResult {
     // connection refuses the requests.
     (job, data.ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    use torrent_core::ids::{InfoHash, TorrentKey};
+    use torrent_core::layout::Layout;
+    use torrent_core::peer::{Limits, Opening};
+    use torrent_core::settings::Settings;
+    use torrent_core::wire::Features;
+
+    use super::*;
+    use crate::fair::testing::assert_gives_way;
+    use crate::rates::Direction;
+    use crate::runtime;
+    use crate::tests::support::Node;
+
+    #[derive(Debug)]
+    struct NoTorrent;
+
+    impl Swarm for NoTorrent {
+        fn torrent_ref(&self) -> Arc<TorrentRef> {
+            unreachable!("no event names it")
+        }
+
+        fn public_metadata(&self) -> Option<Bytes> {
+            None
+        }
+    }
+
+    /// Runs a connection's task beside another one; `feed` has its mailbox and
+    /// the other end of its socket.
+    async fn run_with(mut feed: impl FnMut(&Mailbox, &mut std::net::TcpStream) + 'static) {
+        let node = Node::new();
+        let context = runtime::context(&node.session.shared).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut other = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, endpoint) = listener.accept().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let layout = Arc::new(Layout::new(1 << 14, [(1 << 20, false)]).unwrap());
+        let limits = Limits::from(&Settings::default());
+        let mut connection = Connection::new(layout, limits, Instant::now());
+        let opening = Opening {
+            info_hash: InfoHash([1; 20]),
+            remote: endpoint,
+            client: "us".into(),
+            port: None,
+            allowed_fast: 0,
+        };
+        connection.set_opening(Features::OURS, opening);
+        let valve = |direction| {
+            let rates = Arc::clone(&context.session.rates);
+            Valve::new(rates, direction, TorrentKey(1), endpoint)
+        };
+        let mailbox = Arc::new(Mailbox::default());
+        let (reports, mut queue) = mpsc::channel(8);
+        let task = PeerTask {
+            key: PeerKey(1),
+            stream: TcpStream::from_std(ours).unwrap(),
+            connection,
+            mailbox: Arc::clone(&mailbox),
+            down: valve(Direction::Down),
+            up: valve(Direction::Up),
+            reports,
+            storage: StorageSlot::default(),
+            torrent: Arc::new(NoTorrent),
+            session: Arc::clone(&context.session),
+            disk: context.disk.clone(),
+            pool: context.pool.clone(),
+        };
+        let drained = tokio::spawn(async move { while queue.recv().await.is_some() {} });
+        let task = async { task.run().await.1 };
+        assert_gives_way(task, move || feed(&mailbox, &mut other)).await;
+        drained.await.unwrap();
+        context.disk.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_never_stops_sending_leaves_others_their_turn() {
+        // A message of no kind that we know.
+        run_with(|_, peer| peer.write_all(&[0, 0, 0, 2, 99, 0]).unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn a_torrent_that_never_stops_commanding_leaves_others_their_turn() {
+        run_with(|mailbox, _| mailbox.post(PeerCommand::Have(Vec::new().into()))).await;
+    }
+}

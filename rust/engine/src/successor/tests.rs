@@ -182,6 +182,46 @@ fn a_restart_finds_its_folder_and_its_port() {
     stop(&next);
 }
 
+/// A torrent whose tracker answers announces, but for the last one.
+struct Silenced {
+    session: Session,
+    /// The connection of the last announce.
+    heard: mpsc::Receiver<TcpStream>,
+    tracker: std::thread::JoinHandle<()>,
+    _data: tempfile::TempDir,
+}
+
+impl Silenced {
+    /// Waits until the tracker has answered once.
+    fn new() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/announce", listener.local_addr().unwrap());
+        let (last, heard) = mpsc::channel();
+        let tracker = std::thread::spawn(move || serve(listener, last));
+        let mut settings = settings("127.0.0.1:0");
+        settings
+            .apply([
+                ("stop_tracker_timeout", &Value::Int(60)),
+                ("tracker_completion_timeout", &Value::Int(300)),
+                ("tracker_receive_timeout", &Value::Int(300)),
+            ])
+            .unwrap();
+        let session = Session::start(settings).unwrap();
+        let torrent = session.add_torrent(magnet(1, data.path())).unwrap();
+        torrent.add_tracker(&url, 0).unwrap();
+        until("the tracker has answered", || {
+            torrent.status().current_tracker == url
+        });
+        Self {
+            session,
+            heard,
+            tracker,
+            _data: data,
+        }
+    }
+}
+
 /// Answers announces, but for the last one, whose connection it hands over.
 fn serve(listener: TcpListener, last: mpsc::Sender<TcpStream>) {
     for stream in listener.incoming() {
@@ -207,59 +247,26 @@ fn serve(listener: TcpListener, last: mpsc::Sender<TcpStream>) {
 
 #[test]
 fn a_session_stops_without_its_trackers_which_are_told_all_the_same() {
-    let data = tempfile::tempdir().unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/announce", listener.local_addr().unwrap());
-    let (last, heard) = mpsc::channel();
-    let tracker = std::thread::spawn(move || serve(listener, last));
-    let mut settings = settings("127.0.0.1:0");
-    settings
-        .apply([
-            ("stop_tracker_timeout", &Value::Int(60)),
-            ("tracker_completion_timeout", &Value::Int(300)),
-            ("tracker_receive_timeout", &Value::Int(300)),
-        ])
-        .unwrap();
-    let session = Session::start(settings).unwrap();
-    let torrent = session.add_torrent(magnet(1, data.path())).unwrap();
-    torrent.add_tracker(&url, 0).unwrap();
-    until("the tracker has answered", || {
-        torrent.status().current_tracker == url
-    });
-    session.stop();
-    let mut open = heard.recv_timeout(LIMIT).unwrap();
+    let it = Silenced::new();
+    it.session.stop();
+    let mut open = it.heard.recv_timeout(LIMIT).unwrap();
     // It owes its answer, for a minute.
-    assert!(session.join(Duration::from_secs(30)), "it has stopped");
-    assert!(
-        !session.join_threads(Duration::ZERO),
-        "the tracker is still told"
-    );
+    let stopped = it.session.join(Duration::from_secs(30));
+    assert!(stopped, "it has stopped");
+    let over = it.session.join_threads(Duration::ZERO);
+    assert!(!over, "the tracker is still told");
     open.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nde")
         .unwrap();
-    assert!(session.join_threads(Duration::from_secs(30)));
-    tracker.join().unwrap();
+    assert!(it.session.join_threads(Duration::from_secs(30)));
+    it.tracker.join().unwrap();
 }
 
 #[test]
 fn a_program_that_ends_waits_for_no_tracker() {
-    let data = tempfile::tempdir().unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/announce", listener.local_addr().unwrap());
-    let (last, heard) = mpsc::channel();
-    let tracker = std::thread::spawn(move || serve(listener, last));
-    let mut settings = settings("127.0.0.1:0");
-    settings
-        .apply([("stop_tracker_timeout", &Value::Int(60))])
-        .unwrap();
-    let session = Session::start(settings).unwrap();
-    let torrent = session.add_torrent(magnet(1, data.path())).unwrap();
-    torrent.add_tracker(&url, 0).unwrap();
-    until("the tracker has answered", || {
-        torrent.status().current_tracker == url
-    });
-    session.stop();
-    session.hurry();
-    assert!(session.join_threads(Duration::from_secs(30)));
-    let _open = heard.recv_timeout(LIMIT).unwrap();
-    tracker.join().unwrap();
+    let it = Silenced::new();
+    it.session.stop();
+    it.session.hurry();
+    assert!(it.session.join_threads(Duration::from_secs(30)));
+    let _open = it.heard.recv_timeout(LIMIT).unwrap();
+    it.tracker.join().unwrap();
 }

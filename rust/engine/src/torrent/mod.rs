@@ -569,3 +569,37 @@ impl Driver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::add::AddTorrent;
+    use crate::fair::testing::assert_gives_way;
+    use crate::runtime;
+    use crate::tests::support::{Node, Payload};
+
+    /// Runs a torrent's task beside another one, fed by `feed`.
+    async fn run_with(feed: impl FnMut(&TorrentHandle) + 'static) {
+        let node = Node::new();
+        let session = &node.session.shared;
+        let context = runtime::context(session).unwrap();
+        let payload = Payload::of_two_files(1);
+        let add = AddTorrent::from_data(&payload.torrent(None), node.folder.path()).unwrap();
+        let (handle, new) = session.register(add, false).unwrap();
+        let mut feed = feed;
+        let fed = handle.clone();
+        let task = run(Arc::clone(&context), new.unwrap());
+        assert_gives_way(task, move || feed(&fed)).await;
+        context.disk.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_game_that_never_stops_calling_leaves_others_their_turn() {
+        run_with(|handle| drop(handle.ask(crate::question::Question::Status))).await;
+    }
+
+    #[tokio::test]
+    async fn a_session_that_never_stops_changing_leaves_others_their_turn() {
+        run_with(|handle| handle.set_max_uploads(7).unwrap()).await;
+    }
+}

@@ -238,3 +238,34 @@ fn open(v6: bool) -> io::Result<UdpSocket> {
     socket.bind(&any(v6).into())?;
     UdpSocket::from_std(socket.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fair::testing::assert_gives_way;
+
+    fn task() -> Task {
+        let settings = watch::Sender::new(Arc::<Settings>::default());
+        Task::new(settings.subscribe(), Arc::new(|_, _, _| {}))
+    }
+
+    #[tokio::test]
+    async fn queries_without_end_leave_others_their_turn() {
+        let (sender, commands) = mpsc::unbounded_channel();
+        let feed = move || sender.send(Command::Cancel(QueryId(1))).unwrap();
+        assert_gives_way(task().run(commands), feed).await;
+    }
+
+    #[tokio::test]
+    async fn datagrams_without_end_leave_others_their_turn() {
+        let (_sender, commands) = mpsc::unbounded_channel();
+        let mut task = task();
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (to, from) = (socket.local_addr().unwrap(), socket.try_clone().unwrap());
+        socket.set_nonblocking(true).unwrap();
+        task.v4 = Some(UdpSocket::from_std(socket).unwrap());
+        // More than it takes in one round.
+        let feed = move || (0..=BATCH).for_each(|_| drop(from.send_to(b"nonsense", to)));
+        assert_gives_way(task.run(commands), feed).await;
+    }
+}

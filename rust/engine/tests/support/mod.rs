@@ -4,6 +4,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod defaults;
+pub(crate) mod raw_peer;
 
 use std::net::SocketAddr;
 use std::path::Path;
