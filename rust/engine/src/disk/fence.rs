@@ -42,7 +42,7 @@ impl Storage {
         work: impl FnOnce(&Arc<Shared>, &Common) -> Result<T, DiskError> + Send + 'static,
     ) -> Result<T, DiskError> {
         let (shared, common) = self.parts();
-        let turn = Arc::clone(&shared.turn).lock_owned().await;
+        let turn = shared.turn.permit().await;
         if shared.is_closing() {
             return Err(shared.error(op, None, Fault::Closed));
         }

@@ -18,6 +18,7 @@ mod copy;
 mod counters;
 mod error;
 mod event;
+mod exclusive_work;
 mod fence;
 mod files;
 mod inject;

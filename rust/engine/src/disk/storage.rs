@@ -23,6 +23,7 @@ use super::bits::AtomicBits;
 use super::check::{CheckHandle, CheckJob, CheckMode};
 use super::error::{DiskError, DiskOp, Fault};
 use super::event::DiskEvent;
+use super::exclusive_work::ExclusiveWork;
 use super::parts::Parts;
 use super::places::Places;
 use super::spec::StorageSpec;
@@ -56,7 +57,7 @@ pub(super) struct Shared {
     /// The padding that may be hashed, checks apart.
     pub(super) padding: ZeroBudget,
     /// Slow work on the files, which is done by one thread at a time.
-    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    pub(super) turn: ExclusiveWork,
     /// The worker that owns piece 0.
     pub(super) first_worker: usize,
     /// New writes and reads are refused.
@@ -96,7 +97,7 @@ impl Shared {
             parts: Parts::default(),
             places: ArcSwap::from_pointee(spec.places()),
             padding: ZeroBudget::new(spec.layout.payload_length()),
-            turn: Arc::default(),
+            turn: ExclusiveWork::default(),
             spec,
             events,
             first_worker: (id % workers as u64) as usize,
@@ -364,7 +365,7 @@ impl Storage {
     /// blocks of unfinished pieces are in memory.
     pub async fn flush(&self) {
         // What a fence holds back is dealt with after it.
-        let turn = Arc::clone(&self.handle.shared.turn).lock_owned().await;
+        let turn = self.handle.shared.turn.permit().await;
         self.ask_all(|reply| Message::Flush { reply }).await;
         drop(turn);
     }
@@ -376,7 +377,7 @@ impl Storage {
         let shared = &self.handle.shared;
         shared.closing.store(true, Ordering::Release);
         // Long work on the files sees it and ends.
-        let turn = Arc::clone(&shared.turn).lock_owned().await;
+        let turn = shared.turn.permit().await;
         self.ask_all(|reply| Message::Close {
             storage: shared.clone(),
             reply: Some(reply),

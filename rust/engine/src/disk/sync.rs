@@ -34,7 +34,7 @@ impl Storage {
         work: impl FnOnce(&Arc<Shared>, &Common) -> Result<T, DiskError> + Send + 'static,
     ) -> Result<T, DiskError> {
         let (shared, common) = self.parts();
-        let turn = Arc::clone(&shared.turn).lock_owned().await;
+        let turn = shared.turn.permit().await;
         let (of, done) = (Arc::clone(&shared), Arc::clone(&common));
         let outcome = tokio::task::spawn_blocking(move || {
             // Held until the work ends, even when nobody waits for it.
