@@ -2,6 +2,7 @@
 //! it decides. Payload never passes through here.
 
 mod cancel;
+mod clocks;
 pub(crate) mod content;
 mod dial;
 mod disk;
@@ -54,6 +55,7 @@ use crate::peer::mailbox::Mailbox;
 use crate::placement::Deletion;
 use crate::resume::{SaveFlags, SaveRequest};
 use crate::territory::Lease;
+use clocks::Clocks;
 use files::{FileWork, FilesEnd};
 pub(crate) use new::NewTorrent;
 use owed::Owed;
@@ -61,8 +63,8 @@ use places::{PlaceEnd, PlaceWork};
 use resume::Legacy;
 use root::Root;
 use save::{Gathered, Kept, Saver};
+use snapshot::Counted;
 pub(crate) use snapshot::new_tracker;
-use snapshot::{Clocks, Counted};
 use strain::Strain;
 use trackers::{Baseline, Told};
 
