@@ -2,7 +2,7 @@
 //!
 //! A connection under a limit asks for an allowance ([`Bandwidth::request`])
 //! when it has something to move and none left. While anybody waits, the driver
-//! calls [`Bandwidth::grant`] at [`Bandwidth::next_at`] (every 50 ms) and tells
+//! calls [`Bandwidth::grant`] at [`Bandwidth::poll_timeout`] (every 50 ms) and tells
 //! each connection what it got. Connections without a limit never come here.
 //!
 //! What there is goes in equal shares to all who wait; what one does not want,
@@ -109,7 +109,8 @@ pub struct Bandwidth<K> {
     session: Channel,
     torrents: BTreeMap<TorrentKey, Channel>,
     queue: VecDeque<Request<K>>,
-    last: Option<Instant>,
+    /// When the next distribution is due.
+    due: Instant,
 }
 
 impl<K: Clone + PartialEq> Bandwidth<K> {
@@ -119,7 +120,7 @@ impl<K: Clone + PartialEq> Bandwidth<K> {
             session: Channel::new(now, None),
             torrents: BTreeMap::new(),
             queue: VecDeque::new(),
-            last: None,
+            due: now,
         }
     }
 
@@ -206,13 +207,13 @@ impl<K: Clone + PartialEq> Bandwidth<K> {
     }
 
     /// When to call [`Self::grant`]; `None` while nobody waits.
-    pub fn next_at(&self, now: Instant) -> Option<Instant> {
-        (!self.queue.is_empty()).then(|| self.last.map_or(now, |last| last + TICK))
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        (!self.queue.is_empty()).then_some(self.due)
     }
 
     /// Distributes what the limits allow by now.
     pub fn grant(&mut self, now: Instant) -> Granted<K> {
-        self.last = Some(now);
+        self.due = now + TICK;
         let too_low = self.session.open(now);
         for channel in self.torrents.values_mut() {
             channel.open(now);
@@ -327,7 +328,7 @@ mod tests {
                     mover.waiting = true;
                 }
             }
-            if bandwidth.next_at(at(now)).is_some_and(|due| due <= at(now)) {
+            if bandwidth.poll_timeout().is_some_and(|due| due <= at(now)) {
                 for (key, bytes) in bandwidth.grant(at(now)).grants {
                     movers[key].held += bytes;
                     movers[key].waiting = false;
@@ -437,13 +438,13 @@ mod tests {
             (bandwidth.waiting(None), bandwidth.waiting(Some(TWO))),
             (2, 0)
         );
-        assert_eq!(bandwidth.next_at(at(0)), Some(at(0)));
+        assert_eq!(bandwidth.poll_timeout(), Some(at(0)));
         bandwidth.cancel(&1);
         assert_eq!(bandwidth.grant(at(100)).grants, [(2, 100)]);
-        assert_eq!(bandwidth.next_at(at(100)), None);
+        assert_eq!(bandwidth.poll_timeout(), None);
         bandwidth.give_back(ONE, false, 100);
         bandwidth.request(3, ONE, false, 10_000);
-        assert_eq!(bandwidth.next_at(at(100)), Some(at(150)));
+        assert_eq!(bandwidth.poll_timeout(), Some(at(150)));
         assert_eq!(bandwidth.grant(at(150)).grants, [(3, 1500)]);
         assert!(!bandwidth.set_limit(at(0), Scope::Session, Some(10_000)));
     }

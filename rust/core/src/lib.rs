@@ -4,6 +4,35 @@
 //! asks for randomness: bytes, time and seeds are arguments. A driver (the
 //! engine over tokio, or the simulator over a virtual clock) feeds inputs and
 //! carries out what the machines put out.
+//!
+//! # The contract of the machines
+//!
+//! A machine is what decides something that depends on time: [`torrent::Torrent`],
+//! [`peer::Connection`], [`choker::Choker`], [`queue::Queue`],
+//! [`bandwidth::Bandwidth`], [`tracker::Announcer`], [`tracker::udp::UdpTrackers`],
+//! [`saving::Schedule`], [`retry::Backoff`]. All of them keep this:
+//!
+//! - *Inputs* are calls that say what happened. Where it matters when, they take
+//!   `now`, which never goes back from one call to the next. An input never
+//!   blocks and carries nothing out. What it returns is its answer (a refusal,
+//!   an error of the peer), not something that the machine wants done.
+//! - *Outputs* are what the driver is to carry out. They are polled
+//!   (`poll_output`, or `poll_read`, `poll_verdict` and the like where there are
+//!   several kinds) until there are none, after inputs and after
+//!   `handle_timeout`. What is gathered over many inputs and wanted as a whole
+//!   is taken instead (`take_report`, `take_standing`), once a wake. One whose
+//!   answer depends on the time takes `now`.
+//! - `poll_timeout` says when time alone will have the machine do something:
+//!   `None` for never, as things are. It changes nothing, and holds until the
+//!   next input, so that a driver needs one timer for a machine and may set it
+//!   late. A moment that is past means at once.
+//! - `handle_timeout(now)` does what is due by `now`. It may be called too early
+//!   or too late, and often: afterwards, when the outputs are polled,
+//!   `poll_timeout` lies behind `now`, so that a driver never spins. A machine that only answers when it is polled with
+//!   `now` ([`saving::Schedule::poll`], [`bandwidth::Bandwidth::grant`]) needs
+//!   none.
+//! - Randomness comes from a seed that is given when the machine is made. The
+//!   same inputs at the same times give the same outputs.
 #![warn(missing_docs)]
 
 pub mod ban;

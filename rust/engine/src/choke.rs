@@ -33,19 +33,20 @@ pub(crate) async fn run(
     mut settings: watch::Receiver<Arc<Settings>>,
     events: Arc<EventSink>,
 ) {
-    let mut choker = Choker::new((&**settings.borrow_and_update()).into());
+    let mut choker = Choker::new(Instant::now(), (&**settings.borrow_and_update()).into());
     let mut answers = HashMap::new();
     warn(&settings.borrow(), &events);
     loop {
         fair::round().await;
-        let due = choker.poll_timeout(Instant::now());
+        let due = choker.poll_timeout();
         tokio::select! {
             () = desk.arrived() => {}
             () = sleep_until(due) => {}
             changed = settings.changed() => match changed {
                 Ok(()) => {
-                    choker.set_settings((&**settings.borrow_and_update()).into());
-                    warn(&settings.borrow(), &events);
+                    let settings = settings.borrow_and_update();
+                    choker.set_settings(Instant::now(), (&**settings).into());
+                    warn(&settings, &events);
                 }
                 Err(_) => return,
             },
@@ -62,7 +63,8 @@ pub(crate) async fn run(
                 }
             }
         }
-        for (torrent, changes) in choker.decide(Instant::now()) {
+        choker.handle_timeout(Instant::now());
+        while let Some((torrent, changes)) = choker.poll_output() {
             let sent = answers.get(&torrent).is_some_and(|to| to.choke(changes));
             if !sent {
                 choker.undelivered(torrent);

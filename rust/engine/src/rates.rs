@@ -171,7 +171,7 @@ impl Rates {
     fn distribute(&self, direction: Direction, now: Instant) -> bool {
         let Granted { grants, too_low } = {
             let mut bandwidth = self.lane(direction).bandwidth.lock();
-            let due = bandwidth.next_at(now).is_some_and(|due| due <= now);
+            let due = bandwidth.poll_timeout().is_some_and(|due| due <= now);
             if !due {
                 return false;
             }
@@ -194,10 +194,9 @@ pub(crate) async fn run(
 ) {
     loop {
         fair::round().await;
-        let now = Instant::now();
         let due = [&rates.down, &rates.up]
             .into_iter()
-            .filter_map(|lane| lane.bandwidth.lock().next_at(now))
+            .filter_map(|lane| lane.bandwidth.lock().poll_timeout())
             .min();
         tokio::select! {
             () = sleep_until(due) => {}

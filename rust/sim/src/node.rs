@@ -175,7 +175,7 @@ impl Node {
         id[11..].copy_from_slice(format!("{:09}", seed % 1_000_000_000).as_bytes());
         let id = PeerId(id);
         let settings = Arc::new(spec.settings);
-        let choker = Choker::new((&*settings).into());
+        let choker = Choker::new(now, (&*settings).into());
         let layout = Arc::clone(&payload.layout);
         let have = spec.have.bits(payload.num_pieces());
         Self {

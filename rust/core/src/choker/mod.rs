@@ -4,8 +4,8 @@
 //! One [`Choker`] a session. Each torrent reports how its interested peers
 //! stand ([`Choker::update`], whenever a peer joins, leaves or changes its
 //! interest, and every half second while there are any); the driver then calls
-//! [`Choker::decide`], also at [`Choker::poll_timeout`], and hands each torrent
-//! its [`Changes`].
+//! [`Choker::handle_timeout`], also at [`Choker::poll_timeout`], and hands each
+//! torrent its [`Changes`], which [`Choker::poll_output`] gives.
 //!
 //! A free slot is given away at once; who holds a slot loses it only at a
 //! regular round (every 15 s), to the peers that do most for us, or, where we
@@ -22,7 +22,7 @@ mod round;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::ids::{PeerKey, TorrentKey};
@@ -180,39 +180,41 @@ struct Group {
 pub struct Choker {
     settings: ChokerSettings,
     groups: BTreeMap<TorrentKey, Group>,
-    /// `None` before the first round.
+    /// `None` where the clock cannot count that far.
     next_round: Option<Instant>,
     next_rotation: Option<Instant>,
+    outputs: VecDeque<(TorrentKey, Changes)>,
 }
 
 impl Choker {
     /// A choker that has not held a round yet.
-    pub fn new(settings: ChokerSettings) -> Self {
+    pub fn new(now: Instant, settings: ChokerSettings) -> Self {
         Self {
             settings,
             groups: BTreeMap::new(),
-            next_round: None,
-            next_rotation: None,
+            next_round: Some(now),
+            next_rotation: Some(now),
+            outputs: VecDeque::new(),
         }
     }
 
     /// Puts other settings into effect, from the next decision on, which is due
     /// at once.
-    pub fn set_settings(&mut self, settings: ChokerSettings) {
+    pub fn set_settings(&mut self, now: Instant, settings: ChokerSettings) {
         if self.settings != settings {
             self.settings = settings;
-            self.next_round = None;
+            self.next_round = Some(now);
         }
     }
 
-    /// When a decision is due though nothing happens; `None` while no torrent
-    /// has anybody to decide on.
-    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+    /// When [`Self::handle_timeout`] is due though nothing happens; `None` while
+    /// no torrent has anybody to decide on.
+    pub fn poll_timeout(&self) -> Option<Instant> {
         let anybody = self
             .groups
             .values()
             .any(|group| !group.standing.candidates.is_empty());
-        anybody.then(|| self.next_round.unwrap_or(now))
+        self.next_round.filter(|_| anybody)
     }
 
     /// Takes over how a torrent's peers stand; a new torrent joins by it.
@@ -255,15 +257,21 @@ impl Choker {
         }
     }
 
+    /// The next torrent for which something changes.
+    pub fn poll_output(&mut self) -> Option<(TorrentKey, Changes)> {
+        self.outputs.pop_front()
+    }
+
     /// Decides who is unchoked: everything anew when a round is due or more
-    /// slots are taken than there are; else only free slots are given away.
-    /// Returns what changes, by torrent.
-    pub fn decide(&mut self, now: Instant) -> Vec<(TorrentKey, Changes)> {
-        let due = self.next_round.is_none_or(|due| now >= due);
+    /// slots are taken than there are; else only free slots are given away. To
+    /// be called when torrents have said how their peers stand, too, once for
+    /// all of them.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let due = self.next_round.is_some_and(|due| now >= due);
         let mut table = round::Table::new(&self.settings, &mut self.groups, now);
         if due || table.is_overfull() {
             self.next_round = now.checked_add(self.settings.interval);
-            let rotation = self.next_rotation.is_none_or(|due| now >= due);
+            let rotation = self.next_rotation.is_some_and(|due| now >= due);
             if rotation {
                 self.next_rotation = now.checked_add(self.settings.optimistic_interval);
             }
@@ -272,16 +280,11 @@ impl Choker {
             table.fill();
         }
         let winners = table.winners();
-        self.note(now, &winners)
+        self.note(now, &winners);
     }
 
     /// Believes what was decided, and says what of it is new.
-    fn note(
-        &mut self,
-        now: Instant,
-        winners: &BTreeMap<(TorrentKey, PeerKey), bool>,
-    ) -> Vec<(TorrentKey, Changes)> {
-        let mut all = Vec::new();
+    fn note(&mut self, now: Instant, winners: &BTreeMap<(TorrentKey, PeerKey), bool>) {
         for (&torrent, group) in &mut self.groups {
             let mut changes = Changes::default();
             for peer in &mut group.standing.candidates {
@@ -309,8 +312,7 @@ impl Choker {
             group.optimistic.clone_from(&changes.optimistic);
             group.sent = group.sent.max(group.standing.applied).saturating_add(1);
             changes.number = group.sent;
-            all.push((torrent, changes));
+            self.outputs.push_back((torrent, changes));
         }
-        all
     }
 }

@@ -399,6 +399,7 @@ impl Torrent {
         }
         self.next_tick = now + TICK;
         if !self.is_running() {
+            self.plan_retry(now);
             return;
         }
         self.update_order();

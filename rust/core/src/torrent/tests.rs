@@ -86,7 +86,7 @@ impl World {
         let piece = u64::from(2 * BLOCK_SIZE);
         let files = [(piece, false), (piece * (pieces - 1), false)];
         let layout = Layout::new(2 * BLOCK_SIZE, files).unwrap();
-        let choker = Choker::new((&settings).into());
+        let choker = Choker::new(at(0), (&settings).into());
         let mut torrent = Torrent::new(Arc::new(layout), id(OUR_ID), settings.into(), 1, at(0));
         torrent.start(at(0));
         Self {
@@ -185,7 +185,8 @@ impl World {
     fn choking(&mut self) {
         while let Some(standing) = self.torrent.take_standing(self.now()) {
             self.choker.update(TorrentKey(0), standing);
-            for (_, changes) in self.choker.decide(self.now()) {
+            self.choker.handle_timeout(self.now());
+            while let Some((_, changes)) = self.choker.poll_output() {
                 self.torrent.apply_choking(self.now(), &changes);
             }
         }

@@ -91,7 +91,8 @@ impl Swarm {
         let it = &mut self.nodes[node];
         while let Some(standing) = it.brain.take_standing(now) {
             it.choker.update(TorrentKey(0), standing);
-            for (_, changes) in it.choker.decide(now) {
+            it.choker.handle_timeout(now);
+            while let Some((_, changes)) = it.choker.poll_output() {
                 it.brain.apply_choking(now, &changes);
             }
         }

@@ -37,7 +37,7 @@ impl World {
         let mut torrent = Torrent::without_metadata(hash(), id(OUR_ID), settings, at(0));
         torrent.start(at(0));
         torrent.fetch_metadata(at(0));
-        let choker = Choker::new(ChokerSettings::default());
+        let choker = Choker::new(at(0), ChokerSettings::default());
         Self {
             millis: 0,
             torrent,
