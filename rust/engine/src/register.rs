@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use torrent_core::ids::{PeerId, TorrentKey};
 
 use crate::add::{AddTorrent, TorrentSource};
@@ -20,17 +21,27 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, Kind, TorrentRef, category, kind, unix_millis};
 use crate::handle::{Command, EndsWith, Options, Shared, TorrentHandle, View};
 use crate::session::SessionShared;
-use crate::territory::{Area, Claimant, Sharing};
+use crate::territory::{Area, Claimant};
 use crate::torrent::NewTorrent;
 
+/// Where a torrent that is registered comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The game adds it.
+    Game,
+    /// The same, before the session has its folder.
+    Early,
+    /// It comes back; all of it is written there if `is_whole`.
+    StateDir { is_whole: bool },
+}
+
 impl SessionShared {
-    /// Registers a torrent whose arguments were checked; one that is
-    /// `remembered` is in the state directory.
-    /// If it is there already there is nothing to run.
+    /// Registers a torrent whose arguments were checked. If it is there already
+    /// there is nothing to run.
     pub(crate) fn register(
         self: &Arc<Self>,
         mut add: AddTorrent,
-        remembered: bool,
+        origin: Origin,
     ) -> Result<(TorrentHandle, Option<NewTorrent>)> {
         self.check_running()?;
         let info_hash = add.info_hash()?;
@@ -55,6 +66,7 @@ impl SessionShared {
             TorrentSource::Magnet(_) => None,
         };
         let believed = add.believed_pieces();
+        let restored = matches!(origin, Origin::StateDir { .. });
         let name = match &add.source {
             TorrentSource::File(metainfo) => metainfo.info.name.clone(),
             TorrentSource::Magnet(magnet) => magnet.name.clone(),
@@ -89,6 +101,7 @@ impl SessionShared {
                 queue: Arc::clone(&self.queue),
                 seat: Seat::default(),
                 removed: AtomicBool::new(false),
+                removal: watch::Sender::new(None),
                 left: AtomicBool::new(false),
                 ended: AtomicBool::new(false),
                 session: Arc::downgrade(&self.services),
@@ -106,24 +119,27 @@ impl SessionShared {
                 None => {
                     let owner: Arc<dyn Claimant> = Arc::clone(&handle.shared) as _;
                     let lease = self.territory.lease(&owner, believed);
-                    let reserved = area.map(|area| lease.take(area, Sharing::Same));
-                    let reserved = reserved.transpose().map_err(|error| {
+                    let wanted = area.clone().map(|area| lease.want(area, restored));
+                    wanted.transpose().map_err(|error| {
                         let words = error.message().to_owned();
                         Error::because(ErrorKind::TorrentAddFailed, words).about(error.context())
                     })?;
                     registry.insert(info_hash, handle.clone());
                     handle.join_queue();
-                    Ok((lease, reserved.map(|it| it.after).unwrap_or_default()))
+                    Ok(Arc::new(lease))
                 }
             }
         };
-        let (lease, after) = match new {
+        let lease = match new {
             Ok(new) => new,
             Err(known) => {
                 known.take_over(&handle, add.peers);
                 return Ok((known, None));
             }
         };
+        // Its turn is before those that come once all are back; what the game
+        // adds in the meantime waits for that.
+        let ticket = (origin != Origin::Game).then(|| self.territory.ticket());
         for note in &without_effect {
             tracing::warn!(torrent = %info_hash, "add_torrent: {note}");
         }
@@ -136,12 +152,14 @@ impl SessionShared {
             verify_files: add.verify_files,
             peers: add.peers,
             piece_priorities: add.piece_priorities,
-            remembered,
+            remembered: matches!(origin, Origin::StateDir { is_whole: true }),
             places: None,
             seed_mode: add.seed_mode,
             ends: EndsWith::task_of(&handle),
+            restored,
             lease,
-            after,
+            area,
+            ticket,
             without_effect,
             early: None,
         };

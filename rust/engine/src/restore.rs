@@ -21,10 +21,11 @@ use crate::add::{AddTorrent, TorrentSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::handle::TorrentHandle;
+use crate::register::Origin;
 use crate::resume::path_of;
 use crate::session::{SessionCommand, SessionShared};
 use crate::state::{Notice, Remembered};
-use crate::territory::{Area, Sharing};
+use crate::territory::Area;
 use crate::torrent::NewTorrent;
 
 /// How far a session is with bringing back its torrents.
@@ -59,23 +60,24 @@ impl Restoring {
 
 /// Whatever becomes of the task that brings torrents back: nobody waits for
 /// more than it did.
-struct End<'a>(&'a Restoring);
+struct End<'a>(&'a SessionShared);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        self.0.met.lock().take();
-        self.0.done.send_replace(true);
+        self.0.restoring.met.lock().take();
+        self.0.territory.set_incomplete(false);
+        self.0.restoring.done.send_replace(true);
     }
 }
 
 /// Nobody is brought back: the session ends before it has its folder.
 pub(crate) fn give_up(session: &SessionShared) {
-    drop(End(&session.restoring));
+    drop(End(session));
 }
 
 /// Brings back the torrents of the state directory.
 pub(crate) async fn run(session: Arc<SessionShared>) {
-    let _end = End(&session.restoring);
+    let _end = End(&session);
     let mut stopping = session.stopping.subscribe();
     tokio::select! {
         () = bring_back(&session) => {}
@@ -105,7 +107,9 @@ async fn bring_back(session: &Arc<SessionShared>) {
     let places: HashMap<InfoHash, usize> = order.iter().copied().zip(0..).collect();
     torrents.sort_by_key(|torrent| {
         let place = places.get(&torrent.info_hash).copied();
-        (place.unwrap_or(usize::MAX), torrent.resume.added_time)
+        let place = place.unwrap_or(usize::MAX);
+        // What another one has is not for one that has only been added.
+        (torrent.is_new, place, torrent.resume.added_time)
     });
     for torrent in torrents {
         let back = {
@@ -149,7 +153,8 @@ impl SessionShared {
             .and_then(|torrent| self.register_again(torrent));
         let (handle, mut new) = match again {
             Some(new) => (new.handle.clone(), Some(new)),
-            None => self.register(add, false)?,
+            None if is_up => self.register(add, Origin::Game)?,
+            None => self.register(add, Origin::Early)?,
         };
         drop(met);
         if !is_up && let Some(new) = &mut new {
@@ -175,6 +180,8 @@ impl SessionShared {
         let Some(given) = new.early.take() else {
             return;
         };
+        // If it is not remembered, those that are go before it.
+        let ticket = new.ticket.take();
         let Some(mut torrent) = self.recall(new.handle.info_hash()) else {
             return;
         };
@@ -198,14 +205,12 @@ impl SessionShared {
                 remembered.renamed_files.clone(),
                 &remembered.part_file_dir,
             );
-            match new.lease.take(area, Sharing::Same) {
-                Ok(reserved) => {
-                    new.lease.moved(&reserved);
-                    new.after.extend(reserved.after);
-                }
-                Err(error) => return self.post_add_failure(&error),
+            if let Err(error) = new.lease.want(area.clone(), true) {
+                return self.post_add_failure(&error);
             }
+            new.area = Some(area);
         }
+        (new.restored, new.ticket) = (true, ticket);
         {
             let mut held = shared.options.lock();
             if held.paused == given.paused {
@@ -250,7 +255,8 @@ impl SessionShared {
         if let Some(places) = &places {
             put_places(places, &mut torrent.resume);
         }
-        let registered = as_it_was(torrent).and_then(|add| self.register(add, is_whole));
+        let registered =
+            as_it_was(torrent).and_then(|add| self.register(add, Origin::StateDir { is_whole }));
         match registered {
             Ok((handle, mut new)) => {
                 if let Some(new) = &mut new {

@@ -336,13 +336,18 @@ async fn reopen(session: &Arc<SessionShared>, listeners: &mut JoinSet<()>) {
 impl SessionTask {
     /// Runs a torrent; one whose predecessor of the same hash is still closing
     /// its files waits for that.
-    fn add(&mut self, new: NewTorrent) {
+    fn add(&mut self, mut new: NewTorrent) {
         let hash = new.handle.info_hash();
         if let Some(waiting) = self.alive.get_mut(&hash) {
             waiting.push(new);
             return;
         }
         self.alive.insert(hash, Vec::new());
+        let session = &self.context.session;
+        if new.ticket.is_none() {
+            // In the order in which they are added.
+            new.ticket = session.territory.try_newcomer_ticket();
+        }
         let context = Arc::clone(&self.context);
         self.torrents.spawn(async move {
             let services = Arc::clone(&context.session);

@@ -21,6 +21,7 @@ use crate::modes::Discovery;
 use crate::placement::{Deletion, MoveMode};
 use crate::question::Question;
 use crate::queue::Move;
+use crate::register::Origin;
 use crate::resume::SaveFlags;
 use crate::session::{Session, SessionCommand};
 use crate::torrent::NewTorrent;
@@ -47,7 +48,7 @@ fn torrent(name: char) -> Vec<u8> {
 /// A torrent that is in the session and has no task.
 fn registered(session: &Session, folder: &TempDir) -> (TorrentHandle, NewTorrent) {
     let add = AddTorrent::from_data(&torrent('n'), folder.path()).unwrap();
-    let (handle, new) = session.shared.register(add, false).unwrap();
+    let (handle, new) = session.shared.register(add, Origin::Game).unwrap();
     (handle, new.unwrap())
 }
 

@@ -253,6 +253,7 @@ impl Session {
             return Err(Error::new(ErrorKind::InvalidTorrentHandle));
         }
         self.shared.forget(handle.info_hash(), handle.key());
+        self.shared.territory.removed(&handle.shared.removal);
         let delete = delete.into();
         // Never refused; only a task that has ended by a fault cannot do it.
         if handle.shared.commands.send(Command::Remove { delete }) {

@@ -1,30 +1,43 @@
 //! Which torrent of a session has which place on disk.
 //!
-//! A torrent has the paths of its files and of its part file, from when it is
-//! added (or its metadata comes) until its files are closed for good. Another
+//! A torrent has the paths of its files and of its part file, from when it
+//! begins (or its metadata comes) until its files are closed for good. Another
 //! torrent that wants one of them is refused, and the error names the first;
 //! but where both say the same of a file (length, and hashes of the same
 //! pieces), and the first has all of it, both may have it and neither writes
-//! it: see [`SharedFiles`]. A torrent that is being removed is waited for.
+//! it: see [`SharedFiles`]. A torrent that is being removed is waited for. Of
+//! several that share a file and are removed, the last one deletes it.
 //!
 //! Paths are compared where they lead to (`disk::real`), without regard to the
-//! case of letters unless the file system turns out to tell names by it. Names
-//! below the save path are never links (`disk::path`). Two sessions know
-//! nothing of one another.
+//! case of letters unless the file system turns out to tell names by it; two
+//! names of one file are one place. Names below the save path are never
+//! symbolic links (`disk::path`). Two sessions know nothing of one another.
+//!
+//! The disk is looked at by a [`Survey`], in a thread that may wait for it.
+//! [`Claims`] decides under a lock, in the order of [`Ticket`]s, by what the
+//! survey says. Before that a torrent is refused at once where the names that
+//! were given are enough to say so ([`Lease::want`]).
 
 mod area;
+mod claims;
+mod line;
+mod survey;
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use torrent_core::bitfield::Bitfield;
-use torrent_core::ids::{FileIndex, InfoHash};
+use torrent_core::ids::FileIndex;
 
 pub(crate) use area::Area;
-use area::Overlap;
+use claims::{Claims, Decision};
+use line::Line;
+pub(crate) use line::Ticket;
+use survey::Survey;
 
 use crate::disk::SharedFiles;
 use crate::error::{Error, ErrorKind, Result};
@@ -38,6 +51,9 @@ pub(crate) trait Claimant: fmt::Debug + Send + Sync {
     /// Whether it is being removed.
     fn is_ending(&self) -> bool;
 
+    /// When it was removed, as a number in the order of removals.
+    fn removal(&self) -> Option<u64>;
+
     /// The pieces that it has.
     fn pieces(&self) -> Arc<Bitfield>;
 
@@ -49,66 +65,11 @@ pub(crate) trait Claimant: fmt::Debug + Send + Sync {
 #[derive(Debug, Default)]
 pub(crate) struct Territory {
     claims: Mutex<Claims>,
-}
-
-#[derive(Debug, Default)]
-struct Claims {
-    next: u64,
-    all: BTreeMap<u64, Claim>,
-    /// Files that two torrents have.
-    shared: Vec<[Spot; 2]>,
-}
-
-/// One file of a torrent, in one of its areas.
-#[derive(Clone, Copy, Debug)]
-struct Spot {
-    claim: u64,
-    area: u64,
-    file: FileIndex,
-}
-
-/// What one torrent has.
-#[derive(Debug)]
-struct Claim {
-    info_hash: InfoHash,
-    owner: Weak<dyn Claimant>,
-    /// The pieces that a record says are there; they count until it is known.
-    believed: Option<Bitfield>,
-    files: SharedFiles,
-    /// Its places: where it is, and where it is being moved.
-    areas: Vec<(u64, Area)>,
-    released: watch::Sender<bool>,
-}
-
-impl Claim {
-    fn name(&self) -> String {
-        let owner = self.owner.upgrade();
-        let name = owner.map(|owner| owner.torrent_ref().name.clone());
-        format!(
-            "the torrent \"{}\" ({})",
-            name.unwrap_or_default(),
-            self.info_hash
-        )
-    }
-
-    /// Whether it is being removed.
-    fn is_ending(&self) -> bool {
-        let owner = self.owner.upgrade();
-        owner.is_none_or(|owner| owner.is_ending())
-    }
-
-    /// Whether it has all of a file.
-    fn has_file(&self, area: &Area, file: FileIndex) -> bool {
-        let Some(owner) = self.owner.upgrade() else {
-            return false;
-        };
-        let known = owner.pieces();
-        let pieces = match &self.believed {
-            Some(believed) => believed,
-            None => &*known,
-        };
-        area.pieces(file).all(|piece| pieces.get(piece))
-    }
+    line: Arc<Line>,
+    /// Torrents that were removed so far.
+    removals: Mutex<u64>,
+    /// Torrents of the state directory have not all got their tickets yet.
+    incomplete: watch::Sender<bool>,
 }
 
 /// A torrent's right to its places, until it is dropped.
@@ -139,263 +100,212 @@ impl Territory {
     /// A right to places for `owner`, none at first. Its record says that
     /// `believed` is there.
     pub(crate) fn lease(self: &Arc<Self>, owner: &Arc<dyn Claimant>, believed: Bitfield) -> Lease {
-        let mut claims = self.claims.lock();
-        let id = claims.number();
-        let claim = Claim {
-            info_hash: owner.torrent_ref().info_hash(),
-            owner: Arc::downgrade(owner),
-            believed: Some(believed),
-            files: owner.shared_files(),
-            areas: Vec::new(),
-            released: watch::Sender::new(false),
-        };
-        claims.all.insert(id, claim);
+        let id = self.claims.lock().enter(owner, believed);
         Lease {
             territory: Arc::clone(self),
             id,
         }
     }
+
+    /// A place in the line of those that take places.
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.line.ticket()
+    }
+
+    /// Whether torrents of the state directory are still to get tickets.
+    pub(crate) fn set_incomplete(&self, incomplete: bool) {
+        self.incomplete.send_replace(incomplete);
+    }
+
+    /// A ticket for a torrent that is not of the state directory, if all that
+    /// are have theirs.
+    pub(crate) fn try_newcomer_ticket(&self) -> Option<Ticket> {
+        (!*self.incomplete.borrow()).then(|| self.ticket())
+    }
+
+    /// The same, when it is so.
+    pub(crate) async fn newcomer_ticket(&self) -> Ticket {
+        let mut incomplete = self.incomplete.subscribe();
+        // The sender is borrowed: it does not go away.
+        let _ = incomplete.wait_for(|incomplete| !*incomplete).await;
+        self.ticket()
+    }
+
+    /// Notes that a torrent is removed, and in which order.
+    pub(crate) fn removed(&self, removal: &watch::Sender<Option<u64>>) {
+        let mut removals = self.removals.lock();
+        *removals += 1;
+        removal.send_replace(Some(*removals));
+    }
 }
 
 impl Lease {
+    /// Says which place it is going to take. Fails if the names alone say that
+    /// another torrent has it, unless `anyway`.
+    pub(crate) fn want(&self, area: Area, anyway: bool) -> Result<()> {
+        self.territory.claims.lock().want(self.id, area, anyway)
+    }
+
     /// Takes a place, if no other torrent has it, or shares it.
-    pub(crate) fn take(&self, area: Area, sharing: Sharing) -> Result<Reserved> {
-        self.territory
-            .claims
-            .lock()
-            .reserve(self.id, vec![area], sharing)
+    pub(crate) async fn take(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        area: Area,
+        sharing: Sharing,
+    ) -> Result<Reserved> {
+        let look = move || vec![area.looked_up()];
+        self.reserve(ticket, look, sharing, Moves::Nothing).await
     }
 
     /// Takes the place that a file would have by another name.
-    pub(crate) fn take_name(&self, file: FileIndex, name: &str) -> Result<Reserved> {
-        let mut claims = self.territory.claims.lock();
-        claims.check_alone(self.id, Some(file))?;
-        let areas = claims
-            .all
-            .get(&self.id)
-            .map_or(&[][..], |claim| &claim.areas);
-        let areas = areas
-            .iter()
-            .map(|(_, area)| area.of_one(file, name))
-            .collect();
-        let reserved = claims.reserve(self.id, areas, Sharing::Never)?;
-        if reserved.after.is_empty() {
-            return Ok(reserved);
-        }
-        claims.give_up(self.id, &reserved.areas);
+    pub(crate) async fn take_name(
+        self: &Arc<Self>,
+        file: FileIndex,
+        name: String,
+    ) -> Result<Reserved> {
+        let areas = self.areas();
+        let about = name.clone();
+        let look = move || {
+            let areas = areas.iter().map(|area| area.of_one(file, &name));
+            areas.collect()
+        };
         let words = "a torrent that is being removed has a file of that name";
-        Err(Error::because(ErrorKind::InvalidPath, words).about(name))
+        let reserve = self.reserve(self.ticket(), look, Sharing::Never, Moves::One(file));
+        self.at_once(reserve.await?, words, about)
     }
 
     /// Takes the places that the files would have in another folder, where
     /// they are to be moved or, with `sharing`, are already.
-    pub(crate) fn take_folder(
-        &self,
-        root: std::path::PathBuf,
+    pub(crate) async fn take_folder(
+        self: &Arc<Self>,
+        folder: PathBuf,
         sharing: Sharing,
     ) -> Result<Reserved> {
-        let mut claims = self.territory.claims.lock();
-        if sharing == Sharing::Never {
-            claims.check_alone(self.id, None)?;
+        let areas = self.areas();
+        let about = folder.display().to_string();
+        let look = move || {
+            let areas = areas.iter().take(1);
+            areas.map(|area| area.at(&folder).looked_up()).collect()
+        };
+        let moves = match sharing {
+            Sharing::Never => Moves::All,
+            Sharing::Same => Moves::Nothing,
+        };
+        let words = "a torrent that is being removed has files there";
+        let reserve = self.reserve(self.ticket(), look, sharing, moves);
+        self.at_once(reserve.await?, words, about)
+    }
+
+    fn ticket(&self) -> Ticket {
+        self.territory.ticket()
+    }
+
+    fn areas(&self) -> Vec<Arc<Area>> {
+        self.territory.claims.lock().areas(self.id)
+    }
+
+    async fn reserve(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        look: impl FnOnce() -> Vec<Area> + Send + 'static,
+        sharing: Sharing,
+        moves: Moves,
+    ) -> Result<Reserved> {
+        let surveyed = spawn_blocking(|| Survey::of(look()));
+        let survey = surveyed.await.map_err(failed)?;
+        ticket.turn().await;
+        let lease = Arc::clone(self);
+        let decided = spawn_blocking(move || lease.decide(survey, sharing, moves));
+        let decided = decided.await.map_err(failed)?;
+        drop(ticket);
+        decided
+    }
+
+    fn decide(&self, mut survey: Survey, sharing: Sharing, moves: Moves) -> Result<Reserved> {
+        loop {
+            let decision = {
+                let mut claims = self.territory.claims.lock();
+                claims.check_alone(self.id, moves)?;
+                claims.reserve(self.id, &survey, sharing)?
+            };
+            match decision {
+                Decision::Taken(reserved) => return Ok(reserved),
+                Decision::Open(questions) => survey.answer(questions),
+            }
         }
-        let areas = claims
-            .all
-            .get(&self.id)
-            .map_or(&[][..], |claim| &claim.areas);
-        let areas = areas
-            .iter()
-            .take(1)
-            .map(|(_, area)| area.at(&root))
-            .collect();
-        let reserved = claims.reserve(self.id, areas, sharing)?;
+    }
+
+    /// What was reserved, unless it would have to be waited for.
+    fn at_once(&self, reserved: Reserved, words: &'static str, about: String) -> Result<Reserved> {
         if reserved.after.is_empty() {
             return Ok(reserved);
         }
-        claims.give_up(self.id, &reserved.areas);
-        let words = "a torrent that is being removed has files there";
-        Err(Error::because(ErrorKind::InvalidPath, words).about(root.display().to_string()))
+        self.give_up(&reserved);
+        Err(Error::because(ErrorKind::InvalidPath, words).about(about))
     }
 
     /// The file has the name that was reserved.
     pub(crate) fn renamed(&self, reserved: &Reserved, file: FileIndex, name: &str) {
         let mut claims = self.territory.claims.lock();
         claims.give_up(self.id, &reserved.areas);
-        if let Some(claim) = claims.all.get_mut(&self.id) {
-            for (_, area) in &mut claim.areas {
-                area.rename(file, name);
-            }
-        }
+        claims.rename(self.id, file, name);
     }
 
     /// The files are where it was reserved, and nowhere else.
     pub(crate) fn moved(&self, reserved: &Reserved) {
         let mut claims = self.territory.claims.lock();
-        let before = claims
-            .all
-            .get(&self.id)
-            .map_or(&[][..], |claim| &claim.areas);
-        let before = before.iter().map(|(area, _)| *area);
-        let left: Vec<_> = before
-            .filter(|area| !reserved.areas.contains(area))
-            .collect();
-        claims.give_up(self.id, &left);
+        claims.keep_only(self.id, &reserved.areas);
     }
 
     /// What was reserved is not needed after all.
     pub(crate) fn give_up(&self, reserved: &Reserved) {
-        self.territory
-            .claims
-            .lock()
-            .give_up(self.id, &reserved.areas);
+        let mut claims = self.territory.claims.lock();
+        claims.give_up(self.id, &reserved.areas);
     }
 
     /// It is known which pieces there are, whatever a record said.
     pub(crate) fn checked(&self) {
-        let mut claims = self.territory.claims.lock();
-        if let Some(claim) = claims.all.get_mut(&self.id) {
-            claim.believed = None;
-        }
+        self.territory.claims.lock().checked(self.id);
     }
 
     /// Whether it has any place.
     pub(crate) fn has_place(&self) -> bool {
-        let claims = self.territory.claims.lock();
-        claims
-            .all
-            .get(&self.id)
-            .is_some_and(|claim| !claim.areas.is_empty())
+        !self.areas().is_empty()
+    }
+
+    /// The torrents that share files with it and were removed before it: it
+    /// deletes what they leave.
+    pub(crate) fn removed_before(&self) -> Vec<watch::Receiver<bool>> {
+        self.territory.claims.lock().removed_before(self.id)
+    }
+
+    /// The files are closed, and stay the torrent's: it comes back with the
+    /// next session. Others that share them do not delete them.
+    pub(crate) fn stay(&self) {
+        self.territory.claims.lock().stay(self.id);
+    }
+
+    /// Gives up all places: the files are closed.
+    pub(crate) fn release(&self) {
+        self.territory.claims.lock().leave(self.id);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut claims = self.territory.claims.lock();
-        let claim = claims.all.remove(&self.id);
-        claims.part(|spot| spot.claim == self.id);
-        if let Some(claim) = claim {
-            claim.released.send_replace(true);
-        }
+        self.release();
     }
 }
 
-impl Claims {
-    fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
+/// The files that are to lie elsewhere. Those that are shared stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moves {
+    Nothing,
+    One(FileIndex),
+    All,
+}
 
-    /// Fails where a file, or any, is another torrent's too: it stays where
-    /// it is then.
-    fn check_alone(&self, id: u64, file: Option<FileIndex>) -> Result<()> {
-        let Some(claim) = self.all.get(&id) else {
-            return Ok(());
-        };
-        let shared = claim.files.load();
-        let mut shared = shared.iter();
-        match shared.find(|(shared, _)| file.is_none_or(|file| file == **shared)) {
-            None => Ok(()),
-            Some((file, other)) => {
-                let words = format!("file {file} is in use by {other} too");
-                Err(Error::because(ErrorKind::InvalidPath, words))
-            }
-        }
-    }
-
-    fn reserve(&mut self, id: u64, areas: Vec<Area>, sharing: Sharing) -> Result<Reserved> {
-        let mut after = Vec::new();
-        let mut shared = Vec::new();
-        let info_hash = self.all.get(&id).map(|claim| claim.info_hash);
-        let mut numbers = Vec::new();
-        for area in &areas {
-            self.next += 1;
-            numbers.push(self.next);
-            for (&number, other) in &self.all {
-                // One of the same hash that is being removed is waited for
-                // anyway.
-                if Some(other.info_hash) == info_hash {
-                    continue;
-                }
-                for (taken_number, taken) in &other.areas {
-                    let Some(overlaps) = taken.overlaps(area) else {
-                        continue;
-                    };
-                    if other.is_ending() {
-                        after.push(other.released.subscribe());
-                        break;
-                    }
-                    for overlap in overlaps {
-                        let ours = match overlap {
-                            Overlap::Same { theirs, ours }
-                                if sharing == Sharing::Same && other.has_file(taken, theirs) =>
-                            {
-                                let theirs = Spot {
-                                    claim: number,
-                                    area: *taken_number,
-                                    file: theirs,
-                                };
-                                let ours = Spot {
-                                    claim: id,
-                                    area: self.next,
-                                    file: ours,
-                                };
-                                shared.push([theirs, ours]);
-                                continue;
-                            }
-                            Overlap::Same { ours, .. } | Overlap::Clash { ours } => ours,
-                        };
-                        let words = format!("{} has that file already", other.name());
-                        return Err(Error::because(ErrorKind::InvalidPath, words)
-                            .about(area.path(ours).display().to_string()));
-                    }
-                }
-            }
-        }
-        if let Some(claim) = self.all.get_mut(&id) {
-            let areas = numbers.iter().copied().zip(areas);
-            claim.areas.extend(areas);
-        }
-        if !shared.is_empty() {
-            self.shared.extend(shared);
-            self.show_shared();
-        }
-        Ok(Reserved {
-            areas: numbers,
-            after,
-        })
-    }
-
-    fn give_up(&mut self, id: u64, areas: &[u64]) {
-        if let Some(claim) = self.all.get_mut(&id) {
-            claim.areas.retain(|(area, _)| !areas.contains(area));
-        }
-        self.part(|spot| areas.contains(&spot.area));
-    }
-
-    /// Ends what is shared with those that are gone.
-    fn part(&mut self, is_gone: impl Fn(&Spot) -> bool) {
-        let before = self.shared.len();
-        self.shared.retain(|pair| !pair.iter().any(&is_gone));
-        if self.shared.len() < before {
-            self.show_shared();
-        }
-    }
-
-    /// Tells each torrent which of its files others have too.
-    fn show_shared(&self) {
-        for (id, claim) in &self.all {
-            let mut files = BTreeMap::new();
-            for [one, other] in &self.shared {
-                for (own, theirs) in [(one, other), (other, one)] {
-                    if own.claim == *id
-                        && let Some(other) = self.all.get(&theirs.claim)
-                    {
-                        files.entry(own.file).or_insert_with(|| other.name());
-                    }
-                }
-            }
-            if **claim.files.load() != files {
-                claim.files.store(Arc::new(files));
-            }
-        }
-    }
+/// A look at the disk that panicked.
+fn failed(error: tokio::task::JoinError) -> Error {
+    Error::because(ErrorKind::InternalException, error.to_string())
 }

@@ -75,7 +75,7 @@ impl Shared {
         let mut outcome = Ok(());
         for (&file, target) in &self.spec.links {
             let name = places.name(file);
-            if self.is_shared(file) {
+            if self.is_name_shared(file) {
                 continue;
             }
             let deleted = match is_ours(&places, name, &text(name, target)) {

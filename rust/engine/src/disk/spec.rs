@@ -17,10 +17,18 @@ use super::places::Places;
 /// Bytes in a SHA-1.
 const HASH: usize = 20;
 
-/// The files of a storage that other torrents have too, with words for whose
-/// they are. They are read alone: not written, moved, renamed or deleted. May
-/// change at any time.
-pub type SharedFiles = Arc<ArcSwap<BTreeMap<FileIndex, String>>>;
+/// The files of a storage that other torrents have too. They are read alone:
+/// not written, moved, renamed or deleted. May change at any time.
+pub type SharedFiles = Arc<ArcSwap<BTreeMap<FileIndex, SharedFile>>>;
+
+/// Why a file is not for its torrent alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedFile {
+    /// Words for another torrent that has it.
+    pub owner: String,
+    /// It has another name there, a hard link: ours can be deleted.
+    pub by_link: bool,
+}
 
 /// What a torrent's storage consists of.
 #[derive(Clone, Debug)]

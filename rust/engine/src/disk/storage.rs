@@ -500,12 +500,18 @@ impl Shared {
         self.spec.shared.load().contains_key(&file)
     }
 
+    /// Whether another torrent has the file by the same name.
+    pub(super) fn is_name_shared(&self, file: FileIndex) -> bool {
+        let shared = self.spec.shared.load();
+        shared.get(&file).is_some_and(|it| !it.by_link)
+    }
+
     /// Fails where another torrent has the file too: it is not written then.
     pub(super) fn check_alone(&self, file: FileIndex) -> Result<(), DiskError> {
         match self.spec.shared.load().get(&file) {
             None => Ok(()),
             Some(other) => {
-                let fault = Fault::InUse(other.clone());
+                let fault = Fault::InUse(other.owner.clone());
                 Err(self.error(DiskOp::Write, Some(file), fault))
             }
         }
@@ -540,7 +546,8 @@ impl Shared {
         let mut outcome = Ok(());
         let mut names = Vec::new();
         let files = self.stored_files().map(|(file, _)| file);
-        let files = files.filter(|&file| !parts_only && !self.is_shared(file) && self.is_own(file));
+        let files =
+            files.filter(|&file| !parts_only && !self.is_name_shared(file) && self.is_own(file));
         for file in files.chain([self.parts_file()]) {
             let name = places.name(file);
             match super::path::remove_file(root, name) {

@@ -32,6 +32,10 @@ impl Claimant for Shared {
         self.removed.load(Ordering::Acquire)
     }
 
+    fn removal(&self) -> Option<u64> {
+        *self.removal.borrow()
+    }
+
     fn pieces(&self) -> Arc<Bitfield> {
         self.view.pieces.load_full()
     }

@@ -31,7 +31,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use torrent_core::choker::Changes;
 use torrent_core::ids::{FileIndex, InfoHash, PeerId, PieceIndex, TorrentKey};
 use torrent_core::magnet::MagnetUri;
@@ -225,6 +225,8 @@ pub(crate) struct Shared {
     pub(crate) queue: Arc<QueueDesk>,
     pub(crate) seat: Seat,
     pub(crate) removed: AtomicBool,
+    /// When it was removed, as a number in the order of removals.
+    pub(crate) removal: watch::Sender<Option<u64>>,
     /// It left the session because it was removed.
     pub(crate) left: AtomicBool,
     /// Its task is over.

@@ -102,6 +102,7 @@ impl SessionShared {
             failure: OnceLock::new(),
             commands,
         });
+        session.territory.set_incomplete(restores);
         let owner: Weak<Self> = Arc::downgrade(&session);
         session.services.set_owner(owner);
         session

@@ -35,6 +35,9 @@ pub(crate) struct Remembered {
     pub(crate) magnet: Option<MagnetUri>,
     /// The newest record that makes sense.
     pub(crate) resume: ResumeData,
+    /// That is the one of the moment when it was added: it may never have had
+    /// its place.
+    pub(crate) is_new: bool,
     /// Where its files are, if that has changed since the record was written.
     pub(crate) places: Option<Places>,
     /// What the torrent is does not stand twice in the directory, or not where
@@ -175,6 +178,7 @@ pub(super) fn read_torrent(
     if let Some(added) = &mut added {
         added.info = None;
     }
+    let is_new = resume.is_none();
     let Some(resume) = resume.or(added) else {
         // Without a record its folder is unknown: it stays for a human.
         let path = Part::Resume.path(folder, info_hash);
@@ -191,6 +195,7 @@ pub(super) fn read_torrent(
         metainfo,
         magnet,
         resume,
+        is_new,
         places,
         incomplete,
         complaint,

@@ -73,10 +73,8 @@ impl Driver {
         if let Err(error) = self.judge_names(&info) {
             return self.metadata_refused(error);
         }
-        match self.take_place(&info) {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => return self.metadata_refused(error),
+        if !self.lease.has_place() {
+            return self.take_place(info);
         }
         let storage = match spec(&info, &self.handle) {
             Ok(spec) => self.context.disk.open(spec, self.disk_events.clone()),
@@ -119,18 +117,11 @@ impl Driver {
         )
     }
 
-    /// Takes the place of the files, now that it is known which they are. False
-    /// while a torrent is in it that is being removed: the metadata comes again
-    /// when that is gone.
-    fn take_place(&mut self, info: &Arc<Info>) -> Result<bool, Error> {
-        self.awaited.retain(|left| !*left.borrow());
-        if !self.awaited.is_empty() {
-            return Ok(false);
-        }
-        if self.lease.has_place() {
-            return Ok(true);
-        }
-        let metainfo = self.handle.magnet_link().with_info(Arc::clone(info));
+    /// Takes the place of the files, now that it is known which they are, and
+    /// waits for torrents that are being removed from it. Changes of places
+    /// wait meanwhile, and the metadata comes again when it is over.
+    fn take_place(&mut self, info: Arc<Info>) {
+        let metainfo = self.handle.magnet_link().with_info(Arc::clone(&info));
         let area = {
             let options = self.handle.shared.options.lock();
             Area::new(
@@ -140,16 +131,30 @@ impl Driver {
                 &options.part_file_dir,
             )
         };
-        self.awaited = self.lease.take(area, Sharing::Same)?.after;
-        if self.awaited.is_empty() {
-            return Ok(true);
-        }
-        let (after, info) = (self.awaited.clone(), Arc::clone(info));
+        self.places.hold();
+        let lease = Arc::clone(&self.lease);
+        let session = Arc::clone(&self.context.session);
         self.tasks.spawn(async move {
-            all_left(after).await;
-            TaskEnd::Metadata(Ok(info))
+            // The places of those that are remembered go first.
+            let ticket = session.territory.newcomer_ticket().await;
+            let taken = match lease.take(ticket, area, Sharing::Same).await {
+                Ok(reserved) => {
+                    all_left(reserved.after).await;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
+            TaskEnd::Settled(info, taken)
         });
-        Ok(false)
+    }
+
+    pub(super) fn place_taken(&mut self, info: Arc<Info>, outcome: Result<(), Error>) {
+        self.places.let_go();
+        match outcome {
+            Ok(()) => self.metadata_known(info),
+            Err(error) => self.metadata_refused(error),
+        }
+        self.place_next();
     }
 
     /// Reads an info dict that has the right hash. It came from peers: what a

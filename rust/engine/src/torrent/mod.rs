@@ -17,6 +17,7 @@ mod queue;
 mod resume;
 mod root;
 mod save;
+mod settle;
 mod snapshot;
 mod stop;
 mod strain;
@@ -63,6 +64,7 @@ use places::{PlaceEnd, PlaceWork};
 use resume::Legacy;
 use root::Root;
 use save::{Gathered, Kept, Saver};
+use settle::Settled;
 use snapshot::Counted;
 pub(crate) use snapshot::new_tracker;
 use strain::Strain;
@@ -90,6 +92,8 @@ enum TaskEnd {
     Gone(bool),
     Reannounce(Reannounce),
     Metadata(Result<Arc<Info>, MetainfoError>),
+    /// The place for what the metadata names is taken, or another torrent's.
+    Settled(Arc<Info>, crate::error::Result<()>),
     ResumeChecked(Box<Result<ResumeAccepted, ResumeRejected>>),
     Gathered(Box<Gathered>, Vec<SaveRequest>),
     Kept(Kept),
@@ -106,8 +110,8 @@ struct Driver {
     storage: StorageSlot,
     /// Its places on disk, until the end.
     lease: Arc<Lease>,
-    /// The torrents that are to leave them before they can be used.
-    awaited: Vec<watch::Receiver<bool>>,
+    /// They are its own: a record may say so.
+    is_settled: bool,
     /// Where the disk tells of this torrent.
     disk_events: mpsc::Sender<DiskEvent>,
     files: FileWork,
@@ -154,23 +158,28 @@ enum Verdict {
 }
 
 /// Runs a torrent from its arrival to its end.
-pub(crate) async fn run(context: Arc<Context>, new: NewTorrent) {
-    wait_for_place(&context, new.after).await;
+pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
+    let settled = match settle::settle(&context, &mut new).await {
+        Ok(Settled::Removed) => return settle::leave(&context, &new.handle),
+        Ok(settled) => settled,
+        Err(error) => return settle::refuse(&context, &new.handle, error),
+    };
     let (reports, report_queue) = mpsc::channel(REPORT_QUEUE);
     let (disk_events, disk_queue) = mpsc::channel(DISK_QUEUE);
     let handle = new.handle.clone();
     let storage = StorageSlot::default();
-    if let Some(metainfo) = handle.metainfo() {
+    let is_in_place = matches!(settled, Settled::InPlace);
+    if let Some(metainfo) = handle.metainfo().filter(|_| is_in_place) {
         match content::spec(&metainfo.info, &handle) {
             Ok(spec) => {
                 // Nobody else fills it.
                 let _ = storage.set(context.disk.open(spec, disk_events.clone()));
             }
-            Err(error) => return refuse(&context, &handle, error),
+            Err(error) => return settle::refuse(&context, &handle, error),
         }
     }
-    let lease = Arc::new(new.lease);
-    let mut driver = Driver::new(context, handle, storage, disk_events, reports, lease);
+    let mut driver = Driver::new(context, handle, storage, disk_events, reports, new.lease);
+    driver.is_settled = is_in_place || new.restored;
     driver.files.seed_mode = new.seed_mode;
     driver.places = PlaceWork::restored(new.places);
     driver.legacy = Legacy::new(new.resume, new.verify_files, new.rejected);
@@ -211,37 +220,12 @@ impl Queues {
     }
 }
 
-/// Waits for those that have its place and are being removed.
-async fn wait_for_place(context: &Context, after: Vec<watch::Receiver<bool>>) {
-    let mut stopping = context.session.stopping.subscribe();
-    tokio::select! {
-        () = all_left(after) => {}
-        // It does nothing then but end.
-        _ = stopping.wait_for(|stopping| *stopping) => {}
-    }
-}
-
+/// Waits until these torrents have left their places.
 async fn all_left(after: Vec<watch::Receiver<bool>>) {
     for mut left in after {
         // Without a sender it has left.
         let _ = left.wait_for(|left| *left).await;
     }
-}
-
-/// A torrent that cannot even begin: it says why and leaves.
-fn refuse(context: &Context, handle: &TorrentHandle, error: Error) {
-    context.session.forget(handle.info_hash(), handle.key());
-    handle
-        .shared
-        .removed
-        .store(true, std::sync::atomic::Ordering::Release);
-    handle
-        .shared
-        .left
-        .store(true, std::sync::atomic::Ordering::Release);
-    let (events, torrent) = (&context.session.events, handle.torrent_ref());
-    events.post(kind::TORRENT_ERROR, Some(&torrent), || Detail::Error(error));
-    events.post(kind::TORRENT_REMOVED, Some(&torrent), || Detail::None);
 }
 
 impl Driver {
@@ -278,7 +262,7 @@ impl Driver {
             handle,
             storage,
             lease,
-            awaited: Vec::new(),
+            is_settled: true,
             disk_events,
             files: FileWork::default(),
             places: PlaceWork::default(),
@@ -559,6 +543,7 @@ impl Driver {
             }
             Ok(TaskEnd::Metadata(Ok(info))) => self.metadata_known(info),
             Ok(TaskEnd::Metadata(Err(error))) => self.metadata_refused(error.into()),
+            Ok(TaskEnd::Settled(info, outcome)) => self.place_taken(info, outcome),
             Ok(TaskEnd::StorageFailed(error)) => self.storage_failed(error),
             Ok(TaskEnd::ResumeChecked(outcome)) => self.resume_checked(*outcome),
             Ok(TaskEnd::Gathered(gathered, requests)) => self.gathered(*gathered, requests),
@@ -577,6 +562,7 @@ mod tests {
     use super::*;
     use crate::add::AddTorrent;
     use crate::fair::testing::assert_gives_way;
+    use crate::register::Origin;
     use crate::runtime;
     use crate::tests::support::{Node, Payload};
 
@@ -587,7 +573,7 @@ mod tests {
         let context = runtime::context(session).unwrap();
         let payload = Payload::of_two_files(1);
         let add = AddTorrent::from_data(&payload.torrent(None), node.folder.path()).unwrap();
-        let (handle, new) = session.register(add, false).unwrap();
+        let (handle, new) = session.register(add, Origin::Game).unwrap();
         let mut feed = feed;
         let fed = handle.clone();
         let task = run(Arc::clone(&context), new.unwrap());

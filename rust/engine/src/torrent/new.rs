@@ -1,15 +1,15 @@
 //! A torrent on its way to its task.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use tokio::sync::watch;
 use torrent_core::places::Places;
 use torrent_core::resume::ResumeData;
 
 use crate::commands::Receiver;
 use crate::error::Error;
 use crate::handle::{Command, EndsWith, Options, TorrentHandle};
-use crate::territory::Lease;
+use crate::territory::{Area, Lease, Ticket};
 
 /// A torrent on its way to its task.
 #[derive(Debug)]
@@ -32,10 +32,15 @@ pub(crate) struct NewTorrent {
     pub(crate) seed_mode: bool,
     /// Says that the torrent has ended once it has, or never ran.
     pub(crate) ends: EndsWith,
-    /// Its place on disk.
-    pub(crate) lease: Lease,
-    /// The torrents that are to leave it first.
-    pub(crate) after: Vec<watch::Receiver<bool>>,
+    /// It comes back from the state directory.
+    pub(crate) restored: bool,
+    /// Its place on disk, once it has one.
+    pub(crate) lease: Arc<Lease>,
+    /// The one that it is going to take, if its files are known.
+    pub(crate) area: Option<Area>,
+    /// Its turn to take it. `None` before the places of the torrents of the
+    /// state directory are known.
+    pub(crate) ticket: Option<Ticket>,
     /// What was given and has no effect.
     pub(crate) without_effect: Vec<String>,
     /// It came before the session had its folder: what it was registered with,

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::spawn_blocking;
 use torrent_core::ids::FileIndex;
 use torrent_core::metainfo::Info;
 use torrent_core::places::{Change, Places, Step, Verdict};
@@ -39,6 +38,8 @@ pub(super) struct PlaceWork {
     queue: VecDeque<Placing>,
     /// A change is under way.
     busy: bool,
+    /// Changes wait until the torrent has a place.
+    held: bool,
     /// A change of an earlier session that was cut short.
     redo: Option<Change>,
     /// The files have to be checked where they are.
@@ -66,12 +67,23 @@ impl PlaceWork {
         }
     }
 
-    /// Whether metadata has to wait for the end of a change, which it does then.
+    /// Whether metadata has to wait for the end of a change, which it does
+    /// then, or has come already.
     pub(super) fn holds_metadata(&mut self, info: &Arc<Info>) -> bool {
         if self.busy {
             self.metadata = Some(Arc::clone(info));
         }
-        self.busy
+        self.busy || self.held
+    }
+
+    /// A place is going to be taken: no change begins meanwhile.
+    pub(super) fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Changes may begin.
+    pub(super) fn let_go(&mut self) {
+        self.held = false;
     }
 
     /// What a record of now speaks for; `None` while it cannot.
@@ -211,24 +223,19 @@ impl Ledger {
             true => Sharing::Never,
             false => Sharing::Same,
         };
-        let (lease, folder) = (Arc::clone(&self.lease), to.to_owned());
-        // It looks where the path leads to.
-        let taken = spawn_blocking(move || lease.take_folder(folder, sharing)).await;
-        let failed = |words: &str| {
-            let words = format!("to {}: {words}", to.display());
+        let (lease, folder) = (&self.lease, to.to_owned());
+        lease.take_folder(folder, sharing).await.map_err(|error| {
+            let words = format!("to {}: {}", to.display(), error.message());
             Error::because(ErrorKind::StorageMoveFailed, words)
-        };
-        let taken = taken.map_err(|error| failed(&error.to_string()))?;
-        taken.map_err(|error| {
-            failed(error.message())
                 .about(error.context())
                 .during(Operation::FileRename)
         })
     }
 
     /// Takes the place of a file by another name, if no other torrent has it.
-    fn take_name(&self, file: FileIndex, name: &str) -> Result<Reserved> {
-        self.lease.take_name(file, name).map_err(|error| {
+    async fn take_name(&self, file: FileIndex, name: &str) -> Result<Reserved> {
+        let taken = self.lease.take_name(file, name.to_owned()).await;
+        taken.map_err(|error| {
             Error::because(ErrorKind::FileRenameFailed, error.message().to_owned())
                 .about(error.context())
                 .during(Operation::FileRename)
@@ -236,7 +243,7 @@ impl Ledger {
     }
 
     async fn rename(mut self, storage: Storage, file: FileIndex, name: String) -> Result<PathBuf> {
-        let reserved = self.take_name(file, &name)?;
+        let reserved = self.take_name(file, &name).await?;
         let to = name.clone().into_bytes();
         let step = Step::Rename {
             file,
@@ -298,7 +305,7 @@ impl Ledger {
             (Verdict::Finish, Step::Rename { file, to }) => {
                 let name = path_of(&to);
                 let words = name.to_string_lossy().into_owned();
-                let reserved = self.take_name(file, &words)?;
+                let reserved = self.take_name(file, &words).await?;
                 let outcome = storage.rename(file, name.clone()).await;
                 let old = outcome.map_err(|error| {
                     self.lease.give_up(&reserved);
@@ -408,8 +415,8 @@ impl Driver {
         }
     }
 
-    fn place_next(&mut self) {
-        if self.places.busy || self.places.redo.is_some() {
+    pub(super) fn place_next(&mut self) {
+        if self.places.busy || self.places.held || self.places.redo.is_some() {
             return;
         }
         let Some(placing) = self.places.queue.pop_front() else {

@@ -436,6 +436,10 @@ impl Driver {
             return;
         };
         let info_hash = self.handle.info_hash();
+        if !self.is_settled {
+            // What it is stands there; its place may be another torrent's.
+            return;
+        }
         let epoch = self.places.epoch();
         let unsaved = self.handle.shared.unsaved.load(Ordering::Acquire);
         if SaveFlags::SETTINGS.intersects(SaveFlags::from_bits(unsaved)) {

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Driver, TaskEnd, Verdict};
+use super::{Driver, TaskEnd, Verdict, all_left};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
 use crate::handle::Command;
@@ -29,16 +29,21 @@ impl Driver {
         let closing = async {
             self.join_tasks().await;
             match &verdict {
-                Verdict::Removed { delete } if *delete != Deletion::Nothing => {
+                Verdict::Removed { delete } => {
+                    self.close().await;
+                    // Of those that share files and go, the last one deletes
+                    // them, and is there until the others have left them.
+                    all_left(self.lease.removed_before()).await;
                     self.delete(*delete).await;
+                    // Before others have the place: what comes back after a
+                    // kill would miss its files.
+                    self.forget_saved().await;
+                    self.lease.release();
                 }
-                verdict => {
-                    if matches!(verdict, Verdict::SessionStopped) {
-                        self.save_last().await;
-                    }
-                    if let Some(storage) = self.storage.get() {
-                        storage.close().await;
-                    }
+                Verdict::SessionStopped => {
+                    self.save_last().await;
+                    self.close().await;
+                    self.lease.stay();
                 }
             }
         };
@@ -56,7 +61,6 @@ impl Driver {
         let (hash, key) = (self.handle.info_hash(), self.key);
         self.context.session.forget(hash, key);
         if matches!(verdict, Verdict::Removed { .. }) {
-            self.forget_saved().await;
             self.handle.shared.left.store(true, Ordering::Release);
             self.post(kind::TORRENT_REMOVED, || Detail::None);
         }
@@ -106,13 +110,20 @@ impl Driver {
         self.tasks.shutdown().await;
     }
 
+    async fn close(&self) {
+        if let Some(storage) = self.storage.get() {
+            storage.close().await;
+        }
+    }
+
     async fn delete(&mut self, what: Deletion) {
         let Some(storage) = self.storage.get() else {
             return;
         };
         let deleted = match what {
+            Deletion::Nothing => return,
             Deletion::Files => storage.delete_files().await,
-            _ => storage.delete_part_file().await,
+            Deletion::PartFile => storage.delete_part_file().await,
         };
         match deleted {
             Ok(()) => self.post(kind::TORRENT_DELETED, || Detail::None),

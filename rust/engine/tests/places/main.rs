@@ -1,6 +1,9 @@
 //! Two torrents, one place: each path belongs to one torrent of a session, or
 //! to several that say the same of it, and then it is only read.
 
+mod newcomers;
+mod sharing;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::path::Path;
@@ -8,15 +11,12 @@ use std::path::Path;
 use support::{Node, PIECE, Payload, wait, wait_until};
 use tempfile::TempDir;
 use torrent_engine::core::ids::FileIndex;
-use torrent_engine::core::settings::Settings;
-use torrent_engine::core::value::Value;
 use torrent_engine::error::{Error, ErrorKind};
 use torrent_engine::event::kind;
 use torrent_engine::handle::TorrentHandle;
 use torrent_engine::placement::{Deletion, MoveMode};
 use torrent_engine::resume::SaveFlags;
-use torrent_engine::session::{AddTorrent, Session};
-use torrent_engine::state::StateDir;
+use torrent_engine::session::AddTorrent;
 
 /// The same content in another torrent, as on another site.
 fn elsewhere(payload: &Payload) -> Vec<u8> {
@@ -38,16 +38,15 @@ fn assert_names(error: &Error, first: &TorrentHandle) {
     assert!(words.contains("payload"), "{words}");
 }
 
-fn is_at_rest(handle: &TorrentHandle) -> bool {
-    handle.status().is_seeding && handle.status().error.is_empty()
+/// That it was accepted, and is refused when the disk was looked at.
+fn assert_refused(handle: &TorrentHandle, first: &TorrentHandle) {
+    wait_until("refused", || handle.has_ended());
+    assert!(!handle.is_valid());
+    assert_names(&handle.error().expect("it says why"), first);
 }
 
-/// Two torrents of one content, both complete.
-fn sharing(node: &Node, payload: &Payload) -> [TorrentHandle; 2] {
-    let first = node.seed(payload);
-    let second = add(node, &elsewhere(payload), node.folder.path()).unwrap();
-    wait_until("both seed", || second.status().is_seeding);
-    [first, second]
+fn is_at_rest(handle: &TorrentHandle) -> bool {
+    handle.status().is_seeding && handle.status().error.is_empty()
 }
 
 #[test]
@@ -63,15 +62,14 @@ fn another_content_in_the_same_place_is_refused() {
     std::os::unix::fs::symlink(folder, &link).unwrap();
     #[cfg(not(unix))]
     let link = folder.to_owned();
-    for place in [
-        folder.to_owned(),
-        folder.join("payload/.."),
-        folder.join("new/.."),
-        link,
-    ] {
-        let error = add(&node, &other.torrent(None), &place).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::TorrentAddFailed);
-        assert_names(&error, &first);
+    let error = add(&node, &other.torrent(None), folder).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TorrentAddFailed);
+    assert_names(&error, &first);
+    // Where these lead to, only the disk knows.
+    for place in [folder.join("payload/.."), folder.join("new/.."), link] {
+        let handle = add(&node, &other.torrent(None), &place).unwrap();
+        assert_refused(&handle, &first);
+        assert_eq!(handle.error().unwrap().kind(), ErrorKind::TorrentAddFailed);
     }
     // By other names, and where one has a file and the other a folder.
     for name in ["payload/a.bin", "payload/b.bin/x", "payload"] {
@@ -106,81 +104,15 @@ fn names_that_differ_in_case_are_one_where_the_file_system_says_so() {
     node.seed(&one);
     let folder = node.folder.path();
     let blind = folder.join("PAYLOAD/A.BIN").exists();
-    let added = add(&node, &other.torrent(None), folder);
-    assert_eq!(added.is_err(), blind);
+    let added = add(&node, &other.torrent(None), folder).unwrap();
+    // It has begun then, or was refused.
+    let _ = wait(added.save_resume_data_now(SaveFlags::default()));
+    wait_until("it begins, or is refused", || {
+        added.has_ended() || !added.status().state.is_checking()
+    });
+    assert_eq!(added.has_ended(), blind);
     let left = std::fs::read_dir(folder).unwrap().count();
     assert_eq!(left, 1, "a probe was left");
-}
-
-#[test]
-fn the_same_content_is_shared_and_only_read() {
-    let payload = Payload::of_two_files(76);
-    let mut node = Node::new();
-    let [first, second] = sharing(&node, &payload);
-    payload.assert_at(node.folder.path());
-    // It leaves what the other has, and its own part file is nobody else's.
-    node.session
-        .remove_torrent(&second, Deletion::Files)
-        .unwrap();
-    node.wait(kind::TORRENT_REMOVED);
-    payload.assert_at(node.folder.path());
-    first.force_recheck().unwrap();
-    node.drain();
-    wait_until("it still seeds", || is_at_rest(&first));
-    // The last one takes them with it.
-    node.session
-        .remove_torrent(&first, Deletion::Files)
-        .unwrap();
-    node.wait(kind::TORRENT_REMOVED);
-    assert!(!node.folder.path().join("payload").exists());
-}
-
-#[test]
-fn what_is_shared_is_not_written_moved_or_renamed() {
-    let payload = Payload::of_two_files(77);
-    let giver = Node::new();
-    giver.seed(&payload);
-    let mut node = Node::new();
-    let [first, second] = sharing(&node, &payload);
-    let folder = node.folder.path().to_owned();
-    let to = TempDir::new().unwrap();
-    for handle in [&first, &second] {
-        let mode = MoveMode::AlwaysReplaceFiles;
-        wait(handle.move_storage_now(to.path(), mode)).unwrap_err();
-        wait(handle.rename_file_now(FileIndex(0), "x")).unwrap_err();
-    }
-    payload.assert_at(&folder);
-    // Damage is found by one, and mended by none.
-    let path = folder.join("payload/a.bin");
-    let mut damaged = std::fs::read(&path).unwrap();
-    damaged[3 * PIECE] ^= 1;
-    std::fs::write(&path, &damaged).unwrap();
-    node.drain();
-    first.force_recheck().unwrap();
-    node.wait(kind::TORRENT_CHECKED);
-    first.connect_peer(giver.endpoint()).unwrap();
-    wait_until("it may not write", || !first.status().error.is_empty());
-    let error = first.status().error.clone();
-    assert!(error.contains(&second.info_hash().to_string()), "{error}");
-    assert_eq!(std::fs::read(&path).unwrap(), damaged);
-    // Alone it may.
-    node.session.remove_torrent(&second, false).unwrap();
-    node.wait(kind::TORRENT_REMOVED);
-    first.clear_error().unwrap();
-    first.connect_peer(giver.endpoint()).unwrap();
-    wait_until("mended", || is_at_rest(&first));
-    payload.assert_at(&folder);
-    wait(first.move_storage_now(to.path(), MoveMode::FailIfExist)).unwrap();
-    payload.assert_at(to.path());
-}
-
-#[test]
-fn what_is_not_complete_is_not_shared() {
-    let payload = Payload::of_two_files(78);
-    let node = Node::new();
-    let first = node.add(&payload.torrent(None));
-    let second = add(&node, &elsewhere(&payload), node.folder.path());
-    assert_names(&second.unwrap_err(), &first);
 }
 
 #[test]
@@ -262,36 +194,4 @@ fn what_takes_the_place_of_a_torrent_that_is_removed_waits_for_its_end() {
         next.assert_at(node.folder.path());
         wait_until("it seeds", || is_at_rest(&second));
     }
-}
-
-#[test]
-fn those_that_share_come_back_together() {
-    let payload = Payload::of_two_files(86);
-    let state = TempDir::new().unwrap();
-    let files = TempDir::new().unwrap();
-    payload.write(files.path());
-    let start = || {
-        let mut settings = Settings::default();
-        let name = "listen_interfaces";
-        let patch = [(name, &Value::from("127.0.0.1:0"))];
-        settings.apply(patch).unwrap();
-        let folder = StateDir::open(state.path()).unwrap();
-        Node::of(Session::start_with_state(settings, folder).unwrap())
-    };
-    let node = start();
-    for torrent in [payload.torrent(None), elsewhere(&payload)] {
-        let handle = add(&node, &torrent, files.path()).unwrap();
-        wait_until("it seeds", || handle.status().is_seeding);
-        wait(handle.save_resume_data_now(SaveFlags::default())).unwrap();
-    }
-    drop(node);
-    let node = start();
-    wait(node.session.restored());
-    let torrents = node.session.torrents();
-    assert_eq!(torrents.len(), 2);
-    for handle in &torrents {
-        wait_until("it seeds again", || is_at_rest(handle));
-    }
-    // And still neither takes the files from the other.
-    wait(torrents[0].rename_file_now(FileIndex(0), "x")).unwrap_err();
 }
