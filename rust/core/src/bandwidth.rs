@@ -201,6 +201,11 @@ impl<K: Clone + PartialEq> Bandwidth<K> {
         self.queue.iter().filter(of).count()
     }
 
+    /// The torrents of those who wait, one for each.
+    pub fn torrents_waiting(&self) -> impl Iterator<Item = TorrentKey> + '_ {
+        self.queue.iter().map(|request| request.torrent)
+    }
+
     /// Bytes that those who wait have asked for.
     pub fn waiting_bytes(&self) -> u64 {
         self.queue.iter().map(|request| request.want).sum()

@@ -1,37 +1,30 @@
 //! Rate limits at work: between the connections, which ask before they move
 //! bytes, and `torrent_core::bandwidth`, which says who may move how many.
 //!
-//! Each connection has a [`Valve`] for each direction. While there is no limit
-//! anywhere in the session a valve costs one relaxed load. Under a limit it
-//! holds an allowance; when that is used up the connection reads nothing from
-//! its socket, or no blocks for the peer from the disk, until the session's
-//! [`run`] task, which distributes every 50 ms while any connection waits, has
-//! given it another. What a connection sends to ask for blocks is free.
+//! Each connection has a [`Valve`](crate::net::allowance::Valve) for each
+//! direction, and waits when its allowance is used up. The session's [`run`]
+//! task gives it another, every 50 ms while any connection waits. It owns the
+//! machines of both directions and hears by notes. The limits themselves are
+//! published, so that a valve knows by itself whether one holds for it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
-use torrent_core::bandwidth::{Bandwidth, Granted, Scope, ip_overhead};
+use tokio::sync::{Notify, mpsc, watch};
+use torrent_core::bandwidth::{Bandwidth, Granted, Scope};
 use torrent_core::ids::TorrentKey;
 use torrent_core::settings::Settings;
 use torrent_core::value::Fields;
 
 use crate::due::sleep_until;
 use crate::fair;
-use crate::net::address::is_local;
 
-/// What a connection asks for at first; a fast one soon asks for more.
-const FIRST_WISH: u64 = 16 * 1024;
-
-/// What a connection asks for at most.
-const MAX_WISH: u64 = 4 * 1024 * 1024;
-
-/// Bytes of headers that a connection counts before it reports them.
-const HEADERS_BATCH: u64 = 4096;
+/// Notes taken at once, so that work per wake is bounded.
+const BATCH: usize = 256;
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,16 +35,27 @@ pub(crate) enum Direction {
     Up,
 }
 
+impl Direction {
+    const BOTH: [Self; 2] = [Self::Down, Self::Up];
+
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Down => Self::Up,
+            Self::Up => Self::Down,
+        }
+    }
+}
+
 /// Where a grant is left for a connection.
 #[derive(Debug, Default)]
-struct Slot {
-    granted: AtomicU64,
-    arrived: Notify,
+pub(crate) struct Slot {
+    pub(crate) granted: AtomicU64,
+    pub(crate) arrived: Notify,
 }
 
 /// A connection in line.
 #[derive(Clone, Debug)]
-struct Ticket(Arc<Slot>);
+pub(crate) struct Ticket(pub(crate) Arc<Slot>);
 
 impl PartialEq for Ticket {
     fn eq(&self, other: &Self) -> bool {
@@ -59,20 +63,85 @@ impl PartialEq for Ticket {
     }
 }
 
-/// One direction of a session.
+/// What the task hears, in the order in which it happened.
 #[derive(Debug)]
-struct Lane {
-    bandwidth: Mutex<Bandwidth<Ticket>>,
+pub(crate) enum Note {
+    /// A limit is another one, in either direction.
+    Limits(Scope, [Option<u64>; 2]),
+    /// A connection waits for an allowance.
+    Wants(Share, Ticket, u64),
+    /// Bytes went beside the allowances.
+    Overhead(Share, u64),
+    /// A connection has ended.
+    Ended {
+        share: Share,
+        ticket: Ticket,
+        /// What it had and did not use, of the limits of this epoch.
+        unused: u64,
+        epoch: u64,
+    },
+}
+
+/// Which limits hold for a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Share {
+    pub(crate) direction: Direction,
+    pub(crate) torrent: TorrentKey,
+    /// The session's limit does not.
+    pub(crate) exempt: bool,
+}
+
+/// The limits of one direction, in bytes a second.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Limits {
+    session: Option<u64>,
+    torrents: BTreeMap<TorrentKey, u64>,
+}
+
+impl Limits {
+    fn set(&mut self, scope: Scope, limit: Option<u64>) {
+        match (scope, limit) {
+            (Scope::Session, limit) => self.session = limit,
+            (Scope::Torrent(torrent), Some(limit)) => {
+                self.torrents.insert(torrent, limit);
+            }
+            (Scope::Torrent(torrent), None) => {
+                self.torrents.remove(&torrent);
+            }
+        }
+    }
+
+    /// Whether one holds for a connection.
+    fn hold_for(&self, share: &Share) -> bool {
+        (!share.exempt && self.session.is_some()) || self.torrents.contains_key(&share.torrent)
+    }
+
+    fn is_limited(&self) -> bool {
+        self.session.is_some() || !self.torrents.is_empty()
+    }
+}
+
+/// The connections that waited when bytes were last given out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Queued {
+    all: u64,
+    bytes: u64,
+    torrents: BTreeMap<TorrentKey, u64>,
+}
+
+/// One direction of a session, as everybody may see it.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    limits: ArcSwap<Limits>,
     /// Raised by every change of a limit: allowances from before are void.
-    epoch: AtomicU64,
+    pub(crate) epoch: AtomicU64,
+    queued: ArcSwap<Queued>,
 }
 
 impl Lane {
-    fn new(now: Instant) -> Self {
-        Self {
-            bandwidth: Mutex::new(Bandwidth::new(now)),
-            epoch: AtomicU64::new(0),
-        }
+    /// Whether a limit holds for a connection.
+    pub(crate) fn is_limited(&self, share: &Share) -> bool {
+        self.limits.load().hold_for(share)
     }
 }
 
@@ -88,7 +157,11 @@ pub(crate) struct Rates {
     /// The session's limits do not hold for the local network
     /// (`ignore_limits_on_local_network`).
     spare_local: AtomicBool,
-    changed: Notify,
+    /// Not bounded: a connection waits for one allowance at a time, and reports
+    /// headers some kilobytes at a time.
+    notes: mpsc::UnboundedSender<Note>,
+    /// For the task, which takes it.
+    inbox: Mutex<Option<mpsc::UnboundedReceiver<Note>>>,
 }
 
 /// Bytes a second as settings and options have it: 0 and less is no limit.
@@ -99,14 +172,15 @@ fn rate(limit: i64) -> Option<u64> {
 impl Rates {
     /// The limits of `settings`.
     pub(crate) fn new(settings: &Settings) -> Self {
-        let now = Instant::now();
+        let (notes, inbox) = mpsc::unbounded_channel();
         let rates = Self {
-            down: Lane::new(now),
-            up: Lane::new(now),
+            down: Lane::default(),
+            up: Lane::default(),
             active: AtomicBool::new(false),
             headers: AtomicBool::new(true),
             spare_local: AtomicBool::new(false),
-            changed: Notify::new(),
+            notes,
+            inbox: Mutex::new(Some(inbox)),
         };
         rates.apply(settings);
         rates
@@ -127,61 +201,75 @@ impl Rates {
     }
 
     fn set(&self, scope: Scope, down: i64, up: i64) {
-        let now = Instant::now();
-        let mut active = false;
-        for (lane, limit) in [(&self.down, down), (&self.up, up)] {
-            let mut bandwidth = lane.bandwidth.lock();
-            if bandwidth.set_limit(now, scope, rate(limit)) {
-                lane.epoch.fetch_add(1, Ordering::Release);
-            }
-            active |= bandwidth.is_limited();
+        let limits = [rate(down), rate(up)];
+        for (lane, limit) in [&self.down, &self.up].into_iter().zip(limits) {
+            lane.limits.rcu(|limits| {
+                let mut limits = Limits::clone(limits);
+                limits.set(scope, limit);
+                limits
+            });
         }
-        self.active.store(active, Ordering::Release);
-        self.changed.notify_one();
+        // Torrents set theirs at the same time: the last one to look sees all.
+        loop {
+            let active = self.is_limited();
+            self.active.store(active, Ordering::SeqCst);
+            if active == self.is_limited() {
+                break;
+            }
+        }
+        self.note(Note::Limits(scope, limits));
     }
 
-    fn lane(&self, direction: Direction) -> &Lane {
+    fn is_limited(&self) -> bool {
+        let lanes = [&self.down, &self.up];
+        lanes.iter().any(|lane| lane.limits.load().is_limited())
+    }
+
+    /// Whether there is any limit, cheaply.
+    pub(crate) fn is_active(&self) -> bool {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    /// Whether headers of TCP/IP count.
+    pub(crate) fn counts_headers(&self) -> bool {
+        self.headers.load(Ordering::Relaxed)
+    }
+
+    /// Whether the session's limits do not hold for the local network.
+    pub(crate) fn spares_local(&self) -> bool {
+        self.spare_local.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note(&self, note: Note) {
+        // Where no task is, nothing moves any more.
+        let _ = self.notes.send(note);
+    }
+
+    pub(crate) fn lane(&self, direction: Direction) -> &Lane {
         match direction {
             Direction::Down => &self.down,
             Direction::Up => &self.up,
         }
     }
 
-    /// How many connections of a torrent, or of all, wait for an allowance.
-    pub(crate) fn waiting(&self, direction: Direction, torrent: Option<TorrentKey>) -> u64 {
-        if !self.active.load(Ordering::Relaxed) {
+    /// How many connections of a torrent wait for an allowance.
+    pub(crate) fn waiting(&self, direction: Direction, torrent: TorrentKey) -> u64 {
+        if !self.is_active() {
             return 0;
         }
-        self.lane(direction).bandwidth.lock().waiting(torrent) as u64
+        let queued = self.lane(direction).queued.load();
+        queued.torrents.get(&torrent).copied().unwrap_or(0)
     }
 
     /// Who waits, and for how much, by libtorrent's metric names.
     pub(crate) fn fields(&self) -> Fields {
-        let (up, down) = (self.up.bandwidth.lock(), self.down.bandwidth.lock());
+        let (up, down) = (self.up.queued.load(), self.down.queued.load());
         vec![
-            ("net.limiter_up_queue".into(), up.waiting(None).into()),
-            ("net.limiter_down_queue".into(), down.waiting(None).into()),
-            ("net.limiter_up_bytes".into(), up.waiting_bytes().into()),
-            ("net.limiter_down_bytes".into(), down.waiting_bytes().into()),
+            ("net.limiter_up_queue".into(), up.all.into()),
+            ("net.limiter_down_queue".into(), down.all.into()),
+            ("net.limiter_up_bytes".into(), up.bytes.into()),
+            ("net.limiter_down_bytes".into(), down.bytes.into()),
         ]
-    }
-
-    /// Distributes what is due in one direction. Whether headers alone use up
-    /// half of the session's limit.
-    fn distribute(&self, direction: Direction, now: Instant) -> bool {
-        let Granted { grants, too_low } = {
-            let mut bandwidth = self.lane(direction).bandwidth.lock();
-            let due = bandwidth.poll_timeout().is_some_and(|due| due <= now);
-            if !due {
-                return false;
-            }
-            bandwidth.grant(now)
-        };
-        for (Ticket(slot), bytes) in grants {
-            slot.granted.fetch_add(bytes, Ordering::Release);
-            slot.arrived.notify_one();
-        }
-        too_low
     }
 }
 
@@ -192,196 +280,205 @@ pub(crate) async fn run(
     mut settings: watch::Receiver<Arc<Settings>>,
     too_low: impl Fn(Direction) + Send,
 ) {
+    let Some(mut inbox) = rates.inbox.lock().take() else {
+        return;
+    };
+    let mut distributor = Distributor::new(rates, Instant::now());
+    let mut notes = Vec::with_capacity(BATCH);
     loop {
         fair::round().await;
-        let due = [&rates.down, &rates.up]
-            .into_iter()
-            .filter_map(|lane| lane.bandwidth.lock().poll_timeout())
-            .min();
         tokio::select! {
-            () = sleep_until(due) => {}
-            () = rates.changed.notified() => {}
+            _ = inbox.recv_many(&mut notes, BATCH) => {
+                let now = Instant::now();
+                for note in notes.drain(..) {
+                    distributor.hear(note, now);
+                }
+            }
+            () = sleep_until(distributor.poll_timeout()) => {}
             changed = settings.changed() => match changed {
-                Ok(()) => rates.apply(&settings.borrow_and_update()),
+                Ok(()) => distributor.rates.apply(&settings.borrow_and_update()),
                 Err(_) => return,
             },
         }
         let now = Instant::now();
-        for direction in [Direction::Up, Direction::Down] {
-            if rates.distribute(direction, now) {
+        for direction in Direction::BOTH {
+            if distributor.distribute(direction, now) {
                 too_low(direction);
             }
         }
     }
 }
 
-/// What one direction of one connection may move.
-#[derive(Debug)]
-pub(crate) struct Valve {
+/// Gives out what the limits allow.
+struct Distributor {
     rates: Arc<Rates>,
-    direction: Direction,
-    torrent: TorrentKey,
-    local: bool,
-    v6: bool,
-    slot: Arc<Slot>,
-    /// Bytes that may go.
-    quota: u64,
-    epoch: u64,
-    /// In line for more.
-    waiting: bool,
-    /// What to ask for next.
-    wish: u64,
-    /// Headers and other overhead not yet reported: in this direction, and in
-    /// the other.
-    headers: (u64, u64),
+    down: Bandwidth<Ticket>,
+    up: Bandwidth<Ticket>,
 }
 
-impl Valve {
-    /// The valve of a connection with `peer`.
-    pub(crate) fn new(
-        rates: Arc<Rates>,
-        direction: Direction,
-        torrent: TorrentKey,
-        peer: SocketAddr,
-    ) -> Self {
-        let ip = peer.ip().to_canonical();
+impl Distributor {
+    fn new(rates: Arc<Rates>, now: Instant) -> Self {
         Self {
             rates,
-            direction,
-            torrent,
-            local: is_local(ip),
-            v6: matches!(ip, IpAddr::V6(_)),
-            slot: Arc::default(),
-            quota: 0,
-            epoch: 0,
-            waiting: false,
-            wish: FIRST_WISH,
-            headers: (0, 0),
+            down: Bandwidth::new(now),
+            up: Bandwidth::new(now),
         }
     }
 
-    /// Bytes that may go now. When these are fewer than `least`, more are asked
-    /// for: [`Self::granted`].
-    pub(crate) fn open(&mut self, least: usize) -> usize {
-        let least = least as u64;
-        let rates = &self.rates;
-        if !rates.active.load(Ordering::Relaxed) {
-            return usize::MAX;
+    fn bandwidth(&mut self, direction: Direction) -> &mut Bandwidth<Ticket> {
+        match direction {
+            Direction::Down => &mut self.down,
+            Direction::Up => &mut self.up,
         }
-        let exempt = self.is_exempt();
-        let lane = rates.lane(self.direction);
-        let granted = self.slot.granted.swap(0, Ordering::Acquire);
-        if granted > 0 {
-            self.waiting = false;
-            if granted >= self.wish {
-                self.wish = (self.wish * 2).min(MAX_WISH);
+    }
+
+    fn hear(&mut self, note: Note, now: Instant) {
+        match note {
+            Note::Limits(scope, limits) => {
+                for (direction, limit) in Direction::BOTH.into_iter().zip(limits) {
+                    if self.bandwidth(direction).set_limit(now, scope, limit) {
+                        let epoch = &self.rates.lane(direction).epoch;
+                        epoch.fetch_add(1, Ordering::Release);
+                    }
+                }
             }
-            self.quota += granted;
-        }
-        let epoch = lane.epoch.load(Ordering::Acquire);
-        if self.epoch != epoch {
-            (self.epoch, self.quota) = (epoch, 0);
-        }
-        if self.quota < least {
-            let mut bandwidth = lane.bandwidth.lock();
-            let held = (!exempt && bandwidth.limit(Scope::Session).is_some())
-                || bandwidth.limit(Scope::Torrent(self.torrent)).is_some();
-            if !held {
-                return usize::MAX;
+            Note::Wants(share, ticket, bytes) => {
+                let bandwidth = self.bandwidth(share.direction);
+                bandwidth.request(ticket, share.torrent, share.exempt, bytes);
             }
-            if !self.waiting {
-                let ticket = Ticket(Arc::clone(&self.slot));
-                let want = self.wish.max(least - self.quota);
-                bandwidth.request(ticket, self.torrent, exempt, want);
-                self.waiting = true;
-                rates.changed.notify_one();
+            Note::Overhead(share, bytes) => {
+                let bandwidth = self.bandwidth(share.direction);
+                bandwidth.add_overhead(share.torrent, share.exempt, bytes);
+            }
+            Note::Ended {
+                share,
+                ticket,
+                unused,
+                epoch,
+            } => {
+                let known = self
+                    .rates
+                    .lane(share.direction)
+                    .epoch
+                    .load(Ordering::Acquire);
+                let bandwidth = self.bandwidth(share.direction);
+                bandwidth.cancel(&ticket);
+                // It may have been given something after it had gone.
+                let unused = unused + ticket.0.granted.swap(0, Ordering::Acquire);
+                if epoch == known && unused > 0 {
+                    bandwidth.give_back(share.torrent, share.exempt, unused);
+                }
+                if bandwidth.waiting(None) == 0 {
+                    self.publish(share.direction);
+                }
             }
         }
-        usize::try_from(self.quota).unwrap_or(usize::MAX)
     }
 
-    fn is_exempt(&self) -> bool {
-        self.local && self.rates.spare_local.load(Ordering::Relaxed)
+    /// When bytes are given out next.
+    fn poll_timeout(&self) -> Option<Instant> {
+        let lanes = [&self.down, &self.up].into_iter();
+        lanes.filter_map(|lane| lane.poll_timeout()).min()
     }
 
-    /// Takes bytes off the allowance.
-    pub(crate) fn charge(&mut self, bytes: usize) {
-        self.quota = self.quota.saturating_sub(bytes as u64);
-    }
-
-    /// Puts bytes back that did not go after all.
-    pub(crate) fn refund(&mut self, bytes: usize) {
-        if self.rates.active.load(Ordering::Relaxed) {
-            self.quota += bytes as u64;
+    /// Distributes what is due in one direction. Whether headers alone use up
+    /// half of the session's limit.
+    fn distribute(&mut self, direction: Direction, now: Instant) -> bool {
+        let bandwidth = self.bandwidth(direction);
+        let due = bandwidth.poll_timeout().is_some_and(|due| due <= now);
+        if !due {
+            return false;
         }
+        self.publish(direction);
+        let bandwidth = self.bandwidth(direction);
+        let Granted { grants, too_low } = bandwidth.grant(now);
+        let is_empty = bandwidth.waiting(None) == 0;
+        if is_empty {
+            self.publish(direction);
+        }
+        for (Ticket(slot), bytes) in grants {
+            slot.granted.fetch_add(bytes, Ordering::Release);
+            slot.arrived.notify_one();
+        }
+        too_low
     }
 
-    /// Counts what bytes that went cost besides: the headers of TCP/IP, and
-    /// those among them that are `overhead`.
-    pub(crate) fn passed(&mut self, bytes: usize, overhead: u64) {
-        let rates = &self.rates;
-        if !rates.active.load(Ordering::Relaxed) {
-            return;
-        }
-        self.headers.0 += overhead;
-        if rates.headers.load(Ordering::Relaxed) {
-            let (with, against) = ip_overhead(bytes as u64, self.v6);
-            self.headers.0 += with;
-            self.headers.1 += against;
-        }
-        if self.headers.0 >= HEADERS_BATCH {
-            self.report_headers();
-        }
-    }
-
-    fn report_headers(&mut self) {
-        let (with, against) = std::mem::take(&mut self.headers);
-        let other = match self.direction {
-            Direction::Down => Direction::Up,
-            Direction::Up => Direction::Down,
+    /// Shows who waits.
+    fn publish(&mut self, direction: Direction) {
+        let bandwidth = self.bandwidth(direction);
+        let mut queued = Queued {
+            bytes: bandwidth.waiting_bytes(),
+            ..Queued::default()
         };
-        let exempt = self.is_exempt();
-        for (direction, bytes) in [(self.direction, with), (other, against)] {
-            let lane = self.rates.lane(direction);
-            let mut bandwidth = lane.bandwidth.lock();
-            bandwidth.add_overhead(self.torrent, exempt, bytes);
+        for torrent in bandwidth.torrents_waiting() {
+            queued.all += 1;
+            *queued.torrents.entry(torrent).or_default() += 1;
         }
-    }
-
-    /// Waits until [`Self::open`] has something else to say.
-    pub(crate) async fn granted(&self) {
-        self.slot.arrived.notified().await;
-    }
-}
-
-impl Drop for Valve {
-    fn drop(&mut self) {
-        let lane = self.rates.lane(self.direction);
-        let granted = self.slot.granted.swap(0, Ordering::Acquire);
-        if self.quota + granted == 0 && !self.waiting {
-            return;
-        }
-        let exempt = self.is_exempt();
-        let mut bandwidth = lane.bandwidth.lock();
-        if self.waiting {
-            bandwidth.cancel(&Ticket(Arc::clone(&self.slot)));
-        }
-        if self.epoch == lane.epoch.load(Ordering::Acquire) {
-            bandwidth.give_back(self.torrent, exempt, self.quota + granted);
-        }
+        self.rates.lane(direction).queued.store(Arc::new(queued));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::fair::testing::assert_gives_way;
+    use crate::net::allowance::Valve;
+
+    #[test]
+    fn a_connection_waits_is_granted_and_leaves_nothing_behind() {
+        let limited = |download_rate_limit| Settings {
+            download_rate_limit,
+            ..Settings::default()
+        };
+        let rates = Arc::new(Rates::new(&limited(100_000)));
+        let mut inbox = rates.inbox.lock().take().unwrap();
+        let begin = Instant::now();
+        let mut task = Distributor::new(Arc::clone(&rates), begin);
+        let mut hear = |task: &mut Distributor| {
+            while let Ok(note) = inbox.try_recv() {
+                task.hear(note, begin);
+            }
+        };
+        hear(&mut task);
+        let (down, torrent) = (Direction::Down, TorrentKey(1));
+        let peer = "10.0.0.1:1".parse().unwrap();
+        let mut valve = Valve::new(Arc::clone(&rates), down, torrent, peer);
+        let mut up = Valve::new(Arc::clone(&rates), Direction::Up, torrent, peer);
+        assert_eq!(up.open(1), usize::MAX, "that way there is no limit");
+        assert_eq!(valve.open(1), 0);
+        hear(&mut task);
+        assert!(task.poll_timeout().is_some());
+        task.distribute(down, begin + Duration::from_secs(1));
+        assert!(valve.open(1) > 1);
+        rates.apply(&limited(50_000));
+        hear(&mut task);
+        assert_eq!(
+            valve.open(1),
+            0,
+            "what was granted under another limit is void"
+        );
+        hear(&mut task);
+        assert!(task.poll_timeout().is_some());
+        drop(valve);
+        hear(&mut task);
+        assert_eq!(task.poll_timeout(), None);
+        assert_eq!(rates.waiting(down, torrent), 0);
+        // A torrent has its own limit until that is lifted.
+        rates.apply(&limited(0));
+        rates.set_torrent(torrent, 0, 1_000);
+        assert_eq!(up.open(1), 0);
+        rates.set_torrent(torrent, 0, 0);
+        assert_eq!(up.open(1), usize::MAX);
+    }
 
     #[tokio::test]
     async fn connections_that_never_stop_asking_leave_others_their_turn() {
         let settings = watch::Sender::new(Arc::<Settings>::default());
         let rates = Arc::new(Rates::new(&settings.borrow()));
         let task = run(Arc::clone(&rates), settings.subscribe(), drop);
-        assert_gives_way(task, move || rates.changed.notify_one()).await;
+        let feed = move || rates.set_torrent(TorrentKey(1), 0, 0);
+        assert_gives_way(task, feed).await;
     }
 }

@@ -3,6 +3,7 @@
 //! sizes are left to the kernel, whose tuning beats any fixed number.
 
 pub(crate) mod address;
+pub(crate) mod allowance;
 pub(crate) mod dial;
 pub(crate) mod interfaces;
 pub(crate) mod listen;

@@ -27,8 +27,8 @@ use crate::context::Services;
 use crate::disk::{Disk, Storage, StorageSlot};
 use crate::event::TorrentRef;
 use crate::fair;
+use crate::net::allowance::Valve;
 use crate::performance::PerformanceWarning;
-use crate::rates::Valve;
 use crate::receive::ReceiveBuffer;
 use mailbox::Mailbox;
 

@@ -15,9 +15,10 @@ use torrent_core::wire::Features;
 use super::{Driver, TaskEnd};
 use crate::context::report_panic;
 use crate::event::{Detail, PeerFact, PeerFault, PeerRef, kind};
+use crate::net::allowance::Valve;
 use crate::peer::mailbox::Mailbox;
 use crate::peer::{Arrival, Ended, PeerTask, Swarm};
-use crate::rates::{Direction, Valve};
+use crate::rates::Direction;
 use crate::whereabouts::port_of;
 
 /// How a connection ended; `None` when its task panicked.

@@ -233,7 +233,7 @@ impl Driver {
         };
         let rates = &self.context.session.rates;
         let waiting = [Direction::Down, Direction::Up]
-            .map(|direction| rates.waiting(direction, Some(self.key)) as u32);
+            .map(|direction| rates.waiting(direction, self.key) as u32);
         let state = self.brain.state();
         let swarm = self.announcer.swarm();
         let next_announce = self.announcer.next_announce(now);
