@@ -21,6 +21,8 @@ source "$ROOT/scripts/python.sh"
 source "$ROOT/scripts/library.sh"
 # shellcheck source=scripts/windows.sh
 source "$ROOT/scripts/windows.sh"
+# shellcheck source=scripts/wine.sh
+source "$ROOT/scripts/wine.sh"
 # shellcheck source=scripts/fuzz.sh
 source "$ROOT/scripts/fuzz.sh"
 # shellcheck source=scripts/run.sh
@@ -44,6 +46,9 @@ usage: ./build.sh <command>
                   run one suite, or all of them; arguments go to its runner
                   (cargo test, GUT, pytest); for fuzz, the seconds that each
                   target runs (default 8)
+  test windows [rust|oracle|library]
+                  run core, engine and shim as Windows programs under Wine, and
+                  a part of the oracle tests with the shim; not one of "all"
   test deep [fuzz]
                   run the suites for which there is no time otherwise, or one
                   of them; each takes half an hour at most

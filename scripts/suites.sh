@@ -5,6 +5,8 @@
 SUITES=(style rust fuzz gut scenes export oracle)
 # What `test deep` runs: each takes half an hour at most.
 DEEP_SUITES=(fuzz)
+# Run when they are named.
+EXTRA_SUITES=(windows)
 RESULTS=$TARGET_DIR/results
 # With the features of the library that Godot loads in tests, so that what it is
 # made of compiles once for all suites.
@@ -21,10 +23,10 @@ test_command() {
         suites=("deep_$2")
         shift
       fi
-    elif [[ " ${SUITES[*]} " == *" $1 "* ]]; then
+    elif [[ " ${SUITES[*]} ${EXTRA_SUITES[*]} " == *" $1 "* ]]; then
       suites=("$1")
     else
-      die "there is no test suite '$1'" "There are: ${SUITES[*]} deep"
+      die "there is no test suite '$1'" "There are: ${SUITES[*]} ${EXTRA_SUITES[*]} deep"
     fi
     shift
     arguments=("$@")
@@ -111,10 +113,17 @@ gate() {
 suite_rust() {
   need_cargo
   say "running the Rust tests (unit, property, simulation, documentation)"
-  local log=$LOGS/rust-tests.log status=0
-  run_rust_tests "$@" || status=$?
-  local passed failed
-  read -r passed failed < <(awk '
+  run_rust_tests rust-tests "${WHOLE_WORKSPACE[@]}" "$@"
+  report rust "$RUST_PASSED" "$RUST_FAILED"
+}
+
+# run_rust_tests LABEL ARGUMENTS...: sets RUST_PASSED and RUST_FAILED.
+run_rust_tests() {
+  local log=$LOGS/$1.log label=$1 status=0
+  shift
+  run_logged "$label" cargo test --no-fail-fast "$@" || status=$?
+  ((status == 0)) || grep -E '^(test .* FAILED|---- .* ----$|error(\[|:))' "$log" >&2 || true
+  read -r RUST_PASSED RUST_FAILED < <(awk '
     /^test result: / {
       for (i = 2; i <= NF; i++) {
         if ($i ~ /^passed/) passed += $(i - 1)
@@ -123,15 +132,7 @@ suite_rust() {
     }
     END { print passed + 0, failed + 0 }' "$log")
   # A test program that dies has no result line; cargo's own status knows.
-  ((status == 0 || failed > 0)) || failed=1
-  report rust "$passed" "$failed"
-}
-
-run_rust_tests() {
-  local status=0
-  run_logged rust-tests cargo test "${WHOLE_WORKSPACE[@]}" --no-fail-fast "$@" || status=$?
-  ((status == 0)) || grep -E '^(test .* FAILED|---- .* ----$|error(\[|:))' "$LOGS/rust-tests.log" >&2 || true
-  return "$status"
+  ((status == 0 || RUST_FAILED > 0)) || RUST_FAILED=1
 }
 
 # --- gut --------------------------------------------------------------------

@@ -54,6 +54,11 @@ def shim_command() -> list[str]:
     return [str(max(built, key=lambda path: path.stat().st_mtime))]
 
 
+def is_windows_shim() -> bool:
+    """Whether the shim is a Windows program, on Windows or under Wine."""
+    return os.name == "nt" or ".exe" in os.environ.get("TORRENT_RPC", "")
+
+
 def powerless(command: list[str]) -> list[str]:
     """`command` run so that file permissions bind it, even where the tests run as root."""
     if os.name == "nt" or os.geteuid() != 0:
