@@ -44,6 +44,24 @@ impl PathPolicy {
         !c.is_control() && !refused.contains(c)
     }
 
+    /// Whether the file system stores a file under `name`, one element of a
+    /// path, as it is: without a character that it refuses, and none that Windows
+    /// takes for another name or for a device.
+    pub fn can_store(self, name: &str) -> bool {
+        let is_refused = |c| match self {
+            Self::Windows => c < ' ' || "/\\?<>\"|*:".contains(c),
+            Self::Posix | Self::Apple | Self::Android => matches!(c, '/' | '\0'),
+        };
+        let is_another =
+            self == Self::Windows && (name.ends_with([' ', '.']) || is_windows_device(name));
+        !name.is_empty() && !name.contains(is_refused) && !is_another
+    }
+
+    /// Whether `name`, one element of a path, is longer than file systems take.
+    pub fn is_too_long(self, name: &str) -> bool {
+        self.units(name) > MAX_ELEMENT
+    }
+
     /// The length of a name as the file system counts it.
     fn units(self, name: &str) -> usize {
         match self {
@@ -340,6 +358,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_a_file_system_cannot_store_is_known() {
+        use PathPolicy::{Android, Apple, Posix, Windows};
+        let emoji = "\u{1f3ae}".repeat(127);
+        for name in ["a.b", "console", "com10", "nul_", ".a", "a b", "\u{7f}"] {
+            for policy in [Posix, Apple, Android, Windows] {
+                assert!(policy.can_store(name), "{name} by {policy:?}");
+            }
+        }
+        for name in [
+            "a.", "a ", "a. ", "CON", "nul.txt", "Com1", "lpt9 .x", "aux", "a:b", "a?", "a\\b",
+            "a\u{1}", "a\"", "con .", "CONIN$",
+        ] {
+            assert!(Posix.can_store(name) && !Windows.can_store(name), "{name}");
+        }
+        assert!(Posix.is_too_long(&emoji) && !Windows.is_too_long(&emoji));
+        assert!(Windows.is_too_long(&"n".repeat(256)));
+        for name in ["", "a/b", "a\0"] {
+            assert!(!Posix.can_store(name) && !Windows.can_store(name), "{name}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
@@ -354,6 +394,7 @@ mod tests {
                 prop_assert!(!name.contains(['/', '\\', '\0']));
                 prop_assert!(name.encode_utf16().count() <= 255);
                 prop_assert!(policy == PathPolicy::Windows || name.len() <= 255);
+                prop_assert!(policy.can_store(&name) && !policy.is_too_long(&name));
                 // Cutting aside, a safe name is left alone.
                 if name.len() <= MAX_ELEMENT {
                     prop_assert_eq!(element(name.as_bytes(), policy), name);

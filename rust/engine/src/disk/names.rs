@@ -5,20 +5,19 @@
 //! the case of letters alone are one: on some file systems they are, and
 //! records travel.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
 use torrent_core::ids::FileIndex;
 use torrent_core::metainfo::PathPolicy;
 
-/// Bytes of one element that every file system takes.
-const MAX_ELEMENT: usize = 255;
-
 /// Why a file cannot have a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// It is empty, absolute, or has a part that is not a plain name.
+    /// It is empty, absolute, or has a part that is not a plain name, or none
+    /// that the file system can store (on Windows: `CON`, `name.` and such).
     #[error("not a plain path below the save path: {}", .0.display())]
     Unsafe(PathBuf),
     /// Another file is there, or needs it as a folder, or is in the place of a
@@ -41,7 +40,7 @@ pub(crate) fn judge<'a, P: AsRef<Path>>(
     let mut names = HashMap::new();
     let mut folders = HashSet::new();
     for (file, name) in given {
-        if !is_plain(name) || name.iter().any(|element| element.len() > MAX_ELEMENT) {
+        if !is_plain(name) || is_too_long(name) {
             return Err(NameError::Unsafe(name.to_owned()));
         }
         let folded = fold(name);
@@ -98,18 +97,23 @@ fn above(folded: &str) -> impl Iterator<Item = &str> {
     folded.match_indices('/').map(|(end, _)| &folded[..end])
 }
 
-/// Whether every part of the path is a plain name, and there is one.
+/// Whether every part of the path is a plain name that the file system can
+/// store, and there is one.
 pub(crate) fn is_plain(path: &Path) -> bool {
-    // In a name they would mean something else to the system.
-    let refused: &[u8] = if cfg!(windows) { b"\0<>:\"|?*" } else { b"\0" };
     !path.as_os_str().is_empty()
         && path.components().all(|part| match part {
-            Component::Normal(name) => {
-                let mut bytes = name.as_encoded_bytes().iter();
-                !bytes.any(|byte| refused.contains(byte))
-            }
+            Component::Normal(name) => PathPolicy::HOST.can_store(&name.to_string_lossy()),
             _ => false,
         })
+}
+
+/// Whether a part of the path is longer than file systems take.
+fn is_too_long(path: &Path) -> bool {
+    path.iter().any(|part| match part.to_string_lossy() {
+        // What stands for bytes that are no Unicode is longer than they are.
+        Cow::Owned(_) if cfg!(unix) => part.len() > 255,
+        part => PathPolicy::HOST.is_too_long(&part),
+    })
 }
 
 #[cfg(test)]
@@ -143,6 +147,13 @@ mod tests {
         ] {
             assert_eq!(judged(good), Ok(()), "{good:?}");
         }
+        #[cfg(windows)]
+        for bad in ["t/CON", "nul.txt", "a.", "a /b", "a:b", "C:a", "a\u{1}"] {
+            assert!(judged(&[(0, bad)]).is_err(), "{bad:?}");
+        }
+        // Of 254 units, as Windows counts, and more bytes.
+        let wide = "\u{1f3ae}".repeat(127);
+        assert_eq!(judged(&[(0, &wide)]).is_ok(), cfg!(windows));
         let long = "n".repeat(256);
         for bad in [
             "",
