@@ -237,7 +237,10 @@ mod tests {
             folder.file("0", &vec![1; other]);
             let error = hash(&layout, &found).unwrap_err();
             assert!(error.to_string().contains("changed"), "{error}");
-            assert!(error.context().ends_with("/0"), "{error}");
+            assert!(
+                std::path::Path::new(error.context()).ends_with("0"),
+                "{error}"
+            );
         }
         // Of the same length, but not the same.
         let path = folder.file("0", &[1; 50_000]);

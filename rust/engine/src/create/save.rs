@@ -6,6 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::disk::when_movable;
+
 /// Names that are tried, where others are taken.
 const MAX_NAMES: u32 = 1000;
 
@@ -15,7 +17,7 @@ pub(super) fn whole(path: &Path, data: &[u8]) -> io::Result<()> {
     let written = file
         .write_all(data)
         .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&unfinished, path));
+        .and_then(|()| when_movable(|| fs::rename(&unfinished, path)));
     if written.is_err() {
         // The first error is the one that counts.
         let _ = fs::remove_file(&unfinished);

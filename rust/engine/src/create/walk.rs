@@ -269,13 +269,13 @@ mod tests {
     #[test]
     fn the_order_is_that_of_the_names() {
         let folder = Folder::new("walk-order");
-        for name in ["b", "a/z", "a.txt", "a/b/c", "B", ".hidden/x", "a/.y"] {
+        for name in ["b", "a/z", "a.txt", "a/b/c", "C", ".hidden/x", "a/.y"] {
             folder.file(name, b"1");
         }
         let files = walk(&folder, false).unwrap();
-        assert_eq!(names(&files), ["B", "a/b/c", "a/z", "a.txt", "b"]);
+        assert_eq!(names(&files), ["C", "a/b/c", "a/z", "a.txt", "b"]);
         let files = walk(&folder, true).unwrap();
-        assert_eq!(names(&files)[..3], [".hidden/x", "B", "a/.y"]);
+        assert_eq!(names(&files)[..3], [".hidden/x", "C", "a/.y"]);
         assert!(cfg!(windows) || !files.iter().any(|file| file.hidden));
     }
 
@@ -287,7 +287,7 @@ mod tests {
         let folder = Folder::new("walk-missing");
         assert_eq!(file(&folder.0).unwrap_err().kind(), ErrorKind::InvalidPath);
         let missing = super::folder(&folder.0.join("x"), false, false, &Interrupt::default());
-        assert!(missing.unwrap_err().context().ends_with("/x"));
+        assert!(Path::new(missing.unwrap_err().context()).ends_with("x"));
     }
 
     #[cfg(unix)]

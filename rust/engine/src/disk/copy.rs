@@ -11,6 +11,7 @@ use super::Common;
 use super::error::{DiskOp, Fault};
 use super::io::{read_exact_at, write_all_at};
 use super::path::{self, Access};
+use super::sparse::allow_holes;
 use super::storage::Shared;
 use super::sync::forget_cached;
 use crate::buffers::BufferClass;
@@ -33,6 +34,7 @@ impl Shared {
         let (target, name) = self.temporary(to.1, file, "moving", |name| {
             path::open(to.0, name, Access::CreateNew)
         })?;
+        allow_holes(&target);
         let copied = self
             .copy_contents(from, &target, common, file)
             .and_then(|()| path::rename((to.0, &name), to));

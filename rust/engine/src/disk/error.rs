@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use torrent_core::ids::FileIndex;
 
+use super::busy::is_busy;
 use crate::operation::Operation;
 
 /// What was being done when a storage error came up.
@@ -176,7 +177,12 @@ impl DiskError {
             kind,
             file,
             path: path.to_owned(),
-            message: fault.to_string(),
+            message: match &fault {
+                Fault::Io(error) if is_busy(error) => {
+                    format!("another program has the file open ({error})")
+                }
+                fault => fault.to_string(),
+            },
             os_code,
             at: Instant::now(),
         }

@@ -93,7 +93,7 @@ impl Open {
     fn find(&mut self, key: Key, access: Access) -> Option<Arc<File>> {
         self.clock += 1;
         let entry = self.files.get_mut(&key)?;
-        if access.writes() && !entry.access.writes() {
+        if !entry.access.serves(access) {
             return None;
         }
         entry.used = self.clock;
@@ -182,7 +182,7 @@ impl FilePool {
         access: Access,
     ) -> Result<File, DiskError> {
         let op = match access {
-            Access::Read => DiskOp::Open,
+            Access::Read | Access::Sync => DiskOp::Open,
             Access::Write | Access::WriteProgram | Access::CreateNew => DiskOp::Create,
         };
         let is_program = access == Access::Write && storage.spec.executables.contains(&index);
@@ -267,7 +267,7 @@ impl FilePool {
             .map(|((_, file), entry)| OpenFile {
                 file_index: file.0,
                 open_mode: match entry.access {
-                    Access::Read => 0,
+                    Access::Read | Access::Sync => 0,
                     Access::Write | Access::WriteProgram | Access::CreateNew => 2,
                 },
                 last_use: entry.used_at.elapsed().as_secs(),

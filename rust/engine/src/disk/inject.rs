@@ -11,6 +11,27 @@ use torrent_core::ids::FileIndex;
 
 use super::error::{DiskOp, Fault};
 
+#[cfg(all(test, unix))]
+pub(crate) use rustix::io::Errno;
+
+/// What Windows says where other systems have these error numbers.
+#[cfg(all(test, windows))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Errno(i32);
+
+#[cfg(all(test, windows))]
+impl Errno {
+    pub(crate) const ACCESS: Self = Self(5);
+    pub(crate) const IO: Self = Self(1117);
+    pub(crate) const NOMEM: Self = Self(8);
+    pub(crate) const NOSPC: Self = Self(112);
+    pub(crate) const XDEV: Self = Self(17);
+
+    pub(crate) fn raw_os_error(self) -> i32 {
+        self.0
+    }
+}
+
 /// The faults to come.
 #[derive(Default)]
 pub(crate) struct Faults {
@@ -124,7 +145,11 @@ impl Faults {
     pub(crate) fn lift(&self) {
         self.planned.lock().clear();
     }
+}
 
+/// Only where reads take a shortcut.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl Faults {
     /// Whether something may fail, so that no shortcut must be taken.
     #[cfg(test)]
     pub(super) fn are_planned(&self) -> bool {

@@ -13,6 +13,7 @@
 
 mod bits;
 mod budget;
+mod busy;
 mod check;
 mod copy;
 mod counters;
@@ -25,6 +26,8 @@ mod files;
 mod inject;
 mod io;
 mod links;
+#[cfg(windows)]
+mod move_windows;
 mod names;
 mod partial;
 mod parts;
@@ -56,6 +59,7 @@ use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use busy::{when_free, when_movable};
 pub use check::{CheckHandle, CheckId, CheckMode};
 pub use counters::DiskWatch;
 pub use error::{DiskError, DiskErrorKind, DiskOp};
@@ -77,7 +81,7 @@ use counters::Counters;
 use files::FilePool;
 pub(crate) use inject::Faults;
 #[cfg(test)]
-pub(crate) use inject::Plan;
+pub(crate) use inject::{Errno, Plan};
 use storage::Shared;
 use turns::Turns;
 use worker::{Message, Worker};

@@ -13,6 +13,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use torrent_core::resume::FileStat;
@@ -47,6 +48,17 @@ pub(super) fn remove_empty_folders<'a>(root: &Path, names: impl IntoIterator<Ite
     }
 }
 
+/// Creates the save path, with the folders above it.
+pub(super) fn create_root(root: &Path) -> Result<(), Fault> {
+    match std::fs::create_dir_all(root) {
+        // A file is there, or where a folder above it should be.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Err(Fault::Io(ErrorKind::NotADirectory.into()))
+        }
+        created => Ok(created?),
+    }
+}
+
 /// The folders between `root` and each of `names` that are missing, those
 /// above others first.
 pub(super) fn missing_folders<'a>(
@@ -72,7 +84,7 @@ pub(super) fn missing_ancestors(folder: &Path) -> Vec<PathBuf> {
 
 fn is_absent(path: &Path) -> bool {
     let found = std::fs::symlink_metadata(path);
-    found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// Makes durable that `names` are below `root`, or no longer are, and that the
@@ -119,6 +131,8 @@ pub(super) fn leave_atime(file: &File) {
 pub(super) enum Access {
     /// Reading an existing file.
     Read,
+    /// Making durable what was written to an existing file.
+    Sync,
     /// Reading and writing; the file and its folders are created where
     /// missing, and never truncated.
     Write,
@@ -129,9 +143,19 @@ pub(super) enum Access {
 }
 
 impl Access {
-    /// Whether it is not for reading alone.
+    /// Whether bytes may be written, and what is missing is created for them.
     pub(super) fn writes(self) -> bool {
-        self != Self::Read
+        !matches!(self, Self::Read | Self::Sync)
+    }
+
+    /// Whether a file that is open for this will do for `wanted`.
+    pub(super) fn serves(self, wanted: Self) -> bool {
+        match wanted {
+            Self::Read => true,
+            // Windows flushes only what may be written to.
+            Self::Sync => cfg!(not(windows)) || self != Self::Read,
+            _ => self.writes(),
+        }
     }
 }
 
@@ -149,7 +173,7 @@ mod unix {
     use rustix::io::Errno;
 
     use super::super::error::Fault;
-    use super::{Access, FileStat};
+    use super::{Access, FileStat, create_root};
 
     /// A handle that only serves to look names up in a folder.
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -165,7 +189,7 @@ mod unix {
         let common = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         // The user's mask takes away what others may not do.
         let (flags, mode) = match access {
-            Access::Read => (OFlags::RDONLY, 0),
+            Access::Read | Access::Sync => (OFlags::RDONLY, 0),
             Access::Write => (OFlags::RDWR | OFlags::CREATE, 0o666),
             Access::WriteProgram => (OFlags::RDWR | OFlags::CREATE, 0o777),
             Access::CreateNew => (OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, 0o666),
@@ -322,7 +346,7 @@ mod unix {
         let leaf = name.file_name().ok_or_else(invalid)?;
         let mut folder = match rustix::fs::open(root, FOLDER, Mode::empty()) {
             Err(Errno::NOENT) if create => {
-                std::fs::create_dir_all(root)?;
+                create_root(root)?;
                 rustix::fs::open(root, FOLDER, Mode::empty())?
             }
             opened => opened?,
@@ -367,14 +391,16 @@ mod fallback {
     use std::io;
     use std::path::{Path, PathBuf};
 
+    use super::super::busy::{when_free, when_movable};
     use super::super::error::Fault;
-    use super::{Access, FileStat};
+    use super::super::move_windows::rename_new;
+    use super::{Access, FileStat, create_root};
 
     /// Opens the file `name` below `root`.
     pub(in super::super) fn open(root: &Path, name: &Path, access: Access) -> Result<File, Fault> {
         let path = root.join(name);
         if access.writes() {
-            fs::create_dir_all(root)?;
+            create_root(root)?;
             create_folders(root, name)?;
         }
         if let Some(found) = examine(root, name)?
@@ -384,12 +410,13 @@ mod fallback {
         }
         let mut options = OpenOptions::new();
         options.read(true);
-        if access == Access::CreateNew {
-            options.write(true).create_new(true);
-        } else if access.writes() {
-            options.write(true).create(true);
+        match access {
+            Access::Read => {}
+            Access::Sync => _ = options.write(true),
+            Access::Write | Access::WriteProgram => _ = options.write(true).create(true),
+            Access::CreateNew => _ = options.write(true).create_new(true),
         }
-        match options.open(path) {
+        match when_free(|| options.open(&path)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Fault::Exists),
             opened => Ok(opened?),
         }
@@ -398,7 +425,11 @@ mod fallback {
     /// Length and time of the file `name` below `root`; `None` where there is
     /// no such file.
     pub(in super::super) fn stat(root: &Path, name: &Path) -> Result<Option<FileStat>, Fault> {
-        match examine(root, name)? {
+        let found = match examine(root, name) {
+            Err(Fault::Io(error)) if error.kind() == io::ErrorKind::NotADirectory => None,
+            found => found?,
+        };
+        match found {
             None => Ok(None),
             Some(found) if found.is_file() => Ok(Some(FileStat {
                 length: found.len(),
@@ -417,7 +448,8 @@ mod fallback {
     /// Deletes the regular file `name` below `root`. A missing one is fine.
     pub(in super::super) fn remove_file(root: &Path, name: &Path) -> Result<(), Fault> {
         if stat(root, name)?.is_some() {
-            fs::remove_file(root.join(name))?;
+            let path = root.join(name);
+            when_movable(|| fs::remove_file(&path))?;
         }
         Ok(())
     }
@@ -434,20 +466,16 @@ mod fallback {
         let same = lower(&old) == lower(&new);
         if stat(to.0, to.1)?.is_some() {
             return match same {
-                true => Ok(fs::rename(old, new)?),
+                true => Ok(when_movable(|| fs::rename(&old, &new))?),
                 false => Err(Fault::Exists),
             };
         }
-        fs::create_dir_all(to.0)?;
+        create_root(to.0)?;
         create_folders(to.0, to.1)?;
-        // Renaming replaces: the place is taken by an empty file first, which
-        // only one can make.
-        drop(open(to.0, to.1, Access::CreateNew)?);
-        fs::rename(old, &new).map_err(|error| {
-            // The error that counts is the one above.
-            let _ = fs::remove_file(new);
-            error.into()
-        })
+        match when_movable(|| rename_new(&old, &new)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Fault::Exists),
+            renamed => Ok(renamed?),
+        }
     }
 
     /// Folders cannot be synced here; renames are durable without.
@@ -463,27 +491,39 @@ mod fallback {
         Ok(())
     }
 
+    fn no_folder() -> Fault {
+        Fault::Io(io::ErrorKind::NotADirectory.into())
+    }
+
     fn create_folders(root: &Path, name: &Path) -> Result<(), Fault> {
         let mut path = PathBuf::new();
         for part in name.parent().into_iter().flat_map(Path::iter) {
             path.push(part);
-            if examine(root, &path)?.is_none() {
-                match fs::create_dir(root.join(&path)) {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                        return Err(error.into());
-                    }
-                    _ => {}
+            match examine(root, &path)? {
+                Some(found) if found.is_dir() => continue,
+                Some(_) => return Err(no_folder()),
+                None => {}
+            }
+            match fs::create_dir(root.join(&path)) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(error.into());
                 }
+                _ => {}
             }
         }
         Ok(())
     }
 
-    /// What `name` is, or `None` where it does not exist.
+    /// What `name` is, or `None` where it does not exist. Something else than a
+    /// folder on the way is an error, which Windows itself does not tell from a
+    /// missing folder.
     fn examine(root: &Path, name: &Path) -> Result<Option<fs::Metadata>, Fault> {
         let mut path = root.to_owned();
-        let mut found = None;
+        let mut found: Option<fs::Metadata> = None;
         for part in name.iter() {
+            if found.is_some_and(|above| !above.is_dir()) {
+                return Err(no_folder());
+            }
             path.push(part);
             match fs::symlink_metadata(&path) {
                 Ok(metadata) if metadata.is_symlink() => return Err(Fault::Symlink),

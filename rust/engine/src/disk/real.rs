@@ -12,7 +12,7 @@ pub(crate) fn real(path: &Path) -> PathBuf {
     let mut known = path.as_path();
     let mut real = loop {
         match std::fs::canonicalize(known) {
-            Ok(real) => break real,
+            Ok(real) => break usual_form(real),
             Err(error) if is_absence(&error) => {}
             // Not for us to look at: it counts as it stands.
             Err(_) => return plain(&path),
@@ -34,6 +34,21 @@ pub(crate) fn real(path: &Path) -> PathBuf {
         }
     }
     real
+}
+
+/// Windows names what it has looked up in a form (`\\?\C:\games`) in which `/` is
+/// no separator, and which compares with no other.
+fn usual_form(real: PathBuf) -> PathBuf {
+    let Some(path) = real.to_str().filter(|_| cfg!(windows)) else {
+        return real;
+    };
+    match path.strip_prefix(r"\\?\UNC\") {
+        Some(share) => format!(r"\\{share}").into(),
+        None => match path.strip_prefix(r"\\?\") {
+            Some(local) if local.get(1..3) == Some(r":\") => local.into(),
+            _ => real,
+        },
+    }
 }
 
 fn is_absence(error: &io::Error) -> bool {
@@ -84,7 +99,7 @@ mod tests {
     #[test]
     fn the_same_place_has_one_name() {
         let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().canonicalize().unwrap();
+        let root = real(dir.path());
         std::fs::create_dir_all(root.join("a/b")).unwrap();
         for (path, expected) in [
             ("a/b", "a/b"),
@@ -95,8 +110,23 @@ mod tests {
         ] {
             assert_eq!(real(&dir.path().join(path)), root.join(expected), "{path}");
         }
+        #[cfg(windows)]
+        {
+            let upper = root.to_string_lossy().to_uppercase();
+            assert_eq!(real(Path::new(&upper)), root);
+            assert!(!root.to_string_lossy().starts_with(r"\\?\"));
+            for (verbatim, usual) in [
+                (r"\\?\C:\a", r"C:\a"),
+                (r"\\?\UNC\server\share\a", r"\\server\share\a"),
+                (r"\\?\Volume{1}\a", r"\\?\Volume{1}\a"),
+                (r"C:\a", r"C:\a"),
+            ] {
+                assert_eq!(usual_form(verbatim.into()), Path::new(usual));
+            }
+        }
         #[cfg(unix)]
         {
+            assert_eq!(root, dir.path().canonicalize().unwrap());
             std::os::unix::fs::symlink(root.join("a/b"), root.join("link")).unwrap();
             assert_eq!(real(&root.join("link/x")), root.join("a/b/x"));
             assert_eq!(real(&root.join("link/../x")), root.join("a/x"));

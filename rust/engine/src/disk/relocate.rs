@@ -140,7 +140,7 @@ impl Shared {
             }
         }
         let mut made = path::missing_ancestors(&root);
-        std::fs::create_dir_all(&root).map_err(|error| at(DiskOp::Create, &root, error.into()))?;
+        path::create_root(&root).map_err(|fault| at(DiskOp::Create, &root, fault))?;
         if !mode.moves() {
             self.places.store(Arc::new(new));
             // What lies there is not our work.

@@ -228,7 +228,7 @@ mod tests {
             let error = spec(&[path], 20, "/save").unwrap_err();
             assert_eq!(error, SpecError::UnsafePath(PathBuf::from(path)), "{path}");
         }
-        for path in ["a", "a/b", "..a/b..", "a b"] {
+        for path in ["a", "a/b", "..a/..b", "a b"] {
             assert!(spec(&[path], 20, "/save").is_ok(), "{path}");
         }
     }

@@ -485,8 +485,8 @@ impl Shared {
     /// Creates the save path, the wanted files that are empty and the wanted
     /// links, and gives the other files their room.
     pub(super) fn prepare(&self, common: &Common) -> Result<(), DiskError> {
-        std::fs::create_dir_all(&self.places().root)
-            .map_err(|error| self.error(DiskOp::Create, None, Fault::Io(error)))?;
+        super::path::create_root(&self.places().root)
+            .map_err(|fault| self.error(DiskOp::Create, None, fault))?;
         for (file, length) in self.stored_files() {
             if self.wanted.get(file.0) && !self.in_parts.get(file.0) {
                 self.make_room(common, file, length)?;

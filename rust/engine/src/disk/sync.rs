@@ -64,7 +64,7 @@ impl Shared {
     }
 
     fn sync_file(&self, common: &Common, index: FileIndex) -> Result<(), DiskError> {
-        let file = common.files.file(self, index, Access::Read)?;
+        let file = common.files.file(self, index, Access::Sync)?;
         common
             .faults
             .strike(DiskOp::Sync, index)

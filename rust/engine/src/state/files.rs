@@ -12,6 +12,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::faults::{Faults, FileOp};
+use crate::disk::{when_free, when_movable};
 
 /// Names that are tried for a temporary file: one may be taken by something
 /// that cannot be deleted.
@@ -100,10 +101,9 @@ fn create_temporary(faults: &Faults, path: &Path) -> io::Result<(PathBuf, File)>
         let _ = remove(faults, &temporary);
         // A new one: neither a link nor a pipe is opened.
         let created = faults.strike(FileOp::Create, &temporary).and_then(|()| {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .open(&temporary)
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true);
+            when_free(|| options.open(&temporary))
         });
         match created {
             Ok(file) => return Ok((temporary, file)),
@@ -129,7 +129,7 @@ fn put_in_place(faults: &Faults, temporary: &Path, path: &Path, keep: bool) -> i
         Found::File if keep => {
             let kept = faults
                 .strike(FileOp::Rename, path)
-                .and_then(|()| fs::rename(path, previous(path)));
+                .and_then(|()| when_movable(|| fs::rename(path, previous(path))));
             if let Err(error) = kept {
                 // Something stands there. The new contents take their place
                 // at once all the same.
@@ -140,7 +140,7 @@ fn put_in_place(faults: &Faults, temporary: &Path, path: &Path, keep: bool) -> i
         Found::File | Found::Nothing => {}
     }
     faults.strike(FileOp::Rename, temporary)?;
-    fs::rename(temporary, path)
+    when_movable(|| fs::rename(temporary, path))
 }
 
 /// Deletes a file that may be missing. What is no file is left alone.
@@ -149,7 +149,7 @@ pub(super) fn remove(faults: &Faults, path: &Path) -> io::Result<()> {
         return Ok(());
     }
     faults.strike(FileOp::Remove, path)?;
-    absent_is_fine(fs::remove_file(path))
+    absent_is_fine(when_movable(|| fs::remove_file(path)))
 }
 
 /// Deletes all that [`replace`] may have left of a path.
@@ -171,7 +171,7 @@ pub(super) fn put_aside(faults: &Faults, path: &Path) -> io::Result<()> {
             Found::File if is_file => {}
             Found::File | Found::Other => continue,
         }
-        outcome = absent_is_fine(fs::rename(path, aside));
+        outcome = absent_is_fine(when_movable(|| fs::rename(path, &aside)));
         if outcome.is_ok() {
             break;
         }
@@ -226,7 +226,7 @@ fn open(path: &Path) -> io::Result<File> {
 #[cfg(not(unix))]
 fn open(path: &Path) -> io::Result<File> {
     match look(path)? {
-        Found::File => File::open(path),
+        Found::File => when_free(|| File::open(path)),
         Found::Nothing => Err(io::ErrorKind::NotFound.into()),
         Found::Other => Err(no_file()),
     }
@@ -248,7 +248,7 @@ pub(super) fn open_lock(path: &Path) -> io::Result<File> {
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         options.custom_flags(flags.bits().cast_signed());
     }
-    options.open(path)
+    when_free(|| options.open(path))
 }
 
 /// Makes renames and deletions in the folder of `path` durable.

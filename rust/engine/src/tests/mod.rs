@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use support::Node;
 
-use crate::disk::{DiskOp, Faults, Plan};
+use crate::disk::{DiskOp, Errno, Faults, Plan};
 
 /// Where `node`'s storage is made to fail.
 pub(crate) fn faults(node: &Node) -> Arc<Faults> {
@@ -17,7 +17,7 @@ pub(crate) fn faults(node: &Node) -> Arc<Faults> {
 }
 
 /// Has every `op` of `node`'s storage fail from now on.
-pub(crate) fn fail(node: &Node, op: DiskOp, errno: rustix::io::Errno) {
+pub(crate) fn fail(node: &Node, op: DiskOp, errno: Errno) {
     faults(node).plan(Plan {
         op,
         file: None,

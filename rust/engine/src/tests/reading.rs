@@ -1,14 +1,13 @@
 //! Reads that fail: what was verified is in doubt, and fetched from nobody
 //! before it was looked at.
 
-use rustix::io::Errno;
 use torrent_core::ids::PieceIndex;
 
 use super::support::{Node, PIECE, Payload, wait, wait_until};
 use super::{fail, faults};
 use crate::core::resume::ResumeData;
 use crate::core::value::Value;
-use crate::disk::{DiskOp, Plan};
+use crate::disk::{DiskOp, Errno, Plan};
 use crate::event::kind;
 use crate::handle::TorrentHandle;
 use crate::resume::SaveFlags;

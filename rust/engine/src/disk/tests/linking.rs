@@ -2,11 +2,10 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use rustix::io::Errno;
 use torrent_core::ids::FileIndex;
 
 use super::*;
-use crate::disk::inject::Plan;
+use crate::disk::inject::{Errno, Plan};
 use crate::disk::{CheckMode, DiskErrorKind, DiskOp, MoveMode};
 
 const SIZE: u64 = BLOCK_SIZE as u64;

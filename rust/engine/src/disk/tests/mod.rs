@@ -9,6 +9,7 @@ mod padding;
 mod placing;
 mod resuming;
 mod syncing;
+mod systems;
 mod wanting;
 mod writing;
 

@@ -5,7 +5,7 @@ use torrent_core::resume::FileStat;
 
 use super::*;
 use crate::disk::error::DiskOp;
-use crate::disk::inject::Plan;
+use crate::disk::inject::{Errno, Plan};
 use crate::disk::{CheckMode, DiskErrorKind, ResumeRejected};
 
 const SIZE: u64 = BLOCK_SIZE as u64;
@@ -180,10 +180,8 @@ async fn a_lie_that_the_sample_misses_is_found_before_a_byte_of_it_is_served() {
     assert!(shared.trusted.to_bitfield().none());
 }
 
-#[cfg(unix)]
 #[tokio::test]
 async fn a_failing_system_or_device_says_nothing_against_a_record() {
-    use rustix::io::Errno;
     for (errno, kind) in [
         (Errno::NOMEM, DiskErrorKind::NoMemory),
         (Errno::IO, DiskErrorKind::Device),

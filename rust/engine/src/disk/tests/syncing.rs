@@ -1,10 +1,9 @@
 //! What is durable, and what is known not to be.
 
-use rustix::io::Errno;
 use torrent_core::ids::FileIndex;
 
 use super::*;
-use crate::disk::inject::Plan;
+use crate::disk::inject::{Errno, Plan};
 use crate::disk::{DiskErrorKind, DiskOp};
 
 const SIZE: u64 = BLOCK_SIZE as u64;

@@ -1,10 +1,9 @@
 //! Unwanted files: the part file, and what becomes of it.
 
-use rustix::io::Errno;
 use torrent_core::ids::FileIndex;
 
 use super::*;
-use crate::disk::inject::Plan;
+use crate::disk::inject::{Errno, Plan};
 use crate::disk::{CheckMode, DiskErrorKind, DiskOp, MoveMode};
 
 const SIZE: u64 = BLOCK_SIZE as u64;
