@@ -24,9 +24,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if marks[item] is None]
     config.hook.pytest_deselected(items=skipped)
     if list_of_skips := os.environ.get("GODOT_TORRENT_SKIPS"):
-        lines = [f"{item.nodeid}: {marks[item].args[0]}\n" for item in skipped]
+        # Once for all parameters of a test.
+        lines = {f"{item.nodeid.partition('[')[0]}: {marks[item].args[0]}\n" for item in skipped}
         with Path(list_of_skips).open("a") as file:
-            file.writelines(lines)
+            file.writelines(sorted(lines))
 
 
 @pytest.fixture

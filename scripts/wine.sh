@@ -101,7 +101,12 @@ suite_windows() {
   need_cargo
   require_windows_toolchain
   require_wine
+  # Runs until its input ends, and Wine's services with it: without, each program
+  # would start them again, which takes a second or more.
+  local keeper
+  exec {keeper}> >(exec "$WINE" cmd >/dev/null 2>&1)
   for part in "${parts[@]}"; do "windows_$part" "$@"; done
+  exec {keeper}>&-
   run_logged wine-end end_wine || true
   say "skipped on Windows: ${#WINDOWS_SKIPPED[@]}"
   ((${#WINDOWS_SKIPPED[@]} == 0)) || printf '    %s\n' "${WINDOWS_SKIPPED[@]}" >&2

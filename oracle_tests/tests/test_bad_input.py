@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 from collections.abc import Callable
@@ -114,7 +113,7 @@ def refuse_to_write(
     return status
 
 
-@pytest.mark.skipif(os.name == "nt", reason="permissions of Unix")
+@pytest.mark.not_on_windows("permissions of Unix")
 def test_a_folder_that_must_not_be_written(
     start_shim: Callable[..., Shim], oracle: Oracle, rng: random.Random, tmp_path: Path
 ) -> None:

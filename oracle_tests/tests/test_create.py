@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import random
 from pathlib import Path
 
@@ -58,7 +57,7 @@ def test_the_piece_size_that_is_chosen(
     assert info_section(torrent) == info_section(expected)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows knows no executable files")
+@pytest.mark.not_on_windows("Windows knows no executable files")
 def test_executable_files(shim: Shim, rng: random.Random, tmp_path: Path) -> None:
     payload = many_files(tmp_path / "seed", rng, 16 * KIB)
     for name in ("one byte", "deep/er/small.txt"):
@@ -152,7 +151,7 @@ def test_what_cannot_be_made_is_refused(shim: Shim, rng: random.Random, tmp_path
     assert str(out) in refused(payload.root, out=str(out))
 
 
-@pytest.mark.skipif(os.name == "nt", reason="permissions of Unix")
+@pytest.mark.not_on_windows("permissions of Unix")
 def test_a_file_that_cannot_be_read_is_named(
     start_shim, rng: random.Random, tmp_path: Path
 ) -> None:
@@ -166,7 +165,7 @@ def test_a_file_that_cannot_be_read_is_named(
     secret.chmod(0o600)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="symbolic links of Unix")
+@pytest.mark.not_on_windows("symbolic links of Unix")
 def test_a_link_out_of_the_folder_is_not_followed(
     shim: Shim, rng: random.Random, tmp_path: Path
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from pathlib import Path
 from typing import Any
@@ -326,7 +325,7 @@ def test_requests_before_the_end_of_the_input_are_answered(shim: Shim) -> None:
     shim.expect_exit()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
+@pytest.mark.not_on_windows("Windows has no SIGTERM")
 @pytest.mark.parametrize("waiting", [False, True])
 def test_sigterm_ends_it_in_order(
     shim: Shim, rng: random.Random, tmp_path: Path, waiting: bool

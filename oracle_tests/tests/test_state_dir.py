@@ -160,6 +160,7 @@ def test_paused_ones_come_back_paused_and_removed_ones_do_not(
     assert again.call("get_settings")["settings"]["connections_limit"] == 66
 
 
+@pytest.mark.not_on_windows("the calls are those of Linux")
 @pytest.mark.skipif(shutil.which("strace") is None, reason="makes a system call fail")
 def test_what_the_device_does_not_take_is_not_saved(
     start_shim: Callable[..., Shim], oracle: Oracle, rng: random.Random, tmp_path: Path
@@ -199,6 +200,7 @@ def test_what_the_device_does_not_take_is_not_saved(
     shim.shut_down()
 
 
+@pytest.mark.not_on_windows("the calls are those of Linux")
 @pytest.mark.skipif(shutil.which("strace") is None, reason="makes a system call slow")
 def test_a_pause_does_not_wait_for_a_slow_device(
     start_shim: Callable[..., Shim], oracle: Oracle, rng: random.Random, tmp_path: Path
