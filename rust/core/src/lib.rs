@@ -35,6 +35,7 @@
 //!   same inputs at the same times give the same outputs.
 #![warn(missing_docs)]
 
+pub mod active_time;
 pub mod ban;
 pub mod bandwidth;
 pub mod bencode;
