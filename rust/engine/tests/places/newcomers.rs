@@ -1,5 +1,6 @@
 //! Torrents that the game adds before those of the state directory are known.
 
+use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,7 +31,12 @@ fn settings() -> Settings {
 }
 
 pub(super) fn start_with(state: &Path, faults: Faults) -> Node {
-    let folder = StateDir::open_with(state, faults).unwrap();
+    // A session that a gate has held may give it up later than it stops.
+    let open = OnceCell::new();
+    wait_until("the folder is free", || {
+        StateDir::open_with(state, faults.clone()).is_ok_and(|it| open.set(it).is_ok())
+    });
+    let folder = open.into_inner().unwrap();
     Node::of(Session::start_with_state(settings(), folder).unwrap())
 }
 
