@@ -16,7 +16,7 @@ use torrent_core::turnover::Turnover;
 use crate::accept;
 use crate::buffers::BufferPool;
 use crate::commands::Receiver;
-use crate::context::{Context, Services, supervise};
+use crate::context::{Context, Services, supervise_owned};
 use crate::disk::{Disk, DiskConfig};
 use crate::due::sleep_until;
 use crate::error::{Error, ErrorKind, Result};
@@ -351,7 +351,7 @@ impl SessionTask {
         let context = Arc::clone(&self.context);
         self.torrents.spawn(async move {
             let services = Arc::clone(&context.session);
-            supervise(services, "torrent", torrent::run(context, new)).await;
+            supervise_owned(services, "torrent", torrent::run(context, new)).await;
             hash
         });
     }

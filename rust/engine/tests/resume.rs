@@ -449,3 +449,66 @@ fn names_that_cannot_be_are_an_error_of_the_call() {
     }
     assert!(node.session.torrents().is_empty());
 }
+
+/// A torrent may be wanted in another folder than the one that its record is
+/// of: that is made where it is missing. The record's own folder, however it is
+/// spelled, is not.
+#[test]
+fn only_the_folder_of_the_record_is_missed() {
+    let payload = Payload::of_two_files(19);
+    let giver = Node::new();
+    giver.seed(&payload);
+    let data = tempfile::tempdir().unwrap();
+    let old = data.path().join("old");
+    let mut record = complete_record(&payload, &old);
+    record.total_downloaded = 10_000;
+    record.completed_time = 2_000_000;
+    std::fs::rename(&old, data.path().join("away")).unwrap();
+    let empty = data.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    for folder in [empty, data.path().join("not/yet")] {
+        for seed_mode in [false, true] {
+            record.flags.seed_mode = Some(seed_mode);
+            let mut node = Node::new();
+            let handle = resumed(&node, &payload, &folder, &record);
+            until(|| {
+                assert_eq!(handle.status().error, "");
+                handle.status().state == TorrentState::Downloading
+            });
+            assert!(folder.exists());
+            node.wait(kind::FASTRESUME_REJECTED);
+            handle.connect_peer(giver.endpoint()).unwrap();
+            until(|| handle.status().is_seeding);
+            payload.assert_at(&folder);
+            drop(node);
+            std::fs::remove_dir_all(folder.join("payload")).unwrap();
+        }
+    }
+    record.flags.seed_mode = None;
+    let missing = |record: &ResumeData, folder: &Path| {
+        let node = Node::new();
+        let handle = resumed(&node, &payload, folder, record);
+        wait_until("in error", || !handle.status().error.is_empty());
+        assert!(!old.exists());
+    };
+    missing(&record, &old.join(""));
+    missing(&record, &data.path().join("empty/../old"));
+    #[cfg(unix)]
+    {
+        // A link to a disk that is not mounted.
+        let link = data.path().join("link");
+        std::os::unix::fs::symlink(&old, &link).unwrap();
+        missing(&record, &link);
+        record.save_path = link.into_os_string().into_encoded_bytes();
+        missing(&record, &old);
+    }
+    // The data were brought there by hand.
+    std::fs::create_dir(data.path().join("new")).unwrap();
+    let new = data.path().join("new/place");
+    std::fs::rename(data.path().join("away"), &new).unwrap();
+    let mut node = Node::new();
+    let handle = resumed(&node, &payload, &new, &record);
+    until(|| handle.status().is_seeding);
+    node.drain();
+    assert!(!node.has_seen(kind::FASTRESUME_REJECTED));
+}

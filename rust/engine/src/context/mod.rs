@@ -33,7 +33,7 @@ use crate::tracker::TrackerClient;
 use choker::ChokeDesk;
 use network::Network;
 use queue::QueueDesk;
-pub(crate) use supervise::{report_panic, supervise};
+pub(crate) use supervise::{report_panic, supervise, supervise_owned};
 
 /// What the tasks of a running session work with.
 pub(crate) struct Context {

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
+
 use super::Services;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
@@ -14,6 +16,21 @@ pub(crate) async fn supervise(
     task: impl Future<Output = ()> + Send + 'static,
 ) {
     if let Err(error) = tokio::spawn(task).await
+        && error.is_panic()
+    {
+        report_panic(&services, name);
+    }
+}
+
+/// As [`supervise`]; the task is aborted when this future is dropped.
+pub(crate) async fn supervise_owned(
+    services: Arc<Services>,
+    name: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(task);
+    if let Some(Err(error)) = tasks.join_next().await
         && error.is_panic()
     {
         report_panic(&services, name);

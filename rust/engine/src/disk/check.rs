@@ -21,7 +21,6 @@ use super::bits::AtomicBits;
 use super::counters::Counters;
 use super::error::{DiskError, DiskErrorKind, DiskOp, Fault};
 use super::event::DiskEvent;
-use super::path;
 use super::storage::Shared;
 use super::worker::Message;
 use crate::buffers::BufferClass;
@@ -151,27 +150,24 @@ impl CheckJob {
         }
         // Open files may have been deleted or replaced under us.
         common.files.close_all(&self.storage);
+        self.storage.learn_root();
         if let Err(error) = self.storage.survey_parts(common) {
             return self.fail(error).into_iter().collect();
         }
         let mut oversized = false;
-        let places = self.storage.places();
         let mut lengths = vec![0; self.storage.spec.layout.files().len()];
         let mut anything = !self.storage.parts.is_empty();
         for (file, due) in self.storage.stored_files() {
-            match path::length(&places.root, places.name(file)) {
+            match self.storage.stat(common, file) {
                 Ok(found) => {
-                    let found = found.unwrap_or(0);
+                    let found = found.map_or(0, |found| found.length);
                     anything |= found > 0;
                     oversized |= found > due;
                     if let Some(length) = lengths.get_mut(file.0 as usize) {
                         *length = found;
                     }
                 }
-                Err(fault) => {
-                    let error = self.storage.error(DiskOp::Stat, Some(file), fault);
-                    return self.fail(error).into_iter().collect();
-                }
+                Err(error) => return self.fail(error).into_iter().collect(),
             }
         }
         if !anything {
@@ -354,7 +350,7 @@ impl CheckTask {
             match common.read(&self.job.storage, offset, &mut buffer[..part]) {
                 Ok(()) => {}
                 // The file changed since the survey: the piece is not there.
-                Err(error) if is_absence(error.kind) => {
+                Err(error) if is_absence(&error) => {
                     self.job.count(None);
                     continue;
                 }
@@ -412,9 +408,7 @@ enum Claim {
     Nothing,
 }
 
-fn is_absence(kind: DiskErrorKind) -> bool {
-    matches!(
-        kind,
-        DiskErrorKind::NotFound | DiskErrorKind::NotADirectory | DiskErrorKind::ShortFile
-    )
+fn is_absence(error: &DiskError) -> bool {
+    let is_other = matches!(error.kind, DiskErrorKind::NotAFile | DiskErrorKind::Symlink);
+    error.is_absence() && !is_other
 }

@@ -11,11 +11,16 @@ use super::Common;
 use super::error::{DiskOp, Fault};
 use super::io::{read_exact_at, write_all_at};
 use super::path::{self, Access};
+use super::relocate::COPY;
 use super::sparse::allow_holes;
 use super::storage::Shared;
 use super::sync::forget_cached;
 use crate::buffers::BufferClass;
 use crate::hash::PieceHasher;
+
+/// Bytes of a copy after which it is synced, so that no single sync takes long:
+/// a torrent that ends waits for the one that is under way.
+const SYNC_EVERY: u64 = 16 * 1024 * 1024;
 
 impl Shared {
     /// Copies a file to another file system, under a name of its own until the
@@ -31,7 +36,7 @@ impl Shared {
         if path::length(to.0, to.1)?.is_some() {
             return Err(Fault::Exists);
         }
-        let (target, name) = self.temporary(to.1, file, "moving", |name| {
+        let (target, name) = self.temporary(to.1, file, COPY, |name| {
             path::open(to.0, name, Access::CreateNew)
         })?;
         allow_holes(&target);
@@ -56,11 +61,17 @@ impl Shared {
         let source = path::open(from.0, from.1, Access::Read)?;
         let metadata = source.metadata()?;
         let mut buffer = common.pool.take(BufferClass::Large);
+        let mut unsynced = 0;
         let sent = self.stream(&source, metadata.len(), &mut buffer, |offset, data| {
             common.faults.strike(DiskOp::Write, file)?;
             // Holes stay holes.
             if data.iter().any(|&byte| byte != 0) {
                 write_all_at(target, &mut [IoSlice::new(data)], offset)?;
+                unsynced += data.len() as u64;
+            }
+            if unsynced >= SYNC_EVERY {
+                target.sync_data()?;
+                unsynced = 0;
             }
             Ok(())
         })?;

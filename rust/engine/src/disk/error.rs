@@ -110,6 +110,9 @@ pub enum DiskErrorKind {
     WrongHash,
     /// Another torrent uses the file too.
     InUse,
+    /// The folder of the files, which was there, is gone, or another one is in
+    /// its place.
+    FolderGone,
     /// Something else; the message tells.
     Other,
 }
@@ -139,10 +142,7 @@ impl DiskError {
     /// Whether the system was short of something for the moment: the same may
     /// work at any time, and neither files nor device are at fault.
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self.kind,
-            DiskErrorKind::TooManyOpenFiles | DiskErrorKind::NoMemory
-        )
+        self.kind.is_shortage()
     }
 
     /// Whether the bytes are simply not there.
@@ -154,6 +154,7 @@ impl DiskError {
                 | DiskErrorKind::NotAFile
                 | DiskErrorKind::Symlink
                 | DiskErrorKind::ShortFile
+                | DiskErrorKind::FolderGone
         )
     }
 
@@ -171,6 +172,7 @@ impl DiskError {
             Fault::WrongHash => (DiskErrorKind::WrongHash, None),
             Fault::CutShort => (DiskErrorKind::Other, None),
             Fault::InUse(_) => (DiskErrorKind::InUse, None),
+            Fault::FolderGone => (DiskErrorKind::FolderGone, None),
         };
         Self {
             op,
@@ -216,6 +218,27 @@ pub(super) enum Fault {
     CutShort,
     #[error("{0} uses it too, and so it is only read")]
     InUse(String),
+    #[error("the folder, in which there were files, is missing")]
+    FolderGone,
+}
+
+impl Fault {
+    /// Whether the system was short of something for the moment.
+    pub(super) fn is_shortage(&self) -> bool {
+        matches!(self, Self::Io(error) if is_shortage(error))
+    }
+}
+
+/// Whether the system was short of something for the moment: the same may work
+/// at any time.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    kind_of(error).is_shortage()
+}
+
+impl DiskErrorKind {
+    fn is_shortage(self) -> bool {
+        matches!(self, Self::TooManyOpenFiles | Self::NoMemory)
+    }
 }
 
 #[cfg(unix)]
@@ -232,6 +255,7 @@ fn kind_of(error: &io::Error) -> DiskErrorKind {
         use rustix::io::Errno;
         match error.raw_os_error().map(Errno::from_raw_os_error) {
             Some(Errno::MFILE | Errno::NFILE) => return DiskErrorKind::TooManyOpenFiles,
+            Some(Errno::NOMEM | Errno::NOBUFS) => return DiskErrorKind::NoMemory,
             Some(Errno::IO | Errno::NXIO | Errno::NODEV) => return DiskErrorKind::Device,
             Some(Errno::LOOP) => return DiskErrorKind::Symlink,
             _ => {}
@@ -241,6 +265,9 @@ fn kind_of(error: &io::Error) -> DiskErrorKind {
     match error.raw_os_error() {
         // ERROR_TOO_MANY_OPEN_FILES
         Some(4) => return DiskErrorKind::TooManyOpenFiles,
+        // ERROR_NO_SYSTEM_RESOURCES, ERROR_NONPAGED_SYSTEM_RESOURCES,
+        // ERROR_PAGED_SYSTEM_RESOURCES
+        Some(1450 | 1451 | 1452) => return DiskErrorKind::NoMemory,
         // ERROR_CRC, ERROR_IO_DEVICE
         Some(23 | 1117) => return DiskErrorKind::Device,
         // ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
@@ -294,6 +321,8 @@ mod tests {
             (Errno::FBIG, DiskErrorKind::FileTooLarge),
             (Errno::IO, DiskErrorKind::Device),
             (Errno::MFILE, DiskErrorKind::TooManyOpenFiles),
+            (Errno::NFILE, DiskErrorKind::TooManyOpenFiles),
+            (Errno::NOMEM, DiskErrorKind::NoMemory),
             (Errno::NOTDIR, DiskErrorKind::NotADirectory),
             (Errno::ISDIR, DiskErrorKind::NotAFile),
             (Errno::NAMETOOLONG, DiskErrorKind::BadName),

@@ -43,7 +43,7 @@ impl Storage {
     ) -> Result<T, DiskError> {
         let (shared, common) = self.parts();
         let turn = shared.turn.permit().await;
-        if shared.is_closing() {
+        if shared.go_on().is_err() {
             return Err(shared.error(op, None, Fault::Closed));
         }
         let fence = Fence {
@@ -77,9 +77,10 @@ impl Storage {
 }
 
 impl Shared {
-    /// Fails when the storage is being closed: long work asks now and then.
+    /// Fails when the storage is being closed or its torrent ends: long work
+    /// asks now and then.
     pub(super) fn go_on(&self) -> Result<(), Fault> {
-        if self.is_closing() {
+        if self.is_closing() || self.cut_short.load(Ordering::Acquire) {
             Err(Fault::CutShort)
         } else {
             Ok(())

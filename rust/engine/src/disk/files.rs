@@ -11,15 +11,16 @@ use parking_lot::Mutex;
 use torrent_core::ids::FileIndex;
 
 use super::counters::Counters;
-use super::error::{DiskError, DiskErrorKind, DiskOp};
+use super::error::{DiskError, DiskOp, Fault};
 use super::inject::Faults;
 use super::path::{self, Access};
 use super::sparse::allow_holes;
 use super::storage::Shared;
 use crate::event::OpenFile;
 
-/// How often opening is tried again when the process has no file descriptor
-/// left, after the pool has given up its own. Sockets come and go meanwhile.
+/// How often something is tried again when the process has no file descriptor
+/// or memory left, after the pool has given up its own files. Sockets come and
+/// go meanwhile.
 const RETRIES: u32 = 5;
 
 /// The wait before the first such retry; doubles with each.
@@ -191,27 +192,36 @@ impl FilePool {
         } else {
             access
         };
+        if access.writes() {
+            storage.make_root()?;
+        }
+        let places = storage.places();
+        let opened = self.patiently(|| {
+            let struck = self.faults.strike(op, index);
+            struck.and_then(|()| path::open(&places.root, places.name(index), how))
+        });
+        let file = opened.map_err(|fault| storage.error(op, Some(index), fault))?;
+        if access.writes() && !storage.spec.allocate {
+            allow_holes(&file);
+        }
+        if self.open.lock().no_atime {
+            path::leave_atime(&file);
+        }
+        Ok(file)
+    }
+
+    /// Does what takes file descriptors or memory: where the system has none to
+    /// give, the pool gives up its open files and it is tried again a few times.
+    /// An attempt that fails must leave everything as it was.
+    pub(super) fn patiently<T>(
+        &self,
+        mut attempt: impl FnMut() -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         let mut retries = 0;
         loop {
-            let places = storage.places();
-            let opened = self
-                .faults
-                .strike(op, index)
-                .and_then(|()| path::open(&places.root, places.name(index), how));
-            let error = match opened {
-                Ok(file) => {
-                    if access.writes() && !storage.spec.allocate {
-                        allow_holes(&file);
-                    }
-                    if self.open.lock().no_atime {
-                        path::leave_atime(&file);
-                    }
-                    return Ok(file);
-                }
-                Err(fault) => storage.error(op, Some(index), fault),
-            };
-            if error.kind != DiskErrorKind::TooManyOpenFiles || retries == RETRIES {
-                return Err(error);
+            match attempt() {
+                Err(fault) if fault.is_shortage() && retries < RETRIES => {}
+                outcome => return outcome,
             }
             let closed = self.open.lock().give_up();
             drop(closed);

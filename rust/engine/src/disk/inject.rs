@@ -4,6 +4,8 @@
 
 #[cfg(test)]
 use std::sync::Arc;
+#[cfg(test)]
+use std::time::Duration;
 
 #[cfg(test)]
 use parking_lot::{Condvar, Mutex};
@@ -39,6 +41,8 @@ pub(crate) struct Faults {
     planned: Mutex<Vec<Plan>>,
     #[cfg(test)]
     gate: Mutex<Option<(DiskOp, Arc<Gate>)>>,
+    #[cfg(test)]
+    slow: Mutex<Vec<(DiskOp, Duration)>>,
 }
 
 /// Where operations of one kind wait.
@@ -110,6 +114,10 @@ impl Faults {
 
     #[cfg(test)]
     pub(super) fn strike(&self, op: DiskOp, file: FileIndex) -> Result<(), Fault> {
+        let slow = self.slow.lock().clone();
+        if let Some((_, pause)) = slow.iter().find(|(slow, _)| *slow == op) {
+            std::thread::sleep(*pause);
+        }
         let gate = self.gate.lock().clone();
         if let Some((_, gate)) = gate.filter(|(held, _)| *held == op) {
             gate.pass();
@@ -135,6 +143,12 @@ impl Faults {
         Hold(gate)
     }
 
+    /// Has every `op` take this much longer from now on.
+    #[cfg(test)]
+    pub(crate) fn slow(&self, op: DiskOp, pause: Duration) {
+        self.slow.lock().push((op, pause));
+    }
+
     #[cfg(test)]
     pub(crate) fn plan(&self, plan: Plan) {
         self.planned.lock().push(plan);
@@ -144,6 +158,7 @@ impl Faults {
     #[cfg(test)]
     pub(crate) fn lift(&self) {
         self.planned.lock().clear();
+        self.slow.lock().clear();
     }
 }
 
@@ -153,7 +168,7 @@ impl Faults {
     /// Whether something may fail, so that no shortcut must be taken.
     #[cfg(test)]
     pub(super) fn are_planned(&self) -> bool {
-        !self.planned.lock().is_empty()
+        !self.planned.lock().is_empty() || !self.slow.lock().is_empty()
     }
 
     /// Whether something may fail, so that no shortcut must be taken.

@@ -25,6 +25,7 @@ impl Shared {
             if !self.wanted.get(file.0) || name == target {
                 continue;
             }
+            self.make_root()?;
             make(&places.root, name, &text(name, target))
                 .map_err(|fault| self.error(DiskOp::Link, Some(file), fault))?;
         }

@@ -138,9 +138,7 @@ impl Shared {
     pub(super) fn load_parts(&self, common: &Common) -> Result<(), DiskError> {
         let layout = &self.spec.layout;
         let index = self.parts_file();
-        let places = self.places();
-        let length = path::length(&places.root, places.name(index))
-            .map_err(|fault| self.error(DiskOp::Stat, Some(index), fault))?;
+        let length = self.stat(common, index)?.map(|found| found.length);
         let expected = header_length(layout);
         let mut slots = Slots::default();
         if length.is_some_and(|length| length >= expected)

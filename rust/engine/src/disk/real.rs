@@ -1,30 +1,45 @@
 //! Where a path leads: symbolic links followed and `..` taken back, as far as
 //! there is something; what is not there yet is added as it stands.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+
+/// Links that are followed where they lead to nothing.
+const MAX_LINKS: u32 = 40;
 
 /// The absolute path by which the same place is always known.
 pub(crate) fn real(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut rest: Vec<&OsStr> = Vec::new();
-    let mut known = path.as_path();
+    let mut rest: Vec<OsString> = Vec::new();
+    let mut known = path.clone();
+    let mut links = 0;
     let mut real = loop {
-        match std::fs::canonicalize(known) {
+        match std::fs::canonicalize(&known) {
             Ok(real) => break usual_form(real),
-            Err(error) if is_absence(&error) => {}
+            Err(error) if is_absence(&error) => {
+                // A link to something that is not there, as to a disk that is
+                // not mounted: the place that it leads to counts.
+                if links < MAX_LINKS
+                    && let Ok(target) = std::fs::read_link(&known)
+                {
+                    links += 1;
+                    known.pop();
+                    known.push(target);
+                    continue;
+                }
+            }
             // Not for us to look at: it counts as it stands.
             Err(_) => return plain(&path),
         }
         let mut parts = known.components();
         match parts.next_back() {
-            Some(Component::Normal(name)) => rest.push(name),
-            Some(Component::ParentDir) => rest.push(OsStr::new("..")),
+            Some(Component::Normal(name)) => rest.push(name.to_owned()),
+            Some(Component::ParentDir) => rest.push(OsString::from("..")),
             Some(Component::CurDir) => {}
             Some(Component::RootDir | Component::Prefix(_)) | None => return plain(&path),
         }
-        known = parts.as_path();
+        known = parts.as_path().to_owned();
     };
     for part in rest.into_iter().rev() {
         if part == ".." {
@@ -51,7 +66,7 @@ fn usual_form(real: PathBuf) -> PathBuf {
     }
 }
 
-fn is_absence(error: &io::Error) -> bool {
+pub(super) fn is_absence(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
@@ -130,6 +145,11 @@ mod tests {
             std::os::unix::fs::symlink(root.join("a/b"), root.join("link")).unwrap();
             assert_eq!(real(&root.join("link/x")), root.join("a/b/x"));
             assert_eq!(real(&root.join("link/../x")), root.join("a/x"));
+            // To nothing, and to itself.
+            std::os::unix::fs::symlink("none/dir", root.join("a/dangling")).unwrap();
+            assert_eq!(real(&root.join("a/dangling/x")), root.join("a/none/dir/x"));
+            std::os::unix::fs::symlink("loop", root.join("loop")).unwrap();
+            assert_eq!(real(&root.join("loop/x")), root.join("loop/x"));
         }
     }
 }

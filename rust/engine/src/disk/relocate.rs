@@ -5,12 +5,13 @@
 //! in both places. A file that somebody else has at the new place is never
 //! written over: one that is to be replaced is put aside first.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use torrent_core::ids::FileIndex;
+use torrent_core::resume::FileStat;
 
 use super::Common;
 use super::error::{DiskError, DiskOp, Fault};
@@ -71,8 +72,15 @@ pub struct Moved {
     pub needs_check: bool,
 }
 
+/// What two file systems may differ in about the time of the same file, in
+/// nanoseconds: FAT counts in steps of two seconds.
+const TIME_STEP: u64 = 2_000_000_000;
+
 /// Temporary names that are tried, where others are taken.
 const MAX_NAMES: u32 = 1000;
+
+/// What copies are called until they are whole.
+pub(super) const COPY: &str = "moving";
 
 /// One file that is at its new place.
 struct Step {
@@ -90,7 +98,35 @@ impl Storage {
     /// when the storage is closed.
     pub async fn relocate(&self, to: PathBuf, mode: MoveMode) -> Result<Moved, DiskError> {
         self.alone(DiskOp::Move, move |shared, common| {
-            shared.relocate(common, &to, mode)
+            shared.relocate(common, &to, mode, None)
+        })
+        .await
+    }
+
+    /// Goes on with a move that was cut short when its process died. Those of
+    /// `carried`, the files that there were when it began, are ours where they
+    /// are at the new place alone, or at both and the same.
+    pub async fn relocate_rest(
+        &self,
+        to: PathBuf,
+        mode: MoveMode,
+        carried: BTreeSet<FileIndex>,
+    ) -> Result<Moved, DiskError> {
+        self.alone(DiskOp::Move, move |shared, common| {
+            shared.relocate(common, &to, mode, Some(&carried))
+        })
+        .await
+    }
+
+    /// Whether a move to `to` that was cut short has copied any of `carried`
+    /// and left the original. Takes away copies that are not whole.
+    pub async fn has_copies(
+        &self,
+        to: PathBuf,
+        carried: BTreeSet<FileIndex>,
+    ) -> Result<bool, DiskError> {
+        self.apart(DiskOp::Move, move |shared, common| {
+            shared.has_copies(common, &to, &carried)
         })
         .await
     }
@@ -102,7 +138,13 @@ impl Storage {
 }
 
 impl Shared {
-    fn relocate(&self, common: &Common, to: &Path, mode: MoveMode) -> Result<Moved, DiskError> {
+    fn relocate(
+        &self,
+        common: &Common,
+        to: &Path,
+        mode: MoveMode,
+        carried: Option<&BTreeSet<FileIndex>>,
+    ) -> Result<Moved, DiskError> {
         let old = self.places();
         let at = |op, path: &Path, fault| DiskError::new(op, None, path, fault);
         let root = std::path::absolute(to).map_err(|error| at(DiskOp::Move, to, error.into()))?;
@@ -128,9 +170,11 @@ impl Shared {
             self.check_own_way(&old, &files, &here, &there)
                 .map_err(|(file, fault)| self.error_at(&new, file, fault))?;
         }
-        if mode == MoveMode::FailIfExist {
+        if mode == MoveMode::FailIfExist && carried.is_none() {
             for &file in &files {
-                let found = path::length(&root, new.name(file));
+                let found = common
+                    .files
+                    .patiently(|| path::length(&root, new.name(file)));
                 let fault = match found {
                     Ok(None) => continue,
                     Ok(Some(_)) => Fault::Exists,
@@ -143,6 +187,7 @@ impl Shared {
         path::create_root(&root).map_err(|fault| at(DiskOp::Create, &root, fault))?;
         if !mode.moves() {
             self.places.store(Arc::new(new));
+            self.learn_root();
             // What lies there is not our work.
             drop(self.touched.take());
             if mode == MoveMode::ResetSavePathUnchecked {
@@ -156,9 +201,14 @@ impl Shared {
             files.iter().map(|&file| new.name(file)),
         ));
         let mut steps = Vec::new();
+        // Nothing of these is undone: the process that moved them is gone.
+        let mut before = Vec::new();
         for &file in &files {
-            match self.carry(common, &old, &new, file, mode) {
+            let is_carried = carried.map(|carried| carried.contains(&file));
+            let carry = || self.carry(common, &old, &new, file, mode, is_carried);
+            match common.files.patiently(carry) {
                 Ok(Carried::Nothing) => {}
+                Ok(Carried::Before) => before.push(file),
                 Ok(Carried::Kept) => {
                     moved.needs_check = true;
                     self.touched.clear(file.0);
@@ -171,23 +221,28 @@ impl Shared {
                 }
             }
         }
-        let names = || steps.iter().map(|step| old.name(step.file));
-        let synced = common
-            .faults
-            .strike(DiskOp::Sync, self.parts_file())
-            .and_then(|()| path::sync_folders(&root, names(), &made));
+        let names = || {
+            let files = steps.iter().map(|step| step.file);
+            files.chain(before.iter().copied()).map(|it| old.name(it))
+        };
+        let synced = common.files.patiently(|| {
+            let struck = common.faults.strike(DiskOp::Sync, self.parts_file());
+            struck.and_then(|()| path::sync_folders(&root, names(), &made))
+        });
         if let Err(fault) = synced {
             let error = self.error_at(&new, self.parts_file(), fault);
             roll_back(&old, &new, steps, &made);
             return Err(error);
         }
         self.places.store(Arc::new(new));
+        self.learn_root();
         for step in &steps {
             // Everything is at the new place; these are only in the way.
             let replaced = step.aside.as_ref().map(|aside| (&root, aside.as_path()));
             let source = step.copied.then(|| (&old.root, old.name(step.file)));
             for (root, name) in replaced.into_iter().chain(source) {
-                if let Err(error) = path::remove_file(root, name) {
+                let removed = common.files.patiently(|| path::remove_file(root, name));
+                if let Err(error) = removed {
                     let file = root.join(name);
                     tracing::warn!(file = %file.display(), %error, "moved, but an old file stays");
                 }
@@ -231,7 +286,8 @@ impl Shared {
         DiskError::new(DiskOp::Move, known, &path, fault)
     }
 
-    /// Brings one file to its new place.
+    /// Brings one file to its new place. `is_carried` is known of a move that
+    /// was cut short: whether the file was there when it began.
     fn carry(
         &self,
         common: &Common,
@@ -239,14 +295,32 @@ impl Shared {
         new: &Places,
         file: FileIndex,
         mode: MoveMode,
+        is_carried: Option<bool>,
     ) -> Result<Carried, Fault> {
         self.go_on()?;
         let name = old.name(file);
-        let is_there = path::length(&new.root, name)?.is_some();
-        if mode == MoveMode::DontReplace && is_there {
+        let there = path::stat(&new.root, name)?;
+        let here = path::stat(&old.root, name)?;
+        let is_there = there.is_some();
+        if is_carried == Some(true) && is_there {
+            if here.is_none() {
+                return Ok(Carried::Before);
+            }
+            if mode != MoveMode::DontReplace && is_same(here, there) {
+                return Ok(Carried::Moved(Step {
+                    file,
+                    copied: true,
+                    aside: None,
+                }));
+            }
+        }
+        // Of a move that was cut short: it was not there when that began.
+        let keeps =
+            mode == MoveMode::DontReplace || mode == MoveMode::FailIfExist && is_carried.is_some();
+        if keeps && is_there {
             return Ok(Carried::Kept);
         }
-        if path::length(&old.root, name)?.is_none() {
+        if here.is_none() {
             return Ok(Carried::Nothing);
         }
         let mut aside = None;
@@ -288,6 +362,35 @@ impl Shared {
         }
     }
 
+    fn has_copies(
+        &self,
+        common: &Common,
+        to: &Path,
+        carried: &BTreeSet<FileIndex>,
+    ) -> Result<bool, DiskError> {
+        let old = self.places();
+        let mut new = Places::clone(&old);
+        to.clone_into(&mut new.root);
+        let mut any = false;
+        for &file in carried {
+            let name = old.name(file);
+            let look = || {
+                for number in 0..MAX_NAMES {
+                    let copy = self.beside(name, file, COPY, number);
+                    if path::length(&new.root, &copy)?.is_none() {
+                        break;
+                    }
+                    path::remove_file(&new.root, &copy)?;
+                }
+                let here = path::stat(&old.root, name)?;
+                Ok(is_same(here, path::stat(&new.root, name)?))
+            };
+            let is_copied = common.files.patiently(look);
+            any |= is_copied.map_err(|fault| self.error_at(&new, file, fault))?;
+        }
+        Ok(any)
+    }
+
     /// Gives what is in the place of `file` another name in its folder.
     fn put_aside(&self, new: &Places, file: FileIndex) -> Result<PathBuf, Fault> {
         let name = new.name(file);
@@ -305,12 +408,9 @@ impl Shared {
         what: &str,
         make: impl Fn(&Path) -> Result<T, Fault>,
     ) -> Result<(T, PathBuf), Fault> {
-        let places = self.places();
-        let parts = places.name(self.parts_file());
         let mut number = 0;
         loop {
-            let beside = parts.with_extension(format!("{what}{file}.{number}"));
-            let beside = name.with_file_name(beside.file_name().unwrap_or_default());
+            let beside = self.beside(name, file, what, number);
             match make(&beside) {
                 // Left by a move that was killed, or somebody's.
                 Err(Fault::Exists) if number < MAX_NAMES => number += 1,
@@ -320,10 +420,30 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// A temporary name for `file` in the folder of `name`. It has the torrent's
+    /// hash in it, as the part file's name has.
+    fn beside(&self, name: &Path, file: FileIndex, what: &str, number: u32) -> PathBuf {
+        let places = self.places();
+        let parts = places.name(self.parts_file());
+        let beside = parts.with_extension(format!("{what}{file}.{number}"));
+        name.with_file_name(beside.file_name().unwrap_or_default())
+    }
+}
+
+/// Whether these are one file and its copy.
+fn is_same(one: Option<FileStat>, other: Option<FileStat>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| {
+        one.length == other.length && one.modified.abs_diff(other.modified) <= TIME_STEP
+    })
+}
+
 /// What became of one file.
 enum Carried {
     /// There was none.
     Nothing,
+    /// It was at its new place already, moved before the move was cut short.
+    Before,
     /// The one at the new place was kept.
     Kept,
     Moved(Step),

@@ -23,7 +23,10 @@ impl Storage {
         self.alone(DiskOp::Rename, move |shared, common| {
             let old = shared.places();
             let from = old.name(file).to_owned();
-            shared.rename(common, file, &old, &name).map_err(|fault| {
+            let renamed = common
+                .files
+                .patiently(|| shared.rename(common, file, &old, &name));
+            renamed.map_err(|fault| {
                 let path = old.root.join(&name);
                 DiskError::new(DiskOp::Rename, Some(file), &path, fault)
             })?;

@@ -119,19 +119,45 @@ impl Storage {
     /// Length and time of each of `files`; `None` where there is no such file
     /// or it cannot be looked at.
     pub async fn file_stats(&self, files: Vec<FileIndex>) -> Vec<(FileIndex, Option<FileStat>)> {
-        let stats = self.apart(DiskOp::Stat, move |shared, _| {
-            let stat = |file| shared.stat(file).ok().flatten();
+        let stats = self.apart(DiskOp::Stat, move |shared, common| {
+            let stat = |file| shared.stat(common, file).ok().flatten();
             Ok(files.into_iter().map(|file| (file, stat(file))).collect())
         });
         stats.await.unwrap_or_default()
     }
+
+    /// Those of `files` that are there. Something else in the place of one is
+    /// not that file; what cannot be looked at is an error.
+    pub async fn present(&self, files: Vec<FileIndex>) -> Result<BTreeSet<FileIndex>, DiskError> {
+        self.apart(DiskOp::Stat, move |shared, common| {
+            let mut present = BTreeSet::new();
+            for file in files {
+                match shared.stat(common, file) {
+                    Ok(None) => {}
+                    Ok(Some(_)) => drop(present.insert(file)),
+                    Err(error) if error.is_absence() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(present)
+        })
+        .await
+    }
 }
 
 impl Shared {
-    fn stat(&self, file: FileIndex) -> Result<Option<FileStat>, DiskError> {
+    /// Length and time of a file; `None` where there is none.
+    pub(super) fn stat(
+        &self,
+        common: &Common,
+        file: FileIndex,
+    ) -> Result<Option<FileStat>, DiskError> {
         let places = self.places();
-        path::stat(&places.root, places.name(file))
-            .map_err(|fault| self.error(DiskOp::Stat, Some(file), fault))
+        let stat = common.files.patiently(|| {
+            let struck = common.faults.strike(DiskOp::Stat, file);
+            struck.and_then(|()| path::stat(&places.root, places.name(file)))
+        });
+        stat.map_err(|fault| self.error(DiskOp::Stat, Some(file), fault))
     }
 
     fn judge(&self, common: &Common, claim: ResumeClaim) -> Result<ResumeAccepted, ResumeRejected> {
@@ -141,9 +167,10 @@ impl Shared {
             unfinished: claim.unfinished,
         };
         let mut hashed = BTreeSet::new();
+        self.learn_root();
         self.survey_parts(common)?;
         if claim.verify_files {
-            let stats = self.all_stats()?;
+            let stats = self.all_stats(common)?;
             for piece in claim.have.iter().map(PieceIndex) {
                 self.check_reach(&stats, piece)?;
             }
@@ -179,11 +206,11 @@ impl Shared {
         Ok(accepted)
     }
 
-    fn all_stats(&self) -> Result<Vec<Option<FileStat>>, DiskError> {
+    fn all_stats(&self, common: &Common) -> Result<Vec<Option<FileStat>>, DiskError> {
         let mut stats = vec![None; self.spec.layout.files().len()];
         for (file, _) in self.stored_files() {
             if let Some(slot) = stats.get_mut(file.0 as usize) {
-                *slot = self.stat(file)?;
+                *slot = self.stat(common, file)?;
             }
         }
         Ok(stats)
@@ -229,8 +256,8 @@ impl Shared {
     }
 
     /// Whether every file reaches as far as it should.
-    pub(super) fn check_lengths(&self) -> Result<(), DiskError> {
-        let stats = self.all_stats()?;
+    pub(super) fn check_lengths(&self, common: &Common) -> Result<(), DiskError> {
+        let stats = self.all_stats(common)?;
         let layout = &self.spec.layout;
         match self.short_file(&stats, 0, layout.total_length()) {
             None => Ok(()),

@@ -14,8 +14,9 @@ impl Storage {
     /// that is missing or too short; nothing is changed then.
     pub async fn trust_all(&self) -> Result<(), DiskError> {
         self.apart(DiskOp::Stat, |shared, common| {
+            shared.learn_root();
             shared.survey_parts(common)?;
-            shared.check_lengths()?;
+            shared.check_lengths(common)?;
             let all = Bitfield::full(shared.spec.layout.num_pieces());
             shared.have.replace(&all);
             shared.known.store(true, Ordering::Release);

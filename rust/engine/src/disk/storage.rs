@@ -26,6 +26,7 @@ use super::event::DiskEvent;
 use super::exclusive_work::ExclusiveWork;
 use super::parts::Parts;
 use super::places::Places;
+use super::root::Root;
 use super::spec::StorageSpec;
 use super::worker::Message;
 use crate::buffers::BufferClass;
@@ -54,6 +55,7 @@ pub(super) struct Shared {
     pub(super) in_parts: AtomicBits,
     pub(super) parts: Parts,
     pub(super) places: ArcSwap<Places>,
+    pub(super) root: Root,
     /// The padding that may be hashed, checks apart.
     pub(super) padding: ZeroBudget,
     /// Slow work on the files, which is done by one thread at a time.
@@ -62,6 +64,8 @@ pub(super) struct Shared {
     pub(super) first_worker: usize,
     /// New writes and reads are refused.
     pub(super) closing: AtomicBool,
+    /// Long work on the files ends as soon as it can.
+    pub(super) cut_short: AtomicBool,
     /// Which workers have let go of the storage.
     closed: Box<[AtomicBool]>,
     /// How many have not.
@@ -96,12 +100,14 @@ impl Shared {
             in_parts: AtomicBits::new(files),
             parts: Parts::default(),
             places: ArcSwap::from_pointee(spec.places()),
+            root: Root::default(),
             padding: ZeroBudget::new(spec.layout.payload_length()),
             turn: ExclusiveWork::default(),
             spec,
             events,
             first_worker: (id % workers as u64) as usize,
             closing: AtomicBool::new(false),
+            cut_short: AtomicBool::new(false),
             closed: (0..workers).map(|_| AtomicBool::new(false)).collect(),
             open_workers: AtomicUsize::new(workers),
         }
@@ -117,6 +123,12 @@ impl Shared {
 
     pub(super) fn error(&self, op: DiskOp, file: Option<FileIndex>, fault: Fault) -> DiskError {
         let places = self.places();
+        if let Fault::Io(error) = &fault
+            && super::real::is_absence(error)
+            && self.is_root_gone()
+        {
+            return DiskError::new(op, None, &places.root, Fault::FolderGone);
+        }
         let path = match file {
             Some(file) => places.root.join(places.name(file)),
             None => places.root.clone(),
@@ -370,6 +382,14 @@ impl Storage {
         drop(turn);
     }
 
+    /// Has moving, renaming and taking files out of the part file end as soon as
+    /// it can, with everything where it was; none begins from now on. For a
+    /// torrent that ends.
+    pub fn cut_short(&self) {
+        let shared = &self.handle.shared;
+        shared.cut_short.store(true, Ordering::Release);
+    }
+
     /// Closes the storage: blocks handed over before are dealt with, then
     /// unfinished pieces are dropped, checks end without an event and the
     /// files are closed. Nothing is written afterwards.
@@ -485,8 +505,7 @@ impl Shared {
     /// Creates the save path, the wanted files that are empty and the wanted
     /// links, and gives the other files their room.
     pub(super) fn prepare(&self, common: &Common) -> Result<(), DiskError> {
-        super::path::create_root(&self.places().root)
-            .map_err(|fault| self.error(DiskOp::Create, None, fault))?;
+        self.make_root()?;
         for (file, length) in self.stored_files() {
             if self.wanted.get(file.0) && !self.in_parts.get(file.0) {
                 self.make_room(common, file, length)?;
@@ -540,7 +559,7 @@ impl Shared {
 
     /// Deletes the files, or the part file only, and the folders that are
     /// empty then.
-    pub(super) fn delete(&self, parts_only: bool) -> Result<(), DiskError> {
+    pub(super) fn delete(&self, common: &Common, parts_only: bool) -> Result<(), DiskError> {
         let places = self.places();
         let root = &places.root;
         let mut outcome = Ok(());
@@ -550,7 +569,10 @@ impl Shared {
             files.filter(|&file| !parts_only && !self.is_name_shared(file) && self.is_own(file));
         for file in files.chain([self.parts_file()]) {
             let name = places.name(file);
-            match super::path::remove_file(root, name) {
+            let removed = common
+                .files
+                .patiently(|| super::path::remove_file(root, name));
+            match removed {
                 Ok(()) => {}
                 // Without the save path there is nothing to delete.
                 Err(Fault::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}

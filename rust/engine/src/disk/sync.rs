@@ -65,6 +65,12 @@ impl Shared {
 
     fn sync_file(&self, common: &Common, index: FileIndex) -> Result<(), DiskError> {
         let file = common.files.file(self, index, Access::Sync)?;
+        if is_deleted(&file) {
+            // What was written is nowhere.
+            common.files.close(self, index);
+            let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(self.error(DiskOp::Sync, Some(index), gone.into()));
+        }
         common
             .faults
             .strike(DiskOp::Sync, index)
@@ -73,6 +79,21 @@ impl Shared {
                 forget_cached(&file);
                 self.error(DiskOp::Sync, Some(index), fault)
             })
+    }
+}
+
+/// Whether a file that is open has no name any more.
+fn is_deleted(file: &File) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+    }
+    #[cfg(not(unix))]
+    {
+        // An open file cannot be deleted here.
+        let _ = file;
+        false
     }
 }
 

@@ -10,7 +10,7 @@ use torrent_core::layout::Span;
 use super::Common;
 use super::error::{DiskError, DiskOp, Fault};
 use super::io::{allocate, write_all_at};
-use super::path::{self, Access};
+use super::path::Access;
 use super::storage::{Shared, Storage};
 use crate::buffers::BufferClass;
 
@@ -45,11 +45,8 @@ impl Shared {
             .all(|(file, &wanted)| self.wanted.get(file) == wanted)
     }
 
-    fn exists(&self, file: FileIndex) -> Result<bool, DiskError> {
-        let places = self.places();
-        path::length(&places.root, places.name(file))
-            .map(|found| found.is_some())
-            .map_err(|fault| self.error(DiskOp::Stat, Some(file), fault))
+    fn exists(&self, common: &Common, file: FileIndex) -> Result<bool, DiskError> {
+        self.stat(common, file).map(|found| found.is_some())
     }
 
     /// Looks which unwanted files exist and what is in the part file. Before
@@ -58,13 +55,13 @@ impl Shared {
     pub(super) fn survey_parts(&self, common: &Common) -> Result<(), DiskError> {
         self.load_parts(common)?;
         for (file, length) in self.stored_files() {
-            let in_parts = !self.wanted.get(file.0) && !self.exists(file)?;
+            let in_parts = !self.wanted.get(file.0) && !self.exists(common, file)?;
             self.in_parts.put(file.0, in_parts);
             let lies_there = || {
                 let mut pieces = self.spec.layout.file_pieces(file);
                 length > 0 && pieces.any(|piece| self.parts.holds(PieceIndex(piece)))
             };
-            if !in_parts && !self.parts.is_empty() && lies_there() && !self.exists(file)? {
+            if !in_parts && !self.parts.is_empty() && lies_there() && !self.exists(common, file)? {
                 self.in_parts.set(file.0);
                 self.export(common, file)?;
             }
@@ -87,7 +84,7 @@ impl Shared {
             let outcome = if self.spec.links.contains_key(&file) {
                 Ok(())
             } else if !now {
-                self.exists(file)
+                self.exists(common, file)
                     .map(|exists| self.in_parts.put(file.0, !exists))
             } else if self.in_parts.get(file.0) {
                 self.export(common, file)

@@ -379,7 +379,7 @@ impl Worker {
                 parts_only,
                 reply,
             } => {
-                let _ = reply.send(storage.delete(parts_only));
+                let _ = reply.send(storage.delete(&self.tools.common, parts_only));
             }
             Message::Fence { storage, reply } => {
                 if let Some(local) = self.local(&storage) {

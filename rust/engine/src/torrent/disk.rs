@@ -22,7 +22,7 @@ impl From<DiskError> for Error {
             DiskErrorKind::PermissionDenied | DiskErrorKind::ReadOnly | DiskErrorKind::InUse => {
                 ErrorKind::PermissionDenied
             }
-            DiskErrorKind::NotFound => ErrorKind::PathNotFound,
+            DiskErrorKind::NotFound | DiskErrorKind::FolderGone => ErrorKind::PathNotFound,
             _ => ErrorKind::InvalidPath,
         };
         Self::because(kind, error.message.clone())
@@ -186,6 +186,9 @@ impl Driver {
         if error.is_transient() {
             return self.strained(error);
         }
+        if error.kind == DiskErrorKind::FolderGone {
+            return self.folder_gone();
+        }
         if self.error_cleared.is_none_or(|cleared| error.at > cleared) {
             self.fail(error.into());
         }
@@ -195,6 +198,7 @@ impl Driver {
         self.brain.checked(now, have);
         self.adopt_unfinished();
         self.places.was_checked();
+        self.uncompleted.check = false;
         self.checked_for_saving(have);
         self.publish_pieces();
         self.lease.checked();
@@ -209,7 +213,7 @@ impl Driver {
 
     /// Creates folders and empty files, unless everything is there already.
     pub(super) fn prepare_files(&mut self) {
-        let Some(storage) = self.storage.get().cloned() else {
+        let Some(storage) = self.storage.get().cloned().filter(|_| !self.ending) else {
             return;
         };
         if self.brain.picker().is_seed() {
@@ -233,6 +237,7 @@ impl Driver {
         let storage = self.storage.get().cloned();
         let torrent = self.handle.torrent_ref();
         let context = std::sync::Arc::clone(&self.context);
+        let guard = self.guard_of_read(piece);
         self.tasks.spawn(async move {
             let read = if have && let Some(storage) = storage {
                 read_whole(&storage, piece, length)
@@ -244,6 +249,7 @@ impl Driver {
                     format!("piece {piece} is not downloaded"),
                 ))
             };
+            guard.complete();
             let events = &context.session.events;
             events.post(kind::READ_PIECE, Some(&torrent), || Detail::PieceData {
                 piece,
@@ -262,20 +268,23 @@ impl Driver {
 
     pub(super) fn flush(&mut self, answer: Option<oneshot::Sender<()>>) {
         let storage = self.storage.get().cloned();
-        let torrent = self.handle.torrent_ref();
-        let context = std::sync::Arc::clone(&self.context);
+        self.uncompleted.flushes += 1;
         self.tasks.spawn(async move {
             if let Some(storage) = storage {
                 storage.flush().await;
             }
-            let events = &context.session.events;
-            events.post(kind::CACHE_FLUSHED, Some(&torrent), || Detail::None);
-            if let Some(answer) = answer {
-                // Nobody may be waiting any more.
-                let _ = answer.send(());
-            }
-            TaskEnd::Done
+            TaskEnd::Flushed(answer)
         });
+    }
+
+    pub(super) fn flush_over(&mut self, answer: Option<oneshot::Sender<()>>) {
+        let flushes = &mut self.uncompleted.flushes;
+        *flushes = flushes.saturating_sub(1);
+        self.post(kind::CACHE_FLUSHED, || Detail::None);
+        if let Some(answer) = answer {
+            // Nobody may be waiting any more.
+            let _ = answer.send(());
+        }
     }
 }
 

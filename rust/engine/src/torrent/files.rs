@@ -37,6 +37,12 @@ pub(super) enum FilesEnd {
     Trusted(std::result::Result<(), DiskError>),
 }
 
+fn failures(
+    outcome: std::result::Result<Vec<(FileIndex, DiskError)>, DiskError>,
+) -> Vec<(FileIndex, DiskError)> {
+    outcome.unwrap_or_else(|error| vec![(error.file.unwrap_or_default(), error)])
+}
+
 impl Driver {
     pub(super) fn files_end(&mut self, end: FilesEnd) {
         match end {
@@ -81,10 +87,22 @@ impl Driver {
         outcome: std::result::Result<Vec<(FileIndex, DiskError)>, DiskError>,
     ) {
         self.files.sorting = false;
-        let failed = outcome.unwrap_or_else(|error| {
-            let file = error.file.unwrap_or_default();
-            vec![(file, error)]
-        });
+        let failed = failures(outcome);
+        let (mut short, failed): (Vec<_>, Vec<_>) = failed
+            .into_iter()
+            .partition(|(_, error)| error.is_transient());
+        if let Some((_, error)) = short.pop() {
+            // Until the wait is over it is as if they were being sorted.
+            self.files.sorting = true;
+            return self.sort_later(error);
+        }
+        if failed
+            .iter()
+            .any(|(_, error)| error.kind == DiskErrorKind::FolderGone)
+        {
+            // Done when the folder is back.
+            return self.folder_gone();
+        }
         if failed.is_empty() {
             self.post(kind::FILE_PRIO, || Detail::None);
             self.read_priorities();
@@ -110,6 +128,22 @@ impl Driver {
             self.post(kind::FILE_ERROR, || Detail::Error(error.into()));
         }
         self.read_priorities();
+    }
+
+    /// The torrent ends: what the game wants stays as it is for the next
+    /// session, which goes on with it.
+    pub(super) fn last_sorted(
+        &mut self,
+        outcome: std::result::Result<Vec<(FileIndex, DiskError)>, DiskError>,
+    ) {
+        self.files.sorting = false;
+        let failed = failures(outcome);
+        if failed.is_empty() {
+            self.post(kind::FILE_PRIO, || Detail::None);
+        }
+        for (_, error) in failed {
+            self.post(kind::FILE_ERROR, || Detail::Error(error.into()));
+        }
     }
 
     // ---- holding ------------------------------------------------------------
@@ -145,6 +179,7 @@ impl Driver {
                 let have = Bitfield::full(self.brain.layout().num_pieces());
                 self.checked(Instant::now(), &have);
             }
+            Err(error) if error.is_transient() => self.start_later(error),
             Err(error) => {
                 self.leave_seed_mode();
                 let error = Error::from(error);

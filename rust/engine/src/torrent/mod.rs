@@ -3,6 +3,7 @@
 
 mod cancel;
 mod clocks;
+mod completion;
 pub(crate) mod content;
 mod dial;
 mod disk;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use torrent_core::external_ip::Witness;
 use torrent_core::ids::{PeerKey, TorrentKey};
@@ -54,16 +55,17 @@ use crate::handle::{Command, Reannounce, TorrentHandle};
 use crate::peer::PeerReport;
 use crate::peer::mailbox::Mailbox;
 use crate::placement::Deletion;
-use crate::resume::{SaveFlags, SaveRequest};
+use crate::resume::SaveFlags;
 use crate::territory::Lease;
 use clocks::Clocks;
+use completion::Uncompleted;
 use files::{FileWork, FilesEnd};
 pub(crate) use new::NewTorrent;
 use owed::Owed;
 use places::{PlaceEnd, PlaceWork};
 use resume::Legacy;
-use root::Root;
-use save::{Gathered, Kept, Saver};
+use root::{Look, Root};
+use save::{Asked, Gathered, Kept, Saver};
 use settle::Settled;
 use snapshot::Counted;
 pub(crate) use snapshot::new_tracker;
@@ -86,16 +88,17 @@ enum TaskEnd {
     StorageFailed(DiskError),
     Files(FilesEnd),
     Places(PlaceEnd),
-    /// Whether the folder of the files is missing.
-    Root(bool),
+    /// What a look at the folder of the files found.
+    Root(Look),
     /// The same, when bytes were not there.
-    Gone(bool),
+    Gone(Look),
     Reannounce(Reannounce),
     Metadata(Result<Arc<Info>, MetainfoError>),
     /// The place for what the metadata names is taken, or another torrent's.
     Settled(Arc<Info>, crate::error::Result<()>),
     ResumeChecked(Box<Result<ResumeAccepted, ResumeRejected>>),
-    Gathered(Box<Gathered>, Vec<SaveRequest>),
+    Gathered(Box<Gathered>, Vec<Asked>),
+    Flushed(Option<oneshot::Sender<()>>),
     Kept(Kept),
     Done,
 }
@@ -149,6 +152,9 @@ struct Driver {
     legacy: Legacy,
     saver: Saver,
     counted: Counted,
+    uncompleted: Uncompleted,
+    /// The torrent ends: nothing begins any more.
+    ending: bool,
 }
 
 /// What ended the torrent's loop.
@@ -210,13 +216,14 @@ impl Queues {
     fn last_wish(&mut self, mut undone: impl FnMut(Command)) -> Verdict {
         // A caller that goes on posting would keep it busy for ever.
         self.commands.close();
+        let mut verdict = Verdict::SessionStopped;
         while let Some(command) = self.commands.try_recv() {
             match command {
-                Command::Remove { delete } => return Verdict::Removed { delete },
+                Command::Remove { delete } => verdict = Verdict::Removed { delete },
                 command => undone(command),
             }
         }
-        Verdict::SessionStopped
+        verdict
     }
 }
 
@@ -287,6 +294,8 @@ impl Driver {
             error: None,
             error_cleared: None,
             counted: Counted::default(),
+            uncompleted: Uncompleted::default(),
+            ending: false,
         }
     }
 
@@ -353,6 +362,8 @@ impl Driver {
                 }
                 command = queues.commands.recv() => match command {
                     Some(Command::Remove { delete }) => {
+                        // Given before the removal, by another thread.
+                        queues.last_wish(|command| self.leave_undone(command));
                         return Verdict::Removed { delete };
                     }
                     Some(command) => self.obey(command),
@@ -550,8 +561,9 @@ impl Driver {
             Ok(TaskEnd::Kept(kept)) => self.kept(&kept),
             Ok(TaskEnd::Files(end)) => self.files_end(end),
             Ok(TaskEnd::Places(end)) => self.placed(end),
-            Ok(TaskEnd::Root(is_missing)) => self.root_looked_for(is_missing),
-            Ok(TaskEnd::Gone(root_is_missing)) => self.pieces_gone(root_is_missing),
+            Ok(TaskEnd::Root(look)) => self.root_looked_for(look),
+            Ok(TaskEnd::Gone(look)) => self.pieces_gone(look),
+            Ok(TaskEnd::Flushed(answer)) => self.flush_over(answer),
             Ok(TaskEnd::Done) | Err(_) => {}
         }
     }

@@ -73,6 +73,7 @@ impl Driver {
                 let wish = std::mem::take(&mut *self.handle.shared.check.lock());
                 if let Some(command) = wish.begin {
                     self.handle.shared.asked.saw(Topic::Check, command);
+                    self.uncompleted.check = self.brain.has_metadata();
                     self.recheck();
                 }
                 if wish.cancel {

@@ -7,7 +7,9 @@
 //! there. A change that was cut short is dropped or finished when the torrent
 //! comes back, before anything else looks at the files.
 
-use std::collections::{BTreeSet, VecDeque};
+mod ledger;
+
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,27 +17,40 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use torrent_core::ids::FileIndex;
 use torrent_core::metainfo::Info;
-use torrent_core::places::{Change, Places, Step, Verdict};
+use torrent_core::places::{Change, Places, Step};
 
+use super::completion::CompletionGuard;
 use super::{Driver, TaskEnd, content};
 use crate::asked::Topic;
-use crate::disk::{DiskError, MoveMode, Moved, Storage};
+use crate::disk::{Moved, Storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
-use crate::operation::Operation;
 use crate::placement::Placing;
 use crate::resume::{SaveFlags, path_bytes, path_of};
-use crate::state::{Keeper, Part};
-use crate::territory::{Lease, Reserved, Sharing};
+use ledger::{Halted, Ledger};
 
-/// Who waits for the outcome, if anybody does.
-type Answer = Option<oneshot::Sender<Result<()>>>;
+/// What waits for the outcome.
+pub(super) struct Answer {
+    sender: Option<oneshot::Sender<Result<()>>>,
+    guard: CompletionGuard,
+}
+
+impl Answer {
+    /// Gives the outcome, of which an event has told.
+    fn give(self, outcome: Result<()>) {
+        self.guard.complete();
+        if let Some(sender) = self.sender {
+            // Nobody may be waiting any more.
+            let _ = sender.send(outcome);
+        }
+    }
+}
 
 /// What the driver knows of changes of places.
 #[derive(Debug, Default)]
 pub(super) struct PlaceWork {
     /// What the game asked for and has not begun.
-    queue: VecDeque<Placing>,
+    queue: VecDeque<(Placing, CompletionGuard)>,
     /// A change is under way.
     busy: bool,
     /// Changes wait until the torrent has a place.
@@ -65,6 +80,23 @@ impl PlaceWork {
             needs_check,
             ..Self::default()
         }
+    }
+
+    /// Whether a change is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// The torrent ends: what has not begun never will. Whether metadata had
+    /// waited.
+    pub(super) fn give_up(&mut self) -> bool {
+        self.queue.clear();
+        self.metadata.take().is_some()
+    }
+
+    /// The look at a change that was cut short did not come to its end.
+    pub(super) fn look_failed(&mut self) {
+        self.busy = false;
     }
 
     /// Whether metadata has to wait for the end of a change, which it does
@@ -120,245 +152,13 @@ pub(super) enum PlaceEnd {
         answer: Answer,
     },
     /// What had been cut short is dropped (`None`), finished, or has to wait.
-    Redone(Result<Option<Done>>),
+    Redone(std::result::Result<Option<Done>, Halted>),
 }
 
 /// A change that was finished.
 pub(super) enum Done {
     Moved(Moved),
     Renamed(FileIndex, PathBuf, PathBuf),
-}
-
-/// Writes down where the files are.
-struct Ledger {
-    keeper: Option<Arc<Keeper>>,
-    lease: Arc<Lease>,
-    places: Places,
-}
-
-impl Ledger {
-    async fn write(&self) -> Result<()> {
-        let Some(keeper) = &self.keeper else {
-            return Ok(());
-        };
-        let data = self.places.encode().into();
-        let written = keeper.save(self.places.info_hash, Part::Places, data);
-        written
-            .await
-            .map_err(|error| Error::from_io(&error, keeper.folder()))
-    }
-
-    /// A change begins, unless that cannot be written down.
-    async fn begin(&mut self, storage: &Storage, step: Step, files: Vec<FileIndex>) -> Result<()> {
-        if self.keeper.is_none() {
-            return Ok(());
-        }
-        let carried = present(storage, files).await.into_iter().collect();
-        self.places.change = Some(Change { step, carried });
-        self.write().await
-    }
-
-    /// It is over, and everything is where `places` says.
-    async fn end(&mut self) {
-        self.places.change = None;
-        // What stands there says both places, and the state directory goes on
-        // trying.
-        let _ = self.write().await;
-    }
-
-    fn moved(&mut self, moved: &Moved) {
-        self.places.save_path = path_bytes(&moved.to);
-        self.places.needs_check |= moved.needs_check;
-    }
-
-    async fn relocate(
-        mut self,
-        storage: Option<Storage>,
-        from: PathBuf,
-        to: PathBuf,
-        mode: MoveMode,
-    ) -> Result<Moved> {
-        let Some(storage) = storage else {
-            // There is nothing to move yet.
-            self.places.save_path = path_bytes(&to);
-            self.write().await?;
-            let needs_check = false;
-            return Ok(Moved {
-                from,
-                to,
-                needs_check,
-            });
-        };
-        let step = Step::Move {
-            to: path_bytes(&to),
-            mode: mode.number(),
-        };
-        let reserved = self.take_folder(&to, mode).await?;
-        let files = storage.all_files();
-        let outcome = match self.begin(&storage, step, files).await {
-            Ok(()) => {
-                let outcome = storage.relocate(to.clone(), mode).await;
-                outcome.map_err(|error| move_failed(&to, &error))
-            }
-            Err(error) => Err(Error::because(
-                ErrorKind::StorageMoveFailed,
-                format!("to {}: {}", to.display(), error.message()),
-            )
-            .about(error.context())),
-        };
-        match &outcome {
-            Ok(moved) => {
-                self.lease.moved(&reserved);
-                self.moved(moved);
-            }
-            Err(_) => self.lease.give_up(&reserved),
-        }
-        self.end().await;
-        outcome
-    }
-
-    /// Takes the place for the files, if no other torrent has it.
-    async fn take_folder(&self, to: &Path, mode: MoveMode) -> Result<Reserved> {
-        let sharing = match mode.moves() {
-            true => Sharing::Never,
-            false => Sharing::Same,
-        };
-        let (lease, folder) = (&self.lease, to.to_owned());
-        lease.take_folder(folder, sharing).await.map_err(|error| {
-            let words = format!("to {}: {}", to.display(), error.message());
-            Error::because(ErrorKind::StorageMoveFailed, words)
-                .about(error.context())
-                .during(Operation::FileRename)
-        })
-    }
-
-    /// Takes the place of a file by another name, if no other torrent has it.
-    async fn take_name(&self, file: FileIndex, name: &str) -> Result<Reserved> {
-        let taken = self.lease.take_name(file, name.to_owned()).await;
-        taken.map_err(|error| {
-            Error::because(ErrorKind::FileRenameFailed, error.message().to_owned())
-                .about(error.context())
-                .during(Operation::FileRename)
-        })
-    }
-
-    async fn rename(mut self, storage: Storage, file: FileIndex, name: String) -> Result<PathBuf> {
-        let reserved = self.take_name(file, &name).await?;
-        let to = name.clone().into_bytes();
-        let step = Step::Rename {
-            file,
-            to: to.clone(),
-        };
-        let outcome = match self.begin(&storage, step, vec![file]).await {
-            Ok(()) => {
-                let outcome = storage.rename(file, PathBuf::from(&name)).await;
-                outcome.map_err(|error| rename_failed(&error))
-            }
-            Err(error) => Err(Error::because(
-                ErrorKind::FileRenameFailed,
-                error.message().to_owned(),
-            )
-            .about(error.context())),
-        };
-        if outcome.is_ok() {
-            self.lease.renamed(&reserved, file, &name);
-            self.places.renamed.insert(file, to);
-        } else {
-            self.lease.give_up(&reserved);
-        }
-        self.end().await;
-        outcome
-    }
-
-    /// Does what is to be done about a change that was cut short. `there` is a
-    /// storage as it is when the change is over.
-    async fn redo(
-        mut self,
-        storage: Storage,
-        there: Storage,
-        change: Change,
-    ) -> Result<Option<Done>> {
-        let old = present(&storage, change.carried.clone()).await;
-        let new = present(&there, change.carried.clone()).await;
-        let verdict = change.judge(|file| old.contains(&file), |file| new.contains(&file));
-        let done = match (verdict, change.step) {
-            (Verdict::Drop, _) => None,
-            (Verdict::Missing(_), step) => return Err(missing(&storage, &there, &step)),
-            (Verdict::Finish, Step::Move { to, mode }) => {
-                // What is at the new place already is ours: it was not there
-                // when the move began.
-                let mode = match MoveMode::from_number(mode.into()) {
-                    Some(MoveMode::FailIfExist) | None => MoveMode::DontReplace,
-                    Some(mode) => mode,
-                };
-                let to = path_of(&to);
-                let reserved = self.take_folder(&to, mode).await?;
-                let outcome = storage.relocate(to.clone(), mode).await;
-                let moved = outcome.map_err(|error| {
-                    self.lease.give_up(&reserved);
-                    move_failed(&to, &error)
-                })?;
-                self.lease.moved(&reserved);
-                self.moved(&moved);
-                Some(Done::Moved(moved))
-            }
-            (Verdict::Finish, Step::Rename { file, to }) => {
-                let name = path_of(&to);
-                let words = name.to_string_lossy().into_owned();
-                let reserved = self.take_name(file, &words).await?;
-                let outcome = storage.rename(file, name.clone()).await;
-                let old = outcome.map_err(|error| {
-                    self.lease.give_up(&reserved);
-                    rename_failed(&error)
-                })?;
-                self.lease.renamed(&reserved, file, &words);
-                self.places.renamed.insert(file, to);
-                Some(Done::Renamed(file, old, name))
-            }
-        };
-        self.end().await;
-        Ok(done)
-    }
-}
-
-/// Those of `files` that exist.
-async fn present(storage: &Storage, files: Vec<FileIndex>) -> BTreeSet<FileIndex> {
-    let stats = storage.file_stats(files).await.into_iter();
-    let there = stats.filter(|(_, stat)| stat.is_some());
-    there.map(|(file, _)| file).collect()
-}
-
-/// Why files are at neither place: most likely a disk is not mounted.
-fn missing(old: &Storage, new: &Storage, step: &Step) -> Error {
-    let (old, new) = (old.save_path(), new.save_path());
-    let folder = if old.exists() { new } else { old };
-    let what = match step {
-        Step::Move { .. } => "a move was cut short",
-        Step::Rename { .. } => "a file was being renamed",
-    };
-    let folder = folder.display().to_string();
-    let words = format!("{what}, and files are missing in the folder {folder}");
-    Error::because(ErrorKind::PathNotFound, words).about(folder)
-}
-
-fn move_failed(to: &Path, error: &DiskError) -> Error {
-    let words = format!("to {}: {error}", to.display());
-    Error::because(ErrorKind::StorageMoveFailed, words)
-        .about(error.path.display().to_string())
-        .during(error.op.operation())
-}
-
-fn rename_failed(error: &DiskError) -> Error {
-    Error::because(ErrorKind::FileRenameFailed, error.to_string())
-        .about(error.path.display().to_string())
-        .during(error.op.operation())
-}
-
-fn reply(answer: Answer, outcome: Result<()>) {
-    if let Some(answer) = answer {
-        // Nobody may be waiting any more.
-        let _ = answer.send(outcome);
-    }
 }
 
 impl Driver {
@@ -385,46 +185,60 @@ impl Driver {
         if matches!(placing, Placing::Move { .. }) {
             self.handle.shared.asked.saw_one(Topic::Move);
         }
+        let guard = self.guard_of_placing(&placing);
         let failed = self.error.as_ref().filter(|_| self.places.redo.is_some());
         if let Some(error) = failed.cloned() {
             // An earlier change cannot be finished.
-            return self.refuse_place(placing, error);
+            return self.refuse_place(placing, guard, error);
         }
         if self.is_moving() && matches!(placing, Placing::Move { .. }) {
             let busy = Error::because(ErrorKind::StorageMoveFailed, "it is being moved already");
-            return self.refuse_place(placing, busy);
+            return self.refuse_place(placing, guard, busy);
         }
-        self.places.queue.push_back(placing);
+        self.places.queue.push_back((placing, guard));
         self.place_next();
     }
 
     /// Whether its files are being moved, or are going to be.
     pub(super) fn is_moving(&self) -> bool {
+        let mut waiting = self.places.queue.iter();
         let is_move = |placing: &Placing| matches!(placing, Placing::Move { .. });
-        self.files.moving || self.places.queue.iter().any(is_move)
+        self.files.moving || waiting.any(|(placing, _)| is_move(placing))
     }
 
-    fn refuse_place(&self, placing: Placing, error: Error) {
+    fn refuse_place(&self, placing: Placing, guard: CompletionGuard, error: Error) {
         match placing {
-            Placing::Move { answer, .. } => {
-                let told = error.clone();
-                self.post(kind::STORAGE_MOVED_FAILED, || Detail::FileError(told));
-                reply(answer, Err(error));
+            Placing::Move { answer: sender, .. } => {
+                self.move_refused(error, Answer { sender, guard });
             }
-            Placing::Rename { file, answer, .. } => self.rename_refused(file, error, answer),
+            Placing::Rename {
+                file,
+                answer: sender,
+                ..
+            } => self.rename_refused(file, error, Answer { sender, guard }),
         }
+    }
+
+    fn move_refused(&self, error: Error, answer: Answer) {
+        let told = error.clone();
+        self.post(kind::STORAGE_MOVED_FAILED, || Detail::FileError(told));
+        answer.give(Err(error));
     }
 
     pub(super) fn place_next(&mut self) {
         if self.places.busy || self.places.held || self.places.redo.is_some() {
             return;
         }
-        let Some(placing) = self.places.queue.pop_front() else {
+        let Some((placing, guard)) = self.places.queue.pop_front() else {
             return;
         };
         let (storage, ledger) = (self.storage.get().cloned(), self.ledger());
         match placing {
             Placing::Move { to, mode, answer } => {
+                let answer = Answer {
+                    sender: answer,
+                    guard,
+                };
                 self.change_begins();
                 self.files.moving = storage.is_some();
                 self.hold_download();
@@ -437,6 +251,10 @@ impl Driver {
                 });
             }
             Placing::Rename { file, name, answer } => {
+                let answer = Answer {
+                    sender: answer,
+                    guard,
+                };
                 let Some(storage) = storage else {
                     self.rename_refused(file, Error::new(ErrorKind::NoMetadata), answer);
                     return self.place_next();
@@ -469,13 +287,9 @@ impl Driver {
                 match outcome {
                     Ok(moved) => {
                         self.now_at(moved);
-                        reply(answer, Ok(()));
+                        answer.give(Ok(()));
                     }
-                    Err(error) => {
-                        let told = error.clone();
-                        self.post(kind::STORAGE_MOVED_FAILED, || Detail::FileError(told));
-                        reply(answer, Err(error));
-                    }
+                    Err(error) => self.move_refused(error, answer),
                 }
                 self.hold_download();
             }
@@ -487,7 +301,7 @@ impl Driver {
             } => match outcome {
                 Ok(old) => {
                     self.now_named(file, name, &old);
-                    reply(answer, Ok(()));
+                    answer.give(Ok(()));
                 }
                 Err(error) => self.rename_refused(file, error, answer),
             },
@@ -536,7 +350,7 @@ impl Driver {
             file,
             error: told,
         });
-        reply(answer, Err(error));
+        answer.give(Err(error));
     }
 
     /// Looks what became of a change that was cut short. False if there is
@@ -584,12 +398,13 @@ impl Driver {
         Ok(self.context.disk.open(spec, events))
     }
 
-    fn redone(&mut self, outcome: Result<Option<Done>>) {
+    fn redone(&mut self, outcome: std::result::Result<Option<Done>, Halted>) {
         let done = match outcome {
             Ok(done) => done,
-            Err(error) => {
-                for placing in std::mem::take(&mut self.places.queue) {
-                    self.refuse_place(placing, error.clone());
+            Err(Halted::Shortage(error)) => return self.start_later(error),
+            Err(Halted::Failed(error)) => {
+                for (placing, guard) in std::mem::take(&mut self.places.queue) {
+                    self.refuse_place(placing, guard, error.clone());
                 }
                 return self.wait_for_root(error);
             }

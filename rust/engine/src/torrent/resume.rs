@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use torrent_core::bitfield::Bitfield;
@@ -20,7 +21,7 @@ use crate::event::{Detail, kind};
 use crate::handle;
 use crate::operation::Operation;
 use crate::placement::StorageMode;
-use crate::resume::{names_in, path_bytes, put_priorities};
+use crate::resume::{names_in, path_bytes, path_of, put_priorities};
 
 /// Peers that a record names, at most.
 const MAX_PEERS: usize = 100;
@@ -45,6 +46,8 @@ pub(super) struct Legacy {
     recheck: bool,
     /// The game wants no check to follow.
     cancelled: bool,
+    /// The record is of files in another folder, and there are none in this one.
+    elsewhere: bool,
     /// Unfinished pieces that are taken up once the check is over.
     unfinished: BTreeMap<PieceIndex, Bitfield>,
 }
@@ -87,6 +90,9 @@ impl Legacy {
 impl Legacy {
     /// Whether an earlier session had something on disk, beyond padding.
     pub(super) fn had_data(&self, layout: &Layout) -> bool {
+        if self.elsewhere {
+            return false;
+        }
         let Some(claim) = &self.claim else {
             // It was not known what there is when the record was written.
             let record = &self.record;
@@ -98,6 +104,29 @@ impl Legacy {
             have.clear(piece.0);
         }
         !have.none() || !claim.unfinished.is_empty()
+    }
+
+    /// The folder that the record names, if there is a record. It is empty if
+    /// it names none.
+    pub(super) fn recorded_path(&self) -> Option<PathBuf> {
+        let is_record = self.record.info_hash.is_some();
+        is_record.then(|| path_of(&self.record.save_path))
+    }
+
+    /// What the record speaks of was never in this folder.
+    pub(super) fn was_elsewhere(&mut self) {
+        self.elsewhere = true;
+    }
+
+    /// What there is is not found out now, but when the system gives what that
+    /// takes.
+    pub(super) fn judge_later(&mut self) {
+        self.judging = true;
+    }
+
+    /// It can be tried again.
+    pub(super) fn judge_now(&mut self) {
+        self.judging = false;
     }
 
     /// Everything is to be looked at.
@@ -160,7 +189,7 @@ impl Driver {
 
     /// Looks at what is on disk: as far as the record goes, or at everything.
     pub(super) fn start_check(&mut self) {
-        let Some(storage) = self.storage.get().cloned() else {
+        let Some(storage) = self.storage.get().cloned().filter(|_| !self.ending) else {
             return;
         };
         if self.legacy.judging || self.redoes_change() || self.looks_for_root() {
@@ -241,7 +270,10 @@ impl Driver {
             && !error.is_absence()
         {
             // It says nothing of the record.
-            return self.judge_later(error.clone());
+            return match error.is_transient() {
+                true => self.start_later(error.clone()),
+                false => self.judge_later(error.clone()),
+            };
         }
         self.root_is_back();
         self.legacy.claim = None;

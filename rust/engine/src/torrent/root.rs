@@ -4,10 +4,13 @@
 //! is remembered of it stays as it is.
 //!
 //! A torrent that had data looks for its folder before its record is judged,
-//! before a check, when a check finds less than there was, and when the bytes
-//! of a piece are not there.
+//! before a check, when a check finds less than there was, when the bytes of a
+//! piece are not there, and when a file cannot be made because the folder is
+//! gone (`disk::root`). A record that names another folder than the one that is
+//! used says nothing of this one: that is made where it is missing.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,7 +20,7 @@ use torrent_core::ids::PieceIndex;
 use torrent_core::retry::Backoff;
 
 use super::{Driver, TaskEnd};
-use crate::disk::{CheckMode, DiskError};
+use crate::disk::{CheckMode, DiskError, Storage, is_folder_empty, is_shortage, real};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
 
@@ -36,6 +39,64 @@ pub(super) enum Next {
     Check(CheckMode),
     /// A check that found less than there was counts.
     Accept(Bitfield),
+    /// Everything is checked: the folder was gone while it was in use.
+    Return,
+}
+
+/// What a look at the folder found.
+#[derive(Debug)]
+pub(super) enum Look {
+    There,
+    /// It is missing, out of reach, or there is nothing in it.
+    Missing,
+    /// The same, and it is not the folder that the record is of.
+    Elsewhere,
+    /// The system is short of something for the moment.
+    Shortage(io::Error),
+}
+
+/// How a folder is looked at.
+struct Looking {
+    folder: PathBuf,
+    storage: Option<Storage>,
+    /// An empty folder counts as there, even if it is not known that it is the
+    /// same as before.
+    may_be_empty: bool,
+    /// The folder that the record is of.
+    recorded: Option<PathBuf>,
+}
+
+impl Looking {
+    async fn look(self) -> Look {
+        // A panic is none of the folder's.
+        spawn_blocking(move || self.look_now())
+            .await
+            .unwrap_or(Look::There)
+    }
+
+    fn look_now(&self) -> Look {
+        let is_known = || {
+            let storage = self.storage.as_ref();
+            storage.is_some_and(Storage::is_root_on_its_device)
+        };
+        let is_missing = match std::fs::metadata(&self.folder) {
+            Ok(metadata) if !metadata.is_dir() => true,
+            Ok(_) if self.may_be_empty || is_known() => false,
+            Ok(_) => match is_folder_empty(&self.folder) {
+                Ok(is_empty) => is_empty,
+                Err(error) => return Look::Shortage(error),
+            },
+            Err(error) if is_shortage(&error) => return Look::Shortage(error),
+            // Whatever keeps us from it, it says nothing of the files.
+            Err(_) => true,
+        };
+        let is_other = |recorded: &PathBuf| real(recorded) != real(&self.folder);
+        match is_missing {
+            false => Look::There,
+            true if self.recorded.as_ref().is_some_and(is_other) => Look::Elsewhere,
+            true => Look::Missing,
+        }
+    }
 }
 
 /// What is known of the folder.
@@ -95,20 +156,6 @@ impl Root {
     }
 }
 
-/// Whether a folder cannot be seen, or there is nothing in it.
-async fn is_missing(folder: PathBuf, may_be_empty: bool) -> bool {
-    let look = move || match std::fs::metadata(&folder) {
-        Ok(metadata) if !metadata.is_dir() => true,
-        Ok(_) if may_be_empty => false,
-        // Files can be used where they cannot be listed.
-        Ok(_) => std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_none()),
-        // Whatever keeps us from it, it says nothing of the files.
-        Err(_) => true,
-    };
-    // A panic is none of the folder's.
-    spawn_blocking(look).await.unwrap_or(false)
-}
-
 fn error(folder: &Path) -> Error {
     let folder = folder.display().to_string();
     let words = format!(
@@ -148,20 +195,25 @@ impl Driver {
         let is_first = self.root.gone.is_empty();
         self.root.gone.insert(piece, error);
         if is_first {
-            let folder = self.handle.save_path().as_ref().clone();
-            self.tasks
-                .spawn(async move { TaskEnd::Gone(is_missing(folder, true).await) });
+            self.look_for_gone();
         }
     }
 
-    pub(super) fn pieces_gone(&mut self, root_is_missing: bool) {
+    fn look_for_gone(&mut self) {
+        let looking = self.looking(false);
+        self.tasks
+            .spawn(async move { TaskEnd::Gone(looking.look().await) });
+    }
+
+    pub(super) fn pieces_gone(&mut self, look: Look) {
+        if let Look::Shortage(error) = look {
+            let error = Error::from_io(&error, &self.handle.save_path());
+            return self.look_later(error);
+        }
         let gone = std::mem::take(&mut self.root.gone);
-        if root_is_missing {
+        if !matches!(look, Look::There) {
             // Other pieces may have been found gone by the time it is back.
-            if self.stop_for_check() {
-                self.run_check(CheckMode::All);
-            }
-            return;
+            return self.folder_gone();
         }
         for (piece, error) in gone {
             self.brain.piece_lost(Instant::now(), piece);
@@ -171,23 +223,70 @@ impl Driver {
         self.publish_pieces();
     }
 
-    /// Goes on with `next` when the folder has been seen.
-    pub(super) fn look_for_root(&mut self, next: Next) {
-        let may_be_empty = self.root.may_be_empty || !matches!(next, Next::Start);
-        self.root.next = Some(next);
-        if std::mem::replace(&mut self.root.looking, true) {
-            return;
+    fn looking(&self, may_be_empty: bool) -> Looking {
+        Looking {
+            folder: self.handle.save_path().as_ref().clone(),
+            storage: self.storage.get().cloned(),
+            may_be_empty,
+            recorded: None,
         }
-        let folder = self.handle.save_path().as_ref().clone();
-        self.tasks
-            .spawn(async move { TaskEnd::Root(is_missing(folder, may_be_empty).await) });
     }
 
-    pub(super) fn root_looked_for(&mut self, is_missing: bool) {
+    /// The folder was there, and is gone while it is in use: nothing is done
+    /// with it until it is back, and then everything is looked at.
+    pub(super) fn folder_gone(&mut self) {
+        // A check that is under way finds it out too.
+        if self.stop_for_check() {
+            self.look_for_root(Next::Return);
+        }
+    }
+
+    /// Looks at the folder now that the system may have what that takes.
+    pub(super) fn look_after_strain(&mut self) {
+        if !self.root.gone.is_empty() {
+            self.look_for_gone();
+        }
+        if let Some(next) = self.root.next.take() {
+            self.look_for_root(next);
+        }
+    }
+
+    /// Goes on with `next` when the folder has been seen.
+    pub(super) fn look_for_root(&mut self, next: Next) {
+        let may_be_empty = self.root.may_be_empty
+            || match next {
+                Next::Start => false,
+                Next::Return => !self.had_data(),
+                Next::Check(_) | Next::Accept(_) => true,
+            };
+        let mut looking = self.looking(may_be_empty);
+        if matches!(next, Next::Start) {
+            looking.recorded = self.legacy.recorded_path();
+        }
+        self.root.next = Some(next);
+        if self.ending || std::mem::replace(&mut self.root.looking, true) {
+            return;
+        }
+        self.tasks
+            .spawn(async move { TaskEnd::Root(looking.look().await) });
+    }
+
+    pub(super) fn root_looked_for(&mut self, look: Look) {
         self.root.looking = false;
-        if is_missing {
-            let error = error(&self.handle.save_path());
-            return self.wait_for_root(error);
+        match look {
+            Look::There => {}
+            Look::Missing => {
+                let error = error(&self.handle.save_path());
+                return self.wait_for_root(error);
+            }
+            Look::Elsewhere => {
+                self.legacy.was_elsewhere();
+                self.leave_seed_mode();
+            }
+            Look::Shortage(error) => {
+                let error = Error::from_io(&error, &self.handle.save_path());
+                return self.look_later(error);
+            }
         }
         self.root_is_back();
         match self.root.next.take() {
@@ -198,6 +297,10 @@ impl Driver {
             Some(Next::Check(mode)) => self.begin_check(mode),
             Some(Next::Accept(have)) => {
                 self.found(Instant::now(), &have);
+            }
+            Some(Next::Return) => {
+                self.sort_files();
+                self.run_check(CheckMode::All);
             }
             None => {}
         }

@@ -16,9 +16,10 @@ use torrent_core::ids::{FileIndex, PieceIndex};
 use torrent_core::resume::{FileStat, ResumeData};
 use torrent_core::saving::{Changed, Save, Schedule};
 
+use super::completion::CompletionGuard;
 use super::{Driver, TaskEnd};
-use crate::disk::{CheckMode, DiskError, Storage};
-use crate::error::{Error, ErrorKind};
+use crate::disk::{CheckMode, DiskError, DiskErrorKind, Storage};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::resume::{SaveFlags, SaveRequest};
 use crate::state::{Keeper, Part};
@@ -27,8 +28,10 @@ use crate::state::{Keeper, Part};
 pub(super) struct Saver {
     keeper: Option<Arc<Keeper>>,
     schedule: Schedule,
-    /// Who asked while a sync was under way.
-    waiting: Vec<SaveRequest>,
+    /// Requests that came while a sync was under way.
+    waiting: Vec<Asked>,
+    /// The sync that is under way is to answer requests.
+    answering: bool,
     /// What the sync that is under way is to save.
     covers: SaveFlags,
     /// The pieces that the last good sync covered.
@@ -37,6 +40,23 @@ pub(super) struct Saver {
     stats: Vec<Option<FileStat>>,
     /// Complete files that are not in `stats` yet.
     unmeasured: BTreeSet<FileIndex>,
+}
+
+/// A request for resume data.
+pub(super) struct Asked {
+    request: SaveRequest,
+    guard: CompletionGuard,
+}
+
+impl Asked {
+    /// Gives the outcome, of which an event has told.
+    fn give(self, outcome: Result<Bytes>) {
+        self.guard.complete();
+        if let Some(answer) = self.request.answer {
+            // Who asked may be gone.
+            let _ = answer.send(outcome);
+        }
+    }
 }
 
 /// The state directory has a record, or will have it later.
@@ -90,6 +110,7 @@ impl Saver {
             keeper,
             schedule: Schedule::new(now),
             waiting: Vec::new(),
+            answering: false,
             covers: SaveFlags::default(),
             synced: Bitfield::default(),
             stats: Vec::new(),
@@ -123,6 +144,16 @@ impl Saver {
         for piece in pieces {
             self.synced.clear(piece.0);
         }
+    }
+
+    /// Whether there are requests that the sync under way is to answer.
+    pub(super) fn is_asked(&self) -> bool {
+        self.answering
+    }
+
+    /// The torrent ends: what has not begun never will.
+    pub(super) fn give_up(&mut self) {
+        self.waiting.clear();
     }
 
     pub(super) fn file_completed(&mut self, file: u32) {
@@ -239,20 +270,24 @@ impl Driver {
     pub(super) fn save_requested(&mut self, request: SaveRequest) {
         let conditions = request.flags.conditions().bits();
         let unsaved = self.handle.shared.unsaved.load(Ordering::Acquire);
+        let asked = Asked {
+            request,
+            guard: self.guard_of_save(),
+        };
         if conditions != 0 && conditions & unsaved == 0 {
             let error = Error::because(
                 ErrorKind::InvalidParameter,
                 "the resume data is not modified",
             );
-            self.refuse_save(vec![request], &error);
+            self.refuse_save(vec![asked], &error);
         } else if self.saver.schedule.is_syncing() {
-            self.saver.waiting.push(request);
+            self.saver.waiting.push(asked);
         } else {
-            self.start_save(vec![request]);
+            self.start_save(vec![asked]);
         }
     }
 
-    fn start_save(&mut self, requests: Vec<SaveRequest>) {
+    fn start_save(&mut self, requests: Vec<Asked>) {
         self.saver.schedule.began(Instant::now(), Save::Synced);
         // What was hashed up to now is part of it.
         self.follow_seed_mode();
@@ -267,6 +302,7 @@ impl Driver {
             let record = self.record_of_now();
             return self.saved(&record, requests);
         };
+        self.saver.answering = !requests.is_empty();
         let have = self.durable_soon(&storage);
         let measure = std::mem::take(&mut self.saver.unmeasured);
         let partials = !requests.is_empty();
@@ -286,7 +322,7 @@ impl Driver {
         have
     }
 
-    pub(super) fn gathered(&mut self, gathered: Gathered, requests: Vec<SaveRequest>) {
+    pub(super) fn gathered(&mut self, gathered: Gathered, requests: Vec<Asked>) {
         match self.take_in(gathered) {
             Ok((have, unfinished)) => {
                 let stats = self.saver.stats.clone();
@@ -320,7 +356,7 @@ impl Driver {
 
     /// The device did not take what was written: it is not saved as had, and
     /// what was not durable before is looked at again.
-    fn not_durable(&mut self, error: DiskError, have: &Bitfield, requests: Vec<SaveRequest>) {
+    fn not_durable(&mut self, error: DiskError, have: &Bitfield, requests: Vec<Asked>) {
         if error.is_transient() {
             // The device was not even asked.
             self.refuse_save(requests, &Error::from(error.clone()));
@@ -331,7 +367,13 @@ impl Driver {
             doubtful.set(piece);
         }
         self.refuse_save(requests, &Error::from(error.clone()));
-        self.storage_failed(error);
+        if error.is_absence() && error.kind != DiskErrorKind::FolderGone {
+            // As when the bytes of a piece are gone: it is fetched again.
+            let error = Error::from(error);
+            self.post(kind::FILE_ERROR, || Detail::Error(error));
+        } else {
+            self.storage_failed(error);
+        }
         if !doubtful.none() {
             self.recheck_some(doubtful);
         }
@@ -339,12 +381,12 @@ impl Driver {
 
     /// The record is as good as the device: whoever waits gets it, and the
     /// state directory.
-    fn saved(&mut self, record: &ResumeData, requests: Vec<SaveRequest>) {
+    fn saved(&mut self, record: &ResumeData, requests: Vec<Asked>) {
         let plain = Bytes::from(record.encode());
         let mut last = plain.clone();
-        for request in requests {
+        for asked in requests {
             let data = match self.handle.metainfo() {
-                Some(metainfo) if request.flags.intersects(SaveFlags::SAVE_INFO_DICT) => {
+                Some(metainfo) if asked.request.flags.intersects(SaveFlags::SAVE_INFO_DICT) => {
                     let mut whole = record.clone();
                     whole.info = Some(metainfo.info.raw.clone());
                     Bytes::from(whole.encode())
@@ -353,10 +395,7 @@ impl Driver {
             };
             self.post(kind::SAVE_RESUME_DATA, || Detail::ResumeData(data.clone()));
             last.clone_from(&data);
-            if let Some(answer) = request.answer {
-                // Who asked may be gone.
-                let _ = answer.send(Ok(data));
-            }
+            asked.give(Ok(data));
         }
         *self.handle.shared.saved.lock() = Some(last);
         if self.saver.keeper.is_some() {
@@ -386,21 +425,24 @@ impl Driver {
 
     fn save_over(&mut self, succeeded: bool) {
         self.saver.schedule.synced(Instant::now(), succeeded);
+        self.saver.answering = false;
         let waiting = std::mem::take(&mut self.saver.waiting);
         if !waiting.is_empty() {
             self.start_save(waiting);
         }
     }
 
-    /// Tells whoever asked, and the readers of alerts, why nothing was saved.
-    fn refuse_save(&self, requests: Vec<SaveRequest>, error: &Error) {
+    /// Says why nothing was saved: once for each request, or once if the save
+    /// came by itself.
+    fn refuse_save(&self, requests: Vec<Asked>, error: &Error) {
         tracing::debug!(torrent = %self.handle.info_hash(), %error, "not saved");
-        self.post(kind::SAVE_RESUME_DATA_FAILED, || {
-            Detail::Error(error.clone())
-        });
-        for answer in requests.into_iter().filter_map(|request| request.answer) {
-            // Who asked may be gone.
-            let _ = answer.send(Err(error.clone()));
+        for _ in 0..requests.len().max(1) {
+            self.post(kind::SAVE_RESUME_DATA_FAILED, || {
+                Detail::Error(error.clone())
+            });
+        }
+        for asked in requests {
+            asked.give(Err(error.clone()));
         }
     }
 
@@ -447,7 +489,10 @@ impl Driver {
             let record = self.record_of_now().encode();
             drop(keeper.save(info_hash, Part::Resume, record.into()));
         }
+        // What still has the files after it was told to end hangs: what is known
+        // is saved without them.
         let storage = self.storage.get().cloned();
+        let storage = storage.filter(|_| !self.places.is_busy());
         let record = match storage.filter(|_| !self.is_in_the_dark()) {
             None => self.record_of_now(),
             Some(storage) => {

@@ -3,13 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::files::FilesEnd;
+use super::places::PlaceEnd;
 use super::{Driver, TaskEnd, Verdict, all_left};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::event::{Detail, kind};
-use crate::handle::Command;
-use crate::placement::{Deletion, Placing};
+use crate::placement::Deletion;
 
-/// How long the torrent's own tasks are waited for when it ends.
+/// How long the torrent's own tasks are waited for when it ends, at most.
 const TASKS_LIMIT: Duration = Duration::from_secs(2);
 
 impl Driver {
@@ -18,6 +19,8 @@ impl Driver {
             check.cancel();
         }
         self.check_waits = None;
+        self.cut_short();
+        self.brain.clear_deadlines(Instant::now());
         self.brain.stop();
         self.set_filtered(true);
         self.context.session.rates.set_torrent(self.key, 0, 0);
@@ -27,7 +30,8 @@ impl Driver {
         self.settle();
         let announced = self.take_announces(&verdict);
         let closing = async {
-            self.join_tasks().await;
+            let saves = matches!(verdict, Verdict::SessionStopped);
+            self.join_tasks(saves).await;
             match &verdict {
                 Verdict::Removed { delete } => {
                     self.close().await;
@@ -48,6 +52,7 @@ impl Driver {
             }
         };
         tokio::join!(closing, announced);
+        self.flushed();
         // After the last word of the brain.
         self.context.session.choking.gone(self.key);
         if let Some(storage) = self.storage.get() {
@@ -66,43 +71,24 @@ impl Driver {
         }
     }
 
-    /// The session stops before a command was carried out: whoever waits for
-    /// an event hears of it. Whoever waits for an answer learns it from the
-    /// answer's end.
-    pub(super) fn leave_undone(&self, command: Command) {
-        let stopped = || Error::because(ErrorKind::SessionNotRunning, "the session stops");
-        match command {
-            Command::Place(placing) => match *placing {
-                Placing::Move { to, .. } => {
-                    let error = stopped().about(to.display().to_string());
-                    self.post(kind::STORAGE_MOVED_FAILED, || Detail::FileError(error));
-                }
-                Placing::Rename { file, .. } => {
-                    let error = stopped();
-                    self.post(kind::FILE_RENAME_FAILED, || Detail::RenameFailed {
-                        file,
-                        error,
-                    });
-                }
-            },
-            Command::SaveResumeData(_) => {
-                self.post(kind::SAVE_RESUME_DATA_FAILED, || Detail::Error(stopped()));
-            }
-            _ => {}
-        }
-    }
-
-    /// Waits for connections to close; those that hang are cut.
-    async fn join_tasks(&mut self) {
+    /// Waits for connections to close and for work on the files to end, which
+    /// was told to; what hangs is given up. `saves` if saves are worth waiting
+    /// for: the device is synced anyway.
+    async fn join_tasks(&mut self, saves: bool) {
         let deadline = tokio::time::sleep(TASKS_LIMIT);
         tokio::pin!(deadline);
-        loop {
+        // Dials and reads that are still under way serve nobody.
+        while !self.peers.is_empty()
+            || self.places.is_busy()
+            || self.files.sorting
+            || saves && self.saver.is_asked()
+        {
             tokio::select! {
                 ended = self.tasks.join_next() => match ended {
-                    Some(Ok(TaskEnd::Peer(end))) => self.peer_ended(*end),
-                    Some(_) if !self.peers.is_empty() => {}
-                    // Dials and reads that are still under way serve nobody.
-                    _ => break,
+                    Some(Ok(ended)) => self.last_end(ended),
+                    // A panic: what it was about shows at the deadline.
+                    Some(Err(_)) => {}
+                    None => break,
                 },
                 () = &mut deadline => break,
             }
@@ -116,8 +102,26 @@ impl Driver {
         }
     }
 
+    /// A task has ended while the torrent ends: what it has come to counts, and
+    /// nothing follows from it.
+    fn last_end(&mut self, ended: TaskEnd) {
+        match ended {
+            TaskEnd::Peer(end) => self.peer_ended(*end),
+            TaskEnd::Places(PlaceEnd::Redone(Err(_))) => self.places.look_failed(),
+            TaskEnd::Places(end) => self.placed(end),
+            TaskEnd::Gathered(gathered, requests) => self.gathered(*gathered, requests),
+            TaskEnd::Files(FilesEnd::Sorted(outcome)) => self.last_sorted(outcome),
+            TaskEnd::Flushed(answer) => self.flush_over(answer),
+            _ => {}
+        }
+    }
+
     async fn delete(&mut self, what: Deletion) {
         let Some(storage) = self.storage.get() else {
+            if what != Deletion::Nothing {
+                // There is nothing to delete.
+                self.post(kind::TORRENT_DELETED, || Detail::None);
+            }
             return;
         };
         let deleted = match what {

@@ -25,6 +25,18 @@ pub(super) struct Strain {
     until: Option<Instant>,
     /// The last wait, and when it was over.
     last: Option<(Duration, Instant)>,
+    later: Later,
+}
+
+/// What is done when the wait is over, beyond what always is.
+#[derive(Debug, Default)]
+struct Later {
+    /// It is found out what there is, from the beginning.
+    start: bool,
+    /// Files are put where their priorities say.
+    sort: bool,
+    /// A look at the folder of the files.
+    look: bool,
 }
 
 impl Strain {
@@ -32,6 +44,7 @@ impl Strain {
         Self {
             until: None,
             last: None,
+            later: Later::default(),
         }
     }
 
@@ -55,6 +68,11 @@ impl Strain {
         self.until.is_some()
     }
 
+    /// The torrent ends. Whether sorting of files had waited.
+    pub(super) fn give_up_sorting(&mut self) -> bool {
+        std::mem::take(&mut self.later.sort)
+    }
+
     /// When the wait is over.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.until
@@ -63,23 +81,59 @@ impl Strain {
 
 impl Driver {
     /// The system is short of something for the moment.
-    pub(super) fn strained(&mut self, error: DiskError) {
+    pub(super) fn strained(&mut self, error: impl Into<Error>) {
+        let error = error.into();
         if !self.strain.begin(Instant::now()) {
             return;
         }
         tracing::warn!(torrent = %self.handle.info_hash(), %error, "storage waits a moment");
         self.hold_download();
-        self.post(kind::FILE_ERROR, || Detail::Error(Error::from(error)));
+        self.post(kind::FILE_ERROR, || Detail::Error(error));
     }
 
     /// Goes on if the wait is over.
     pub(super) fn strain_over(&mut self, now: Instant) {
         if self.strain.until.is_some_and(|until| now >= until) {
             self.strain.until = None;
+            let later = std::mem::take(&mut self.strain.later);
             self.hold_download();
-            self.prepare_files();
+            if later.start {
+                self.legacy.judge_now();
+                self.start_check();
+            }
+            if later.look {
+                self.look_after_strain();
+            }
+            if later.sort {
+                self.files.sorting = false;
+                self.read_priorities();
+            }
+            if !self.brain.state().is_checking() {
+                self.prepare_files();
+            }
             self.try_check();
         }
+    }
+
+    /// It could not be found out what there is, or what became of a move: that
+    /// is done when the wait is over.
+    pub(super) fn start_later(&mut self, error: DiskError) {
+        self.legacy.judge_later();
+        self.strain.later.start = true;
+        self.strained(error);
+    }
+
+    /// Files could not be put where they belong: that is done when the wait is
+    /// over.
+    pub(super) fn sort_later(&mut self, error: DiskError) {
+        self.strain.later.sort = true;
+        self.strained(error);
+    }
+
+    /// The folder could not be looked at: that is done when the wait is over.
+    pub(super) fn look_later(&mut self, error: Error) {
+        self.strain.later.look = true;
+        self.strained(error);
     }
 
     /// A check could not go on for want of something: it begins again when the

@@ -14,6 +14,7 @@ use torrent_core::tracker::{
 };
 
 use super::Driver;
+use super::completion::CompletionGuard;
 use crate::asked::Topic;
 use crate::event::{Detail, Kind, TrackerFact, TrackerNews, kind};
 use crate::handle::TorrentHandle;
@@ -24,7 +25,11 @@ use crate::tracker::TrackerError;
 /// How a request to a tracker ended.
 pub(super) enum Told {
     Announced(AnnounceRequest, Result<Reply, TrackerError>),
-    Scraped(ScrapeRequest, Result<ScrapeReply, TrackerError>),
+    Scraped(
+        ScrapeRequest,
+        Result<ScrapeReply, TrackerError>,
+        CompletionGuard,
+    ),
 }
 
 /// What had been transferred when the torrent began to announce itself:
@@ -158,10 +163,18 @@ impl Driver {
     fn scrape(&mut self, request: ScrapeRequest) {
         let info_hash = self.handle.info_hash();
         let (context, filtered) = (Arc::clone(&self.context), self.filtered);
+        let (url, local) = (request.url.to_string(), request.local);
+        let guard = self.guard(kind::SCRAPE_FAILED, move |error| {
+            Detail::Tracker(TrackerNews {
+                url,
+                local,
+                what: TrackerFact::ScrapeFailed(error.to_string()),
+            })
+        });
         self.announces.spawn(async move {
             let asked = context.trackers.scrape(&request, info_hash, filtered);
             let result = asked.await;
-            Told::Scraped(request, result)
+            Told::Scraped(request, result, guard)
         });
     }
 
@@ -228,7 +241,10 @@ impl Driver {
         match told {
             Told::Announced(request, Ok(reply)) => self.announced(&request, reply),
             Told::Announced(request, Err(error)) => self.announce_failed(&request, &error),
-            Told::Scraped(request, result) => self.scraped(&request, result),
+            Told::Scraped(request, result, guard) => {
+                guard.complete();
+                self.scraped(&request, result);
+            }
         }
         self.clocks.snapshot_now();
     }

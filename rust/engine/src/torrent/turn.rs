@@ -8,7 +8,7 @@ use torrent_core::torrent::TorrentState;
 
 use super::Driver;
 use super::root::Next;
-use crate::disk::CheckMode;
+use crate::disk::{CheckMode, Storage};
 use crate::status::TorrentStatus;
 
 impl Driver {
@@ -72,11 +72,11 @@ impl Driver {
     /// only where the torrent is.
     pub(super) fn try_check(&mut self) {
         let is_turn = self.handle.shared.seat.borrow().check;
-        if self.strain.holds() || !is_turn && self.handle.is_auto_managed() {
+        if self.ending || self.strain.holds() || !is_turn && self.handle.is_auto_managed() {
             return;
         }
         if let Some(mode) = self.check_waits.take() {
-            if self.had_data() {
+            if self.had_data() || self.storage.get().is_some_and(Storage::has_root) {
                 self.look_for_root(Next::Check(mode));
             } else {
                 self.begin_check(mode);

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use torrent_engine::core::ids::FileIndex;
 use torrent_engine::core::metainfo::Metainfo;
 use torrent_engine::core::resume::ResumeData;
+use torrent_engine::core::value::Value;
 use torrent_engine::event::kind;
 use torrent_engine::handle::TorrentHandle;
 use torrent_engine::placement::MoveMode;
@@ -61,6 +62,8 @@ fn assert_whole(state: &Path, payload: &Payload, folder: &Path) {
         until(|| handle.status().is_seeding);
         assert_eq!(*handle.save_path(), folder);
         assert!(!node.has_seen(kind::FASTRESUME_REJECTED));
+        // The record's sample is hashed, and nothing else.
+        assert!(hashed(&node) < 40);
         until(|| places(state, &handle).is_none());
         stop(&node);
     }
@@ -141,6 +144,66 @@ fn a_move_that_was_cut_short_is_dropped_or_finished() {
     // None of them: it has not begun.
     fs::rename(new.join("payload"), old.join("payload")).unwrap();
     assert_whole(copy().path(), &payload, &old);
+}
+
+/// Blocks that the session has hashed on disk, of the 59 that there are.
+fn hashed(node: &Node) -> i64 {
+    let stats = node.session.stats();
+    let name = "disk.num_blocks_hashed";
+    let found = stats.iter().find(|(known, _)| *known == name);
+    match found {
+        Some((_, Value::Int(count))) => *count,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// As a process leaves them that is killed after its last copy, or while it
+/// deletes what it has copied.
+#[test]
+fn copies_of_a_move_that_was_cut_short_are_recognised() {
+    let (state, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (old, new) = (data.path().join("old"), data.path().join("new"));
+    let payload = Payload::of_two_files(54);
+    let (node, copies) = watched(state.path());
+    let handle = seeding(&node, state.path(), &payload, &old);
+    wait(handle.move_storage_now(&new, MoveMode::FailIfExist)).unwrap();
+    until(|| places(state.path(), &handle).is_none());
+    stop(&node);
+    let begun = copies.lock().unwrap().remove(0);
+    let bring_back = |name: &str| {
+        let [from, to] = [&new, &old].map(|it| it.join("payload").join(name));
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(&from, &to).unwrap();
+        let time = fs::metadata(&from).unwrap().modified().unwrap();
+        let file = fs::File::options().write(true).open(&to).unwrap();
+        file.set_modified(time).unwrap();
+    };
+    let half = format!("payload/.{}.moving0.0", handle.info_hash());
+    let half = new.join(half);
+    for left in [&["a.bin", "b.bin"][..], &["b.bin"], &[]] {
+        left.iter().for_each(|name| bring_back(name));
+        fs::write(&half, b"half a copy").unwrap();
+        assert_whole(killed(begun.path()).path(), &payload, &new);
+        assert!(!old.join("payload").exists() && !half.exists());
+    }
+    // No copy was whole yet.
+    fs::create_dir_all(&old).unwrap();
+    fs::rename(new.join("payload"), old.join("payload")).unwrap();
+    fs::create_dir_all(half.parent().unwrap()).unwrap();
+    fs::write(&half, b"half a copy").unwrap();
+    assert_whole(killed(begun.path()).path(), &payload, &old);
+    assert!(!half.exists());
+    // Something else that is there now is taken for what it is.
+    fs::create_dir_all(new.join("payload")).unwrap();
+    fs::write(new.join("payload/a.bin"), b"somebody's").unwrap();
+    let copy = killed(begun.path());
+    let node = start(copy.path());
+    let handle = node.session.torrents().remove(0);
+    until(|| handle.status().is_seeding);
+    assert_eq!(*handle.save_path(), old);
+    stop(&node);
+    let other = fs::read(new.join("payload/a.bin")).unwrap();
+    assert_eq!(other, b"somebody's");
 }
 
 #[test]

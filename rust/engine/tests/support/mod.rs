@@ -211,11 +211,16 @@ impl Node {
         self.wait_where(kind, |_| true)
     }
 
-    /// Every event so far, waited for or not.
-    pub(crate) fn drain(&mut self) -> Vec<Event> {
+    /// Takes the events that have come, for [`Self::has_seen`] and later waits.
+    pub(crate) fn look(&mut self) {
         let mut fresh = Vec::new();
         self.session.events().take(&mut fresh);
         self.see(&mut fresh);
+    }
+
+    /// Every event so far, waited for or not.
+    pub(crate) fn drain(&mut self) -> Vec<Event> {
+        self.look();
         std::mem::take(&mut self.seen)
     }
 

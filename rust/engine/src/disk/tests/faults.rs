@@ -194,3 +194,51 @@ async fn no_file_descriptors_left() {
     world.storage.write(world.blocks_of(0), PEER);
     assert_eq!(verified(&world.settle().await), [0]);
 }
+
+/// As when a disk is not mounted any more: what it was mounted on is there, and
+/// empty.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_whose_disk_is_gone_is_not_written_to() {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    let mut world = world(BLOCK_SIZE, &[("t/f", SIZE), ("g", SIZE)]);
+    let (disk, left) = (world.dir.path().join("disk"), world.dir.path().join("left"));
+    fs::create_dir(&left).unwrap();
+    let Ok(mounted) = tempfile::tempdir_in("/dev/shm") else {
+        return;
+    };
+    let device = |path: &Path| fs::metadata(path).unwrap().dev();
+    if device(mounted.path()) == device(&left) {
+        // There are no two file systems to tell apart.
+        return;
+    }
+    symlink(mounted.path(), &disk).unwrap();
+    let (sender, events) = mpsc::channel(8);
+    let spec = spec(&world.layout, &world.paths, &world.payload, &disk);
+    world.storage = world.disk.open(spec, sender);
+    world.events = events;
+    world.storage.write(world.blocks_of(0), PEER);
+    assert_eq!(verified(&world.settle().await), [0]);
+    let swap = |to: &Path| {
+        fs::remove_file(&disk).unwrap();
+        symlink(to, &disk).unwrap();
+    };
+    swap(&left);
+    world.storage.write(world.blocks_of(1), PEER);
+    let events = world.settle().await;
+    let [DiskEvent::WriteFailed { error, .. }] = &events[..] else {
+        panic!("unexpected {events:?}");
+    };
+    assert_eq!(
+        (error.kind, &error.path),
+        (DiskErrorKind::FolderGone, &disk)
+    );
+    assert!(world.storage.prepare().await.is_err());
+    assert_eq!(fs::read_dir(&left).unwrap().count(), 0);
+    // Another disk that has something on it, as the same one mounted anew.
+    fs::write(left.join("something"), b"").unwrap();
+    world.storage.write(world.blocks_of(1), PEER);
+    assert_eq!(verified(&world.settle().await), [1]);
+    assert!(left.join("g").exists());
+}

@@ -1,0 +1,186 @@
+//! Work that a caller has asked for and that ends with an event: when it
+//! cannot come to its end, because the torrent is removed, the session stops or
+//! the task fails, the event that says so comes all the same, and before the
+//! torrent's last event.
+
+use std::sync::Arc;
+
+use super::Driver;
+use crate::asked::Topic;
+use crate::context::Services;
+use crate::error::{Error, ErrorKind};
+use crate::event::{Detail, Kind, kind};
+use crate::handle::{Command, State, TorrentHandle};
+use crate::placement::Placing;
+
+/// Posts a failure when it is dropped before [`Self::complete`]. It travels
+/// with the work: through queues, tasks and their results.
+#[must_use]
+pub(super) struct CompletionGuard {
+    session: Arc<Services>,
+    handle: TorrentHandle,
+    failure: Option<Failure>,
+}
+
+/// The event that says that something failed.
+struct Failure {
+    kind: Kind,
+    detail: Box<dyn FnOnce(Error) -> Detail + Send + Sync>,
+}
+
+impl CompletionGuard {
+    /// The work has come to an end, of which its own event tells.
+    pub(super) fn complete(mut self) {
+        self.failure = None;
+    }
+}
+
+impl std::fmt::Debug for CompletionGuard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CompletionGuard").finish_non_exhaustive()
+    }
+}
+
+impl Drop for CompletionGuard {
+    fn drop(&mut self) {
+        if let Some(Failure { kind, detail }) = self.failure.take() {
+            let error = cut_short(&self.session, &self.handle);
+            let events = &self.session.events;
+            let torrent = self.handle.torrent_ref();
+            events.post(kind, Some(&torrent), || detail(error));
+        }
+    }
+}
+
+/// Why work of a torrent does not come to its end.
+fn cut_short(session: &Services, handle: &TorrentHandle) -> Error {
+    let (kind, reason) = if *session.stopping.borrow() {
+        (ErrorKind::SessionNotRunning, "the session stops")
+    } else if !handle.is_valid() {
+        (ErrorKind::InvalidTorrentHandle, "the torrent is removed")
+    } else {
+        (ErrorKind::InternalException, "the task failed")
+    };
+    Error::because(kind, reason)
+}
+
+/// What ends with an event and has no task of its own.
+#[derive(Debug, Default)]
+pub(super) struct Uncompleted {
+    /// `flush_cache` calls that are not answered.
+    pub(super) flushes: u32,
+    /// A check that was asked for is not over.
+    pub(super) check: bool,
+}
+
+impl Driver {
+    /// A guard that posts an event of `kind` with what `detail` makes of the
+    /// reason.
+    pub(super) fn guard(
+        &self,
+        kind: Kind,
+        detail: impl FnOnce(Error) -> Detail + Send + Sync + 'static,
+    ) -> CompletionGuard {
+        CompletionGuard {
+            session: Arc::clone(&self.context.session),
+            handle: self.handle.clone(),
+            failure: Some(Failure {
+                kind,
+                detail: Box::new(detail),
+            }),
+        }
+    }
+
+    /// A guard for moving the files or renaming one.
+    pub(super) fn guard_of_placing(&self, placing: &Placing) -> CompletionGuard {
+        match placing {
+            Placing::Move { to, .. } => {
+                let to = to.display().to_string();
+                self.guard(kind::STORAGE_MOVED_FAILED, |error| {
+                    Detail::FileError(error.about(to))
+                })
+            }
+            &Placing::Rename { file, .. } => self.guard(kind::FILE_RENAME_FAILED, move |error| {
+                Detail::RenameFailed { file, error }
+            }),
+        }
+    }
+
+    /// A guard for reading a piece.
+    pub(super) fn guard_of_read(&self, piece: torrent_core::ids::PieceIndex) -> CompletionGuard {
+        self.guard(kind::READ_PIECE, move |error| Detail::PieceData {
+            piece,
+            data: bytes::Bytes::new(),
+            error: error.to_string(),
+        })
+    }
+
+    /// A guard for saving resume data.
+    pub(super) fn guard_of_save(&self) -> CompletionGuard {
+        self.guard(kind::SAVE_RESUME_DATA_FAILED, Detail::Error)
+    }
+
+    /// The torrent ends before a command was carried out. What needs no work
+    /// is done; of everything else that has an event the failure is posted. A
+    /// caller that waits for an answer learns it from the answer's end.
+    pub(super) fn leave_undone(&mut self, command: Command) {
+        match command {
+            Command::Place(placing) => {
+                if matches!(*placing, Placing::Move { .. }) {
+                    self.handle.shared.asked.saw_one(Topic::Move);
+                }
+                drop(self.guard_of_placing(&placing));
+            }
+            Command::SaveResumeData(_) => drop(self.guard_of_save()),
+            Command::ReadPiece(piece, _)
+            | Command::Deadline {
+                piece, alert: true, ..
+            } => drop(self.guard_of_read(piece)),
+            Command::Metadata(_) if !self.brain.has_metadata() => {
+                drop(self.guard(kind::METADATA_FAILED, Detail::Error));
+            }
+            Command::Flush(_) => self.uncompleted.flushes += 1,
+            Command::Ask(question) => self.answer(question),
+            Command::Scrape(tracker) => {
+                self.announcer.scrape(tracker);
+                self.announce_pending();
+            }
+            Command::Look(State::Options) => self.read_options(),
+            Command::Look(State::Priorities) => self.sort_files(),
+            Command::Look(State::Check) => {
+                let wish = std::mem::take(&mut *self.handle.shared.check.lock());
+                self.uncompleted.check |= wish.begin.is_some();
+            }
+            _ => {}
+        }
+    }
+
+    /// Work that is under way ends now or as soon as it can, and what has not
+    /// begun never will.
+    pub(super) fn cut_short(&mut self) {
+        self.ending = true;
+        if let Some(storage) = self.storage.get() {
+            storage.cut_short();
+        }
+        if self.places.give_up() {
+            drop(self.guard(kind::METADATA_FAILED, Detail::Error));
+        }
+        self.saver.give_up();
+        if self.strain.give_up_sorting() {
+            self.files.sorting = false;
+        }
+        if std::mem::take(&mut self.uncompleted.check) {
+            drop(self.guard(kind::TORRENT_ERROR, |error| {
+                let reason = format!("the check was cut short: {}", error.message());
+                Detail::Error(Error::because(error.kind(), reason))
+            }));
+        }
+    }
+
+    /// What was handed over before is in the files, or never will be.
+    pub(super) fn flushed(&mut self) {
+        for _ in 0..std::mem::take(&mut self.uncompleted.flushes) {
+            self.post(kind::CACHE_FLUSHED, || Detail::None);
+        }
+    }
+}
