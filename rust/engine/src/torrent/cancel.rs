@@ -17,8 +17,8 @@ use super::Driver;
 impl Driver {
     /// These pieces may be there or not: it takes a check to know.
     pub(super) fn doubt(&mut self, pieces: &Bitfield) {
-        self.in_doubt = true;
-        if let Some(storage) = self.storage.get() {
+        self.checking.in_doubt = true;
+        if let Some(storage) = self.storage.slot.get() {
             storage.doubt(pieces);
         }
     }
@@ -34,19 +34,24 @@ impl Driver {
             return;
         }
         // What cannot be seen is not taken for missing.
-        if self.root.is_awaited() && !self.root.cancel_check() {
+        if self.location.root.is_awaited() && !self.location.root.cancel_check() {
             return;
         }
-        let Some(storage) = self.storage.get().cloned() else {
+        let Some(storage) = self.storage.slot.get().cloned() else {
             return;
         };
-        if self.check.as_ref().is_some_and(|check| !check.cancel()) {
+        if self
+            .checking
+            .running
+            .as_ref()
+            .is_some_and(|check| !check.cancel())
+        {
             // Its end is on its way.
             return;
         }
-        self.check = None;
-        self.check_waits = None;
-        if self.in_doubt {
+        self.checking.running = None;
+        self.checking.waiting = None;
+        if self.checking.in_doubt {
             self.stand_still();
         }
         self.checked(Instant::now(), &storage.have());
@@ -55,8 +60,8 @@ impl Driver {
     /// Whoever resumes a torrent about which something is in doubt takes what
     /// is known for all there is.
     pub(super) fn leave_doubt(&mut self) {
-        if !self.brain.state().is_checking() && !self.owed.is_some() {
-            self.in_doubt = false;
+        if !self.brain.state().is_checking() && !self.checking.owed.is_some() {
+            self.checking.in_doubt = false;
         }
     }
 }

@@ -159,15 +159,15 @@ impl Driver {
     /// begun never will.
     pub(super) fn cut_short(&mut self) {
         self.ending = true;
-        if let Some(storage) = self.storage.get() {
+        if let Some(storage) = self.storage.slot.get() {
             storage.cut_short();
         }
-        if self.places.give_up() {
+        if self.location.places.give_up() {
             drop(self.guard(kind::METADATA_FAILED, Detail::Error));
         }
-        self.saver.give_up();
-        if self.strain.give_up_sorting() {
-            self.files.sorting = false;
+        self.records.saver.give_up();
+        if self.failure.strain.give_up_sorting() {
+            self.storage.work.sorting = false;
         }
         if std::mem::take(&mut self.uncompleted.check) {
             drop(self.guard(kind::TORRENT_ERROR, |error| {

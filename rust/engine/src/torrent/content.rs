@@ -67,21 +67,21 @@ impl Driver {
     /// The metadata of a torrent that began without it is here, and has the
     /// right hash.
     pub(super) fn metadata_known(&mut self, info: Arc<Info>) {
-        if self.brain.has_metadata() || self.places.holds_metadata(&info) {
+        if self.brain.has_metadata() || self.location.places.holds_metadata(&info) {
             return;
         }
         if let Err(error) = self.judge_names(&info) {
             return self.metadata_refused(error);
         }
-        if !self.lease.has_place() {
+        if !self.location.lease.has_place() {
             return self.take_place(info);
         }
         let storage = match spec(&info, &self.handle) {
-            Ok(spec) => self.context.disk.open(spec, self.disk_events.clone()),
+            Ok(spec) => self.context.disk.open(spec, self.storage.events.clone()),
             Err(error) => return self.metadata_refused(error),
         };
         // Nobody else fills it.
-        let _ = self.storage.set(storage);
+        let _ = self.storage.slot.set(storage);
         self.brain
             .set_metadata(Arc::new(info.layout.clone()), rand::random());
         for note in self.handle.learn(info) {
@@ -110,7 +110,7 @@ impl Driver {
         let names = &mut options.renamed_files;
         let judged = check_names(info, names, &part_file);
         judged.or_else(
-            |error| match self.legacy.reject_names(names, error.clone()) {
+            |error| match self.records.legacy.reject_names(names, error.clone()) {
                 true => check_names(info, names, &part_file),
                 false => Err(error),
             },
@@ -131,8 +131,8 @@ impl Driver {
                 &options.part_file_dir,
             )
         };
-        self.places.hold();
-        let lease = Arc::clone(&self.lease);
+        self.location.places.hold();
+        let lease = Arc::clone(&self.location.lease);
         let session = Arc::clone(&self.context.session);
         self.tasks.spawn(async move {
             // The places of those that are remembered go first.
@@ -149,7 +149,7 @@ impl Driver {
     }
 
     pub(super) fn place_taken(&mut self, info: Arc<Info>, outcome: Result<(), Error>) {
-        self.places.let_go();
+        self.location.places.let_go();
         match outcome {
             Ok(()) => self.metadata_known(info),
             Err(error) => self.metadata_refused(error),
@@ -171,7 +171,7 @@ impl Driver {
     /// The metadata is what the hash stands for, and cannot be used: no peer
     /// will ever have a better one.
     pub(super) fn metadata_refused(&mut self, error: Error) {
-        self.error = Some(error.clone());
+        self.failure.error = Some(error.clone());
         self.publish(Instant::now());
         let failure = error.clone();
         self.post(kind::METADATA_FAILED, || Detail::Error(failure));

@@ -36,19 +36,19 @@ impl Driver {
     /// way has looked too early, and begins anew. An error from before no
     /// longer counts: what the check finds does.
     pub(super) fn recheck(&mut self) {
-        if self.root.is_awaited() {
-            self.legacy.recheck_after_start();
+        if self.location.root.is_awaited() {
+            self.records.legacy.recheck_after_start();
             return self.recheck_when_root_is_back();
         }
         let judging = self.recheck_after_resume();
         if !judging && self.has_check() {
-            if let Some(check) = self.check.take() {
+            if let Some(check) = self.checking.running.take() {
                 // Where it has just ended, its end is not the present check's.
                 check.cancel();
             }
             self.forget_error();
             self.run_check(CheckMode::All);
-            self.clocks.snapshot_now();
+            self.times.clocks.snapshot_now();
         } else if self.stop_for_check() {
             self.forget_error();
             self.run_check(CheckMode::All);
@@ -71,7 +71,8 @@ impl Driver {
     }
 
     fn is_current(&self, check: CheckId) -> bool {
-        self.check
+        self.checking
+            .running
             .as_ref()
             .is_some_and(|current| current.id() == check)
     }
@@ -105,26 +106,26 @@ impl Driver {
             DiskEvent::ReadFailed { piece, error } => self.read_failed(piece, error),
             DiskEvent::Oversized => self.post(kind::OVERSIZED_FILE, || Detail::None),
             // Every reader that is turned away says so: once is enough.
-            DiskEvent::TrustBroken { piece, error } if self.check.is_none() => {
+            DiskEvent::TrustBroken { piece, error } if self.checking.running.is_none() => {
                 self.post(kind::HASH_FAILED, || Detail::Piece(piece));
                 self.post_rejected(error.message.clone(), "");
-                let trusted = self.storage.get().map(Storage::trusted);
+                let trusted = self.storage.slot.get().map(Storage::trusted);
                 self.doubt(&trusted.unwrap_or_default());
                 self.recheck();
             }
             DiskEvent::CheckProgress { check, done, total } if self.is_current(check) => {
-                self.check_progress = f64::from(done) / f64::from(total.max(1));
+                self.checking.progress = f64::from(done) / f64::from(total.max(1));
                 if self.brain.state() == TorrentState::CheckingResumeData {
                     self.brain.checking(TorrentState::CheckingFiles);
                 }
-                self.clocks.snapshot_now();
+                self.times.clocks.snapshot_now();
             }
             DiskEvent::Checked { check, have } if self.is_current(check) => {
-                self.check = None;
+                self.checking.running = None;
                 self.check_over(now, have);
             }
             DiskEvent::CheckFailed { check, error } if self.is_current(check) => {
-                match self.check.take() {
+                match self.checking.running.take() {
                     Some(check) if error.is_transient() => {
                         self.check_later(check.mode().clone(), error);
                     }
@@ -141,7 +142,7 @@ impl Driver {
                     Detail::Error(Error::new(ErrorKind::InternalException))
                 });
                 // It went down with the worker.
-                if let Some(check) = self.check.take() {
+                if let Some(check) = self.checking.running.take() {
                     check.cancel();
                     self.check_given_up(now, Some(check));
                 }
@@ -154,7 +155,13 @@ impl Driver {
     /// What was found counts; when it is less than there was, only if the
     /// folder is there.
     fn check_over(&mut self, now: Instant, have: Bitfield) {
-        if self.saver.known().iter().all(|piece| have.get(piece)) {
+        if self
+            .records
+            .saver
+            .known()
+            .iter()
+            .all(|piece| have.get(piece))
+        {
             self.found(now, &have);
         } else {
             self.look_for_root(Next::Accept(have));
@@ -163,7 +170,7 @@ impl Driver {
 
     /// What a check found counts.
     pub(super) fn found(&mut self, now: Instant, have: &Bitfield) {
-        self.in_doubt = self.owed.is_some();
+        self.checking.in_doubt = self.checking.owed.is_some();
         self.checked(now, have);
         // What could not be read meanwhile.
         self.check_owed();
@@ -173,7 +180,7 @@ impl Driver {
     fn check_given_up(&mut self, now: Instant, check: Option<CheckHandle>) {
         let mode = check.map_or(CheckMode::All, |check| check.mode().clone());
         self.check_failed(mode);
-        if let Some(storage) = self.storage.get() {
+        if let Some(storage) = self.storage.slot.get() {
             let have = storage.have();
             self.checked(now, &have);
         }
@@ -189,7 +196,11 @@ impl Driver {
         if error.kind == DiskErrorKind::FolderGone {
             return self.folder_gone();
         }
-        if self.error_cleared.is_none_or(|cleared| error.at > cleared) {
+        if self
+            .failure
+            .cleared
+            .is_none_or(|cleared| error.at > cleared)
+        {
             self.fail(error.into());
         }
     }
@@ -197,11 +208,11 @@ impl Driver {
     pub(super) fn checked(&mut self, now: Instant, have: &Bitfield) {
         self.brain.checked(now, have);
         self.adopt_unfinished();
-        self.places.was_checked();
+        self.location.places.was_checked();
         self.uncompleted.check = false;
         self.checked_for_saving(have);
         self.publish_pieces();
-        self.lease.checked();
+        self.location.lease.checked();
         // In libtorrent's order: the change of state is told of first.
         self.settle();
         self.post(kind::TORRENT_CHECKED, || Detail::None);
@@ -213,7 +224,7 @@ impl Driver {
 
     /// Creates folders and empty files, unless everything is there already.
     pub(super) fn prepare_files(&mut self) {
-        let Some(storage) = self.storage.get().cloned().filter(|_| !self.ending) else {
+        let Some(storage) = self.storage.slot.get().cloned().filter(|_| !self.ending) else {
             return;
         };
         if self.brain.picker().is_seed() {
@@ -234,7 +245,7 @@ impl Driver {
     ) {
         let have = self.brain.picker().we_have(piece);
         let length = self.brain.layout().piece_len(piece);
-        let storage = self.storage.get().cloned();
+        let storage = self.storage.slot.get().cloned();
         let torrent = self.handle.torrent_ref();
         let context = std::sync::Arc::clone(&self.context);
         let guard = self.guard_of_read(piece);
@@ -267,7 +278,7 @@ impl Driver {
     }
 
     pub(super) fn flush(&mut self, answer: Option<oneshot::Sender<()>>) {
-        let storage = self.storage.get().cloned();
+        let storage = self.storage.slot.get().cloned();
         self.uncompleted.flushes += 1;
         self.tasks.spawn(async move {
             if let Some(storage) = storage {

@@ -57,10 +57,10 @@ impl Driver {
     /// Puts files where their priorities say: unwanted ones into the part
     /// file, others out of it.
     pub(super) fn sort_files(&mut self) {
-        let Some(storage) = self.storage.get().cloned() else {
+        let Some(storage) = self.storage.slot.get().cloned() else {
             return;
         };
-        if self.files.sorting {
+        if self.storage.work.sorting {
             // The priorities are read again when that is done.
             return;
         }
@@ -69,14 +69,14 @@ impl Driver {
         if wanted.contains(&false) {
             self.leave_seed_mode();
         }
-        let before = self.files.priorities.replace(priorities.clone());
+        let before = self.storage.work.priorities.replace(priorities.clone());
         if storage.has_wanted(&wanted) {
             if before.is_some_and(|before| before != priorities) {
                 self.post(kind::FILE_PRIO, || Detail::None);
             }
             return;
         }
-        self.files.sorting = true;
+        self.storage.work.sorting = true;
         self.tasks.spawn(async move {
             TaskEnd::Files(FilesEnd::Sorted(storage.set_wanted(wanted).await))
         });
@@ -86,14 +86,14 @@ impl Driver {
         &mut self,
         outcome: std::result::Result<Vec<(FileIndex, DiskError)>, DiskError>,
     ) {
-        self.files.sorting = false;
+        self.storage.work.sorting = false;
         let failed = failures(outcome);
         let (mut short, failed): (Vec<_>, Vec<_>) = failed
             .into_iter()
             .partition(|(_, error)| error.is_transient());
         if let Some((_, error)) = short.pop() {
             // Until the wait is over it is as if they were being sorted.
-            self.files.sorting = true;
+            self.storage.work.sorting = true;
             return self.sort_later(error);
         }
         if failed
@@ -136,7 +136,7 @@ impl Driver {
         &mut self,
         outcome: std::result::Result<Vec<(FileIndex, DiskError)>, DiskError>,
     ) {
-        self.files.sorting = false;
+        self.storage.work.sorting = false;
         let failed = failures(outcome);
         if failed.is_empty() {
             self.post(kind::FILE_PRIO, || Detail::None);
@@ -150,8 +150,10 @@ impl Driver {
 
     /// Asks for no blocks while they could not be stored.
     pub(super) fn hold_download(&mut self) {
-        let held =
-            self.files.moving || self.error.is_some() || self.strain.holds() || self.owed.is_some();
+        let held = self.storage.work.moving
+            || self.failure.error.is_some()
+            || self.failure.strain.holds()
+            || self.checking.owed.is_some();
         self.brain.set_storage_failed(Instant::now(), held);
     }
 
@@ -160,10 +162,10 @@ impl Driver {
     /// Believes that everything is there, after a look at the length of each
     /// file. False where the torrent is not in seed mode.
     pub(super) fn begin_seed_mode(&mut self) -> bool {
-        let Some(storage) = self.storage.get().cloned() else {
+        let Some(storage) = self.storage.slot.get().cloned() else {
             return false;
         };
-        if !self.files.seed_mode {
+        if !self.storage.work.seed_mode {
             return false;
         }
         self.tasks
@@ -174,7 +176,7 @@ impl Driver {
     fn trusted(&mut self, outcome: std::result::Result<(), DiskError>) {
         match outcome {
             // A check was asked for meanwhile.
-            Ok(()) if self.has_check() || !self.files.seed_mode => self.leave_seed_mode(),
+            Ok(()) if self.has_check() || !self.storage.work.seed_mode => self.leave_seed_mode(),
             Ok(()) => {
                 let have = Bitfield::full(self.brain.layout().num_pieces());
                 self.checked(Instant::now(), &have);
@@ -193,7 +195,7 @@ impl Driver {
     }
 
     pub(super) fn leave_seed_mode(&mut self) {
-        if std::mem::take(&mut self.files.seed_mode) {
+        if std::mem::take(&mut self.storage.work.seed_mode) {
             self.unsaved(SaveFlags::IF_STATE_CHANGED);
         }
     }
@@ -203,12 +205,12 @@ impl Driver {
     /// for that, but no byte leaves us by it: the disk hashes each piece again
     /// before it is read.
     pub(super) fn follow_seed_mode(&mut self) {
-        if !self.files.seed_mode || self.brain.state().is_checking() {
+        if !self.storage.work.seed_mode || self.brain.state().is_checking() {
             return;
         }
-        if let Some(storage) = self.storage.get() {
+        if let Some(storage) = self.storage.slot.get() {
             let mut verified = storage.hashed();
-            let earlier = &self.legacy.record.verified;
+            let earlier = &self.records.legacy.record.verified;
             let earlier = Bitfield::from_wire(earlier, verified.len()).unwrap_or_default();
             for piece in earlier.iter() {
                 verified.set(piece);
@@ -225,11 +227,11 @@ impl Driver {
 
     /// The pieces that were hashed in seed mode, as a record has them.
     pub(super) fn seed_mode_record(&self) -> Vec<u8> {
-        if !self.files.seed_mode {
+        if !self.storage.work.seed_mode {
             return Vec::new();
         }
         if self.is_in_the_dark() {
-            return self.legacy.record.verified.clone();
+            return self.records.legacy.record.verified.clone();
         }
         let verified = self.handle.shared.view.verified.load();
         verified.as_bytes().to_vec()
@@ -256,6 +258,6 @@ impl Driver {
     pub(super) fn plan_retry(&mut self) {
         let settings = self.context.session.settings.borrow();
         let wait = Duration::from_secs(settings.optimistic_disk_retry.unsigned_abs());
-        self.files.retry_at = Some(Instant::now() + wait);
+        self.storage.work.retry_at = Some(Instant::now() + wait);
     }
 }

@@ -7,6 +7,7 @@ mod completion;
 pub(crate) mod content;
 mod dial;
 mod disk;
+mod driver_parts;
 mod files;
 mod guard;
 mod new;
@@ -59,6 +60,9 @@ use crate::resume::SaveFlags;
 use crate::territory::Lease;
 use clocks::Clocks;
 use completion::Uncompleted;
+use driver_parts::{
+    Announcing, Checking, Failure, Location, Peers, Records, Times, TorrentStorage,
+};
 use files::{FileWork, FilesEnd};
 pub(crate) use new::NewTorrent;
 use owed::Owed;
@@ -110,48 +114,18 @@ struct Driver {
     key: TorrentKey,
     brain: Torrent,
     announcer: Announcer,
-    storage: StorageSlot,
-    /// Its places on disk, until the end.
-    lease: Arc<Lease>,
-    /// They are its own: a record may say so.
-    is_settled: bool,
-    /// Where the disk tells of this torrent.
-    disk_events: mpsc::Sender<DiskEvent>,
-    files: FileWork,
-    places: PlaceWork,
-    root: Root,
-    strain: Strain,
-    check: Option<CheckHandle>,
-    /// The check that begins when it is the torrent's turn.
-    check_waits: Option<CheckMode>,
-    check_progress: f64,
-    /// More may be on disk than is known, until a check is over.
-    in_doubt: bool,
-    owed: Owed,
-
-    peers: HashMap<PeerKey, Arc<Mailbox>>,
-    next_key: u64,
+    storage: TorrentStorage,
+    location: Location,
+    failure: Failure,
+    checking: Checking,
+    peers: Peers,
     tasks: JoinSet<TaskEnd>,
-    announces: JoinSet<Told>,
-    /// Tells us apart from others behind the same address (BEP 7).
-    announce_key: u32,
-    announced_from: Baseline,
-    /// The endpoints that the announcer knows.
-    announced_at: Arc<Vec<SocketAddr>>,
-    /// Our own endpoints as the brain knows them.
-    own: Arc<Vec<SocketAddr>>,
-    reports: mpsc::Sender<PeerReport>,
-
+    announcing: Announcing,
     paused: bool,
     /// The session's IP filter holds.
     filtered: bool,
-    error: Option<Error>,
-    error_cleared: Option<Instant>,
-    clocks: Clocks,
-    sleep: SleepWatch,
-    legacy: Legacy,
-    saver: Saver,
-    counted: Counted,
+    times: Times,
+    records: Records,
     uncompleted: Uncompleted,
     /// The torrent ends: nothing begins any more.
     ending: bool,
@@ -185,11 +159,11 @@ pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
         }
     }
     let mut driver = Driver::new(context, handle, storage, disk_events, reports, new.lease);
-    driver.is_settled = is_in_place || new.restored;
-    driver.files.seed_mode = new.seed_mode;
-    driver.places = PlaceWork::restored(new.places);
-    driver.legacy = Legacy::new(new.resume, new.verify_files, new.rejected);
-    driver.legacy.wish_pieces(new.piece_priorities);
+    driver.location.is_settled = is_in_place || new.restored;
+    driver.storage.work.seed_mode = new.seed_mode;
+    driver.location.places = PlaceWork::restored(new.places);
+    driver.records.legacy = Legacy::new(new.resume, new.verify_files, new.rejected);
+    driver.records.legacy.wish_pieces(new.piece_priorities);
     driver
         .brain
         .add_peers(Instant::now(), new.peers, Sources::MANUAL);
@@ -260,42 +234,58 @@ impl Driver {
                 }
             },
             announcer: trackers::announcer(&handle, now, &settings, &listening, seed),
-            clocks: Clocks::new(now),
-            sleep: SleepWatch::default(),
             key: handle.key(),
-            legacy: Legacy::default(),
-            saver: Saver::new(context.session.keeper.get().cloned(), now),
-            context,
-            handle,
-            storage,
-            lease,
-            is_settled: true,
-            disk_events,
-            files: FileWork::default(),
-            places: PlaceWork::default(),
-            root: Root::default(),
-            strain: Strain::new(),
-            check: None,
-            check_waits: None,
-            check_progress: 0.0,
-            in_doubt: false,
-            owed: Owed::default(),
-            peers: HashMap::new(),
-            next_key: 0,
             tasks: JoinSet::new(),
-            announces: JoinSet::new(),
-            announce_key: rand::random(),
-            announced_from: Baseline::default(),
-            announced_at: listening,
-            own: Arc::default(),
-            reports,
             paused: true,
             filtered: true,
-            error: None,
-            error_cleared: None,
-            counted: Counted::default(),
             uncompleted: Uncompleted::default(),
             ending: false,
+            announcing: Announcing {
+                tasks: JoinSet::new(),
+                key: rand::random(),
+                baseline: Baseline::default(),
+                endpoints: listening,
+            },
+            peers: Peers {
+                mailboxes: HashMap::new(),
+                next_key: 0,
+                own_endpoints: Arc::default(),
+                reports,
+            },
+            checking: Checking {
+                running: None,
+                waiting: None,
+                progress: 0.0,
+                in_doubt: false,
+                owed: Owed::default(),
+            },
+            failure: Failure {
+                strain: Strain::new(),
+                error: None,
+                cleared: None,
+            },
+            records: Records {
+                legacy: Legacy::default(),
+                saver: Saver::new(context.session.keeper.get().cloned(), now),
+            },
+            location: Location {
+                lease,
+                is_settled: true,
+                places: PlaceWork::default(),
+                root: Root::default(),
+            },
+            times: Times {
+                clocks: Clocks::new(now),
+                sleep: SleepWatch::default(),
+                counted: Counted::default(),
+            },
+            storage: TorrentStorage {
+                slot: storage,
+                events: disk_events,
+                work: FileWork::default(),
+            },
+            context,
+            handle,
         }
     }
 
@@ -303,7 +293,7 @@ impl Driver {
         let now = Instant::now();
         self.follow_tracker_turn();
         self.paused = paused;
-        self.clocks.restore(now, &self.legacy.record);
+        self.times.clocks.restore(now, &self.records.legacy.record);
         if !remembered {
             self.keep_source();
         }
@@ -316,7 +306,7 @@ impl Driver {
         self.post(kind::ADD_TORRENT, || {
             Detail::Added(self.handle.added(without_effect))
         });
-        self.clocks.paused_changed(now, paused);
+        self.times.clocks.paused_changed(now, paused);
         if !paused {
             self.brain.start(now);
         }
@@ -375,7 +365,7 @@ impl Driver {
                     self.waiting_reports(&mut queues.reports);
                     self.task_ended(ended);
                 }
-                Some(Ok(told)) = self.announces.join_next() => self.told(told),
+                Some(Ok(told)) = self.announcing.tasks.join_next() => self.told(told),
                 _ = settings.changed() => self.apply_settings(),
                 _ = filter.changed() => self.filter_changed(),
                 _ = session_paused.changed() => self.read_options(),
@@ -383,7 +373,7 @@ impl Driver {
                 _ = stopping.changed() => {}
                 () = tokio::time::sleep_until(due.into()) => {
                     let now = Instant::now();
-                    if self.sleep.look(now, unix_millis()) {
+                    if self.times.sleep.look(now, unix_millis()) {
                         self.brain.woke_up(now);
                     }
                     let room = self.context.session.free_connections();
@@ -391,9 +381,9 @@ impl Driver {
                     self.brain.handle_timeout(now);
                     self.announcer.handle_timeout(now);
                     self.strain_over(now);
-                    if self.root.poll_timeout().is_some_and(|at| now >= at) {
+                    if self.location.root.poll_timeout().is_some_and(|at| now >= at) {
                         self.look_again();
-                    } else if self.files.retry_at.is_some_and(|at| now >= at) {
+                    } else if self.storage.work.retry_at.is_some_and(|at| now >= at) {
                         self.clear_error();
                     }
                 }
@@ -422,15 +412,15 @@ impl Driver {
         let machines = [
             self.brain.poll_timeout(),
             self.announcer.poll_timeout(),
-            self.files.retry_at,
-            self.strain.poll_timeout(),
-            self.root.poll_timeout(),
+            self.storage.work.retry_at,
+            self.failure.strain.poll_timeout(),
+            self.location.root.poll_timeout(),
         ];
         machines
             .into_iter()
             .flatten()
-            .chain(self.saver.poll_timeout())
-            .fold(self.clocks.next_snapshot(), Instant::min)
+            .chain(self.records.saver.poll_timeout())
+            .fold(self.times.clocks.next_snapshot(), Instant::min)
     }
 
     /// Carries out what the machines decided, and shows it.
@@ -438,7 +428,7 @@ impl Driver {
         while let Some(output) = self.brain.poll_output() {
             match output {
                 Output::Peer(key, command) => {
-                    if let Some(mailbox) = self.peers.get(&key) {
+                    if let Some(mailbox) = self.peers.mailboxes.get(&key) {
                         mailbox.post(command);
                     }
                 }
@@ -457,7 +447,7 @@ impl Driver {
             session.choking.report(self.key, standing, to);
         }
         self.autosave(now);
-        if now >= self.clocks.next_snapshot() {
+        if now >= self.times.clocks.next_snapshot() {
             self.publish(now);
         }
     }
@@ -466,7 +456,8 @@ impl Driver {
         match event {
             TorrentEvent::StateChanged { state, previous } => {
                 self.unsaved(SaveFlags::IF_STATE_CHANGED);
-                self.clocks
+                self.times
+                    .clocks
                     .state_changed(Instant::now(), state, self.paused);
                 self.announcer
                     .set_upload_only(state == TorrentState::Finished);
@@ -481,13 +472,13 @@ impl Driver {
                 self.post(kind::STATE_CHANGED, || Detail::State { state, previous });
             }
             TorrentEvent::Finished => {
-                self.clocks.finished();
+                self.times.clocks.finished();
                 self.publish(Instant::now());
                 self.post(kind::TORRENT_FINISHED, || Detail::None);
                 self.flush(None);
             }
             TorrentEvent::PiecesVerified(pieces) => {
-                self.saver.not_durable_yet(&pieces);
+                self.records.saver.not_durable_yet(&pieces);
                 self.unsaved(SaveFlags::IF_DOWNLOAD_PROGRESS);
                 self.publish_pieces();
                 self.post(kind::PIECE_FINISHED, || Detail::Pieces(pieces));
@@ -510,7 +501,7 @@ impl Driver {
             TorrentEvent::PeerSnubbed(peer, true) => self.post_peer(kind::PEER_SNUBBED, peer),
             TorrentEvent::PeerSnubbed(peer, false) => self.post_peer(kind::PEER_UNSNUBBED, peer),
             TorrentEvent::FileCompleted(file) => {
-                self.saver.file_completed(file);
+                self.records.saver.file_completed(file);
                 self.post(kind::FILE_COMPLETED, || Detail::File(file));
             }
             TorrentEvent::DeadlineMet(piece) => self.read_piece(piece, None),

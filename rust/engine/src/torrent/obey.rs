@@ -58,7 +58,7 @@ impl Driver {
         match state {
             State::Options => {
                 // The handle has noted what changed.
-                self.saver.changed(Instant::now(), Changed::Config);
+                self.records.saver.changed(Instant::now(), Changed::Config);
                 self.read_options();
             }
             State::Priorities => {
@@ -84,7 +84,7 @@ impl Driver {
                 let asked = &self.handle.shared.asked;
                 asked.saw(Topic::Error, asked.last(Topic::Error));
                 self.clear_error();
-                self.clocks.snapshot_now();
+                self.times.clocks.snapshot_now();
             }
         }
     }
@@ -98,7 +98,7 @@ impl Driver {
     }
 
     pub(super) fn pause_changed(&mut self, now: Instant) {
-        self.clocks.paused_changed(now, self.paused);
+        self.times.clocks.paused_changed(now, self.paused);
         if self.paused {
             self.stop_announcing();
             if self.handle.shared.options.lock().graceful && self.brain.is_running() {
@@ -119,6 +119,6 @@ impl Driver {
             self.publish(now);
             self.post(kind::TORRENT_RESUMED, || Detail::None);
         }
-        self.clocks.snapshot_now();
+        self.times.clocks.snapshot_now();
     }
 }

@@ -50,7 +50,7 @@ impl Driver {
         let mut pieces = Bitfield::new(self.brain.layout().num_pieces());
         pieces.set(piece.0);
         self.doubt(&pieces);
-        self.owed.add(CheckMode::Only(pieces));
+        self.checking.owed.add(CheckMode::Only(pieces));
         // Before the piece is missed: it must not be asked of peers.
         self.hold_download();
         if self.brain.picker().we_have(piece) {
@@ -64,23 +64,23 @@ impl Driver {
     /// A check could not be done: what it was to look at is as unknown as
     /// before it.
     pub(super) fn check_failed(&mut self, mode: CheckMode) {
-        self.owed.add(mode);
-        self.in_doubt = true;
+        self.checking.owed.add(mode);
+        self.checking.in_doubt = true;
         self.hold_download();
     }
 
     /// Everything is to be looked at, while a check is under way or waits that
     /// may be of some pieces only.
     pub(super) fn widen_check(&mut self) {
-        match &self.check {
-            _ if self.check_waits.is_some() => self.check_waits = Some(CheckMode::All),
+        match &self.checking.running {
+            _ if self.checking.waiting.is_some() => self.checking.waiting = Some(CheckMode::All),
             Some(check) if *check.mode() == CheckMode::All => {}
             Some(check) if check.cancel() => {
-                self.check = None;
+                self.checking.running = None;
                 self.run_check(CheckMode::All);
             }
             // Its end is on its way.
-            Some(_) => self.owed.add(CheckMode::All),
+            Some(_) => self.checking.owed.add(CheckMode::All),
             None => {}
         }
     }
@@ -88,10 +88,10 @@ impl Driver {
     /// Checks what is owed, unless an error says that it would be in vain.
     /// Whether something is.
     pub(super) fn check_owed(&mut self) -> bool {
-        if !self.owed.is_some() {
+        if !self.checking.owed.is_some() {
             return false;
         }
-        if self.error.is_none() && self.stop_for_check() {
+        if self.failure.error.is_none() && self.stop_for_check() {
             let nothing = Bitfield::new(self.brain.layout().num_pieces());
             self.run_check(CheckMode::Only(nothing));
         }

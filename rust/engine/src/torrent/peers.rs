@@ -45,8 +45,8 @@ impl Driver {
     /// Takes a connection in, or closes it again.
     pub(super) fn join(&mut self, stream: TcpStream, meta: PeerMeta, features: Features) {
         let now = Instant::now();
-        let key = PeerKey(self.next_key);
-        self.next_key += 1;
+        let key = PeerKey(self.peers.next_key);
+        self.peers.next_key += 1;
         let mailbox = Arc::new(Mailbox::default());
         let endpoint = meta.endpoint;
         let peer = PeerRef {
@@ -60,10 +60,10 @@ impl Driver {
             }
             return;
         }
-        self.peers.insert(key, Arc::clone(&mailbox));
+        self.peers.mailboxes.insert(key, Arc::clone(&mailbox));
         let room = self.context.session.room_for_connection(endpoint.ip());
         if let Err(reason) = self.brain.peer_connected(now, key, meta, room) {
-            self.peers.remove(&key);
+            self.peers.mailboxes.remove(&key);
             tracing::debug!(%endpoint, %reason, "a connection is not taken in");
             self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
                 peer,
@@ -97,8 +97,8 @@ impl Driver {
             mailbox,
             down: self.valve(Direction::Down, endpoint),
             up: self.valve(Direction::Up, endpoint),
-            reports: self.reports.clone(),
-            storage: Arc::clone(&self.storage),
+            reports: self.peers.reports.clone(),
+            storage: Arc::clone(&self.storage.slot),
             disk: self.context.disk.clone(),
             pool: self.context.pool.clone(),
         };
@@ -117,9 +117,9 @@ impl Driver {
     /// Tells the brain when others see us elsewhere, or we listen elsewhere.
     pub(super) fn follow_whereabouts(&mut self) {
         let own = self.context.session.network.own();
-        if !Arc::ptr_eq(&own, &self.own) {
+        if !Arc::ptr_eq(&own, &self.peers.own_endpoints) {
             self.brain.set_own(own.to_vec());
-            self.own = own;
+            self.peers.own_endpoints = own;
         }
     }
 
@@ -146,7 +146,7 @@ impl Driver {
     }
 
     pub(super) fn peer_ended(&mut self, end: PeerEnd) {
-        self.peers.remove(&end.key);
+        self.peers.mailboxes.remove(&end.key);
         self.context
             .session
             .connections

@@ -166,15 +166,15 @@ impl Driver {
         let renamed = self.handle.shared.options.lock().renamed_files.clone();
         let renamed = renamed.into_iter();
         Ledger {
-            keeper: self.saver.keeper(),
-            lease: Arc::clone(&self.lease),
+            keeper: self.records.saver.keeper(),
+            lease: Arc::clone(&self.location.lease),
             places: Places {
                 info_hash: self.handle.info_hash(),
                 save_path: path_bytes(&self.handle.save_path()),
                 renamed: renamed
                     .map(|(file, name)| (file, name.into_bytes()))
                     .collect(),
-                needs_check: self.places.needs_check,
+                needs_check: self.location.places.needs_check,
                 change: None,
             },
         }
@@ -186,7 +186,11 @@ impl Driver {
             self.handle.shared.asked.saw_one(Topic::Move);
         }
         let guard = self.guard_of_placing(&placing);
-        let failed = self.error.as_ref().filter(|_| self.places.redo.is_some());
+        let failed = self
+            .failure
+            .error
+            .as_ref()
+            .filter(|_| self.location.places.redo.is_some());
         if let Some(error) = failed.cloned() {
             // An earlier change cannot be finished.
             return self.refuse_place(placing, guard, error);
@@ -195,15 +199,15 @@ impl Driver {
             let busy = Error::because(ErrorKind::StorageMoveFailed, "it is being moved already");
             return self.refuse_place(placing, guard, busy);
         }
-        self.places.queue.push_back((placing, guard));
+        self.location.places.queue.push_back((placing, guard));
         self.place_next();
     }
 
     /// Whether its files are being moved, or are going to be.
     pub(super) fn is_moving(&self) -> bool {
-        let mut waiting = self.places.queue.iter();
+        let mut waiting = self.location.places.queue.iter();
         let is_move = |placing: &Placing| matches!(placing, Placing::Move { .. });
-        self.files.moving || waiting.any(|(placing, _)| is_move(placing))
+        self.storage.work.moving || waiting.any(|(placing, _)| is_move(placing))
     }
 
     fn refuse_place(&self, placing: Placing, guard: CompletionGuard, error: Error) {
@@ -226,13 +230,16 @@ impl Driver {
     }
 
     pub(super) fn place_next(&mut self) {
-        if self.places.busy || self.places.held || self.places.redo.is_some() {
+        if self.location.places.busy
+            || self.location.places.held
+            || self.location.places.redo.is_some()
+        {
             return;
         }
-        let Some((placing, guard)) = self.places.queue.pop_front() else {
+        let Some((placing, guard)) = self.location.places.queue.pop_front() else {
             return;
         };
-        let (storage, ledger) = (self.storage.get().cloned(), self.ledger());
+        let (storage, ledger) = (self.storage.slot.get().cloned(), self.ledger());
         match placing {
             Placing::Move { to, mode, answer } => {
                 let answer = Answer {
@@ -240,7 +247,7 @@ impl Driver {
                     guard,
                 };
                 self.change_begins();
-                self.files.moving = storage.is_some();
+                self.storage.work.moving = storage.is_some();
                 self.hold_download();
                 self.publish(Instant::now());
                 let from = self.handle.save_path().as_ref().clone();
@@ -274,16 +281,16 @@ impl Driver {
     }
 
     fn change_begins(&mut self) {
-        self.places.busy = true;
-        self.places.epoch += 1;
-        self.places.written = true;
+        self.location.places.busy = true;
+        self.location.places.epoch += 1;
+        self.location.places.written = true;
     }
 
     pub(super) fn placed(&mut self, end: PlaceEnd) {
-        self.places.busy = false;
+        self.location.places.busy = false;
         match end {
             PlaceEnd::Moved(outcome, answer) => {
-                self.files.moving = false;
+                self.storage.work.moving = false;
                 match outcome {
                     Ok(moved) => {
                         self.now_at(moved);
@@ -310,7 +317,7 @@ impl Driver {
         // The record is to say so too, or that nothing is under way.
         self.unsaved(SaveFlags::IF_CONFIG_CHANGED);
         self.publish(Instant::now());
-        if let Some(info) = self.places.metadata.take() {
+        if let Some(info) = self.location.places.metadata.take() {
             self.metadata_known(info);
         }
         self.place_next();
@@ -326,7 +333,7 @@ impl Driver {
         self.publish(Instant::now());
         self.post(kind::STORAGE_MOVED, || Detail::Moved { to, from });
         if needs_check {
-            self.places.needs_check = true;
+            self.location.places.needs_check = true;
             self.doubt_all();
             self.recheck();
         }
@@ -356,22 +363,27 @@ impl Driver {
     /// Looks what became of a change that was cut short. False if there is
     /// none.
     pub(super) fn redoes_change(&mut self) -> bool {
-        let Some((change, storage)) = self.places.redo.clone().zip(self.storage.get().cloned())
+        let Some((change, storage)) = self
+            .location
+            .places
+            .redo
+            .clone()
+            .zip(self.storage.slot.get().cloned())
         else {
             return false;
         };
-        if self.places.busy {
+        if self.location.places.busy {
             return true;
         }
         let there = match self.storage_after(&change.step) {
             Ok(there) => there,
             Err(error) => {
                 tracing::warn!(%error, "a change of places cannot be finished");
-                self.places.redo = None;
+                self.location.places.redo = None;
                 return false;
             }
         };
-        self.places.busy = true;
+        self.location.places.busy = true;
         let ledger = self.ledger();
         self.tasks.spawn(async move {
             let outcome = ledger.redo(storage, there, change).await;
@@ -403,21 +415,21 @@ impl Driver {
             Ok(done) => done,
             Err(Halted::Shortage(error)) => return self.start_later(error),
             Err(Halted::Failed(error)) => {
-                for (placing, guard) in std::mem::take(&mut self.places.queue) {
+                for (placing, guard) in std::mem::take(&mut self.location.places.queue) {
                     self.refuse_place(placing, guard, error.clone());
                 }
                 return self.wait_for_root(error);
             }
         };
-        self.places.redo = None;
+        self.location.places.redo = None;
         self.root_is_back();
         match done {
             Some(Done::Moved(moved)) => {
                 let Moved { from, to, .. } = moved;
                 self.handle.shared.save_path.store(to.clone().into());
                 if moved.needs_check {
-                    self.places.needs_check = true;
-                    self.legacy.claim_nothing();
+                    self.location.places.needs_check = true;
+                    self.records.legacy.claim_nothing();
                 }
                 self.post(kind::STORAGE_MOVED, || Detail::Moved { to, from });
             }

@@ -167,7 +167,7 @@ impl Legacy {
 impl Driver {
     /// Peers and bans of earlier sessions.
     pub(super) fn restore_peers(&mut self) {
-        let record = &mut self.legacy.record;
+        let record = &mut self.records.legacy.record;
         let peers = std::mem::take(&mut record.peers);
         let banned = std::mem::take(&mut record.banned_peers);
         self.brain
@@ -180,7 +180,7 @@ impl Driver {
     /// known of which pieces.
     pub(super) fn restore_piece_priorities(&self) {
         let mut options = self.handle.shared.options.lock();
-        let given = &self.legacy.record.piece_priorities;
+        let given = &self.records.legacy.record.piece_priorities;
         if !put_priorities(given, options.pieces_mut()) {
             let (torrent, given) = (self.handle.info_hash(), given.len());
             tracing::warn!(%torrent, "of what it was added with: {given} piece priorities");
@@ -189,18 +189,18 @@ impl Driver {
 
     /// Looks at what is on disk: as far as the record goes, or at everything.
     pub(super) fn start_check(&mut self) {
-        let Some(storage) = self.storage.get().cloned().filter(|_| !self.ending) else {
+        let Some(storage) = self.storage.slot.get().cloned().filter(|_| !self.ending) else {
             return;
         };
-        if self.legacy.judging || self.redoes_change() || self.looks_for_root() {
+        if self.records.legacy.judging || self.redoes_change() || self.looks_for_root() {
             return;
         }
         self.starts();
-        if let Some(error) = self.legacy.rejected.take() {
+        if let Some(error) = self.records.legacy.rejected.take() {
             return self.reject(error.message().to_owned(), error.context());
         }
         let layout = self.brain.layout();
-        let claim = self.legacy.claim.as_ref().and_then(|claim| {
+        let claim = self.records.legacy.claim.as_ref().and_then(|claim| {
             let have = Bitfield::from_wire(&claim.pieces, layout.num_pieces())?;
             let unfinished = claim.unfinished.iter().filter_map(|(&piece, blocks)| {
                 let blocks = Bitfield::from_wire(blocks, layout.blocks_in_piece(piece))?;
@@ -218,20 +218,20 @@ impl Driver {
             if !claim.have.is_full() {
                 self.leave_seed_mode();
             }
-            self.legacy.judging = true;
+            self.records.legacy.judging = true;
             self.tasks.spawn(async move {
                 TaskEnd::ResumeChecked(Box::new(storage.check_resume(claim).await))
             });
             return;
         }
-        if self.legacy.claim.take().is_some() {
+        if self.records.legacy.claim.take().is_some() {
             self.reject(
                 "it is of a torrent with another number of pieces".to_owned(),
                 "",
             );
             return;
         }
-        let recheck = std::mem::take(&mut self.legacy.recheck);
+        let recheck = std::mem::take(&mut self.records.legacy.recheck);
         if !recheck && self.begin_seed_mode() {
             return;
         }
@@ -240,9 +240,9 @@ impl Driver {
             let nothing = Bitfield::new(self.brain.layout().num_pieces());
             self.checked(Instant::now(), &nothing);
         } else {
-            self.in_doubt = true;
+            self.checking.in_doubt = true;
             self.run_check(CheckMode::All);
-            if std::mem::take(&mut self.legacy.cancelled) {
+            if std::mem::take(&mut self.records.legacy.cancelled) {
                 self.cancel_check();
             }
         }
@@ -250,22 +250,22 @@ impl Driver {
 
     /// Whether a record is being looked at; a full check follows then.
     pub(super) fn recheck_after_resume(&mut self) -> bool {
-        let judging = self.legacy.judging || self.root.is_awaited();
-        self.legacy.recheck |= judging;
-        self.legacy.cancelled = false;
+        let judging = self.records.legacy.judging || self.location.root.is_awaited();
+        self.records.legacy.recheck |= judging;
+        self.records.legacy.cancelled = false;
         judging
     }
 
     /// Whether a record is being looked at; no check follows then.
     pub(super) fn cancel_after_resume(&mut self) -> bool {
-        let judging = self.legacy.judging || self.root.is_awaited_to_start();
-        self.legacy.recheck = false;
-        self.legacy.cancelled = judging;
+        let judging = self.records.legacy.judging || self.location.root.is_awaited_to_start();
+        self.records.legacy.recheck = false;
+        self.records.legacy.cancelled = judging;
         judging
     }
 
     pub(super) fn resume_checked(&mut self, outcome: Result<ResumeAccepted, ResumeRejected>) {
-        self.legacy.judging = false;
+        self.records.legacy.judging = false;
         if let Err(ResumeRejected::Disk(error)) = &outcome
             && !error.is_absence()
         {
@@ -276,8 +276,8 @@ impl Driver {
             };
         }
         self.root_is_back();
-        self.legacy.claim = None;
-        let cancelled = std::mem::take(&mut self.legacy.cancelled);
+        self.records.legacy.claim = None;
+        let cancelled = std::mem::take(&mut self.records.legacy.cancelled);
         self.judged(outcome);
         if cancelled {
             self.cancel_check();
@@ -294,18 +294,18 @@ impl Driver {
         match &outcome {
             Ok(accepted) if accepted.suspects.none() => {}
             Ok(accepted) => self.doubt(&accepted.suspects),
-            Err(_) => self.in_doubt = true,
+            Err(_) => self.checking.in_doubt = true,
         }
-        if std::mem::take(&mut self.legacy.recheck) {
+        if std::mem::take(&mut self.records.legacy.recheck) {
             return self.run_check(CheckMode::All);
         }
         match outcome {
             Ok(accepted) => {
-                self.legacy.unfinished = accepted.unfinished;
+                self.records.legacy.unfinished = accepted.unfinished;
                 if !accepted.suspects.none() {
                     return self.run_check(CheckMode::Only(accepted.suspects));
                 }
-                if let Some(storage) = self.storage.get() {
+                if let Some(storage) = self.storage.slot.get() {
                     let have = storage.have();
                     self.checked(Instant::now(), &have);
                 }
@@ -324,8 +324,8 @@ impl Driver {
 
     /// The record is not true: everything is looked at.
     fn reject(&mut self, reason: String, path: &str) {
-        self.legacy.claim = None;
-        self.in_doubt = true;
+        self.records.legacy.claim = None;
+        self.checking.in_doubt = true;
         self.leave_seed_mode();
         self.post_rejected(reason, path);
         self.run_check(CheckMode::All);
@@ -342,10 +342,10 @@ impl Driver {
 
     /// Takes up unfinished pieces, now that the check is over.
     pub(super) fn adopt_unfinished(&mut self) {
-        let Some(storage) = self.storage.get() else {
+        let Some(storage) = self.storage.slot.get() else {
             return;
         };
-        for (piece, blocks) in std::mem::take(&mut self.legacy.unfinished) {
+        for (piece, blocks) in std::mem::take(&mut self.records.legacy.unfinished) {
             if self.brain.adopt_partial(piece, &blocks) {
                 storage.adopt_partial(piece, blocks);
             }
@@ -365,7 +365,7 @@ impl Driver {
         let totals = self.brain.totals();
         let (received, sent) = (totals.payload_received, totals.payload_sent);
         let list = self.brain.peer_list();
-        let legacy = &self.legacy.record;
+        let legacy = &self.records.legacy.record;
         let unlimited = |limit: i64| u32::try_from(limit).ok();
         let mut record = ResumeData {
             info_hash: Some(self.handle.info_hash()),
@@ -405,7 +405,7 @@ impl Driver {
                 share_mode: Some(options.modes.share_mode),
                 super_seeding: Some(options.modes.super_seeding),
                 stop_when_ready: Some(options.modes.stop_when_ready),
-                seed_mode: Some(self.files.seed_mode),
+                seed_mode: Some(self.storage.work.seed_mode),
                 disable_dht: Some(!options.discovery.dht),
                 disable_lsd: Some(!options.discovery.lsd),
                 disable_pex: Some(!options.discovery.pex),
@@ -417,7 +417,7 @@ impl Driver {
             verified: self.seed_mode_record(),
             ..legacy.clone()
         };
-        self.clocks.record(now, &mut record);
+        self.times.clocks.record(now, &mut record);
         if let Some(metainfo) = self.handle.metainfo() {
             // What an earlier record says of these stays.
             if record.comment.is_empty() {
@@ -446,7 +446,7 @@ impl Driver {
         } else {
             options.file_priorities.to_vec()
         };
-        match (found, &self.legacy.claim) {
+        match (found, &self.records.legacy.claim) {
             (Some((have, unfinished)), _) => {
                 record.pieces = have.as_bytes().to_vec();
                 record.unfinished = unfinished
@@ -470,8 +470,8 @@ impl Driver {
 
     /// Whether it is not known what is on disk.
     pub(super) fn is_in_the_dark(&self) -> bool {
-        self.storage.get().is_none()
-            || self.in_doubt
+        self.storage.slot.get().is_none()
+            || self.checking.in_doubt
             || self.brain.state().is_checking()
             || self.brain.state() == TorrentState::DownloadingMetadata
     }

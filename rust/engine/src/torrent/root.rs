@@ -167,15 +167,15 @@ fn error(folder: &Path) -> Error {
 impl Driver {
     /// Whether there is, or was, something on disk.
     pub(super) fn had_data(&self) -> bool {
-        self.legacy.had_data(self.brain.layout())
-            || self.files.seed_mode
-            || !self.saver.known().none()
+        self.records.legacy.had_data(self.brain.layout())
+            || self.storage.work.seed_mode
+            || !self.records.saver.known().none()
     }
 
     /// Looks for the folder before the torrent begins. False if that is done,
     /// or not worth it: a new torrent's folder is created.
     pub(super) fn looks_for_root(&mut self) -> bool {
-        let looks = !self.root.seen && self.had_data();
+        let looks = !self.location.root.seen && self.had_data();
         if looks {
             self.look_for_root(Next::Start);
         }
@@ -184,16 +184,16 @@ impl Driver {
 
     /// The start does not wait for the folder any more.
     pub(super) fn starts(&mut self) {
-        if self.root.is_awaited_to_start() {
-            self.root.next = None;
+        if self.location.root.is_awaited_to_start() {
+            self.location.root.next = None;
         }
     }
 
     /// The bytes of a piece are not there: it is lost, unless the whole folder
     /// is missing.
     pub(super) fn piece_gone(&mut self, piece: PieceIndex, error: DiskError) {
-        let is_first = self.root.gone.is_empty();
-        self.root.gone.insert(piece, error);
+        let is_first = self.location.root.gone.is_empty();
+        self.location.root.gone.insert(piece, error);
         if is_first {
             self.look_for_gone();
         }
@@ -210,7 +210,7 @@ impl Driver {
             let error = Error::from_io(&error, &self.handle.save_path());
             return self.look_later(error);
         }
-        let gone = std::mem::take(&mut self.root.gone);
+        let gone = std::mem::take(&mut self.location.root.gone);
         if !matches!(look, Look::There) {
             // Other pieces may have been found gone by the time it is back.
             return self.folder_gone();
@@ -226,7 +226,7 @@ impl Driver {
     fn looking(&self, may_be_empty: bool) -> Looking {
         Looking {
             folder: self.handle.save_path().as_ref().clone(),
-            storage: self.storage.get().cloned(),
+            storage: self.storage.slot.get().cloned(),
             may_be_empty,
             recorded: None,
         }
@@ -243,17 +243,17 @@ impl Driver {
 
     /// Looks at the folder now that the system may have what that takes.
     pub(super) fn look_after_strain(&mut self) {
-        if !self.root.gone.is_empty() {
+        if !self.location.root.gone.is_empty() {
             self.look_for_gone();
         }
-        if let Some(next) = self.root.next.take() {
+        if let Some(next) = self.location.root.next.take() {
             self.look_for_root(next);
         }
     }
 
     /// Goes on with `next` when the folder has been seen.
     pub(super) fn look_for_root(&mut self, next: Next) {
-        let may_be_empty = self.root.may_be_empty
+        let may_be_empty = self.location.root.may_be_empty
             || match next {
                 Next::Start => false,
                 Next::Return => !self.had_data(),
@@ -261,10 +261,10 @@ impl Driver {
             };
         let mut looking = self.looking(may_be_empty);
         if matches!(next, Next::Start) {
-            looking.recorded = self.legacy.recorded_path();
+            looking.recorded = self.records.legacy.recorded_path();
         }
-        self.root.next = Some(next);
-        if self.ending || std::mem::replace(&mut self.root.looking, true) {
+        self.location.root.next = Some(next);
+        if self.ending || std::mem::replace(&mut self.location.root.looking, true) {
             return;
         }
         self.tasks
@@ -272,7 +272,7 @@ impl Driver {
     }
 
     pub(super) fn root_looked_for(&mut self, look: Look) {
-        self.root.looking = false;
+        self.location.root.looking = false;
         match look {
             Look::There => {}
             Look::Missing => {
@@ -280,7 +280,7 @@ impl Driver {
                 return self.wait_for_root(error);
             }
             Look::Elsewhere => {
-                self.legacy.was_elsewhere();
+                self.records.legacy.was_elsewhere();
                 self.leave_seed_mode();
             }
             Look::Shortage(error) => {
@@ -289,9 +289,9 @@ impl Driver {
             }
         }
         self.root_is_back();
-        match self.root.next.take() {
+        match self.location.root.next.take() {
             Some(Next::Start) => {
-                self.root.seen = true;
+                self.location.root.seen = true;
                 self.start_check();
             }
             Some(Next::Check(mode)) => self.begin_check(mode),
@@ -308,28 +308,28 @@ impl Driver {
 
     /// What waits goes on waiting, and the torrent is in error.
     pub(super) fn wait_for_root(&mut self, error: impl Into<Error>) {
-        self.root.next.get_or_insert(Next::Start);
-        self.root.backoff.failed(Instant::now());
+        self.location.root.next.get_or_insert(Next::Start);
+        self.location.root.backoff.failed(Instant::now());
         self.fail(error.into());
     }
 
     pub(super) fn root_is_back(&mut self) {
-        if self.root.backoff.succeeded() {
+        if self.location.root.backoff.succeeded() {
             self.forget_error();
         }
     }
 
     /// Looks again, now.
     pub(super) fn look_again(&mut self) {
-        if self.root.looking {
+        if self.location.root.looking {
             return;
         }
         // Not once more while it lasts.
-        self.root.backoff.attempt();
-        match self.root.next.take() {
+        self.location.root.backoff.attempt();
+        match self.location.root.next.take() {
             // From the beginning: a move may have to be finished first.
             Some(Next::Start) => {
-                self.root.next = Some(Next::Start);
+                self.location.root.next = Some(Next::Start);
                 self.start_check();
             }
             Some(next) => self.look_for_root(next),
@@ -339,9 +339,9 @@ impl Driver {
 
     /// The game wants a check while the folder is awaited: it follows.
     pub(super) fn recheck_when_root_is_back(&mut self) {
-        self.root.may_be_empty = true;
-        if !self.root.is_awaited_to_start() {
-            self.root.next = Some(Next::Check(CheckMode::All));
+        self.location.root.may_be_empty = true;
+        if !self.location.root.is_awaited_to_start() {
+            self.location.root.next = Some(Next::Check(CheckMode::All));
         }
         self.look_again();
     }

@@ -169,38 +169,38 @@ impl Driver {
             SaveFlags::IF_DOWNLOAD_PROGRESS => Changed::Progress,
             _ => Changed::Config,
         };
-        self.saver.changed(Instant::now(), what);
+        self.records.saver.changed(Instant::now(), what);
     }
 
     /// What was just checked is as good as durable: it was read.
     pub(super) fn checked_for_saving(&mut self, have: &Bitfield) {
-        self.saver.synced = have.clone();
+        self.records.saver.synced = have.clone();
         let layout = self.brain.layout();
         let files = layout.files().iter().zip(0u32..);
-        self.saver.unmeasured = files
+        self.records.saver.unmeasured = files
             .filter(|(place, file)| {
                 let mut pieces = layout.file_pieces(FileIndex(*file));
                 !place.pad && pieces.all(|piece| have.get(piece))
             })
             .map(|(_, file)| FileIndex(file))
             .collect();
-        self.saver.stats = vec![None; layout.files().len()];
+        self.records.saver.stats = vec![None; layout.files().len()];
         self.unsaved(SaveFlags::IF_DOWNLOAD_PROGRESS);
     }
 
     /// Saves unasked if it is time.
     pub(super) fn autosave(&mut self, now: Instant) {
-        if self.saver.keeper.is_none() {
+        if self.records.saver.keeper.is_none() {
             return;
         }
-        while let Some(save) = self.saver.schedule.poll(now) {
+        while let Some(save) = self.records.saver.schedule.poll(now) {
             let unsaved = self.handle.shared.unsaved.load(Ordering::Acquire);
             let wanted = match save {
                 Save::Record => SaveFlags::SETTINGS,
                 Save::Synced => SaveFlags::MODIFIED,
             };
             if !wanted.intersects(SaveFlags::from_bits(unsaved)) {
-                self.saver.schedule.nothing_new(now, save);
+                self.records.saver.schedule.nothing_new(now, save);
             } else if save == Save::Synced {
                 self.start_save(Vec::new());
             } else {
@@ -211,7 +211,7 @@ impl Driver {
 
     /// Saves what the game has set, with what is known to be durable.
     fn save_record(&mut self, now: Instant) {
-        self.saver.schedule.began(now, Save::Record);
+        self.records.saver.schedule.began(now, Save::Record);
         let settings = SaveFlags::SETTINGS.bits();
         let unsaved = &self.handle.shared.unsaved;
         unsaved.fetch_and(!settings, Ordering::AcqRel);
@@ -221,7 +221,7 @@ impl Driver {
 
     fn record_of_now(&mut self) -> ResumeData {
         let durable = self.durable();
-        let stats = self.saver.stats.clone();
+        let stats = self.records.saver.stats.clone();
         let unfinished = BTreeMap::new();
         self.record(durable.as_ref().map(|have| (have, &unfinished)), &stats)
     }
@@ -229,13 +229,14 @@ impl Driver {
     /// The pieces that are known to be on the device; `None` while that is not
     /// known.
     fn durable(&self) -> Option<Bitfield> {
-        let synced = &self.saver.synced;
+        let synced = &self.records.saver.synced;
         if synced.is_empty() || synced.len() != self.brain.layout().num_pieces() {
             return None;
         }
         // What cannot be seen is what it was.
-        let is_hidden = self.root.is_awaited() && !self.root.is_awaited_to_start();
-        if is_hidden && !self.places.needs_check() {
+        let is_hidden =
+            self.location.root.is_awaited() && !self.location.root.is_awaited_to_start();
+        if is_hidden && !self.location.places.needs_check() {
             return Some(synced.clone());
         }
         if self.is_in_the_dark() {
@@ -251,10 +252,10 @@ impl Driver {
 
     /// Hands a record to the state directory.
     fn keep(&mut self, record: Bytes, synced: bool) {
-        let Some(keeper) = &self.saver.keeper else {
+        let Some(keeper) = &self.records.saver.keeper else {
             return;
         };
-        let epoch = self.places.epoch();
+        let epoch = self.location.places.epoch();
         let kept = keeper.save(self.handle.info_hash(), Part::Resume, record);
         self.tasks.spawn(async move {
             // The directory's thread reports what fails, and tries again.
@@ -280,21 +281,25 @@ impl Driver {
                 "the resume data is not modified",
             );
             self.refuse_save(vec![asked], &error);
-        } else if self.saver.schedule.is_syncing() {
-            self.saver.waiting.push(asked);
+        } else if self.records.saver.schedule.is_syncing() {
+            self.records.saver.waiting.push(asked);
         } else {
             self.start_save(vec![asked]);
         }
     }
 
     fn start_save(&mut self, requests: Vec<Asked>) {
-        self.saver.schedule.began(Instant::now(), Save::Synced);
+        self.records
+            .saver
+            .schedule
+            .began(Instant::now(), Save::Synced);
         // What was hashed up to now is part of it.
         self.follow_seed_mode();
         let covers = self.handle.shared.unsaved.swap(0, Ordering::AcqRel);
-        self.saver.covers = SaveFlags::from_bits(covers);
+        self.records.saver.covers = SaveFlags::from_bits(covers);
         let Some(storage) = self
             .storage
+            .slot
             .get()
             .cloned()
             .filter(|_| !self.is_in_the_dark())
@@ -302,9 +307,9 @@ impl Driver {
             let record = self.record_of_now();
             return self.saved(&record, requests);
         };
-        self.saver.answering = !requests.is_empty();
+        self.records.saver.answering = !requests.is_empty();
         let have = self.durable_soon(&storage);
-        let measure = std::mem::take(&mut self.saver.unmeasured);
+        let measure = std::mem::take(&mut self.records.saver.unmeasured);
         let partials = !requests.is_empty();
         self.tasks.spawn(async move {
             let measure = measure.into_iter().collect();
@@ -325,14 +330,14 @@ impl Driver {
     pub(super) fn gathered(&mut self, gathered: Gathered, requests: Vec<Asked>) {
         match self.take_in(gathered) {
             Ok((have, unfinished)) => {
-                let stats = self.saver.stats.clone();
+                let stats = self.records.saver.stats.clone();
                 let known = !self.is_in_the_dark();
                 let record = self.record(known.then_some((&have, &unfinished)), &stats);
                 self.saved(&record, requests);
             }
             Err((error, have)) => {
                 // Nothing of it is saved.
-                self.handle.note_unsaved(self.saver.covers);
+                self.handle.note_unsaved(self.records.saver.covers);
                 self.not_durable(*error, &have, requests);
                 self.save_over(false);
             }
@@ -341,13 +346,13 @@ impl Driver {
 
     fn take_in(&mut self, gathered: Gathered) -> std::result::Result<Durable, NotDurable> {
         for (file, stat) in gathered.stats {
-            if let Some(slot) = self.saver.stats.get_mut(file.0 as usize) {
+            if let Some(slot) = self.records.saver.stats.get_mut(file.0 as usize) {
                 *slot = stat;
             }
         }
         match gathered.outcome {
             Ok(()) => {
-                self.saver.synced = gathered.have.clone();
+                self.records.saver.synced = gathered.have.clone();
                 Ok((gathered.have, gathered.unfinished))
             }
             Err(error) => Err((Box::new(error), gathered.have)),
@@ -363,7 +368,10 @@ impl Driver {
             return self.storage_failed(error);
         }
         let mut doubtful = Bitfield::new(self.brain.layout().num_pieces());
-        for piece in have.iter().filter(|&piece| !self.saver.synced.get(piece)) {
+        for piece in have
+            .iter()
+            .filter(|&piece| !self.records.saver.synced.get(piece))
+        {
             doubtful.set(piece);
         }
         self.refuse_save(requests, &Error::from(error.clone()));
@@ -398,7 +406,7 @@ impl Driver {
             asked.give(Ok(data));
         }
         *self.handle.shared.saved.lock() = Some(last);
-        if self.saver.keeper.is_some() {
+        if self.records.saver.keeper.is_some() {
             self.keep(plain, true);
         } else {
             self.save_over(true);
@@ -406,7 +414,7 @@ impl Driver {
     }
 
     pub(super) fn kept(&mut self, kept: &Kept) {
-        if kept.written && self.places.is_settled_by(kept.epoch) {
+        if kept.written && self.location.places.is_settled_by(kept.epoch) {
             self.settle_places();
         }
         if kept.synced {
@@ -417,16 +425,19 @@ impl Driver {
     /// The record says where the files are: what stands beside it goes.
     fn settle_places(&mut self) {
         self.keep_source();
-        if let Some(keeper) = &self.saver.keeper {
+        if let Some(keeper) = &self.records.saver.keeper {
             // It is on its way; what fails is tried again.
             drop(keeper.drop_part(self.handle.info_hash(), Part::Places));
         }
     }
 
     fn save_over(&mut self, succeeded: bool) {
-        self.saver.schedule.synced(Instant::now(), succeeded);
-        self.saver.answering = false;
-        let waiting = std::mem::take(&mut self.saver.waiting);
+        self.records
+            .saver
+            .schedule
+            .synced(Instant::now(), succeeded);
+        self.records.saver.answering = false;
+        let waiting = std::mem::take(&mut self.records.saver.waiting);
         if !waiting.is_empty() {
             self.start_save(waiting);
         }
@@ -449,7 +460,7 @@ impl Driver {
     /// Puts into the state directory what the torrent is and where, so that
     /// it comes back even without a later record.
     pub(super) fn keep_source(&mut self) {
-        let Some(keeper) = self.saver.keeper.clone() else {
+        let Some(keeper) = self.records.saver.keeper.clone() else {
             return;
         };
         let info_hash = self.handle.info_hash();
@@ -474,15 +485,15 @@ impl Driver {
     /// closed.
     pub(super) async fn save_last(&mut self) {
         self.follow_seed_mode();
-        let Some(keeper) = self.saver.keeper.clone() else {
+        let Some(keeper) = self.records.saver.keeper.clone() else {
             return;
         };
         let info_hash = self.handle.info_hash();
-        if !self.is_settled {
+        if !self.location.is_settled {
             // What it is stands there; its place may be another torrent's.
             return;
         }
-        let epoch = self.places.epoch();
+        let epoch = self.location.places.epoch();
         let unsaved = self.handle.shared.unsaved.load(Ordering::Acquire);
         if SaveFlags::SETTINGS.intersects(SaveFlags::from_bits(unsaved)) {
             // The device may take longer than there is time for.
@@ -491,18 +502,18 @@ impl Driver {
         }
         // What still has the files after it was told to end hangs: what is known
         // is saved without them.
-        let storage = self.storage.get().cloned();
-        let storage = storage.filter(|_| !self.places.is_busy());
+        let storage = self.storage.slot.get().cloned();
+        let storage = storage.filter(|_| !self.location.places.is_busy());
         let record = match storage.filter(|_| !self.is_in_the_dark()) {
             None => self.record_of_now(),
             Some(storage) => {
                 storage.flush().await;
                 let have = self.durable_soon(&storage);
-                let measure = self.saver.unmeasured.iter().copied().collect();
+                let measure = self.records.saver.unmeasured.iter().copied().collect();
                 let gathered = gather(storage, have, true, measure).await;
                 match self.take_in(gathered) {
                     Ok((have, unfinished)) => {
-                        let stats = self.saver.stats.clone();
+                        let stats = self.records.saver.stats.clone();
                         self.record(Some((&have, &unfinished)), &stats)
                     }
                     // The record from before still tells the truth.
@@ -511,14 +522,14 @@ impl Driver {
             }
         };
         let kept = keeper.save(info_hash, Part::Resume, record.encode().into());
-        if kept.await.is_ok() && self.places.is_settled_by(epoch) {
+        if kept.await.is_ok() && self.location.places.is_settled_by(epoch) {
             self.settle_places();
         }
     }
 
     /// A torrent that was removed is forgotten.
     pub(super) async fn forget_saved(&self) {
-        if let Some(keeper) = &self.saver.keeper {
+        if let Some(keeper) = &self.records.saver.keeper {
             // What fails is reported and tried again.
             let _ = keeper.forget(self.handle.info_hash()).await;
         }

@@ -116,7 +116,7 @@ impl Driver {
             .settings
             .borrow()
             .status_update_interval;
-        self.clocks.next_snapshot = now + Duration::from_millis(interval.unsigned_abs());
+        self.times.clocks.next_snapshot = now + Duration::from_millis(interval.unsigned_abs());
         self.feed_counters();
         self.warn_of_limits();
         self.follow_seed_mode();
@@ -141,14 +141,14 @@ impl Driver {
         view.download_queue.store(Arc::new(queue));
         view.file_progress
             .store(Arc::new(self.brain.file_progress()));
-        view.failure.store(self.error.clone().map(Arc::new));
+        view.failure.store(self.failure.error.clone().map(Arc::new));
         view.status.store(Shown::at(status, seen, session_paused));
     }
 
     /// Answers a question, as of now.
     pub(super) fn answer(&mut self, question: Question) {
         self.publish(Instant::now());
-        let storage = self.storage.get();
+        let storage = self.storage.slot.get();
         let open = || storage.map_or_else(Vec::new, Storage::open_files);
         let (kind, detail) = self.handle.answer(question, open);
         self.post(kind, || detail);
@@ -173,7 +173,7 @@ impl Driver {
     fn feed_counters(&mut self) {
         let totals = self.brain.totals();
         let stats = &self.context.session.stats;
-        let counted = &mut self.counted;
+        let counted = &mut self.times.counted;
         if totals.payload_received != counted.payload_received
             || totals.payload_sent != counted.payload_sent
         {
@@ -212,7 +212,7 @@ impl Driver {
     }
 
     fn status(&mut self, now: Instant) -> TorrentStatus {
-        self.clocks.advance(now);
+        self.times.clocks.advance(now);
         let (
             connections_limit,
             uploads_limit,
@@ -251,14 +251,14 @@ impl Driver {
             num_uploads += u32::from(!peer.upload.choked_by_us);
         }
         if num_seeds > 0 || state == TorrentState::Seeding {
-            self.clocks.last_seen_complete = unix_millis() / 1000;
+            self.times.clocks.last_seen_complete = unix_millis() / 1000;
         }
         let picker = self.brain.picker();
         let (wanted, wanted_done) = (picker.total_wanted(), picker.wanted_done());
         let (done, have) = (picker.done(), picker.num_have());
         let has_metadata = self.brain.has_metadata();
         // A wanted file that is still in the part file cannot be read yet.
-        let is_finished = has_metadata && picker.is_finished() && !self.files.sorting;
+        let is_finished = has_metadata && picker.is_finished() && !self.storage.work.sorting;
         let is_seeding = has_metadata && picker.is_seed();
         let (copies, fraction) = picker.distributed_copies();
         let checking = state.is_checking();
@@ -267,9 +267,10 @@ impl Driver {
             (layout.payload_length(), layout.num_pieces())
         };
         let totals = self.brain.totals();
-        self.clocks
+        self.times
+            .clocks
             .note_payload(now, totals.payload_received, totals.payload_sent);
-        let legacy = &self.legacy.record;
+        let legacy = &self.records.legacy.record;
         let all_time_download = legacy
             .total_downloaded
             .saturating_add(totals.payload_received);
@@ -293,7 +294,7 @@ impl Driver {
             is_seeding: is_seeding && !checking,
             has_metadata,
             progress: match (checking, wanted) {
-                (true, _) => self.check_progress,
+                (true, _) => self.checking.progress,
                 (false, 0) if !has_metadata => 0.0,
                 (false, 0) => 1.0,
                 (false, wanted) => wanted_done as f64 / wanted as f64,
@@ -333,11 +334,11 @@ impl Driver {
             list_peers,
             list_seeds,
             connect_candidates: candidates,
-            active_time: self.clocks.active.as_secs(),
-            finished_time: self.clocks.finished.as_secs(),
-            seeding_time: self.clocks.seeding.as_secs(),
-            time_since_download: seconds_since(now, self.clocks.last_download),
-            time_since_upload: seconds_since(now, self.clocks.last_upload),
+            active_time: self.times.clocks.active.as_secs(),
+            finished_time: self.times.clocks.finished.as_secs(),
+            seeding_time: self.times.clocks.seeding.as_secs(),
+            time_since_download: seconds_since(now, self.times.clocks.last_download),
+            time_since_upload: seconds_since(now, self.times.clocks.last_upload),
             next_announce: next_announce.map_or(-1, |due| {
                 due.saturating_duration_since(now).as_secs() as i64
             }),
@@ -352,16 +353,18 @@ impl Driver {
                 f64::from(copies) + f64::from(fraction) / 1000.0
             },
             error: self
+                .failure
                 .error
                 .as_ref()
                 .map_or_else(String::new, |error| error.message().to_owned()),
             error_file: self
+                .failure
                 .error
                 .as_ref()
                 .map_or_else(String::new, |error| error.context().to_owned()),
             added_time: self.handle.added_time(),
-            completed_time: self.clocks.completed_time,
-            last_seen_complete: self.clocks.last_seen_complete,
+            completed_time: self.times.clocks.completed_time,
+            last_seen_complete: self.times.clocks.last_seen_complete,
             eta: match (left, payload_rate) {
                 (0, _) if !has_metadata => -1,
                 (0, _) => 0,
@@ -370,9 +373,9 @@ impl Driver {
             },
             is_sequential_download,
             is_moving_storage: self.is_moving(),
-            is_seed_mode: self.files.seed_mode,
+            is_seed_mode: self.storage.work.seed_mode,
             storage_mode: self.handle.storage_mode().name().to_owned(),
-            is_upload_mode: modes.upload_mode || self.error.is_some(),
+            is_upload_mode: modes.upload_mode || self.failure.error.is_some(),
             is_share_mode: modes.share_mode,
             is_super_seeding: modes.super_seeding,
             is_stop_when_ready: modes.stop_when_ready,

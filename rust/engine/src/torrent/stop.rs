@@ -15,17 +15,17 @@ const TASKS_LIMIT: Duration = Duration::from_secs(2);
 
 impl Driver {
     pub(super) async fn end(mut self, verdict: Verdict) {
-        if let Some(check) = self.check.take() {
+        if let Some(check) = self.checking.running.take() {
             check.cancel();
         }
-        self.check_waits = None;
+        self.checking.waiting = None;
         self.cut_short();
         self.brain.clear_deadlines(Instant::now());
         self.brain.stop();
         self.set_filtered(true);
         self.context.session.rates.set_torrent(self.key, 0, 0);
         // Only the last announces are worth waiting for.
-        self.announces.abort_all();
+        self.announcing.tasks.abort_all();
         self.stop_announcing();
         self.settle();
         let announced = self.take_announces(&verdict);
@@ -37,17 +37,17 @@ impl Driver {
                     self.close().await;
                     // Of those that share files and go, the last one deletes
                     // them, and is there until the others have left them.
-                    all_left(self.lease.removed_before()).await;
+                    all_left(self.location.lease.removed_before()).await;
                     self.delete(*delete).await;
                     // Before others have the place: what comes back after a
                     // kill would miss its files.
                     self.forget_saved().await;
-                    self.lease.release();
+                    self.location.lease.release();
                 }
                 Verdict::SessionStopped => {
                     self.save_last().await;
                     self.close().await;
-                    self.lease.stay();
+                    self.location.lease.stay();
                 }
             }
         };
@@ -55,7 +55,7 @@ impl Driver {
         self.flushed();
         // After the last word of the brain.
         self.context.session.choking.gone(self.key);
-        if let Some(storage) = self.storage.get() {
+        if let Some(storage) = self.storage.slot.get() {
             // A move may have ended after nobody waited for it any more.
             self.handle
                 .shared
@@ -78,10 +78,10 @@ impl Driver {
         let deadline = tokio::time::sleep(TASKS_LIMIT);
         tokio::pin!(deadline);
         // Dials and reads that are still under way serve nobody.
-        while !self.peers.is_empty()
-            || self.places.is_busy()
-            || self.files.sorting
-            || saves && self.saver.is_asked()
+        while !self.peers.mailboxes.is_empty()
+            || self.location.places.is_busy()
+            || self.storage.work.sorting
+            || saves && self.records.saver.is_asked()
         {
             tokio::select! {
                 ended = self.tasks.join_next() => match ended {
@@ -97,7 +97,7 @@ impl Driver {
     }
 
     async fn close(&self) {
-        if let Some(storage) = self.storage.get() {
+        if let Some(storage) = self.storage.slot.get() {
             storage.close().await;
         }
     }
@@ -107,7 +107,7 @@ impl Driver {
     fn last_end(&mut self, ended: TaskEnd) {
         match ended {
             TaskEnd::Peer(end) => self.peer_ended(*end),
-            TaskEnd::Places(PlaceEnd::Redone(Err(_))) => self.places.look_failed(),
+            TaskEnd::Places(PlaceEnd::Redone(Err(_))) => self.location.places.look_failed(),
             TaskEnd::Places(end) => self.placed(end),
             TaskEnd::Gathered(gathered, requests) => self.gathered(*gathered, requests),
             TaskEnd::Files(FilesEnd::Sorted(outcome)) => self.last_sorted(outcome),
@@ -117,7 +117,7 @@ impl Driver {
     }
 
     async fn delete(&mut self, what: Deletion) {
-        let Some(storage) = self.storage.get() else {
+        let Some(storage) = self.storage.slot.get() else {
             if what != Deletion::Nothing {
                 // There is nothing to delete.
                 self.post(kind::TORRENT_DELETED, || Detail::None);
@@ -141,7 +141,7 @@ impl Driver {
     /// The last announces, on their own and within their own limit. Those of a
     /// session that stops are the session's, which goes on without their answers.
     fn take_announces(&mut self, verdict: &Verdict) -> impl Future<Output = ()> + use<> {
-        let mut announces = std::mem::take(&mut self.announces);
+        let mut announces = std::mem::take(&mut self.announcing.tasks);
         if matches!(verdict, Verdict::SessionStopped) {
             self.context.farewells.take(&mut announces);
         }

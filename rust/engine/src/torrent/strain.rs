@@ -83,7 +83,7 @@ impl Driver {
     /// The system is short of something for the moment.
     pub(super) fn strained(&mut self, error: impl Into<Error>) {
         let error = error.into();
-        if !self.strain.begin(Instant::now()) {
+        if !self.failure.strain.begin(Instant::now()) {
             return;
         }
         tracing::warn!(torrent = %self.handle.info_hash(), %error, "storage waits a moment");
@@ -93,19 +93,19 @@ impl Driver {
 
     /// Goes on if the wait is over.
     pub(super) fn strain_over(&mut self, now: Instant) {
-        if self.strain.until.is_some_and(|until| now >= until) {
-            self.strain.until = None;
-            let later = std::mem::take(&mut self.strain.later);
+        if self.failure.strain.until.is_some_and(|until| now >= until) {
+            self.failure.strain.until = None;
+            let later = std::mem::take(&mut self.failure.strain.later);
             self.hold_download();
             if later.start {
-                self.legacy.judge_now();
+                self.records.legacy.judge_now();
                 self.start_check();
             }
             if later.look {
                 self.look_after_strain();
             }
             if later.sort {
-                self.files.sorting = false;
+                self.storage.work.sorting = false;
                 self.read_priorities();
             }
             if !self.brain.state().is_checking() {
@@ -118,28 +118,28 @@ impl Driver {
     /// It could not be found out what there is, or what became of a move: that
     /// is done when the wait is over.
     pub(super) fn start_later(&mut self, error: DiskError) {
-        self.legacy.judge_later();
-        self.strain.later.start = true;
+        self.records.legacy.judge_later();
+        self.failure.strain.later.start = true;
         self.strained(error);
     }
 
     /// Files could not be put where they belong: that is done when the wait is
     /// over.
     pub(super) fn sort_later(&mut self, error: DiskError) {
-        self.strain.later.sort = true;
+        self.failure.strain.later.sort = true;
         self.strained(error);
     }
 
     /// The folder could not be looked at: that is done when the wait is over.
     pub(super) fn look_later(&mut self, error: Error) {
-        self.strain.later.look = true;
+        self.failure.strain.later.look = true;
         self.strained(error);
     }
 
     /// A check could not go on for want of something: it begins again when the
     /// wait is over.
     pub(super) fn check_later(&mut self, mode: CheckMode, error: DiskError) {
-        self.check_waits = Some(mode);
+        self.checking.waiting = Some(mode);
         self.strained(error);
     }
 }

@@ -95,7 +95,7 @@ impl Driver {
             self.announcer.completed(now);
         }
         let totals = self.brain.totals();
-        self.announced_from = Baseline {
+        self.announcing.baseline = Baseline {
             sent: totals.payload_sent,
             received: totals.payload_received,
             failed: totals.failed,
@@ -127,16 +127,16 @@ impl Driver {
         };
         self.announcer.set_fail_limits(now, options.fail_limits);
         self.announcer.set_tiers(now, &options.trackers);
-        self.clocks.snapshot_now();
+        self.times.clocks.snapshot_now();
     }
 
     /// Starts the requests that are due.
     pub(super) fn announce_pending(&mut self) {
         let listening = self.context.session.network.listening();
-        if !Arc::ptr_eq(&listening, &self.announced_at) {
+        if !Arc::ptr_eq(&listening, &self.announcing.endpoints) {
             self.announcer
                 .set_endpoints(Instant::now(), endpoints(&listening));
-            self.announced_at = listening;
+            self.announcing.endpoints = listening;
         }
         while let Some(request) = self.announcer.poll_output() {
             match request {
@@ -153,7 +153,7 @@ impl Driver {
         });
         let report = self.announce_report(request.local);
         let (context, filtered) = (Arc::clone(&self.context), self.filtered);
-        self.announces.spawn(async move {
+        self.announcing.tasks.spawn(async move {
             let asked = context.trackers.announce(&request, &report, filtered);
             let result = asked.await;
             Told::Announced(request, result)
@@ -171,7 +171,7 @@ impl Driver {
                 what: TrackerFact::ScrapeFailed(error.to_string()),
             })
         });
-        self.announces.spawn(async move {
+        self.announcing.tasks.spawn(async move {
             let asked = context.trackers.scrape(&request, info_hash, filtered);
             let result = asked.await;
             Told::Scraped(request, result, guard)
@@ -198,7 +198,7 @@ impl Driver {
             .map(SocketAddr::ip)
             .filter(|ip| private && !ip.is_unspecified() && !is_local(*ip))
             .collect();
-        let base = self.announced_from;
+        let base = self.announcing.baseline;
         let totals = self.brain.totals();
         let failed = totals.failed.saturating_sub(base.failed);
         let redundant = totals.redundant.saturating_sub(base.redundant);
@@ -209,7 +209,7 @@ impl Driver {
                 Ok(0) | Err(_) => local.port(),
                 Ok(port) => port,
             },
-            key: self.announce_key,
+            key: self.announcing.key,
             uploaded: totals.payload_sent.saturating_sub(base.sent),
             downloaded: totals
                 .payload_received
@@ -246,7 +246,7 @@ impl Driver {
                 self.scraped(&request, result);
             }
         }
-        self.clocks.snapshot_now();
+        self.times.clocks.snapshot_now();
     }
 
     fn announced(&mut self, request: &AnnounceRequest, reply: Reply) {

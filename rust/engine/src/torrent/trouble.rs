@@ -12,10 +12,10 @@ impl Driver {
     pub(super) fn fail(&mut self, error: Error) {
         tracing::warn!(torrent = %self.handle.info_hash(), %error, "storage failed");
         // One cause fails several writes; the first is what the game hears of.
-        if self.error.is_some() {
+        if self.failure.error.is_some() {
             return;
         }
-        self.error = Some(error.clone());
+        self.failure.error = Some(error.clone());
         self.hold_download();
         self.plan_retry();
         self.publish(Instant::now());
@@ -24,8 +24,8 @@ impl Driver {
 
     /// The game says that the cause is gone.
     pub(super) fn clear_error(&mut self) {
-        if self.root.is_awaited() {
-            self.files.retry_at = None;
+        if self.location.root.is_awaited() {
+            self.storage.work.retry_at = None;
             return self.look_again();
         }
         let had_one = self.forget_error();
@@ -40,12 +40,12 @@ impl Driver {
 
     /// Whether there was an error that counts no longer.
     pub(super) fn forget_error(&mut self) -> bool {
-        let had_one = self.error.take().is_some();
+        let had_one = self.failure.error.take().is_some();
         if had_one {
-            self.error_cleared = Some(Instant::now());
-            self.files.retry_at = None;
+            self.failure.cleared = Some(Instant::now());
+            self.storage.work.retry_at = None;
             self.hold_download();
-            self.clocks.snapshot_now();
+            self.times.clocks.snapshot_now();
         }
         had_one
     }

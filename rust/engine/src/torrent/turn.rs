@@ -18,7 +18,7 @@ impl Driver {
         self.handle.observed(Observation {
             auto_managed: self.handle.is_auto_managed(),
             paused: self.paused,
-            failed: self.error.is_some(),
+            failed: self.failure.error.is_some(),
             phase: match status.state {
                 state if state.is_checking() => Phase::Checking,
                 TorrentState::Finished => Phase::Finished,
@@ -55,9 +55,9 @@ impl Driver {
 
     /// Hashes what is on disk, when it is the torrent's turn.
     pub(super) fn run_check(&mut self, mode: CheckMode) {
-        if self.storage.get().is_some() {
-            self.check_progress = 0.0;
-            self.check_waits = Some(self.owed.settle(mode));
+        if self.storage.slot.get().is_some() {
+            self.checking.progress = 0.0;
+            self.checking.waiting = Some(self.checking.owed.settle(mode));
             self.hold_download();
             self.try_check();
         }
@@ -65,18 +65,20 @@ impl Driver {
 
     /// Whether a check is under way or waits.
     pub(super) fn has_check(&self) -> bool {
-        self.check.is_some() || self.check_waits.is_some() || self.root.is_awaited()
+        self.checking.running.is_some()
+            || self.checking.waiting.is_some()
+            || self.location.root.is_awaited()
     }
 
     /// Begins the check that waits, if it may: its turn is the queue's affair
     /// only where the torrent is.
     pub(super) fn try_check(&mut self) {
         let is_turn = self.handle.shared.seat.borrow().check;
-        if self.ending || self.strain.holds() || !is_turn && self.handle.is_auto_managed() {
+        if self.ending || self.failure.strain.holds() || !is_turn && self.handle.is_auto_managed() {
             return;
         }
-        if let Some(mode) = self.check_waits.take() {
-            if self.had_data() || self.storage.get().is_some_and(Storage::has_root) {
+        if let Some(mode) = self.checking.waiting.take() {
+            if self.had_data() || self.storage.slot.get().is_some_and(Storage::has_root) {
                 self.look_for_root(Next::Check(mode));
             } else {
                 self.begin_check(mode);
@@ -85,8 +87,8 @@ impl Driver {
     }
 
     pub(super) fn begin_check(&mut self, mode: CheckMode) {
-        if let Some(storage) = self.storage.get() {
-            self.check = Some(storage.check(mode));
+        if let Some(storage) = self.storage.slot.get() {
+            self.checking.running = Some(storage.check(mode));
         }
     }
 

@@ -70,7 +70,7 @@ impl Driver {
         }
         self.brain.set_modes(now, modes);
         self.try_check();
-        self.clocks.snapshot_now();
+        self.times.clocks.snapshot_now();
     }
 
     /// Puts the game's priorities into effect: a walk over all pieces, and so
@@ -83,7 +83,7 @@ impl Driver {
         self.sort_files();
         // What becomes wanted waits until its file is where it belongs: else
         // it would be finished, and lie in the part file still.
-        let waits = self.files.sorting;
+        let waits = self.storage.work.sorting;
         let picker = self.brain.picker();
         let priorities: Vec<Priority> = priorities
             .iter()
@@ -96,7 +96,7 @@ impl Driver {
             )
             .collect();
         self.brain.set_priorities(Instant::now(), &priorities);
-        self.clocks.snapshot_now();
+        self.times.clocks.snapshot_now();
     }
 
     /// The files are checked and the torrent was to stop then: it is paused
