@@ -104,7 +104,7 @@ impl SessionShared {
                 removal: watch::Sender::new(None),
                 left: AtomicBool::new(false),
                 ended: AtomicBool::new(false),
-                session: Arc::downgrade(&self.services),
+                services: Arc::downgrade(&self.services),
                 unsaved: AtomicU32::new(0),
                 saved: Mutex::new(None),
             }),

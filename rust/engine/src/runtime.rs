@@ -138,7 +138,7 @@ pub(crate) fn context(session: &SessionShared) -> io::Result<Arc<Context>> {
         pace: Pace::default(),
         dialler: Dialler::default(),
         farewells: Farewells::default(),
-        session: services,
+        services,
         disk: Disk::start(config, pool.clone())?,
         pool,
     }))
@@ -343,14 +343,14 @@ impl SessionTask {
             return;
         }
         self.alive.insert(hash, Vec::new());
-        let session = &self.context.session;
+        let session = &self.context.services;
         if new.ticket.is_none() {
             // In the order in which they are added.
             new.ticket = session.territory.try_newcomer_ticket();
         }
         let context = Arc::clone(&self.context);
         self.torrents.spawn(async move {
-            let services = Arc::clone(&context.session);
+            let services = Arc::clone(&context.services);
             supervise_owned(services, "torrent", torrent::run(context, new)).await;
             hash
         });

@@ -12,7 +12,7 @@ use crate::disk::{DiskTuning, WriteMode};
 
 /// Runs until the session stops.
 pub(crate) async fn run(context: Arc<Context>) {
-    let mut settings = context.session.settings.subscribe();
+    let mut settings = context.services.settings.subscribe();
     let mut last_close = Instant::now();
     loop {
         let interval = {

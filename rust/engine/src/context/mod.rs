@@ -37,7 +37,7 @@ pub(crate) use supervise::{report_panic, supervise, supervise_owned};
 
 /// What the tasks of a running session work with.
 pub(crate) struct Context {
-    pub(crate) session: Arc<Services>,
+    pub(crate) services: Arc<Services>,
     pub(crate) disk: Disk,
     pub(crate) pool: BufferPool,
     pub(crate) trackers: TrackerClient,

@@ -231,7 +231,7 @@ pub(crate) struct Shared {
     pub(crate) left: AtomicBool,
     /// Its task is over.
     pub(crate) ended: AtomicBool,
-    pub(crate) session: Weak<Services>,
+    pub(crate) services: Weak<Services>,
     /// What has changed since resume data was last saved: bits of `SaveFlags`.
     pub(crate) unsaved: AtomicU32,
     /// The resume data that was saved last.

@@ -21,7 +21,7 @@ impl TorrentHandle {
     /// [`Session::ban_peer`](crate::session::Session::ban_peer) does.
     pub fn ban_peer(&self, ip: IpAddr) -> Result<()> {
         self.check_valid()?;
-        let session = self.shared.session.upgrade();
+        let session = self.shared.services.upgrade();
         session
             .ok_or_else(|| Error::new(ErrorKind::InvalidTorrentHandle))?
             .ban(ip);

@@ -59,7 +59,7 @@ impl TorrentHandle {
     pub fn status(&self) -> Arc<TorrentStatus> {
         let shown = self.shared.view.status.load();
         let behind = |topic| self.shared.asked.is_behind(&shown.seen, topic);
-        let session = self.shared.session.upgrade();
+        let session = self.shared.services.upgrade();
         let session_paused = session.is_some_and(|session| *session.paused.borrow());
         let topics = [Topic::Options, Topic::Check, Topic::Move, Topic::Error];
         let [options, check, moving, error] = topics.map(behind);

@@ -109,7 +109,7 @@ pub(crate) struct PeerTask {
     pub(crate) storage: StorageSlot,
     pub(crate) torrent: Arc<dyn Swarm>,
     /// Where messages are counted, and warnings go.
-    pub(crate) session: Arc<Services>,
+    pub(crate) services: Arc<Services>,
     pub(crate) disk: Disk,
     pub(crate) pool: BufferPool,
 }
@@ -221,11 +221,11 @@ impl PeerTask {
     /// Adds what went each way to the session's numbers.
     fn count(&mut self) {
         let traffic = self.connection.take_counts();
-        self.session.stats.traffic.add(&traffic);
+        self.services.stats.traffic.add(&traffic);
     }
 
     fn warn(&self, warning: PerformanceWarning) {
-        self.session
+        self.services
             .events
             .warn(Some(&self.torrent.torrent_ref()), warning);
     }
@@ -382,7 +382,7 @@ mod tests {
         };
         connection.set_opening(Features::OURS, opening);
         let valve = |direction| {
-            let rates = Arc::clone(&context.session.rates);
+            let rates = Arc::clone(&context.services.rates);
             Valve::new(rates, direction, TorrentKey(1), endpoint)
         };
         let mailbox = Arc::new(Mailbox::default());
@@ -397,7 +397,7 @@ mod tests {
             reports,
             storage: StorageSlot::default(),
             torrent: Arc::new(NoTorrent),
-            session: Arc::clone(&context.session),
+            services: Arc::clone(&context.services),
             disk: context.disk.clone(),
             pool: context.pool.clone(),
         };

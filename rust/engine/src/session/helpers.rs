@@ -17,7 +17,7 @@ use crate::upkeep;
 
 /// Starts all of them.
 pub(crate) fn spawn(session: &Arc<SessionShared>, context: &Arc<Context>) -> JoinSet<()> {
-    let services = &context.session;
+    let services = &context.services;
     let mut helpers = Helpers {
         context,
         tasks: JoinSet::new(),
@@ -51,7 +51,7 @@ struct Helpers<'a> {
 
 impl Helpers<'_> {
     fn add(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let services = Arc::clone(&self.context.session);
+        let services = Arc::clone(&self.context.services);
         self.tasks.spawn(supervise(services, name, task));
     }
 }

@@ -17,7 +17,7 @@ use crate::placement::Placing;
 /// with the work: through queues, tasks and their results.
 #[must_use]
 pub(super) struct CompletionGuard {
-    session: Arc<Services>,
+    services: Arc<Services>,
     handle: TorrentHandle,
     failure: Option<Failure>,
 }
@@ -44,8 +44,8 @@ impl std::fmt::Debug for CompletionGuard {
 impl Drop for CompletionGuard {
     fn drop(&mut self) {
         if let Some(Failure { kind, detail }) = self.failure.take() {
-            let error = cut_short(&self.session, &self.handle);
-            let events = &self.session.events;
+            let error = cut_short(&self.services, &self.handle);
+            let events = &self.services.events;
             let torrent = self.handle.torrent_ref();
             events.post(kind, Some(&torrent), || detail(error));
         }
@@ -82,7 +82,7 @@ impl Driver {
         detail: impl FnOnce(Error) -> Detail + Send + Sync + 'static,
     ) -> CompletionGuard {
         CompletionGuard {
-            session: Arc::clone(&self.context.session),
+            services: Arc::clone(&self.context.services),
             handle: self.handle.clone(),
             failure: Some(Failure {
                 kind,

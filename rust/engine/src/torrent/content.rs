@@ -133,7 +133,7 @@ impl Driver {
         };
         self.location.places.hold();
         let lease = Arc::clone(&self.location.lease);
-        let session = Arc::clone(&self.context.session);
+        let session = Arc::clone(&self.context.services);
         self.tasks.spawn(async move {
             // The places of those that are remembered go first.
             let ticket = session.territory.newcomer_ticket().await;
@@ -160,7 +160,7 @@ impl Driver {
     /// Reads an info dict that has the right hash. It came from peers: what a
     /// torrent file must not contain, it must not contain either.
     pub(super) fn read_metadata(&mut self, info_dict: Bytes) {
-        let limits = Limits::of_settings(&self.context.session.settings.borrow());
+        let limits = Limits::of_settings(&self.context.services.settings.borrow());
         self.tasks.spawn(async move {
             let read = spawn_blocking(move || Info::parse(&info_dict, &limits)).await;
             // A parser that panics has a fault, and the torrent no metadata.

@@ -83,7 +83,7 @@ impl Driver {
                 self.join(stream, meta, Features::of(theirs.reserved));
             }
             Err(error) => {
-                let stats = &self.context.session.stats;
+                let stats = &self.context.services.stats;
                 match &error {
                     HandshakeError::TimedOut => stats.connect_timeouts.add(1),
                     HandshakeError::Connect(error) if error.kind() == ErrorKind::TimedOut => {
@@ -98,7 +98,7 @@ impl Driver {
                 };
                 stats.ended(&fault, io, false);
                 let in_use = io.is_some_and(|error| error.kind() == ErrorKind::AddrInUse);
-                let session = &self.context.session;
+                let session = &self.context.services;
                 if in_use && session.settings.borrow().outgoing_port != 0 {
                     session.events.warn(
                         Some(&self.handle.torrent_ref()),
@@ -121,10 +121,10 @@ async fn connect(
     handle: &TorrentHandle,
     haste: Haste,
 ) -> Result<Reached, HandshakeError> {
-    let mut settings = context.session.settings.subscribe();
+    let mut settings = context.services.settings.subscribe();
     let place = context.pace.turn(&mut settings, haste).await;
     let settings = settings.borrow().clone();
-    context.session.stats.connection_attempts.add(1);
+    context.services.stats.connection_attempts.add(1);
     let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
     let limit = seconds(settings.peer_connect_timeout);
     let dialler = &context.dialler;

@@ -79,7 +79,7 @@ impl Driver {
 
     pub(super) fn disk_event(&mut self, event: DiskEvent) {
         let now = Instant::now();
-        let stats = &self.context.session.stats;
+        let stats = &self.context.services.stats;
         match event {
             DiskEvent::Verified(pieces) => {
                 stats.num_piece_passed.add(pieces.len() as u64);
@@ -261,7 +261,7 @@ impl Driver {
                 ))
             };
             guard.complete();
-            let events = &context.session.events;
+            let events = &context.services.events;
             events.post(kind::READ_PIECE, Some(&torrent), || Detail::PieceData {
                 piece,
                 data: read.as_ref().map_or_else(|_| Bytes::new(), Bytes::clone),

@@ -256,7 +256,7 @@ impl Driver {
 
     /// Plans to try again by itself.
     pub(super) fn plan_retry(&mut self) {
-        let settings = self.context.session.settings.borrow();
+        let settings = self.context.services.settings.borrow();
         let wait = Duration::from_secs(settings.optimistic_disk_retry.unsigned_abs());
         self.storage.work.retry_at = Some(Instant::now() + wait);
     }

@@ -10,7 +10,7 @@ use crate::event::BlockReason;
 impl Driver {
     /// Whether a connection with `peer` must not be; says so if it is.
     pub(super) fn is_blocked(&self, peer: SocketAddr) -> bool {
-        let guard = &self.context.session.guard;
+        let guard = &self.context.services.guard;
         let blocked = guard.blocks(peer.ip(), self.filtered);
         if blocked {
             self.post_blocked(peer, BlockReason::IpFilter);
@@ -21,7 +21,7 @@ impl Driver {
     /// Whether `peer` listens on a port that the settings forbid; says so if it
     /// does.
     pub(super) fn is_privileged(&self, peer: SocketAddr) -> bool {
-        let settings = self.context.session.settings.borrow().clone();
+        let settings = self.context.services.settings.borrow().clone();
         let privileged = settings.no_connect_privileged_ports && peer.port() < FIRST_UNPRIVILEGED;
         if privileged {
             self.post_blocked(peer, BlockReason::PrivilegedPorts);
@@ -30,20 +30,20 @@ impl Driver {
     }
 
     pub(super) fn post_blocked(&self, peer: SocketAddr, reason: BlockReason) {
-        let session = &self.context.session;
+        let session = &self.context.services;
         session.post_blocked(Some(&self.handle.torrent_ref()), peer, reason);
     }
 
     /// The brain has found somebody out.
     pub(super) fn ban(&self, ip: IpAddr) {
-        self.context.session.stats.banned_for_hash_failure.add(1);
-        self.context.session.ban(ip);
+        self.context.services.stats.banned_for_hash_failure.add(1);
+        self.context.services.ban(ip);
     }
 
     /// Follows the torrent's wish about the filter.
     pub(super) fn set_filtered(&mut self, filtered: bool) {
         if std::mem::replace(&mut self.filtered, filtered) != filtered {
-            self.context.session.guard.count_unfiltered(!filtered);
+            self.context.services.guard.count_unfiltered(!filtered);
             self.filter_changed();
         }
     }
@@ -53,7 +53,7 @@ impl Driver {
         if !self.filtered {
             return;
         }
-        let filter = self.context.session.guard.filter();
+        let filter = self.context.services.guard.filter();
         let closed = self.brain.filter(|ip| filter.borrow().blocks(ip));
         for peer in closed {
             self.post_blocked(peer, BlockReason::IpFilter);

@@ -219,8 +219,8 @@ impl Driver {
         lease: Arc<Lease>,
     ) -> Self {
         let now = Instant::now();
-        let settings = context.session.settings.borrow().clone();
-        let listening = context.session.network.listening();
+        let settings = context.services.settings.borrow().clone();
+        let listening = context.services.network.listening();
         let seed = rand::random();
         Self {
             brain: {
@@ -266,7 +266,7 @@ impl Driver {
             },
             records: Records {
                 legacy: Legacy::default(),
-                saver: Saver::new(context.session.keeper.get().cloned(), now),
+                saver: Saver::new(context.services.keeper.get().cloned(), now),
             },
             location: Location {
                 lease,
@@ -322,10 +322,10 @@ impl Driver {
     }
 
     async fn live(&mut self, mut queues: Queues) -> Verdict {
-        let mut stopping = self.context.session.stopping.subscribe();
-        let mut settings = self.context.session.settings.subscribe();
-        let mut filter = self.context.session.guard.filter();
-        let mut session_paused = self.context.session.paused.subscribe();
+        let mut stopping = self.context.services.stopping.subscribe();
+        let mut settings = self.context.services.settings.subscribe();
+        let mut filter = self.context.services.guard.filter();
+        let mut session_paused = self.context.services.paused.subscribe();
         let mut turn = self.handle.shared.seat.subscribe();
         // It may have come before.
         turn.mark_changed();
@@ -376,7 +376,7 @@ impl Driver {
                     if self.times.sleep.look(now, unix_millis()) {
                         self.brain.woke_up(now);
                     }
-                    let room = self.context.session.free_connections();
+                    let room = self.context.services.free_connections();
                     self.brain.set_session_room(room);
                     self.brain.handle_timeout(now);
                     self.announcer.handle_timeout(now);
@@ -442,7 +442,7 @@ impl Driver {
         self.follow_whereabouts();
         let now = Instant::now();
         if let Some(standing) = self.brain.take_standing(now) {
-            let session = &self.context.session;
+            let session = &self.context.services;
             let to = Arc::clone(&self.handle.shared);
             session.choking.report(self.key, standing, to);
         }
@@ -491,7 +491,7 @@ impl Driver {
                 self.post(kind::METADATA_FAILED, || Detail::Error(error));
             }
             TorrentEvent::SeenAs { ip, by } => {
-                let session = &self.context.session;
+                let session = &self.context.services;
                 session.seen_as(ip, by.ip(), Witness::Peer);
             }
             TorrentEvent::HashFailed(piece) => {
@@ -519,7 +519,7 @@ impl Driver {
 
     fn post(&self, kind: Kind, detail: impl FnOnce() -> Detail) {
         self.context
-            .session
+            .services
             .events
             .post(kind, Some(&self.handle.torrent_ref()), detail);
     }

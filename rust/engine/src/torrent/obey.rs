@@ -90,7 +90,7 @@ impl Driver {
     }
 
     pub(super) fn apply_settings(&mut self) {
-        let settings = self.context.session.settings.borrow().clone();
+        let settings = self.context.services.settings.borrow().clone();
         self.set_announcer(&settings);
         self.brain.apply_settings(settings);
         self.watch();

@@ -61,7 +61,7 @@ impl Driver {
             return;
         }
         self.peers.mailboxes.insert(key, Arc::clone(&mailbox));
-        let room = self.context.session.room_for_connection(endpoint.ip());
+        let room = self.context.services.room_for_connection(endpoint.ip());
         if let Err(reason) = self.brain.peer_connected(now, key, meta, room) {
             self.peers.mailboxes.remove(&key);
             tracing::debug!(%endpoint, %reason, "a connection is not taken in");
@@ -71,12 +71,12 @@ impl Driver {
             });
             return;
         }
-        self.context.session.connections.opened(endpoint.ip());
+        self.context.services.connections.opened(endpoint.ip());
         self.post(kind::PEER_CONNECT, || Detail::Peer {
             peer,
             fact: PeerFact::Connected { incoming },
         });
-        let settings = self.context.session.settings.borrow().clone();
+        let settings = self.context.services.settings.borrow().clone();
         let limits = Limits::from(&*settings);
         let mut connection = if self.brain.has_metadata() {
             Connection::new(Arc::clone(self.brain.layout()), limits, now)
@@ -93,7 +93,7 @@ impl Driver {
             stream,
             connection,
             torrent: Arc::clone(&self.handle.shared) as _,
-            session: Arc::clone(&self.context.session),
+            services: Arc::clone(&self.context.services),
             mailbox,
             down: self.valve(Direction::Down, endpoint),
             up: self.valve(Direction::Up, endpoint),
@@ -116,7 +116,7 @@ impl Driver {
 
     /// Tells the brain when others see us elsewhere, or we listen elsewhere.
     pub(super) fn follow_whereabouts(&mut self) {
-        let own = self.context.session.network.own();
+        let own = self.context.services.network.own();
         if !Arc::ptr_eq(&own, &self.peers.own_endpoints) {
             self.brain.set_own(own.to_vec());
             self.peers.own_endpoints = own;
@@ -124,7 +124,7 @@ impl Driver {
     }
 
     fn valve(&self, direction: Direction, peer: SocketAddr) -> Valve {
-        let rates = Arc::clone(&self.context.session.rates);
+        let rates = Arc::clone(&self.context.services.rates);
         Valve::new(rates, direction, self.key, peer)
     }
 
@@ -134,7 +134,7 @@ impl Driver {
             "" => &settings.user_agent,
             client => client,
         };
-        let listening = self.context.session.network.listening();
+        let listening = self.context.services.network.listening();
         Opening {
             info_hash: self.handle.info_hash(),
             remote: meta.endpoint,
@@ -148,14 +148,14 @@ impl Driver {
     pub(super) fn peer_ended(&mut self, end: PeerEnd) {
         self.peers.mailboxes.remove(&end.key);
         self.context
-            .session
+            .services
             .connections
             .closed(end.peer.endpoint.ip());
-        let stats = &self.context.session.stats;
+        let stats = &self.context.services.stats;
         let (report, ended) = match end.outcome {
             Some((report, ended)) => (report, Some(ended)),
             None => {
-                report_panic(&self.context.session, "peer");
+                report_panic(&self.context.services, "peer");
                 (self.brain.last_report(end.key), None)
             }
         };

@@ -235,7 +235,7 @@ impl Driver {
         if !recheck && self.begin_seed_mode() {
             return;
         }
-        let settings = self.context.session.settings.borrow().clone();
+        let settings = self.context.services.settings.borrow().clone();
         if !recheck && settings.no_recheck_incomplete_resume {
             let nothing = Bitfield::new(self.brain.layout().num_pieces());
             self.checked(Instant::now(), &nothing);

@@ -27,7 +27,7 @@ pub(super) enum Settled {
 /// Waits until it is known where the remembered torrents are, takes the place
 /// if it is free, and waits for those that are being removed from it.
 pub(super) async fn settle(context: &Context, new: &mut NewTorrent) -> Result<Settled> {
-    let session = &context.session;
+    let session = &context.services;
     let mut stopping = session.stopping.subscribe();
     let mut removal = new.handle.shared.removal.subscribe();
     let ticket = match new.ticket.take() {
@@ -78,10 +78,10 @@ async fn holds<T>(state: &mut watch::Receiver<T>, is_so: impl FnMut(&T) -> bool)
 
 /// A torrent that cannot even begin: it says why and leaves.
 pub(super) fn refuse(context: &Context, handle: &TorrentHandle, error: Error) {
-    context.session.forget(handle.info_hash(), handle.key());
+    context.services.forget(handle.info_hash(), handle.key());
     handle.shared.removed.store(true, Ordering::Release);
     show_error(context, handle, &error);
-    let events = &context.session.events;
+    let events = &context.services.events;
     events.post(kind::TORRENT_ERROR, Some(&handle.torrent_ref()), || {
         Detail::Error(error)
     });
@@ -98,7 +98,7 @@ fn show_error(context: &Context, handle: &TorrentHandle, error: &Error) {
     status.error = error.message().to_owned();
     status.error_file = error.context().to_owned();
     let view = &handle.shared.view;
-    let session_paused = *context.session.paused.borrow();
+    let session_paused = *context.services.paused.borrow();
     view.failure.store(Some(error.clone().into()));
     view.status
         .store(Shown::at(status, asked.seen(), session_paused));
@@ -107,7 +107,7 @@ fn show_error(context: &Context, handle: &TorrentHandle, error: &Error) {
 /// A torrent that has not begun is gone.
 pub(super) fn leave(context: &Context, handle: &TorrentHandle) {
     handle.shared.left.store(true, Ordering::Release);
-    let events = &context.session.events;
+    let events = &context.services.events;
     events.post(kind::TORRENT_REMOVED, Some(&handle.torrent_ref()), || {
         Detail::None
     });

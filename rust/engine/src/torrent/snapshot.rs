@@ -112,7 +112,7 @@ impl Driver {
     pub(super) fn publish(&mut self, now: Instant) {
         let interval = self
             .context
-            .session
+            .services
             .settings
             .borrow()
             .status_update_interval;
@@ -134,7 +134,7 @@ impl Driver {
         let queue = self.download_queue();
         let view = &self.handle.shared.view;
         let seen = self.handle.shared.asked.seen();
-        let session_paused = *self.context.session.paused.borrow();
+        let session_paused = *self.context.services.paused.borrow();
         view.peers.store(Arc::new(peers));
         view.trackers.store(Shown::at(trackers, seen, false));
         view.availability.store(Arc::new(availability));
@@ -156,7 +156,7 @@ impl Driver {
 
     /// Warns when a peer could be asked for more at once than the settings let.
     fn warn_of_limits(&mut self) {
-        let session = &self.context.session;
+        let session = &self.context.services;
         let most = session.settings.borrow().max_out_request_queue;
         let mut peers = self.brain.peers();
         if peers.any(|(_, peer)| {
@@ -172,7 +172,7 @@ impl Driver {
     /// Brings the session's counters up to date.
     fn feed_counters(&mut self) {
         let totals = self.brain.totals();
-        let stats = &self.context.session.stats;
+        let stats = &self.context.services.stats;
         let counted = &mut self.times.counted;
         if totals.payload_received != counted.payload_received
             || totals.payload_sent != counted.payload_sent
@@ -231,7 +231,7 @@ impl Driver {
                 options.auto_managed,
             )
         };
-        let rates = &self.context.session.rates;
+        let rates = &self.context.services.rates;
         let waiting = [Direction::Down, Direction::Up]
             .map(|direction| rates.waiting(direction, self.key) as u32);
         let state = self.brain.state();

@@ -23,7 +23,7 @@ impl Driver {
         self.brain.clear_deadlines(Instant::now());
         self.brain.stop();
         self.set_filtered(true);
-        self.context.session.rates.set_torrent(self.key, 0, 0);
+        self.context.services.rates.set_torrent(self.key, 0, 0);
         // Only the last announces are worth waiting for.
         self.announcing.tasks.abort_all();
         self.stop_announcing();
@@ -54,7 +54,7 @@ impl Driver {
         tokio::join!(closing, announced);
         self.flushed();
         // After the last word of the brain.
-        self.context.session.choking.gone(self.key);
+        self.context.services.choking.gone(self.key);
         if let Some(storage) = self.storage.slot.get() {
             // A move may have ended after nobody waited for it any more.
             self.handle
@@ -64,7 +64,7 @@ impl Driver {
         }
         self.publish(Instant::now());
         let (hash, key) = (self.handle.info_hash(), self.key);
-        self.context.session.forget(hash, key);
+        self.context.services.forget(hash, key);
         if matches!(verdict, Verdict::Removed { .. }) {
             self.handle.shared.left.store(true, Ordering::Release);
             self.post(kind::TORRENT_REMOVED, || Detail::None);
@@ -145,7 +145,7 @@ impl Driver {
         if matches!(verdict, Verdict::SessionStopped) {
             self.context.farewells.take(&mut announces);
         }
-        let limit = self.context.session.settings.borrow().stop_tracker_timeout;
+        let limit = self.context.services.settings.borrow().stop_tracker_timeout;
         // The rest is for what comes after: the whole end keeps to the limit.
         let limit = Duration::from_secs(limit.unsigned_abs()).mul_f64(0.9);
         async move {

@@ -132,7 +132,7 @@ impl Driver {
 
     /// Starts the requests that are due.
     pub(super) fn announce_pending(&mut self) {
-        let listening = self.context.session.network.listening();
+        let listening = self.context.services.network.listening();
         if !Arc::ptr_eq(&listening, &self.announcing.endpoints) {
             self.announcer
                 .set_endpoints(Instant::now(), endpoints(&listening));
@@ -147,7 +147,7 @@ impl Driver {
     }
 
     fn announce(&mut self, request: AnnounceRequest) {
-        self.context.session.stats.num_announces.add(1);
+        self.context.services.stats.num_announces.add(1);
         self.tracker_news(kind::TRACKER_ANNOUNCE, &request.url, request.local, || {
             TrackerFact::Announce(request.event)
         });
@@ -179,7 +179,7 @@ impl Driver {
     }
 
     fn announce_report(&mut self, local: SocketAddr) -> Report {
-        let session = Arc::clone(&self.context.session);
+        let session = Arc::clone(&self.context.services);
         let settings = session.settings.borrow();
         let layout = self.brain.layout();
         let left = if self.brain.has_metadata() {
@@ -268,7 +268,7 @@ impl Driver {
             });
         }
         if let (Some(ip), Some(tracker)) = (reply.external_ip, reply.tracker) {
-            self.context.session.seen_as(ip, tracker, Witness::Tracker);
+            self.context.services.seen_as(ip, tracker, Witness::Tracker);
         }
         let num_peers = reply.peers.len() as u32;
         self.tracker_news(kind::TRACKER_REPLY, url, *local, || TrackerFact::Reply {
@@ -278,7 +278,7 @@ impl Driver {
     }
 
     fn announce_failed(&mut self, request: &AnnounceRequest, error: &TrackerError) {
-        self.context.session.stats.num_failed_announces.add(1);
+        self.context.services.stats.num_failed_announces.add(1);
         let AnnounceRequest { id, url, local, .. } = request;
         let now = Instant::now();
         let failed = self.announcer.on_failure(now, *id, &error.failure());

@@ -94,7 +94,7 @@ impl Driver {
 
     /// A peer has come to a torrent that waits for its turn.
     pub(super) fn wake_for_peer(&mut self) {
-        let settings = self.context.session.settings.borrow();
+        let settings = self.context.services.settings.borrow();
         let wakes = settings.incoming_starts_queued_torrents;
         drop(settings);
         if wakes && self.paused && self.handle.is_auto_managed() {

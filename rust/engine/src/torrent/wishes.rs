@@ -46,10 +46,10 @@ impl Driver {
         self.brain.set_sequential(sequential);
         self.brain.set_sequential_range(range);
         self.set_filtered(filtered);
-        self.context.session.rates.set_torrent(self.key, down, up);
+        self.context.services.rates.set_torrent(self.key, down, up);
         self.brain.set_limits(now, connections, uploads);
         self.follow_tracker_turn();
-        let paused = paused || *self.context.session.paused.borrow();
+        let paused = paused || *self.context.services.paused.borrow();
         if paused != self.paused {
             self.paused = paused;
             self.pause_changed(now);
@@ -130,7 +130,7 @@ impl Driver {
 
     /// Has connections note what somebody wants to hear of.
     pub(super) fn watch(&mut self) {
-        let events = &self.context.session.events;
+        let events = &self.context.services.events;
         let any = |kinds: &[crate::event::Kind]| kinds.iter().any(|&kind| events.wants(kind));
         self.brain.watch(Watched {
             progress: any(&[kind::BLOCK_DOWNLOADING, kind::BLOCK_FINISHED]),
