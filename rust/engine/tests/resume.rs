@@ -475,7 +475,7 @@ fn only_the_folder_of_the_record_is_missed() {
                 assert_eq!(handle.status().error, "");
                 handle.status().state == TorrentState::Downloading
             });
-            assert!(folder.exists());
+            until(|| folder.exists());
             node.wait(kind::FASTRESUME_REJECTED);
             handle.connect_peer(giver.endpoint()).unwrap();
             until(|| handle.status().is_seeding);
@@ -509,6 +509,6 @@ fn only_the_folder_of_the_record_is_missed() {
     let mut node = Node::new();
     let handle = resumed(&node, &payload, &new, &record);
     until(|| handle.status().is_seeding);
-    node.drain();
+    node.look();
     assert!(!node.has_seen(kind::FASTRESUME_REJECTED));
 }
