@@ -40,11 +40,13 @@ build_library() {
 
 # cargo_library PROFILE TARGET: an empty target is the host's own.
 cargo_library() {
-  local profile=$1 target=$2 flags=(--package torrent-godot)
+  local profile=$1 target=$2 flags
   case $profile in
-    # The library that the editor loads carries the class reference (F1).
-    debug) flags+=(--features docs) ;;
-    release) flags+=(--release) ;;
+    # The library that the editor loads carries the class reference (F1). Built as a part of
+    # the workspace, it has what tests have compiled already.
+    debug) flags=("${WHOLE_WORKSPACE[@]}" --lib) ;;
+    # What a game ships has the features that it needs, and no others.
+    release) flags=(--package torrent-godot --release) ;;
   esac
   [[ -z $target ]] || flags+=(--target "$target")
   run_logged "build-${target:-host}-$profile" cargo build "${flags[@]}" ||
