@@ -182,8 +182,9 @@ impl SessionState {
 
     /// Puts the record's settings into `settings`. Returns what was not taken:
     /// names that this library does not know, features that it does not have,
-    /// and values out of range.
+    /// and values out of range. None of them counts as named.
     pub fn restore_settings(&self, settings: &mut Settings) -> Vec<SettingsError> {
+        let named = settings.named.clone();
         let mut refused = Vec::new();
         for (name, value) in &self.settings {
             let name = String::from_utf8_lossy(name);
@@ -196,6 +197,7 @@ impl SessionState {
                 refused.push(error);
             }
         }
+        settings.named = named;
         refused
     }
 }

@@ -7,11 +7,13 @@
 //! it would a moment later.
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinError, spawn_blocking};
 use torrent_core::ids::InfoHash;
 use torrent_core::magnet::MagnetUri;
 use torrent_core::places::Places;
@@ -35,7 +37,13 @@ pub(crate) struct Restoring {
     /// them is old. `None` when all are back.
     met: Mutex<Option<BTreeSet<InfoHash>>>,
     done: watch::Sender<bool>,
+    /// Places for torrents that are looked up.
+    lookups: Semaphore,
 }
+
+/// How many torrents are looked up at once: each takes a thread, which waits for
+/// the disk.
+const LOOKUPS: usize = 4;
 
 impl Restoring {
     /// There is something to bring back if `begun`.
@@ -43,6 +51,7 @@ impl Restoring {
         Self {
             met: Mutex::new(begun.then(BTreeSet::new)),
             done: watch::Sender::new(!begun),
+            lookups: Semaphore::new(LOOKUPS),
         }
     }
 
@@ -83,6 +92,29 @@ pub(crate) async fn run(session: Arc<SessionShared>) {
         () = bring_back(&session) => {}
         // What has not come back stays in the directory.
         _ = stopping.wait_for(|stopping| *stopping) => {}
+    }
+}
+
+/// A torrent that came before the session had its folder, as it was if that
+/// remembers it. `None` when the session's threads end meanwhile.
+///
+/// # Panics
+///
+/// When looking it up does. Its record stays as it is.
+pub(crate) async fn looked_up(
+    session: &Arc<SessionShared>,
+    mut new: NewTorrent,
+) -> Option<NewTorrent> {
+    let _place = session.restoring.lookups.acquire().await.ok()?;
+    let session = Arc::clone(session);
+    let looked_up = spawn_blocking(move || {
+        session.look_up(&mut new);
+        new
+    });
+    match looked_up.await.map_err(JoinError::try_into_panic) {
+        Ok(new) => Some(new),
+        Err(Ok(panic)) => resume_unwind(panic),
+        Err(Err(_)) => None,
     }
 }
 
@@ -347,3 +379,6 @@ fn as_it_was(torrent: Remembered) -> Result<AddTorrent> {
     add.check()?;
     Ok(add)
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,6 +57,8 @@ pub(crate) enum Start {
     Waiting {
         /// The folder that is waited for.
         folder: Option<PathBuf>,
+        /// For how long at most.
+        limit: Duration,
     },
 }
 
@@ -162,6 +164,7 @@ fn udp_errors(session: &Arc<Services>) -> ErrorSink {
 
 /// The session's task.
 struct SessionTask {
+    session: Arc<SessionShared>,
     context: Arc<Context>,
     /// Torrents that run, or are still shutting down.
     torrents: JoinSet<InfoHash>,
@@ -186,6 +189,7 @@ async fn run(
     let mut listeners = accept::spawn(session, bound.sockets);
     let mut helpers = helpers::spawn(session, context);
     let mut task = SessionTask {
+        session: Arc::clone(session),
         context: Arc::clone(context),
         torrents: JoinSet::new(),
         alive: HashMap::new(),
@@ -205,7 +209,7 @@ async fn run(
         let tick = Duration::from_millis(tick.unsigned_abs());
         tokio::select! {
             command = inbox.recv() => match command {
-                Some(SessionCommand::Add(new)) => task.add(look_up(session, *new).await),
+                Some(SessionCommand::Add(new)) => task.add(*new),
                 Some(SessionCommand::PostUpdates) => task.updates.post_updates(session),
                 Some(SessionCommand::Reopen) => reopen(session, &mut listeners).await,
                 None => break,
@@ -248,7 +252,7 @@ async fn run(
     inbox.close();
     while let Some(command) = inbox.try_recv() {
         if let SessionCommand::Add(new) = command {
-            task.add(look_up(session, *new).await);
+            task.add(*new);
         }
     }
     let all_ended = async {
@@ -270,12 +274,12 @@ async fn run(
 
 /// Takes what the session needs. `None` when it ends before it has it.
 async fn begin(session: &Arc<SessionShared>, context: &Context, start: Start) -> Option<Bound> {
-    let folder = match start {
+    let (folder, limit) = match start {
         Start::Now(bound) => return Some(bound),
-        Start::Waiting { folder } => folder,
+        Start::Waiting { folder, limit } => (folder, limit),
     };
     tracing::info!("the session waits for an earlier one to end");
-    let taken = successor::take_up(session, folder).await;
+    let taken = successor::take_up(session, folder, limit).await;
     if let Ok(Some(bound)) = taken {
         session.up.store(true, Ordering::Release);
         return Some(bound);
@@ -291,20 +295,16 @@ async fn begin(session: &Arc<SessionShared>, context: &Context, start: Start) ->
     None
 }
 
-/// A torrent that came before the session had its folder is looked up there.
-async fn look_up(session: &Arc<SessionShared>, mut new: NewTorrent) -> NewTorrent {
-    if new.early.is_none() {
-        return new;
-    }
-    let session = Arc::clone(session);
-    let looked_up = tokio::task::spawn_blocking(move || {
-        session.look_up(&mut new);
-        new
-    });
-    match looked_up.await {
-        Ok(new) => new,
-        // As with any panic of ours.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+/// Runs a torrent. One that came before the session had its folder is looked up
+/// there first: by its own task, so that the disk keeps no other one waiting and
+/// a panic ends this torrent alone.
+async fn run_torrent(session: Arc<SessionShared>, context: Arc<Context>, new: NewTorrent) {
+    let new = match new.early {
+        None => Some(new),
+        Some(_) => restore::looked_up(&session, new).await,
+    };
+    if let Some(new) = new {
+        torrent::run(context, new).await;
     }
 }
 
@@ -348,10 +348,10 @@ impl SessionTask {
             // In the order in which they are added.
             new.ticket = session.territory.try_newcomer_ticket();
         }
-        let context = Arc::clone(&self.context);
+        let (session, context) = (Arc::clone(&self.session), Arc::clone(&self.context));
         self.torrents.spawn(async move {
             let services = Arc::clone(&context.services);
-            supervise_owned(services, "torrent", torrent::run(context, new)).await;
+            supervise_owned(services, "torrent", run_torrent(session, context, new)).await;
             hash
         });
     }

@@ -89,6 +89,16 @@ impl Session {
     /// then on. Stopped before, it has done nothing.
     pub fn start_again(
         settings: Settings,
+        lasting: Lasting,
+        folder: Option<Folder>,
+    ) -> Result<Self> {
+        Self::start_within(SUCCESSION_LIMIT, settings, lasting, folder)
+    }
+
+    /// As [`Self::start_again`], with another limit for the wait.
+    pub(crate) fn start_within(
+        limit: Duration,
+        settings: Settings,
         mut lasting: Lasting,
         folder: Option<Folder>,
     ) -> Result<Self> {
@@ -124,7 +134,10 @@ impl Session {
         }
         successor::enter(&shared);
         let start = match waits {
-            true => Start::Waiting { folder: awaited },
+            true => Start::Waiting {
+                folder: awaited,
+                limit,
+            },
             false => {
                 shared.network.show(&shared.events, &listening);
                 Start::Now(Bound::new(listening.sockets, &shared.settings.borrow()))

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::listen;
 use crate::runtime::Bound;
 use crate::session::SessionShared;
-use crate::state::{Folder, StateDir};
+use crate::state::{Ending, Folder, StateDir};
 
 /// How long the end of an earlier session is waited for. It takes some seconds
 /// at most unless its disk hangs.
@@ -61,18 +61,22 @@ fn is_named(settings: &Settings, port: u16) -> bool {
 pub(crate) async fn take_up(
     session: &Arc<SessionShared>,
     folder: Option<PathBuf>,
+    limit: Duration,
 ) -> Result<Option<Bound>> {
     let mut stopping = session.stopping.subscribe();
     tokio::select! {
-        taken = take(session, folder) => taken.map(Some),
+        taken = take(session, folder, Instant::now() + limit) => taken.map(Some),
         _ = stopping.wait_for(|stopping| *stopping) => Ok(None),
     }
 }
 
-async fn take(session: &Arc<SessionShared>, folder: Option<PathBuf>) -> Result<Bound> {
-    let deadline = Instant::now() + SUCCESSION_LIMIT;
+async fn take(
+    session: &Arc<SessionShared>,
+    folder: Option<PathBuf>,
+    deadline: Instant,
+) -> Result<Bound> {
     if let Some(folder) = folder {
-        let state = await_folder(folder, deadline).await?;
+        let state = await_folder(folder, deadline, Folder::open_as).await?;
         session.take_folder(state);
     }
     while are_ports_awaited(&session.settings.borrow()) && Instant::now() < deadline {
@@ -84,14 +88,34 @@ async fn take(session: &Arc<SessionShared>, folder: Option<PathBuf>) -> Result<B
     Ok(Bound::new(listening.sockets, &settings))
 }
 
-async fn await_folder(folder: PathBuf, deadline: Instant) -> Result<StateDir> {
+/// An attempt to open the folder, in a thread that may be left behind. When it is
+/// given up, a session that comes after waits for what becomes of it.
+struct Attempt(Option<Ending>);
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if let Some(ending) = &self.0 {
+            ending.begin();
+        }
+    }
+}
+
+async fn await_folder(
+    folder: PathBuf,
+    deadline: Instant,
+    open: impl FnOnce(PathBuf, Ending) -> Result<Folder> + Clone + Send + 'static,
+) -> Result<StateDir> {
     loop {
-        let name = folder.clone();
+        let (name, ending, open) = (folder.clone(), Ending::default(), open.clone());
+        let mut attempt = Attempt(Some(ending.clone()));
         // The disk may hang: then this thread does, and nobody waits for it.
-        let opened = tokio::task::spawn_blocking(|| Folder::open(name));
+        let opened = tokio::task::spawn_blocking(|| open(name, ending));
         let opened = tokio::time::timeout_at(deadline, opened).await;
         match opened {
-            Ok(Ok(Ok(Folder::Open(state)))) => return Ok(*state),
+            Ok(Ok(Ok(Folder::Open(state)))) => {
+                attempt.0.take();
+                return Ok(*state);
+            }
             Ok(Ok(Ok(Folder::Ending(_)))) if Instant::now() < deadline => sleep(PAUSE).await,
             Ok(Ok(Err(error))) => return Err(error),
             _ => {

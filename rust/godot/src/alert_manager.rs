@@ -7,7 +7,7 @@ use godot::classes::IRefCounted;
 use godot::meta::ToGodot;
 use godot::obj::{Base, Gd};
 use godot::register::{GodotClass, godot_api};
-use torrent_core::settings::Settings;
+use torrent_core::settings::{Named, Settings};
 use torrent_core::value::Value;
 use torrent_engine::error::{Error, Result};
 use torrent_engine::event::{Alert, Audience, Event, category, kind};
@@ -46,6 +46,8 @@ pub(crate) struct AlertManager {
     queue: Arc<AlertQueue>,
     subscribers: Shared<Vec<(&'static str, Callable)>>,
     sessions: Shared<Vec<Source>>,
+    /// Which of the two settings the game has set here.
+    named: Shared<Named>,
     _alive: Alive,
     base: Base<godot::classes::RefCounted>,
 }
@@ -69,6 +71,7 @@ impl IRefCounted for AlertManager {
             )),
             subscribers: Shared::default(),
             sessions: Shared::default(),
+            named: Shared::default(),
             _alive: Alive::new(&base),
             base,
         }
@@ -99,7 +102,7 @@ impl AlertManager {
             errors,
         });
         drop(sessions);
-        self.configure_sessions();
+        self.configure_sessions(None);
     }
 
     /// Lets a session fill another queue from now on.
@@ -129,22 +132,39 @@ impl AlertManager {
     pub(crate) fn write_to(&self, settings: &mut Settings) {
         settings.alert_mask = i64::from(self.queue.mask());
         settings.alert_queue_size = to_int(self.queue.limit() as u64);
+        settings.named.extend(&self.named.lock());
     }
 
     /// Takes the mask and the queue's size from a session's settings.
     pub(crate) fn read_from(&self, settings: &Settings) {
         self.queue.set_mask(settings.alert_mask as u32);
         self.queue.set_limit(settings.alert_queue_size as usize);
-        self.configure_sessions();
+        self.configure_sessions(None);
     }
 
-    fn configure_sessions(&self) {
+    /// The game has set one of the two settings here, to whatever value.
+    fn has_set(&self, name: &'static str) {
+        self.named.lock().insert(name);
+        self.configure_sessions(Some(name));
+    }
+
+    /// Has the sessions that run take what is new to them, and what was `set` in
+    /// any case.
+    fn configure_sessions(&self, set: Option<&str>) {
         let mask = Value::Int(i64::from(self.queue.mask()));
         let limit = Value::Int(to_int(self.queue.limit() as u64));
-        let patch = [("alert_mask", &mask), ("alert_queue_size", &limit)];
+        let both = [("alert_mask", &mask), ("alert_queue_size", &limit)];
         for session in self.sessions.get() {
             let run = session.run.upgrade().and_then(|run| run.get());
-            if let Some(Err(error)) = run.map(|engine| engine.apply_settings(patch)) {
+            let Some(engine) = run else { continue };
+            let held = engine.settings();
+            let is_news = |(name, value): &(&str, &Value)| {
+                set == Some(*name) || held.value(name).as_ref() != Some(*value)
+            };
+            let patch: Vec<_> = both.into_iter().filter(is_news).collect();
+            if !patch.is_empty()
+                && let Err(error) = engine.apply_settings(patch)
+            {
                 session.errors.report("AlertManager", &error);
             }
         }
@@ -226,7 +246,7 @@ impl AlertManager {
         let mask = self.queue.mask();
         self.queue
             .set_mask(if enabled { mask | bits } else { mask & !bits });
-        self.configure_sessions();
+        self.has_set("alert_mask");
     }
 }
 
@@ -382,7 +402,7 @@ impl AlertManager {
         let bits = self.report("set_alert_mask", bits);
         bits.inspect(|&bits| {
             self.queue.set_mask(bits);
-            self.configure_sessions();
+            self.has_set("alert_mask");
         })
         .is_some()
     }
@@ -499,7 +519,7 @@ impl AlertManager {
         let limit = self.report("set_queue_limit", queue_limit(limit));
         let set = limit.map(|limit| {
             self.queue.set_limit(limit);
-            self.configure_sessions();
+            self.has_set("alert_queue_size");
         });
         set.is_some()
     }

@@ -4,6 +4,7 @@
 
 mod ignored;
 mod interfaces;
+mod named;
 mod plain;
 mod presets;
 mod special;
@@ -16,6 +17,7 @@ use std::ops::RangeInclusive;
 
 use crate::value::Value;
 pub use interfaces::{Interface, ListenInterface};
+pub use named::Named;
 pub use special::{IgnoredSetting, UnsupportedSetting};
 use special::{known_as, other, set_other};
 pub use table::Settings;
@@ -164,7 +166,8 @@ fn check<K: Kind>(
 }
 
 impl Settings {
-    /// Applies all of `patch`, or nothing of it when one entry is wrong.
+    /// Applies all of `patch`, or nothing of it when one entry is wrong. What it
+    /// has set counts as [`Named`].
     pub fn apply<'a>(
         &mut self,
         patch: impl IntoIterator<Item = (&'a str, &'a Value)>,

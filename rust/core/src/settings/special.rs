@@ -72,6 +72,7 @@ pub(super) fn set_other(
     if name == "listen_port" {
         let port: i64 = check(name, value, Some(0..=65_535))?;
         settings.listen_interfaces = format!("0.0.0.0:{port},[::]:{port}");
+        settings.named.insert("listen_interfaces");
         return Ok(());
     }
     if let Some(default) = ignored(name) {

@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Effect, SettingInfo, SettingsError, check, known_as, other, set_other};
+use super::{Effect, Named, SettingInfo, SettingsError, check, known_as, other, set_other};
 use crate::value::Value;
 
 macro_rules! settings {
@@ -12,11 +12,13 @@ macro_rules! settings {
         #[derive(Clone, Debug, PartialEq)]
         pub struct Settings {
             $( $(#[doc = $doc])+ pub $name: $kind, )*
+            /// Which of them were set by name.
+            pub named: Named,
         }
 
         impl Default for Settings {
             fn default() -> Self {
-                Self { $( $name: $default.into(), )* }
+                Self { $( $name: $default.into(), )* named: Named::default() }
             }
         }
 
@@ -44,7 +46,10 @@ macro_rules! settings {
 
             pub(super) fn set(&mut self, name: &str, value: &Value) -> Result<(), SettingsError> {
                 match known_as(name) {
-                    $( stringify!($name) => self.$name = check(name, value, $range)?, )*
+                    $( stringify!($name) => {
+                        self.$name = check(name, value, $range)?;
+                        self.named.insert(stringify!($name));
+                    } )*
                     name => return set_other(self, name, value),
                 }
                 Ok(())

@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The folders that sessions of this process have. Never locked while the disk
+/// The folders that sessions of this process have or are about to take. Never
+/// locked while the disk
 /// is asked, which may hang.
 static HELD: Mutex<Vec<Held>> = Mutex::new(Vec::new());
 
@@ -22,7 +23,28 @@ struct Held {
     ending: Ending,
 }
 
-/// Whether the session that has a folder is ending.
+/// An entry in that list, while this exists.
+#[derive(Debug)]
+struct Entry(Ending);
+
+impl Entry {
+    fn new(names: [PathBuf; 2], ending: Ending) -> Self {
+        HELD.lock().push(Held {
+            names,
+            ending: ending.clone(),
+        });
+        Self(ending)
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let is_this = |held: &Held| Arc::ptr_eq(&held.ending.0, &self.0.0);
+        HELD.lock().retain(|held| !is_this(held));
+    }
+}
+
+/// Whether the session that has a folder, or is about to take it, is ending.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ending(Arc<AtomicBool>);
 
@@ -37,20 +59,24 @@ impl Ending {
 #[derive(Debug)]
 pub(super) struct FolderLock {
     file: File,
-    ending: Ending,
+    // Goes when the file is unlocked.
+    entry: Entry,
 }
 
 impl FolderLock {
-    /// Locks a folder that exists, by its absolute path.
+    /// Locks a folder that exists, by its absolute path, for a session that says
+    /// by `ending` when it ends.
     ///
     /// # Errors
     ///
     /// Another session has it, or its lock cannot be opened.
-    pub(super) fn take(folder: &Path) -> Result<Self> {
+    pub(super) fn take(folder: &Path, ending: Ending) -> Result<Self> {
         let path = folder.join("lock");
         let about = |error: std::io::Error| Error::from_io(&error, &path);
         let file = super::files::open_lock(&path).map_err(about)?;
         let real = fs::canonicalize(folder).map_err(about)?;
+        // Before the file is locked: who finds it locked finds the entry.
+        let entry = Entry::new([folder.to_owned(), real], ending);
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -62,17 +88,12 @@ impl FolderLock {
             }
             Err(TryLockError::Error(error)) => return Err(about(error)),
         }
-        let ending = Ending::default();
-        HELD.lock().push(Held {
-            names: [folder.to_owned(), real],
-            ending: ending.clone(),
-        });
-        Ok(Self { file, ending })
+        Ok(Self { file, entry })
     }
 
     /// Where it is told that the session ends.
     pub(super) fn ending(&self) -> Ending {
-        self.ending.clone()
+        self.entry.0.clone()
     }
 }
 
@@ -83,8 +104,6 @@ impl Drop for FolderLock {
         if let Err(error) = self.file.unlock() {
             tracing::warn!(%error, "the state directory stays locked for now");
         }
-        let is_this = |held: &Held| Arc::ptr_eq(&held.ending.0, &self.ending.0);
-        HELD.lock().retain(|held| !is_this(held));
     }
 }
 
@@ -92,8 +111,8 @@ impl Drop for FolderLock {
 /// to end.
 pub(super) fn is_ending(name: &Path) -> bool {
     let all = HELD.lock();
-    let found = all
+    let mut ending = all
         .iter()
-        .find(|held| held.names.iter().any(|known| known == name));
-    found.is_some_and(|held| held.ending.0.load(Ordering::Acquire))
+        .filter(|held| held.ending.0.load(Ordering::Acquire));
+    ending.any(|held| held.names.iter().any(|known| known == name))
 }

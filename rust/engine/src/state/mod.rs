@@ -41,6 +41,7 @@ use crate::error::{Error, ErrorKind, Result};
 #[doc(hidden)]
 pub use faults::{Faults, FileOp};
 pub(crate) use keeper::{Keeper, Notice};
+pub(crate) use lock::Ending;
 use lock::FolderLock;
 pub(crate) use recall::Remembered;
 
@@ -123,12 +124,16 @@ impl Folder {
     ///
     /// Those of [`StateDir::open`].
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
-        let folder = folder.into();
+        Self::open_as(folder.into(), Ending::default())
+    }
+
+    /// As [`Self::open`], for a session that says by `ending` when it ends.
+    pub(crate) fn open_as(folder: PathBuf, ending: Ending) -> Result<Self> {
         let name = std::path::absolute(&folder).unwrap_or_else(|_| folder.clone());
         if lock::is_ending(&name) {
             return Ok(Self::Ending(folder));
         }
-        match StateDir::open(&folder) {
+        match StateDir::open_as(&folder, Faults::default(), ending) {
             Ok(state) => Ok(Self::Open(Box::new(state))),
             // Known by another name.
             Err(error) => match fs::canonicalize(&name) {
@@ -160,17 +165,19 @@ impl StateDir {
     /// As [`Self::open`], with faults that a test asks for.
     #[doc(hidden)]
     pub fn open_with(folder: impl Into<PathBuf>, faults: Faults) -> Result<Self> {
-        let folder = folder.into();
+        Self::open_as(&folder.into(), faults, Ending::default())
+    }
+
+    fn open_as(folder: &Path, faults: Faults, ending: Ending) -> Result<Self> {
         if folder.as_os_str().is_empty() {
             return Err(Error::because(
                 ErrorKind::InvalidPath,
                 "the state directory's path is empty",
             ));
         }
-        let folder =
-            std::path::absolute(&folder).map_err(|error| Error::from_io(&error, &folder))?;
+        let folder = std::path::absolute(folder).map_err(|error| Error::from_io(&error, folder))?;
         fs::create_dir_all(torrents(&folder)).map_err(|error| Error::from_io(&error, &folder))?;
-        let lock = FolderLock::take(&folder)?;
+        let lock = FolderLock::take(&folder, ending)?;
         let mut complaints = Vec::new();
         let session = read_session(&faults, &folder, &mut complaints);
         // Whether they can be read shows now; reading them may take its time.
@@ -184,8 +191,9 @@ impl StateDir {
         })
     }
 
-    /// The remembered settings, with those of `own` that are not default put
-    /// over them: what a game asks for goes before what it asked for last time.
+    /// The remembered settings, with those of `own` put over them that were set
+    /// by name or are not default: what a game asks for goes before what it
+    /// asked for last time.
     pub fn settings_under(&self, own: &Settings) -> Settings {
         let defaults = Settings::default();
         let mut settings = defaults.clone();
@@ -194,12 +202,13 @@ impl StateDir {
         }
         let usual = defaults.values();
         for ((name, value), (_, usual)) in own.values().iter().zip(&usual) {
-            if value != usual
+            if (value != usual || own.named.contains(name))
                 && let Err(error) = settings.apply([(*name, value)])
             {
                 tracing::warn!(%error, "a setting does not go with those remembered");
             }
         }
+        settings.named = own.named.clone();
         settings
     }
 

@@ -3,14 +3,17 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use torrent_core::ids::InfoHash;
+use torrent_core::session_state::SessionState;
 use torrent_core::settings::Settings;
 use torrent_core::value::Value;
 
 use crate::add::AddTorrent;
+use crate::error::ErrorKind;
+use crate::event::{Detail, Event};
 use crate::session::Session;
 use crate::session_state::Lasting;
 use crate::state::{Folder, StateDir};
@@ -131,6 +134,114 @@ fn a_torrent_that_comes_back_has_the_place_that_it_had() {
     session.add_torrent(one_file(2, data.path())).unwrap_err();
     session.add_torrent(one_file(2, elsewhere.path())).unwrap();
     stop(&session);
+}
+
+#[test]
+fn settings_that_were_named_go_before_those_of_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = held(folder.path());
+    let mut remembered = SessionState::default();
+    let mut before = settings("127.0.0.1:0");
+    let values = [
+        ("connections_limit", &Value::Int(50)),
+        ("unchoke_slots_limit", &Value::Int(5)),
+        ("upload_rate_limit", &Value::Int(1000)),
+    ];
+    before.apply(values).unwrap();
+    remembered.set_settings(&before);
+    let saved = held.keeper.save_session(remembered.encode().into());
+
+    let usual = Settings::default();
+    let mut own = settings("127.0.0.1:0");
+    let slots = Value::Int(usual.unchoke_slots_limit);
+    own.apply([("unchoke_slots_limit", &slots)]).unwrap();
+    let awaited = Folder::open(folder.path()).unwrap();
+    let session = Session::start_again(own, Lasting::default(), Some(awaited)).unwrap();
+    let limit = Value::Int(usual.connections_limit);
+    session
+        .apply_settings([("connections_limit", &limit)])
+        .unwrap();
+    drop((held, saved));
+    until("it is up", || session.is_up() && session.is_restored());
+    let held = session.settings();
+    assert_eq!(held.connections_limit, usual.connections_limit);
+    assert_eq!(held.unchoke_slots_limit, usual.unchoke_slots_limit);
+    assert_eq!(held.upload_rate_limit, 1000, "nobody has named it");
+    stop(&session);
+}
+
+#[test]
+fn a_session_does_not_wait_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = held(folder.path());
+    let awaited = Some(Folder::open(folder.path()).unwrap());
+    let own = settings("127.0.0.1:0");
+    let limit = Duration::ZERO;
+    let session = Session::start_within(limit, own, Lasting::default(), awaited).unwrap();
+    until("it gives up", || session.failure().is_some());
+    let error = session.failure().unwrap();
+    assert_eq!(error.kind(), ErrorKind::SessionStartFailed);
+    assert!(error.message().contains("an earlier session"), "{error}");
+    assert!(session.join_threads(LIMIT));
+    assert!(!session.is_running() && !session.is_up());
+    assert!(session.is_restored(), "nobody waits for its torrents");
+    let mut events: Vec<Event> = Vec::new();
+    session.events().take(&mut events);
+    let mut details = events.iter().map(|event| &event.detail);
+    assert!(details.any(|it| matches!(it, Detail::Error(told) if told.kind() == error.kind())));
+    drop(held);
+}
+
+#[test]
+fn a_port_that_is_not_given_up_does_not_keep_a_session_waiting() {
+    let first = Session::start(settings("127.0.0.1:0")).unwrap();
+    let port = first.listening()[0].port();
+    stop(&first);
+    // As if it still had it.
+    let listening = &first.shared().listening;
+    listening.store(true, std::sync::atomic::Ordering::Release);
+    let wanted = settings(&format!("127.0.0.1:{port}"));
+    let limit = Duration::ZERO;
+    let next = Session::start_within(limit, wanted.clone(), Lasting::default(), None).unwrap();
+    until("it is up", || next.is_up());
+    assert!(next.failure().is_none());
+    stop(&next);
+    let patient = Session::start_again(wanted, Lasting::default(), None).unwrap();
+    assert!(!patient.is_up(), "the first one still has it");
+    stop(&patient);
+}
+
+#[test]
+fn a_session_that_is_stopped_while_it_opens_its_folder_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().to_owned();
+    // Goes after the gate, which it waits for.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (opened, is_open) = mpsc::channel();
+    let (go_on, gate) = mpsc::channel::<()>();
+    let gate = Arc::new(parking_lot::Mutex::new(gate));
+    let open = move |name, ending| {
+        let open = Folder::open_as(name, ending);
+        opened.send(()).unwrap();
+        let _ = gate.lock().recv();
+        open
+    };
+    let deadline = tokio::time::Instant::now() + LIMIT;
+    let waiting = runtime.spawn(super::await_folder(name.clone(), deadline, open));
+    is_open.recv_timeout(LIMIT).unwrap();
+    assert!(
+        Folder::open(&name).is_err(),
+        "a session that takes it is not waited for"
+    );
+    // It is stopped; what opens the folder goes on by itself.
+    waiting.abort();
+    until("it has stopped", || waiting.is_finished());
+    let next = start(&name);
+    assert!(!next.is_up());
+    drop(go_on);
+    until("the next one is up", || next.is_up());
+    assert!(next.failure().is_none());
+    stop(&next);
 }
 
 #[test]

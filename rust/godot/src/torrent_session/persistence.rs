@@ -69,7 +69,8 @@ impl TorrentSession {
     /// Lets the session keep its torrents, their progress and its state in this folder by
     /// itself: they come back with the next start, paused ones paused, also after a crash.
     /// Counts with the next start; an empty path turns it off. Two sessions cannot share a
-    /// folder.
+    /// folder. Settings that the game has set by name, before the start or after it, go before
+    /// those that are remembered here, also where it set the default.
     ///
     /// ```gdscript
     /// session.set_state_directory("user://torrents")

@@ -14,12 +14,12 @@ impl TorrentSession {
     }
 
     /// All settings by name, as they are now. Read-only: give [method apply_settings] what
-    /// is to change, or change a copy from [method Dictionary.duplicate].
+    /// is to change, and no more. All that it is given goes before what a state directory
+    /// remembers.
     ///
     /// ```gdscript
-    /// var settings := session.get_settings().duplicate()
-    /// settings.download_rate_limit = 500_000
-    /// session.apply_settings(settings)
+    /// print(session.get_settings().download_rate_limit)
+    /// session.apply_settings({"download_rate_limit": 500_000})
     /// ```
     #[func]
     fn get_settings(&self) -> VarDictionary {
