@@ -3,6 +3,8 @@ mod alerts;
 mod ip_filter;
 mod network;
 mod persistence;
+mod polling;
+mod run;
 mod settings;
 mod torrents;
 mod waits;
@@ -190,25 +192,6 @@ impl Drop for TorrentSession {
     }
 }
 
-/// Ends the state of delivering, also when a listener made us panic.
-struct Delivering<'a>(&'a Gd<TorrentSession>);
-
-impl Drop for Delivering<'_> {
-    fn drop(&mut self) {
-        self.0.bind().delivering.replace(false);
-    }
-}
-
-impl Polled for TorrentSession {
-    fn alive(&self) -> &Alive {
-        &self.alive
-    }
-
-    fn turn(this: Gd<Self>) {
-        Self::poll_once(this, true);
-    }
-}
-
 impl TorrentSession {
     pub(crate) fn errors(&self) -> LastError {
         self.errors.clone()
@@ -268,162 +251,9 @@ impl TorrentSession {
         self.apply(&vec![(name.into(), value.into())])
     }
 
-    fn start(&self, patch: &Fields) -> Result<()> {
-        if self.has_run() {
-            return Err(Error::new(ErrorKind::SessionAlreadyRunning));
-        }
-        self.apply(patch)?;
-        let session = self.begin()?;
-        lifetime::remember(&session);
-        self.run.replace(Some(session));
-        // The engine's session owns it now, and need not copy it to change it.
-        self.lasting.take();
-        self.show_monitors();
-        self.announced.replace(false);
-        self.hold.take();
-        self.announce();
-        Ok(())
-    }
-
-    /// Starts the engine's session, with its state directory if it has one.
-    fn begin(&self) -> Result<Session> {
-        let lasting = self.lasting.get();
-        let Some(folder) = self.state_directory.get() else {
-            return Session::start_again(self.settings(), lasting, None);
-        };
-        let folder = Folder::open(folder)?;
-        let settings = match &folder {
-            Folder::Open(state) => state.settings_under(&self.settings()),
-            // Those of the folder come when the session has it.
-            Folder::Ending(_) => self.settings(),
-        };
-        self.take_settings(&settings);
-        Session::start_again(settings, lasting, Some(folder))
-    }
-
-    /// Shows the settings that the engine's session has.
-    fn take_settings(&self, settings: &Settings) {
-        self.manager().bind().read_from(settings);
-        self.settings.replace(settings.clone());
-    }
-
-    /// Starts and follows the frames from then on.
-    fn start_object(this: &Gd<Self>, method: &str, patch: Result<Fields>) -> bool {
-        let session = this.bind();
-        let started = patch.and_then(|patch| session.start(&patch));
-        let started = session.report(method, started).is_some();
-        if started {
-            frames::follow(this);
-        }
-        started
-    }
-
-    /// Takes what has happened since into the outbox. Alerts stay in the engine,
-    /// whose queue is bounded, while there are some that wait here. Nothing of a
-    /// run is told before that it has started.
-    fn collect(&self) {
-        let run = self.run.get();
-        if run.is_some_and(|session| session.failure().is_some()) {
-            // It could not run after all; what went wrong comes with its end.
-            self.end_run();
-        }
-        self.announce();
-        let mut events = Vec::new();
-        let mut outbox = self.outbox.lock();
-        outbox.begin();
-        let alerts_wait = outbox.has_alerts();
-        self.ending.lock().retain(|session| {
-            // Asked first, so that nothing can come after the events taken.
-            let ended = session.join(Duration::ZERO);
-            if ended {
-                session.events().take(&mut events);
-            } else {
-                take(session, alerts_wait, &mut events);
-            }
-            events.drain(..).for_each(|event| outbox.put(event));
-            if ended {
-                outbox.put_notice(Notice::Stopped);
-            }
-            !ended
-        });
-        if let Some(session) = self.run.get().filter(|_| self.announced.get()) {
-            take(&session, alerts_wait, &mut events);
-            events.drain(..).for_each(|event| outbox.put(event));
-        }
-    }
-
-    /// Has `session_started` told once all torrents are back.
-    fn announce(&self) {
-        let is_ready =
-            |session: &Session| session.is_up() && (session.is_restored() || !session.is_running());
-        if !self.announced.get()
-            && let Some(session) = self.run.get().filter(is_ready)
-        {
-            self.announced.replace(true);
-            if session.is_running() {
-                // The folder's own may have come to those of the start.
-                self.take_settings(&session.settings());
-                self.show_monitors();
-            }
-            self.outbox.lock().put_notice(Notice::Started);
-        }
-    }
-
-    /// Lets go of dead handles that the game has let go of.
-    fn let_go_of_dead(&self) {
-        // Out of the lock: what goes with them may call us.
-        let waits = !self.dead.lock().is_empty() && self.ending.lock().is_empty();
-        if waits {
-            let mut dead = self.dead.take();
-            dead.retain_mut(|dead| !dead.is_over());
-            self.dead.lock().extend(dead);
-        }
-    }
-
-    /// How many hold the session, beside the one that calls.
-    fn references(&self) -> i32 {
-        self.to_gd().get_reference_count() - 1
-    }
-
-    /// Whether it has stopped and everything of it has been told.
-    fn is_at_rest(&self) -> bool {
-        !self.has_run() && self.ending.lock().is_empty() && self.outbox.lock().is_empty()
-    }
-
     /// Keeps the handle of a torrent that is gone until the game lets go of it.
     pub(crate) fn bury(&self, handle: Gd<TorrentHandle>) {
         self.dead.lock().push(Dead::new(handle));
-    }
-
-    fn end_of_poll(&self, begun: Instant) {
-        let now = Instant::now();
-        self.gauge.note_poll(now.duration_since(begun));
-        self.polled.replace(Some(now));
-    }
-
-    /// What this poll may take, by the time since the last one.
-    fn allowance(&self, now: Instant) -> Allowance {
-        let last = self.polled.get();
-        let elapsed = last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
-        Allowance::new(elapsed, self.outbox.lock().waiting())
-    }
-
-    /// Has the run end in the background.
-    fn end_run(&self) {
-        if let Some(session) = self.run.get() {
-            session.stop();
-        }
-        self.announce();
-        let Some(session) = self.run.take() else {
-            return;
-        };
-        monitors::show(&self.gauge, false);
-        self.lasting.replace(session.lasting());
-        self.ending.lock().push(session);
-        let objects = self.objects.take();
-        let dead = objects.into_values().map(Dead::new);
-        self.dead.lock().extend(dead);
-        self.hold.replace(Some(Hold::default()));
     }
 
     /// The object of a torrent; made with the first need.
@@ -498,15 +328,6 @@ impl TorrentSession {
     }
 }
 
-/// Takes what has happened in a run, but no alerts while there are some that wait.
-fn take(session: &Session, alerts_wait: bool, events: &mut Vec<Event>) {
-    if alerts_wait {
-        session.events().try_take_signals(events);
-    } else {
-        session.events().try_take(events);
-    }
-}
-
 fn entries(patch: &Fields) -> impl Iterator<Item = (&str, &Value)> {
     patch.iter().map(|(name, value)| (name.as_ref(), value))
 }
@@ -571,140 +392,4 @@ impl TorrentSession {
     /// A port that the session should listen on cannot be used.
     #[signal]
     pub(crate) fn listen_failed(message: GString);
-
-    /// Starts the session with the settings applied so far. False when it runs already or
-    /// cannot be started. A port that is in use does not keep it from starting: see
-    /// [signal listen_failed].
-    ///
-    /// Right after [method stop_session], or when a session object was just freed, the earlier
-    /// run may still hold the port and the state directory. The new one waits for them in the
-    /// background: it counts as running, listens nowhere, and torrents that are added are there
-    /// at once but do nothing yet. [signal session_started] comes when it has both. After 30
-    /// seconds, which only a disk that hangs can take, it gives up: the error is printed, and
-    /// [signal session_stopped] comes.
-    #[func(gd_self)]
-    fn start_session(this: Gd<Self>) -> bool {
-        main_only!(this.bind(), "start_session");
-        Self::start_object(&this, "start_session", Ok(Fields::new()))
-    }
-
-    /// Applies settings, then starts the session. False when one of them is wrong, the
-    /// session runs already or cannot be started.
-    ///
-    /// ```gdscript
-    /// session.start_session_with_settings({"listen_port": 7000, "connections_limit": 50})
-    /// ```
-    #[func(gd_self)]
-    fn start_session_with_settings(this: Gd<Self>, settings: AnyDictionary) -> bool {
-        main_only!(this.bind(), "start_session_with_settings");
-        let patch = convert::from_dictionary(&settings);
-        Self::start_object(&this, "start_session_with_settings", patch)
-    }
-
-    /// Stops the session: its torrents say goodbye to their trackers, files are closed,
-    /// threads end. That happens in the background; [signal session_stopped] says when it
-    /// is done, within a second where only trackers do not answer: those are still told in the
-    /// background. All handles become invalid at once. A game that quits waits for a second at
-    /// most for trackers, and for five for the disk. When it is done, lambdas and bound
-    /// callables are disconnected from them, which could keep them alive for ever; and from the
-    /// session too, when the game lets go of it after that.
-    #[func]
-    fn stop_session(&self) {
-        main_only!(self, "stop_session");
-        self.end_run();
-    }
-
-    /// Whether the session was started and not stopped.
-    #[func]
-    fn is_running(&self) -> bool {
-        self.run.get().as_ref().is_some_and(Session::is_running)
-    }
-
-    /// Stops the traffic of all torrents until [method resume_session].
-    #[func]
-    fn pause_session(&self) -> bool {
-        main_only!(self, "pause_session");
-        let paused = self.running().map(|session| session.pause());
-        self.report("pause_session", paused).is_some()
-    }
-
-    /// Goes on after [method pause_session].
-    #[func]
-    fn resume_session(&self) -> bool {
-        main_only!(self, "resume_session");
-        let resumed = self.running().map(|session| session.resume());
-        self.report("resume_session", resumed).is_some()
-    }
-
-    /// Whether the session as a whole is paused.
-    #[func]
-    fn is_session_paused(&self) -> bool {
-        self.run.get().as_ref().is_some_and(Session::is_paused)
-    }
-
-    /// Emits the signals of what happened since the last time. In a SceneTree that happens
-    /// by itself each frame; under a main loop of one's own, call it regularly. Within a
-    /// signal's handler it does nothing. Takes a fraction of a millisecond at most, apart
-    /// from what the handlers take. What is left comes with the next calls: pieces and files
-    /// one by one, and alerts. Nothing else waits for them.
-    #[func(gd_self)]
-    fn poll(this: Gd<Self>) {
-        main_only!(this.bind(), "poll");
-        // The game's call comes with references of its own, such as a loop's
-        // variable. Where there are frames, those look.
-        let looks = !frames::are_followed();
-        Self::poll_once(this, looks);
-    }
-
-    /// One poll; `looks` whether the game has let go of the session.
-    fn poll_once(this: Gd<Self>, looks: bool) {
-        if this.bind().delivering.replace(true) {
-            return;
-        }
-        let delivering = Delivering(&this);
-        let begun = Instant::now();
-        this.bind().collect();
-        let allowance = this.bind().allowance(begun);
-        let poll = Poll {
-            session: &this,
-            stopwatch: Stopwatch::start(),
-        };
-        while dispatch::is_held(&this)
-            && let Some(notice) = Self::next(&poll, &allowance)
-        {
-            dispatch::deliver(&poll, notice);
-        }
-        this.bind().end_of_poll(begun);
-        // What goes on after a wait may poll as well.
-        drop(delivering);
-        if looks {
-            Self::let_go(&this);
-        }
-        this.bind().let_go_of_dead();
-        crate::waits::after_poll();
-    }
-
-    /// Disconnects from a stopped session what keeps it alive, once nothing else does.
-    /// The references are counted from the first poll at rest on: during a stop there are
-    /// some that mean nothing, such as those of a handler that stops.
-    fn let_go(this: &Gd<Self>) {
-        let session = this.bind();
-        let Some(mut hold) = session.hold.get().filter(|_| session.is_at_rest()) else {
-            return;
-        };
-        let manager = session.manager();
-        let holders = || cycles::holders(this).len() + AlertManager::holders(&manager);
-        // Without the reference that is `this`.
-        let is_let_go = hold.is_let_go(session.references() - 1, holders);
-        session.hold.replace(Some(hold));
-        if is_let_go {
-            cycles::release(this);
-            AlertManager::release(&manager);
-        }
-    }
-
-    fn next(poll: &Poll<'_>, allowance: &Allowance) -> Option<Notice> {
-        let time = poll.stopwatch.left(allowance);
-        poll.session.bind().outbox.lock().next(time)
-    }
 }

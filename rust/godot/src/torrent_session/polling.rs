@@ -1,0 +1,170 @@
+//! A session's turn: it takes what has happened and tells the game.
+
+use super::*;
+
+/// Ends the state of delivering, also when a listener made us panic.
+struct Delivering<'a>(&'a Gd<TorrentSession>);
+
+impl Drop for Delivering<'_> {
+    fn drop(&mut self) {
+        self.0.bind().delivering.replace(false);
+    }
+}
+
+impl Polled for TorrentSession {
+    fn alive(&self) -> &Alive {
+        &self.alive
+    }
+
+    fn turn(this: Gd<Self>) {
+        Self::poll_once(this, true);
+    }
+}
+
+/// Takes what has happened in a run, but no alerts while there are some that wait.
+fn take(session: &Session, alerts_wait: bool, events: &mut Vec<Event>) {
+    if alerts_wait {
+        session.events().try_take_signals(events);
+    } else {
+        session.events().try_take(events);
+    }
+}
+
+impl TorrentSession {
+    /// Takes what has happened since into the outbox. Alerts stay in the engine,
+    /// whose queue is bounded, while there are some that wait here. Nothing of a
+    /// run is told before that it has started.
+    fn collect(&self) {
+        let run = self.run.get();
+        if run.is_some_and(|session| session.failure().is_some()) {
+            // It could not run after all; what went wrong comes with its end.
+            self.end_run();
+        }
+        self.announce();
+        let mut events = Vec::new();
+        let mut outbox = self.outbox.lock();
+        outbox.begin();
+        let alerts_wait = outbox.has_alerts();
+        self.ending.lock().retain(|session| {
+            // Asked first, so that nothing can come after the events taken.
+            let ended = session.join(Duration::ZERO);
+            if ended {
+                session.events().take(&mut events);
+            } else {
+                take(session, alerts_wait, &mut events);
+            }
+            events.drain(..).for_each(|event| outbox.put(event));
+            if ended {
+                outbox.put_notice(Notice::Stopped);
+            }
+            !ended
+        });
+        if let Some(session) = self.run.get().filter(|_| self.announced.get()) {
+            take(&session, alerts_wait, &mut events);
+            events.drain(..).for_each(|event| outbox.put(event));
+        }
+    }
+
+    /// Lets go of dead handles that the game has let go of.
+    fn let_go_of_dead(&self) {
+        // Out of the lock: what goes with them may call us.
+        let waits = !self.dead.lock().is_empty() && self.ending.lock().is_empty();
+        if waits {
+            let mut dead = self.dead.take();
+            dead.retain_mut(|dead| !dead.is_over());
+            self.dead.lock().extend(dead);
+        }
+    }
+
+    /// How many hold the session, beside the one that calls.
+    fn references(&self) -> i32 {
+        self.to_gd().get_reference_count() - 1
+    }
+
+    /// Whether it has stopped and everything of it has been told.
+    fn is_at_rest(&self) -> bool {
+        !self.has_run() && self.ending.lock().is_empty() && self.outbox.lock().is_empty()
+    }
+
+    fn end_of_poll(&self, begun: Instant) {
+        let now = Instant::now();
+        self.gauge.note_poll(now.duration_since(begun));
+        self.polled.replace(Some(now));
+    }
+
+    /// What this poll may take, by the time since the last one.
+    fn allowance(&self, now: Instant) -> Allowance {
+        let last = self.polled.get();
+        let elapsed = last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        Allowance::new(elapsed, self.outbox.lock().waiting())
+    }
+
+    /// One poll; `looks` whether the game has let go of the session.
+    fn poll_once(this: Gd<Self>, looks: bool) {
+        if this.bind().delivering.replace(true) {
+            return;
+        }
+        let delivering = Delivering(&this);
+        let begun = Instant::now();
+        this.bind().collect();
+        let allowance = this.bind().allowance(begun);
+        let poll = Poll {
+            session: &this,
+            stopwatch: Stopwatch::start(),
+        };
+        while dispatch::is_held(&this)
+            && let Some(notice) = Self::next(&poll, &allowance)
+        {
+            dispatch::deliver(&poll, notice);
+        }
+        this.bind().end_of_poll(begun);
+        // What goes on after a wait may poll as well.
+        drop(delivering);
+        if looks {
+            Self::let_go(&this);
+        }
+        this.bind().let_go_of_dead();
+        crate::waits::after_poll();
+    }
+
+    /// Disconnects from a stopped session what keeps it alive, once nothing else does.
+    /// The references are counted from the first poll at rest on: during a stop there are
+    /// some that mean nothing, such as those of a handler that stops.
+    fn let_go(this: &Gd<Self>) {
+        let session = this.bind();
+        let Some(mut hold) = session.hold.get().filter(|_| session.is_at_rest()) else {
+            return;
+        };
+        let manager = session.manager();
+        let holders = || cycles::holders(this).len() + AlertManager::holders(&manager);
+        // Without the reference that is `this`.
+        let is_let_go = hold.is_let_go(session.references() - 1, holders);
+        session.hold.replace(Some(hold));
+        if is_let_go {
+            cycles::release(this);
+            AlertManager::release(&manager);
+        }
+    }
+
+    fn next(poll: &Poll<'_>, allowance: &Allowance) -> Option<Notice> {
+        let time = poll.stopwatch.left(allowance);
+        poll.session.bind().outbox.lock().next(time)
+    }
+}
+
+#[godot_api(secondary)]
+impl TorrentSession {
+    /// Emits the signals of what happened since the last time. In a SceneTree that happens
+    /// by itself each frame; under a main loop of one's own, call it regularly. Within a
+    /// signal's handler it does nothing. Takes a fraction of a millisecond at most, apart
+    /// from what the handlers take. What is left comes with the next calls: pieces and files
+    /// one by one, and alerts. Nothing else waits for them.
+    #[func(gd_self)]
+    fn poll(this: Gd<Self>) {
+        main_only!(this.bind(), "poll");
+        // The game's call comes with references of its own, such as a loop's
+        // variable. Where there are frames, those look.
+        let looks = !frames::are_followed();
+        Self::poll_once(this, looks);
+    }
+}

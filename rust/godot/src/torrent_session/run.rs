@@ -1,0 +1,163 @@
+//! Start and stop of a session: its runs.
+
+use super::*;
+
+impl TorrentSession {
+    fn start(&self, patch: &Fields) -> Result<()> {
+        if self.has_run() {
+            return Err(Error::new(ErrorKind::SessionAlreadyRunning));
+        }
+        self.apply(patch)?;
+        let session = self.begin()?;
+        lifetime::remember(&session);
+        self.run.replace(Some(session));
+        // The engine's session owns it now, and need not copy it to change it.
+        self.lasting.take();
+        self.show_monitors();
+        self.announced.replace(false);
+        self.hold.take();
+        self.announce();
+        Ok(())
+    }
+
+    /// Starts the engine's session, with its state directory if it has one.
+    fn begin(&self) -> Result<Session> {
+        let lasting = self.lasting.get();
+        let Some(folder) = self.state_directory.get() else {
+            return Session::start_again(self.settings(), lasting, None);
+        };
+        let folder = Folder::open(folder)?;
+        let settings = match &folder {
+            Folder::Open(state) => state.settings_under(&self.settings()),
+            // Those of the folder come when the session has it.
+            Folder::Ending(_) => self.settings(),
+        };
+        self.take_settings(&settings);
+        Session::start_again(settings, lasting, Some(folder))
+    }
+
+    /// Shows the settings that the engine's session has.
+    fn take_settings(&self, settings: &Settings) {
+        self.manager().bind().read_from(settings);
+        self.settings.replace(settings.clone());
+    }
+
+    /// Starts and follows the frames from then on.
+    fn start_object(this: &Gd<Self>, method: &str, patch: Result<Fields>) -> bool {
+        let session = this.bind();
+        let started = patch.and_then(|patch| session.start(&patch));
+        let started = session.report(method, started).is_some();
+        if started {
+            frames::follow(this);
+        }
+        started
+    }
+
+    /// Has `session_started` told once all torrents are back.
+    pub(super) fn announce(&self) {
+        let is_ready =
+            |session: &Session| session.is_up() && (session.is_restored() || !session.is_running());
+        if !self.announced.get()
+            && let Some(session) = self.run.get().filter(is_ready)
+        {
+            self.announced.replace(true);
+            if session.is_running() {
+                // The folder's own may have come to those of the start.
+                self.take_settings(&session.settings());
+                self.show_monitors();
+            }
+            self.outbox.lock().put_notice(Notice::Started);
+        }
+    }
+
+    /// Has the run end in the background.
+    pub(super) fn end_run(&self) {
+        if let Some(session) = self.run.get() {
+            session.stop();
+        }
+        self.announce();
+        let Some(session) = self.run.take() else {
+            return;
+        };
+        monitors::show(&self.gauge, false);
+        self.lasting.replace(session.lasting());
+        self.ending.lock().push(session);
+        let objects = self.objects.take();
+        let dead = objects.into_values().map(Dead::new);
+        self.dead.lock().extend(dead);
+        self.hold.replace(Some(Hold::default()));
+    }
+}
+
+#[godot_api(secondary)]
+impl TorrentSession {
+    /// Starts the session with the settings applied so far. False when it runs already or
+    /// cannot be started. A port that is in use does not keep it from starting: see
+    /// [signal listen_failed].
+    ///
+    /// Right after [method stop_session], or when a session object was just freed, the earlier
+    /// run may still hold the port and the state directory. The new one waits for them in the
+    /// background: it counts as running, listens nowhere, and torrents that are added are there
+    /// at once but do nothing yet. [signal session_started] comes when it has both. After 30
+    /// seconds, which only a disk that hangs can take, it gives up: the error is printed, and
+    /// [signal session_stopped] comes.
+    #[func(gd_self)]
+    fn start_session(this: Gd<Self>) -> bool {
+        main_only!(this.bind(), "start_session");
+        Self::start_object(&this, "start_session", Ok(Fields::new()))
+    }
+
+    /// Applies settings, then starts the session. False when one of them is wrong, the
+    /// session runs already or cannot be started.
+    ///
+    /// ```gdscript
+    /// session.start_session_with_settings({"listen_port": 7000, "connections_limit": 50})
+    /// ```
+    #[func(gd_self)]
+    fn start_session_with_settings(this: Gd<Self>, settings: AnyDictionary) -> bool {
+        main_only!(this.bind(), "start_session_with_settings");
+        let patch = convert::from_dictionary(&settings);
+        Self::start_object(&this, "start_session_with_settings", patch)
+    }
+
+    /// Stops the session: its torrents say goodbye to their trackers, files are closed,
+    /// threads end. That happens in the background; [signal session_stopped] says when it
+    /// is done, within a second where only trackers do not answer: those are still told in the
+    /// background. All handles become invalid at once. A game that quits waits for a second at
+    /// most for trackers, and for five for the disk. When it is done, lambdas and bound
+    /// callables are disconnected from them, which could keep them alive for ever; and from the
+    /// session too, when the game lets go of it after that.
+    #[func]
+    fn stop_session(&self) {
+        main_only!(self, "stop_session");
+        self.end_run();
+    }
+
+    /// Whether the session was started and not stopped.
+    #[func]
+    fn is_running(&self) -> bool {
+        self.run.get().as_ref().is_some_and(Session::is_running)
+    }
+
+    /// Stops the traffic of all torrents until [method resume_session].
+    #[func]
+    fn pause_session(&self) -> bool {
+        main_only!(self, "pause_session");
+        let paused = self.running().map(|session| session.pause());
+        self.report("pause_session", paused).is_some()
+    }
+
+    /// Goes on after [method pause_session].
+    #[func]
+    fn resume_session(&self) -> bool {
+        main_only!(self, "resume_session");
+        let resumed = self.running().map(|session| session.resume());
+        self.report("resume_session", resumed).is_some()
+    }
+
+    /// Whether the session as a whole is paused.
+    #[func]
+    fn is_session_paused(&self) -> bool {
+        self.run.get().as_ref().is_some_and(Session::is_paused)
+    }
+}
