@@ -10,7 +10,11 @@
 //! outcome that is known comes as a deferred call, and `poll` looks at the rest.
 //!
 //! The emitters are plain objects of Godot's, kept as metadata of the main
-//! loop: that goes before the scripts do, which what awaits belongs to.
+//! loop: that goes before the scripts do, which what awaits belongs to. Godot
+//! disconnects what awaits when the object goes whose function it is. An emitter
+//! that has lost its connections so is dropped. One that nothing has connected to
+//! may still get a connection, and is kept; but not more than [`UNHEARD`] of
+//! these, the newest ones.
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +33,12 @@ const DONE: &str = "done";
 
 /// The metadata of the main loop that keeps the emitters, by their ids.
 const KEPT: &str = "_torrent_waits";
+
+/// How many emitters are kept that nothing was ever connected to.
+const UNHEARD: usize = 1000;
+
+/// How many are asked for their connections in a frame.
+const ASKED: usize = 32;
 
 /// What comes of a wait.
 #[derive(Clone, Debug)]
@@ -72,9 +82,14 @@ struct Wait {
     look: Look,
     /// There was an outcome at the last look.
     seen: bool,
+    /// Something has been connected to it.
+    heard: bool,
 }
 
 static WAITS: Shared<Vec<Wait>> = Shared::new(Vec::new());
+
+/// Which of them is asked next for its connections.
+static TURN: Shared<usize> = Shared::new(0);
 
 /// The main loop calls with its next frame.
 static WATCHED: Shared<bool> = Shared::new(false);
@@ -106,6 +121,7 @@ pub(crate) fn signal(
         errors: errors.clone(),
         look,
         seen,
+        heard: false,
     });
     if let Some(mut main_loop) = main_loop {
         keep(&mut main_loop, &emitter);
@@ -204,25 +220,52 @@ fn released(id: InstanceId) -> Option<Gd<RefCounted>> {
 /// Looks at what began before a process frame.
 fn look_before(frame: Option<u64>) {
     // Out of the lock: what is emitted runs scripts, which may wait for more.
-    let mut waits = WAITS.take();
+    let all = WAITS.take();
     let now = Instant::now();
     let mut over = Vec::new();
-    let mut at = 0;
-    while let Some(wait) = waits.get_mut(at) {
+    let mut waits = Vec::with_capacity(all.len());
+    for mut wait in all {
         let is_due = wait.kept && frame.is_none_or(|frame| wait.since != frame);
         match is_due.then(|| wait.outcome(now)).flatten() {
-            Some(outcome) => over.push((waits.remove(at), outcome)),
-            None => at += 1,
+            Some(outcome) => over.push((wait, outcome)),
+            None => waits.push(wait),
         }
     }
+    let abandoned = abandoned(&mut waits);
     {
         let mut begun = WAITS.lock();
         waits.append(&mut begun);
         *begun = waits;
     }
+    for wait in abandoned {
+        drop(released(wait.emitter));
+    }
     for (wait, outcome) in over {
         wait.emit(outcome);
     }
+}
+
+/// Takes out those that nothing waits for any more. Each time some are asked, in
+/// turn.
+fn abandoned(waits: &mut Vec<Wait>) -> Vec<Wait> {
+    let turn = *TURN.lock();
+    let first = if turn < waits.len() { turn } else { 0 };
+    let last = waits.len().min(first + ASKED);
+    let mut gone: Vec<Wait> = waits
+        .extract_if(first..last, |wait| wait.is_abandoned())
+        .collect();
+    TURN.replace(last - gone.len());
+    let unheard = waits.iter().filter(|wait| !wait.heard).count();
+    let mut beyond = unheard.saturating_sub(UNHEARD);
+    gone.extend(waits.extract_if(.., |wait| {
+        if beyond == 0 || wait.heard || !wait.kept {
+            return false;
+        }
+        beyond -= 1;
+        wait.heard = wait.is_connected();
+        !wait.heard
+    }));
+    gone
 }
 
 impl Wait {
@@ -238,6 +281,21 @@ impl Wait {
                 is_late.then(|| Err(error()))
             }
         }
+    }
+
+    fn is_connected(&self) -> bool {
+        let emitter = Gd::<RefCounted>::try_from_instance_id(self.emitter);
+        emitter.is_ok_and(|emitter| !emitter.get_signal_connection_list(DONE).is_empty())
+    }
+
+    /// Whether something has waited and does so no more.
+    fn is_abandoned(&mut self) -> bool {
+        if !self.kept {
+            return false;
+        }
+        let is_connected = self.is_connected();
+        let was_heard = std::mem::replace(&mut self.heard, is_connected);
+        was_heard && !is_connected
     }
 
     fn emit(self, outcome: Result<Reply>) {
