@@ -6,10 +6,12 @@ use super::*;
 
 #[godot_api(secondary)]
 impl TorrentHandle {
-    /// Moves the torrent's files to another folder. Files that are in their way there are
-    /// left alone, and nothing is moved; with [param replace_files] they are replaced.
-    /// Signal [signal storage_moved] or [signal storage_move_failed] says how it went;
-    /// after a failure everything is where it was.
+    /// Moves the torrent's files to another folder, which becomes its save path. Files of the
+    /// same names that are there already are not touched: the move fails. With
+    /// [param replace_files] they are replaced, and are back if the move fails after that.
+    /// Signal [signal storage_moved] or [signal storage_move_failed] says how it went; after a
+    /// failure everything is where it was. False when the torrent is not in a session any more,
+    /// the path is empty, or an exported game gives one in `res://`.
     #[func]
     fn move_storage(&self, new_path: GString, #[opt(default = false)] replace_files: bool) -> bool {
         self.tell("move_storage", |torrent| {
