@@ -55,7 +55,10 @@ usage: ./build.sh <command>
   bench [arguments]
                   compare transfers with libtorrent; see --help of
                   rust/bench/bench.py for the arguments
-  bench frames    measure what the library costs a frame of a game
+  bench frames [--debug]
+                  measure what the library costs a frame of a game, and how late
+                  a game hears of the end of a download; that alone for the
+                  debug library
   package         a zip in target/package/ that unpacks as
                   addons/godot-torrent/ into a game
   clean           remove everything that was built; downloads stay in the cache

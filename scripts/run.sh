@@ -57,7 +57,7 @@ list_demos() {
 
 bench_command() {
   if [[ ${1:-} == frames ]]; then
-    bench_frames
+    bench_frames "${2:-}"
     return
   fi
   need_cargo
@@ -71,20 +71,26 @@ bench_command() {
 }
 
 # What the library costs a game's main thread. Godot's editor, which runs it,
-# loads what the addon calls its debug library: here that is the release one.
+# loads what the addon calls its debug library: here that is the release one,
+# unless the debug one is asked for, of which only the ends of downloads count.
 bench_frames() {
-  local game=$TARGET_DIR/bench-game library
+  local game=$TARGET_DIR/bench-game profile=release library arguments=()
+  case $1 in
+    '') ;;
+    --debug) profile=debug arguments=(-- ends) ;;
+    *) die "bench frames does not know '$1'" "./build.sh --help lists what it knows." ;;
+  esac
   require_godot
-  build_library "$(host_platform)" release
-  library=$(find "$ADDON/bin" -name "*.release.$(host_arch).*" -print -quit)
-  [[ -n $library ]] || die "there is no release library for this machine"
+  build_library "$(host_platform)" "$profile"
+  library=$(find "$ADDON/bin" -name "*.$profile.$(host_arch).*" -print -quit)
+  [[ -n $library ]] || die "there is no $profile library for this machine"
   rm -rf "$game"
   mkdir -p "$game/addons/godot-torrent/bin"
   cp "$ADDON/godot-torrent.gdextension" "$ADDON/icon.svg" "$game/addons/godot-torrent"
-  cp "$library" "$game/addons/godot-torrent/bin/$(basename "${library/.release./.debug.}")"
+  cp "$library" "$game/addons/godot-torrent/bin/$(basename "${library/.$profile./.debug.}")"
   cp "$ROOT"/rust/bench/frames/*.gd "$game"
   printf 'config_version=5\n\n[application]\n\nconfig/name="bench"\n' >"$game/project.godot"
   import_project "$game"
   say "measuring what a frame costs"
-  "$GODOT" --headless --path "$game" -s res://frame_cost.gd
+  "$GODOT" --headless --path "$game" -s res://frame_cost.gd ${arguments[@]+"${arguments[@]}"}
 }
