@@ -552,7 +552,7 @@ def test_a_small_request_queue_is_warned_of_alike(
         )
     assert own["warning_code"] == int(theirs.fields["warning_code"])
     assert own["category"] == theirs.category
-    numbers = numbers_of_warnings((ROOT / "rust/engine/src/performance.rs").read_text())
+    numbers = numbers_of_warnings((ROOT / "rust/engine/src/event/performance.rs").read_text())
     assert numbers <= {int(value) for value in lt.performance_warning_t.names.values()}
 
 

@@ -48,7 +48,7 @@ pub enum Scope {
 
 /// One who waits for an allowance.
 #[derive(Clone, Debug)]
-struct Request<K> {
+struct BandwidthRequest<K> {
     key: K,
     torrent: TorrentKey,
     /// The session's limit does not hold for it.
@@ -108,7 +108,7 @@ pub struct Granted<K> {
 pub struct Bandwidth<K> {
     session: Channel,
     torrents: BTreeMap<TorrentKey, Channel>,
-    queue: VecDeque<Request<K>>,
+    queue: VecDeque<BandwidthRequest<K>>,
     /// When the next distribution is due.
     due: Instant,
 }
@@ -161,7 +161,7 @@ impl<K: Clone + PartialEq> Bandwidth<K> {
     /// Puts a connection in line for `want` bytes. `exempt` when the session's
     /// limit does not hold for it.
     pub fn request(&mut self, key: K, torrent: TorrentKey, exempt: bool, want: u64) {
-        self.queue.push_back(Request {
+        self.queue.push_back(BandwidthRequest {
             key,
             torrent,
             exempt,
@@ -197,7 +197,7 @@ impl<K: Clone + PartialEq> Bandwidth<K> {
 
     /// How many wait, of one torrent if given.
     pub fn waiting(&self, torrent: Option<TorrentKey>) -> usize {
-        let of = |request: &&Request<K>| torrent.is_none_or(|it| it == request.torrent);
+        let of = |request: &&BandwidthRequest<K>| torrent.is_none_or(|it| it == request.torrent);
         self.queue.iter().filter(of).count()
     }
 
@@ -236,7 +236,7 @@ impl<K: Clone + PartialEq> Bandwidth<K> {
 
     /// Gives everybody who can take more a share; whether anybody got one.
     fn pass(&mut self) -> bool {
-        let hungry = |request: &Request<K>| request.granted < request.want;
+        let hungry = |request: &BandwidthRequest<K>| request.granted < request.want;
         let mut of_session = 0u64;
         let mut of_torrent: BTreeMap<TorrentKey, u64> = BTreeMap::new();
         for request in self.queue.iter().filter(|it| hungry(it)) {

@@ -138,7 +138,7 @@ pub struct PeerKey(pub u64);
 
 impl PeerKey {
     /// No connection: where something came from nobody, as padding does.
-    pub const NOBODY: Self = Self(u64::MAX);
+    pub const NONE: Self = Self(u64::MAX);
 
     /// A connection of which nothing is known any more: where something was on
     /// disk when the session began.

@@ -10,7 +10,7 @@
 //! A machine is what decides something that depends on time: [`torrent::Torrent`],
 //! [`peer::Connection`], [`choker::Choker`], [`queue::Queue`],
 //! [`bandwidth::Bandwidth`], [`tracker::Announcer`], [`tracker::udp::UdpTrackers`],
-//! [`saving::Schedule`], [`retry::Backoff`]. All of them keep this:
+//! [`save_schedule::SaveSchedule`], [`backoff::Backoff`]. All of them keep this:
 //!
 //! - *Inputs* are calls that say what happened. Where it matters when, they take
 //!   `now`, which never goes back from one call to the next. An input never
@@ -29,40 +29,40 @@
 //! - `handle_timeout(now)` does what is due by `now`. It may be called too early
 //!   or too late, and often: afterwards, when the outputs are polled,
 //!   `poll_timeout` lies behind `now`, so that a driver never spins. A machine that only answers when it is polled with
-//!   `now` ([`saving::Schedule::poll`], [`bandwidth::Bandwidth::grant`]) needs
+//!   `now` ([`save_schedule::SaveSchedule::poll`], [`bandwidth::Bandwidth::grant`]) needs
 //!   none.
 //! - Randomness comes from a seed that is given when the machine is made. The
 //!   same inputs at the same times give the same outputs.
 #![warn(missing_docs)]
 
 pub mod active_time;
+pub mod backoff;
 pub mod ban;
 pub mod bandwidth;
 pub mod bencode;
 pub mod bitfield;
+pub mod block_table;
 pub mod choker;
 pub mod clients;
 pub mod create;
 pub mod ext;
 pub mod external_ip;
 pub mod ids;
-pub mod ipfilter;
+pub mod ip_filter;
 pub mod layout;
 pub mod magnet;
 pub mod metainfo;
+pub mod move_journal;
 pub mod peer;
 pub mod peerlist;
 pub mod picker;
-pub mod places;
 pub mod queue;
 pub mod rate;
 pub mod resume;
-pub mod retry;
-pub mod saving;
+pub mod save_schedule;
 pub mod session_state;
 pub mod settings;
-pub mod sleep;
-pub mod slots;
+pub mod suspend;
 mod text;
 pub mod torrent;
 pub mod tracker;

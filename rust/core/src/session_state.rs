@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::bencode::{DecodeError, DictItem, Document, Item, Kind};
+use crate::bencode::{DecodeError, DictItem, Document, Item, ValueKind};
 use crate::ids::InfoHash;
-use crate::ipfilter::IpFilter;
+use crate::ip_filter::IpFilter;
 use crate::metainfo::MAX_LISTED;
 use crate::settings::{Settings, SettingsError};
 use crate::value::Value;
@@ -74,9 +74,9 @@ impl SessionState {
                     let settings = value.as_dict().into_iter();
                     for (name, value) in settings.flat_map(|settings| settings.iter()) {
                         let value = match value.kind() {
-                            Kind::Integer => value.as_int().map(Item::Int),
-                            Kind::Bytes => value.as_bytes().map(Item::from),
-                            Kind::List | Kind::Dict => None,
+                            ValueKind::Integer => value.as_int().map(Item::Int),
+                            ValueKind::Bytes => value.as_bytes().map(Item::from),
+                            ValueKind::List | ValueKind::Dict => None,
                         };
                         let Some(value) = value else { continue };
                         if state.settings.len() >= MAX_LISTED {

@@ -4,7 +4,7 @@
 use crate::text::repair;
 
 /// The parts of an absolute URL, as bytes of it.
-struct Parts<'a> {
+struct UriParts<'a> {
     scheme: &'a [u8],
     /// User and password, without the `@`.
     auth: Option<&'a [u8]>,
@@ -17,7 +17,7 @@ struct Parts<'a> {
     path: &'a [u8],
 }
 
-fn split(url: &[u8]) -> Option<Parts<'_>> {
+fn split(url: &[u8]) -> Option<UriParts<'_>> {
     let blank = |byte: &u8| b" \t\r\n\x0b\x0c".contains(byte);
     let begin = url.iter().position(|byte| !blank(byte))?;
     let url = url.get(begin..)?;
@@ -68,7 +68,7 @@ fn split(url: &[u8]) -> Option<Parts<'_>> {
         }
         None => None,
     };
-    Some(Parts {
+    Some(UriParts {
         scheme,
         auth,
         host,

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use torrent_core::create::CreateError;
-use torrent_core::ipfilter::FilterError;
+use torrent_core::ip_filter::FilterError;
 use torrent_core::magnet::MagnetError;
 use torrent_core::metainfo::MetainfoError;
 use torrent_core::resume::ResumeError;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub use crate::receive::ReceiveBuffer;
-use crate::tracker::http::{Limits, read_response};
+pub use crate::buffers::receive::ReceiveBuffer;
+use crate::net::http::{HttpLimits, read_response};
 
 /// The body of the HTTP response that comes over `connection`, unpacked. `None`
 /// for what is no response, and for one of more than `limit` bytes.
@@ -14,7 +14,7 @@ pub async fn http_answer(
     connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     limit: usize,
 ) -> Option<Vec<u8>> {
-    let limits = Limits {
+    let limits = HttpLimits {
         silence: Duration::from_secs(60),
         body: limit,
         user_agent: String::new(),

@@ -9,8 +9,8 @@ use support::raw_peer::{call_from, connect_from, is_closed};
 use support::{Node, PIECE, Payload, wait_until};
 use torrent_engine::core::settings::Settings;
 use torrent_engine::core::value::Value;
-use torrent_engine::handle::TorrentHandle;
 use torrent_engine::session::Session;
+use torrent_engine::torrent::handle::TorrentHandle;
 
 fn payload() -> Payload {
     Payload::new(&[("a.bin", PIECE * 12)], PIECE, 23)

@@ -8,9 +8,9 @@ use support::{LIMIT, Node, PIECE, Payload, wait_until};
 use torrent_engine::core::torrent::TorrentState;
 use torrent_engine::error::ErrorKind;
 use torrent_engine::event::kind;
-use torrent_engine::handle::TorrentHandle;
-use torrent_engine::placement::{Deletion, MoveMode};
-use torrent_engine::question::Question;
+use torrent_engine::torrent::handle::TorrentHandle;
+use torrent_engine::torrent::handle::post::PostRequest;
+use torrent_engine::torrent::handle::storage::{Deletion, MoveMode};
 
 /// Damages a piece on disk.
 fn damage(node: &Node, round: usize) {
@@ -63,7 +63,7 @@ fn a_check_that_is_asked_for_during_another_looks_anew() {
 /// Fills the torrent's queue, as far as its task lets it.
 fn fill(handle: &TorrentHandle) {
     for _ in 0..1_000_000 {
-        if let Err(error) = handle.ask(Question::Trackers) {
+        if let Err(error) = handle.ask(PostRequest::Trackers) {
             assert_eq!(error.kind(), ErrorKind::Timeout);
             return;
         }

@@ -9,9 +9,9 @@ use support::raw_peer::call_from;
 use support::{Node, Payload, wait_until};
 use torrent_engine::error::ErrorKind;
 use torrent_engine::event::{Detail, kind};
-use torrent_engine::handle::TorrentHandle;
-use torrent_engine::placement::Deletion;
 use torrent_engine::session::AddTorrent;
+use torrent_engine::torrent::handle::TorrentHandle;
+use torrent_engine::torrent::handle::storage::Deletion;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 

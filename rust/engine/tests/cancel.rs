@@ -11,11 +11,11 @@ use torrent_engine::core::ids::PieceIndex;
 use torrent_engine::core::resume::ResumeData;
 use torrent_engine::core::value::Value;
 use torrent_engine::event::kind;
-use torrent_engine::handle::TorrentHandle;
-use torrent_engine::placement::MoveMode;
-use torrent_engine::resume::SaveFlags;
 use torrent_engine::session::AddTorrent;
 use torrent_engine::status::TorrentState;
+use torrent_engine::torrent::handle::TorrentHandle;
+use torrent_engine::torrent::handle::resume::SaveFlags;
+use torrent_engine::torrent::handle::storage::MoveMode;
 
 const PIECE: usize = 16 * 1024;
 

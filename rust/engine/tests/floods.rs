@@ -12,7 +12,7 @@ use support::raw_peer::{is_closed, shake_from};
 use support::{Node, Payload, wait_until};
 use torrent_engine::core::value::Value;
 use torrent_engine::event::{Detail, kind};
-use torrent_engine::handle::TorrentHandle;
+use torrent_engine::torrent::handle::TorrentHandle;
 
 const PIECE: usize = 32_768;
 

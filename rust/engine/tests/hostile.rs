@@ -13,7 +13,7 @@ use torrent_engine::core::ids::{InfoHash, PeerId, PieceIndex};
 use torrent_engine::core::torrent::TorrentState;
 use torrent_engine::core::wire::{Handshake, Message, Request};
 use torrent_engine::event::{Detail, PeerFact, kind};
-use torrent_engine::handle::TorrentHandle;
+use torrent_engine::torrent::handle::TorrentHandle;
 
 const PIECE: usize = 32_768;
 

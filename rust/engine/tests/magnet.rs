@@ -9,8 +9,8 @@ use torrent_engine::core::torrent::TorrentState;
 use torrent_engine::core::value::Value;
 use torrent_engine::error::ErrorKind;
 use torrent_engine::event::{Detail, Event, kind};
-use torrent_engine::handle::TorrentHandle;
 use torrent_engine::session::AddTorrent;
+use torrent_engine::torrent::handle::TorrentHandle;
 
 fn files() -> Payload {
     Payload::new(&[("a.bin", 300_001), ("deep/b.bin", 200_003)], 65_536, 3)

@@ -11,10 +11,10 @@ use torrent_engine::core::settings::Settings;
 use torrent_engine::core::torrent::TorrentState;
 use torrent_engine::core::value::Value;
 use torrent_engine::event::kind;
-use torrent_engine::handle::TorrentHandle;
-use torrent_engine::queue::Move;
+use torrent_engine::session::queue::Move;
 use torrent_engine::session::{AddTorrent, Session};
-use torrent_engine::state::StateDir;
+use torrent_engine::state_dir::StateDir;
+use torrent_engine::torrent::handle::TorrentHandle;
 
 fn payload(seed: u32) -> Payload {
     // Only odd ones differ.

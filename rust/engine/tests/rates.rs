@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use support::{Node, Payload, wait_until};
 use torrent_engine::core::value::Value;
 use torrent_engine::event::{Detail, kind};
-use torrent_engine::handle::TorrentHandle;
+use torrent_engine::torrent::handle::TorrentHandle;
 
 /// At this rate a payload is good for more than a dozen times five seconds.
 const RATE: u64 = 200_000;

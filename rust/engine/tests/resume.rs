@@ -10,11 +10,11 @@ use torrent_engine::core::ids::FileIndex;
 use torrent_engine::core::resume::ResumeData;
 use torrent_engine::error::{Error, ErrorKind};
 use torrent_engine::event::{Detail, kind};
-use torrent_engine::handle::TorrentHandle;
-use torrent_engine::placement::{Deletion, MoveMode};
-use torrent_engine::resume::SaveFlags;
 use torrent_engine::session::AddTorrent;
 use torrent_engine::status::TorrentState;
+use torrent_engine::torrent::handle::TorrentHandle;
+use torrent_engine::torrent::handle::resume::SaveFlags;
+use torrent_engine::torrent::handle::storage::{Deletion, MoveMode};
 
 fn save(handle: &TorrentHandle, flags: SaveFlags) -> ResumeData {
     let data = wait(handle.save_resume_data_now(flags)).unwrap();

@@ -11,10 +11,10 @@ use torrent_engine::core::ids::FileIndex;
 use torrent_engine::core::torrent::TorrentState;
 use torrent_engine::core::value::Value;
 use torrent_engine::event::kind;
-use torrent_engine::handle::TorrentHandle;
-use torrent_engine::placement::MoveMode;
-use torrent_engine::queue::Move;
 use torrent_engine::session::AddTorrent;
+use torrent_engine::session::queue::Move;
+use torrent_engine::torrent::handle::TorrentHandle;
+use torrent_engine::torrent::handle::storage::MoveMode;
 
 /// Xorshift: what happens follows from the seed that a failure names.
 struct Dice(u64);

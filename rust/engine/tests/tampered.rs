@@ -9,9 +9,9 @@ use support::{Node, Payload, wait, wait_until};
 use torrent_engine::core::ids::PieceIndex;
 use torrent_engine::core::resume::ResumeData;
 use torrent_engine::event::kind;
-use torrent_engine::handle::TorrentHandle;
-use torrent_engine::resume::SaveFlags;
 use torrent_engine::session::AddTorrent;
+use torrent_engine::torrent::handle::TorrentHandle;
+use torrent_engine::torrent::handle::resume::SaveFlags;
 
 const PIECE: usize = 16 * 1024;
 const PIECES: usize = 12;

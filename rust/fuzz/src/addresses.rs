@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use torrent_core::ipfilter::{FilterRules, IpFilter, IpRange};
+use torrent_core::ip_filter::{FilterRules, IpFilter, IpRange};
 use torrent_core::settings::Settings;
 use torrent_core::value::Value;
 

@@ -4,7 +4,7 @@
 use torrent_core::ids::PieceIndex;
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::Metainfo;
-use torrent_core::places::Places;
+use torrent_core::move_journal::MoveJournal;
 use torrent_core::resume::ResumeData;
 use torrent_core::session_state::SessionState;
 use torrent_core::settings::Settings;
@@ -63,10 +63,10 @@ pub(crate) fn resume_data(data: &[u8]) {
 }
 
 pub(crate) fn places(data: &[u8]) {
-    let Ok(places) = Places::decode(data) else {
+    let Ok(places) = MoveJournal::decode(data) else {
         return;
     };
-    assert_eq!(Places::decode(&places.encode()), Ok(places.clone()));
+    assert_eq!(MoveJournal::decode(&places.encode()), Ok(places.clone()));
     if let Some(change) = &places.change {
         let _ = change.judge(|_| false, |file| file.0 % 2 == 0);
     }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{Block, InfoHash, PieceIndex};
 use torrent_core::layout::Layout;
-use torrent_core::peer::{Connection, Limits, Opening, PeerError};
+use torrent_core::peer::{Connection, ConnectionLimits, Opening, PeerError};
 use torrent_core::settings::Settings;
 use torrent_core::wire::Features;
 use torrent_engine::buffers::BufferPool;
@@ -103,7 +103,7 @@ fn expand(mut chunks: &[u8]) -> Vec<u8> {
 /// A connection that asked for half of the pieces, and has some.
 fn downloading(now: Instant, known: bool) -> Connection {
     let layout = Layout::new(PIECE, [(u64::from(PIECE * PIECES), false)]).expect("a layout");
-    let limits = Limits::from(&Settings::default());
+    let limits = ConnectionLimits::from(&Settings::default());
     let mut connection = match known {
         true => Connection::new(Arc::new(layout), limits, now),
         false => Connection::without_metadata(limits, now),

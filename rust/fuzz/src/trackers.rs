@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 use torrent_core::ids::{InfoHash, PeerId};
 use torrent_core::tracker::udp::{Ask, QueryId, UdpOutput, UdpQuery, UdpTrackers};
-use torrent_core::tracker::{Event, Reply, Report, ScrapeReply};
+use torrent_core::tracker::{AnnounceStats, Event, Reply, ScrapeReply};
 use torrent_engine::fuzzing;
 
 /// The torrent that is asked about.
@@ -103,10 +103,10 @@ pub(crate) fn udp(mut data: &[u8]) {
     let other = ([127, 0, 0, 2], 6969).into();
     let mut now = Instant::now();
     let mut machine = UdpTrackers::new(1);
-    let report = Report {
+    let report = AnnounceStats {
         info_hash: TORRENT,
         peer_id: PeerId([2; 20]),
-        ..Report::default()
+        ..AnnounceStats::default()
     };
     let asks = [
         Ask::Announce {

@@ -1,7 +1,7 @@
 //! The Dictionary that `TorrentSession.add_torrent` takes.
 
 use godot::builtin::{AnyDictionary, GString};
-use torrent_core::metainfo::Limits;
+use torrent_core::metainfo::MetainfoLimits;
 use torrent_core::value::Value;
 use torrent_engine::error::Result;
 use torrent_engine::session::AddTorrent;
@@ -11,7 +11,7 @@ use crate::paths;
 
 /// Reads the parameters; an entry that is unknown or has the wrong type is an
 /// error that names it. The save path is one of a game (`paths`).
-pub(crate) fn read(params: &AnyDictionary, limits: &Limits) -> Result<AddTorrent> {
+pub(crate) fn read(params: &AnyDictionary, limits: &MetainfoLimits) -> Result<AddTorrent> {
     let mut fields = from_dictionary(params)?;
     for (name, value) in &mut fields {
         match (name.as_ref(), &*value) {

@@ -10,14 +10,14 @@ use godot::register::{GodotClass, godot_api};
 use torrent_core::settings::{Named, Settings};
 use torrent_core::value::Value;
 use torrent_engine::error::{Error, Result};
+use torrent_engine::event::sink::AlertQueue;
 use torrent_engine::event::{Alert, Audience, Event, category, kind};
-use torrent_engine::events::AlertQueue;
 
-use crate::alive::Alive;
 use crate::convert::{invalid, to_int, to_variant};
-use crate::cycles;
-use crate::report::{self, LastError};
-use crate::threads::{self, Shared, main_only};
+use crate::last_error::{self, LastError};
+use crate::live_objects::Alive;
+use crate::reference_cycles;
+use crate::threads::{self, SharedField, main_only};
 use crate::torrent_session::{Running, SharedRun};
 
 /// The queue of alerts between a session and the game, and the filter before
@@ -44,10 +44,10 @@ use crate::torrent_session::{Running, SharedRun};
 #[class(base=RefCounted)]
 pub(crate) struct AlertManager {
     queue: Arc<AlertQueue>,
-    subscribers: Shared<Vec<(&'static str, Callable)>>,
-    sessions: Shared<Vec<Source>>,
+    subscribers: SharedField<Vec<(&'static str, Callable)>>,
+    sessions: SharedField<Vec<Source>>,
     /// Which of the two settings the game has set here.
-    named: Shared<Named>,
+    named: SharedField<Named>,
     _alive: Alive,
     base: Base<godot::classes::RefCounted>,
 }
@@ -69,9 +69,9 @@ impl IRefCounted for AlertManager {
                 defaults.alert_mask as u32,
                 defaults.alert_queue_size as usize,
             )),
-            subscribers: Shared::default(),
-            sessions: Shared::default(),
-            named: Shared::default(),
+            subscribers: SharedField::default(),
+            sessions: SharedField::default(),
+            named: SharedField::default(),
             _alive: Alive::new(&base),
             base,
         }
@@ -120,7 +120,7 @@ impl AlertManager {
             let sessions = self.sessions.lock();
             sessions.iter().for_each(|it| it.errors.keep(error));
         };
-        report::ok(&format!("AlertManager.{method}"), result.inspect_err(keep))
+        last_error::ok(&format!("AlertManager.{method}"), result.inspect_err(keep))
     }
 
     /// Where the alerts wait.
@@ -179,7 +179,7 @@ impl AlertManager {
     /// that holds the manager.
     pub(crate) fn holders(this: &Gd<Self>) -> usize {
         match Self::is_of_one_session(this) {
-            true => cycles::holders(this).len() + this.bind().subscribers.lock().len(),
+            true => reference_cycles::holders(this).len() + this.bind().subscribers.lock().len(),
             false => 0,
         }
     }
@@ -187,7 +187,7 @@ impl AlertManager {
     /// Disconnects them.
     pub(crate) fn release(this: &Gd<Self>) {
         if Self::is_of_one_session(this) {
-            cycles::release(this);
+            reference_cycles::release(this);
             let subscribers = this.bind().subscribers.take();
             drop(subscribers);
         }

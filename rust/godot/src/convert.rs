@@ -13,7 +13,7 @@ use torrent_core::ids::{FileIndex, InfoHash, PieceIndex};
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::{Error, ErrorKind, Result};
 
-use crate::names;
+use crate::key_cache;
 
 /// How deep dictionaries and arrays from a script may nest. They can contain
 /// themselves.
@@ -52,7 +52,7 @@ pub(crate) fn to_int_array(numbers: impl Iterator<Item = i64>) -> Array<i64> {
 pub(crate) fn to_dictionary(fields: &[(std::borrow::Cow<'static, str>, Value)]) -> VarDictionary {
     let mut dictionary = VarDictionary::new();
     for (name, value) in fields {
-        dictionary.set(&names::key(name), &to_variant(value));
+        dictionary.set(&key_cache::key(name), &to_variant(value));
     }
     dictionary
 }

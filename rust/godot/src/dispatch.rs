@@ -8,12 +8,12 @@ use godot::obj::Gd;
 use torrent_core::ids::{InfoHash, PieceIndex};
 use torrent_engine::error::{Error, ErrorKind};
 use torrent_engine::event::{Alert, Detail, Event, TorrentRef, kind};
-use torrent_engine::handle::TorrentHandle as Torrent;
 use torrent_engine::status::TorrentStatus;
+use torrent_engine::torrent::handle::TorrentHandle as Torrent;
 
 use crate::alert_manager::{self, AlertManager};
-use crate::outbox::Notice;
-use crate::share::Stopwatch;
+use crate::frame_budget::Stopwatch;
+use crate::signal_queue::Notice;
 use crate::torrent_handle::TorrentHandle;
 use crate::torrent_session::TorrentSession;
 

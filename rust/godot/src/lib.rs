@@ -14,24 +14,24 @@
 
 mod add_params;
 mod alert_manager;
-mod alive;
+mod cached_value;
 mod convert;
-mod cycles;
+mod country_resolver;
+mod creation;
 mod dispatch;
-mod frames;
+mod frame_budget;
+mod frame_poll;
 #[cfg(all(test, feature = "docs"))]
 mod help;
-mod kept;
-mod lifetime;
-mod making;
+mod key_cache;
+mod last_error;
+mod live_objects;
+mod live_sessions;
 mod monitors;
-mod names;
-mod outbox;
 mod paths;
 mod peer_info;
-mod report;
-mod resolver;
-mod share;
+mod reference_cycles;
+mod signal_queue;
 mod snapshot;
 mod threads;
 mod torrent_creator;
@@ -62,10 +62,10 @@ mod entry {
             // The classes go with this stage, and the code may be unloaded
             // soon after: no thread of ours may run it then.
             if stage == InitStage::Scene {
-                crate::lifetime::end_all();
-                crate::alive::keep_all();
-                crate::names::forget();
-                crate::frames::forget();
+                crate::live_sessions::end_all();
+                crate::live_objects::keep_all();
+                crate::key_cache::forget();
+                crate::frame_poll::forget();
             }
         }
     }

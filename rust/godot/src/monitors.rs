@@ -9,11 +9,11 @@ use godot::builtin::{Callable, StringName, Variant};
 use godot::classes::{Engine, Performance};
 use godot::meta::ToGodot;
 use godot::obj::{Gd, Singleton};
-use torrent_engine::events::AlertQueue;
+use torrent_engine::event::sink::AlertQueue;
 use torrent_engine::session::Session;
 use torrent_engine::status::TorrentStatus;
 
-use crate::threads::Shared;
+use crate::threads::SharedField;
 use crate::torrent_session::Running;
 
 /// What there is to read of one session object.
@@ -21,9 +21,9 @@ use crate::torrent_session::Running;
 pub(crate) struct Gauge {
     run: Running,
     /// Where its alerts wait; sessions can share that.
-    alerts: Shared<Arc<AlertQueue>>,
+    alerts: SharedField<Arc<AlertQueue>>,
     /// What its last poll took.
-    poll: Shared<Duration>,
+    poll: SharedField<Duration>,
 }
 
 impl Gauge {
@@ -31,8 +31,8 @@ impl Gauge {
     pub(crate) fn new(run: Running, alerts: Arc<AlertQueue>) -> Arc<Self> {
         Arc::new(Self {
             run,
-            alerts: Shared::new(alerts),
-            poll: Shared::default(),
+            alerts: SharedField::new(alerts),
+            poll: SharedField::default(),
         })
     }
 

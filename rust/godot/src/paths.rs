@@ -103,7 +103,7 @@ pub(crate) fn to_resume(path: &GString, resume_data: &[u8]) -> Result<PathBuf> {
     if !path.is_empty() {
         return to_save(path);
     }
-    let known = torrent_engine::resume::save_path_in(resume_data)?;
+    let known = torrent_engine::torrent::handle::resume::save_path_in(resume_data)?;
     known.ok_or_else(|| Error::new(ErrorKind::EmptySavePath))
 }
 

@@ -7,9 +7,9 @@ use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_engine::status;
 
-use crate::alive::Alive;
+use crate::live_objects::Alive;
 use crate::snapshot::snapshot_methods;
-use crate::{convert, resolver};
+use crate::{convert, country_resolver};
 
 /// One connected peer of a torrent, at the moment it was asked for.
 ///
@@ -58,7 +58,7 @@ snapshot_methods! {
         /// [method set_country_resolver].
         #[func]
         fn get_country(&self) -> GString {
-            let resolver = resolver::get().filter(Callable::is_valid);
+            let resolver = country_resolver::get().filter(Callable::is_valid);
             let ip = GString::from(&self.record.ip).to_variant();
             let country = resolver.map(|resolver| resolver.call(&[ip]));
             country
@@ -70,7 +70,7 @@ snapshot_methods! {
         /// returns a text, from a database of the game's own. An empty Callable ends it.
         #[func]
         fn set_country_resolver(resolver: Callable) {
-            resolver::set(Some(resolver).filter(Callable::is_valid));
+            country_resolver::set(Some(resolver).filter(Callable::is_valid));
         }
 
         /// Everything about the peer by name (without `get_`).

@@ -4,7 +4,7 @@
 //! belongs to Godot's main thread and begins with [`main_only`]. So that the
 //! main thread never waits for another one, no lock of ours is held while
 //! anything of Godot runs that may call a script or wait: values are copied
-//! out of a [`Shared`] and used afterwards. gdext's own lock of an object's
+//! out of a [`SharedField`] and used afterwards. gdext's own lock of an object's
 //! fields is of that kind too, since nothing borrows them mutably once the
 //! object is made.
 
@@ -46,9 +46,9 @@ pub(crate) use main_only;
 /// A field that any thread may read. Copy a value out, or lock for a moment in
 /// which nothing of Godot is called that could come back here.
 #[derive(Debug, Default)]
-pub(crate) struct Shared<T>(Mutex<T>);
+pub(crate) struct SharedField<T>(Mutex<T>);
 
-impl<T> Shared<T> {
+impl<T> SharedField<T> {
     /// A field with this value.
     pub(crate) const fn new(value: T) -> Self {
         Self(Mutex::new(value))
@@ -66,14 +66,14 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T: Default> Shared<T> {
+impl<T: Default> SharedField<T> {
     /// Empties the field.
     pub(crate) fn take(&self) -> T {
         self.replace(T::default())
     }
 }
 
-impl<T: Clone> Shared<T> {
+impl<T: Clone> SharedField<T> {
     /// A copy of the value.
     pub(crate) fn get(&self) -> T {
         self.lock().clone()

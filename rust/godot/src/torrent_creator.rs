@@ -4,20 +4,20 @@ use godot::builtin::{GString, PackedByteArray, Signal};
 use godot::classes::{IRefCounted, RefCounted};
 use godot::obj::{Base, Gd};
 use godot::register::{GodotClass, godot_api};
-use torrent_core::create::{Entry, TorrentBuilder};
+use torrent_core::create::{CreateEntry, TorrentBuilder};
 use torrent_engine::create::{CreateJob, CreateTorrent, Created, Source};
 use torrent_engine::error::{Error, ErrorKind, Result};
 use torrent_engine::event::unix_millis;
 
-use crate::alive::Alive;
 use crate::convert::{self, invalid};
-use crate::frames::Polled;
-use crate::making::Making;
-use crate::report::LastError;
-use crate::threads::{Shared, main_only};
+use crate::creation::Making;
+use crate::frame_poll::Polled;
+use crate::last_error::LastError;
+use crate::live_objects::Alive;
+use crate::threads::{SharedField, main_only};
 use crate::torrent_error::TorrentError;
 use crate::waits::{self, Failing};
-use crate::{frames, paths};
+use crate::{frame_poll, paths};
 
 /// Makes a torrent from a file, or from a folder and everything in it.
 ///
@@ -37,17 +37,17 @@ use crate::{frames, paths};
 #[derive(GodotClass)]
 #[class(tool, base=RefCounted)]
 pub(crate) struct TorrentCreator {
-    sources: Shared<Vec<Source>>,
-    description: Shared<TorrentBuilder>,
-    job: Shared<Option<CreateJob>>,
+    sources: SharedField<Vec<Source>>,
+    description: SharedField<TorrentBuilder>,
+    job: SharedField<Option<CreateJob>>,
     /// Jobs that were cancelled and have not ended yet: the game does not wait
     /// for them, but they end before the object does.
-    ending: Shared<Vec<CreateJob>>,
+    ending: SharedField<Vec<CreateJob>>,
     /// The progress that was last told.
-    told: Shared<(u32, u32)>,
+    told: SharedField<(u32, u32)>,
     /// What the job made, until it is told.
-    result: Shared<Option<Result<Created>>>,
-    created: Shared<Option<Created>>,
+    result: SharedField<Option<Result<Created>>>,
+    created: SharedField<Option<Created>>,
     /// What comes of it, for those who wait.
     making: Making,
     errors: LastError,
@@ -63,13 +63,13 @@ impl IRefCounted for TorrentCreator {
             ..TorrentBuilder::default()
         };
         Self {
-            sources: Shared::default(),
-            description: Shared::new(description),
-            job: Shared::default(),
-            ending: Shared::default(),
-            told: Shared::default(),
-            result: Shared::default(),
-            created: Shared::default(),
+            sources: SharedField::default(),
+            description: SharedField::new(description),
+            job: SharedField::default(),
+            ending: SharedField::default(),
+            told: SharedField::default(),
+            result: SharedField::default(),
+            created: SharedField::default(),
             making: Making::default(),
             errors: LastError::default(),
             alive: Alive::new(&base),
@@ -90,10 +90,10 @@ impl IRefCounted for TorrentCreator {
 
 /// Whether a torrent can be described like this; what is in it does not matter.
 fn check(description: TorrentBuilder) -> Result<()> {
-    let file = Entry {
+    let file = CreateEntry {
         path: vec!["file".to_owned()],
         length: 1,
-        ..Entry::default()
+        ..CreateEntry::default()
     };
     let probe = TorrentBuilder {
         entries: vec![file],
@@ -384,7 +384,7 @@ impl TorrentCreator {
         let creator = this.bind();
         let started = creator.done("generate", creator.start());
         if started {
-            frames::follow(&this);
+            frame_poll::follow(&this);
         }
         started
     }

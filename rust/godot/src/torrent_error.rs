@@ -8,9 +8,9 @@ use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_engine::error::{Error, ErrorCategory, ErrorKind};
 
-use crate::alive::Alive;
 use crate::convert::{invalid, to_dictionary};
-use crate::report;
+use crate::last_error;
+use crate::live_objects::Alive;
 
 /// What went wrong, as a number that stays the same, and in words.
 ///
@@ -95,7 +95,7 @@ error_class! {
         ) -> Option<Gd<Self>> {
             let known = ErrorKind::from_code(code)
                 .ok_or_else(|| invalid(format!("there is no error code {code}")));
-            let kind = report::ok("TorrentError.create", known)?;
+            let kind = last_error::ok("TorrentError.create", known)?;
             let words = match message.is_empty() {
                 true => Cow::Borrowed(kind.message()),
                 false => Cow::Owned(message.to_string()),

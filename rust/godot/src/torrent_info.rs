@@ -7,14 +7,14 @@ use godot::classes::{IRefCounted, RefCounted};
 use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_core::ids::PieceIndex;
-use torrent_core::metainfo::{FileEntry, Limits, Metainfo};
+use torrent_core::metainfo::{FileEntry, Metainfo, MetainfoLimits};
 use torrent_core::value::Fields;
 use torrent_engine::error::{Error, ErrorKind, Result};
-use torrent_engine::info::{file_fields, file_record, stored_bytes};
+use torrent_engine::status::info::{file_fields, file_record, stored_bytes};
 
-use crate::alive::Alive;
 use crate::convert::{invalid, to_dictionary, to_int};
-use crate::{paths, report};
+use crate::live_objects::Alive;
+use crate::{last_error, paths};
 
 /// What a torrent consists of: its files, pieces and trackers.
 ///
@@ -55,7 +55,7 @@ impl TorrentInfo {
             )
         };
         let found = self.metainfo.as_deref().ok_or_else(empty).and_then(find);
-        report::ok(&format!("TorrentInfo.{method}"), found)
+        last_error::ok(&format!("TorrentInfo.{method}"), found)
     }
 }
 
@@ -115,19 +115,19 @@ impl TorrentInfo {
     #[func]
     fn from_data(data: PackedByteArray) -> Option<Gd<Self>> {
         let parsed = Metainfo::parse(data.as_slice()).map_err(Error::from);
-        report::ok("TorrentInfo.from_data", parsed).map(|metainfo| Self::of(Arc::new(metainfo)))
+        last_error::ok("TorrentInfo.from_data", parsed).map(|metainfo| Self::of(Arc::new(metainfo)))
     }
 
     /// Reads a torrent file, from `res://` of an exported game too, where it is the
     /// resource that the editor imported it as. Null when it cannot be read.
     #[func]
     fn from_file(path: GString) -> Option<Gd<Self>> {
-        let data = paths::read(&path, Limits::default().bytes);
+        let data = paths::read(&path, MetainfoLimits::default().bytes);
         let parsed = data.and_then(|data| {
             let parsed = Metainfo::parse(data.as_slice()).map_err(Error::from);
             parsed.map_err(|error| error.about(path.to_string()))
         });
-        report::ok("TorrentInfo.from_file", parsed).map(|metainfo| Self::of(Arc::new(metainfo)))
+        last_error::ok("TorrentInfo.from_file", parsed).map(|metainfo| Self::of(Arc::new(metainfo)))
     }
 
     /// Whether there is a torrent in this object.

@@ -8,10 +8,10 @@ use godot::register::{GodotClass, godot_api};
 use torrent_engine::error::Result;
 use torrent_engine::log::{self, Category, Level, Logger};
 
-use crate::alive::Alive;
-use crate::frames::Polled;
+use crate::frame_poll::Polled;
+use crate::live_objects::Alive;
 use crate::threads::main_only;
-use crate::{convert, frames, paths, report};
+use crate::{convert, frame_poll, last_error, paths};
 
 /// Shows what the library does: in Godot's output, in a file, or both.
 ///
@@ -72,14 +72,14 @@ impl Polled for TorrentLogger {
 impl TorrentLogger {
     /// The value of a success; a failure is printed and `None`.
     fn report<T>(&self, method: &str, result: Result<T>) -> Option<T> {
-        report::ok(&format!("TorrentLogger.{method}"), result)
+        last_error::ok(&format!("TorrentLogger.{method}"), result)
     }
 
     /// Turns the logger on or off; what it has to show comes with the frames.
     pub(crate) fn enable(this: &Gd<Self>, enabled: bool) {
         this.bind().logger.enable(enabled);
         if enabled {
-            frames::follow(this);
+            frame_poll::follow(this);
         }
     }
 

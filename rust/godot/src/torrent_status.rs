@@ -8,8 +8,8 @@ use godot::obj::{Base, Gd, NewGd};
 use godot::register::{GodotClass, godot_api};
 use torrent_engine::status::{self, TorrentState};
 
-use crate::alive::Alive;
 use crate::convert;
+use crate::live_objects::Alive;
 use crate::snapshot::snapshot_methods;
 
 /// What a torrent is doing and how far it is, at the moment it was asked.

@@ -25,8 +25,8 @@ use godot::meta::ToGodot;
 use godot::obj::{Gd, InstanceId, NewGd, Singleton};
 use torrent_engine::error::{Error, ErrorKind, Result};
 
-use crate::report::LastError;
-use crate::threads::{self, Shared};
+use crate::last_error::LastError;
+use crate::threads::{self, SharedField};
 
 /// The emitters' only signal.
 const DONE: &str = "done";
@@ -86,13 +86,13 @@ struct Wait {
     heard: bool,
 }
 
-static WAITS: Shared<Vec<Wait>> = Shared::new(Vec::new());
+static WAITS: SharedField<Vec<Wait>> = SharedField::new(Vec::new());
 
 /// Which of them is asked next for its connections.
-static TURN: Shared<usize> = Shared::new(0);
+static TURN: SharedField<usize> = SharedField::new(0);
 
 /// The main loop calls with its next frame.
-static WATCHED: Shared<bool> = Shared::new(false);
+static WATCHED: SharedField<bool> = SharedField::new(false);
 
 /// A signal that is emitted with what `look` finds, or with the failing value
 /// after `timeout` seconds, if those are more than 0. Why it failed is left in

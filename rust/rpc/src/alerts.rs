@@ -8,8 +8,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use torrent_core::settings::Settings;
+use torrent_engine::event::sink::AlertQueue;
 use torrent_engine::event::{Alert, Event, Kind};
-use torrent_engine::events::AlertQueue;
 use torrent_engine::session::Session;
 
 use crate::output::{Closed, Output};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use torrent_core::ids::InfoHash;
 use torrent_engine::error::{Error, ErrorKind, Result};
-use torrent_engine::handle::TorrentHandle;
 use torrent_engine::session::Session;
+use torrent_engine::torrent::handle::TorrentHandle;
 
 use crate::alerts::Alerts;
 use crate::output::Output;

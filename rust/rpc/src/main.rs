@@ -27,7 +27,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::app::App;
 use crate::input::Line;
-use crate::protocol::{Request, answer_line, invalid};
+use crate::protocol::{RpcRequest, answer_line, invalid};
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -95,7 +95,7 @@ async fn serve(app: &mut App, mut lines: mpsc::Receiver<Line>) {
     }
 }
 
-fn read(line: Line) -> std::result::Result<Request, (protocol::Id, Error)> {
+fn read(line: Line) -> std::result::Result<RpcRequest, (protocol::Id, Error)> {
     match line {
         Line::Whole(line) => protocol::parse(&line),
         Line::TooLong => Err((protocol::Id::default(), invalid("the line is too long"))),

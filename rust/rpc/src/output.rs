@@ -23,9 +23,9 @@ pub(crate) struct Output {
 
 /// A place in the line.
 #[derive(Debug)]
-pub(crate) struct Place<'a>(mpsc::Permit<'a, Vec<u8>>);
+pub(crate) struct OutputPermit<'a>(mpsc::Permit<'a, Vec<u8>>);
 
-impl Place<'_> {
+impl OutputPermit<'_> {
     /// Hands over one line, its end included.
     pub(crate) fn send(self, line: Vec<u8>) {
         self.0.send(line);
@@ -76,8 +76,12 @@ impl Output {
     }
 
     /// Waits for a place in the line, to hand over a line without waiting.
-    pub(crate) async fn reserve(&self) -> Result<Place<'_>, Closed> {
-        self.lines.reserve().await.map(Place).map_err(|_| Closed)
+    pub(crate) async fn reserve(&self) -> Result<OutputPermit<'_>, Closed> {
+        self.lines
+            .reserve()
+            .await
+            .map(OutputPermit)
+            .map_err(|_| Closed)
     }
 
     /// Ends when the client no longer reads.

@@ -20,7 +20,7 @@ pub(crate) struct Id(Option<Box<RawValue>>);
 
 /// What one line asks for.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub(crate) struct RpcRequest {
     /// Echoed in the answer.
     pub(crate) id: Id,
     /// The command's name.
@@ -34,7 +34,7 @@ pub(crate) type Outcome = Result<Fields, Error>;
 
 /// Reads a request from `line`. A line that is none says why, and with which
 /// `id` to say so.
-pub(crate) fn parse(line: &[u8]) -> Result<Request, (Id, Error)> {
+pub(crate) fn parse(line: &[u8]) -> Result<RpcRequest, (Id, Error)> {
     let nobody = |what: String| (Id::default(), invalid(what));
     // Two steps, so that a line that is JSON but no request is told so.
     let whole: &RawValue =
@@ -43,7 +43,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Request, (Id, Error)> {
         .map_err(|_| nobody("a request is an object with 'id', 'cmd' and 'params'".to_owned()))?;
     let id = Id(fields.get("id").map(|&id| id.to_owned()));
     match command(&fields) {
-        Ok((command, params)) => Ok(Request {
+        Ok((command, params)) => Ok(RpcRequest {
             id,
             command,
             params,
@@ -76,7 +76,7 @@ pub(crate) fn invalid(what: impl Into<std::borrow::Cow<'static, str>>) -> Error 
 
 /// The line that answers the request `id`.
 pub(crate) fn answer_line(id: &Id, outcome: &Outcome) -> Vec<u8> {
-    to_line(&Answer { id, outcome })
+    to_line(&ResponseLine { id, outcome })
 }
 
 /// The line that reports `alert` to a subscriber.
@@ -96,12 +96,12 @@ fn to_line(value: &impl Serialize) -> Vec<u8> {
     line
 }
 
-struct Answer<'a> {
+struct ResponseLine<'a> {
     id: &'a Id,
     outcome: &'a Outcome,
 }
 
-impl Serialize for Answer<'_> {
+impl Serialize for ResponseLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &self.id.0)?;

@@ -48,7 +48,7 @@ pub(crate) enum DiskEvent {
 }
 
 /// A block's bytes and who sent them; `None` until they come.
-type Slot = Option<(Bytes, PeerKey)>;
+type SimPiece = Option<(Bytes, PeerKey)>;
 
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -58,7 +58,7 @@ pub(crate) struct Disk {
     /// The files.
     pub(crate) bytes: Vec<u8>,
     pub(crate) have: Bitfield,
-    partials: BTreeMap<PieceIndex, Vec<Slot>>,
+    partials: BTreeMap<PieceIndex, Vec<SimPiece>>,
     /// Pieces that failed their hash and are not here yet.
     failed: BTreeSet<PieceIndex>,
     /// So many writes fail from now on.
@@ -128,7 +128,7 @@ impl Disk {
         Some(self.complete(piece, slots))
     }
 
-    fn complete(&mut self, piece: PieceIndex, slots: Vec<Slot>) -> DiskEvent {
+    fn complete(&mut self, piece: PieceIndex, slots: Vec<SimPiece>) -> DiskEvent {
         let (data, senders): (Vec<Bytes>, Vec<PeerKey>) = slots.into_iter().flatten().unzip();
         let digests: Vec<Option<u64>> = data.iter().map(|it| Some(digest(it))).collect();
         let data = data.concat();

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 /// Things to come, by time; of two at the same time the one that was put in
 /// first comes first.
-pub(crate) struct Queue<T> {
+pub(crate) struct EventQueue<T> {
     now: Duration,
     next_serial: u64,
-    heap: BinaryHeap<Reverse<Entry<T>>>,
+    heap: BinaryHeap<Reverse<ScheduledEntry<T>>>,
 }
 
-struct Entry<T> {
+struct ScheduledEntry<T> {
     due: Duration,
     serial: u64,
     what: T,
 }
 
-impl<T> Queue<T> {
+impl<T> EventQueue<T> {
     pub(crate) fn new() -> Self {
         Self {
             now: Duration::ZERO,
@@ -36,7 +36,7 @@ impl<T> Queue<T> {
     pub(crate) fn push(&mut self, due: Duration, what: T) {
         let serial = self.next_serial;
         self.next_serial += 1;
-        self.heap.push(Reverse(Entry {
+        self.heap.push(Reverse(ScheduledEntry {
             due: due.max(self.now),
             serial,
             what,
@@ -56,25 +56,25 @@ impl<T> Queue<T> {
     }
 }
 
-impl<T> Ord for Entry<T> {
+impl<T> Ord for ScheduledEntry<T> {
     fn cmp(&self, other: &Self) -> Ordering {
         (self.due, self.serial).cmp(&(other.due, other.serial))
     }
 }
 
-impl<T> PartialOrd for Entry<T> {
+impl<T> PartialOrd for ScheduledEntry<T> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<T> PartialEq for Entry<T> {
+impl<T> PartialEq for ScheduledEntry<T> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl<T> Eq for Entry<T> {}
+impl<T> Eq for ScheduledEntry<T> {}
 
 #[cfg(test)]
 mod tests {
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn things_come_by_time_and_then_in_order() {
         let ms = Duration::from_millis;
-        let mut queue = Queue::new();
+        let mut queue = EventQueue::new();
         for (due, what) in [(5, 'c'), (1, 'a'), (5, 'd'), (2, 'b')] {
             queue.push(ms(due), what);
         }

@@ -5,14 +5,14 @@ use super::value::{Token, Value};
 
 /// What a document may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct DecodeLimits {
     /// Fewer lists and dicts than this may be open at once.
     pub depth: usize,
     /// At most this many values and closing marks.
     pub tokens: usize,
 }
 
-impl Default for Limits {
+impl Default for DecodeLimits {
     fn default() -> Self {
         Self {
             depth: 100,
@@ -87,11 +87,11 @@ pub struct Document<'a> {
 impl<'a> Document<'a> {
     /// Decodes `data`, all of it, with the default limits.
     pub fn parse(data: &'a [u8]) -> Result<Self, DecodeError> {
-        Self::parse_with(data, &Limits::default())
+        Self::parse_with(data, &DecodeLimits::default())
     }
 
     /// Decodes `data`, all of it.
-    pub fn parse_with(data: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
+    pub fn parse_with(data: &'a [u8], limits: &DecodeLimits) -> Result<Self, DecodeError> {
         let document = Self::parse_prefix(data, limits)?;
         document.check_end()?;
         Ok(document)
@@ -99,7 +99,7 @@ impl<'a> Document<'a> {
 
     /// Decodes one value from the start of `data`; what follows it is
     /// [`Document::trailing`].
-    pub fn parse_prefix(data: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
+    pub fn parse_prefix(data: &'a [u8], limits: &DecodeLimits) -> Result<Self, DecodeError> {
         if u32::try_from(data.len()).is_err() {
             return Err(DecodeErrorKind::TooLarge.at(0));
         }
@@ -145,7 +145,7 @@ impl DecodeErrorKind {
 }
 
 /// A list or dict whose end has not been seen.
-struct Open {
+struct OpenContainer {
     token: usize,
     dict: bool,
     /// In a dict: whether a key is due next, not a value.
@@ -156,7 +156,7 @@ struct Parser<'a> {
     data: &'a [u8],
     at: usize,
     tape: Vec<Token>,
-    open: Vec<Open>,
+    open: Vec<OpenContainer>,
     tokens_left: usize,
 }
 
@@ -196,7 +196,7 @@ impl Parser<'_> {
                     let token = self.tape.len();
                     self.push(start, self.at)?;
                     let dict = kind == b'd';
-                    self.open.push(Open {
+                    self.open.push(OpenContainer {
                         token,
                         dict,
                         key_due: dict,
@@ -414,7 +414,7 @@ mod tests {
         let nest = |depth: usize| [vec![b'l'; depth], vec![b'e'; depth]].concat();
         assert!(Document::parse(&nest(99)).is_ok());
         assert_eq!(error(&nest(100)), DecodeErrorKind::TooDeep);
-        let limits = Limits {
+        let limits = DecodeLimits {
             depth: 3,
             tokens: 4,
         };
@@ -429,7 +429,7 @@ mod tests {
     #[test]
     fn bytes_after_the_value_are_found() {
         let data = b"d8:msg_typei1e5:piecei0eePAYLOAD";
-        let document = Document::parse_prefix(data, &Limits::default()).unwrap();
+        let document = Document::parse_prefix(data, &DecodeLimits::default()).unwrap();
         assert_eq!(document.trailing(), b"PAYLOAD");
         assert_eq!(document.root().as_dict().unwrap().int("msg_type"), Some(1));
         assert_eq!(error(data), DecodeErrorKind::TrailingBytes);
@@ -442,7 +442,7 @@ mod tests {
                 for length in [150_000, 10_000_000] {
                     let bomb: Vec<u8> = unit.iter().copied().cycle().take(length).collect();
                     assert_eq!(error(&bomb), DecodeErrorKind::TooDeep);
-                    let deep = Limits {
+                    let deep = DecodeLimits {
                         depth: usize::MAX,
                         tokens: 30_000,
                     };

@@ -187,7 +187,7 @@ mod tests {
     use bendy::value::Value as Bendy;
     use proptest::prelude::*;
 
-    use super::super::{Document, Kind};
+    use super::super::{Document, ValueKind};
     use super::*;
 
     #[test]
@@ -224,10 +224,10 @@ mod tests {
 
     fn read_back(value: Value<'_>) -> Item {
         match value.kind() {
-            Kind::Integer => value.as_int().unwrap().into(),
-            Kind::Bytes => value.as_bytes().unwrap().into(),
-            Kind::List => value.as_list().unwrap().iter().map(read_back).collect(),
-            Kind::Dict => {
+            ValueKind::Integer => value.as_int().unwrap().into(),
+            ValueKind::Bytes => value.as_bytes().unwrap().into(),
+            ValueKind::List => value.as_list().unwrap().iter().map(read_back).collect(),
+            ValueKind::Dict => {
                 let pairs = value.as_dict().unwrap();
                 Item::Dict(DictItem(
                     pairs

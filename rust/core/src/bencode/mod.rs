@@ -15,6 +15,6 @@ mod decode;
 mod encode;
 mod value;
 
-pub use decode::{DecodeError, DecodeErrorKind, Document, Limits};
+pub use decode::{DecodeError, DecodeErrorKind, DecodeLimits, Document};
 pub use encode::{DictItem, Item};
-pub use value::{Dict, Kind, List, Value};
+pub use value::{Dict, List, Value, ValueKind};

@@ -20,7 +20,7 @@ pub(super) struct Token {
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// An integer.
     Integer,
     /// A byte string.
@@ -53,12 +53,12 @@ impl<'d> Value<'d> {
     }
 
     /// What this value is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ValueKind {
         match self.raw().first() {
-            Some(b'i') => Kind::Integer,
-            Some(b'l') => Kind::List,
-            Some(b'd') => Kind::Dict,
-            _ => Kind::Bytes,
+            Some(b'i') => ValueKind::Integer,
+            Some(b'l') => ValueKind::List,
+            Some(b'd') => ValueKind::Dict,
+            _ => ValueKind::Bytes,
         }
     }
 
@@ -84,7 +84,7 @@ impl<'d> Value<'d> {
 
     /// The string's bytes; `None` for another kind.
     pub fn as_bytes(&self) -> Option<&'d [u8]> {
-        if self.kind() != Kind::Bytes {
+        if self.kind() != ValueKind::Bytes {
             return None;
         }
         let raw = self.raw();
@@ -105,12 +105,12 @@ impl<'d> Value<'d> {
 
     /// The list; `None` for another kind.
     pub fn as_list(&self) -> Option<List<'d>> {
-        (self.kind() == Kind::List).then_some(List(*self))
+        (self.kind() == ValueKind::List).then_some(List(*self))
     }
 
     /// The dict; `None` for another kind.
     pub fn as_dict(&self) -> Option<Dict<'d>> {
-        (self.kind() == Kind::Dict).then_some(Dict(*self))
+        (self.kind() == ValueKind::Dict).then_some(Dict(*self))
     }
 
     fn members(&self) -> Members<'d> {
@@ -130,19 +130,19 @@ impl<'d> Value<'d> {
             let value = Value { at, ..*self };
             let start = value.range().start;
             match value.kind() {
-                Kind::Integer => {
+                ValueKind::Integer => {
                     if matches!(value.raw(), [b'i', b'0', digit, ..] | [b'i', b'-', b'0', digit, ..] if *digit != b'e')
                     {
                         return Err(DecodeErrorKind::LeadingZero.at(start));
                     }
                 }
-                Kind::Bytes => {
+                ValueKind::Bytes => {
                     if matches!(value.raw(), [b'0', byte, ..] if *byte != b':') {
                         return Err(DecodeErrorKind::LeadingZero.at(start));
                     }
                 }
-                Kind::List => {}
-                Kind::Dict => check_keys(&Dict(value))?,
+                ValueKind::List => {}
+                ValueKind::Dict => check_keys(&Dict(value))?,
             }
         }
         Ok(())
@@ -305,7 +305,7 @@ mod tests {
         let list = root.list("a").unwrap();
         assert_eq!(list.len(), 4);
         assert_eq!(list.get(1).unwrap().as_str(), Some("xy"));
-        assert_eq!(list.get(2).unwrap().kind(), Kind::Dict);
+        assert_eq!(list.get(2).unwrap().kind(), ValueKind::Dict);
         assert_eq!(list.get(3).unwrap().as_bytes(), Some(&b""[..]));
         assert!(list.get(4).is_none() && root.list("z").unwrap().is_empty());
         assert_eq!(root.dict("b").unwrap().int("c"), Some(-3));

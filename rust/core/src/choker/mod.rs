@@ -30,7 +30,7 @@ use crate::settings::Settings;
 
 /// How many slots there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slots {
+pub enum UploadSlots {
     /// Everybody who is interested.
     Unlimited,
     /// So many.
@@ -40,7 +40,7 @@ pub enum Slots {
     ByRate,
 }
 
-/// Bytes a second that each further slot of [`Slots::ByRate`] must carry more
+/// Bytes a second that each further slot of [`UploadSlots::ByRate`] must carry more
 /// than the one before; the first must carry half of it.
 pub const RATE_STEP: u64 = 2048;
 
@@ -60,7 +60,7 @@ pub enum SeedOrder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChokerSettings {
     /// How many slots there are in the session, optimistic ones included.
-    pub slots: Slots,
+    pub slots: UploadSlots,
     /// How many of them are optimistic; 0 means a fifth, and at least one.
     pub optimistic: u32,
     /// Time between regular rounds.
@@ -77,7 +77,7 @@ impl Default for ChokerSettings {
     /// Eight slots, rounds every 15 s and 30 s, and turns of 20 pieces.
     fn default() -> Self {
         Self {
-            slots: Slots::Fixed(8),
+            slots: UploadSlots::Fixed(8),
             optimistic: 0,
             interval: Duration::from_secs(15),
             optimistic_interval: Duration::from_secs(30),
@@ -96,9 +96,9 @@ impl From<&Settings> for ChokerSettings {
                 settings.choking_algorithm,
                 u32::try_from(settings.unchoke_slots_limit),
             ) {
-                (2, _) => Slots::ByRate,
-                (_, Ok(slots)) => Slots::Fixed(slots),
-                (_, Err(_)) => Slots::Unlimited,
+                (2, _) => UploadSlots::ByRate,
+                (_, Ok(slots)) => UploadSlots::Fixed(slots),
+                (_, Err(_)) => UploadSlots::Unlimited,
             },
             optimistic: number(settings.num_optimistic_unchoke_slots),
             interval: seconds(settings.unchoke_interval),

@@ -5,14 +5,14 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Candidate, ChokerSettings, Group, RATE_STEP, SeedOrder, Slots};
+use super::{Candidate, ChokerSettings, Group, RATE_STEP, SeedOrder, UploadSlots};
 use crate::ids::{PeerKey, TorrentKey};
 
 /// A turn lasts at least this long, however much was taken in it.
 const MIN_TURN: Duration = Duration::from_secs(60);
 
 /// A peer, and what its torrent adds to its merit.
-struct Entry {
+struct RankedPeer {
     torrent: TorrentKey,
     peer: Candidate,
     seeding: bool,
@@ -36,7 +36,7 @@ struct Room {
 pub(super) struct Table<'a> {
     settings: &'a ChokerSettings,
     now: Instant,
-    entries: Vec<Entry>,
+    entries: Vec<RankedPeer>,
     rooms: BTreeMap<TorrentKey, Room>,
     slots: usize,
 }
@@ -60,7 +60,7 @@ impl<'a> Table<'a> {
                     taken: 0,
                 },
             );
-            entries.extend(peers().map(|&peer| Entry {
+            entries.extend(peers().map(|&peer| RankedPeer {
                 torrent,
                 peer,
                 seeding: standing.seeding,
@@ -249,7 +249,7 @@ impl<'a> Table<'a> {
 
     /// The merit of a peer, the best first: who gives to us goes before who
     /// does not.
-    fn rank(&self, entry: &Entry) -> impl Ord + use<> {
+    fn rank(&self, entry: &RankedPeer) -> impl Ord + use<> {
         let (seeding, peer) = (entry.seeding, &entry.peer);
         let turn_over = peer.unchoked
             && peer.uploaded >= entry.quota
@@ -275,11 +275,11 @@ impl<'a> Table<'a> {
     }
 }
 
-fn slots(settings: &ChokerSettings, entries: &[Entry]) -> usize {
+fn slots(settings: &ChokerSettings, entries: &[RankedPeer]) -> usize {
     match settings.slots {
-        Slots::Unlimited => usize::MAX,
-        Slots::Fixed(slots) => slots as usize,
-        Slots::ByRate => {
+        UploadSlots::Unlimited => usize::MAX,
+        UploadSlots::Fixed(slots) => slots as usize,
+        UploadSlots::ByRate => {
             let mut rates: Vec<u64> = entries
                 .iter()
                 .filter(|entry| entry.peer.unchoked)

@@ -24,7 +24,7 @@ fn peer(key: u64) -> Candidate {
     }
 }
 
-fn choker(slots: Slots) -> Choker {
+fn choker(slots: UploadSlots) -> Choker {
     Choker::new(
         at(0),
         ChokerSettings {
@@ -102,7 +102,7 @@ fn optimistic(choker: &Choker, key: u64) -> bool {
 
 #[test]
 fn everybody_gets_a_slot_at_once_while_there_are_enough() {
-    let mut choker = choker(Slots::Fixed(3));
+    let mut choker = choker(UploadSlots::Fixed(3));
     let mut peers = vec![peer(0)];
     assert_eq!(choker.poll_timeout(), None);
     assert_eq!(step(&mut choker, 0, &mut peers, false), "a");
@@ -120,7 +120,7 @@ fn everybody_gets_a_slot_at_once_while_there_are_enough() {
 
 #[test]
 fn who_lost_interest_makes_room_only_for_others() {
-    let mut choker = choker(Slots::Fixed(2));
+    let mut choker = choker(UploadSlots::Fixed(2));
     let mut peers = vec![peer(0), peer(1)];
     step(&mut choker, 0, &mut peers, false);
     peers[0].interested = false;
@@ -133,7 +133,7 @@ fn who_lost_interest_makes_room_only_for_others() {
 
 #[test]
 fn slots_go_to_those_that_send_most_and_one_goes_round() {
-    let mut choker = choker(Slots::Fixed(3));
+    let mut choker = choker(UploadSlots::Fixed(3));
     let mut peers: Vec<_> = (0..6).map(peer).collect();
     for (peer, rate) in peers.iter_mut().zip([10, 50, 0, 40, 0, 20]) {
         peer.download_rate = rate;
@@ -160,7 +160,7 @@ fn slots_go_to_those_that_send_most_and_one_goes_round() {
 
 #[test]
 fn a_newcomer_is_next_in_the_optimistic_slot() {
-    let mut choker = choker(Slots::Fixed(2));
+    let mut choker = choker(UploadSlots::Fixed(2));
     let mut peers: Vec<_> = (0..3).map(peer).collect();
     peers[0].download_rate = 9;
     assert_eq!(step(&mut choker, 0, &mut peers, false), "ab");
@@ -176,7 +176,7 @@ fn seeding_goes_round_by_quota() {
     let mut choker = Choker::new(
         at(0),
         ChokerSettings {
-            slots: Slots::Fixed(3),
+            slots: UploadSlots::Fixed(3),
             optimistic: 1,
             optimistic_interval: Duration::from_secs(1 << 30),
             ..ChokerSettings::default()
@@ -212,7 +212,7 @@ fn seeding_can_prefer_the_fastest_or_the_ends() {
         let mut choker = Choker::new(
             at(0),
             ChokerSettings {
-                slots: Slots::Fixed(3),
+                slots: UploadSlots::Fixed(3),
                 seed_order: order,
                 ..ChokerSettings::default()
             },
@@ -225,7 +225,7 @@ fn seeding_can_prefer_the_fastest_or_the_ends() {
 
 #[test]
 fn slots_by_rate_grow_with_what_the_peers_take() {
-    let mut choker = choker(Slots::ByRate);
+    let mut choker = choker(UploadSlots::ByRate);
     let mut peers: Vec<_> = (0..9).map(peer).collect();
     assert_eq!(step(&mut choker, 0, &mut peers, true).len(), 1);
     for round in 1..9u64 {
@@ -239,13 +239,13 @@ fn slots_by_rate_grow_with_what_the_peers_take() {
 
 #[test]
 fn fewer_slots_take_effect_at_once_and_none_is_possible() {
-    let mut choker = choker(Slots::Unlimited);
+    let mut choker = choker(UploadSlots::Unlimited);
     let mut peers: Vec<_> = (0..20).map(peer).collect();
     assert_eq!(step(&mut choker, 0, &mut peers, false).len(), 20);
     choker.set_settings(
         at(0),
         ChokerSettings {
-            slots: Slots::Fixed(2),
+            slots: UploadSlots::Fixed(2),
             ..ChokerSettings::default()
         },
     );
@@ -253,7 +253,7 @@ fn fewer_slots_take_effect_at_once_and_none_is_possible() {
     choker.set_settings(
         at(0),
         ChokerSettings {
-            slots: Slots::Fixed(0),
+            slots: UploadSlots::Fixed(0),
             ..ChokerSettings::default()
         },
     );
@@ -263,7 +263,7 @@ fn fewer_slots_take_effect_at_once_and_none_is_possible() {
 
 #[test]
 fn the_slots_are_the_sessions_and_a_torrents_limit_holds_within_them() {
-    let mut choker = choker(Slots::Fixed(5));
+    let mut choker = choker(UploadSlots::Fixed(5));
     let mut first: Vec<_> = (0..6).map(peer).collect();
     let mut second: Vec<_> = (0..6).map(peer).collect();
     for (one, other) in first.iter_mut().zip(&mut second) {
@@ -301,7 +301,7 @@ fn the_slots_are_the_sessions_and_a_torrents_limit_holds_within_them() {
 
 #[test]
 fn a_torrents_own_limit_lets_everybody_have_a_turn() {
-    let mut choker = choker(Slots::Fixed(8));
+    let mut choker = choker(UploadSlots::Fixed(8));
     let mut peers: Vec<_> = (0..5).map(peer).collect();
     for peer in &mut peers {
         peer.download_rate = peer.key.0;
@@ -332,7 +332,7 @@ fn a_torrents_own_limit_lets_everybody_have_a_turn() {
 
 #[test]
 fn a_report_that_crosses_a_decision_does_not_give_a_slot_twice() {
-    let mut choker = choker(Slots::Fixed(1));
+    let mut choker = choker(UploadSlots::Fixed(1));
     let mut peers: Vec<_> = (0..2).map(peer).collect();
     report(&mut choker, ONE, 0, &peers, false);
     let (_, changes) = decide(&mut choker, at(0)).remove(0);
@@ -354,7 +354,7 @@ fn a_report_that_crosses_a_decision_does_not_give_a_slot_twice() {
 
 #[test]
 fn who_gives_goes_before_who_only_takes() {
-    let mut choker = choker(Slots::Fixed(3));
+    let mut choker = choker(UploadSlots::Fixed(3));
     let mut giving: Vec<_> = (0..3).map(peer).collect();
     let mut taking: Vec<_> = (0..3).map(peer).collect();
     for peer in &mut giving {
@@ -378,7 +378,7 @@ fn settings_come_by_libtorrents_names() {
         ..Settings::default()
     };
     let read = ChokerSettings::from(&settings);
-    assert_eq!(read.slots, Slots::ByRate);
+    assert_eq!(read.slots, UploadSlots::ByRate);
     assert_eq!(read.seed_order, SeedOrder::FastestUpload);
     assert_eq!(
         ChokerSettings::from(&Settings::default()),
@@ -388,7 +388,10 @@ fn settings_come_by_libtorrents_names() {
         unchoke_slots_limit: -1,
         ..Settings::default()
     };
-    assert_eq!(ChokerSettings::from(&unlimited).slots, Slots::Unlimited);
+    assert_eq!(
+        ChokerSettings::from(&unlimited).slots,
+        UploadSlots::Unlimited
+    );
 }
 
 proptest! {
@@ -399,7 +402,7 @@ proptest! {
         rounds in prop::collection::vec(
             (1u64..20_000, prop::collection::vec((any::<bool>(), 0u64..100), 0..12)), 1..20),
     ) {
-        let mut choker = choker(Slots::Fixed(slots));
+        let mut choker = choker(UploadSlots::Fixed(slots));
         let mut peers: Vec<Candidate> = Vec::new();
         let mut millis = 0;
         for (wait, states) in rounds {

@@ -1,6 +1,6 @@
 //! Making torrents (BEP 3), without touching a file.
 //!
-//! In order: fill a [`TorrentBuilder`] with [`Entry`]s and options;
+//! In order: fill a [`TorrentBuilder`] with [`CreateEntry`]s and options;
 //! [`TorrentBuilder::plan`] checks them all and lays the files out; the caller
 //! hashes the pieces as [`Plan::layout`] says; [`Plan::finish`] gives the
 //! .torrent file. Its info dict is byte for byte what libtorrent makes of the
@@ -17,14 +17,14 @@ use bytes::Bytes;
 use crate::bencode::{DictItem, Item};
 use crate::ids::InfoHash;
 use crate::layout::Layout;
-use crate::metainfo::{Info, Limits, Metainfo, MetainfoError};
+use crate::metainfo::{Info, Metainfo, MetainfoError, MetainfoLimits};
 use crate::uri;
 
 pub use padding::Padding;
 
 /// A file, or a symbolic link, to go into a torrent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Entry {
+pub struct CreateEntry {
     /// The elements of its path. The first one is the torrent's folder, the
     /// same for all entries; a file alone is a torrent without folder.
     pub path: Vec<String>,
@@ -47,7 +47,7 @@ pub struct Entry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TorrentBuilder {
     /// Files in the order in which they are laid out, unless they are padded.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<CreateEntry>,
     /// Whether padding goes between them.
     pub padding: Padding,
     /// The torrent's name, in place of the first element of the paths.
@@ -222,7 +222,7 @@ impl TorrentBuilder {
     }
 
     fn total(&self) -> Result<u64, CreateError> {
-        let mut lengths = self.entries.iter().map(Entry::stored_length);
+        let mut lengths = self.entries.iter().map(CreateEntry::stored_length);
         lengths
             .try_fold(0u64, |total, length| total.checked_add(length))
             .ok_or(CreateError::OutOfRange("the total length"))
@@ -276,7 +276,7 @@ impl TorrentBuilder {
             path.join("/")
         };
         let fold = |path: &str| path.to_ascii_lowercase();
-        let below_root = |entry: &Entry| join(entry.path.get(1..).unwrap_or_default());
+        let below_root = |entry: &CreateEntry| join(entry.path.get(1..).unwrap_or_default());
         let mut taken = HashSet::new();
         for entry in &self.entries {
             let path = below_root(entry);
@@ -320,7 +320,7 @@ impl TorrentBuilder {
     }
 }
 
-impl Entry {
+impl CreateEntry {
     /// Bytes that the entry takes in the torrent: none for a link.
     fn stored_length(&self) -> u64 {
         match self.symlink {
@@ -372,7 +372,7 @@ impl Plan {
     }
 
     /// The files, in order, padding included.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[CreateEntry] {
         &self.builder.entries
     }
 
@@ -402,10 +402,10 @@ impl Plan {
 }
 
 /// What a torrent of our own may cost: as many bytes as it takes.
-fn limits() -> Limits {
-    Limits {
+fn limits() -> MetainfoLimits {
+    MetainfoLimits {
         bytes: usize::MAX,
-        ..Limits::default()
+        ..MetainfoLimits::default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Padding between files (BEP 47), so that files begin at the start of a piece:
 //! the canonical order that hybrid torrents need (BEP 52), for version 1 too.
 
-use super::Entry;
+use super::CreateEntry;
 
 /// Whether padding goes between the files of a torrent. Where it does, the
 /// files are sorted by their paths.
@@ -21,10 +21,10 @@ pub enum Padding {
 /// Sorts and pads `entries`. With each one comes which of those given it is;
 /// `None` is padding.
 pub(super) fn arrange(
-    entries: Vec<Entry>,
+    entries: Vec<CreateEntry>,
     padding: Padding,
     piece_size: u32,
-) -> Vec<(Entry, Option<usize>)> {
+) -> Vec<(CreateEntry, Option<usize>)> {
     let mut given: Vec<_> = entries.into_iter().enumerate().collect();
     if padding == Padding::None {
         let number = |(at, entry)| (entry, Some(at));
@@ -58,12 +58,12 @@ pub(super) fn arrange(
     arranged
 }
 
-fn pad(root: &str, length: u64) -> Entry {
-    Entry {
+fn pad(root: &str, length: u64) -> CreateEntry {
+    CreateEntry {
         path: vec![root.to_owned(), ".pad".to_owned(), length.to_string()],
         length,
         pad: true,
-        ..Entry::default()
+        ..CreateEntry::default()
     }
 }
 
@@ -72,13 +72,13 @@ mod tests {
     use super::*;
 
     fn arranged(files: &[(&str, u64)], padding: Padding) -> Vec<(String, Option<usize>)> {
-        let entries = files.iter().map(|(name, length)| Entry {
+        let entries = files.iter().map(|(name, length)| CreateEntry {
             path: vec!["r".to_owned(), (*name).to_owned()],
             length: *length,
-            ..Entry::default()
+            ..CreateEntry::default()
         });
         let arranged = arrange(entries.collect(), padding, 10);
-        let name = |(entry, at): (Entry, _)| (entry.path[1..].join("/"), at);
+        let name = |(entry, at): (CreateEntry, _)| (entry.path[1..].join("/"), at);
         arranged.into_iter().map(name).collect()
     }
 

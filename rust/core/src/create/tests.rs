@@ -3,22 +3,22 @@ use proptest::prelude::*;
 use super::*;
 use crate::metainfo::PathPolicy;
 
-fn entry(path: &str, length: u64) -> Entry {
-    Entry {
+fn entry(path: &str, length: u64) -> CreateEntry {
+    CreateEntry {
         path: path.split('/').map(str::to_owned).collect(),
         length,
-        ..Entry::default()
+        ..CreateEntry::default()
     }
 }
 
-fn link(path: &str, target: &str) -> Entry {
-    Entry {
+fn link(path: &str, target: &str) -> CreateEntry {
+    CreateEntry {
         symlink: Some(target.split('/').map(str::to_owned).collect()),
         ..entry(path, 0)
     }
 }
 
-fn builder(entries: impl IntoIterator<Item = Entry>) -> TorrentBuilder {
+fn builder(entries: impl IntoIterator<Item = CreateEntry>) -> TorrentBuilder {
     TorrentBuilder {
         entries: entries.into_iter().collect(),
         ..TorrentBuilder::default()
@@ -48,7 +48,7 @@ fn every_option_has_its_place() {
             .map(|&text| text.to_owned())
             .collect::<Vec<_>>()
     };
-    let script = Entry {
+    let script = CreateEntry {
         mtime: Some(1_700_000_000),
         executable: true,
         hidden: true,
@@ -151,9 +151,9 @@ fn what_nobody_could_read_is_refused() {
             Invalid(MetainfoError::MissingName),
         ),
         (
-            builder([Entry {
+            builder([CreateEntry {
                 length: 1,
-                ..Entry::default()
+                ..CreateEntry::default()
             }]),
             outside(""),
         ),
@@ -259,7 +259,7 @@ proptest! {
         let Ok(plan) = builder.clone().plan() else { return Ok(()); };
         let pieces: Vec<[u8; 20]> = (0..plan.layout().num_pieces()).map(|at| [at as u8; 20]).collect();
         let data = plan.finish(&pieces).unwrap();
-        let limits = Limits { paths: PathPolicy::Posix, ..Limits::default() };
+        let limits = MetainfoLimits { paths: PathPolicy::Posix, ..MetainfoLimits::default() };
         let metainfo = Metainfo::parse_with(&data, &limits).unwrap();
         let read = metainfo.info.files.iter().map(|file| (file.path, file.length));
         let asked = files.iter().map(|(path, length)| (format!("root/{path}"), *length));

@@ -4,15 +4,15 @@
 //! `peer` reads and writes them; everything here is bytes in, values out. What
 //! a peer sends is bounded before it is believed: nesting, lengths, numbers.
 
-mod metadata;
+mod ut_metadata;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Bytes;
 
-use crate::bencode::{Dict, DictItem, Document, Item, Limits};
+use crate::bencode::{DecodeLimits, Dict, DictItem, Document, Item};
 use crate::text;
-pub use metadata::{METADATA_PIECE, MetadataMessage};
+pub use ut_metadata::{METADATA_PIECE, MetadataMessage};
 
 /// The number of the extended handshake itself.
 pub const HANDSHAKE: u8 = 0;
@@ -90,7 +90,7 @@ pub struct Handshake {
 }
 
 /// Handshakes nest two deep; a little more is no crime.
-const LIMITS: Limits = Limits {
+const LIMITS: DecodeLimits = DecodeLimits {
     depth: 8,
     tokens: 2000,
 };

@@ -5,7 +5,7 @@ use crate::bencode::{Dict, List};
 use super::error::MetainfoError;
 use super::files::{Files, Marks, NewFile};
 use super::path::{PathPolicy, push_element};
-use super::{Limits, MAX_FILES};
+use super::{MAX_FILES, MetainfoLimits};
 
 /// Longest file: as many blocks as libtorrent can count in one.
 const MAX_FILE: u64 = (i32::MAX as u64 / 2) * 16 * 1024 - 1;
@@ -16,7 +16,7 @@ const MAX_SYMLINKS: usize = (1 << 15) - 2;
 
 /// Collects files and keeps count of what they add up to.
 pub(super) struct FileList<'l> {
-    limits: &'l Limits,
+    limits: &'l MetainfoLimits,
     files: Files,
     /// The path that is being put together.
     path: String,
@@ -27,7 +27,7 @@ impl<'l> FileList<'l> {
     pub(super) fn read_list(
         list: List<'_>,
         root: &str,
-        limits: &'l Limits,
+        limits: &'l MetainfoLimits,
     ) -> Result<Files, MetainfoError> {
         let count = list.len();
         if count > MAX_FILES {
@@ -52,7 +52,7 @@ impl<'l> FileList<'l> {
     pub(super) fn read_single(
         info: Dict<'_>,
         name: &[u8],
-        limits: &'l Limits,
+        limits: &'l MetainfoLimits,
     ) -> Result<Files, MetainfoError> {
         let mut files = Self {
             limits,
@@ -151,7 +151,7 @@ fn file_path(
     dict: Dict<'_>,
     file: usize,
     attributes: &Attributes,
-    limits: &Limits,
+    limits: &MetainfoLimits,
     path: &mut String,
 ) -> Result<bool, MetainfoError> {
     let elements = dict.list("path.utf-8").or_else(|| dict.list("path"));
@@ -173,7 +173,11 @@ fn file_path(
 
 /// What a link points to, below the torrent's own folder, not yet checked
 /// against the files. `.` and `..`, which BEP 47 forbids, are dropped.
-fn symlink_target(list: List<'_>, file: usize, limits: &Limits) -> Result<String, MetainfoError> {
+fn symlink_target(
+    list: List<'_>,
+    file: usize,
+    limits: &MetainfoLimits,
+) -> Result<String, MetainfoError> {
     let mut target = String::new();
     for element in checked_elements(list, file, limits)? {
         if !matches!(element, b"." | b"..") {
@@ -187,7 +191,7 @@ fn symlink_target(list: List<'_>, file: usize, limits: &Limits) -> Result<String
 fn checked_elements<'d>(
     list: List<'d>,
     file: usize,
-    limits: &Limits,
+    limits: &MetainfoLimits,
 ) -> Result<impl Iterator<Item = &'d [u8]> + use<'d>, MetainfoError> {
     if list.iter().nth(limits.directory_depth).is_some() {
         return Err(MetainfoError::DirectoryTooDeep { file });

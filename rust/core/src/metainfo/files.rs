@@ -41,7 +41,7 @@ pub struct Files {
     /// All paths below `root`, one after the other, without separators in
     /// between. That of a file which was renamed is here twice.
     paths: String,
-    places: Vec<Place>,
+    places: Vec<FileRecord>,
     total: u64,
     /// By file, in order, as are the others.
     symlinks: Vec<(u32, Box<str>)>,
@@ -52,7 +52,7 @@ pub struct Files {
 /// What there is to know of every file. Its length is what lies between its
 /// offset and the next one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct FileRecord {
     offset: u64,
     path_start: u32,
     path_length: u32,
@@ -103,7 +103,7 @@ impl Files {
     pub(super) fn push(&mut self, file: NewFile<'_>) -> Result<(), MetainfoError> {
         let index = u32::try_from(self.places.len()).map_err(|_| self.too_large())?;
         let (path_start, path_length) = self.keep_path(file.path)?;
-        self.places.push(Place {
+        self.places.push(FileRecord {
             offset: self.total,
             path_start,
             path_length,
@@ -248,8 +248,9 @@ impl Files {
 
     /// The files that may be run as programs (BEP 47).
     pub fn executables(&self) -> impl Iterator<Item = u32> + use<'_> {
-        let marked =
-            |(index, place): (u32, &Place)| place.marks.has(Marks::EXECUTABLE).then_some(index);
+        let marked = |(index, place): (u32, &FileRecord)| {
+            place.marks.has(Marks::EXECUTABLE).then_some(index)
+        };
         (0..).zip(&self.places).filter_map(marked)
     }
 

@@ -16,7 +16,7 @@ use crate::text;
 use super::error::MetainfoError;
 use super::file_list::{FileList, root_name};
 use super::files::Files;
-use super::{Limits, MAX_LISTED, paths_taken, symlinks};
+use super::{MAX_LISTED, MetainfoLimits, paths_taken, symlinks};
 
 /// A torrent's info dict, read and made safe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub struct Info {
 impl Info {
     /// Reads an info dict on its own, such as peers send it (BEP 9). Whether
     /// its hash is the one that was asked for is the caller's to check.
-    pub fn parse(raw: &[u8], limits: &Limits) -> Result<Arc<Self>, MetainfoError> {
+    pub fn parse(raw: &[u8], limits: &MetainfoLimits) -> Result<Arc<Self>, MetainfoError> {
         let document = limits.decode(raw)?;
         document.check_end().map_err(MetainfoError::Bencode)?;
         let dict = document.root().as_dict().ok_or(MetainfoError::NotADict)?;
@@ -102,7 +102,7 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Reads the dict.
-    pub(super) fn read(dict: Dict<'_>, limits: &Limits) -> Result<Self, MetainfoError> {
+    pub(super) fn read(dict: Dict<'_>, limits: &MetainfoLimits) -> Result<Self, MetainfoError> {
         let version = check_version(dict)?;
         let piece_length = piece_length(dict, version)?;
         let name = dict
@@ -144,7 +144,11 @@ impl Draft {
     }
 
     /// Checks that it all fits together. `data` is what it was read from.
-    pub(super) fn finish(self, data: &[u8], limits: &Limits) -> Result<Info, MetainfoError> {
+    pub(super) fn finish(
+        self,
+        data: &[u8],
+        limits: &MetainfoLimits,
+    ) -> Result<Info, MetainfoError> {
         let mut files = self.files;
         let layout = layout(self.piece_length, &files, self.pieces.as_ref(), limits)?;
         symlinks::resolve(&mut files);
@@ -239,7 +243,7 @@ fn layout(
     piece_length: u32,
     files: &Files,
     pieces: Option<&Range<usize>>,
-    limits: &Limits,
+    limits: &MetainfoLimits,
 ) -> Result<Layout, MetainfoError> {
     if files.is_empty() {
         return Err(MetainfoError::NoFiles);

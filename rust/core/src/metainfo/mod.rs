@@ -2,7 +2,7 @@
 //!
 //! [`Metainfo::parse`] reads a .torrent file, [`Info::parse`] an info dict
 //! alone (metadata from peers, BEP 9). Both check every number against
-//! [`Limits`] and make every name safe ([`PathPolicy`]); what they accept, and
+//! [`MetainfoLimits`] and make every name safe ([`PathPolicy`]); what they accept, and
 //! which paths come out, is what libtorrent accepts and makes of it, so that
 //! both seed the same files. Version 1 is read; a hybrid torrent (BEP 52) is
 //! read by its version 1 half; version 2 alone is refused by name.
@@ -43,7 +43,7 @@ pub const MAX_FILES: usize = 1_000_000;
 
 /// What a torrent may cost, and whose file names it must respect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct MetainfoLimits {
     /// Bytes in the whole file or info dict.
     pub bytes: usize,
     /// Bencoded values.
@@ -60,7 +60,7 @@ pub struct Limits {
     pub paths: PathPolicy,
 }
 
-impl Default for Limits {
+impl Default for MetainfoLimits {
     /// For .torrent files: up to 30 MiB, as for info dicts from peers.
     fn default() -> Self {
         Self {
@@ -75,7 +75,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl MetainfoLimits {
     /// For info dicts that come from peers: up to 30 MiB.
     pub fn metadata() -> Self {
         Self {
@@ -113,8 +113,8 @@ impl Limits {
         }
     }
 
-    fn bencode(&self) -> bencode::Limits {
-        bencode::Limits {
+    fn bencode(&self) -> bencode::DecodeLimits {
+        bencode::DecodeLimits {
             depth: self.depth,
             tokens: self.tokens,
         }
@@ -177,12 +177,12 @@ impl Metainfo {
 
     /// Reads a .torrent file with the default limits.
     pub fn parse(data: &[u8]) -> Result<Self, MetainfoError> {
-        Self::parse_with(data, &Limits::default())
+        Self::parse_with(data, &MetainfoLimits::default())
     }
 
     /// Reads a .torrent file. Bytes after the outermost dict are ignored, as
     /// everywhere in the field.
-    pub fn parse_with(data: &[u8], limits: &Limits) -> Result<Self, MetainfoError> {
+    pub fn parse_with(data: &[u8], limits: &MetainfoLimits) -> Result<Self, MetainfoError> {
         let document = limits.decode(data)?;
         let root = document.root().as_dict().ok_or(MetainfoError::NotADict)?;
         let Some(info) = root.dict("info") else {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Connection, Limits, PeerError, Watched};
+use super::{Connection, ConnectionLimits, PeerError, Watched};
 use crate::bitfield::Bitfield;
 use crate::ids::{Block, PieceIndex};
 use crate::layout::Layout;
@@ -68,7 +68,7 @@ pub enum PeerCommand {
     /// Others are asked for these blocks now; they may come all the same.
     Withdraw(Vec<Block>),
     /// Work within these limits.
-    Limits(Limits),
+    Limits(ConnectionLimits),
     /// Note these things.
     Watch(Watched),
     /// Tell the peer that we have these pieces.
@@ -95,7 +95,7 @@ impl Connection {
     /// Carries out a command. `Some` says that the connection is to be closed,
     /// and why; an error that the peer broke the protocol earlier, which only
     /// shows now.
-    pub fn obey(
+    pub fn handle_command(
         &mut self,
         now: Instant,
         command: PeerCommand,

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::counts::Sort;
+use super::message_stats::Sort;
 use super::report::MetadataReply;
 use super::{Connection, PeerError};
 use crate::ext::{self, Handshake, METADATA_PIECE, MetadataMessage, Numbers};
@@ -83,7 +83,7 @@ impl Connection {
     pub fn set_opening(&mut self, theirs: Features, opening: Opening) {
         self.features = theirs;
         self.extensions.opening = Some(opening);
-        if self.theirs.early.is_some() {
+        if self.peer_pieces.pre_metadata.is_some() {
             self.extensions.metadata = Metadata::Wanted;
         }
     }
@@ -173,12 +173,12 @@ impl Connection {
                 self.extensions.theirs = hello.numbers;
                 self.extensions.reqq = hello.reqq;
                 self.keep_to_reqq();
-                self.news.report.hello = Some(Box::new(hello));
-                self.news.dirty = true;
+                self.pending_report.report.hello = Some(Box::new(hello));
+                self.pending_report.dirty = true;
             }
             ext::UPLOAD_ONLY => {
-                self.news.report.upload_only = Some(ext::decode_upload_only(payload)?);
-                self.news.dirty = true;
+                self.pending_report.report.upload_only = Some(ext::decode_upload_only(payload)?);
+                self.pending_report.dirty = true;
             }
             ext::DONT_HAVE => self.take_lost(ext::decode_dont_have(payload)?)?,
             ext::UT_METADATA => match MetadataMessage::decode(payload)? {
@@ -210,12 +210,12 @@ impl Connection {
             return;
         };
         asked.swap_remove(at);
-        self.news.report.metadata.push(MetadataReply {
+        self.pending_report.report.metadata.push(MetadataReply {
             piece,
             total_size,
             data: data.map(Bytes::copy_from_slice),
         });
-        self.news.dirty = true;
+        self.pending_report.dirty = true;
     }
 
     /// Queues a piece of metadata for the peer, or refuses it.

@@ -33,7 +33,7 @@ pub(super) struct Fast {
     /// Pieces that the peer serves while it chokes us.
     allowed: BTreeSet<PieceIndex>,
     /// The torrent has not heard of the last change of `allowed`.
-    news: bool,
+    pending_report: bool,
 }
 
 impl Fast {
@@ -56,20 +56,20 @@ impl Fast {
 
     /// What the peer allows now, if the torrent has not heard of it.
     pub(super) fn take_news(&mut self) -> Option<BTreeSet<PieceIndex>> {
-        std::mem::take(&mut self.news).then(|| self.allowed.clone())
+        std::mem::take(&mut self.pending_report).then(|| self.allowed.clone())
     }
 
     /// The peer serves the piece in spite of a choke; whether that is new.
     fn allow(&mut self, piece: PieceIndex) -> bool {
         let new = self.allowed.len() < MAX_NAMED && self.allowed.insert(piece);
-        self.news |= new;
+        self.pending_report |= new;
         new
     }
 
     /// The torrent has no more pieces than these.
     pub(super) fn judge(&mut self, num_pieces: u32) {
         self.allowed.retain(|piece| piece.0 < num_pieces);
-        self.news = true;
+        self.pending_report = true;
     }
 }
 
@@ -206,20 +206,20 @@ impl Connection {
     }
 
     fn take_suggestion(&mut self, piece: PieceIndex) {
-        let room = self.news.report.suggested.len() < MAX_NAMED;
+        let room = self.pending_report.report.suggested.len() < MAX_NAMED;
         if room && piece.0 < self.layout.num_pieces() {
-            self.news.report.suggested.push(piece);
-            self.news.dirty = true;
+            self.pending_report.report.suggested.push(piece);
+            self.pending_report.dirty = true;
         }
     }
 
     fn take_permission(&mut self, piece: PieceIndex) {
-        let pieces = match self.theirs.early {
+        let pieces = match self.peer_pieces.pre_metadata {
             Some(_) => self.limits.max_pieces,
             None => self.layout.num_pieces(),
         };
         if piece.0 < pieces && self.fast.allow(piece) {
-            self.news.dirty = true;
+            self.pending_report.dirty = true;
         }
     }
 
@@ -240,19 +240,22 @@ impl Connection {
             return;
         };
         let refused = self.requests.outstanding.remove(at);
-        if self.news.watched.trouble {
-            self.news.report.notes.extend(refused.map(Note::Dropped));
+        if self.pending_report.watched.trouble {
+            self.pending_report
+                .report
+                .notes
+                .extend(refused.map(Note::Dropped));
         }
-        self.news.report.returned.extend(refused);
+        self.pending_report.report.returned.extend(refused);
         let of_choke = self.requests.peer_choking && !self.fast.allowed.contains(&piece);
         if !of_choke || !self.requests.fruitful {
-            self.news.report.refused.extend(refused);
+            self.pending_report.report.refused.extend(refused);
         }
         let other = |block: Block| block.piece != piece;
         self.requests
             .leased
-            .retain(other, &mut self.news.report.returned);
-        self.news.dirty = true;
+            .retain(other, &mut self.pending_report.report.returned);
+        self.pending_report.dirty = true;
     }
 }
 

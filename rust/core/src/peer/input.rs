@@ -33,7 +33,7 @@ impl Connection {
         // A part of a message is a sign of life too.
         self.last_received = now;
         let accepted_before = blocks.len();
-        let before = self.news.report.stats.incoming;
+        let before = self.pending_report.report.stats.incoming;
         let taken = match self.take_messages(input, blocks) {
             Ok(taken) => taken,
             Err(error) => {
@@ -47,12 +47,14 @@ impl Connection {
                 .iter()
                 .map(|block| block.payload.len() as u64)
                 .sum();
-            self.requests.patience.delivered(now);
-            self.news.report.stats.payload_received += bytes;
+            self.requests.request_timer.delivered(now);
+            self.pending_report.report.stats.payload_received += bytes;
             self.requests.window.on_block(now, bytes);
         }
-        if self.news.report.stats.incoming != before && self.news.partial.came(now) {
-            self.news.dirty = true;
+        if self.pending_report.report.stats.incoming != before
+            && self.pending_report.partial.came(now)
+        {
+            self.pending_report.dirty = true;
         }
         self.fill_window(now);
         Ok(taken)
@@ -66,11 +68,11 @@ impl Connection {
         let mut taken = 0;
         while let Some((message, used)) = Message::decode(&input[taken..], self.message_limit)? {
             let end = taken + used;
-            self.news.traffic.received.received(&message);
+            self.pending_report.traffic.received.received(&message);
             self.handle_message(message, end, blocks)?;
             taken = end;
         }
-        self.news.report.stats.incoming = self.incoming(&input[taken..]);
+        self.pending_report.report.stats.incoming = self.incoming(&input[taken..]);
         Ok(taken)
     }
 
@@ -88,21 +90,21 @@ impl Connection {
 
     /// Takes back that these blocks, the last ones, were received.
     pub(super) fn disown(&mut self, blocks: &[BlockIn]) {
-        let reported = &mut self.news.report.blocks;
+        let reported = &mut self.pending_report.report.blocks;
         reported.truncate(reported.len().saturating_sub(blocks.len()));
-        let returned = &mut self.news.report.returned;
+        let returned = &mut self.pending_report.report.returned;
         returned.extend(blocks.iter().map(|it| it.block));
     }
 
     /// Counts the handshakes that went before the first message.
     pub fn count_handshakes(&mut self) {
-        self.news.report.stats.received += HANDSHAKE_LEN as u64;
-        self.news.report.stats.sent += HANDSHAKE_LEN as u64;
+        self.pending_report.report.stats.received += HANDSHAKE_LEN as u64;
+        self.pending_report.report.stats.sent += HANDSHAKE_LEN as u64;
     }
 
     /// Counts `bytes` that were received.
     pub fn count_received(&mut self, bytes: usize) {
-        self.news.report.stats.received += bytes as u64;
+        self.pending_report.report.stats.received += bytes as u64;
     }
 
     pub(super) fn handle_message(
@@ -120,12 +122,15 @@ impl Connection {
                     // What was asked for is refused one by one, or still sent.
                     self.give_back_leased();
                 } else {
-                    if self.news.watched.trouble {
+                    if self.pending_report.watched.trouble {
                         let dropped = self.requests.outstanding.iter().copied().map(Note::Dropped);
-                        self.news.report.notes.extend(dropped);
+                        self.pending_report.report.notes.extend(dropped);
                     }
                     if !self.requests.fruitful {
-                        self.news.report.refused.extend(&self.requests.outstanding);
+                        self.pending_report
+                            .report
+                            .refused
+                            .extend(&self.requests.outstanding);
                     }
                     self.give_back();
                     self.requests.late.clear();
@@ -145,7 +150,7 @@ impl Connection {
             Message::Request(request) => self.handle_request(request)?,
             Message::Cancel(request) => {
                 if self.uploads.cancel(request) {
-                    self.news.traffic.cancelled_requests += 1;
+                    self.pending_report.traffic.cancelled_requests += 1;
                     self.reject(request)?;
                 }
             }
@@ -164,32 +169,32 @@ impl Connection {
                 if self.requests.take_asked(block) {
                     // At once: a refusal behind it in the same input is another one.
                     self.requests.fruitful = true;
-                    self.news.report.blocks.push(block);
-                    if self.news.watched.progress {
-                        self.news.report.notes.push(Note::Finished(block));
+                    self.pending_report.report.blocks.push(block);
+                    if self.pending_report.watched.progress {
+                        self.pending_report.report.notes.push(Note::Finished(block));
                     }
                     blocks.push(BlockIn {
                         block,
                         payload: end - data.len()..end,
                     });
                 } else {
-                    self.news.report.stats.redundant += u64::from(length);
-                    if self.news.watched.peer {
-                        self.news.report.notes.push(Note::Unwanted(block));
+                    self.pending_report.report.stats.redundant += u64::from(length);
+                    if self.pending_report.watched.peer {
+                        self.pending_report.report.notes.push(Note::Unwanted(block));
                     }
                 }
-                self.news.dirty = true;
+                self.pending_report.dirty = true;
             }
         }
         Ok(())
     }
 
     pub(super) fn note_choke(&mut self, choked: bool) {
-        self.news.report.choked = Some(choked);
+        self.pending_report.report.choked = Some(choked);
         // The torrent forgets what a choked peer asked for, and so do we.
         self.requests.asked = 0;
-        self.news.report.want = 0;
-        self.news.dirty = true;
+        self.pending_report.report.want = 0;
+        self.pending_report.dirty = true;
     }
 
     pub(super) fn note_interest(&mut self, interested: bool) {
@@ -197,7 +202,7 @@ impl Connection {
             self.drop_uploads(|_, _| false);
         }
         self.uploads.peer_interested = interested;
-        self.news.report.interested = Some(interested);
-        self.news.dirty = true;
+        self.pending_report.report.interested = Some(interested);
+        self.pending_report.dirty = true;
     }
 }

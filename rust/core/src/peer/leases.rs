@@ -16,20 +16,20 @@ impl Connection {
         let keep = |block| fast.is_allowed(block);
         self.requests
             .leased
-            .retain(keep, &mut self.news.report.returned);
-        self.news.dirty = true;
+            .retain(keep, &mut self.pending_report.report.returned);
+        self.pending_report.dirty = true;
     }
 
     /// Gives every leased block back to the torrent.
     pub(super) fn give_back(&mut self) {
-        self.news
+        self.pending_report
             .report
             .returned
             .extend(self.requests.outstanding.drain(..));
         self.requests
             .leased
-            .truncate(0, &mut self.news.report.returned);
-        self.news.dirty = true;
+            .truncate(0, &mut self.pending_report.report.returned);
+        self.pending_report.dirty = true;
     }
 
     /// Sends requests for leased blocks as far as the window is open, and asks
@@ -40,7 +40,7 @@ impl Connection {
         }
         let target = self.most_outstanding();
         if self.requests.outstanding.is_empty() {
-            self.requests.patience.begin(now);
+            self.requests.request_timer.begin(now);
         }
         if !self.requests.leased.is_empty() {
             self.requests
@@ -52,15 +52,15 @@ impl Connection {
         {
             self.request(block);
             // How much is outstanding is news, however long the answer takes.
-            self.news.dirty = true;
+            self.pending_report.dirty = true;
         }
         let wished = self.wished();
         let held = self.requests.held();
         if held + wished / 8 < wished {
             let more = wished - held;
             self.requests.asked += more;
-            self.news.report.want += more;
-            self.news.dirty = true;
+            self.pending_report.report.want += more;
+            self.pending_report.dirty = true;
         }
     }
 
@@ -68,8 +68,8 @@ impl Connection {
         self.requests.begin(block);
         let request = self.request_for(block);
         self.send.message(&Message::Request(request));
-        if self.news.watched.progress {
-            self.news.note(Note::Requested(block));
+        if self.pending_report.watched.progress {
+            self.pending_report.note(Note::Requested(block));
         }
     }
 
@@ -116,12 +116,12 @@ impl Connection {
     pub fn lease_urgent(&mut self, now: Instant, blocks: &[Block]) {
         self.requests.asked = self.requests.asked.saturating_sub(blocks.len() as u32);
         if self.requests.peer_choking || !self.requests.interested {
-            self.news.report.returned.extend(blocks);
-            self.news.dirty = true;
+            self.pending_report.report.returned.extend(blocks);
+            self.pending_report.dirty = true;
             return;
         }
         if self.requests.outstanding.is_empty() {
-            self.requests.patience.begin(now);
+            self.requests.request_timer.begin(now);
         }
         self.requests
             .window
@@ -175,8 +175,8 @@ impl Connection {
         if self.requests.window.is_snubbed() && self.requests.leased.len() > most {
             self.requests
                 .leased
-                .truncate(most, &mut self.news.report.returned);
-            self.news.dirty = true;
+                .truncate(most, &mut self.pending_report.report.returned);
+            self.pending_report.dirty = true;
         }
     }
 
@@ -205,7 +205,7 @@ impl Connection {
         } else {
             self.send.message(&Message::NotInterested);
             self.requests.asked = 0;
-            self.news.report.want = 0;
+            self.pending_report.report.want = 0;
             self.give_back();
         }
     }

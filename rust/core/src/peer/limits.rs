@@ -7,7 +7,7 @@ use crate::window::WindowLimits;
 
 /// Limits of a connection, taken from the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ConnectionLimits {
     pub(super) window: WindowLimits,
     pub(super) max_in: usize,
     pub(super) peer_timeout: Duration,
@@ -20,7 +20,7 @@ pub struct Limits {
     pub(super) max_pieces: u32,
 }
 
-impl From<&Settings> for Limits {
+impl From<&Settings> for ConnectionLimits {
     fn from(settings: &Settings) -> Self {
         let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
         Self {

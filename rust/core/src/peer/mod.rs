@@ -8,30 +8,28 @@
 //! picker is asked once per tens of blocks, and the next requests leave in the
 //! same wake in which blocks arrive.
 
+mod block_alerts;
+mod block_progress;
 mod command;
-mod counts;
-mod early;
+mod dont_have;
 mod error;
 mod extensions;
 mod fast;
 mod input;
+mod invalid_requests;
 mod leases;
 mod limits;
-mod lost;
-mod news;
-mod notes;
-mod partial;
-mod patience;
+mod message_stats;
+mod peer_pieces;
+mod pending_report;
+mod pre_metadata;
 mod report;
+mod request_queue;
+mod request_timeout;
 mod requests;
 mod send;
-mod senseless;
-mod serve;
-mod snub;
-mod theirs;
-mod unsent;
+mod send_backlog;
 mod upload;
-mod waiting;
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -41,22 +39,22 @@ use crate::bitfield::Bitfield;
 use crate::ids::PieceIndex;
 use crate::layout::Layout;
 use crate::wire::{Features, Message, message_limit};
+pub use block_alerts::{Note, Watched};
 pub use command::{CloseReason, PeerCommand};
-pub use counts::{Counts, SORTS, Sort, Traffic};
+use dont_have::Lost;
 pub use error::PeerError;
 use extensions::Extensions;
 pub use extensions::Opening;
 use fast::Fast;
 pub use fast::allowed_fast_set;
 pub use input::BlockIn;
-pub use limits::Limits;
-use lost::Lost;
-use news::News;
-pub use notes::{Note, Watched};
-pub use report::{Incoming, MetadataReply, PeerStats, Report};
+pub use limits::ConnectionLimits;
+pub use message_stats::{MessageCounts, SORTS, Sort, Traffic};
+use peer_pieces::RemotePieces;
+use pending_report::PendingReport;
+pub use report::{ConnectionReport, Incoming, MetadataReply, PeerStats};
 use requests::Requests;
 use send::SendQueue;
-use theirs::Theirs;
 use upload::Uploads;
 pub use upload::{READ_JOB_BYTES, ReadJob};
 
@@ -65,7 +63,7 @@ pub use upload::{READ_JOB_BYTES, ReadJob};
 pub struct Connection {
     /// Without pieces while there is no metadata.
     layout: Arc<Layout>,
-    limits: Limits,
+    limits: ConnectionLimits,
     message_limit: usize,
     /// What both ends understand.
     features: Features,
@@ -74,18 +72,18 @@ pub struct Connection {
     /// The pieces that we told the peer of.
     announced: Bitfield,
     lost: Lost,
-    theirs: Theirs,
+    peer_pieces: RemotePieces,
     requests: Requests,
     uploads: Uploads,
     send: SendQueue,
     last_received: Instant,
     last_sent: Instant,
-    news: News,
+    pending_report: PendingReport,
 }
 
 impl Connection {
     /// A connection whose handshake is done.
-    pub fn new(layout: Arc<Layout>, limits: Limits, now: Instant) -> Self {
+    pub fn new(layout: Arc<Layout>, limits: ConnectionLimits, now: Instant) -> Self {
         Self {
             message_limit: message_limit(layout.num_pieces()),
             announced: Bitfield::new(layout.num_pieces()),
@@ -96,20 +94,20 @@ impl Connection {
             extensions: Extensions::default(),
             fast: Fast::default(),
             lost: Lost::default(),
-            theirs: Theirs::default(),
+            peer_pieces: RemotePieces::default(),
             uploads: Uploads::default(),
             send: SendQueue::default(),
             last_received: now,
             last_sent: now,
-            news: News::default(),
+            pending_report: PendingReport::default(),
         }
     }
 
     /// A connection of a torrent whose metadata is not known yet; it comes by
     /// [`Self::set_metadata`].
-    pub fn without_metadata(limits: Limits, now: Instant) -> Self {
+    pub fn without_metadata(limits: ConnectionLimits, now: Instant) -> Self {
         Self {
-            theirs: Theirs::before_metadata(limits.max_pieces),
+            peer_pieces: RemotePieces::before_metadata(limits.max_pieces),
             message_limit: message_limit(limits.max_pieces),
             ..Self::new(Arc::new(Layout::unknown()), limits, now)
         }
@@ -118,28 +116,28 @@ impl Connection {
     /// The torrent's metadata is known: what the peer said before is judged by
     /// it, and the peer is to be closed if it spoke of another torrent.
     pub fn set_metadata(&mut self, layout: Arc<Layout>) -> Result<(), PeerError> {
-        let Some(early) = self.theirs.early.take() else {
+        let Some(early) = self.peer_pieces.pre_metadata.take() else {
             return Ok(());
         };
         self.message_limit = message_limit(layout.num_pieces());
         self.announced = Bitfield::new(layout.num_pieces());
-        self.news.report.bitfield = early.judge(layout.num_pieces())?;
+        self.pending_report.report.bitfield = early.judge(layout.num_pieces())?;
         self.fast.judge(layout.num_pieces());
         self.layout = layout;
-        self.news.dirty = true;
+        self.pending_report.dirty = true;
         Ok(())
     }
 
     /// Puts other limits into effect.
-    pub fn set_limits(&mut self, now: Instant, limits: Limits) {
+    pub fn set_limits(&mut self, now: Instant, limits: ConnectionLimits) {
         self.limits = limits;
         self.keep_to_reqq();
         self.fill_window(now);
     }
 
-    /// Chooses what [`Report::notes`] tells of.
+    /// Chooses what [`ConnectionReport::notes`] tells of.
     pub fn watch(&mut self, watched: Watched) {
-        self.news.watched = watched;
+        self.pending_report.watched = watched;
     }
 
     /// Opens the conversation: tells the peer who we are and what we have.
@@ -196,15 +194,15 @@ impl Connection {
         self.send_metadata();
         self.last_sent = now;
         let all = self.send.len() == 0;
-        self.news.sent(bytes, payload, all);
+        self.pending_report.sent(bytes, payload, all);
     }
 
     /// When [`Self::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Instant {
         let keep_alive = self.last_sent + self.limits.peer_timeout / 2;
         let silence = self.last_received + self.limits.peer_timeout;
-        let silence = Some(silence).filter(|_| self.requests.patience.held_since().is_none());
-        [silence, self.next_snub(), self.news.partial.due()]
+        let silence = Some(silence).filter(|_| self.requests.request_timer.held_since().is_none());
+        [silence, self.next_snub(), self.pending_report.partial.due()]
             .into_iter()
             .flatten()
             .fold(keep_alive, Instant::min)
@@ -213,7 +211,7 @@ impl Connection {
     /// Does what time asks for: keep-alives, giving up on a silent peer.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), PeerError> {
         let silent = now >= self.last_received + self.limits.peer_timeout;
-        if silent && self.requests.patience.held_since().is_none() {
+        if silent && self.requests.request_timer.held_since().is_none() {
             return Err(PeerError::TimedOut);
         }
         if now >= self.last_sent + self.limits.peer_timeout / 2 {
@@ -223,7 +221,7 @@ impl Connection {
         if self.next_snub().is_some_and(|due| due <= now) {
             self.snub(now);
         }
-        self.news.dirty |= self.news.partial.is_due(now);
+        self.pending_report.dirty |= self.pending_report.partial.is_due(now);
         Ok(())
     }
 
@@ -232,13 +230,13 @@ impl Connection {
     pub fn take_counts(&mut self) -> Traffic {
         Traffic {
             sent: std::mem::take(&mut self.send.counts),
-            ..std::mem::take(&mut self.news.traffic)
+            ..std::mem::take(&mut self.pending_report.traffic)
         }
     }
 
     /// What happened since the last report, if anything the torrent cares for.
-    pub fn take_report(&mut self) -> Option<Report> {
-        if !std::mem::take(&mut self.news.dirty) {
+    pub fn take_report(&mut self) -> Option<ConnectionReport> {
+        if !std::mem::take(&mut self.pending_report.dirty) {
             return None;
         }
         Some(self.final_report())
@@ -246,15 +244,15 @@ impl Connection {
 
     /// The report whether or not there is news: for the moment of closing,
     /// and for the torrent's regular look at the totals.
-    pub fn final_report(&mut self) -> Report {
-        let stats = &mut self.news.report.stats;
+    pub fn final_report(&mut self) -> ConnectionReport {
+        let stats = &mut self.pending_report.report.stats;
         stats.outstanding = self.requests.outstanding.len() as u32;
         stats.upload_queue = self.uploads.len() as u32;
         stats.target = self.requests.window.target();
         stats.snubbed = self.requests.window.is_snubbed();
-        Report {
+        ConnectionReport {
             allowed_fast: self.fast.take_news(),
-            ..self.news.take_report()
+            ..self.pending_report.take_report()
         }
     }
 }

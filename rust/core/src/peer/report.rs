@@ -47,7 +47,7 @@ pub struct PeerStats {
 
 /// What happened on a connection since the last report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct ConnectionReport {
     /// All that the peer has, when it said so.
     pub bitfield: Option<Bitfield>,
     /// Pieces that it got since.

@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::patience::Patience;
-use super::waiting::Waiting;
+use super::request_queue::RequestQueue;
+use super::request_timeout::RequestTimer;
 use crate::ids::Block;
 use crate::window::{Window, WindowLimits};
 
@@ -21,7 +21,7 @@ pub(super) struct Requests {
     pub(super) fruitful: bool,
     pub(super) window: Window,
     /// Blocks that may be requested.
-    pub(super) leased: Waiting,
+    pub(super) leased: RequestQueue,
     /// Requested and not yet here, oldest first.
     pub(super) outstanding: VecDeque<Block>,
     /// Requested, but others are asked for them now; they are welcome still.
@@ -29,7 +29,7 @@ pub(super) struct Requests {
     /// Blocks asked of the torrent and not yet leased.
     pub(super) asked: u32,
     /// How long it is waited for them.
-    pub(super) patience: Patience,
+    pub(super) request_timer: RequestTimer,
     /// When the next block of a snubbing peer is asked of others.
     pub(super) next_give_up: Instant,
 }
@@ -41,11 +41,11 @@ impl Requests {
             peer_choking: true,
             fruitful: false,
             window: Window::new(now, limits),
-            leased: Waiting::default(),
+            leased: RequestQueue::default(),
             outstanding: VecDeque::new(),
             late: VecDeque::new(),
             asked: 0,
-            patience: Patience::new(now),
+            request_timer: RequestTimer::new(now),
             next_give_up: now,
         }
     }

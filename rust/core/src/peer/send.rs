@@ -6,7 +6,7 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-use super::counts::{Counts, Sort};
+use super::message_stats::{MessageCounts, Sort};
 use crate::ids::PieceIndex;
 use crate::wire::{Message, PIECE_HEADER_LEN, piece_header};
 
@@ -33,7 +33,7 @@ pub(super) struct SendQueue {
     /// taken.
     pub(super) overhead: u64,
     /// What was queued since that was last taken.
-    pub(super) counts: Counts,
+    pub(super) counts: MessageCounts,
 }
 
 impl SendQueue {

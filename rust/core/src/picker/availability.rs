@@ -4,7 +4,8 @@
 //! A peer that has everything is counted once, not a million times. The
 //! histogram makes the health of the swarm a matter of a few steps.
 
-use super::{PeerPieces, words::Common};
+use super::PeerPieces;
+use super::bit_scan::Common;
 use crate::bitfield::Bitfield;
 
 /// Peers that have each piece.

@@ -9,19 +9,19 @@
 //! hashed, and the verdict is [`Picker::set_have`] or [`Picker::lost`].
 //!
 //! Every wanted piece that we lack is either *open* (nobody was asked for any
-//! of it; kept by `shelves`, in order of merit) or *begun* (`partial`). Piece
+//! of it; kept by `buckets`, in order of merit) or *begun* (`partial`). Piece
 //! and block numbers out of range are ignored, so hostile numbers do no harm.
 
 mod availability;
+mod bit_scan;
 mod bytes;
+mod downloading_piece;
 mod extents;
-mod partial;
 mod pick;
 mod queries;
-mod shelves;
+mod rarity_buckets;
+mod time_critical;
 mod types;
-mod urgent;
-mod words;
 
 #[cfg(test)]
 mod model_tests;
@@ -32,23 +32,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::{SeedableRng, rngs::StdRng};
 
-use self::{
-    availability::Availability,
-    bytes::PayloadBytes,
-    extents::Extents,
-    partial::{Partial, Returned},
-    shelves::Shelves,
-};
+use self::availability::Availability;
+use self::bytes::PayloadBytes;
+use self::downloading_piece::{DownloadingPiece, Returned};
+use self::extents::Extents;
+use self::rarity_buckets::RarityBuckets;
 use crate::{
     bitfield::Bitfield,
     ids::{Block, PeerKey, PieceIndex},
     layout::Layout,
 };
 
-pub use self::{
-    partial::BlockState,
-    types::{PartialPiece, PeerPieces, PickerSettings, Priority, Received, Speed},
-};
+pub use self::downloading_piece::BlockState;
+pub use self::types::{PartialPiece, PeerPieces, PickerSettings, Priority, Received, Speed};
 
 /// In which order pieces are chosen.
 #[derive(Debug, Default)]
@@ -69,8 +65,8 @@ pub struct Picker {
     lacking: Bitfield,
     priorities: Vec<Priority>,
     availability: Availability,
-    shelves: Shelves,
-    partials: BTreeMap<u32, Partial>,
+    buckets: RarityBuckets,
+    partials: BTreeMap<u32, DownloadingPiece>,
     /// Begun pieces that are wanted, have an open block and are not urgent.
     loose: BTreeSet<u32>,
     /// Pieces that the owner hands out itself.
@@ -96,7 +92,7 @@ impl Picker {
             lacking: Bitfield::full(pieces),
             priorities: vec![Priority::NORMAL; pieces as usize],
             availability: Availability::new(pieces),
-            shelves: Shelves::new(pieces),
+            buckets: RarityBuckets::new(pieces),
             partials: BTreeMap::new(),
             loose: BTreeSet::new(),
             urgent: BTreeSet::new(),
@@ -178,8 +174,8 @@ impl Picker {
     }
 
     fn count_peer(&mut self, pieces: &Bitfield, joined: bool) {
-        if !self.shelves.worth_moving(pieces.count()) {
-            self.shelves.unfile();
+        if !self.buckets.worth_moving(pieces.count()) {
+            self.buckets.unfile();
             self.availability.count(pieces, &self.have, joined);
             return;
         }
@@ -209,7 +205,7 @@ impl Picker {
 
     fn moved(&mut self, piece: u32, change: Option<(u16, u16)>) {
         if let (Some((from, to)), Some(&priority)) = (change, self.priorities.get(piece as usize)) {
-            self.shelves.moved(piece, priority, from, to);
+            self.buckets.moved(piece, priority, from, to);
         }
     }
 
@@ -336,7 +332,7 @@ impl Picker {
     fn open(&mut self, piece: u32) {
         if !self.urgent.contains(&piece) {
             let priority = self.priority(PieceIndex(piece));
-            self.shelves
+            self.buckets
                 .insert(piece, priority, self.availability.of(piece));
         }
     }
@@ -344,7 +340,7 @@ impl Picker {
     /// Takes a piece away from the open ones, if it is one of them.
     fn close(&mut self, piece: u32) {
         let priority = self.priority(PieceIndex(piece));
-        self.shelves
+        self.buckets
             .remove(piece, priority, self.availability.of(piece));
     }
 
@@ -358,11 +354,11 @@ impl Picker {
     }
 
     /// A piece of which nothing is here or asked for.
-    fn untouched(&self, piece: u32, owner: Option<PeerKey>) -> Partial {
+    fn untouched(&self, piece: u32, owner: Option<PeerKey>) -> DownloadingPiece {
         let piece = PieceIndex(piece);
         let blocks = self.layout.blocks_in_piece(piece);
         let padding = self.layout.padding_runs(piece);
-        Partial::new(blocks, padding, self.serial, owner)
+        DownloadingPiece::new(blocks, padding, self.serial, owner)
     }
 
     /// Forgets the blocks and leases of a begun piece.

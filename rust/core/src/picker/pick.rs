@@ -1,9 +1,7 @@
 //! The choice itself: which blocks to lease to a peer that has room for more.
 
-use super::{
-    PeerPieces, Picker, Priority, Speed,
-    partial::{MAX_LEASES, Partial},
-};
+use super::downloading_piece::{DownloadingPiece, MAX_LEASES};
+use super::{PeerPieces, Picker, Priority, Speed};
 use crate::ids::{Block, PeerKey, PieceIndex};
 
 /// Most blocks leased again in one pick of the end game: what a peer may send
@@ -37,7 +35,7 @@ impl Order<'_> {
         self.until - self.out.len()
     }
 
-    fn lease(&mut self, piece: u32, partial: &mut Partial) {
+    fn lease(&mut self, piece: u32, partial: &mut DownloadingPiece) {
         let left = self.left();
         partial.lease(self.peer, left, |index| {
             self.out.push(Block::new(PieceIndex(piece), index));
@@ -85,7 +83,7 @@ impl Picker {
         } else {
             self.pick_by_merit(&mut order);
         }
-        let nothing_open = self.loose.is_empty() && self.shelves.total() == 0;
+        let nothing_open = self.loose.is_empty() && self.buckets.total() == 0;
         if order.out.len() == start && (nothing_open || !self.settings.strict_end_game) {
             self.pick_again(&mut order);
         }
@@ -160,7 +158,7 @@ impl Picker {
     fn lease_open(&mut self, priority: Priority, order: &mut Order<'_>) {
         for piece in order.suggested {
             if order.left() > 0
-                && self.shelves.contains(piece.0, priority)
+                && self.buckets.contains(piece.0, priority)
                 && order.has.has(piece.0)
             {
                 self.lease_new(piece.0, order);
@@ -170,19 +168,19 @@ impl Picker {
             self.lease_near(priority, order);
         }
         let mut found = Vec::new();
-        while order.left() > 0 && self.shelves.count(priority) > 0 {
+        while order.left() > 0 && self.buckets.count(priority) > 0 {
             let pieces = self.pieces_for(order.left());
             found.clear();
             let random = self.num_have() < self.settings.random_first;
-            let (shelves, has) = (&mut self.shelves, order.has);
+            let (buckets, has) = (&mut self.buckets, order.has);
             let (rarity, rng) = (self.availability.all(), &mut self.rng);
             if order.speed == Speed::Snubbed {
-                shelves.commonest(priority, has, pieces, rarity, rng, &mut found);
+                buckets.commonest(priority, has, pieces, rarity, rng, &mut found);
             } else if random {
-                shelves.anywhere(priority, has, pieces, rng, &mut found);
+                buckets.anywhere(priority, has, pieces, rng, &mut found);
             } else {
-                shelves.file(rarity);
-                shelves.rarest(priority, has, pieces, rarity, rng, &mut found);
+                buckets.file(rarity);
+                buckets.rarest(priority, has, pieces, rarity, rng, &mut found);
             }
             if found.is_empty() {
                 return;
@@ -199,7 +197,7 @@ impl Picker {
             .extents
             .runs()
             .flatten()
-            .filter(|&piece| self.shelves.contains(piece, priority) && order.has.has(piece))
+            .filter(|&piece| self.buckets.contains(piece, priority) && order.has.has(piece))
             .take(self.pieces_for(order.left()))
             .collect();
         for piece in near {
@@ -217,7 +215,7 @@ impl Picker {
                 // torrent may be short.
                 let pieces = self.pieces_for(order.left()) + 1;
                 next.clear();
-                self.shelves
+                self.buckets
                     .first(priority, order.has, range, pieces, &mut next);
                 let within = |piece: u32| (range.0..=range.1).contains(&piece);
                 next.extend(

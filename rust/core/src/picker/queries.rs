@@ -1,7 +1,9 @@
 //! What a picker answers without changing: what is here, what is wanted, what a
 //! peer has for us.
 
-use super::{PartialPiece, PeerPieces, Picker, partial::Partial, words::Common};
+use super::bit_scan::Common;
+use super::downloading_piece::DownloadingPiece;
+use super::{PartialPiece, PeerPieces, Picker};
 use crate::{
     bitfield::Bitfield,
     ids::{Block, PeerKey, PieceIndex},
@@ -43,7 +45,7 @@ impl Picker {
     pub fn piece_complete_blocks(&self, piece: PieceIndex) -> bool {
         self.partials
             .get(&piece.0)
-            .is_some_and(Partial::is_complete)
+            .is_some_and(DownloadingPiece::is_complete)
     }
 
     /// The peers that sent blocks of a begun or complete, not yet verified
@@ -53,7 +55,7 @@ impl Picker {
             .partials
             .get(&piece.0)
             .into_iter()
-            .flat_map(Partial::received_blocks)
+            .flat_map(DownloadingPiece::received_blocks)
             .map(|(_, peer)| peer)
             .collect();
         peers.sort_unstable();
@@ -144,7 +146,7 @@ impl Picker {
     /// Panics when the parts disagree with each other.
     #[cfg(any(debug_assertions, test))]
     pub fn check_invariants(&self) {
-        self.shelves.check_invariants(self.availability.all());
+        self.buckets.check_invariants(self.availability.all());
         self.availability.check_invariants(&self.have);
         let mut totals = super::bytes::PayloadBytes::default();
         for piece in self.layout.pieces() {
@@ -153,7 +155,7 @@ impl Picker {
             assert_eq!(self.is_wanted(piece), wanted && !have);
             assert!(!(have && partial.is_some()), "{piece} is had and begun");
             assert_eq!(
-                self.shelves.contains(piece.0, self.priority(piece)),
+                self.buckets.contains(piece.0, self.priority(piece)),
                 wanted && !have && partial.is_none() && !self.urgent.contains(&piece.0),
                 "{piece} is filed wrongly"
             );

@@ -1,6 +1,6 @@
 //! The words that a picker and its owner speak in.
 
-use super::partial::{BlockState, Partial};
+use super::downloading_piece::{BlockState, DownloadingPiece};
 use crate::{bitfield::Bitfield, ids::PieceIndex};
 
 /// How much a piece is wanted: 0 not at all, 1 least, 4 by default, 7 most.
@@ -143,7 +143,7 @@ pub enum Received {
 pub struct PartialPiece<'a> {
     /// Which piece.
     pub piece: PieceIndex,
-    pub(super) partial: &'a Partial,
+    pub(super) partial: &'a DownloadingPiece,
 }
 
 impl<'a> PartialPiece<'a> {

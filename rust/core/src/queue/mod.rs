@@ -15,7 +15,7 @@
 //! since the disk gains nothing from two checks at once; a torrent that is not
 //! auto-managed is checked when its owner says so.
 
-mod line;
+mod download_order;
 mod rank;
 mod scrape;
 #[cfg(test)]
@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 
 use crate::ids::InfoHash;
 use crate::settings::Settings;
-use line::Line;
-pub use line::Move;
+use download_order::Line;
+pub use download_order::Move;
 pub use rank::Seeding;
 use scrape::{Intervals, Scrapes};
 
@@ -74,7 +74,7 @@ pub struct Observation {
 
 /// What the queue decides of a torrent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct QueueVerdict {
     /// It runs, if it is auto-managed; else that is not the queue's affair.
     pub run: bool,
     /// It may check its files, if it is auto-managed.
@@ -83,7 +83,7 @@ pub struct Verdict {
     pub announce: bool,
 }
 
-impl Default for Verdict {
+impl Default for QueueVerdict {
     fn default() -> Self {
         Self {
             run: true,
@@ -93,7 +93,7 @@ impl Default for Verdict {
     }
 }
 
-impl Verdict {
+impl QueueVerdict {
     /// Before the queue has been looked at.
     fn before(seen: &Observation) -> Self {
         let run = !(seen.auto_managed && seen.paused);
@@ -112,7 +112,7 @@ struct Member {
     idle: bool,
     /// Since when it looks otherwise than `idle` says.
     doubtful_since: Option<Instant>,
-    verdict: Verdict,
+    verdict: QueueVerdict,
 }
 
 impl Member {
@@ -123,7 +123,7 @@ impl Member {
 
 /// The settings of a [`Queue`]; limits of -1 are none.
 #[derive(Clone, Debug)]
-struct Limits {
+struct QueueLimits {
     downloads: usize,
     seeds: usize,
     checking: usize,
@@ -135,11 +135,11 @@ struct Limits {
     ignore_idle: bool,
     idle_download_rate: u64,
     idle_upload_rate: u64,
-    rank: rank::Limits,
+    rank: rank::RankLimits,
     scrapes: Intervals,
 }
 
-impl Limits {
+impl QueueLimits {
     fn new(settings: &Settings) -> Self {
         let limit = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
         let seconds = |value: i64| Duration::from_secs(value.unsigned_abs());
@@ -155,7 +155,7 @@ impl Limits {
             ignore_idle: settings.dont_count_slow_torrents,
             idle_download_rate: settings.inactive_down_rate.unsigned_abs(),
             idle_upload_rate: settings.inactive_up_rate.unsigned_abs(),
-            rank: rank::Limits {
+            rank: rank::RankLimits {
                 share_ratio: settings.share_ratio_limit.unsigned_abs(),
                 time_ratio: settings.seed_time_ratio_limit.unsigned_abs(),
                 time: seconds(settings.seed_time_limit),
@@ -168,7 +168,7 @@ impl Limits {
 /// The queue of a session; see the [module](self).
 #[derive(Debug)]
 pub struct Queue {
-    limits: Limits,
+    limits: QueueLimits,
     members: BTreeMap<InfoHash, Member>,
     line: Line,
     /// When the line is looked at again; `None` before there is one.
@@ -181,7 +181,7 @@ impl Queue {
     /// An empty queue.
     pub fn new(settings: &Settings) -> Self {
         Self {
-            limits: Limits::new(settings),
+            limits: QueueLimits::new(settings),
             members: BTreeMap::new(),
             line: Line::default(),
             next_look: None,
@@ -192,14 +192,14 @@ impl Queue {
 
     /// Changes the settings.
     pub fn set_settings(&mut self, now: Instant, settings: &Settings) {
-        self.limits = Limits::new(settings);
+        self.limits = QueueLimits::new(settings);
         self.look_soon(now);
     }
 
     /// A torrent has come; it takes the last place. One that is auto-managed
     /// goes on as it is until the queue has been looked at.
     pub fn add(&mut self, now: Instant, torrent: InfoHash, seen: Observation) {
-        let verdict = Verdict::before(&seen);
+        let verdict = QueueVerdict::before(&seen);
         let member = Member {
             seen,
             idle: false,
@@ -234,9 +234,9 @@ impl Queue {
         let idle_changed = self.limits.watch(now, member);
         if seen.auto_managed && !before.auto_managed {
             let check = member.verdict.check;
-            member.verdict = Verdict {
+            member.verdict = QueueVerdict {
                 check,
-                ..Verdict::before(&seen)
+                ..QueueVerdict::before(&seen)
             };
             self.news.insert(torrent);
         }
@@ -346,7 +346,7 @@ impl Queue {
     }
 
     /// The next torrent whose verdict is new.
-    pub fn poll_verdict(&mut self) -> Option<(InfoHash, Verdict)> {
+    pub fn poll_verdict(&mut self) -> Option<(InfoHash, QueueVerdict)> {
         let torrent = self.news.pop_first()?;
         Some((torrent, self.members.get(&torrent)?.verdict))
     }
@@ -439,7 +439,7 @@ impl Queue {
                 left.announcing = left.announcing.saturating_sub(1);
                 places -= usize::from(!idle);
             }
-            let verdict = Verdict {
+            let verdict = QueueVerdict {
                 run,
                 announce,
                 ..member.verdict
@@ -458,7 +458,7 @@ struct Left {
     announcing: usize,
 }
 
-impl Limits {
+impl QueueLimits {
     /// Keeps an eye on whether the torrent is idle, which is believed after a
     /// while. Whether that has changed.
     fn watch(&self, now: Instant, member: &mut Member) -> bool {

@@ -38,7 +38,7 @@ pub struct Seeding {
 
 /// When a seed has done its part.
 #[derive(Clone, Debug)]
-pub(super) struct Limits {
+pub(super) struct RankLimits {
     /// Sent by received, in percent.
     pub(super) share_ratio: u64,
     /// Time seeding by time downloading, in percent.
@@ -47,7 +47,7 @@ pub(super) struct Limits {
     pub(super) time: Duration,
 }
 
-impl Limits {
+impl RankLimits {
     /// The higher, the more it is needed. `is_seed`: it is complete, not only
     /// finished.
     pub(super) fn rank(&self, seeding: &Seeding, is_seed: bool, paused: bool) -> u32 {
@@ -88,7 +88,7 @@ impl Limits {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: RankLimits = RankLimits {
         share_ratio: 200,
         time_ratio: 700,
         time: Duration::from_secs(86_400),

@@ -23,7 +23,7 @@ struct World {
     queue: Queue,
     settings: Settings,
     now: u64,
-    torrents: BTreeMap<InfoHash, (Observation, Verdict)>,
+    torrents: BTreeMap<InfoHash, (Observation, QueueVerdict)>,
 }
 
 impl World {
@@ -52,7 +52,7 @@ impl World {
     }
 
     fn add(&mut self, name: u8, seen: Observation) {
-        let nothing = Verdict {
+        let nothing = QueueVerdict {
             run: false,
             check: false,
             announce: false,
@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    fn which(&self, wanted: impl Fn(&Verdict) -> bool) -> Vec<u8> {
+    fn which(&self, wanted: impl Fn(&QueueVerdict) -> bool) -> Vec<u8> {
         let torrents = self.torrents.iter();
         let found = torrents.filter(|(_, (_, verdict))| wanted(verdict));
         found.map(|(torrent, _)| torrent.0[0]).collect()

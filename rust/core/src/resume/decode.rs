@@ -11,7 +11,7 @@ use super::{
     Allocation, FILE_FORMAT, FILE_STATS, FILE_VERSION, FileStat, MAX_BYTES, ResumeData,
     ResumeError, UNLIMITED,
 };
-use crate::bencode::{Dict, DictItem, Document, Item, Limits, List};
+use crate::bencode::{DecodeLimits, Dict, DictItem, Document, Item, List};
 use crate::ids::{FileIndex, InfoHash, PieceIndex};
 use crate::metainfo::{MAX_FILES, MAX_LISTED};
 use crate::text;
@@ -41,9 +41,9 @@ impl ResumeData {
         if data.len() > MAX_BYTES {
             return Err(ResumeError::TooLarge(data.len()));
         }
-        let limits = Limits {
+        let limits = DecodeLimits {
             tokens: MAX_TOKENS,
-            ..Limits::default()
+            ..DecodeLimits::default()
         };
         let document = Document::parse_with(data, &limits)?;
         let root = document.root().as_dict().ok_or(ResumeError::NotADict)?;

@@ -96,7 +96,7 @@ pub struct SettingInfo {
 }
 
 /// A Rust type that a setting can have.
-trait Kind: Clone + Into<Value> {
+trait SettingKind: Clone + Into<Value> {
     const EXPECTED: &'static str;
     fn read(value: &Value) -> Option<Self>;
     fn number(&self) -> Option<i64> {
@@ -104,7 +104,7 @@ trait Kind: Clone + Into<Value> {
     }
 }
 
-impl Kind for bool {
+impl SettingKind for bool {
     const EXPECTED: &'static str = "true or false";
     fn read(value: &Value) -> Option<Self> {
         match value {
@@ -116,7 +116,7 @@ impl Kind for bool {
     }
 }
 
-impl Kind for i64 {
+impl SettingKind for i64 {
     const EXPECTED: &'static str = "a whole number";
     fn read(value: &Value) -> Option<Self> {
         match value {
@@ -133,7 +133,7 @@ impl Kind for i64 {
     }
 }
 
-impl Kind for String {
+impl SettingKind for String {
     const EXPECTED: &'static str = "text";
     fn read(value: &Value) -> Option<Self> {
         match value {
@@ -143,7 +143,7 @@ impl Kind for String {
     }
 }
 
-fn check<K: Kind>(
+fn check<K: SettingKind>(
     name: &str,
     value: &Value,
     range: Option<RangeInclusive<i64>>,

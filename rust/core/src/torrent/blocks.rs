@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::refusals::Allowance;
+use super::rejected_requests::RequestAllowance;
 use super::{Output, Peer, PeerCommand, PeerDownload, Torrent, TorrentEvent};
 use crate::bitfield::Bitfield;
 use crate::ids::{Block, PeerKey, PieceIndex};
-use crate::peer::Report;
+use crate::peer::ConnectionReport;
 use crate::picker::{PeerPieces, Picker, Received, Speed};
 
 /// Blocks leased to one peer in one go, at most.
@@ -14,7 +14,7 @@ const MAX_LEASE: u32 = 512;
 
 impl Torrent {
     /// What happened on a connection since its last report.
-    pub fn peer_report(&mut self, now: Instant, key: PeerKey, mut report: Report) {
+    pub fn peer_report(&mut self, now: Instant, key: PeerKey, mut report: ConnectionReport) {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
@@ -59,7 +59,7 @@ impl Torrent {
         }
         if freed {
             self.feed_hungry(now);
-        } else if self.hungry.retry().is_some() {
+        } else if self.starved.retry().is_some() {
             self.plan_retry(now);
         }
         self.close_drained();
@@ -160,7 +160,7 @@ impl Torrent {
         };
         if let Some(choked) = choked {
             peer.download.set_choking_us(choked);
-            self.hungry.remove(key);
+            self.starved.remove(key);
         }
         if let Some(interested) = interested {
             peer.upload.interested_in_us = interested;
@@ -217,9 +217,9 @@ impl Torrent {
         }
         peer.download.want -= blocks.len() as u32;
         if peer.download.want > 0 {
-            self.hungry.insert(key);
+            self.starved.insert(key);
         } else {
-            self.hungry.remove(key);
+            self.starved.remove(key);
         }
         if !blocks.is_empty() {
             peer.download.lease(now, &blocks);
@@ -230,7 +230,7 @@ impl Torrent {
     /// Serves peers that wanted more blocks than there were.
     pub(super) fn feed_hungry(&mut self, now: Instant) {
         self.feed_urgent(now);
-        let waiting: Vec<PeerKey> = self.hungry.iter().collect();
+        let waiting: Vec<PeerKey> = self.starved.iter().collect();
         for key in waiting {
             self.feed(now, key);
         }
@@ -240,7 +240,7 @@ impl Torrent {
     /// Notes when a peer that waits may be asked for what it refused.
     pub(super) fn plan_retry(&mut self, now: Instant) {
         let peers = &self.peers;
-        self.hungry
+        self.starved
             .plan(|key| peers.get(&key)?.download.refusals.next(now));
     }
 
@@ -294,7 +294,7 @@ impl Torrent {
         let interested = peer.download.interesting > 0 && may_download;
         if peer.download.set_interested(interested) {
             if !interested {
-                self.hungry.remove(key);
+                self.starved.remove(key);
             }
             self.command(key, PeerCommand::Interested(interested));
         }
@@ -319,9 +319,9 @@ fn pick_with_care(
     } = &mut peer.download;
     refusals.retain(|piece| picker.is_wanted(piece));
     let most = match refusals.allowance(now) {
-        Allowance::All => (*want).min(MAX_LEASE),
-        Allowance::One => (*want).min(1),
-        Allowance::Nothing => 0,
+        RequestAllowance::All => (*want).min(MAX_LEASE),
+        RequestAllowance::One => (*want).min(1),
+        RequestAllowance::Nothing => 0,
     };
     let mut alone = Bitfield::new(pieces.len());
     for piece in refusals.due(now) {

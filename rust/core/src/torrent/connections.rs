@@ -10,7 +10,7 @@ use super::{CloseReason, Output, Peer, PeerCommand, PeerMeta, Torrent};
 use crate::ban::ban_unit;
 use crate::bitfield::Bitfield;
 use crate::ids::PeerKey;
-use crate::peer::{Report, Watched};
+use crate::peer::{ConnectionReport, Watched};
 use crate::peerlist::Sources;
 
 /// Two connections with the same peer that came about within this time are two
@@ -197,13 +197,19 @@ impl Torrent {
     }
 
     /// A connection is closed; `last` is what it still had to say.
-    pub fn peer_disconnected(&mut self, now: Instant, key: PeerKey, last: Report, failed: bool) {
+    pub fn peer_disconnected(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        last: ConnectionReport,
+        failed: bool,
+    ) {
         self.peer_report(now, key, last);
         let Some(peer) = self.peers.remove(&key) else {
             return;
         };
         self.suspicion.left(key, peer.meta.endpoint.ip());
-        self.hungry.remove(key);
+        self.starved.remove(key);
         self.pieces.picker.set_pace(key, 0);
         self.forget_source(key);
         if peer.is_seed() {
@@ -236,11 +242,11 @@ impl Torrent {
     }
 
     /// An empty report for a connection whose task is lost: its totals stay.
-    pub fn last_report(&self, key: PeerKey) -> Report {
+    pub fn last_report(&self, key: PeerKey) -> ConnectionReport {
         let stats = self.peers.get(&key).map(|peer| peer.traffic.stats);
-        Report {
+        ConnectionReport {
             stats: stats.unwrap_or_default(),
-            ..Report::default()
+            ..ConnectionReport::default()
         }
     }
 
@@ -250,7 +256,7 @@ impl Torrent {
             && peer.closing.is_none()
         {
             peer.closing = Some(reason);
-            self.hungry.remove(key);
+            self.starved.remove(key);
             self.command(key, PeerCommand::Close(reason));
         }
     }

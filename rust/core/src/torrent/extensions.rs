@@ -5,16 +5,21 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::fetch::Verdict;
+use super::ut_metadata::FetchVerdict;
 use super::{CloseReason, Output, Peer, PeerCommand, Torrent, TorrentEvent};
 use crate::bitfield::Bitfield;
 use crate::ext::Handshake;
 use crate::ids::{PeerKey, PieceIndex};
-use crate::peer::{MetadataReply, Report};
+use crate::peer::{ConnectionReport, MetadataReply};
 
 impl Torrent {
     /// Takes what extensions brought out of a report.
-    pub(super) fn note_extensions(&mut self, now: Instant, key: PeerKey, report: &mut Report) {
+    pub(super) fn note_extensions(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        report: &mut ConnectionReport,
+    ) {
         if let Some(hello) = report.hello.take() {
             self.note_hello(now, key, &hello);
         }
@@ -65,11 +70,11 @@ impl Torrent {
             return;
         };
         match fetch.answer(now, key, reply.piece, reply.total_size, reply.data) {
-            Verdict::Open => {}
-            Verdict::Complete(info_dict) => {
+            FetchVerdict::Open => {}
+            FetchVerdict::Complete(info_dict) => {
                 self.outputs.push_back(Output::Metadata(info_dict));
             }
-            Verdict::Wrong(senders) => {
+            FetchVerdict::Wrong(senders) => {
                 self.event(TorrentEvent::MetadataFailed);
                 if senders.len() == 1 {
                     for liar in senders {

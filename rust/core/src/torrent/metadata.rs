@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::fetch::Fetch;
+use super::ut_metadata::MetadataFetch;
 use super::{Output, PeerCommand, Torrent, TorrentState};
 use crate::bitfield::Bitfield;
 use crate::ids::{InfoHash, PeerId, PieceIndex};
@@ -32,7 +32,7 @@ impl Torrent {
         now: Instant,
     ) -> Self {
         Self {
-            fetch: Some(Fetch::new(info_hash, max_size(&settings))),
+            fetch: Some(MetadataFetch::new(info_hash, max_size(&settings))),
             ..Self::new(Arc::new(Layout::unknown()), our_id, settings, 0, now)
         }
     }

@@ -11,35 +11,34 @@ mod activity;
 mod blocks;
 mod choking;
 mod connections;
-mod deadlines;
 mod dialing;
-mod drain;
 mod extensions;
-mod fetch;
 mod files;
-mod hungry;
-mod messages;
+mod graceful_pause;
 mod metadata;
 mod modes;
+mod output;
 mod peer;
 mod peer_download;
+mod peer_priority;
 mod peer_traffic;
 mod peer_upload;
 mod pieces;
 mod redial;
-mod refusals;
+mod rejected_requests;
 mod resume;
-mod share;
+mod share_mode;
+mod smart_ban;
+mod starved_peers;
 mod suggest;
 mod super_seed;
-mod suspicion;
 #[cfg(test)]
 mod tests;
+mod time_critical;
 mod totals;
 mod transfer_rates;
 mod turnover;
-mod urgent;
-mod whereabouts;
+mod ut_metadata;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -48,7 +47,7 @@ use std::time::{Duration, Instant};
 use crate::bitfield::Bitfield;
 use crate::ids::{PeerId, PeerKey, PieceIndex};
 use crate::layout::Layout;
-use crate::peer::{CloseReason, Limits, PeerCommand, Watched};
+use crate::peer::{CloseReason, ConnectionLimits, PeerCommand, Watched};
 use crate::peerlist::PeerList;
 use crate::picker::{Picker, Priority};
 use crate::settings::Settings;
@@ -56,20 +55,20 @@ use activity::Activity;
 use choking::Choking;
 pub use connections::Room;
 use dialing::Dialing;
-use fetch::Fetch;
-use hungry::Hungry;
-pub use messages::{Haste, Output, TorrentEvent, TorrentState};
 pub use modes::Modes;
+pub use output::{Haste, Output, TorrentEvent, TorrentState};
 pub use peer::{Peer, PeerMeta};
 pub use peer_download::PeerDownload;
 pub use peer_traffic::PeerTraffic;
 pub use peer_upload::PeerUpload;
 use pieces::Pieces;
+use smart_ban::Suspicion;
+use starved_peers::StarvedPeers;
 use suggest::Suggestions;
 use super_seed::SuperSeed;
-use suspicion::Suspicion;
 pub use totals::Totals;
 pub use transfer_rates::TransferRates;
+use ut_metadata::MetadataFetch;
 
 /// How often choking, rates and connections are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -85,10 +84,10 @@ pub struct Torrent {
     activity: Activity,
     pieces: Pieces,
     /// The search for the metadata, while there is none.
-    fetch: Option<Fetch>,
+    fetch: Option<MetadataFetch>,
     dialing: Dialing,
     peers: BTreeMap<PeerKey, Peer>,
-    hungry: Hungry,
+    starved: StarvedPeers,
     choking: Choking,
     suspicion: Suspicion,
     super_seed: SuperSeed,
@@ -115,7 +114,7 @@ impl Torrent {
             fetch: None,
             dialing: Dialing::new(our_id, &settings),
             peers: BTreeMap::new(),
-            hungry: Hungry::default(),
+            starved: StarvedPeers::default(),
             choking: Choking::default(),
             suspicion: Suspicion::new(&settings),
             super_seed: SuperSeed::new(seed),
@@ -137,7 +136,7 @@ impl Torrent {
 
     /// When [`Self::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let retry = self.hungry.retry();
+        let retry = self.starved.retry();
         let next = retry.map_or(self.next_tick, |it| it.min(self.next_tick));
         self.activity.is_started().then_some(next)
     }
@@ -226,8 +225,8 @@ impl Torrent {
         self.dialing.apply_settings(&settings, running);
         self.suspicion.apply_settings(&settings);
         self.pieces.apply_settings(&settings);
-        let limits = Limits::from(&*settings);
-        if limits != Limits::from(&*self.settings) {
+        let limits = ConnectionLimits::from(&*settings);
+        if limits != ConnectionLimits::from(&*self.settings) {
             self.command_all(PeerCommand::Limits(limits));
         }
         self.settings = settings;
@@ -391,7 +390,7 @@ impl Torrent {
         if !self.activity.is_started() {
             return;
         }
-        if self.hungry.retry().is_some_and(|due| due <= now) && now < self.next_tick {
+        if self.starved.retry().is_some_and(|due| due <= now) && now < self.next_tick {
             self.feed_hungry(now);
         }
         if now < self.next_tick {
@@ -491,7 +490,7 @@ impl Torrent {
                 interesting > 0 && self.may_download()
             );
         }
-        for key in self.hungry.iter() {
+        for key in self.starved.iter() {
             let peer = self.peers.get(&key).expect("a hungry peer is connected");
             assert!(!open(peer) || peer.download.want > 0);
         }

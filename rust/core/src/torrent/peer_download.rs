@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
-use super::refusals::Refusals;
+use super::rejected_requests::Refusals;
 use crate::ids::{Block, PieceIndex};
 
 /// The download from one peer.

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::deadlines::Deadlines;
 use super::files::{self, FileProgress};
+use super::time_critical::deadlines::Deadlines;
 use crate::bitfield::Bitfield;
 use crate::ids::PieceIndex;
 use crate::layout::Layout;

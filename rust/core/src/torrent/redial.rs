@@ -21,7 +21,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum RedialState {
     /// It is connected since then, or being called.
     Busy(Instant),
     /// It is called then.
@@ -34,7 +34,7 @@ enum State {
 
 #[derive(Clone, Copy, Debug)]
 struct Named {
-    state: State,
+    state: RedialState,
     /// What is waited when its connection ends.
     wait: Duration,
 }
@@ -49,11 +49,11 @@ impl Redials {
     /// The game names a peer.
     fn name(&mut self, endpoint: SocketAddr) {
         let named = self.peers.entry(endpoint).or_insert(Named {
-            state: State::Due,
+            state: RedialState::Due,
             wait: FIRST_WAIT,
         });
-        if !matches!(named.state, State::Busy(_)) {
-            named.state = State::Due;
+        if !matches!(named.state, RedialState::Busy(_)) {
+            named.state = RedialState::Due;
         }
         named.wait = FIRST_WAIT;
     }
@@ -66,7 +66,7 @@ impl Redials {
     /// It is called, or connected.
     pub(super) fn busy(&mut self, now: Instant, endpoint: SocketAddr) {
         if let Some(named) = self.peers.get_mut(&endpoint) {
-            named.state = State::Busy(now);
+            named.state = RedialState::Busy(now);
         }
     }
 
@@ -75,19 +75,19 @@ impl Redials {
         let Some(named) = self.peers.get_mut(&endpoint) else {
             return;
         };
-        if let State::Busy(since) = named.state
+        if let RedialState::Busy(since) = named.state
             && now.saturating_duration_since(since) >= LAST_WAIT
         {
             named.wait = FIRST_WAIT;
         }
-        named.state = State::Waits(now + named.wait);
+        named.state = RedialState::Waits(now + named.wait);
         named.wait = (named.wait * 2).min(LAST_WAIT);
     }
 
     /// There is nothing to do with it for now.
     pub(super) fn rest(&mut self, endpoint: SocketAddr) {
         if let Some(named) = self.peers.get_mut(&endpoint) {
-            named.state = State::Rests;
+            named.state = RedialState::Rests;
         }
     }
 
@@ -104,8 +104,8 @@ impl Redials {
     /// Whoever is not connected is called with the next tick.
     pub(super) fn call_all(&mut self) {
         for named in self.peers.values_mut() {
-            if !matches!(named.state, State::Busy(_)) {
-                named.state = State::Due;
+            if !matches!(named.state, RedialState::Busy(_)) {
+                named.state = RedialState::Due;
             }
             named.wait = FIRST_WAIT;
         }
@@ -114,9 +114,9 @@ impl Redials {
     /// One whose time has come.
     pub(super) fn next(&self, now: Instant) -> Option<SocketAddr> {
         let is_due = |state| match state {
-            State::Due => true,
-            State::Waits(until) => until <= now,
-            State::Busy(_) | State::Rests => false,
+            RedialState::Due => true,
+            RedialState::Waits(until) => until <= now,
+            RedialState::Busy(_) | RedialState::Rests => false,
         };
         let mut due = self.peers.iter().filter(|(_, named)| is_due(named.state));
         due.next().map(|(&endpoint, _)| endpoint)

@@ -63,7 +63,7 @@ pub enum UrlError {
 
 /// What a torrent reports of itself with every announce.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct AnnounceStats {
     /// The torrent's hash.
     pub info_hash: InfoHash,
     /// Our peer id in this torrent.
@@ -180,7 +180,7 @@ fn without_fragment(url: &str) -> &str {
 /// The URL to fetch for `request`: the tracker's own with our parameters after
 /// those that it has (passkeys are often among them). The tracker's URL must
 /// have passed [`check_url`].
-pub fn announce_url(request: &AnnounceRequest, report: &Report) -> String {
+pub fn announce_url(request: &AnnounceRequest, report: &AnnounceStats) -> String {
     let base = without_fragment(&request.url);
     let mut url = String::with_capacity(base.len() + 400);
     url.push_str(base);
@@ -190,7 +190,7 @@ pub fn announce_url(request: &AnnounceRequest, report: &Report) -> String {
         Some((_, query)) if query.ends_with('&') => {}
         Some(_) => url.push('&'),
     }
-    let Report {
+    let AnnounceStats {
         port,
         key,
         uploaded,
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn all_parameters_in_the_usual_order() {
-        let report = Report {
+        let report = AnnounceStats {
             info_hash: InfoHash(*b"\x00\x12 aZ9-._~!&=?#%\xff\xc3\xa4/"),
             peer_id: PeerId(*b"-GD0100-abcdefghijkl"),
             port: 6881,
@@ -288,7 +288,7 @@ mod tests {
             ("http://t/a#top", "http://t/a?info_hash="),
             ("http://t", "http://t?info_hash="),
         ] {
-            let url = announce_url(&request(base), &Report::default());
+            let url = announce_url(&request(base), &AnnounceStats::default());
             assert!(url.starts_with(start), "{url}");
             for absent in ["event", "trackerid", "redundant", "ip="] {
                 assert!(!url.contains(absent), "{url}");
@@ -383,7 +383,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_refused_or_makes_a_url(url in "(http://|HTTPS://)?\\PC{0,40}", id in any::<[u8; 20]>()) {
-            let report = Report { info_hash: InfoHash(id), ..Report::default() };
+            let report = AnnounceStats { info_hash: InfoHash(id), ..AnnounceStats::default() };
             if check_url(&url, false).is_ok() {
                 let made = announce_url(&request(&url), &report);
                 let parsed = Url::parse(&made).unwrap();

@@ -3,7 +3,7 @@
 //!
 //! [`Announcer`] is the machine: one a torrent, owned by the task that drives
 //! it. It puts out a [`TrackerRequest`] whenever a tracker is due at one of our
-//! endpoints; the driver adds the torrent's [`Report`], carries it out and
+//! endpoints; the driver adds the torrent's [`AnnounceStats`], carries it out and
 //! brings back the reply or a [`Failure`]. For HTTP that means to fetch
 //! [`announce_url`] or [`scrape_url`] and to read the body with
 //! [`Reply::parse`] or [`ScrapeReply::parse`]; for UDP there is a machine of
@@ -22,7 +22,9 @@ pub use announcer::{
     AnnounceRequest, Announcer, AnnouncerSettings, Answered, RequestId, ScrapeRequest,
     TrackerRequest,
 };
-pub use http::{Report, TrackerHost, UrlError, announce_url, check_url, scrape_url, tracker_host};
+pub use http::{
+    AnnounceStats, TrackerHost, UrlError, announce_url, check_url, scrape_url, tracker_host,
+};
 pub use reply::{Failure, Reply, ReplyError, Retry};
 pub use scrape::ScrapeReply;
 pub use status::{EndpointRow, TrackerRow, TrackerState};

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::bencode::{DecodeError, Dict, Document, Kind, Limits, Value};
+use crate::bencode::{DecodeError, DecodeLimits, Dict, Document, Value, ValueKind};
 
 /// Announce interval when the tracker names none.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(30 * 60);
@@ -36,7 +36,7 @@ pub(super) const MAX_TEXT: usize = 1000;
 const MAX_TRACKER_ID: usize = 512;
 
 /// A flat dict and a list of dicts are all there is.
-pub(super) const LIMITS: Limits = Limits {
+pub(super) const LIMITS: DecodeLimits = DecodeLimits {
     depth: 8,
     tokens: 500_000,
 };
@@ -205,7 +205,7 @@ pub(super) fn count(dict: &Dict<'_>, key: &str) -> Option<u32> {
 fn retry(dict: &Dict<'_>) -> Retry {
     match dict.get("retry in") {
         Some(value) if value.as_bytes() == Some(b"never") => Retry::Never,
-        Some(value) if value.kind() == Kind::Integer => {
+        Some(value) if value.kind() == ValueKind::Integer => {
             let minutes = value.as_int().unwrap_or(0);
             Retry::After(seconds(minutes.saturating_mul(60)).max(MIN_INTERVAL))
         }

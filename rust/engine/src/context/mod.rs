@@ -1,8 +1,12 @@
 //! The services that the torrents and peers of a session share. A torrent knows
 //! nothing else of its session; what it asks of that goes through [`Owner`].
 
+pub(crate) mod address_filter;
 pub(crate) mod choker;
+pub(crate) mod connections;
+pub(crate) mod final_announces;
 pub(crate) mod network;
+pub(crate) mod path_claims;
 pub(crate) mod queue;
 mod supervise;
 
@@ -17,21 +21,21 @@ use torrent_core::settings::Settings;
 use torrent_core::torrent::Room;
 
 use crate::buffers::BufferPool;
-use crate::connections::Connections;
+use crate::discovery::tracker::TrackerClient;
 use crate::disk::Disk;
+use crate::event::sink::EventSink;
 use crate::event::{BlockReason, Detail, TorrentRef, kind};
-use crate::events::EventSink;
-use crate::farewells::Farewells;
-use crate::guard::Guard;
+use crate::net::bandwidth::BandwidthLimiter;
+use crate::net::connect_limiter::ConnectLimiter;
 use crate::net::dial::Dialler;
-use crate::pace::Pace;
-use crate::rates::Rates;
-use crate::state::Keeper;
+use crate::state_dir::StateStore;
 use crate::stats::Stats;
-use crate::territory::Territory;
-use crate::tracker::TrackerClient;
+use address_filter::AddressFilter;
 use choker::ChokeDesk;
+use connections::ConnectionCounter;
+use final_announces::FinalAnnounces;
 use network::Network;
+use path_claims::PathClaims;
 use queue::QueueDesk;
 pub(crate) use supervise::{report_panic, supervise, supervise_owned};
 
@@ -41,9 +45,9 @@ pub(crate) struct Context {
     pub(crate) disk: Disk,
     pub(crate) pool: BufferPool,
     pub(crate) trackers: TrackerClient,
-    pub(crate) pace: Pace,
+    pub(crate) connect_limiter: ConnectLimiter,
     pub(crate) dialler: Dialler,
-    pub(crate) farewells: Farewells,
+    pub(crate) final_announces: FinalAnnounces,
 }
 
 /// What a torrent asks of the session that it is part of.
@@ -66,39 +70,39 @@ pub(crate) struct Services {
     pub(crate) events: Arc<EventSink>,
     pub(crate) stats: Stats,
     pub(crate) network: Network,
-    pub(crate) connections: Connections,
-    pub(crate) rates: Arc<Rates>,
+    pub(crate) connections: ConnectionCounter,
+    pub(crate) bandwidth: Arc<BandwidthLimiter>,
     pub(crate) choking: Arc<ChokeDesk>,
     pub(crate) queue: Arc<QueueDesk>,
-    pub(crate) guard: Guard,
+    pub(crate) address_filter: AddressFilter,
     /// Which torrent has which place on disk.
-    pub(crate) territory: Arc<Territory>,
+    pub(crate) path_claims: Arc<PathClaims>,
     /// The state directory, where there is one; from the time on at which the
     /// session has it.
-    pub(crate) keeper: OnceLock<Arc<Keeper>>,
+    pub(crate) state_store: OnceLock<Arc<StateStore>>,
     owner: OnceLock<Weak<dyn Owner>>,
 }
 
 impl Services {
     /// Those of a session with these settings.
-    pub(crate) fn new(settings: Settings, guard: Guard) -> Self {
+    pub(crate) fn new(settings: Settings, address_filter: AddressFilter) -> Self {
         Self {
             events: Arc::new(EventSink::new(
                 settings.alert_mask as u32,
                 settings.alert_queue_size as usize,
             )),
-            rates: Arc::new(Rates::new(&settings)),
+            bandwidth: Arc::new(BandwidthLimiter::new(&settings)),
             queue: Arc::new(QueueDesk::new(&settings)),
             settings: watch::Sender::new(Arc::new(settings)),
             paused: watch::Sender::new(false),
             stopping: watch::Sender::new(false),
             stats: Stats::default(),
             network: Network::default(),
-            connections: Connections::default(),
+            connections: ConnectionCounter::default(),
             choking: Arc::default(),
-            guard,
-            territory: Arc::default(),
-            keeper: OnceLock::new(),
+            address_filter,
+            path_claims: Arc::default(),
+            state_store: OnceLock::new(),
             owner: OnceLock::new(),
         }
     }

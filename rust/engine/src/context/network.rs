@@ -6,17 +6,17 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use torrent_core::external_ip::Witness;
 
+use crate::event::sink::EventSink;
 use crate::event::{Detail, kind};
-use crate::events::EventSink;
+use crate::net::external_address::ExternalAddress;
 use crate::net::listen::Listening;
-use crate::whereabouts::Whereabouts;
 
 /// Where the session listens at the moment.
 #[derive(Debug, Default)]
 pub(crate) struct Network {
     listening: ArcSwap<Vec<SocketAddr>>,
     errors: ArcSwap<Vec<(SocketAddr, String)>>,
-    whereabouts: Whereabouts,
+    external_address: ExternalAddress,
 }
 
 impl Network {
@@ -32,19 +32,19 @@ impl Network {
 
     /// Our address as the most others see it, over IPv4 or IPv6.
     pub(crate) fn external(&self, ipv6: bool) -> Option<IpAddr> {
-        self.whereabouts.external(ipv6)
+        self.external_address.external(ipv6)
     }
 
     /// Our own endpoints, those that strangers see first.
     pub(crate) fn own(&self) -> Arc<Vec<SocketAddr>> {
-        self.whereabouts.own()
+        self.external_address.own()
     }
 
     /// Somebody says that our address is `ip`. The address, if that makes it
     /// another than before.
     pub(crate) fn seen_as(&self, ip: IpAddr, by: IpAddr, witness: Witness) -> Option<IpAddr> {
         let listening = self.listening.load();
-        self.whereabouts.vote(ip, by, witness, &listening)
+        self.external_address.vote(ip, by, witness, &listening)
     }
 
     /// Takes note of what was opened, and tells the game.
@@ -67,7 +67,7 @@ impl Network {
         for (kind, endpoint, error) in told.chain(failed) {
             events.post(kind, None, || Detail::Listen { endpoint, error });
         }
-        self.whereabouts.listen_on(&endpoints);
+        self.external_address.listen_on(&endpoints);
         self.listening.store(Arc::new(endpoints));
         self.errors.store(Arc::new(errors));
     }

@@ -13,11 +13,11 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use torrent_core::ids::InfoHash;
-use torrent_core::queue::{Observation, Queue, Verdict};
+use torrent_core::queue::{Observation, Queue, QueueVerdict};
 use torrent_core::settings::Settings;
 
 /// Where a torrent is told what the queue has decided of it.
-pub(crate) type Seat = Arc<watch::Sender<Verdict>>;
+pub(crate) type Seat = Arc<watch::Sender<QueueVerdict>>;
 
 /// What the queue asks of the session.
 #[derive(Clone, Copy, Debug, Default)]

@@ -100,7 +100,7 @@ impl Job<'_> {
     }
 
     fn hash_runs(&self) -> Result<()> {
-        let mut reader = Reader {
+        let mut reader = PieceReader {
             files: self.files,
             open: None,
             buffer: vec![0; BUFFER],
@@ -121,7 +121,7 @@ impl Job<'_> {
         }
     }
 
-    fn hash_piece(&self, piece: PieceIndex, reader: &mut Reader<'_>) -> Result<[u8; 20]> {
+    fn hash_piece(&self, piece: PieceIndex, reader: &mut PieceReader<'_>) -> Result<[u8; 20]> {
         let mut hasher = PieceHasher::new();
         for span in self.layout.piece_spans(piece) {
             let mut left = span.length;
@@ -140,13 +140,13 @@ impl Job<'_> {
 }
 
 /// Reads files through one buffer, and keeps the last one open.
-struct Reader<'a> {
+struct PieceReader<'a> {
     files: &'a [Option<&'a Found>],
     open: Option<(FileIndex, File)>,
     buffer: Vec<u8>,
 }
 
-impl Reader<'_> {
+impl PieceReader<'_> {
     /// Up to `most` bytes of a span, from its byte `skip` on; never none.
     fn read(&mut self, span: &Span, skip: u64, most: u64) -> Result<&[u8]> {
         let length = most.min(self.buffer.len() as u64) as usize;

@@ -112,7 +112,7 @@ pub(super) fn name_of(path: &Path) -> Result<String> {
 }
 
 /// One entry: where it is, and its path in the torrent.
-type Entry = (PathBuf, Vec<String>);
+type WalkEntry = (PathBuf, Vec<String>);
 
 struct Walk<'a> {
     /// The folder, as it was given.
@@ -126,7 +126,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// The entries of `folder`, in reverse order.
-    fn entries(&self, folder: &Path, elements: &[String]) -> Result<Vec<Entry>> {
+    fn entries(&self, folder: &Path, elements: &[String]) -> Result<Vec<WalkEntry>> {
         let failed = |error: io::Error| Error::from_io(&error, folder);
         let mut entries = Vec::new();
         for entry in fs::read_dir(folder).map_err(failed)? {

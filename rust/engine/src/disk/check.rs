@@ -17,15 +17,15 @@ use torrent_core::ids::{BLOCK_SIZE, PieceIndex};
 use torrent_core::layout::Layout;
 
 use super::Common;
-use super::bits::AtomicBits;
+use super::atomic_bitfield::AtomicBitfield;
 use super::counters::Counters;
 use super::error::{DiskError, DiskErrorKind, DiskOp, Fault};
 use super::event::DiskEvent;
-use super::storage::Shared;
-use super::worker::Message;
+use super::storage::StorageShared;
+use super::worker::WorkerMessage;
 use crate::buffers::BufferClass;
 use crate::hash::PieceHasher;
-use crate::zeros::{ZeroBudget, ZeroRun};
+use crate::hash::padding::{ZeroBudget, ZeroRun};
 
 /// Bytes that a worker hashes before it looks at its other work again.
 const STEP: usize = 1024 * 1024;
@@ -87,16 +87,16 @@ impl CheckHandle {
 /// What the workers share about a check.
 pub(super) struct CheckJob {
     id: CheckId,
-    pub(super) storage: Arc<Shared>,
+    pub(super) storage: Arc<StorageShared>,
     mode: CheckMode,
-    workers: Arc<[Sender<Message>]>,
+    workers: Arc<[Sender<WorkerMessage>]>,
     /// The length of every file on disk, from the survey.
     lengths: OnceLock<Vec<u64>>,
     /// The next piece that nobody has claimed.
     next: AtomicU32,
     done: AtomicU32,
     total: u32,
-    found: AtomicBits,
+    found: AtomicBitfield,
     /// Workers that still look for pieces.
     looking: AtomicU32,
     /// Cancelled or failed: whoever sees it stops.
@@ -111,9 +111,9 @@ pub(super) struct CheckJob {
 impl CheckJob {
     pub(super) fn new(
         id: u64,
-        storage: Arc<Shared>,
+        storage: Arc<StorageShared>,
         mode: CheckMode,
-        workers: Arc<[Sender<Message>]>,
+        workers: Arc<[Sender<WorkerMessage>]>,
     ) -> Self {
         let pieces = storage.spec.layout.num_pieces();
         Self {
@@ -128,7 +128,7 @@ impl CheckJob {
             lengths: OnceLock::new(),
             next: AtomicU32::new(0),
             done: AtomicU32::new(0),
-            found: AtomicBits::new(pieces),
+            found: AtomicBitfield::new(pieces),
             ended: AtomicBool::new(false),
             padding: ZeroBudget::new(storage.spec.layout.payload_length()),
             started: Instant::now(),
@@ -177,7 +177,7 @@ impl CheckJob {
         let _ = self.lengths.set(lengths);
         for worker in self.workers.iter() {
             // A worker that has stopped takes the check with it.
-            let _ = worker.send(Message::Check(self.clone()));
+            let _ = worker.send(WorkerMessage::Check(self.clone()));
         }
         oversized
             .then_some(DiskEvent::Oversized)
@@ -288,7 +288,7 @@ pub(super) fn next_run(layout: &Layout, offset: u64) -> Option<Range<u64>> {
 }
 
 /// What a step came to.
-pub(super) struct Step {
+pub(super) struct CheckStep {
     /// Whether there is nothing left for this worker.
     pub(super) over: bool,
     /// What to report.
@@ -301,8 +301,8 @@ impl CheckTask {
     }
 
     /// Hashes up to 1 MiB.
-    pub(super) fn step(&mut self, common: &Common) -> Step {
-        let over = |event| Step { over: true, event };
+    pub(super) fn step(&mut self, common: &Common) -> CheckStep {
+        let over = |event| CheckStep { over: true, event };
         let mut buffer = common.pool.take(BufferClass::Large);
         let mut left = STEP;
         let mut skips = SKIPS;
@@ -313,9 +313,9 @@ impl CheckTask {
             let mut current = match self.current.take() {
                 Some(current) => current,
                 None => match self.claim(&mut skips) {
-                    Claim::Piece(current) => current,
-                    Claim::Later => break,
-                    Claim::Nothing => {
+                    CheckClaim::Piece(current) => current,
+                    CheckClaim::Later => break,
+                    CheckClaim::Nothing => {
                         let last = self.job.looking.fetch_sub(1, Ordering::AcqRel) == 1;
                         return over(last.then(|| self.job.finish()).flatten());
                     }
@@ -369,24 +369,24 @@ impl CheckTask {
             let good = common.accepts(&current.hasher.finish(), due);
             self.job.count(good.then_some(current.piece));
         }
-        Step {
+        CheckStep {
             over: false,
             event: self.job.progress(),
         }
     }
 
-    fn claim(&self, skips: &mut u32) -> Claim {
+    fn claim(&self, skips: &mut u32) -> CheckClaim {
         let pieces = self.job.storage.spec.layout.num_pieces();
         while *skips > 0 {
             // Below the number of pieces plus that of workers: no overflow
             // to fear, since piece numbers stay far below it.
             let piece = PieceIndex(self.job.next.fetch_add(1, Ordering::Relaxed));
             if piece.0 >= pieces {
-                return Claim::Nothing;
+                return CheckClaim::Nothing;
             }
             if self.job.wanted(piece) {
                 if self.job.is_there(piece) {
-                    return Claim::Piece(Current {
+                    return CheckClaim::Piece(Current {
                         piece,
                         at: 0,
                         hasher: PieceHasher::new(),
@@ -397,11 +397,11 @@ impl CheckTask {
             }
             *skips -= 1;
         }
-        Claim::Later
+        CheckClaim::Later
     }
 }
 
-enum Claim {
+enum CheckClaim {
     Piece(Current),
     /// Enough for one step.
     Later,

@@ -98,7 +98,7 @@ impl DiskWatch {
 
     /// Where tests have the system fail.
     #[cfg(test)]
-    pub(crate) fn faults(&self) -> Arc<super::Faults> {
+    pub(crate) fn faults(&self) -> Arc<super::DiskFaults> {
         Arc::clone(&self.common.upgrade().expect("the disk runs").faults)
     }
 

@@ -22,7 +22,7 @@ pub enum DiskEvent {
     PieceFailed {
         /// The piece, now empty.
         piece: PieceIndex,
-        /// Who sent it: one key per block, in order; [`PeerKey::NOBODY`] for
+        /// Who sent it: one key per block, in order; [`PeerKey::NONE`] for
         /// padding.
         senders: Vec<PeerKey>,
         /// What its blocks were: equal numbers for equal bytes, within this
@@ -106,11 +106,11 @@ pub enum DiskEvent {
 /// holds is bounded by the pieces that came in: nothing comes in for a
 /// torrent that does not ask for more.
 #[derive(Default)]
-pub(super) struct Outbox {
+pub(super) struct DiskEventQueue {
     events: VecDeque<DiskEvent>,
 }
 
-impl Outbox {
+impl DiskEventQueue {
     pub(super) fn push(&mut self, event: DiskEvent) {
         match (event, self.events.back_mut()) {
             // The order of verified and failed is kept: a piece may fail and
@@ -167,24 +167,24 @@ mod tests {
     #[test]
     fn events_merge_while_the_channel_is_full_and_keep_their_order() {
         let (sender, mut receiver) = mpsc::channel(1);
-        let mut outbox = Outbox::default();
-        outbox.push(verified(1));
-        assert!(outbox.post(&sender));
-        outbox.push(verified(2));
-        outbox.push(DiskEvent::Redundant { bytes: 5 });
-        outbox.push(DiskEvent::PieceFailed {
+        let mut event_queue = DiskEventQueue::default();
+        event_queue.push(verified(1));
+        assert!(event_queue.post(&sender));
+        event_queue.push(verified(2));
+        event_queue.push(DiskEvent::Redundant { bytes: 5 });
+        event_queue.push(DiskEvent::PieceFailed {
             piece: PieceIndex(3),
             senders: Vec::new(),
             digests: Vec::new(),
         });
-        assert!(!outbox.post(&sender));
-        outbox.push(verified(3));
-        outbox.push(verified(4));
-        outbox.push(DiskEvent::Redundant { bytes: 5 });
+        assert!(!event_queue.post(&sender));
+        event_queue.push(verified(3));
+        event_queue.push(verified(4));
+        event_queue.push(DiskEvent::Redundant { bytes: 5 });
         let mut seen = Vec::new();
         loop {
             seen.push(receiver.try_recv().unwrap());
-            if outbox.post(&sender) && receiver.is_empty() {
+            if event_queue.post(&sender) && receiver.is_empty() {
                 break;
             }
         }
@@ -208,8 +208,8 @@ mod tests {
     fn a_torrent_that_is_gone_costs_nothing() {
         let (sender, receiver) = mpsc::channel(1);
         drop(receiver);
-        let mut outbox = Outbox::default();
-        outbox.push(verified(1));
-        assert!(outbox.post(&sender));
+        let mut event_queue = DiskEventQueue::default();
+        event_queue.push(verified(1));
+        assert!(event_queue.post(&sender));
     }
 }

@@ -2,7 +2,7 @@
 //! taking files out of the part file.
 //!
 //! Every worker is told to keep what comes for the storage for later
-//! ([`Message::Fence`](super::worker::Message::Fence)); when all have said so
+//! ([`WorkerMessage::Fence`]); when all have said so
 //! and the files are closed, nobody but the work touches them. What was kept is
 //! done when the fence falls, which it does also when the work panics or
 //! nobody waits for it any more. Peers' reads wait meanwhile; blocks that come
@@ -15,20 +15,20 @@ use crossbeam_channel::Sender;
 
 use super::Common;
 use super::error::{DiskError, DiskOp, Fault};
-use super::storage::{Shared, Storage};
-use super::worker::Message;
+use super::storage::{Storage, StorageShared};
+use super::worker::WorkerMessage;
 
 /// Falls when it is dropped.
 struct Fence {
-    shared: Arc<Shared>,
-    workers: Arc<[Sender<Message>]>,
+    shared: Arc<StorageShared>,
+    workers: Arc<[Sender<WorkerMessage>]>,
 }
 
 impl Drop for Fence {
     fn drop(&mut self) {
         for worker in self.workers.iter() {
             // A worker that has stopped keeps nothing.
-            let _ = worker.send(Message::Unfence(Arc::clone(&self.shared)));
+            let _ = worker.send(WorkerMessage::Unfence(Arc::clone(&self.shared)));
         }
     }
 }
@@ -39,7 +39,7 @@ impl Storage {
     pub(super) async fn alone<T: Send + 'static>(
         &self,
         op: DiskOp,
-        work: impl FnOnce(&Arc<Shared>, &Common) -> Result<T, DiskError> + Send + 'static,
+        work: impl FnOnce(&Arc<StorageShared>, &Common) -> Result<T, DiskError> + Send + 'static,
     ) -> Result<T, DiskError> {
         let (shared, common) = self.parts();
         let turn = shared.turn.permit().await;
@@ -50,7 +50,7 @@ impl Storage {
             shared: Arc::clone(&shared),
             workers: self.workers(),
         };
-        self.ask_all(|reply| Message::Fence {
+        self.ask_all(|reply| WorkerMessage::Fence {
             storage: Arc::clone(&shared),
             reply,
         })
@@ -76,7 +76,7 @@ impl Storage {
     }
 }
 
-impl Shared {
+impl StorageShared {
     /// Fails when the storage is being closed or its torrent ends: long work
     /// asks now and then.
     pub(super) fn go_on(&self) -> Result<(), Fault> {

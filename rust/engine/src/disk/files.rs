@@ -12,10 +12,10 @@ use torrent_core::ids::FileIndex;
 
 use super::counters::Counters;
 use super::error::{DiskError, DiskOp, Fault};
-use super::inject::Faults;
+use super::fault_injection::DiskFaults;
 use super::path::{self, Access};
 use super::sparse::allow_holes;
-use super::storage::Shared;
+use super::storage::StorageShared;
 use crate::event::OpenFile;
 
 /// How often something is tried again when the process has no file descriptor
@@ -33,12 +33,12 @@ const EASE: Duration = Duration::from_secs(60);
 /// The open files.
 pub(super) struct FilePool {
     open: Mutex<Open>,
-    faults: Arc<Faults>,
+    faults: Arc<DiskFaults>,
     counters: Arc<Counters>,
 }
 
 struct Open {
-    files: HashMap<Key, Entry>,
+    files: HashMap<Key, PooledFile>,
     limit: usize,
     /// Fewer than that, since the process had no file descriptor left, and
     /// since when so few.
@@ -51,7 +51,7 @@ struct Open {
 /// The storage's number and the file's index in it.
 type Key = (u64, FileIndex);
 
-struct Entry {
+struct PooledFile {
     file: Arc<File>,
     access: Access,
     used: u64,
@@ -76,7 +76,7 @@ impl Open {
 
     /// The process has no file descriptor left: all files are given up, and
     /// for a while only half as many are opened again.
-    fn give_up(&mut self) -> HashMap<Key, Entry> {
+    fn give_up(&mut self) -> HashMap<Key, PooledFile> {
         if !self.files.is_empty() {
             let half = (self.files.len() / 2).max(1);
             let before = self.strained.map_or(self.limit, |(fewer, _)| fewer);
@@ -85,7 +85,7 @@ impl Open {
         std::mem::take(&mut self.files)
     }
 
-    fn take_least(&mut self, key: impl Fn(&Entry) -> u64) -> Option<Arc<File>> {
+    fn take_least(&mut self, key: impl Fn(&PooledFile) -> u64) -> Option<Arc<File>> {
         let least = self.files.iter().min_by_key(|(_, entry)| key(entry));
         let least = least.map(|(&key, _)| key)?;
         self.files.remove(&least).map(|entry| entry.file)
@@ -117,7 +117,7 @@ impl Open {
         if !self.files.contains_key(&key) && self.files.len() >= self.room() {
             closed = self.take_least(|entry| entry.used);
         }
-        let entry = Entry {
+        let entry = PooledFile {
             file: file.clone(),
             access,
             used: self.clock,
@@ -131,7 +131,7 @@ impl Open {
 
 impl FilePool {
     /// A pool of up to `limit` open files, at least one.
-    pub(super) fn new(limit: usize, faults: Arc<Faults>, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(limit: usize, faults: Arc<DiskFaults>, counters: Arc<Counters>) -> Self {
         Self {
             open: Mutex::new(Open {
                 files: HashMap::new(),
@@ -148,7 +148,7 @@ impl FilePool {
     /// A file of `storage`, opened where it is not open for that yet.
     pub(super) fn file(
         &self,
-        storage: &Shared,
+        storage: &StorageShared,
         index: FileIndex,
         access: Access,
     ) -> Result<Arc<File>, DiskError> {
@@ -167,18 +167,22 @@ impl FilePool {
 
     /// A file of `storage` that can be read, if it is open.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(super) fn if_open(&self, storage: &Shared, index: FileIndex) -> Option<Arc<File>> {
+    pub(super) fn if_open(&self, storage: &StorageShared, index: FileIndex) -> Option<Arc<File>> {
         self.open.lock().find((storage.id, index), Access::Read)
     }
 
     /// Creates a file of `storage` where it is missing, and leaves it closed.
-    pub(super) fn create(&self, storage: &Shared, index: FileIndex) -> Result<(), DiskError> {
+    pub(super) fn create(
+        &self,
+        storage: &StorageShared,
+        index: FileIndex,
+    ) -> Result<(), DiskError> {
         self.open_file(storage, index, Access::Write).map(drop)
     }
 
     fn open_file(
         &self,
-        storage: &Shared,
+        storage: &StorageShared,
         index: FileIndex,
         access: Access,
     ) -> Result<File, DiskError> {
@@ -195,10 +199,10 @@ impl FilePool {
         if access.writes() {
             storage.make_root()?;
         }
-        let places = storage.places();
+        let file_paths = storage.file_paths();
         let opened = self.patiently(|| {
             let struck = self.faults.strike(op, index);
-            struck.and_then(|()| path::open(&places.root, places.name(index), how))
+            struck.and_then(|()| path::open(&file_paths.root, file_paths.name(index), how))
         });
         let file = opened.map_err(|fault| storage.error(op, Some(index), fault))?;
         if access.writes() && !storage.spec.allocate {
@@ -253,13 +257,13 @@ impl FilePool {
     }
 
     /// Closes a file of `storage`.
-    pub(super) fn close(&self, storage: &Shared, index: FileIndex) {
+    pub(super) fn close(&self, storage: &StorageShared, index: FileIndex) {
         let closed = self.open.lock().files.remove(&(storage.id, index));
         drop(closed);
     }
 
     /// Closes every file of `storage`.
-    pub(super) fn close_all(&self, storage: &Shared) {
+    pub(super) fn close_all(&self, storage: &StorageShared) {
         let closed: Vec<_> = {
             let mut open = self.open.lock();
             open.files
@@ -270,7 +274,7 @@ impl FilePool {
     }
 
     /// The open files of `storage`, in the order of the files.
-    pub(super) fn open_of(&self, storage: &Shared) -> Vec<OpenFile> {
+    pub(super) fn open_of(&self, storage: &StorageShared) -> Vec<OpenFile> {
         let open = self.open.lock();
         let own = open.files.iter().filter(|(key, _)| key.0 == storage.id);
         let mut files: Vec<OpenFile> = own

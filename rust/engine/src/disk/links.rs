@@ -7,26 +7,26 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{DiskError, DiskOp, Fault};
-use super::places::Places;
-use super::storage::Shared;
+use super::file_paths::FilePaths;
+use super::storage::StorageShared;
 
 #[cfg(not(unix))]
 use fallback::{make, read, remove};
 #[cfg(unix)]
 use unix::{make, read, remove};
 
-impl Shared {
+impl StorageShared {
     /// Makes the wanted links that are missing.
     pub(super) fn make_links(&self) -> Result<(), DiskError> {
-        let places = self.places();
+        let file_paths = self.file_paths();
         for (&file, target) in &self.spec.links {
-            let name = places.name(file);
+            let name = file_paths.name(file);
             // One that leads to itself stands for a link to nowhere.
             if !self.wanted.get(file.0) || name == target {
                 continue;
             }
             self.make_root()?;
-            make(&places.root, name, &text(name, target))
+            make(&file_paths.root, name, &text(name, target))
                 .map_err(|fault| self.error(DiskOp::Link, Some(file), fault))?;
         }
         Ok(())
@@ -34,7 +34,7 @@ impl Shared {
 
     /// Brings the links along after a move. They can be made again from the
     /// metadata, so one that cannot be moved does not undo it.
-    pub(super) fn carry_links(&self, old: &Places, new: &Places) {
+    pub(super) fn carry_links(&self, old: &FilePaths, new: &FilePaths) {
         for (&file, target) in &self.spec.links {
             let name = old.name(file);
             let text = text(name, target);
@@ -53,35 +53,35 @@ impl Shared {
     /// Gives a link another name, from where it leads to the same.
     pub(super) fn rename_link(
         &self,
-        places: &Places,
+        file_paths: &FilePaths,
         target: &Path,
         from: &Path,
         to: &Path,
     ) -> Result<(), Fault> {
-        if !is_ours(places, from, &text(from, target))? {
+        if !is_ours(file_paths, from, &text(from, target))? {
             return Ok(());
         }
         let text = text(to, target);
-        make(&places.root, to, &text)?;
+        make(&file_paths.root, to, &text)?;
         // Something else was in its place.
-        if !is_ours(places, to, &text)? {
+        if !is_ours(file_paths, to, &text)? {
             return Err(Fault::Exists);
         }
-        remove(&places.root, from)
+        remove(&file_paths.root, from)
     }
 
     /// Deletes the links, those alone that are the torrent's.
     pub(super) fn delete_links(&self) -> Result<(), DiskError> {
-        let places = self.places();
+        let file_paths = self.file_paths();
         let mut outcome = Ok(());
         for (&file, target) in &self.spec.links {
-            let name = places.name(file);
+            let name = file_paths.name(file);
             if self.is_name_shared(file) {
                 continue;
             }
-            let deleted = match is_ours(&places, name, &text(name, target)) {
+            let deleted = match is_ours(&file_paths, name, &text(name, target)) {
                 Ok(false) => Ok(()),
-                Ok(true) => remove(&places.root, name),
+                Ok(true) => remove(&file_paths.root, name),
                 Err(fault) => Err(fault),
             };
             if let Err(fault) = deleted
@@ -109,8 +109,8 @@ fn text(name: &Path, target: &Path) -> PathBuf {
     }
 }
 
-fn is_ours(places: &Places, name: &Path, text: &Path) -> Result<bool, Fault> {
-    Ok(read(&places.root, name)?.as_deref() == Some(text))
+fn is_ours(file_paths: &FilePaths, name: &Path, text: &Path) -> Result<bool, Fault> {
+    Ok(read(&file_paths.root, name)?.as_deref() == Some(text))
 }
 
 #[cfg(unix)]

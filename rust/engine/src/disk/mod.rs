@@ -11,45 +11,45 @@
 //! Nothing here panics on what a peer or a file contains, and a storage error
 //! concerns the piece and the torrent it happened to, nobody else.
 
-mod bits;
+mod atomic_bitfield;
 mod budget;
 mod busy;
+mod canonical;
 mod check;
 mod copy;
 mod counters;
 mod error;
 mod event;
 mod exclusive_work;
+mod fault_injection;
 mod fence;
 mod file_id;
+mod file_paths;
 mod files;
-mod inject;
 mod io;
 mod links;
 #[cfg(windows)]
 mod move_windows;
 mod names;
-mod partial;
-mod parts;
+mod part_file;
 mod path;
+mod piece_buffer;
 mod pieces;
-mod places;
-mod real;
 mod relocate;
 mod rename;
 mod resume;
 mod root;
-mod seed;
+mod seed_mode;
+mod spans;
 mod sparse;
 mod spec;
 mod storage;
 mod sync;
 #[cfg(test)]
 mod tests;
-mod transfer;
-mod turns;
 mod wanted;
 mod worker;
+mod worker_limit;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -61,6 +61,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use busy::{when_free, when_movable};
+pub(crate) use canonical::{is_case_blind, real};
 pub use check::{CheckHandle, CheckId, CheckMode};
 pub use counters::DiskWatch;
 pub(crate) use error::is_shortage;
@@ -69,8 +70,7 @@ pub use event::DiskEvent;
 pub(crate) use file_id::{FileId, linked};
 pub use names::NameError;
 pub(crate) use names::{fold as fold_name, is_plain, judge as judge_names};
-pub(crate) use parts::part_file_in;
-pub(crate) use real::{is_case_blind, real};
+pub(crate) use part_file::part_file_in;
 pub use relocate::{MoveMode, Moved};
 pub use resume::{ResumeAccepted, ResumeClaim, ResumeRejected};
 pub(crate) use root::is_empty as is_folder_empty;
@@ -78,16 +78,16 @@ pub use spec::{SharedFile, SharedFiles, SpecError, StorageSpec};
 pub use storage::Storage;
 
 use crate::buffers::BufferPool;
-use crate::zeros::ZeroHashes;
+use crate::hash::padding::ZeroHashes;
 use budget::Budget;
 use counters::Counters;
-use files::FilePool;
-pub(crate) use inject::Faults;
+pub(crate) use fault_injection::DiskFaults;
 #[cfg(test)]
-pub(crate) use inject::{Errno, Plan};
-use storage::Shared;
-use turns::Turns;
-use worker::{Message, Worker};
+pub(crate) use fault_injection::{Errno, Plan};
+use files::FilePool;
+use storage::StorageShared;
+use worker::{Worker, WorkerMessage};
+use worker_limit::WorkerLimit;
 
 /// The files of a torrent; empty until its metadata is known. Connections look
 /// into it, and find it filled before they hear of the metadata.
@@ -153,8 +153,8 @@ struct Common {
     pool: BufferPool,
     budget: Budget,
     zeros: ZeroHashes,
-    turns: Turns,
-    faults: Arc<Faults>,
+    turns: WorkerLimit,
+    faults: Arc<DiskFaults>,
     counters: Arc<Counters>,
     tuning: ArcSwapOption<DiskTuning>,
     /// Numbers storages and checks.
@@ -186,7 +186,7 @@ pub struct Disk {
 
 struct Inner {
     common: Arc<Common>,
-    workers: Arc<[Sender<Message>]>,
+    workers: Arc<[Sender<WorkerMessage>]>,
     threads: Mutex<Vec<Thread>>,
 }
 
@@ -200,7 +200,7 @@ impl Disk {
     /// Starts the workers. Fails where the system gives no threads.
     pub fn start(config: DiskConfig, pool: BufferPool) -> std::io::Result<Self> {
         let count = config.workers.max(1);
-        let faults = Arc::new(Faults::default());
+        let faults = Arc::new(DiskFaults::default());
         let counters = Arc::new(Counters::default());
         let common = Arc::new(Common {
             files: FilePool::new(
@@ -211,7 +211,7 @@ impl Disk {
             budget: Budget::new(config.max_queued_bytes, pool.clone()),
             pool,
             zeros: ZeroHashes::default(),
-            turns: Turns::new(count),
+            turns: WorkerLimit::new(count),
             faults,
             counters,
             tuning: ArcSwapOption::empty(),
@@ -248,7 +248,7 @@ impl Disk {
     pub fn open(&self, spec: StorageSpec, events: mpsc::Sender<DiskEvent>) -> Storage {
         let inner = &self.inner;
         let id = inner.common.next_id();
-        let shared = Arc::new(Shared::new(id, spec, events, inner.workers.len()));
+        let shared = Arc::new(StorageShared::new(id, spec, events, inner.workers.len()));
         Storage::new(shared, inner.common.clone(), inner.workers.clone())
     }
 
@@ -306,7 +306,7 @@ impl Inner {
     fn tell_to_stop(&self) -> Vec<Thread> {
         for worker in self.workers.iter() {
             // A worker that has stopped needs no telling.
-            let _ = worker.send(Message::Stop);
+            let _ = worker.send(WorkerMessage::Stop);
         }
         std::mem::take(&mut *self.threads.lock())
     }

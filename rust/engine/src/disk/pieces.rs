@@ -13,10 +13,10 @@ use torrent_core::layout::Layout;
 use super::Common;
 use super::counters::Counters;
 use super::error::{DiskError, DiskOp, Fault};
-use super::event::{DiskEvent, Outbox};
-use super::partial::{Next, Partial};
-use super::storage::Shared;
-use super::worker::Message;
+use super::event::{DiskEvent, DiskEventQueue};
+use super::piece_buffer::{Next, PieceBuffer};
+use super::storage::StorageShared;
+use super::worker::WorkerMessage;
 use crate::buffers::BufferClass;
 
 /// Bytes of padding that a worker hashes before it looks at its other work
@@ -39,24 +39,24 @@ impl Tools {
     }
 
     /// Forgets what an unfinished piece holds.
-    fn drop(&mut self, partial: Partial) {
+    fn drop(&mut self, partial: PieceBuffer) {
         self.held -= partial.held();
     }
 }
 
-fn untouched(layout: &Layout, piece: PieceIndex) -> Partial {
-    Partial::new(layout.piece_len(piece), layout.padding_runs(piece))
+fn untouched(layout: &Layout, piece: PieceIndex) -> PieceBuffer {
+    PieceBuffer::new(layout.piece_len(piece), layout.padding_runs(piece))
 }
 
 /// A torrent's unfinished pieces in one worker, and its unsent events.
 pub(super) struct Local {
-    pub(super) shared: Arc<Shared>,
-    pub(super) partials: HashMap<PieceIndex, Partial>,
+    pub(super) shared: Arc<StorageShared>,
+    pub(super) partials: HashMap<PieceIndex, PieceBuffer>,
     /// Pieces whose hash has come to padding that is not hashed yet.
     padding: VecDeque<PieceIndex>,
-    pub(super) outbox: Outbox,
+    pub(super) event_queue: DiskEventQueue,
     /// What came since the storage was fenced (see `fence`), if it is.
-    kept: Option<Vec<Message>>,
+    kept: Option<Vec<WorkerMessage>>,
     /// Pieces that failed their hash and are not here yet.
     failed: BTreeSet<PieceIndex>,
     /// For the digests of their blocks.
@@ -64,12 +64,12 @@ pub(super) struct Local {
 }
 
 impl Local {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<StorageShared>) -> Self {
         Self {
             shared,
             partials: HashMap::new(),
             padding: VecDeque::new(),
-            outbox: Outbox::default(),
+            event_queue: DiskEventQueue::default(),
             kept: None,
             failed: BTreeSet::new(),
             keys: RandomState::new(),
@@ -82,7 +82,7 @@ impl Local {
     }
 
     /// Ends that, and returns what was kept.
-    pub(super) fn unfence(&mut self) -> Vec<Message> {
+    pub(super) fn unfence(&mut self) -> Vec<WorkerMessage> {
         self.kept.take().unwrap_or_default()
     }
 
@@ -91,7 +91,7 @@ impl Local {
     }
 
     /// Keeps a message if the storage is fenced; returns it otherwise.
-    pub(super) fn keep(&mut self, message: Message) -> Option<Message> {
+    pub(super) fn keep(&mut self, message: WorkerMessage) -> Option<WorkerMessage> {
         match &mut self.kept {
             Some(kept) => {
                 kept.push(message);
@@ -107,12 +107,12 @@ impl Local {
         let length = data.len();
         if length == 0 || layout.block_len(block) as usize != length {
             // Peers' blocks are compared with the requests before they come here.
-            return self.outbox.push(DiskEvent::Internal {
+            return self.event_queue.push(DiskEvent::Internal {
                 message: format!("block {block} came with {length} bytes"),
             });
         }
         if self.shared.have.get(block.piece.0) {
-            return self.outbox.push(DiskEvent::Redundant {
+            return self.event_queue.push(DiskEvent::Redundant {
                 bytes: length as u64,
             });
         }
@@ -121,7 +121,7 @@ impl Local {
             .entry(block.piece)
             .or_insert_with(|| untouched(layout, block.piece));
         if !partial.insert(block.index, data, from) {
-            return self.outbox.push(DiskEvent::Redundant {
+            return self.event_queue.push(DiskEvent::Redundant {
                 bytes: length as u64,
             });
         }
@@ -217,11 +217,11 @@ impl Local {
             self.shared.have.set(piece.0);
             if self.failed.remove(&piece) {
                 let digests = partial.digests(&self.keys);
-                self.outbox.push(DiskEvent::Audited { piece, digests });
+                self.event_queue.push(DiskEvent::Audited { piece, digests });
             }
             DiskEvent::Verified(vec![piece])
         };
-        self.outbox.push(event);
+        self.event_queue.push(event);
         tools.drop(partial);
     }
 
@@ -254,7 +254,7 @@ impl Local {
         &self,
         tools: &Tools,
         piece: PieceIndex,
-        partial: &Partial,
+        partial: &PieceBuffer,
         hashed_only: bool,
     ) -> Result<(), DiskError> {
         let offset = self.shared.spec.layout.piece_offset(piece);
@@ -267,7 +267,8 @@ impl Local {
         if let Some(partial) = self.partials.remove(&piece) {
             tools.drop(partial);
         }
-        self.outbox.push(DiskEvent::WriteFailed { piece, error });
+        self.event_queue
+            .push(DiskEvent::WriteFailed { piece, error });
     }
 
     /// Drops every unfinished piece.
@@ -310,6 +311,6 @@ impl Local {
 
     /// Payload bytes in memory.
     pub(super) fn held(&self) -> usize {
-        self.partials.values().map(Partial::held).sum()
+        self.partials.values().map(PieceBuffer::held).sum()
     }
 }

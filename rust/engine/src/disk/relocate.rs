@@ -15,9 +15,9 @@ use torrent_core::resume::FileStat;
 
 use super::Common;
 use super::error::{DiskError, DiskOp, Fault};
+use super::file_paths::FilePaths;
 use super::path;
-use super::places::Places;
-use super::storage::{Shared, Storage};
+use super::storage::{Storage, StorageShared};
 
 /// What becomes of files that are at the new place already (libtorrent's
 /// `move_flags_t`).
@@ -83,7 +83,7 @@ const MAX_NAMES: u32 = 1000;
 pub(super) const COPY: &str = "moving";
 
 /// One file that is at its new place.
-struct Step {
+struct MoveStep {
     file: FileIndex,
     /// The old one is still there.
     copied: bool,
@@ -133,11 +133,11 @@ impl Storage {
 
     /// The folder that the files are in.
     pub fn save_path(&self) -> PathBuf {
-        self.parts().0.places().root.clone()
+        self.parts().0.file_paths().root.clone()
     }
 }
 
-impl Shared {
+impl StorageShared {
     fn relocate(
         &self,
         common: &Common,
@@ -145,7 +145,7 @@ impl Shared {
         mode: MoveMode,
         carried: Option<&BTreeSet<FileIndex>>,
     ) -> Result<Moved, DiskError> {
-        let old = self.places();
+        let old = self.file_paths();
         let at = |op, path: &Path, fault| DiskError::new(op, None, path, fault);
         let root = std::path::absolute(to).map_err(|error| at(DiskOp::Move, to, error.into()))?;
         let mut moved = Moved {
@@ -156,7 +156,7 @@ impl Shared {
         if root == old.root {
             return Ok(moved);
         }
-        let mut new = Places::clone(&old);
+        let mut new = FilePaths::clone(&old);
         new.root.clone_from(&root);
         let mut files: Vec<_> = self.stored_files().map(|(file, _)| file).collect();
         files.push(self.parts_file());
@@ -164,7 +164,7 @@ impl Shared {
             let (here, there) = (path::real(&old.root), path::real(&root));
             if here == there {
                 // The same folder by another name.
-                self.places.store(Arc::new(new));
+                self.file_paths.store(Arc::new(new));
                 return Ok(moved);
             }
             self.check_own_way(&old, &files, &here, &there)
@@ -186,7 +186,7 @@ impl Shared {
         let mut made = path::missing_ancestors(&root);
         path::create_root(&root).map_err(|fault| at(DiskOp::Create, &root, fault))?;
         if !mode.moves() {
-            self.places.store(Arc::new(new));
+            self.file_paths.store(Arc::new(new));
             self.learn_root();
             // What lies there is not our work.
             drop(self.touched.take());
@@ -234,7 +234,7 @@ impl Shared {
             roll_back(&old, &new, steps, &made);
             return Err(error);
         }
-        self.places.store(Arc::new(new));
+        self.file_paths.store(Arc::new(new));
         self.learn_root();
         for step in &steps {
             // Everything is at the new place; these are only in the way.
@@ -248,7 +248,7 @@ impl Shared {
                 }
             }
         }
-        self.carry_links(&old, &self.places());
+        self.carry_links(&old, &self.file_paths());
         if let Err(error) = path::sync_folders(&old.root, names(), &[]) {
             tracing::warn!(folder = %old.root.display(), %error, "moved, but not synced");
         }
@@ -261,7 +261,7 @@ impl Shared {
     /// be moved from, as from a folder into one of its own.
     fn check_own_way(
         &self,
-        old: &Places,
+        old: &FilePaths,
         files: &[FileIndex],
         here: &Path,
         there: &Path,
@@ -280,8 +280,8 @@ impl Shared {
         }
     }
 
-    fn error_at(&self, places: &Places, file: FileIndex, fault: Fault) -> DiskError {
-        let path = places.root.join(places.name(file));
+    fn error_at(&self, file_paths: &FilePaths, file: FileIndex, fault: Fault) -> DiskError {
+        let path = file_paths.root.join(file_paths.name(file));
         let known = (file != self.parts_file()).then_some(file);
         DiskError::new(DiskOp::Move, known, &path, fault)
     }
@@ -291,8 +291,8 @@ impl Shared {
     fn carry(
         &self,
         common: &Common,
-        old: &Places,
-        new: &Places,
+        old: &FilePaths,
+        new: &FilePaths,
         file: FileIndex,
         mode: MoveMode,
         is_carried: Option<bool>,
@@ -307,7 +307,7 @@ impl Shared {
                 return Ok(Carried::Before);
             }
             if mode != MoveMode::DontReplace && is_same(here, there) {
-                return Ok(Carried::Moved(Step {
+                return Ok(Carried::Moved(MoveStep {
                     file,
                     copied: true,
                     aside: None,
@@ -328,7 +328,7 @@ impl Shared {
             aside = Some(self.put_aside(new, file)?);
         }
         match self.bring((&old.root, name), (&new.root, name), common, file) {
-            Ok(copied) => Ok(Carried::Moved(Step {
+            Ok(copied) => Ok(Carried::Moved(MoveStep {
                 file,
                 copied,
                 aside,
@@ -368,8 +368,8 @@ impl Shared {
         to: &Path,
         carried: &BTreeSet<FileIndex>,
     ) -> Result<bool, DiskError> {
-        let old = self.places();
-        let mut new = Places::clone(&old);
+        let old = self.file_paths();
+        let mut new = FilePaths::clone(&old);
         to.clone_into(&mut new.root);
         let mut any = false;
         for &file in carried {
@@ -392,7 +392,7 @@ impl Shared {
     }
 
     /// Gives what is in the place of `file` another name in its folder.
-    fn put_aside(&self, new: &Places, file: FileIndex) -> Result<PathBuf, Fault> {
+    fn put_aside(&self, new: &FilePaths, file: FileIndex) -> Result<PathBuf, Fault> {
         let name = new.name(file);
         self.temporary(name, file, "replaced", |aside| {
             path::rename((&new.root, name), (&new.root, aside))
@@ -420,12 +420,12 @@ impl Shared {
     }
 }
 
-impl Shared {
+impl StorageShared {
     /// A temporary name for `file` in the folder of `name`. It has the torrent's
     /// hash in it, as the part file's name has.
     fn beside(&self, name: &Path, file: FileIndex, what: &str, number: u32) -> PathBuf {
-        let places = self.places();
-        let parts = places.name(self.parts_file());
+        let file_paths = self.file_paths();
+        let parts = file_paths.name(self.parts_file());
         let beside = parts.with_extension(format!("{what}{file}.{number}"));
         name.with_file_name(beside.file_name().unwrap_or_default())
     }
@@ -446,11 +446,11 @@ enum Carried {
     Before,
     /// The one at the new place was kept.
     Kept,
-    Moved(Step),
+    Moved(MoveStep),
 }
 
 /// Brings back what was moved, and takes away the folders that were made.
-fn roll_back(old: &Places, new: &Places, steps: Vec<Step>, made: &[PathBuf]) {
+fn roll_back(old: &FilePaths, new: &FilePaths, steps: Vec<MoveStep>, made: &[PathBuf]) {
     for step in steps.into_iter().rev() {
         let name = old.name(step.file);
         let undone = if step.copied {
@@ -473,7 +473,7 @@ fn roll_back(old: &Places, new: &Places, steps: Vec<Step>, made: &[PathBuf]) {
 }
 
 /// Gives back its name to what was put aside.
-fn put_back(new: &Places, file: FileIndex, aside: Option<&Path>) {
+fn put_back(new: &FilePaths, file: FileIndex, aside: Option<&Path>) {
     let Some(aside) = aside else { return };
     if let Err(error) = path::rename((&new.root, aside), (&new.root, new.name(file))) {
         let file = new.root.join(aside);

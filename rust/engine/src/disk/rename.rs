@@ -8,10 +8,10 @@ use torrent_core::ids::FileIndex;
 
 use super::Common;
 use super::error::{DiskError, DiskOp, Fault};
+use super::file_paths::FilePaths;
 use super::names::{NameError, judge};
 use super::path;
-use super::places::Places;
-use super::storage::{Shared, Storage};
+use super::storage::{Storage, StorageShared};
 
 impl Storage {
     /// Renames a file; the name may lead through folders below the save path,
@@ -21,7 +21,7 @@ impl Storage {
     /// the name when it is created. Returns the name that it had.
     pub async fn rename(&self, file: FileIndex, name: PathBuf) -> Result<PathBuf, DiskError> {
         self.alone(DiskOp::Rename, move |shared, common| {
-            let old = shared.places();
+            let old = shared.file_paths();
             let from = old.name(file).to_owned();
             let renamed = common
                 .files
@@ -36,12 +36,12 @@ impl Storage {
     }
 }
 
-impl Shared {
+impl StorageShared {
     fn rename(
         &self,
         common: &Common,
         file: FileIndex,
-        old: &Places,
+        old: &FilePaths,
         name: &Path,
     ) -> Result<(), Fault> {
         let from = old.name(file);
@@ -92,9 +92,9 @@ impl Shared {
             }
             path::remove_empty_folders(&old.root, [from]);
         }
-        let mut new = Places::clone(old);
+        let mut new = FilePaths::clone(old);
         new.rename(file, name.to_owned());
-        self.places.store(Arc::new(new));
+        self.file_paths.store(Arc::new(new));
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ use super::check::next_run;
 use super::counters::Counters;
 use super::error::{DiskError, DiskOp, Fault};
 use super::path;
-use super::storage::{Shared, Storage};
+use super::storage::{Storage, StorageShared};
 use crate::buffers::BufferClass;
 use crate::hash::PieceHasher;
 
@@ -145,17 +145,17 @@ impl Storage {
     }
 }
 
-impl Shared {
+impl StorageShared {
     /// Length and time of a file; `None` where there is none.
     pub(super) fn stat(
         &self,
         common: &Common,
         file: FileIndex,
     ) -> Result<Option<FileStat>, DiskError> {
-        let places = self.places();
+        let file_paths = self.file_paths();
         let stat = common.files.patiently(|| {
             let struck = common.faults.strike(DiskOp::Stat, file);
-            struck.and_then(|()| path::stat(&places.root, places.name(file)))
+            struck.and_then(|()| path::stat(&file_paths.root, file_paths.name(file)))
         });
         stat.map_err(|fault| self.error(DiskOp::Stat, Some(file), fault))
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::error::{DiskError, DiskOp, Fault};
-use super::storage::{Shared, Storage};
+use super::storage::{Storage, StorageShared};
 
 /// What is known of the folder.
 #[derive(Debug, Default)]
@@ -57,17 +57,17 @@ impl Storage {
     /// seen last.
     pub(crate) fn is_root_on_its_device(&self) -> bool {
         let (shared, _) = self.parts();
-        let device = device_of(&shared.places().root);
+        let device = device_of(&shared.file_paths().root);
         let is_same = device.is_ok_and(|device| device == *shared.root.device.lock());
         is_same && shared.root.seen.load(Ordering::Acquire)
     }
 }
 
-impl Shared {
+impl StorageShared {
     /// Takes the folder that is there now for that of the files: what is known
     /// of them comes from a look at it.
     pub(super) fn learn_root(&self) {
-        if let Ok(device) = device_of(&self.places().root) {
+        if let Ok(device) = device_of(&self.file_paths().root) {
             *self.root.device.lock() = device;
             self.root.seen.store(true, Ordering::Release);
         }
@@ -75,16 +75,16 @@ impl Shared {
 
     /// Whether the folder was there and is missing.
     pub(super) fn is_root_gone(&self) -> bool {
-        let is_missing = |error| super::real::is_absence(&error);
+        let is_missing = |error| super::canonical::is_absence(&error);
         self.root.seen.load(Ordering::Acquire)
-            && device_of(&self.places().root).is_err_and(is_missing)
+            && device_of(&self.file_paths().root).is_err_and(is_missing)
     }
 
     /// Makes the folder where it was never seen, and fails where it was and is
     /// gone, or is what is left of it where its disk was mounted. Called before
     /// every file that is made.
     pub(super) fn make_root(&self) -> Result<(), DiskError> {
-        let root = &self.places().root;
+        let root = &self.file_paths().root;
         let failed = |error: io::Error| self.error(DiskOp::Create, None, error.into());
         let gone = || self.error(DiskOp::Create, None, Fault::FolderGone);
         if !self.root.seen.load(Ordering::Acquire) {
@@ -101,7 +101,7 @@ impl Shared {
                 self.learn_root();
                 Ok(())
             }
-            Err(error) if super::real::is_absence(&error) => Err(gone()),
+            Err(error) if super::canonical::is_absence(&error) => Err(gone()),
             Err(error) => Err(failed(error)),
         }
     }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use torrent_core::ids::{FileIndex, PieceIndex};
 use torrent_core::layout::Layout;
 
+use super::file_paths::FilePaths;
 use super::names::{NameError, is_plain, judge};
-use super::places::Places;
 
 /// Bytes in a SHA-1.
 const HASH: usize = 20;
@@ -193,8 +193,8 @@ impl StorageSpec {
         self
     }
 
-    pub(super) fn places(&self) -> Places {
-        Places::new(
+    pub(super) fn file_paths(&self) -> FilePaths {
+        FilePaths::new(
             self.save_path.clone(),
             self.paths.clone(),
             self.parts.clone(),

@@ -19,42 +19,42 @@ use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{Block, FileIndex, PeerKey, PieceIndex};
 
 use super::Common;
-use super::bits::AtomicBits;
+use super::atomic_bitfield::AtomicBitfield;
 use super::check::{CheckHandle, CheckJob, CheckMode};
 use super::error::{DiskError, DiskOp, Fault};
 use super::event::DiskEvent;
 use super::exclusive_work::ExclusiveWork;
-use super::parts::Parts;
-use super::places::Places;
+use super::file_paths::FilePaths;
+use super::part_file::PartFile;
 use super::root::Root;
 use super::spec::StorageSpec;
-use super::worker::Message;
+use super::worker::WorkerMessage;
 use crate::buffers::BufferClass;
 use crate::event::OpenFile;
-use crate::zeros::ZeroBudget;
+use crate::hash::padding::ZeroBudget;
 
 /// What the handles of a storage and the workers share.
-pub(super) struct Shared {
+pub(super) struct StorageShared {
     /// Unique in this process's disk.
     pub(super) id: u64,
     pub(super) spec: StorageSpec,
     pub(super) events: mpsc::Sender<DiskEvent>,
     /// The verified pieces.
-    pub(super) have: AtomicBits,
+    pub(super) have: AtomicBitfield,
     /// Those of them that have not been hashed: see `resume`.
-    pub(super) trusted: AtomicBits,
+    pub(super) trusted: AtomicBitfield,
     /// The files written since they were last synced.
-    pub(super) unsynced: AtomicBits,
+    pub(super) unsynced: AtomicBitfield,
     /// The files that were written or made, or that hold blocks of ours.
-    pub(super) touched: AtomicBits,
+    pub(super) touched: AtomicBitfield,
     /// The files have been looked at: `have` is all that there is.
     pub(super) known: AtomicBool,
     /// The files that somebody wants.
-    pub(super) wanted: AtomicBits,
+    pub(super) wanted: AtomicBitfield,
     /// The files whose bytes are in the part file.
-    pub(super) in_parts: AtomicBits,
-    pub(super) parts: Parts,
-    pub(super) places: ArcSwap<Places>,
+    pub(super) in_parts: AtomicBitfield,
+    pub(super) parts: PartFile,
+    pub(super) file_paths: ArcSwap<FilePaths>,
     pub(super) root: Root,
     /// The padding that may be hashed, checks apart.
     pub(super) padding: ZeroBudget,
@@ -72,19 +72,19 @@ pub(super) struct Shared {
     open_workers: AtomicUsize,
 }
 
-impl Shared {
+impl StorageShared {
     pub(super) fn new(
         id: u64,
         spec: StorageSpec,
         events: mpsc::Sender<DiskEvent>,
         workers: usize,
     ) -> Self {
-        let have = AtomicBits::new(spec.layout.num_pieces());
+        let have = AtomicBitfield::new(spec.layout.num_pieces());
         for piece in spec.layout.padding_pieces() {
             have.set(piece.0);
         }
         let files = spec.layout.files().len() as u32;
-        let wanted = AtomicBits::new(files);
+        let wanted = AtomicBitfield::new(files);
         for file in 0..files {
             let is_wanted = spec.wanted.get(file as usize).copied();
             wanted.put(file, is_wanted.unwrap_or(true));
@@ -92,14 +92,14 @@ impl Shared {
         Self {
             id,
             have,
-            trusted: AtomicBits::new(spec.layout.num_pieces()),
-            unsynced: AtomicBits::new(files + 1),
-            touched: AtomicBits::new(files),
+            trusted: AtomicBitfield::new(spec.layout.num_pieces()),
+            unsynced: AtomicBitfield::new(files + 1),
+            touched: AtomicBitfield::new(files),
             known: AtomicBool::new(false),
             wanted,
-            in_parts: AtomicBits::new(files),
-            parts: Parts::default(),
-            places: ArcSwap::from_pointee(spec.places()),
+            in_parts: AtomicBitfield::new(files),
+            parts: PartFile::default(),
+            file_paths: ArcSwap::from_pointee(spec.file_paths()),
             root: Root::default(),
             padding: ZeroBudget::new(spec.layout.payload_length()),
             turn: ExclusiveWork::default(),
@@ -122,16 +122,16 @@ impl Shared {
     }
 
     pub(super) fn error(&self, op: DiskOp, file: Option<FileIndex>, fault: Fault) -> DiskError {
-        let places = self.places();
+        let file_paths = self.file_paths();
         if let Fault::Io(error) = &fault
-            && super::real::is_absence(error)
+            && super::canonical::is_absence(error)
             && self.is_root_gone()
         {
-            return DiskError::new(op, None, &places.root, Fault::FolderGone);
+            return DiskError::new(op, None, &file_paths.root, Fault::FolderGone);
         }
         let path = match file {
-            Some(file) => places.root.join(places.name(file)),
-            None => places.root.clone(),
+            Some(file) => file_paths.root.join(file_paths.name(file)),
+            None => file_paths.root.clone(),
         };
         // The part file has a number that only the storage knows.
         let file = file.filter(|&file| file != self.parts_file());
@@ -167,16 +167,16 @@ pub struct Storage {
 }
 
 struct Handle {
-    shared: Arc<Shared>,
+    shared: Arc<StorageShared>,
     common: Arc<Common>,
-    workers: Arc<[Sender<Message>]>,
+    workers: Arc<[Sender<WorkerMessage>]>,
 }
 
 impl Storage {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<StorageShared>,
         common: Arc<Common>,
-        workers: Arc<[Sender<Message>]>,
+        workers: Arc<[Sender<WorkerMessage>]>,
     ) -> Self {
         Self {
             handle: Arc::new(Handle {
@@ -229,7 +229,7 @@ impl Storage {
         let stops_peers = budget.charge(bytes);
         let sent = self.send(
             worker,
-            Message::Write {
+            WorkerMessage::Write {
                 storage: self.handle.shared.clone(),
                 from,
                 blocks,
@@ -242,7 +242,7 @@ impl Storage {
         if stops_peers {
             // One that has nothing else to do may hold what is in the way.
             for worker in 0..self.handle.workers.len() {
-                self.send(worker, Message::Relieve);
+                self.send(worker, WorkerMessage::Relieve);
             }
         }
     }
@@ -268,7 +268,7 @@ impl Storage {
         }
         if shared.trusted.get(piece.0) {
             let vouched = self.ask(shared.worker_of(piece), DiskOp::Read, |reply| {
-                Message::Vouch {
+                WorkerMessage::Vouch {
                     storage: shared.clone(),
                     piece,
                     reply,
@@ -281,7 +281,7 @@ impl Storage {
             return Ok(data);
         }
         self.ask(shared.worker_of(piece), DiskOp::Read, |reply| {
-            Message::Read {
+            WorkerMessage::Read {
                 storage: shared.clone(),
                 offset,
                 length,
@@ -315,7 +315,10 @@ impl Storage {
             mode,
             handle.workers.clone(),
         ));
-        self.send(handle.shared.first_worker, Message::Survey(job.clone()));
+        self.send(
+            handle.shared.first_worker,
+            WorkerMessage::Survey(job.clone()),
+        );
         CheckHandle::new(job)
     }
 
@@ -323,7 +326,7 @@ impl Storage {
     /// the workers. For a torrent that forgets them too, as after an error.
     pub fn discard_partials(&self) {
         for worker in 0..self.handle.workers.len() {
-            self.send(worker, Message::Discard(self.handle.shared.clone()));
+            self.send(worker, WorkerMessage::Discard(self.handle.shared.clone()));
         }
     }
 
@@ -334,7 +337,7 @@ impl Storage {
         let ask = |worker| {
             let (reply, answer) = oneshot::channel();
             let storage = shared.clone();
-            self.send(worker, Message::SavePartials { storage, reply });
+            self.send(worker, WorkerMessage::SavePartials { storage, reply });
             answer
         };
         let answers: Vec<_> = (0..self.handle.workers.len()).map(ask).collect();
@@ -350,7 +353,7 @@ impl Storage {
     /// already, as if they had come.
     pub fn adopt_partial(&self, piece: PieceIndex, blocks: Bitfield) {
         let shared = &self.handle.shared;
-        let message = Message::Adopt {
+        let message = WorkerMessage::Adopt {
             storage: shared.clone(),
             piece,
             blocks,
@@ -364,7 +367,7 @@ impl Storage {
     pub async fn prepare(&self) -> Result<(), DiskError> {
         let shared = &self.handle.shared;
         self.ask(shared.first_worker, DiskOp::Create, |reply| {
-            Message::Prepare {
+            WorkerMessage::Prepare {
                 storage: shared.clone(),
                 reply,
             }
@@ -378,7 +381,7 @@ impl Storage {
     pub async fn flush(&self) {
         // What a fence holds back is dealt with after it.
         let turn = self.handle.shared.turn.permit().await;
-        self.ask_all(|reply| Message::Flush { reply }).await;
+        self.ask_all(|reply| WorkerMessage::Flush { reply }).await;
         drop(turn);
     }
 
@@ -398,7 +401,7 @@ impl Storage {
         shared.closing.store(true, Ordering::Release);
         // Long work on the files sees it and ends.
         let turn = shared.turn.permit().await;
-        self.ask_all(|reply| Message::Close {
+        self.ask_all(|reply| WorkerMessage::Close {
             storage: shared.clone(),
             reply: Some(reply),
         })
@@ -423,7 +426,7 @@ impl Storage {
         self.close().await;
         let shared = &self.handle.shared;
         self.ask(shared.first_worker, DiskOp::Delete, |reply| {
-            Message::Delete {
+            WorkerMessage::Delete {
                 storage: shared.clone(),
                 parts_only,
                 reply,
@@ -433,20 +436,20 @@ impl Storage {
     }
 
     /// What work on the files needs.
-    pub(super) fn parts(&self) -> (Arc<Shared>, Arc<Common>) {
+    pub(super) fn parts(&self) -> (Arc<StorageShared>, Arc<Common>) {
         let handle = &self.handle;
         (Arc::clone(&handle.shared), Arc::clone(&handle.common))
     }
 
     /// The worker that owns piece 0, and what it knows this storage by.
     #[cfg(test)]
-    pub(super) fn first_worker(&self) -> (Sender<Message>, Arc<Shared>) {
+    pub(super) fn first_worker(&self) -> (Sender<WorkerMessage>, Arc<StorageShared>) {
         let shared = self.handle.shared.clone();
         (self.handle.workers[shared.first_worker].clone(), shared)
     }
 
     /// Sends to a worker. False where it has stopped.
-    fn send(&self, worker: usize, message: Message) -> bool {
+    fn send(&self, worker: usize, message: WorkerMessage) -> bool {
         self.handle
             .workers
             .get(worker)
@@ -458,7 +461,7 @@ impl Storage {
         &self,
         worker: usize,
         op: DiskOp,
-        message: impl FnOnce(oneshot::Sender<T>) -> Message,
+        message: impl FnOnce(oneshot::Sender<T>) -> WorkerMessage,
     ) -> Result<T, DiskError> {
         let (reply, answer) = oneshot::channel();
         self.send(worker, message(reply));
@@ -467,12 +470,12 @@ impl Storage {
             .map_err(|_| self.handle.shared.error(op, None, Fault::Closed))
     }
 
-    pub(super) fn workers(&self) -> Arc<[Sender<Message>]> {
+    pub(super) fn workers(&self) -> Arc<[Sender<WorkerMessage>]> {
         Arc::clone(&self.handle.workers)
     }
 
     /// Asks every worker and waits for all, stopped ones excepted.
-    pub(super) async fn ask_all(&self, message: impl Fn(oneshot::Sender<()>) -> Message) {
+    pub(super) async fn ask_all(&self, message: impl Fn(oneshot::Sender<()>) -> WorkerMessage) {
         let ask = |worker| {
             let (reply, answer) = oneshot::channel();
             self.send(worker, message(reply));
@@ -493,7 +496,7 @@ impl Drop for Handle {
         }
         for worker in self.workers.iter() {
             // A worker that has stopped holds nothing.
-            let _ = worker.send(Message::Close {
+            let _ = worker.send(WorkerMessage::Close {
                 storage: self.shared.clone(),
                 reply: None,
             });
@@ -501,7 +504,7 @@ impl Drop for Handle {
     }
 }
 
-impl Shared {
+impl StorageShared {
     /// Creates the save path, the wanted files that are empty and the wanted
     /// links, and gives the other files their room.
     pub(super) fn prepare(&self, common: &Common) -> Result<(), DiskError> {
@@ -544,10 +547,10 @@ impl Shared {
         let mut pieces = layout.file_pieces(file);
         let place = layout.files().get(file.0 as usize);
         let is_empty = || {
-            let places = self.places();
+            let file_paths = self.file_paths();
             place.is_some_and(|place| place.length == 0)
                 && matches!(
-                    super::path::length(&places.root, places.name(file)),
+                    super::path::length(&file_paths.root, file_paths.name(file)),
                     Ok(Some(0))
                 )
         };
@@ -560,15 +563,15 @@ impl Shared {
     /// Deletes the files, or the part file only, and the folders that are
     /// empty then.
     pub(super) fn delete(&self, common: &Common, parts_only: bool) -> Result<(), DiskError> {
-        let places = self.places();
-        let root = &places.root;
+        let file_paths = self.file_paths();
+        let root = &file_paths.root;
         let mut outcome = Ok(());
         let mut names = Vec::new();
         let files = self.stored_files().map(|(file, _)| file);
         let files =
             files.filter(|&file| !parts_only && !self.is_name_shared(file) && self.is_own(file));
         for file in files.chain([self.parts_file()]) {
-            let name = places.name(file);
+            let name = file_paths.name(file);
             let removed = common
                 .files
                 .patiently(|| super::path::remove_file(root, name));
@@ -585,7 +588,7 @@ impl Shared {
         }
         if !parts_only {
             outcome = outcome.and(self.delete_links());
-            names.extend(self.spec.links.keys().map(|&link| places.name(link)));
+            names.extend(self.spec.links.keys().map(|&link| file_paths.name(link)));
         }
         super::path::remove_empty_folders(root, names);
         outcome

@@ -12,7 +12,7 @@ use torrent_core::ids::FileIndex;
 use super::Common;
 use super::error::{DiskError, DiskOp, Fault};
 use super::path::Access;
-use super::storage::{Shared, Storage};
+use super::storage::{Storage, StorageShared};
 
 impl Storage {
     /// Puts on the device what was verified before the call: every file
@@ -31,7 +31,7 @@ impl Storage {
     pub(super) async fn apart<T: Send + 'static>(
         &self,
         op: DiskOp,
-        work: impl FnOnce(&Arc<Shared>, &Common) -> Result<T, DiskError> + Send + 'static,
+        work: impl FnOnce(&Arc<StorageShared>, &Common) -> Result<T, DiskError> + Send + 'static,
     ) -> Result<T, DiskError> {
         let (shared, common) = self.parts();
         let turn = shared.turn.permit().await;
@@ -51,7 +51,7 @@ impl Storage {
     }
 }
 
-impl Shared {
+impl StorageShared {
     fn sync(&self, common: &Common) -> Result<(), DiskError> {
         let mut outcome = Ok(());
         for file in self.unsynced.take() {

@@ -11,7 +11,7 @@ use super::Common;
 use super::error::{DiskError, DiskOp, Fault};
 use super::io::{allocate, write_all_at};
 use super::path::Access;
-use super::storage::{Shared, Storage};
+use super::storage::{Storage, StorageShared};
 use crate::buffers::BufferClass;
 
 impl Storage {
@@ -38,7 +38,7 @@ impl Storage {
     }
 }
 
-impl Shared {
+impl StorageShared {
     fn same_wanted(&self, wanted: &[bool]) -> bool {
         (0..)
             .zip(wanted)

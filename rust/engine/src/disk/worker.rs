@@ -33,7 +33,7 @@ use super::check::{CheckJob, CheckTask};
 use super::error::{DiskError, DiskErrorKind, DiskOp, Fault};
 use super::event::DiskEvent;
 use super::pieces::{Local, Tools};
-use super::storage::Shared;
+use super::storage::StorageShared;
 
 /// Messages taken in one wake. A write carries up to 256 KiB.
 const BATCH: usize = 32;
@@ -42,48 +42,48 @@ const BATCH: usize = 32;
 const REPOST: Duration = Duration::from_millis(5);
 
 /// What a worker is asked to do.
-pub(super) enum Message {
+pub(super) enum WorkerMessage {
     Write {
-        storage: Arc<Shared>,
+        storage: Arc<StorageShared>,
         from: PeerKey,
         blocks: Vec<(Block, Bytes)>,
         /// Their payload, as charged to the budget.
         bytes: usize,
     },
     Read {
-        storage: Arc<Shared>,
+        storage: Arc<StorageShared>,
         offset: u64,
         length: u32,
         reply: oneshot::Sender<Result<Bytes, DiskError>>,
     },
     /// Hash a piece that was taken on trust.
     Vouch {
-        storage: Arc<Shared>,
+        storage: Arc<StorageShared>,
         piece: PieceIndex,
         reply: oneshot::Sender<Result<(), DiskError>>,
     },
     /// Write the blocks of unfinished pieces, and say which are there.
     SavePartials {
-        storage: Arc<Shared>,
+        storage: Arc<StorageShared>,
         reply: oneshot::Sender<Vec<(PieceIndex, Bitfield)>>,
     },
     /// Take blocks of an unfinished piece that are in the files.
     Adopt {
-        storage: Arc<Shared>,
+        storage: Arc<StorageShared>,
         piece: PieceIndex,
         blocks: Bitfield,
     },
     Prepare {
-        storage: Arc<Shared>,
+        storage: Arc<StorageShared>,
         reply: oneshot::Sender<Result<(), DiskError>>,
     },
     /// Keep what comes for the storage for later.
     Fence {
-        storage: Arc<Shared>,
+        storage: Arc<StorageShared>,
         reply: oneshot::Sender<()>,
     },
     /// Do what was kept, and go on.
-    Unfence(Arc<Shared>),
+    Unfence(Arc<StorageShared>),
     /// Start a check.
     Survey(Arc<CheckJob>),
     /// Take part in a check.
@@ -91,16 +91,16 @@ pub(super) enum Message {
     /// Look whether too much is held.
     Relieve,
     /// Drop unfinished pieces.
-    Discard(Arc<Shared>),
+    Discard(Arc<StorageShared>),
     Flush {
         reply: oneshot::Sender<()>,
     },
     Close {
-        storage: Arc<Shared>,
+        storage: Arc<StorageShared>,
         reply: Option<oneshot::Sender<()>>,
     },
     Delete {
-        storage: Arc<Shared>,
+        storage: Arc<StorageShared>,
         parts_only: bool,
         reply: oneshot::Sender<Result<(), DiskError>>,
     },
@@ -108,12 +108,12 @@ pub(super) enum Message {
     Stop,
     /// Panic, for the test of what happens then.
     #[cfg(test)]
-    Panic(Arc<Shared>),
+    Panic(Arc<StorageShared>),
 }
 
-impl Message {
+impl WorkerMessage {
     /// Whom it is about.
-    fn storage(&self) -> Option<&Arc<Shared>> {
+    fn storage(&self) -> Option<&Arc<StorageShared>> {
         match self {
             Self::Write { storage, .. }
             | Self::Read { storage, .. }
@@ -137,7 +137,7 @@ impl Message {
 /// The state of a worker's thread.
 pub(super) struct Worker {
     index: usize,
-    inbox: Receiver<Message>,
+    inbox: Receiver<WorkerMessage>,
     tools: Tools,
     locals: HashMap<u64, Local>,
     checks: VecDeque<CheckTask>,
@@ -146,7 +146,7 @@ pub(super) struct Worker {
     /// Payload bytes that may be held.
     held_limit: usize,
     /// Whose work is being done, to know whom a panic concerns.
-    current: Option<Arc<Shared>>,
+    current: Option<Arc<StorageShared>>,
     /// Whether some events could not be posted.
     unposted: bool,
 }
@@ -157,7 +157,7 @@ impl Worker {
         index: usize,
         workers: usize,
         limit: usize,
-        inbox: Receiver<Message>,
+        inbox: Receiver<WorkerMessage>,
         common: Arc<Common>,
     ) -> Self {
         Self {
@@ -182,7 +182,10 @@ impl Worker {
             let _turn = common.turns.take();
             let reads = batch
                 .extract_if(.., |message| {
-                    matches!(message, Message::Read { .. } | Message::Vouch { .. })
+                    matches!(
+                        message,
+                        WorkerMessage::Read { .. } | WorkerMessage::Vouch { .. }
+                    )
                 })
                 .collect::<Vec<_>>();
             for message in reads {
@@ -190,7 +193,7 @@ impl Worker {
             }
             let mut going = open;
             for message in batch.drain(..) {
-                if matches!(message, Message::Stop) {
+                if matches!(message, WorkerMessage::Stop) {
                     going = false;
                     break;
                 }
@@ -212,7 +215,7 @@ impl Worker {
 
     /// Waits for messages unless there is other work, and takes a batch.
     /// Returns false when nobody can send any more.
-    fn take(&mut self, batch: &mut Vec<Message>) -> bool {
+    fn take(&mut self, batch: &mut Vec<WorkerMessage>) -> bool {
         let first = if self.has_check() || self.has_padding() {
             self.inbox.recv_timeout(Duration::ZERO)
         } else if self.unposted {
@@ -249,14 +252,14 @@ impl Worker {
             });
             if let Some(local) = self.local(&shared) {
                 local.partials.clear();
-                local.outbox.push(DiskEvent::Internal { message });
+                local.event_queue.push(DiskEvent::Internal { message });
             }
         }
         self.tools.held = self.locals.values().map(Local::held).sum();
     }
 
     /// This worker's share of a storage, unless it is closed.
-    fn local(&mut self, shared: &Arc<Shared>) -> Option<&mut Local> {
+    fn local(&mut self, shared: &Arc<StorageShared>) -> Option<&mut Local> {
         if shared.is_closed(self.index) {
             return None;
         }
@@ -264,19 +267,19 @@ impl Worker {
         Some(local.or_insert_with(|| Local::new(shared.clone())))
     }
 
-    fn report(&mut self, shared: &Arc<Shared>, event: Option<DiskEvent>) {
+    fn report(&mut self, shared: &Arc<StorageShared>, event: Option<DiskEvent>) {
         if let (Some(event), Some(local)) = (event, self.local(shared)) {
-            local.outbox.push(event);
+            local.event_queue.push(event);
         }
     }
 
-    fn handle(&mut self, message: Message) {
+    fn handle(&mut self, message: WorkerMessage) {
         self.current = message.storage().cloned();
         let Some(message) = self.keep(message) else {
             return;
         };
         match message {
-            Message::Write {
+            WorkerMessage::Write {
                 storage,
                 from,
                 blocks,
@@ -285,7 +288,7 @@ impl Worker {
                 self.owed += bytes;
                 self.write(&storage, from, blocks);
             }
-            Message::Read {
+            WorkerMessage::Read {
                 storage,
                 offset,
                 length,
@@ -308,7 +311,7 @@ impl Worker {
                 let _ = reply.send(outcome);
                 self.report(&storage, event);
             }
-            Message::Vouch {
+            WorkerMessage::Vouch {
                 storage,
                 piece,
                 reply,
@@ -323,12 +326,12 @@ impl Worker {
                 let event = broken.map(|error| broken_trust(piece, error));
                 self.report(&storage, event);
             }
-            Message::SavePartials { storage, reply } => {
+            WorkerMessage::SavePartials { storage, reply } => {
                 let local = self.locals.get_mut(&storage.id);
                 let saved = local.map(|local| local.save_partials(&mut self.tools));
                 let _ = reply.send(saved.unwrap_or_default());
             }
-            Message::Adopt {
+            WorkerMessage::Adopt {
                 storage,
                 piece,
                 blocks,
@@ -339,7 +342,7 @@ impl Worker {
                     local.adopt(&mut self.tools, piece, &blocks);
                 }
             }
-            Message::Prepare { storage, reply } => {
+            WorkerMessage::Prepare { storage, reply } => {
                 let outcome = if storage.is_closed(self.index) {
                     Err(storage.error(DiskOp::Create, None, Fault::Closed))
                 } else {
@@ -347,47 +350,47 @@ impl Worker {
                 };
                 let _ = reply.send(outcome);
             }
-            Message::Survey(job) => {
+            WorkerMessage::Survey(job) => {
                 if !job.storage.is_closed(self.index) {
                     for event in job.survey(&self.tools.common) {
                         self.report(&job.storage, Some(event));
                     }
                 }
             }
-            Message::Check(job) => {
+            WorkerMessage::Check(job) => {
                 if !job.storage.is_closed(self.index) {
                     self.checks.push_back(CheckTask::new(job));
                 }
             }
-            Message::Discard(storage) => {
+            WorkerMessage::Discard(storage) => {
                 if let Some(local) = self.locals.get_mut(&storage.id) {
                     local.discard(&mut self.tools);
                 }
             }
-            Message::Flush { reply } => {
+            WorkerMessage::Flush { reply } => {
                 self.post();
                 let _ = reply.send(());
             }
-            Message::Close { storage, reply } => {
+            WorkerMessage::Close { storage, reply } => {
                 self.close(&storage);
                 if let Some(reply) = reply {
                     let _ = reply.send(());
                 }
             }
-            Message::Delete {
+            WorkerMessage::Delete {
                 storage,
                 parts_only,
                 reply,
             } => {
                 let _ = reply.send(storage.delete(&self.tools.common, parts_only));
             }
-            Message::Fence { storage, reply } => {
+            WorkerMessage::Fence { storage, reply } => {
                 if let Some(local) = self.local(&storage) {
                     local.fence();
                 }
                 let _ = reply.send(());
             }
-            Message::Unfence(storage) => {
+            WorkerMessage::Unfence(storage) => {
                 let local = self.locals.get_mut(&storage.id);
                 for message in local.map(Local::unfence).unwrap_or_default() {
                     self.guard(|worker| worker.handle(message));
@@ -395,21 +398,21 @@ impl Worker {
                 }
             }
             // What comes after every batch does it.
-            Message::Relieve | Message::Stop => {}
+            WorkerMessage::Relieve | WorkerMessage::Stop => {}
             #[cfg(test)]
-            Message::Panic(_) => panic!("asked to"),
+            WorkerMessage::Panic(_) => panic!("asked to"),
         }
     }
 
     /// Keeps a message for a fenced storage for later, unless it is one of
     /// those that end the fence.
-    fn keep(&mut self, message: Message) -> Option<Message> {
+    fn keep(&mut self, message: WorkerMessage) -> Option<WorkerMessage> {
         let passes = matches!(
             message,
-            Message::Fence { .. }
-                | Message::Unfence(_)
-                | Message::Close { .. }
-                | Message::Delete { .. }
+            WorkerMessage::Fence { .. }
+                | WorkerMessage::Unfence(_)
+                | WorkerMessage::Close { .. }
+                | WorkerMessage::Delete { .. }
         );
         match message.storage().map(|storage| storage.id) {
             Some(id) if !passes => match self.locals.get_mut(&id) {
@@ -420,7 +423,7 @@ impl Worker {
         }
     }
 
-    fn write(&mut self, storage: &Arc<Shared>, from: PeerKey, blocks: Vec<(Block, Bytes)>) {
+    fn write(&mut self, storage: &Arc<StorageShared>, from: PeerKey, blocks: Vec<(Block, Bytes)>) {
         if storage.is_closed(self.index) {
             return;
         }
@@ -433,17 +436,17 @@ impl Worker {
         }
     }
 
-    fn close(&mut self, storage: &Arc<Shared>) {
+    fn close(&mut self, storage: &Arc<StorageShared>) {
         self.checks.retain(|task| task.job.storage.id != storage.id);
         if let Some(mut local) = self.locals.remove(&storage.id) {
             local.discard(&mut self.tools);
             for message in local.unfence() {
-                if let Message::Write { bytes, .. } = message {
+                if let WorkerMessage::Write { bytes, .. } = message {
                     self.tools.common.budget.release(bytes);
                 }
             }
             // What does not fit in the channel now is lost with the storage.
-            local.outbox.post(&storage.events);
+            local.event_queue.post(&storage.events);
         }
         if storage.close_worker(self.index) {
             self.tools.common.files.close_all(storage);
@@ -544,7 +547,7 @@ impl Worker {
     fn post(&mut self) {
         self.unposted = false;
         for local in self.locals.values_mut() {
-            self.unposted |= !local.outbox.post(&local.shared.events);
+            self.unposted |= !local.event_queue.post(&local.shared.events);
         }
     }
 }
@@ -559,7 +562,7 @@ fn broken_trust(piece: PieceIndex, error: DiskError) -> DiskEvent {
     }
 }
 
-fn is_fenced(locals: &HashMap<u64, Local>, storage: &Shared) -> bool {
+fn is_fenced(locals: &HashMap<u64, Local>, storage: &StorageShared) -> bool {
     locals.get(&storage.id).is_some_and(Local::is_fenced)
 }
 

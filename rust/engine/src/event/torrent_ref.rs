@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use torrent_core::ids::{InfoHash, InfoHashes, TorrentKey};
 
-use crate::asked::Asked;
+use crate::event::command_sequence::CommandSequence;
 
 /// Names the torrent of an event. Two are equal if they name the same torrent;
 /// one that was removed and added again is another torrent.
@@ -19,7 +19,7 @@ pub struct TorrentRef {
     /// Its name when the event happened; empty while it is not known.
     pub name: Arc<str>,
     /// The commands that its events may seem to answer.
-    pub(crate) asked: Arc<Asked>,
+    pub(crate) asked: Arc<CommandSequence>,
 }
 
 impl TorrentRef {

@@ -19,7 +19,7 @@ const MODULES: &[(&str, Category)] = &[
     ("alert", Category::Alert),
     ("tracker", Category::Tracker),
     ("disk", Category::Storage),
-    ("state", Category::Storage),
+    ("state_dir", Category::Storage),
     ("peer", Category::Peer),
     ("net", Category::Peer),
     ("torrent", Category::Torrent),

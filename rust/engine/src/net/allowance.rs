@@ -14,7 +14,7 @@ use torrent_core::bandwidth::ip_overhead;
 use torrent_core::ids::TorrentKey;
 
 use super::address::is_local;
-use crate::rates::{Direction, Note, Rates, Share, Slot, Ticket};
+use crate::net::bandwidth::{BandwidthLimiter, Direction, Note, Share, Slot, Ticket};
 
 /// What a connection asks for at first; a fast one soon asks for more.
 const FIRST_WISH: u64 = 16 * 1024;
@@ -28,7 +28,7 @@ const HEADERS_BATCH: u64 = 4096;
 /// What one direction of one connection may move.
 #[derive(Debug)]
 pub(crate) struct Valve {
-    rates: Arc<Rates>,
+    rates: Arc<BandwidthLimiter>,
     direction: Direction,
     torrent: TorrentKey,
     local: bool,
@@ -49,7 +49,7 @@ pub(crate) struct Valve {
 impl Valve {
     /// The valve of a connection with `peer`.
     pub(crate) fn new(
-        rates: Arc<Rates>,
+        rates: Arc<BandwidthLimiter>,
         direction: Direction,
         torrent: TorrentKey,
         peer: SocketAddr,

@@ -4,7 +4,12 @@
 
 pub(crate) mod address;
 pub(crate) mod allowance;
+pub(crate) mod bandwidth;
+pub(crate) mod connect_limiter;
 pub(crate) mod dial;
+pub(crate) mod external_address;
+pub(crate) mod handshake_slots;
+pub(crate) mod http;
 pub(crate) mod interfaces;
 pub(crate) mod listen;
 

@@ -1,18 +1,18 @@
 //! What events say of a connection's end, or of one that did not come about.
 
-use super::Ended;
+use super::ConnectionEnd;
 use super::handshake::HandshakeError;
 use crate::event::{CloseCode, PeerFault};
 use crate::operation::Operation;
 
-impl From<&Ended> for PeerFault {
-    fn from(ended: &Ended) -> Self {
+impl From<&ConnectionEnd> for PeerFault {
+    fn from(ended: &ConnectionEnd) -> Self {
         let (operation, reason) = match ended {
-            Ended::ByPeer => (Operation::SocketRead, CloseCode::None),
-            Ended::ByUs(reason) => (Operation::BitTorrent, (*reason).into()),
-            Ended::Protocol(error) => (Operation::BitTorrent, error.into()),
-            Ended::Io(error) => (Operation::SocketRead, error.into()),
-            Ended::Orphaned => (Operation::BitTorrent, CloseCode::TorrentRemoved),
+            ConnectionEnd::ByPeer => (Operation::SocketRead, CloseCode::None),
+            ConnectionEnd::ByUs(reason) => (Operation::BitTorrent, (*reason).into()),
+            ConnectionEnd::Protocol(error) => (Operation::BitTorrent, error.into()),
+            ConnectionEnd::Io(error) => (Operation::SocketRead, error.into()),
+            ConnectionEnd::Orphaned => (Operation::BitTorrent, CloseCode::TorrentRemoved),
         };
         Self {
             operation,
@@ -55,7 +55,7 @@ mod tests {
     fn an_end_of_ours_says_why() {
         let reason = CloseReason::Redundant;
         assert_eq!(
-            PeerFault::from(&Ended::ByUs(reason)),
+            PeerFault::from(&ConnectionEnd::ByUs(reason)),
             PeerFault::from(reason)
         );
     }

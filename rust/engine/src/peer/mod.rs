@@ -19,17 +19,19 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use torrent_core::ids::{Block, PeerId, PeerKey};
-use torrent_core::peer::{CloseReason, Connection, PeerCommand, PeerError, ReadJob, Report};
+use torrent_core::peer::{
+    CloseReason, Connection, ConnectionReport, PeerCommand, PeerError, ReadJob,
+};
 use torrent_core::wire::Features;
 
 use crate::buffers::BufferPool;
+use crate::buffers::receive::ReceiveBuffer;
 use crate::context::Services;
+use crate::coop;
 use crate::disk::{Disk, Storage, StorageSlot};
 use crate::event::TorrentRef;
-use crate::fair;
+use crate::event::performance::PerformanceWarning;
 use crate::net::allowance::Valve;
-use crate::performance::PerformanceWarning;
-use crate::receive::ReceiveBuffer;
 use mailbox::Mailbox;
 
 /// Segments in one vectored send: a read job of 256 KiB is 32 of them.
@@ -49,7 +51,7 @@ pub(crate) struct Arrival {
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Ended {
+pub(crate) enum ConnectionEnd {
     /// The other end closed it.
     #[error("closed by the peer")]
     ByPeer,
@@ -71,7 +73,7 @@ pub(crate) enum Ended {
 #[derive(Debug)]
 pub(crate) struct PeerReport {
     pub(crate) key: PeerKey,
-    pub(crate) report: Report,
+    pub(crate) report: ConnectionReport,
 }
 
 /// The torrent of a connection, as far as the connection looks at it.
@@ -119,7 +121,7 @@ type Reads = FuturesOrdered<Pin<Box<dyn Future<Output = ReadResult> + Send>>>;
 
 impl PeerTask {
     /// Runs until the connection ends. Returns what there was still to report.
-    pub(crate) async fn run(mut self) -> (Report, Ended) {
+    pub(crate) async fn run(mut self) -> (ConnectionReport, ConnectionEnd) {
         let ended = match self.converse().await {
             Ok(never) => match never {},
             Err(ended) => ended,
@@ -128,7 +130,7 @@ impl PeerTask {
         (self.connection.final_report(), ended)
     }
 
-    async fn converse(&mut self) -> Result<std::convert::Infallible, Ended> {
+    async fn converse(&mut self) -> Result<std::convert::Infallible, ConnectionEnd> {
         let mut input = ReceiveBuffer::new(self.pool.clone());
         let mut reads = Reads::new();
         let mut commands = Vec::new();
@@ -140,7 +142,7 @@ impl PeerTask {
         let timer = sleep_until(self.connection.poll_timeout().into());
         tokio::pin!(timer);
         loop {
-            fair::round().await;
+            coop::round().await;
             let held = self.start_reads(&mut reads);
             let sending = self.send()?;
             if sending == Sending::Done && self.connection.is_stalled_on_reads() {
@@ -158,7 +160,7 @@ impl PeerTask {
                 self.reports
                     .send(report)
                     .await
-                    .map_err(|_| Ended::Orphaned)?;
+                    .map_err(|_| ConnectionEnd::Orphaned)?;
             }
             let due = self.connection.poll_timeout().into();
             if due < timer.deadline() {
@@ -199,7 +201,7 @@ impl PeerTask {
                 () = self.mailbox.arrived() => {
                     self.mailbox.take(&mut commands);
                     for command in commands.drain(..) {
-                        self.obey(command)?;
+                        self.handle_command(command)?;
                     }
                 }
                 Some((job, data)) = reads.next(), if !reads.is_empty() => {
@@ -207,7 +209,7 @@ impl PeerTask {
                         self.up.refund(job.wire_len());
                     }
                     if let Some(reason) = self.connection.handle_read(&job, data.as_ref()) {
-                        return Err(Ended::ByUs(reason));
+                        return Err(ConnectionEnd::ByUs(reason));
                     }
                 }
                 () = &mut timer => {
@@ -230,10 +232,10 @@ impl PeerTask {
             .warn(Some(&self.torrent.torrent_ref()), warning);
     }
 
-    fn obey(&mut self, command: PeerCommand) -> Result<(), Ended> {
+    fn handle_command(&mut self, command: PeerCommand) -> Result<(), ConnectionEnd> {
         let metadata = matches!(command, PeerCommand::Metadata(_));
-        if let Some(reason) = self.connection.obey(Instant::now(), command)? {
-            return Err(Ended::ByUs(reason));
+        if let Some(reason) = self.connection.handle_command(Instant::now(), command)? {
+            return Err(ConnectionEnd::ByUs(reason));
         }
         if metadata {
             match self.torrent.public_metadata() {
@@ -261,7 +263,7 @@ impl PeerTask {
     }
 
     /// Sends what waits, as far as the socket takes it.
-    fn send(&mut self) -> Result<Sending, Ended> {
+    fn send(&mut self) -> Result<Sending, ConnectionEnd> {
         for _ in 0..MAX_SENDS {
             if !self.connection.wants_write() {
                 return Ok(Sending::Done);
@@ -287,13 +289,16 @@ impl PeerTask {
     }
 
     /// Tells the torrent what happened, if anything did.
-    async fn report(&mut self) -> Result<(), Ended> {
+    async fn report(&mut self) -> Result<(), ConnectionEnd> {
         let Some(report) = self.connection.take_report() else {
             return Ok(());
         };
         let key = self.key;
         let report = PeerReport { key, report };
-        self.reports.send(report).await.map_err(|_| Ended::Orphaned)
+        self.reports
+            .send(report)
+            .await
+            .map_err(|_| ConnectionEnd::Orphaned)
     }
 
     /// Receives once, up to `most` bytes; returns the blocks that came.
@@ -301,11 +306,11 @@ impl PeerTask {
         &mut self,
         input: &mut ReceiveBuffer,
         most: usize,
-    ) -> Result<Vec<(Block, Bytes)>, Ended> {
+    ) -> Result<Vec<(Block, Bytes)>, ConnectionEnd> {
         let room = input.room();
         let most = most.min(room.len());
         let count = match self.stream.try_read(&mut room[..most]) {
-            Ok(0) => return Err(Ended::ByPeer),
+            Ok(0) => return Err(ConnectionEnd::ByPeer),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error.into()),
@@ -338,15 +343,15 @@ mod tests {
 
     use torrent_core::ids::{InfoHash, TorrentKey};
     use torrent_core::layout::Layout;
-    use torrent_core::peer::{Limits, Opening};
+    use torrent_core::peer::{ConnectionLimits, Opening};
     use torrent_core::settings::Settings;
     use torrent_core::wire::Features;
 
     use super::*;
-    use crate::fair::testing::assert_gives_way;
-    use crate::rates::Direction;
-    use crate::runtime;
-    use crate::tests::support::Node;
+    use crate::coop::testing::assert_gives_way;
+    use crate::net::bandwidth::Direction;
+    use crate::session::runtime;
+    use crate::session::tests::support::Node;
 
     #[derive(Debug)]
     struct NoTorrent;
@@ -371,7 +376,7 @@ mod tests {
         let (ours, endpoint) = listener.accept().unwrap();
         ours.set_nonblocking(true).unwrap();
         let layout = Arc::new(Layout::new(1 << 14, [(1 << 20, false)]).unwrap());
-        let limits = Limits::from(&Settings::default());
+        let limits = ConnectionLimits::from(&Settings::default());
         let mut connection = Connection::new(layout, limits, Instant::now());
         let opening = Opening {
             info_hash: InfoHash([1; 20]),
@@ -382,7 +387,7 @@ mod tests {
         };
         connection.set_opening(Features::OURS, opening);
         let valve = |direction| {
-            let rates = Arc::clone(&context.services.rates);
+            let rates = Arc::clone(&context.services.bandwidth);
             Valve::new(rates, direction, TorrentKey(1), endpoint)
         };
         let mailbox = Arc::new(Mailbox::default());

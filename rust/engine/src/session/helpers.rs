@@ -7,13 +7,13 @@ use tokio::task::JoinSet;
 use torrent_core::ids::InfoHash;
 
 use super::SessionShared;
-use crate::choke;
 use crate::context::{Context, supervise};
-use crate::performance::PerformanceWarning;
-use crate::queue;
-use crate::rates::{self, Direction};
-use crate::restore;
-use crate::upkeep;
+use crate::event::performance::PerformanceWarning;
+use crate::net::bandwidth::{self, Direction};
+use crate::session::choker;
+use crate::session::disk_settings;
+use crate::session::queue;
+use crate::session::restore;
 
 /// Starts all of them.
 pub(crate) fn spawn(session: &Arc<SessionShared>, context: &Arc<Context>) -> JoinSet<()> {
@@ -24,11 +24,11 @@ pub(crate) fn spawn(session: &Arc<SessionShared>, context: &Arc<Context>) -> Joi
     };
     let settings = || services.settings.subscribe();
     let (choking, events) = (&services.choking, &services.events);
-    let choking = choke::run(Arc::clone(choking), settings(), Arc::clone(events));
+    let choking = choker::run(Arc::clone(choking), settings(), Arc::clone(events));
     helpers.add("choking", choking);
-    let rates = Arc::clone(&services.rates);
-    let rates = rates::run(rates, settings(), warn_of_limits(session));
-    helpers.add("rate limit", rates);
+    let limiter = Arc::clone(&services.bandwidth);
+    let limiter = bandwidth::run(limiter, settings(), warn_of_limits(session));
+    helpers.add("rate limit", limiter);
     let (desk, saved, asking) = (&services.queue, Arc::clone(session), Arc::clone(session));
     let queue = queue::run(
         Arc::clone(desk),
@@ -40,7 +40,7 @@ pub(crate) fn spawn(session: &Arc<SessionShared>, context: &Arc<Context>) -> Joi
     helpers.add("state directory", restore::run(Arc::clone(session)));
     let failures = restore::tell_of_failures(Arc::clone(session));
     helpers.add("state directory", failures);
-    helpers.add("upkeep", upkeep::run(Arc::clone(context)));
+    helpers.add("upkeep", disk_settings::run(Arc::clone(context)));
     helpers.tasks
 }
 

@@ -14,14 +14,14 @@ use torrent_core::ids::{InfoHash, TorrentKey};
 use torrent_core::session_state::SessionState;
 use torrent_core::settings::Settings;
 
-use crate::commands::{Place, Sender};
+use crate::command_queue::{CommandPermit, Sender};
 use crate::context::{Owner, Services};
 use crate::disk::DiskWatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
-use crate::handle::{Command, TorrentHandle};
-use crate::restore::Restoring;
+use crate::session::restore::Restoring;
 use crate::torrent::NewTorrent;
+use crate::torrent::handle::{Command, TorrentHandle};
 
 /// Messages that wait for the session's task; beyond that the caller gets an
 /// error, since only a stuck task lets them become so many.
@@ -102,7 +102,7 @@ impl SessionShared {
             failure: OnceLock::new(),
             commands,
         });
-        session.territory.set_incomplete(restores);
+        session.path_claims.set_incomplete(restores);
         let owner: Weak<Self> = Arc::downgrade(&session);
         session.services.set_owner(owner);
         session
@@ -113,8 +113,8 @@ impl SessionShared {
             for handle in self.registry.lock().values() {
                 handle.shared.removed.store(true, Ordering::Release);
             }
-            if let Some(keeper) = self.keeper.get() {
-                keeper.begin_end();
+            if let Some(state_store) = self.state_store.get() {
+                state_store.begin_end();
             }
             self.stopping.send_replace(true);
         }
@@ -170,7 +170,7 @@ impl SessionShared {
 
     /// A place for a message to the session's task: to be reserved before
     /// anything changes that belongs to it.
-    pub(crate) fn place(&self) -> Result<Place<'_, SessionCommand>> {
+    pub(crate) fn place(&self) -> Result<CommandPermit<'_, SessionCommand>> {
         self.check_running()?;
         let place = self.commands.reserve(SESSION_QUEUE);
         place.map_err(|_| Error::because(ErrorKind::Timeout, "the session does not take commands"))
@@ -196,7 +196,7 @@ impl Owner for SessionShared {
     }
 
     fn ban(&self, ip: IpAddr) {
-        if !self.guard.ban(ip) {
+        if !self.address_filter.ban(ip) {
             return;
         }
         self.events

@@ -15,7 +15,7 @@ use crate::context::Context;
 const SHUTDOWN_LIMIT: Duration = Duration::from_millis(4500);
 
 /// How long the end of a session waits for the answers of trackers.
-pub const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
+pub const FINAL_ANNOUNCE_LIMIT: Duration = Duration::from_secs(1);
 
 /// What the state directory is given to finish what is queued for it, beyond
 /// the time that the rest has left.
@@ -29,15 +29,15 @@ pub(crate) fn deadline(session: &SessionShared) -> Instant {
 
 /// The session has stopped: its trackers may take a little longer, and then go
 /// on being told in the background, within the limit of that.
-pub(crate) async fn farewell(session: &SessionShared, context: &Context, done: &Done) {
+pub(crate) async fn finish_announces(session: &SessionShared, context: &Context, done: &Done) {
     let patience = session.settings.borrow().stop_tracker_timeout;
     let patience = Duration::from_secs(patience.unsigned_abs());
-    let begun = context.farewells.begun();
+    let begun = context.final_announces.begun();
     let mut hurry = session.hurry.subscribe();
-    let mut announces = context.farewells.all();
+    let mut announces = context.final_announces.all();
     let all = async { while announces.join_next().await.is_some() {} };
     tokio::pin!(all);
-    let early = timeout_at(begun + FAREWELL_LIMIT.min(patience), &mut all).await;
+    let early = timeout_at(begun + FINAL_ANNOUNCE_LIMIT.min(patience), &mut all).await;
     done.reach(End::Stopped);
     if early.is_err() {
         tracing::debug!("trackers do not answer, and are told in the background");
@@ -50,9 +50,9 @@ pub(crate) async fn farewell(session: &SessionShared, context: &Context, done: &
 
 /// Gives up the state directory, which is given a little beyond the deadline.
 pub(crate) async fn close_folder(session: &SessionShared, deadline: Instant) {
-    if let Some(keeper) = session.keeper.get().cloned() {
+    if let Some(state_store) = session.state_store.get().cloned() {
         // It gives up the folder's lock when it is done.
-        let closed = tokio::task::spawn_blocking(move || keeper.stop());
+        let closed = tokio::task::spawn_blocking(move || state_store.stop());
         let closed = timeout_at(deadline + KEEPER_LIMIT, closed);
         if closed.await.is_err() {
             tracing::warn!("the state directory took too long to close");
@@ -63,8 +63,9 @@ pub(crate) async fn close_folder(session: &SessionShared, deadline: Instant) {
 /// Puts the session's state into the state directory; done when it is there
 /// or did not get there at once.
 pub(crate) fn save_state(session: &SessionShared) -> impl Future<Output = ()> + use<> {
-    let keeper = session.keeper.get();
-    let saved = keeper.map(|keeper| keeper.save_session(session.encode_state().into()));
+    let state_store = session.state_store.get();
+    let saved =
+        state_store.map(|state_store| state_store.save_session(session.encode_state().into()));
     async {
         if let Some(saved) = saved {
             // The directory's thread reports what fails.

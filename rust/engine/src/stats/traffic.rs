@@ -1,6 +1,6 @@
 //! Messages by sort and direction, over all connections of a session.
 
-use torrent_core::peer::{Counts, SORTS, Sort, Traffic};
+use torrent_core::peer::{MessageCounts, SORTS, Sort, Traffic};
 use torrent_core::value::Fields;
 
 use super::Counter;
@@ -64,7 +64,7 @@ impl TrafficStats {
     }
 }
 
-fn add(counters: &[Counter; SORTS], counts: &Counts) {
+fn add(counters: &[Counter; SORTS], counts: &MessageCounts) {
     for (sort, count) in counts.iter() {
         if let Some(counter) = counters.get(sort as usize) {
             counter.add(u64::from(count));

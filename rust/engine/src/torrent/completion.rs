@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use super::Driver;
-use crate::asked::Topic;
 use crate::context::Services;
 use crate::error::{Error, ErrorKind};
+use crate::event::command_sequence::CommandTopic;
 use crate::event::{Detail, Kind, kind};
-use crate::handle::{Command, State, TorrentHandle};
-use crate::placement::Placing;
+use crate::torrent::handle::storage::StorageCommand;
+use crate::torrent::handle::{Command, PendingState, TorrentHandle};
 
 /// Posts a failure when it is dropped before [`Self::complete`]. It travels
 /// with the work: through queues, tasks and their results.
@@ -76,7 +76,7 @@ pub(super) struct Uncompleted {
 impl Driver {
     /// A guard that posts an event of `kind` with what `detail` makes of the
     /// reason.
-    pub(super) fn guard(
+    pub(super) fn address_filter(
         &self,
         kind: Kind,
         detail: impl FnOnce(Error) -> Detail + Send + Sync + 'static,
@@ -92,23 +92,24 @@ impl Driver {
     }
 
     /// A guard for moving the files or renaming one.
-    pub(super) fn guard_of_placing(&self, placing: &Placing) -> CompletionGuard {
+    pub(super) fn guard_of_placing(&self, placing: &StorageCommand) -> CompletionGuard {
         match placing {
-            Placing::Move { to, .. } => {
+            StorageCommand::Move { to, .. } => {
                 let to = to.display().to_string();
-                self.guard(kind::STORAGE_MOVED_FAILED, |error| {
+                self.address_filter(kind::STORAGE_MOVED_FAILED, |error| {
                     Detail::FileError(error.about(to))
                 })
             }
-            &Placing::Rename { file, .. } => self.guard(kind::FILE_RENAME_FAILED, move |error| {
-                Detail::RenameFailed { file, error }
-            }),
+            &StorageCommand::Rename { file, .. } => self
+                .address_filter(kind::FILE_RENAME_FAILED, move |error| {
+                    Detail::RenameFailed { file, error }
+                }),
         }
     }
 
     /// A guard for reading a piece.
     pub(super) fn guard_of_read(&self, piece: torrent_core::ids::PieceIndex) -> CompletionGuard {
-        self.guard(kind::READ_PIECE, move |error| Detail::PieceData {
+        self.address_filter(kind::READ_PIECE, move |error| Detail::PieceData {
             piece,
             data: bytes::Bytes::new(),
             error: error.to_string(),
@@ -117,7 +118,7 @@ impl Driver {
 
     /// A guard for saving resume data.
     pub(super) fn guard_of_save(&self) -> CompletionGuard {
-        self.guard(kind::SAVE_RESUME_DATA_FAILED, Detail::Error)
+        self.address_filter(kind::SAVE_RESUME_DATA_FAILED, Detail::Error)
     }
 
     /// The torrent ends before a command was carried out. What needs no work
@@ -126,8 +127,8 @@ impl Driver {
     pub(super) fn leave_undone(&mut self, command: Command) {
         match command {
             Command::Place(placing) => {
-                if matches!(*placing, Placing::Move { .. }) {
-                    self.handle.shared.asked.saw_one(Topic::Move);
+                if matches!(*placing, StorageCommand::Move { .. }) {
+                    self.handle.shared.asked.saw_one(CommandTopic::Move);
                 }
                 drop(self.guard_of_placing(&placing));
             }
@@ -137,7 +138,7 @@ impl Driver {
                 piece, alert: true, ..
             } => drop(self.guard_of_read(piece)),
             Command::Metadata(_) if !self.brain.has_metadata() => {
-                drop(self.guard(kind::METADATA_FAILED, Detail::Error));
+                drop(self.address_filter(kind::METADATA_FAILED, Detail::Error));
             }
             Command::Flush(_) => self.uncompleted.flushes += 1,
             Command::Ask(question) => self.answer(question),
@@ -145,9 +146,9 @@ impl Driver {
                 self.announcer.scrape(tracker);
                 self.announce_pending();
             }
-            Command::Look(State::Options) => self.read_options(),
-            Command::Look(State::Priorities) => self.sort_files(),
-            Command::Look(State::Check) => {
+            Command::Look(PendingState::Options) => self.read_options(),
+            Command::Look(PendingState::Priorities) => self.sort_files(),
+            Command::Look(PendingState::Check) => {
                 let wish = std::mem::take(&mut *self.handle.shared.check.lock());
                 self.uncompleted.check |= wish.begin.is_some();
             }
@@ -163,14 +164,14 @@ impl Driver {
             storage.cut_short();
         }
         if self.location.places.give_up() {
-            drop(self.guard(kind::METADATA_FAILED, Detail::Error));
+            drop(self.address_filter(kind::METADATA_FAILED, Detail::Error));
         }
         self.records.saver.give_up();
-        if self.failure.strain.give_up_sorting() {
+        if self.failure.shortage.give_up_sorting() {
             self.storage.work.sorting = false;
         }
         if std::mem::take(&mut self.uncompleted.check) {
-            drop(self.guard(kind::TORRENT_ERROR, |error| {
+            drop(self.address_filter(kind::TORRENT_ERROR, |error| {
                 let reason = format!("the check was cut short: {}", error.message());
                 Detail::Error(Error::because(error.kind(), reason))
             }));

@@ -14,10 +14,10 @@ use torrent_core::wire::{Features, Handshake};
 
 use super::{Driver, TaskEnd};
 use crate::context::Context;
+use crate::event::performance::PerformanceWarning;
 use crate::event::{Detail, PeerFact, PeerFault, kind};
-use crate::handle::TorrentHandle;
 use crate::peer::handshake::{self, HandshakeError};
-use crate::performance::PerformanceWarning;
+use crate::torrent::handle::TorrentHandle;
 
 /// A connection that was made, or could not be.
 pub(super) struct Dialled {
@@ -122,7 +122,7 @@ async fn connect(
     haste: Haste,
 ) -> Result<Reached, HandshakeError> {
     let mut settings = context.services.settings.subscribe();
-    let place = context.pace.turn(&mut settings, haste).await;
+    let place = context.connect_limiter.turn(&mut settings, haste).await;
     let settings = settings.borrow().clone();
     context.services.stats.connection_attempts.add(1);
     let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());

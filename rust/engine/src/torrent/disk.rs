@@ -9,7 +9,7 @@ use torrent_core::ids::PieceIndex;
 use torrent_core::peer::READ_JOB_BYTES;
 use torrent_core::torrent::TorrentState;
 
-use super::root::Next;
+use super::save_path::SavePathAction;
 use super::{Driver, TaskEnd};
 use crate::disk::{CheckHandle, CheckId, CheckMode, DiskError, DiskErrorKind, DiskEvent, Storage};
 use crate::error::{Error, ErrorKind, Result};
@@ -37,7 +37,7 @@ impl Driver {
     /// longer counts: what the check finds does.
     pub(super) fn recheck(&mut self) {
         if self.location.root.is_awaited() {
-            self.records.legacy.recheck_after_start();
+            self.records.resume_state.recheck_after_start();
             return self.recheck_when_root_is_back();
         }
         let judging = self.recheck_after_resume();
@@ -48,7 +48,7 @@ impl Driver {
             }
             self.forget_error();
             self.run_check(CheckMode::All);
-            self.times.clocks.snapshot_now();
+            self.times.times.snapshot_now();
         } else if self.stop_for_check() {
             self.forget_error();
             self.run_check(CheckMode::All);
@@ -118,7 +118,7 @@ impl Driver {
                 if self.brain.state() == TorrentState::CheckingResumeData {
                     self.brain.checking(TorrentState::CheckingFiles);
                 }
-                self.times.clocks.snapshot_now();
+                self.times.times.snapshot_now();
             }
             DiskEvent::Checked { check, have } if self.is_current(check) => {
                 self.checking.running = None;
@@ -164,13 +164,13 @@ impl Driver {
         {
             self.found(now, &have);
         } else {
-            self.look_for_root(Next::Accept(have));
+            self.look_for_root(SavePathAction::Accept(have));
         }
     }
 
     /// What a check found counts.
     pub(super) fn found(&mut self, now: Instant, have: &Bitfield) {
-        self.checking.in_doubt = self.checking.owed.is_some();
+        self.checking.in_doubt = self.checking.pending_check.is_some();
         self.checked(now, have);
         // What could not be read meanwhile.
         self.check_owed();
@@ -214,7 +214,7 @@ impl Driver {
         self.publish_pieces();
         self.location.lease.checked();
         // In libtorrent's order: the change of state is told of first.
-        self.settle();
+        self.drain_outputs();
         self.post(kind::TORRENT_CHECKED, || Detail::None);
         if !self.paused {
             self.start_announcing(now);
@@ -248,7 +248,7 @@ impl Driver {
         let storage = self.storage.slot.get().cloned();
         let torrent = self.handle.torrent_ref();
         let context = std::sync::Arc::clone(&self.context);
-        let guard = self.guard_of_read(piece);
+        let address_filter = self.guard_of_read(piece);
         self.tasks.spawn(async move {
             let read = if have && let Some(storage) = storage {
                 read_whole(&storage, piece, length)
@@ -260,7 +260,7 @@ impl Driver {
                     format!("piece {piece} is not downloaded"),
                 ))
             };
-            guard.complete();
+            address_filter.complete();
             let events = &context.services.events;
             events.post(kind::READ_PIECE, Some(&torrent), || Detail::PieceData {
                 piece,

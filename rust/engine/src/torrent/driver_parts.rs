@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{
-    Baseline, CheckHandle, CheckMode, Clocks, Counted, DiskEvent, Error, FileWork, JoinSet, Lease,
-    Legacy, Mailbox, Owed, PeerKey, PeerReport, PlaceWork, Root, Saver, SleepWatch, StorageSlot,
-    Strain, Told, mpsc,
+    Baseline, CheckHandle, CheckMode, CountedStats, DiskEvent, Error, FileWork, JoinSet, Mailbox,
+    PathLease, PeerKey, PeerReport, PendingCheck, ResourceShortage, ResumeState, SavePathState,
+    Saver, StorageSlot, StorageWork, SuspendWatch, TorrentTimes, TrackerOutcome, mpsc,
 };
 
 /// The announces that are under way, and what they say of us.
 pub(super) struct Announcing {
-    pub(super) tasks: JoinSet<Told>,
+    pub(super) tasks: JoinSet<TrackerOutcome>,
     /// Tells us apart from others behind the same address (BEP 7).
     pub(super) key: u32,
     pub(super) baseline: Baseline,
@@ -39,37 +39,37 @@ pub(super) struct Checking {
     pub(super) progress: f64,
     /// More may be on disk than is known, until a check is over.
     pub(super) in_doubt: bool,
-    pub(super) owed: Owed,
+    pub(super) pending_check: PendingCheck,
 }
 
 /// What keeps the torrent from going on.
 pub(super) struct Failure {
-    pub(super) strain: Strain,
+    pub(super) shortage: ResourceShortage,
     pub(super) error: Option<Error>,
     pub(super) cleared: Option<Instant>,
 }
 
 /// The record that the torrent began with, and those that are written of it.
 pub(super) struct Records {
-    pub(super) legacy: Legacy,
+    pub(super) resume_state: ResumeState,
     pub(super) saver: Saver,
 }
 
 /// Where the files are, who may use that place, and what changes it.
 pub(super) struct Location {
     /// Its places on disk, until the end.
-    pub(super) lease: Arc<Lease>,
+    pub(super) lease: Arc<PathLease>,
     /// They are its own: a record may say so.
     pub(super) is_settled: bool,
-    pub(super) places: PlaceWork,
-    pub(super) root: Root,
+    pub(super) places: StorageWork,
+    pub(super) root: SavePathState,
 }
 
 /// How time has passed for the torrent.
 pub(super) struct Times {
-    pub(super) clocks: Clocks,
-    pub(super) sleep: SleepWatch,
-    pub(super) counted: Counted,
+    pub(super) times: TorrentTimes,
+    pub(super) sleep: SuspendWatch,
+    pub(super) counted: CountedStats,
 }
 
 /// The files, and what the disk says of them.

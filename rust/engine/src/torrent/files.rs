@@ -11,8 +11,8 @@ use super::{Driver, TaskEnd};
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::error::Error;
 use crate::event::{Detail, kind};
-use crate::handle::piece_priorities;
-use crate::resume::SaveFlags;
+use crate::torrent::handle::piece_priorities;
+use crate::torrent::handle::resume::SaveFlags;
 
 /// What the driver knows of work on the files.
 #[derive(Debug, Default)]
@@ -152,8 +152,8 @@ impl Driver {
     pub(super) fn hold_download(&mut self) {
         let held = self.storage.work.moving
             || self.failure.error.is_some()
-            || self.failure.strain.holds()
-            || self.checking.owed.is_some();
+            || self.failure.shortage.holds()
+            || self.checking.pending_check.is_some();
         self.brain.set_storage_failed(Instant::now(), held);
     }
 
@@ -210,7 +210,7 @@ impl Driver {
         }
         if let Some(storage) = self.storage.slot.get() {
             let mut verified = storage.hashed();
-            let earlier = &self.records.legacy.record.verified;
+            let earlier = &self.records.resume_state.record.verified;
             let earlier = Bitfield::from_wire(earlier, verified.len()).unwrap_or_default();
             for piece in earlier.iter() {
                 verified.set(piece);
@@ -231,7 +231,7 @@ impl Driver {
             return Vec::new();
         }
         if self.is_in_the_dark() {
-            return self.records.legacy.record.verified.clone();
+            return self.records.resume_state.record.verified.clone();
         }
         let verified = self.handle.shared.view.verified.load();
         verified.as_bytes().to_vec()

@@ -1,32 +1,33 @@
 //! One task per torrent: drives `torrent_core::torrent` and carries out what
 //! it decides. Payload never passes through here.
 
-mod cancel;
-mod clocks;
+mod address_filter;
+mod check;
+mod claim_paths;
+mod commands;
 mod completion;
-pub(crate) mod content;
 mod dial;
 mod disk;
+mod download_queue;
 mod driver_parts;
 mod files;
-mod guard;
-mod new;
-mod obey;
-mod owed;
+pub mod handle;
+pub(crate) mod metadata;
+mod move_storage;
+mod new_torrent;
+mod options;
 mod peers;
-mod places;
+mod pending_checks;
 mod queue;
+mod resource_shortage;
 mod resume;
-mod root;
-mod save;
-mod settle;
+mod save_path;
+mod save_resume;
+mod shutdown;
 mod snapshot;
-mod stop;
-mod strain;
+mod storage_error;
+mod times;
 mod trackers;
-mod trouble;
-mod turn;
-mod wishes;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -40,41 +41,41 @@ use torrent_core::external_ip::Witness;
 use torrent_core::ids::{PeerKey, TorrentKey};
 use torrent_core::metainfo::{Info, MetainfoError};
 use torrent_core::peerlist::Sources;
-use torrent_core::sleep::SleepWatch;
+use torrent_core::suspend::SuspendWatch;
 use torrent_core::torrent::{Output, Torrent, TorrentEvent, TorrentState};
 use torrent_core::tracker::Announcer;
 
-use crate::commands::Receiver;
+use crate::command_queue::Receiver;
 use crate::context::Context;
+use crate::context::path_claims::PathLease;
+use crate::coop;
 use crate::disk::{
     CheckHandle, CheckMode, DiskError, DiskEvent, ResumeAccepted, ResumeRejected, StorageSlot,
 };
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, Kind, PeerFact, PeerRef, kind, unix_millis};
-use crate::fair;
-use crate::handle::{Command, Reannounce, TorrentHandle};
 use crate::peer::PeerReport;
 use crate::peer::mailbox::Mailbox;
-use crate::placement::Deletion;
-use crate::resume::SaveFlags;
-use crate::territory::Lease;
-use clocks::Clocks;
+use claim_paths::Settled;
 use completion::Uncompleted;
 use driver_parts::{
     Announcing, Checking, Failure, Location, Peers, Records, Times, TorrentStorage,
 };
 use files::{FileWork, FilesEnd};
-pub(crate) use new::NewTorrent;
-use owed::Owed;
-use places::{PlaceEnd, PlaceWork};
-use resume::Legacy;
-use root::{Look, Root};
-use save::{Asked, Gathered, Kept, Saver};
-use settle::Settled;
-use snapshot::Counted;
+use handle::resume::SaveFlags;
+use handle::storage::Deletion;
+use handle::{Command, Reannounce, TorrentHandle};
+use move_storage::{StorageWork, StorageWorkEnd};
+pub(crate) use new_torrent::NewTorrent;
+use pending_checks::PendingCheck;
+use resource_shortage::ResourceShortage;
+use resume::ResumeState;
+use save_path::{Look, SavePathState};
+use save_resume::{Asked, RecordParts, SavedRecord, Saver};
+use snapshot::CountedStats;
 pub(crate) use snapshot::new_tracker;
-use strain::Strain;
-use trackers::{Baseline, Told};
+use times::TorrentTimes;
+use trackers::{Baseline, TrackerOutcome};
 
 /// Reports of connections that wait; a full channel makes connections wait.
 const REPORT_QUEUE: usize = 1024;
@@ -91,7 +92,7 @@ enum TaskEnd {
     Dialled(dial::Dialled),
     StorageFailed(DiskError),
     Files(FilesEnd),
-    Places(PlaceEnd),
+    Places(StorageWorkEnd),
     /// What a look at the folder of the files found.
     Root(Look),
     /// The same, when bytes were not there.
@@ -101,9 +102,9 @@ enum TaskEnd {
     /// The place for what the metadata names is taken, or another torrent's.
     Settled(Arc<Info>, crate::error::Result<()>),
     ResumeChecked(Box<Result<ResumeAccepted, ResumeRejected>>),
-    Gathered(Box<Gathered>, Vec<Asked>),
+    Gathered(Box<RecordParts>, Vec<Asked>),
     Flushed(Option<oneshot::Sender<()>>),
-    Kept(Kept),
+    Kept(SavedRecord),
     Done,
 }
 
@@ -132,17 +133,17 @@ struct Driver {
 }
 
 /// What ended the torrent's loop.
-enum Verdict {
+enum LoopEnd {
     Removed { delete: Deletion },
     SessionStopped,
 }
 
 /// Runs a torrent from its arrival to its end.
 pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
-    let settled = match settle::settle(&context, &mut new).await {
-        Ok(Settled::Removed) => return settle::leave(&context, &new.handle),
+    let settled = match claim_paths::claim_paths(&context, &mut new).await {
+        Ok(Settled::Removed) => return claim_paths::leave(&context, &new.handle),
         Ok(settled) => settled,
-        Err(error) => return settle::refuse(&context, &new.handle, error),
+        Err(error) => return claim_paths::refuse(&context, &new.handle, error),
     };
     let (reports, report_queue) = mpsc::channel(REPORT_QUEUE);
     let (disk_events, disk_queue) = mpsc::channel(DISK_QUEUE);
@@ -150,20 +151,23 @@ pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
     let storage = StorageSlot::default();
     let is_in_place = matches!(settled, Settled::InPlace);
     if let Some(metainfo) = handle.metainfo().filter(|_| is_in_place) {
-        match content::spec(&metainfo.info, &handle) {
+        match metadata::spec(&metainfo.info, &handle) {
             Ok(spec) => {
                 // Nobody else fills it.
                 let _ = storage.set(context.disk.open(spec, disk_events.clone()));
             }
-            Err(error) => return settle::refuse(&context, &handle, error),
+            Err(error) => return claim_paths::refuse(&context, &handle, error),
         }
     }
     let mut driver = Driver::new(context, handle, storage, disk_events, reports, new.lease);
     driver.location.is_settled = is_in_place || new.restored;
     driver.storage.work.seed_mode = new.seed_mode;
-    driver.location.places = PlaceWork::restored(new.places);
-    driver.records.legacy = Legacy::new(new.resume, new.verify_files, new.rejected);
-    driver.records.legacy.wish_pieces(new.piece_priorities);
+    driver.location.places = StorageWork::restored(new.places);
+    driver.records.resume_state = ResumeState::new(new.resume, new.verify_files, new.rejected);
+    driver
+        .records
+        .resume_state
+        .set_unknown_priorities(new.piece_priorities);
     driver
         .brain
         .add_peers(Instant::now(), new.peers, Sources::MANUAL);
@@ -187,13 +191,13 @@ struct Queues {
 impl Queues {
     /// What becomes of a torrent whose session stops: it may have been removed
     /// right before. Messages that nobody carries out any more go to `undone`.
-    fn last_wish(&mut self, mut undone: impl FnMut(Command)) -> Verdict {
+    fn last_wish(&mut self, mut undone: impl FnMut(Command)) -> LoopEnd {
         // A caller that goes on posting would keep it busy for ever.
         self.commands.close();
-        let mut verdict = Verdict::SessionStopped;
+        let mut verdict = LoopEnd::SessionStopped;
         while let Some(command) = self.commands.try_recv() {
             match command {
-                Command::Remove { delete } => verdict = Verdict::Removed { delete },
+                Command::Remove { delete } => verdict = LoopEnd::Removed { delete },
                 command => undone(command),
             }
         }
@@ -216,7 +220,7 @@ impl Driver {
         storage: StorageSlot,
         disk_events: mpsc::Sender<DiskEvent>,
         reports: mpsc::Sender<PeerReport>,
-        lease: Arc<Lease>,
+        lease: Arc<PathLease>,
     ) -> Self {
         let now = Instant::now();
         let settings = context.services.settings.borrow().clone();
@@ -257,27 +261,27 @@ impl Driver {
                 waiting: None,
                 progress: 0.0,
                 in_doubt: false,
-                owed: Owed::default(),
+                pending_check: PendingCheck::default(),
             },
             failure: Failure {
-                strain: Strain::new(),
+                shortage: ResourceShortage::new(),
                 error: None,
                 cleared: None,
             },
             records: Records {
-                legacy: Legacy::default(),
-                saver: Saver::new(context.services.keeper.get().cloned(), now),
+                resume_state: ResumeState::default(),
+                saver: Saver::new(context.services.state_store.get().cloned(), now),
             },
             location: Location {
                 lease,
                 is_settled: true,
-                places: PlaceWork::default(),
-                root: Root::default(),
+                places: StorageWork::default(),
+                root: SavePathState::default(),
             },
             times: Times {
-                clocks: Clocks::new(now),
-                sleep: SleepWatch::default(),
-                counted: Counted::default(),
+                times: TorrentTimes::new(now),
+                sleep: SuspendWatch::default(),
+                counted: CountedStats::default(),
             },
             storage: TorrentStorage {
                 slot: storage,
@@ -293,7 +297,9 @@ impl Driver {
         let now = Instant::now();
         self.follow_tracker_turn();
         self.paused = paused;
-        self.times.clocks.restore(now, &self.records.legacy.record);
+        self.times
+            .times
+            .restore(now, &self.records.resume_state.record);
         if !remembered {
             self.keep_source();
         }
@@ -301,12 +307,12 @@ impl Driver {
         if !self.brain.has_metadata() {
             self.brain.fetch_metadata(now);
             // In libtorrent's order.
-            self.settle();
+            self.drain_outputs();
         }
         self.post(kind::ADD_TORRENT, || {
             Detail::Added(self.handle.added(without_effect))
         });
-        self.times.clocks.paused_changed(now, paused);
+        self.times.times.paused_changed(now, paused);
         if !paused {
             self.brain.start(now);
         }
@@ -317,14 +323,14 @@ impl Driver {
         if !self.brain.has_metadata() && !paused {
             self.start_announcing(now);
         }
-        self.settle();
+        self.drain_outputs();
         self.publish(now);
     }
 
-    async fn live(&mut self, mut queues: Queues) -> Verdict {
+    async fn live(&mut self, mut queues: Queues) -> LoopEnd {
         let mut stopping = self.context.services.stopping.subscribe();
         let mut settings = self.context.services.settings.subscribe();
-        let mut filter = self.context.services.guard.filter();
+        let mut filter = self.context.services.address_filter.filter();
         let mut session_paused = self.context.services.paused.subscribe();
         let mut turn = self.handle.shared.seat.subscribe();
         // It may have come before.
@@ -332,7 +338,7 @@ impl Driver {
         let mut reports = Vec::with_capacity(BATCH);
         let mut disk = Vec::with_capacity(BATCH);
         loop {
-            fair::round().await;
+            coop::round().await;
             if *stopping.borrow_and_update() {
                 return queues.last_wish(|command| self.leave_undone(command));
             }
@@ -354,10 +360,10 @@ impl Driver {
                     Some(Command::Remove { delete }) => {
                         // Given before the removal, by another thread.
                         queues.last_wish(|command| self.leave_undone(command));
-                        return Verdict::Removed { delete };
+                        return LoopEnd::Removed { delete };
                     }
-                    Some(command) => self.obey(command),
-                    None => return Verdict::SessionStopped,
+                    Some(command) => self.handle_command(command),
+                    None => return LoopEnd::SessionStopped,
                 },
                 Some(ended) = self.tasks.join_next() => {
                     // What a connection reported while it lasted comes before
@@ -365,7 +371,7 @@ impl Driver {
                     self.waiting_reports(&mut queues.reports);
                     self.task_ended(ended);
                 }
-                Some(Ok(told)) = self.announcing.tasks.join_next() => self.told(told),
+                Some(Ok(outcome)) = self.announcing.tasks.join_next() => self.announce_done(outcome),
                 _ = settings.changed() => self.apply_settings(),
                 _ = filter.changed() => self.filter_changed(),
                 _ = session_paused.changed() => self.read_options(),
@@ -380,7 +386,7 @@ impl Driver {
                     self.brain.set_session_room(room);
                     self.brain.handle_timeout(now);
                     self.announcer.handle_timeout(now);
-                    self.strain_over(now);
+                    self.shortage_over(now);
                     if self.location.root.poll_timeout().is_some_and(|at| now >= at) {
                         self.look_again();
                     } else if self.storage.work.retry_at.is_some_and(|at| now >= at) {
@@ -388,7 +394,7 @@ impl Driver {
                     }
                 }
             }
-            self.settle();
+            self.drain_outputs();
         }
     }
 
@@ -413,18 +419,18 @@ impl Driver {
             self.brain.poll_timeout(),
             self.announcer.poll_timeout(),
             self.storage.work.retry_at,
-            self.failure.strain.poll_timeout(),
+            self.failure.shortage.poll_timeout(),
             self.location.root.poll_timeout(),
         ];
         machines
             .into_iter()
             .flatten()
             .chain(self.records.saver.poll_timeout())
-            .fold(self.times.clocks.next_snapshot(), Instant::min)
+            .fold(self.times.times.next_snapshot(), Instant::min)
     }
 
     /// Carries out what the machines decided, and shows it.
-    fn settle(&mut self) {
+    fn drain_outputs(&mut self) {
         while let Some(output) = self.brain.poll_output() {
             match output {
                 Output::Peer(key, command) => {
@@ -447,7 +453,7 @@ impl Driver {
             session.choking.report(self.key, standing, to);
         }
         self.autosave(now);
-        if now >= self.times.clocks.next_snapshot() {
+        if now >= self.times.times.next_snapshot() {
             self.publish(now);
         }
     }
@@ -457,7 +463,7 @@ impl Driver {
             TorrentEvent::StateChanged { state, previous } => {
                 self.unsaved(SaveFlags::IF_STATE_CHANGED);
                 self.times
-                    .clocks
+                    .times
                     .state_changed(Instant::now(), state, self.paused);
                 self.announcer
                     .set_upload_only(state == TorrentState::Finished);
@@ -472,7 +478,7 @@ impl Driver {
                 self.post(kind::STATE_CHANGED, || Detail::State { state, previous });
             }
             TorrentEvent::Finished => {
-                self.times.clocks.finished();
+                self.times.times.finished();
                 self.publish(Instant::now());
                 self.post(kind::TORRENT_FINISHED, || Detail::None);
                 self.flush(None);
@@ -563,11 +569,11 @@ impl Driver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::add::AddTorrent;
-    use crate::fair::testing::assert_gives_way;
-    use crate::register::Origin;
-    use crate::runtime;
-    use crate::tests::support::{Node, Payload};
+    use crate::coop::testing::assert_gives_way;
+    use crate::session::add::AddTorrent;
+    use crate::session::registry::Origin;
+    use crate::session::runtime;
+    use crate::session::tests::support::{Node, Payload};
 
     /// Runs a torrent's task beside another one, fed by `feed`.
     async fn run_with(feed: impl FnMut(&TorrentHandle) + 'static) {
@@ -586,7 +592,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_game_that_never_stops_calling_leaves_others_their_turn() {
-        run_with(|handle| drop(handle.ask(crate::question::Question::Status))).await;
+        run_with(|handle| drop(handle.ask(crate::torrent::handle::post::PostRequest::Status)))
+            .await;
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use torrent_core::ids::PeerKey;
-use torrent_core::peer::{Connection, Limits, Opening, Report};
+use torrent_core::peer::{Connection, ConnectionLimits, ConnectionReport, Opening};
 use torrent_core::peerlist::Sources;
 use torrent_core::settings::Settings;
 use torrent_core::torrent::PeerMeta;
@@ -16,17 +16,17 @@ use super::{Driver, TaskEnd};
 use crate::context::report_panic;
 use crate::event::{Detail, PeerFact, PeerFault, PeerRef, kind};
 use crate::net::allowance::Valve;
+use crate::net::bandwidth::Direction;
+use crate::net::external_address::port_of;
 use crate::peer::mailbox::Mailbox;
-use crate::peer::{Arrival, Ended, PeerTask, Swarm};
-use crate::rates::Direction;
-use crate::whereabouts::port_of;
+use crate::peer::{Arrival, ConnectionEnd, PeerTask, Swarm};
 
 /// How a connection ended; `None` when its task panicked.
 pub(super) struct PeerEnd {
     key: PeerKey,
     peer: PeerRef,
     incoming: bool,
-    outcome: Option<(Report, Ended)>,
+    outcome: Option<(ConnectionReport, ConnectionEnd)>,
 }
 
 impl Driver {
@@ -77,7 +77,7 @@ impl Driver {
             fact: PeerFact::Connected { incoming },
         });
         let settings = self.context.services.settings.borrow().clone();
-        let limits = Limits::from(&*settings);
+        let limits = ConnectionLimits::from(&*settings);
         let mut connection = if self.brain.has_metadata() {
             Connection::new(Arc::clone(self.brain.layout()), limits, now)
         } else {
@@ -124,7 +124,7 @@ impl Driver {
     }
 
     fn valve(&self, direction: Direction, peer: SocketAddr) -> Valve {
-        let rates = Arc::clone(&self.context.services.rates);
+        let rates = Arc::clone(&self.context.services.bandwidth);
         Valve::new(rates, direction, self.key, peer)
     }
 
@@ -159,7 +159,10 @@ impl Driver {
                 (self.brain.last_report(end.key), None)
             }
         };
-        let failed = matches!(ended, Some(Ended::Protocol(_) | Ended::Io(_)));
+        let failed = matches!(
+            ended,
+            Some(ConnectionEnd::Protocol(_) | ConnectionEnd::Io(_))
+        );
         if failed && end.incoming {
             stats.error_incoming_peers.add(1);
         } else if failed {
@@ -169,10 +172,10 @@ impl Driver {
             .peer_disconnected(Instant::now(), end.key, report, failed);
         let fault = ended.as_ref().map(PeerFault::from).unwrap_or_default();
         let io = match &ended {
-            Some(Ended::Io(error)) => Some(error),
+            Some(ConnectionEnd::Io(error)) => Some(error),
             _ => None,
         };
-        stats.ended(&fault, io, matches!(ended, Some(Ended::ByPeer)));
+        stats.ended(&fault, io, matches!(ended, Some(ConnectionEnd::ByPeer)));
         let peer = end.peer;
         if failed {
             self.post(kind::PEER_ERROR, || Detail::Peer {

@@ -1,74 +1,106 @@
-//! The snapshot of the pieces that are being fetched, block by block.
+//! The torrent and the session's queue: what the queue is told, and what its
+//! verdicts change.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use torrent_core::ids::{Block, PeerKey};
-use torrent_core::peer::Incoming;
-use torrent_core::picker::BlockState;
+use torrent_core::queue::{Observation, Phase, Seeding};
+use torrent_core::torrent::TorrentState;
 
 use super::Driver;
-use crate::status::{BlockInfo, BlockProgress, PartialPiece, PeerAddress};
+use super::save_path::SavePathAction;
+use crate::disk::{CheckMode, Storage};
+use crate::status::TorrentStatus;
 
 impl Driver {
-    /// Every begun piece with the state of its blocks.
-    pub(super) fn download_queue(&mut self) -> Vec<PartialPiece> {
-        let mut peers: HashMap<PeerKey, (SocketAddr, Option<Incoming>)> = HashMap::new();
-        for (key, peer) in self.brain.peers() {
-            peers.insert(key, (peer.meta.endpoint, peer.traffic.stats.incoming));
+    /// Tells the queue how the torrent is now.
+    pub(super) fn observe(&self, status: &TorrentStatus) {
+        let known = |number: i64| u32::try_from(number).ok();
+        self.handle.observed(Observation {
+            auto_managed: self.handle.is_auto_managed(),
+            paused: self.paused,
+            failed: self.failure.error.is_some(),
+            phase: match status.state {
+                state if state.is_checking() => Phase::Checking,
+                TorrentState::Finished => Phase::Finished,
+                TorrentState::Seeding => Phase::Seeding,
+                _ => Phase::Downloading,
+            },
+            download_rate: status.download_payload_rate,
+            upload_rate: status.upload_payload_rate,
+            seeding: Seeding {
+                active: Duration::from_secs(status.active_time),
+                finished: Duration::from_secs(status.finished_time),
+                downloaded: status.all_time_download.max(status.total_size),
+                uploaded: status.all_time_upload,
+                tracker_seeds: known(status.num_complete),
+                tracker_downloaders: known(status.num_incomplete),
+                known_seeds: status.list_seeds,
+                known_downloaders: status.list_peers.saturating_sub(status.list_seeds),
+            },
+        });
+    }
+
+    /// Does as the queue has decided.
+    pub(super) fn turn_changed(&mut self) {
+        self.follow_tracker_turn();
+        self.read_options();
+    }
+
+    /// Announces only if it may.
+    pub(super) fn follow_tracker_turn(&mut self) {
+        let announce = self.handle.shared.seat.borrow().announce;
+        let allowed = announce || !self.handle.is_auto_managed();
+        self.announcer.set_enabled(Instant::now(), allowed);
+    }
+
+    /// Hashes what is on disk, when it is the torrent's turn.
+    pub(super) fn run_check(&mut self, mode: CheckMode) {
+        if self.storage.slot.get().is_some() {
+            self.checking.progress = 0.0;
+            self.checking.waiting = Some(self.checking.pending_check.resolve_mode(mode));
+            self.hold_download();
+            self.try_check();
         }
-        let address = |key| PeerAddress(peers.get(&key).map(|(endpoint, _)| *endpoint));
-        let layout = self.brain.layout();
-        self.brain
-            .picker()
-            .partial_pieces()
-            .map(|partial| {
-                let states = partial.blocks();
-                let missing =
-                    |state| matches!(state, BlockState::Open | BlockState::Requested { .. });
-                let complete = !partial.blocks().any(missing);
-                let blocks: Vec<BlockInfo> = (0..)
-                    .zip(states)
-                    .map(|(index, state)| {
-                        let block = Block::new(partial.piece, index);
-                        let block_size = layout.block_len(block);
-                        let (state, key, num_peers, bytes_progress) = match state {
-                            BlockState::Open => (BlockProgress::None, None, 0, 0),
-                            BlockState::Requested { peer, peers: count } => {
-                                let incoming = peers.get(&peer).and_then(|it| it.1);
-                                let incoming = incoming.filter(|it| it.block == block);
-                                let here = incoming.map_or(0, |it| it.bytes);
-                                (BlockProgress::Requested, Some(peer), count, here)
-                            }
-                            BlockState::Padding => (BlockProgress::Finished, None, 0, block_size),
-                            BlockState::Received { peer } => {
-                                let state = if complete {
-                                    BlockProgress::Writing
-                                } else {
-                                    BlockProgress::Finished
-                                };
-                                (state, Some(peer), 1, block_size)
-                            }
-                        };
-                        BlockInfo {
-                            state,
-                            peer: key.map_or_else(PeerAddress::default, address),
-                            num_peers,
-                            bytes_progress,
-                            block_size,
-                        }
-                    })
-                    .collect();
-                let received = partial.received();
-                PartialPiece {
-                    piece_index: partial.piece.0,
-                    blocks_in_piece: blocks.len() as u32,
-                    finished: if complete { 0 } else { received },
-                    writing: if complete { received } else { 0 },
-                    requested: partial.requested(),
-                    blocks,
-                }
-            })
-            .collect()
+    }
+
+    /// Whether a check is under way or waits.
+    pub(super) fn has_check(&self) -> bool {
+        self.checking.running.is_some()
+            || self.checking.waiting.is_some()
+            || self.location.root.is_awaited()
+    }
+
+    /// Begins the check that waits, if it may: its turn is the queue's affair
+    /// only where the torrent is.
+    pub(super) fn try_check(&mut self) {
+        let is_turn = self.handle.shared.seat.borrow().check;
+        if self.ending || self.failure.shortage.holds() || !is_turn && self.handle.is_auto_managed()
+        {
+            return;
+        }
+        if let Some(mode) = self.checking.waiting.take() {
+            if self.had_data() || self.storage.slot.get().is_some_and(Storage::has_root) {
+                self.look_for_root(SavePathAction::Check(mode));
+            } else {
+                self.begin_check(mode);
+            }
+        }
+    }
+
+    pub(super) fn begin_check(&mut self, mode: CheckMode) {
+        if let Some(storage) = self.storage.slot.get() {
+            self.checking.running = Some(storage.check(mode));
+        }
+    }
+
+    /// A peer has come to a torrent that waits for its turn.
+    pub(super) fn wake_for_peer(&mut self) {
+        let settings = self.context.services.settings.borrow();
+        let wakes = settings.incoming_starts_queued_torrents;
+        drop(settings);
+        if wakes && self.paused && self.handle.is_auto_managed() {
+            self.handle.wake();
+            self.turn_changed();
+        }
     }
 }

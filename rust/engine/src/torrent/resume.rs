@@ -18,10 +18,10 @@ use super::{Driver, TaskEnd};
 use crate::disk::{CheckMode, DiskError, ResumeAccepted, ResumeClaim, ResumeRejected};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
-use crate::handle;
 use crate::operation::Operation;
-use crate::placement::StorageMode;
-use crate::resume::{names_in, path_bytes, path_of, put_priorities};
+use crate::torrent::handle;
+use crate::torrent::handle::resume::{names_in, path_bytes, path_of, put_priorities};
+use crate::torrent::handle::storage::StorageMode;
 
 /// Peers that a record names, at most.
 const MAX_PEERS: usize = 100;
@@ -31,12 +31,12 @@ const ANY_PORT: u16 = 1;
 
 /// What the torrent has of earlier sessions.
 #[derive(Debug, Default)]
-pub(super) struct Legacy {
+pub(super) struct ResumeState {
     /// The record without its claims: totals and times up to now, and what
     /// only others make use of.
     pub(super) record: ResumeData,
     /// What the record claims; until it is accepted or rejected.
-    claim: Option<Claim>,
+    claim: Option<RecordClaim>,
     /// Why the record is not believed, whatever the files say; until a check
     /// begins for it.
     rejected: Option<Error>,
@@ -54,14 +54,14 @@ pub(super) struct Legacy {
 
 /// What a record claims to be on disk.
 #[derive(Debug)]
-struct Claim {
+struct RecordClaim {
     pieces: Vec<u8>,
     unfinished: BTreeMap<PieceIndex, Vec<u8>>,
     stats: Vec<Option<FileStat>>,
     verify_files: bool,
 }
 
-impl Legacy {
+impl ResumeState {
     /// Splits a record into what it remembers and what it claims.
     pub(super) fn new(
         resume: Option<Box<ResumeData>>,
@@ -71,7 +71,7 @@ impl Legacy {
         let Some(mut record) = resume.map(|resume| *resume) else {
             return Self::default();
         };
-        let claim = Claim {
+        let claim = RecordClaim {
             pieces: std::mem::take(&mut record.pieces),
             unfinished: std::mem::take(&mut record.unfinished),
             stats: std::mem::take(&mut record.file_stats),
@@ -87,7 +87,7 @@ impl Legacy {
     }
 }
 
-impl Legacy {
+impl ResumeState {
     /// Whether an earlier session had something on disk, beyond padding.
     pub(super) fn had_data(&self, layout: &Layout) -> bool {
         if self.elsewhere {
@@ -157,7 +157,7 @@ impl Legacy {
 
     /// Notes priorities of pieces that are not known yet; they go before
     /// those of the record.
-    pub(super) fn wish_pieces(&mut self, priorities: Vec<u8>) {
+    pub(super) fn set_unknown_priorities(&mut self, priorities: Vec<u8>) {
         if !priorities.is_empty() {
             self.record.piece_priorities = priorities;
         }
@@ -167,7 +167,7 @@ impl Legacy {
 impl Driver {
     /// Peers and bans of earlier sessions.
     pub(super) fn restore_peers(&mut self) {
-        let record = &mut self.records.legacy.record;
+        let record = &mut self.records.resume_state.record;
         let peers = std::mem::take(&mut record.peers);
         let banned = std::mem::take(&mut record.banned_peers);
         self.brain
@@ -180,7 +180,7 @@ impl Driver {
     /// known of which pieces.
     pub(super) fn restore_piece_priorities(&self) {
         let mut options = self.handle.shared.options.lock();
-        let given = &self.records.legacy.record.piece_priorities;
+        let given = &self.records.resume_state.record.piece_priorities;
         if !put_priorities(given, options.pieces_mut()) {
             let (torrent, given) = (self.handle.info_hash(), given.len());
             tracing::warn!(%torrent, "of what it was added with: {given} piece priorities");
@@ -192,15 +192,15 @@ impl Driver {
         let Some(storage) = self.storage.slot.get().cloned().filter(|_| !self.ending) else {
             return;
         };
-        if self.records.legacy.judging || self.redoes_change() || self.looks_for_root() {
+        if self.records.resume_state.judging || self.redoes_change() || self.looks_for_root() {
             return;
         }
         self.starts();
-        if let Some(error) = self.records.legacy.rejected.take() {
+        if let Some(error) = self.records.resume_state.rejected.take() {
             return self.reject(error.message().to_owned(), error.context());
         }
         let layout = self.brain.layout();
-        let claim = self.records.legacy.claim.as_ref().and_then(|claim| {
+        let claim = self.records.resume_state.claim.as_ref().and_then(|claim| {
             let have = Bitfield::from_wire(&claim.pieces, layout.num_pieces())?;
             let unfinished = claim.unfinished.iter().filter_map(|(&piece, blocks)| {
                 let blocks = Bitfield::from_wire(blocks, layout.blocks_in_piece(piece))?;
@@ -218,20 +218,20 @@ impl Driver {
             if !claim.have.is_full() {
                 self.leave_seed_mode();
             }
-            self.records.legacy.judging = true;
+            self.records.resume_state.judging = true;
             self.tasks.spawn(async move {
                 TaskEnd::ResumeChecked(Box::new(storage.check_resume(claim).await))
             });
             return;
         }
-        if self.records.legacy.claim.take().is_some() {
+        if self.records.resume_state.claim.take().is_some() {
             self.reject(
                 "it is of a torrent with another number of pieces".to_owned(),
                 "",
             );
             return;
         }
-        let recheck = std::mem::take(&mut self.records.legacy.recheck);
+        let recheck = std::mem::take(&mut self.records.resume_state.recheck);
         if !recheck && self.begin_seed_mode() {
             return;
         }
@@ -242,7 +242,7 @@ impl Driver {
         } else {
             self.checking.in_doubt = true;
             self.run_check(CheckMode::All);
-            if std::mem::take(&mut self.records.legacy.cancelled) {
+            if std::mem::take(&mut self.records.resume_state.cancelled) {
                 self.cancel_check();
             }
         }
@@ -250,22 +250,22 @@ impl Driver {
 
     /// Whether a record is being looked at; a full check follows then.
     pub(super) fn recheck_after_resume(&mut self) -> bool {
-        let judging = self.records.legacy.judging || self.location.root.is_awaited();
-        self.records.legacy.recheck |= judging;
-        self.records.legacy.cancelled = false;
+        let judging = self.records.resume_state.judging || self.location.root.is_awaited();
+        self.records.resume_state.recheck |= judging;
+        self.records.resume_state.cancelled = false;
         judging
     }
 
     /// Whether a record is being looked at; no check follows then.
     pub(super) fn cancel_after_resume(&mut self) -> bool {
-        let judging = self.records.legacy.judging || self.location.root.is_awaited_to_start();
-        self.records.legacy.recheck = false;
-        self.records.legacy.cancelled = judging;
+        let judging = self.records.resume_state.judging || self.location.root.is_awaited_to_start();
+        self.records.resume_state.recheck = false;
+        self.records.resume_state.cancelled = judging;
         judging
     }
 
     pub(super) fn resume_checked(&mut self, outcome: Result<ResumeAccepted, ResumeRejected>) {
-        self.records.legacy.judging = false;
+        self.records.resume_state.judging = false;
         if let Err(ResumeRejected::Disk(error)) = &outcome
             && !error.is_absence()
         {
@@ -276,8 +276,8 @@ impl Driver {
             };
         }
         self.root_is_back();
-        self.records.legacy.claim = None;
-        let cancelled = std::mem::take(&mut self.records.legacy.cancelled);
+        self.records.resume_state.claim = None;
+        let cancelled = std::mem::take(&mut self.records.resume_state.cancelled);
         self.judged(outcome);
         if cancelled {
             self.cancel_check();
@@ -296,12 +296,12 @@ impl Driver {
             Ok(accepted) => self.doubt(&accepted.suspects),
             Err(_) => self.checking.in_doubt = true,
         }
-        if std::mem::take(&mut self.records.legacy.recheck) {
+        if std::mem::take(&mut self.records.resume_state.recheck) {
             return self.run_check(CheckMode::All);
         }
         match outcome {
             Ok(accepted) => {
-                self.records.legacy.unfinished = accepted.unfinished;
+                self.records.resume_state.unfinished = accepted.unfinished;
                 if !accepted.suspects.none() {
                     return self.run_check(CheckMode::Only(accepted.suspects));
                 }
@@ -324,7 +324,7 @@ impl Driver {
 
     /// The record is not true: everything is looked at.
     fn reject(&mut self, reason: String, path: &str) {
-        self.records.legacy.claim = None;
+        self.records.resume_state.claim = None;
         self.checking.in_doubt = true;
         self.leave_seed_mode();
         self.post_rejected(reason, path);
@@ -345,7 +345,7 @@ impl Driver {
         let Some(storage) = self.storage.slot.get() else {
             return;
         };
-        for (piece, blocks) in std::mem::take(&mut self.records.legacy.unfinished) {
+        for (piece, blocks) in std::mem::take(&mut self.records.resume_state.unfinished) {
             if self.brain.adopt_partial(piece, &blocks) {
                 storage.adopt_partial(piece, blocks);
             }
@@ -365,7 +365,7 @@ impl Driver {
         let totals = self.brain.totals();
         let (received, sent) = (totals.payload_received, totals.payload_sent);
         let list = self.brain.peer_list();
-        let legacy = &self.records.legacy.record;
+        let resume_state = &self.records.resume_state.record;
         let unlimited = |limit: i64| u32::try_from(limit).ok();
         let mut record = ResumeData {
             info_hash: Some(self.handle.info_hash()),
@@ -381,12 +381,12 @@ impl Driver {
                 .iter()
                 .map(|(&file, name)| (file, name.clone().into_bytes()))
                 .collect(),
-            total_uploaded: legacy.total_uploaded + sent,
-            total_downloaded: legacy.total_downloaded + received,
+            total_uploaded: resume_state.total_uploaded + sent,
+            total_downloaded: resume_state.total_downloaded + received,
             added_time: self.handle.added_time(),
-            num_complete: swarm.complete.or(legacy.num_complete),
-            num_incomplete: swarm.incomplete.or(legacy.num_incomplete),
-            num_downloaded: swarm.downloaded.or(legacy.num_downloaded),
+            num_complete: swarm.complete.or(resume_state.num_complete),
+            num_incomplete: swarm.incomplete.or(resume_state.num_incomplete),
+            num_downloaded: swarm.downloaded.or(resume_state.num_downloaded),
             max_connections: unlimited(options.max_connections),
             max_uploads: unlimited(options.max_uploads),
             download_limit: unlimited(options.download_limit).filter(|&limit| limit > 0),
@@ -409,15 +409,15 @@ impl Driver {
                 disable_dht: Some(!options.discovery.dht),
                 disable_lsd: Some(!options.discovery.lsd),
                 disable_pex: Some(!options.discovery.pex),
-                ..legacy.flags
+                ..resume_state.flags
             },
             trackers: Some(options.trackers.clone()),
             url_seeds: Some(self.handle.magnet_link().url_seeds),
             info: None,
             verified: self.seed_mode_record(),
-            ..legacy.clone()
+            ..resume_state.clone()
         };
-        self.times.clocks.record(now, &mut record);
+        self.times.times.record(now, &mut record);
         if let Some(metainfo) = self.handle.metainfo() {
             // What an earlier record says of these stays.
             if record.comment.is_empty() {
@@ -446,7 +446,7 @@ impl Driver {
         } else {
             options.file_priorities.to_vec()
         };
-        match (found, &self.records.legacy.claim) {
+        match (found, &self.records.resume_state.claim) {
             (Some((have, unfinished)), _) => {
                 record.pieces = have.as_bytes().to_vec();
                 record.unfinished = unfinished

@@ -12,21 +12,21 @@ use torrent_core::torrent::{Peer, TorrentState};
 use torrent_core::tracker::TrackerState;
 
 use super::Driver;
-use super::clocks::seconds_since;
+use super::times::seconds_since;
 use crate::disk::Storage;
+use crate::event::performance::PerformanceWarning;
 use crate::event::unix_millis;
-use crate::handle::{Shown, TorrentHandle};
 use crate::net::address::is_local;
-use crate::performance::PerformanceWarning;
-use crate::question::Question;
-use crate::rates::Direction;
-use crate::resume::SaveFlags;
+use crate::net::bandwidth::Direction;
 use crate::stats::Counter;
 use crate::status::{PeerInfo, TorrentStatus, TrackerStatus, hex_peer_id};
+use crate::torrent::handle::post::PostRequest;
+use crate::torrent::handle::resume::SaveFlags;
+use crate::torrent::handle::{Shown, TorrentHandle};
 
 /// What the session's counters know of the torrent's totals.
 #[derive(Debug, Default)]
-pub(super) struct Counted {
+pub(super) struct CountedStats {
     received: u64,
     sent: u64,
     payload_received: u64,
@@ -116,7 +116,7 @@ impl Driver {
             .settings
             .borrow()
             .status_update_interval;
-        self.times.clocks.next_snapshot = now + Duration::from_millis(interval.unsigned_abs());
+        self.times.times.next_snapshot = now + Duration::from_millis(interval.unsigned_abs());
         self.feed_counters();
         self.warn_of_limits();
         self.follow_seed_mode();
@@ -146,7 +146,7 @@ impl Driver {
     }
 
     /// Answers a question, as of now.
-    pub(super) fn answer(&mut self, question: Question) {
+    pub(super) fn answer(&mut self, question: PostRequest) {
         self.publish(Instant::now());
         let storage = self.storage.slot.get();
         let open = || storage.map_or_else(Vec::new, Storage::open_files);
@@ -212,7 +212,7 @@ impl Driver {
     }
 
     fn status(&mut self, now: Instant) -> TorrentStatus {
-        self.times.clocks.advance(now);
+        self.times.times.advance(now);
         let (
             connections_limit,
             uploads_limit,
@@ -231,7 +231,7 @@ impl Driver {
                 options.auto_managed,
             )
         };
-        let rates = &self.context.services.rates;
+        let rates = &self.context.services.bandwidth;
         let waiting = [Direction::Down, Direction::Up]
             .map(|direction| rates.waiting(direction, self.key) as u32);
         let state = self.brain.state();
@@ -251,7 +251,7 @@ impl Driver {
             num_uploads += u32::from(!peer.upload.choked_by_us);
         }
         if num_seeds > 0 || state == TorrentState::Seeding {
-            self.times.clocks.last_seen_complete = unix_millis() / 1000;
+            self.times.times.last_seen_complete = unix_millis() / 1000;
         }
         let picker = self.brain.picker();
         let (wanted, wanted_done) = (picker.total_wanted(), picker.wanted_done());
@@ -268,16 +268,18 @@ impl Driver {
         };
         let totals = self.brain.totals();
         self.times
-            .clocks
+            .times
             .note_payload(now, totals.payload_received, totals.payload_sent);
-        let legacy = &self.records.legacy.record;
-        let all_time_download = legacy
+        let resume_state = &self.records.resume_state.record;
+        let all_time_download = resume_state
             .total_downloaded
             .saturating_add(totals.payload_received);
-        let all_time_upload = legacy.total_uploaded.saturating_add(totals.payload_sent);
+        let all_time_upload = resume_state
+            .total_uploaded
+            .saturating_add(totals.payload_sent);
         let (seeds_known, downloaders_known) = (
-            swarm.complete.or(legacy.num_complete),
-            swarm.incomplete.or(legacy.num_incomplete),
+            swarm.complete.or(resume_state.num_complete),
+            swarm.incomplete.or(resume_state.num_incomplete),
         );
         let payload_rate = totals.rates.payload_download.rate(now);
         let left = wanted.saturating_sub(wanted_done);
@@ -334,11 +336,11 @@ impl Driver {
             list_peers,
             list_seeds,
             connect_candidates: candidates,
-            active_time: self.times.clocks.active.as_secs(),
-            finished_time: self.times.clocks.finished.as_secs(),
-            seeding_time: self.times.clocks.seeding.as_secs(),
-            time_since_download: seconds_since(now, self.times.clocks.last_download),
-            time_since_upload: seconds_since(now, self.times.clocks.last_upload),
+            active_time: self.times.times.active.as_secs(),
+            finished_time: self.times.times.finished.as_secs(),
+            seeding_time: self.times.times.seeding.as_secs(),
+            time_since_download: seconds_since(now, self.times.times.last_download),
+            time_since_upload: seconds_since(now, self.times.times.last_upload),
             next_announce: next_announce.map_or(-1, |due| {
                 due.saturating_duration_since(now).as_secs() as i64
             }),
@@ -363,8 +365,8 @@ impl Driver {
                 .as_ref()
                 .map_or_else(String::new, |error| error.context().to_owned()),
             added_time: self.handle.added_time(),
-            completed_time: self.times.clocks.completed_time,
-            last_seen_complete: self.times.clocks.last_seen_complete,
+            completed_time: self.times.times.completed_time,
+            last_seen_complete: self.times.times.last_seen_complete,
             eta: match (left, payload_rate) {
                 (0, _) if !has_metadata => -1,
                 (0, _) => 0,

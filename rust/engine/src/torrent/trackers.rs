@@ -9,21 +9,21 @@ use torrent_core::ids::BLOCK_SIZE;
 use torrent_core::peerlist::Sources;
 use torrent_core::settings::Settings;
 use torrent_core::tracker::{
-    AnnounceRequest, Announcer, AnnouncerSettings, EndpointRow, Reply, Report, ScrapeReply,
+    AnnounceRequest, AnnounceStats, Announcer, AnnouncerSettings, EndpointRow, Reply, ScrapeReply,
     ScrapeRequest, TrackerRequest, TrackerRow, TrackerState,
 };
 
 use super::Driver;
 use super::completion::CompletionGuard;
-use crate::asked::Topic;
+use crate::discovery::tracker::TrackerError;
+use crate::event::command_sequence::CommandTopic;
 use crate::event::{Detail, Kind, TrackerFact, TrackerNews, kind};
-use crate::handle::TorrentHandle;
 use crate::net::address::is_local;
 use crate::status::{TrackerEndpoint, TrackerStatus};
-use crate::tracker::TrackerError;
+use crate::torrent::handle::TorrentHandle;
 
 /// How a request to a tracker ended.
-pub(super) enum Told {
+pub(super) enum TrackerOutcome {
     Announced(AnnounceRequest, Result<Reply, TrackerError>),
     Scraped(
         ScrapeRequest,
@@ -122,12 +122,12 @@ impl Driver {
         let options = {
             let options = self.handle.shared.options.lock();
             let asked = &self.handle.shared.asked;
-            asked.saw(Topic::Trackers, asked.last(Topic::Trackers));
+            asked.saw(CommandTopic::Trackers, asked.last(CommandTopic::Trackers));
             options.clone()
         };
         self.announcer.set_fail_limits(now, options.fail_limits);
         self.announcer.set_tiers(now, &options.trackers);
-        self.times.clocks.snapshot_now();
+        self.times.times.snapshot_now();
     }
 
     /// Starts the requests that are due.
@@ -156,7 +156,7 @@ impl Driver {
         self.announcing.tasks.spawn(async move {
             let asked = context.trackers.announce(&request, &report, filtered);
             let result = asked.await;
-            Told::Announced(request, result)
+            TrackerOutcome::Announced(request, result)
         });
     }
 
@@ -164,7 +164,7 @@ impl Driver {
         let info_hash = self.handle.info_hash();
         let (context, filtered) = (Arc::clone(&self.context), self.filtered);
         let (url, local) = (request.url.to_string(), request.local);
-        let guard = self.guard(kind::SCRAPE_FAILED, move |error| {
+        let address_filter = self.address_filter(kind::SCRAPE_FAILED, move |error| {
             Detail::Tracker(TrackerNews {
                 url,
                 local,
@@ -174,11 +174,11 @@ impl Driver {
         self.announcing.tasks.spawn(async move {
             let asked = context.trackers.scrape(&request, info_hash, filtered);
             let result = asked.await;
-            Told::Scraped(request, result, guard)
+            TrackerOutcome::Scraped(request, result, address_filter)
         });
     }
 
-    fn announce_report(&mut self, local: SocketAddr) -> Report {
+    fn announce_report(&mut self, local: SocketAddr) -> AnnounceStats {
         let session = Arc::clone(&self.context.services);
         let settings = session.settings.borrow();
         let layout = self.brain.layout();
@@ -202,7 +202,7 @@ impl Driver {
         let totals = self.brain.totals();
         let failed = totals.failed.saturating_sub(base.failed);
         let redundant = totals.redundant.saturating_sub(base.redundant);
-        Report {
+        AnnounceStats {
             info_hash: self.handle.info_hash(),
             peer_id: self.handle.shared.peer_id,
             port: match u16::try_from(settings.announce_port) {
@@ -237,16 +237,18 @@ impl Driver {
         }
     }
 
-    pub(super) fn told(&mut self, told: Told) {
-        match told {
-            Told::Announced(request, Ok(reply)) => self.announced(&request, reply),
-            Told::Announced(request, Err(error)) => self.announce_failed(&request, &error),
-            Told::Scraped(request, result, guard) => {
-                guard.complete();
+    pub(super) fn announce_done(&mut self, outcome: TrackerOutcome) {
+        match outcome {
+            TrackerOutcome::Announced(request, Ok(reply)) => self.announced(&request, reply),
+            TrackerOutcome::Announced(request, Err(error)) => {
+                self.announce_failed(&request, &error)
+            }
+            TrackerOutcome::Scraped(request, result, address_filter) => {
+                address_filter.complete();
                 self.scraped(&request, result);
             }
         }
-        self.times.clocks.snapshot_now();
+        self.times.times.snapshot_now();
     }
 
     fn announced(&mut self, request: &AnnounceRequest, reply: Reply) {

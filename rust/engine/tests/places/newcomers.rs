@@ -10,12 +10,12 @@ use torrent_engine::core::ids::InfoHash;
 use torrent_engine::core::settings::Settings;
 use torrent_engine::core::value::Value;
 use torrent_engine::event::{Detail, kind};
-use torrent_engine::handle::TorrentHandle;
-use torrent_engine::placement::Deletion;
-use torrent_engine::resume::SaveFlags;
 use torrent_engine::session::Session;
-use torrent_engine::session_state::Lasting;
-use torrent_engine::state::{Faults, FileOp, Folder, StateDir};
+use torrent_engine::session::saved_state::SavedSession;
+use torrent_engine::state_dir::{FileOp, Folder, StateDir, StateFaults};
+use torrent_engine::torrent::handle::TorrentHandle;
+use torrent_engine::torrent::handle::resume::SaveFlags;
+use torrent_engine::torrent::handle::storage::Deletion;
 
 use super::support::{LIMIT, Node, Payload, wait, wait_until};
 use super::{add, assert_names, assert_refused, is_at_rest};
@@ -30,7 +30,7 @@ fn settings() -> Settings {
     settings
 }
 
-pub(super) fn start_with(state: &Path, faults: Faults) -> Node {
+pub(super) fn start_with(state: &Path, faults: StateFaults) -> Node {
     // A session that a gate has held may give it up later than it stops.
     let open = OnceCell::new();
     wait_until("the folder is free", || {
@@ -41,7 +41,7 @@ pub(super) fn start_with(state: &Path, faults: Faults) -> Node {
 }
 
 pub(super) fn restart(state: &Path) -> Node {
-    start_with(state, Faults::default())
+    start_with(state, StateFaults::default())
 }
 
 /// A place where a thread waits while it is closed.
@@ -124,7 +124,7 @@ impl Past {
             }
             Ok(())
         };
-        let node = start_with(self.state.path(), Faults::new(hold));
+        let node = start_with(self.state.path(), StateFaults::new(hold));
         closed.wait_until_reached();
         (node, closed)
     }
@@ -224,7 +224,7 @@ fn what_is_added_before_a_session_has_its_folder_is_no_more_than_a_newcomer() {
         matches!(folder, Folder::Ending(_)),
         "it still has its folder"
     );
-    let next = Session::start_again(settings(), Lasting::default(), Some(folder)).unwrap();
+    let next = Session::start_again(settings(), SavedSession::default(), Some(folder)).unwrap();
     let next = Node::of(next);
     let newcomer = add(&next, &other_content().torrent(None), past.files.path()).unwrap();
     // The same torrent is no other one: it is as it was.

@@ -5,12 +5,12 @@ use std::path::Path;
 use tempfile::TempDir;
 use torrent_engine::core::ids::FileIndex;
 use torrent_engine::event::kind;
-use torrent_engine::handle::TorrentHandle;
-use torrent_engine::placement::{Deletion, MoveMode};
-use torrent_engine::resume::SaveFlags;
 use torrent_engine::session::AddTorrent;
-use torrent_engine::state::{Faults, FileOp};
+use torrent_engine::state_dir::{FileOp, StateFaults};
 use torrent_engine::status::TorrentState;
+use torrent_engine::torrent::handle::TorrentHandle;
+use torrent_engine::torrent::handle::resume::SaveFlags;
+use torrent_engine::torrent::handle::storage::{Deletion, MoveMode};
 
 use super::newcomers::{Gate, restart, start_with};
 use super::support::{Node, PIECE, Payload, wait, wait_until};
@@ -179,7 +179,7 @@ fn a_kill_between_two_removals_leaves_no_file_behind() {
         let gate = gate.clone();
         start_with(
             state.path(),
-            Faults::new(move |op, path| {
+            StateFaults::new(move |op, path| {
                 // The last step: the torrent is forgotten.
                 let is_last = path.extension().is_some_and(|it| it == "removed");
                 if op == FileOp::Remove && is_last {

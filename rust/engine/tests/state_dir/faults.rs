@@ -7,13 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use torrent_engine::core::places::Places;
+use torrent_engine::core::move_journal::MoveJournal;
 use torrent_engine::core::resume::ResumeData;
 use torrent_engine::core::value::Value;
 use torrent_engine::event::{Detail, kind};
-use torrent_engine::handle::TorrentHandle;
 use torrent_engine::session::AddTorrent;
-use torrent_engine::state::{Faults, FileOp};
+use torrent_engine::state_dir::{FileOp, StateFaults};
+use torrent_engine::torrent::handle::TorrentHandle;
 
 use super::support::{Node, Payload, until, wait};
 use super::{begin_with, start, stop};
@@ -34,10 +34,10 @@ fn failing(
     op: FileOp,
     error: io::ErrorKind,
     of: impl Fn(&str) -> bool + Send + Sync + 'static,
-) -> (Switch, Faults) {
+) -> (Switch, StateFaults) {
     let switch = Switch(Arc::new(AtomicBool::new(true)));
     let on = Arc::clone(&switch.0);
-    let faults = Faults::new(move |struck, path| {
+    let faults = StateFaults::new(move |struck, path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match struck == op && of(&name) && on.load(Ordering::SeqCst) {
             true => Err(error.into()),
@@ -322,7 +322,7 @@ fn a_move_is_refused_when_it_cannot_be_written_down() {
 }
 
 /// What stands beside a record of where the files are, if anything does.
-pub(super) fn places(state: &Path, handle: &TorrentHandle) -> Option<Places> {
+pub(super) fn places(state: &Path, handle: &TorrentHandle) -> Option<MoveJournal> {
     let name = format!("torrents/{}.places", handle.info_hash());
-    Places::decode(&fs::read(state.join(name)).ok()?).ok()
+    MoveJournal::decode(&fs::read(state.join(name)).ok()?).ok()
 }

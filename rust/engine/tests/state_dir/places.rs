@@ -11,10 +11,10 @@ use torrent_engine::core::metainfo::Metainfo;
 use torrent_engine::core::resume::ResumeData;
 use torrent_engine::core::value::Value;
 use torrent_engine::event::kind;
-use torrent_engine::handle::TorrentHandle;
-use torrent_engine::placement::MoveMode;
 use torrent_engine::session::AddTorrent;
-use torrent_engine::state::{Faults, FileOp};
+use torrent_engine::state_dir::{FileOp, StateFaults};
+use torrent_engine::torrent::handle::TorrentHandle;
+use torrent_engine::torrent::handle::storage::MoveMode;
 
 use super::faults::{killed, places};
 use super::support::{Node, Payload, until, wait};
@@ -25,7 +25,7 @@ use super::{begin_with, start, stop};
 fn watched(state: &Path) -> (Node, Arc<Mutex<Vec<TempDir>>>) {
     let copies = Arc::<Mutex<Vec<TempDir>>>::default();
     let (taken, folder) = (Arc::clone(&copies), state.to_owned());
-    let faults = Faults::new(move |op, path| {
+    let faults = StateFaults::new(move |op, path| {
         let is_places = path.to_string_lossy().ends_with(".places.tmp");
         if op == FileOp::Create && is_places && path.with_extension("").exists() {
             taken.lock().unwrap().push(killed(&folder));
@@ -79,7 +79,7 @@ fn metadata_that_comes_during_a_move_counts_where_it_leads() {
     // The move is written down only once the metadata is here.
     let (go_on, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);
-    let faults = Faults::new(move |op, path| {
+    let faults = StateFaults::new(move |op, path| {
         if op == FileOp::Create && path.to_string_lossy().ends_with(".places.tmp") {
             let _ = held.lock().unwrap().recv();
         }

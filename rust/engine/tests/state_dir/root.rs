@@ -7,9 +7,9 @@ use torrent_engine::core::resume::ResumeData;
 use torrent_engine::core::value::Value;
 use torrent_engine::error::ErrorKind;
 use torrent_engine::event::{Detail, kind};
-use torrent_engine::handle::TorrentHandle;
 use torrent_engine::session::AddTorrent;
 use torrent_engine::status::TorrentState;
+use torrent_engine::torrent::handle::TorrentHandle;
 
 use super::faults::killed;
 use super::support::{Node, Payload, until};

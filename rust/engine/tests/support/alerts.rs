@@ -9,11 +9,11 @@ use torrent_engine::core::ids::{Block, FileIndex, PieceIndex};
 use torrent_engine::core::value::{Fields, Value};
 use torrent_engine::core::wire::Request;
 use torrent_engine::error::{Error, ErrorKind};
+use torrent_engine::event::performance::PerformanceWarning;
 use torrent_engine::event::{
     AddedTorrent, Alert, Answer, Audience, BlockReason, Detail, Event, Kind, PeerFact, PeerFault,
     TrackerFact, TrackerNews, kind,
 };
-use torrent_engine::performance::PerformanceWarning;
 use torrent_engine::status::{TorrentState, TorrentStatus};
 
 /// Alerts that carry the same fields: an example of those, and each kind with

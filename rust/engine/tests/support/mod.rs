@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use torrent_engine::core::settings::Settings;
 use torrent_engine::core::value::Value;
 use torrent_engine::event::{Event, Kind};
-use torrent_engine::handle::TorrentHandle;
 use torrent_engine::session::{AddTorrent, Session};
+use torrent_engine::torrent::handle::TorrentHandle;
 
 /// Nothing in these tests takes this long unless it is stuck, however busy the
 /// machine is.

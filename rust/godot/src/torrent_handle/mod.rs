@@ -18,15 +18,15 @@ use godot::register::{GodotClass, godot_api};
 use torrent_engine::core::bitfield::Bitfield;
 use torrent_engine::core::ids::TorrentKey;
 use torrent_engine::error::{Error, ErrorKind, Result};
-use torrent_engine::handle::TorrentHandle as Torrent;
+use torrent_engine::torrent::handle::TorrentHandle as Torrent;
 
-use crate::alive::Alive;
+use crate::cached_value::CachedValue;
 use crate::convert::{self, invalid, to_int};
-use crate::kept::Kept;
+use crate::last_error::LastError;
+use crate::live_objects::Alive;
 use crate::paths;
 use crate::peer_info::PeerInfo;
-use crate::report::LastError;
-use crate::threads::{self, Shared};
+use crate::threads::{self, SharedField};
 use crate::torrent_info::TorrentInfo;
 use crate::torrent_status::TorrentStatus;
 
@@ -51,9 +51,9 @@ pub(crate) struct TorrentHandle {
     torrent: Option<Torrent>,
     errors: LastError,
     /// The progress that was last told.
-    told_progress: Shared<f64>,
-    availability: Kept<Arc<Vec<u32>>, Array<i64>>,
-    pieces: Kept<Arc<Bitfield>, PackedByteArray>,
+    told_progress: SharedField<f64>,
+    availability: CachedValue<Arc<Vec<u32>>, Array<i64>>,
+    pieces: CachedValue<Arc<Bitfield>, PackedByteArray>,
     _alive: Alive,
     base: Base<RefCounted>,
 }
@@ -64,9 +64,9 @@ impl IRefCounted for TorrentHandle {
         Self {
             torrent: None,
             errors: LastError::default(),
-            told_progress: Shared::default(),
-            availability: Kept::default(),
-            pieces: Kept::default(),
+            told_progress: SharedField::default(),
+            availability: CachedValue::default(),
+            pieces: CachedValue::default(),
             _alive: Alive::new(&base),
             base,
         }

@@ -1,6 +1,6 @@
 //! The queue of a session: which torrents run, and which wait for their turn.
 
-use torrent_engine::queue::Move;
+use torrent_engine::session::queue::Move;
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! Resume data of a torrent.
 
-use torrent_engine::resume::SaveFlags;
+use torrent_engine::torrent::handle::resume::SaveFlags;
 
 use super::*;
 

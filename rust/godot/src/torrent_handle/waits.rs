@@ -1,7 +1,7 @@
 //! Waiting for a torrent, and what went wrong with it.
 
 use godot::builtin::{PackedByteArray, Signal};
-use torrent_engine::resume::SaveFlags;
+use torrent_engine::torrent::handle::resume::SaveFlags;
 
 use super::*;
 use crate::torrent_error::TorrentError;

@@ -1,6 +1,6 @@
 //! Which addresses the session has nothing to do with.
 
-use torrent_engine::ipfilter::{Filter, IpFilter, Loaded, MAX_FILTER_FILE, parse_list};
+use torrent_engine::ip_filter::{Filter, IpFilter, Loaded, MAX_FILTER_FILE, parse_list};
 
 use super::*;
 
@@ -10,7 +10,7 @@ impl TorrentSession {
     fn change_filter(&self, change: impl FnOnce(&mut Filter) -> Result<()>) -> Result<()> {
         match self.running() {
             Ok(session) => session.change_ip_filter(change),
-            Err(_) => change(&mut self.lasting.lock().filter),
+            Err(_) => change(&mut self.saved_session.lock().filter),
         }
     }
 

@@ -19,35 +19,35 @@ use godot::classes::{IRefCounted, RefCounted};
 use godot::obj::{Base, Gd, NewGd, WithBaseField};
 use godot::register::{GodotClass, godot_api};
 use torrent_core::ids::InfoHash;
-use torrent_core::metainfo::Limits;
+use torrent_core::metainfo::MetainfoLimits;
 use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::{Error, ErrorKind, Result};
 use torrent_engine::event::{Event, TorrentRef};
-use torrent_engine::handle::TorrentHandle as Torrent;
+use torrent_engine::session::saved_state::SavedSession;
 use torrent_engine::session::{AddTorrent, Session};
-use torrent_engine::session_state::Lasting;
-use torrent_engine::state::Folder;
+use torrent_engine::state_dir::Folder;
+use torrent_engine::torrent::handle::TorrentHandle as Torrent;
 
 use crate::alert_manager::AlertManager;
-use crate::alive::Alive;
+use crate::cached_value::CachedValue;
 use crate::convert::{self, invalid};
-use crate::cycles::{self, Dead, Hold};
 use crate::dispatch::{self, Poll};
-use crate::frames::Polled;
-use crate::kept::Kept;
+use crate::frame_budget::{FrameBudget, Stopwatch};
+use crate::frame_poll::Polled;
+use crate::last_error::{self, LastError};
+use crate::live_objects::Alive;
 use crate::monitors::Gauge;
-use crate::outbox::{Notice, Outbox};
-use crate::report::{self, LastError};
-use crate::share::{Allowance, Stopwatch};
-use crate::threads::{self, Shared, main_only};
+use crate::reference_cycles::{self, Dead, ReferenceHold};
+use crate::signal_queue::{Notice, SignalQueue};
+use crate::threads::{self, SharedField, main_only};
 use crate::torrent_error::TorrentError;
 use crate::torrent_handle::TorrentHandle;
 use crate::torrent_logger::TorrentLogger;
-use crate::{add_params, frames, lifetime, monitors, paths};
+use crate::{add_params, frame_poll, live_sessions, monitors, paths};
 
 /// The engine's session while one runs.
-pub(crate) type SharedRun = Shared<Option<Session>>;
+pub(crate) type SharedRun = SharedField<Option<Session>>;
 
 /// The session object and its alert manager both know the engine's session.
 pub(crate) type Running = Arc<SharedRun>;
@@ -99,33 +99,33 @@ pub(crate) type Running = Arc<SharedRun>;
 pub(crate) struct TorrentSession {
     run: Running,
     /// Earlier runs that are about to end.
-    ending: Shared<Vec<Session>>,
-    settings: Shared<Settings>,
+    ending: SharedField<Vec<Session>>,
+    settings: SharedField<Settings>,
     /// The settings as they were read last.
-    shown_settings: Kept<Settings, VarDictionary>,
+    shown_settings: CachedValue<Settings, VarDictionary>,
     /// The statistics as they were read last.
-    shown_stats: Kept<Instant, VarDictionary>,
-    manager: Shared<Gd<AlertManager>>,
+    shown_stats: CachedValue<Instant, VarDictionary>,
+    manager: SharedField<Gd<AlertManager>>,
     gauge: Arc<Gauge>,
     /// The object of each torrent.
-    objects: Shared<BTreeMap<InfoHash, Gd<TorrentHandle>>>,
+    objects: SharedField<BTreeMap<InfoHash, Gd<TorrentHandle>>>,
     /// Objects of torrents that were told to go.
-    leaving: Shared<Vec<Gd<TorrentHandle>>>,
+    leaving: SharedField<Vec<Gd<TorrentHandle>>>,
     /// Objects of torrents that are gone.
-    dead: Shared<Vec<Dead<TorrentHandle>>>,
+    dead: SharedField<Vec<Dead<TorrentHandle>>>,
     /// Whether the game still holds what it has stopped; `None` while it runs.
-    hold: Shared<Option<Hold>>,
-    outbox: Shared<Outbox>,
+    hold: SharedField<Option<ReferenceHold>>,
+    signal_queue: SharedField<SignalQueue>,
     /// When the last poll ended.
-    polled: Shared<Option<Instant>>,
+    polled: SharedField<Option<Instant>>,
     /// Whether `session_started` is in the outbox or was told.
-    announced: Shared<bool>,
-    delivering: Shared<bool>,
-    logger: Shared<Gd<TorrentLogger>>,
+    announced: SharedField<bool>,
+    delivering: SharedField<bool>,
+    logger: SharedField<Gd<TorrentLogger>>,
     /// Where the next run keeps its state.
-    state_directory: Shared<Option<PathBuf>>,
+    state_directory: SharedField<Option<PathBuf>>,
     /// What the last run left for the next one.
-    lasting: Shared<Lasting>,
+    saved_session: SharedField<SavedSession>,
     errors: LastError,
     alive: Alive,
     base: Base<RefCounted>,
@@ -142,22 +142,22 @@ impl IRefCounted for TorrentSession {
         Self {
             run,
             gauge,
-            ending: Shared::default(),
-            settings: Shared::default(),
-            shown_settings: Kept::default(),
-            shown_stats: Kept::default(),
-            manager: Shared::new(manager),
-            objects: Shared::default(),
-            leaving: Shared::default(),
-            dead: Shared::default(),
-            hold: Shared::default(),
-            outbox: Shared::default(),
-            polled: Shared::default(),
-            announced: Shared::default(),
-            delivering: Shared::default(),
-            logger: Shared::new(TorrentLogger::new_gd()),
-            state_directory: Shared::default(),
-            lasting: Shared::default(),
+            ending: SharedField::default(),
+            settings: SharedField::default(),
+            shown_settings: CachedValue::default(),
+            shown_stats: CachedValue::default(),
+            manager: SharedField::new(manager),
+            objects: SharedField::default(),
+            leaving: SharedField::default(),
+            dead: SharedField::default(),
+            hold: SharedField::default(),
+            signal_queue: SharedField::default(),
+            polled: SharedField::default(),
+            announced: SharedField::default(),
+            delivering: SharedField::default(),
+            logger: SharedField::new(TorrentLogger::new_gd()),
+            state_directory: SharedField::default(),
+            saved_session: SharedField::default(),
             errors,
             alive: Alive::new(&base),
             base,
@@ -225,8 +225,8 @@ impl TorrentSession {
     }
 
     /// How large torrent files may be.
-    fn torrent_limits(&self) -> Limits {
-        Limits::of_files(&self.settings())
+    fn torrent_limits(&self) -> MetainfoLimits {
+        MetainfoLimits::of_files(&self.settings())
     }
 
     fn apply(&self, patch: &Fields) -> Result<()> {

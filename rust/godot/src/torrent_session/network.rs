@@ -1,7 +1,7 @@
 //! Where the session listens, and how it stands in the network.
 
 use super::*;
-use torrent_engine::network::network_interfaces;
+use torrent_engine::session::network::network_interfaces;
 
 #[godot_api(secondary)]
 impl TorrentSession {

@@ -1,6 +1,6 @@
 //! What outlives the session: its state, resume data, the state directory.
 
-use torrent_engine::resume::SaveFlags;
+use torrent_engine::torrent::handle::resume::SaveFlags;
 
 use super::*;
 
@@ -14,7 +14,7 @@ impl TorrentSession {
                 settings = Settings::clone(&session.settings());
                 refused
             }
-            Err(_) => self.lasting.lock().load(data, &mut settings)?,
+            Err(_) => self.saved_session.lock().load(data, &mut settings)?,
         };
         for error in refused {
             self.errors
@@ -39,7 +39,7 @@ impl TorrentSession {
         main_only!(self, "save_state");
         let state = match self.running() {
             Ok(session) => session.save_state(),
-            Err(_) => self.lasting.lock().save(&self.settings()),
+            Err(_) => self.saved_session.lock().save(&self.settings()),
         };
         PackedByteArray::from(state)
     }

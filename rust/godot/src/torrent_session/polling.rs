@@ -42,9 +42,9 @@ impl TorrentSession {
         }
         self.announce();
         let mut events = Vec::new();
-        let mut outbox = self.outbox.lock();
-        outbox.begin();
-        let alerts_wait = outbox.has_alerts();
+        let mut signal_queue = self.signal_queue.lock();
+        signal_queue.begin();
+        let alerts_wait = signal_queue.has_alerts();
         self.ending.lock().retain(|session| {
             // Asked first, so that nothing can come after the events taken.
             let ended = session.join(Duration::ZERO);
@@ -53,15 +53,15 @@ impl TorrentSession {
             } else {
                 take(session, alerts_wait, &mut events);
             }
-            events.drain(..).for_each(|event| outbox.put(event));
+            events.drain(..).for_each(|event| signal_queue.put(event));
             if ended {
-                outbox.put_notice(Notice::Stopped);
+                signal_queue.put_notice(Notice::Stopped);
             }
             !ended
         });
         if let Some(session) = self.run.get().filter(|_| self.announced.get()) {
             take(&session, alerts_wait, &mut events);
-            events.drain(..).for_each(|event| outbox.put(event));
+            events.drain(..).for_each(|event| signal_queue.put(event));
         }
     }
 
@@ -83,7 +83,7 @@ impl TorrentSession {
 
     /// Whether it has stopped and everything of it has been told.
     fn is_at_rest(&self) -> bool {
-        !self.has_run() && self.ending.lock().is_empty() && self.outbox.lock().is_empty()
+        !self.has_run() && self.ending.lock().is_empty() && self.signal_queue.lock().is_empty()
     }
 
     fn end_of_poll(&self, begun: Instant) {
@@ -93,10 +93,10 @@ impl TorrentSession {
     }
 
     /// What this poll may take, by the time since the last one.
-    fn allowance(&self, now: Instant) -> Allowance {
+    fn allowance(&self, now: Instant) -> FrameBudget {
         let last = self.polled.get();
         let elapsed = last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
-        Allowance::new(elapsed, self.outbox.lock().waiting())
+        FrameBudget::new(elapsed, self.signal_queue.lock().waiting())
     }
 
     /// One poll; `looks` whether the game has let go of the session.
@@ -136,19 +136,19 @@ impl TorrentSession {
             return;
         };
         let manager = session.manager();
-        let holders = || cycles::holders(this).len() + AlertManager::holders(&manager);
+        let holders = || reference_cycles::holders(this).len() + AlertManager::holders(&manager);
         // Without the reference that is `this`.
         let is_let_go = hold.is_let_go(session.references() - 1, holders);
         session.hold.replace(Some(hold));
         if is_let_go {
-            cycles::release(this);
+            reference_cycles::release(this);
             AlertManager::release(&manager);
         }
     }
 
-    fn next(poll: &Poll<'_>, allowance: &Allowance) -> Option<Notice> {
+    fn next(poll: &Poll<'_>, allowance: &FrameBudget) -> Option<Notice> {
         let time = poll.stopwatch.left(allowance);
-        poll.session.bind().outbox.lock().next(time)
+        poll.session.bind().signal_queue.lock().next(time)
     }
 }
 
@@ -164,7 +164,7 @@ impl TorrentSession {
         main_only!(this.bind(), "poll");
         // The game's call comes with references of its own, such as a loop's
         // variable. Where there are frames, those look.
-        let looks = !frames::are_followed();
+        let looks = !frame_poll::are_followed();
         Self::poll_once(this, looks);
     }
 }

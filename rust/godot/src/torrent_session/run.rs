@@ -9,10 +9,10 @@ impl TorrentSession {
         }
         self.apply(patch)?;
         let session = self.begin()?;
-        lifetime::remember(&session);
+        live_sessions::remember(&session);
         self.run.replace(Some(session));
         // The engine's session owns it now, and need not copy it to change it.
-        self.lasting.take();
+        self.saved_session.take();
         self.show_monitors();
         self.announced.replace(false);
         self.hold.take();
@@ -22,9 +22,9 @@ impl TorrentSession {
 
     /// Starts the engine's session, with its state directory if it has one.
     fn begin(&self) -> Result<Session> {
-        let lasting = self.lasting.get();
+        let saved_session = self.saved_session.get();
         let Some(folder) = self.state_directory.get() else {
-            return Session::start_again(self.settings(), lasting, None);
+            return Session::start_again(self.settings(), saved_session, None);
         };
         let folder = Folder::open(folder)?;
         let settings = match &folder {
@@ -33,7 +33,7 @@ impl TorrentSession {
             Folder::Ending(_) => self.settings(),
         };
         self.take_settings(&settings);
-        Session::start_again(settings, lasting, Some(folder))
+        Session::start_again(settings, saved_session, Some(folder))
     }
 
     /// Shows the settings that the engine's session has.
@@ -48,7 +48,7 @@ impl TorrentSession {
         let started = patch.and_then(|patch| session.start(&patch));
         let started = session.report(method, started).is_some();
         if started {
-            frames::follow(this);
+            frame_poll::follow(this);
         }
         started
     }
@@ -66,7 +66,7 @@ impl TorrentSession {
                 self.take_settings(&session.settings());
                 self.show_monitors();
             }
-            self.outbox.lock().put_notice(Notice::Started);
+            self.signal_queue.lock().put_notice(Notice::Started);
         }
     }
 
@@ -80,12 +80,12 @@ impl TorrentSession {
             return;
         };
         monitors::show(&self.gauge, false);
-        self.lasting.replace(session.lasting());
+        self.saved_session.replace(session.saved_session());
         self.ending.lock().push(session);
         let objects = self.objects.take();
         let dead = objects.into_values().map(Dead::new);
         self.dead.lock().extend(dead);
-        self.hold.replace(Some(Hold::default()));
+        self.hold.replace(Some(ReferenceHold::default()));
     }
 }
 

@@ -40,7 +40,7 @@ impl TorrentSession {
     fn get_settings_preset(name: GString) -> VarDictionary {
         let unknown = || invalid(format!("there is no preset '{name}'"));
         let preset = Settings::preset(&name.to_string()).ok_or_else(unknown);
-        let preset = report::ok("TorrentSession.get_settings_preset", preset);
+        let preset = last_error::ok("TorrentSession.get_settings_preset", preset);
         preset.as_ref().map(settings_dictionary).unwrap_or_default()
     }
 

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use torrent_core::metainfo::Limits;
+use torrent_core::metainfo::MetainfoLimits;
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::{Error, ErrorKind};
-use torrent_engine::placement::Deletion;
-use torrent_engine::resume::save_path_in;
 use torrent_engine::session::AddTorrent;
+use torrent_engine::torrent::handle::resume::save_path_in;
+use torrent_engine::torrent::handle::storage::Deletion;
 
 use super::torrent_files::read_torrent;
 use super::{done, field, torrent};
@@ -75,8 +75,8 @@ pub(super) async fn torrent_and_seed(app: &App, mut params: Params) -> Outcome {
 }
 
 /// How large torrent files may be.
-fn limits(app: &App) -> Result<Limits, Error> {
-    Ok(Limits::of_files(&app.running()?.session.settings()))
+fn limits(app: &App) -> Result<MetainfoLimits, Error> {
+    Ok(MetainfoLimits::of_files(&app.running()?.session.settings()))
 }
 
 fn add_to(app: &App, add: AddTorrent) -> Outcome {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use torrent_core::ids::FileIndex;
 use torrent_engine::error::Result;
-use torrent_engine::handle::{MAX_RATE, OptionsPatch, TorrentHandle};
-use torrent_engine::placement::MoveMode;
-use torrent_engine::queue::Move;
+use torrent_engine::session::queue::Move;
+use torrent_engine::torrent::handle::storage::MoveMode;
+use torrent_engine::torrent::handle::{MAX_RATE, OptionsPatch, TorrentHandle};
 
 use super::{done, only_torrent, torrent};
 use crate::app::App;

@@ -12,9 +12,9 @@ mod trackers;
 
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::Result;
-use torrent_engine::handle::TorrentHandle;
-use torrent_engine::question::Question;
 use torrent_engine::session::Session;
+use torrent_engine::torrent::handle::TorrentHandle;
+use torrent_engine::torrent::handle::post::PostRequest;
 
 use crate::app::App;
 use crate::params::Params;
@@ -90,7 +90,7 @@ pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome
         "post_torrent_updates" => session::simple(app, params, Session::post_torrent_updates),
         "post_session_stats" => session::simple(app, params, Session::post_session_stats),
 
-        other => match Question::named(other) {
+        other => match PostRequest::named(other) {
             Some(question) => control::simple(app, params, |torrent| torrent.ask(question)),
             None => Err(invalid(format!("Unknown command '{other}'"))),
         },

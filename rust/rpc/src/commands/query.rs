@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use torrent_core::metainfo::Limits;
+use torrent_core::metainfo::MetainfoLimits;
 use torrent_core::value::{Fields, Value};
-use torrent_engine::handle::TorrentHandle;
-use torrent_engine::info::info_fields;
+use torrent_engine::status::info::info_fields;
+use torrent_engine::torrent::handle::TorrentHandle;
 
 use super::torrent_files::{parse_file, read_torrent};
 use super::{field, only_torrent, torrent};
@@ -43,7 +43,7 @@ pub(super) async fn torrent_info(app: &App, mut params: Params) -> Outcome {
     let info = match (id, path) {
         (Some(id), None) => info_fields(app.torrent(&id)?.known_metainfo()?),
         (None, Some(path)) => {
-            let data = read_torrent(Path::new(&path), Limits::default().bytes).await?;
+            let data = read_torrent(Path::new(&path), MetainfoLimits::default().bytes).await?;
             info_fields(&parse_file(&path, &data)?)
         }
         _ => return Err(invalid("either 'torrent_id' or 'path' must be given")),

@@ -1,7 +1,7 @@
 //! Resume data, asked for.
 
 use torrent_core::value::Value;
-use torrent_engine::resume::SaveFlags;
+use torrent_engine::torrent::handle::resume::SaveFlags;
 
 use super::{field, only_torrent, torrent};
 use crate::app::App;

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use torrent_core::ipfilter::{FilterError, IpFilter};
+use torrent_core::ip_filter::{FilterError, IpFilter};
 use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::Result;
 use torrent_engine::event::category;
 use torrent_engine::session::Session;
-use torrent_engine::state::StateDir;
+use torrent_engine::state_dir::StateDir;
 
 use super::query::status_fields;
 use super::{done, field};

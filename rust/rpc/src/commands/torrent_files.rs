@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use torrent_core::create::{Padding, TorrentBuilder};
 use torrent_core::ids::InfoHash;
 use torrent_core::magnet::MagnetUri;
-use torrent_core::metainfo::{Limits, Metainfo};
+use torrent_core::metainfo::{Metainfo, MetainfoLimits};
 use torrent_engine::create::{Canceller, CreateJob, CreateTorrent, Details, Source};
 use torrent_engine::error::{Error, Result};
 use torrent_engine::event::unix_millis;
-use torrent_engine::info::{info_fields, magnet_fields};
+use torrent_engine::status::info::{info_fields, magnet_fields};
 
 use crate::app::run_blocking;
 use crate::params::Params;
@@ -155,7 +155,7 @@ pub(super) async fn parse(mut params: Params) -> Outcome {
     params.finish()?;
     match (path, data) {
         (Some(path), None) => {
-            let data = read_torrent(Path::new(&path), Limits::default().bytes).await?;
+            let data = read_torrent(Path::new(&path), MetainfoLimits::default().bytes).await?;
             Ok(info_fields(&parse_file(&path, &data)?))
         }
         (None, Some(data)) => Ok(info_fields(&Metainfo::parse(&data)?)),

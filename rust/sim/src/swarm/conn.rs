@@ -11,14 +11,14 @@ use super::{Event, Packet, Swarm};
 
 /// Why a connection ended.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(super) enum ConnectionEnd {
     ByPeer,
     ByUs(CloseReason),
     Protocol(PeerError),
     Reset,
 }
 
-impl std::fmt::Display for Ended {
+impl std::fmt::Display for ConnectionEnd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::ByPeer => f.write_str("closed by the peer"),
@@ -139,7 +139,7 @@ impl Swarm {
         let node = end.node;
         match packet {
             Packet::Data(data) => self.receive(node, key, &data),
-            Packet::Fin => self.end(node, key, Ended::ByPeer),
+            Packet::Fin => self.end(node, key, ConnectionEnd::ByPeer),
             Packet::Greeting => {}
         }
     }
@@ -154,7 +154,7 @@ impl Swarm {
         let mut blocks = Vec::new();
         let taken = match conn.connection.handle_input(now, &conn.input, &mut blocks) {
             Ok(taken) => taken,
-            Err(error) => return self.end(node, key, Ended::Protocol(error)),
+            Err(error) => return self.end(node, key, ConnectionEnd::Protocol(error)),
         };
         let blocks: Vec<(Block, Bytes)> = blocks
             .into_iter()
@@ -178,10 +178,10 @@ impl Swarm {
             return;
         };
         let is_metadata = matches!(command, PeerCommand::Metadata(_));
-        match conn.connection.obey(now, command) {
+        match conn.connection.handle_command(now, command) {
             Ok(None) => {}
-            Ok(Some(reason)) => return self.end(node, key, Ended::ByUs(reason)),
-            Err(error) => return self.end(node, key, Ended::Protocol(error)),
+            Ok(Some(reason)) => return self.end(node, key, ConnectionEnd::ByUs(reason)),
+            Err(error) => return self.end(node, key, ConnectionEnd::Protocol(error)),
         }
         if let Some(metadata) = metadata.filter(|_| is_metadata) {
             conn.connection.offer_metadata(metadata);
@@ -198,7 +198,7 @@ impl Swarm {
             return;
         }
         if let Err(error) = conn.connection.handle_timeout(now) {
-            return self.end(node, key, Ended::Protocol(error));
+            return self.end(node, key, ConnectionEnd::Protocol(error));
         }
         let due = conn
             .connection
@@ -224,19 +224,19 @@ impl Swarm {
             return;
         };
         match conn.connection.handle_read(job, Some(&data)) {
-            Some(reason) => self.end(node, key, Ended::ByUs(reason)),
+            Some(reason) => self.end(node, key, ConnectionEnd::ByUs(reason)),
             None => self.pump(node, key),
         }
     }
 
     /// The connection ends at this node; the other end hears of it.
-    pub(super) fn end(&mut self, node: usize, key: PeerKey, ended: Ended) {
+    pub(super) fn end(&mut self, node: usize, key: PeerKey, ended: ConnectionEnd) {
         let Some(mut conn) = self.nodes[node].conns.remove(&key) else {
             return;
         };
         let report = conn.connection.final_report();
         self.wires[conn.wire].ends[conn.side].key = None;
-        if matches!(ended, Ended::ByUs(_) | Ended::Protocol(_)) {
+        if matches!(ended, ConnectionEnd::ByUs(_) | ConnectionEnd::Protocol(_)) {
             self.transmit(conn.wire, conn.side, Packet::Fin);
         }
         self.post(node, Event::Gone(node, key, report, ended));
@@ -248,7 +248,7 @@ impl Swarm {
             let end = &self.wires[wire].ends[side];
             if let Some(key) = end.key {
                 let node = end.node;
-                self.end(node, key, Ended::Reset);
+                self.end(node, key, ConnectionEnd::Reset);
             }
         }
         self.greeting_lost(wire);

@@ -23,7 +23,7 @@ impl Swarm {
             self.nodes[node]
                 .brain
                 .add_peers(now, others, Sources::TRACKER);
-            self.settle(node);
+            self.drain_outputs(node);
         }
     }
 
@@ -32,7 +32,7 @@ impl Swarm {
         let endpoint = self.nodes[to.0].endpoint;
         let now = self.instant();
         self.nodes[node.0].brain.connect_to(now, endpoint);
-        self.settle(node.0);
+        self.drain_outputs(node.0);
     }
 
     /// The address that others see a node under.
@@ -82,7 +82,7 @@ impl Swarm {
     pub fn pause(&mut self, node: NodeId) {
         self.note(node.0, "pause");
         self.nodes[node.0].brain.stop();
-        self.settle(node.0);
+        self.drain_outputs(node.0);
     }
 
     /// Lets a node's traffic flow again.
@@ -90,7 +90,7 @@ impl Swarm {
         self.note(node.0, "resume");
         let now = self.instant();
         self.nodes[node.0].brain.start(now);
-        self.settle(node.0);
+        self.drain_outputs(node.0);
     }
 
     /// Lets a node forget what it has and look at its files again.
@@ -115,7 +115,7 @@ impl Swarm {
         let it = &mut self.nodes[node.0];
         it.upload_mode = false;
         it.brain.set_storage_failed(now, false);
-        self.settle(node.0);
+        self.drain_outputs(node.0);
     }
 
     /// Sets the priorities of all pieces of a node.
@@ -123,7 +123,7 @@ impl Swarm {
         let priorities: Vec<Priority> = (0..self.payload.num_pieces()).map(of).collect();
         let now = self.instant();
         self.nodes[node.0].brain.set_priorities(now, &priorities);
-        self.settle(node.0);
+        self.drain_outputs(node.0);
     }
 
     /// Wants a piece of a node within some time; the log says when it is there.
@@ -133,14 +133,14 @@ impl Swarm {
         self.nodes[node.0]
             .brain
             .set_deadline(now, piece, after, true);
-        self.settle(node.0);
+        self.drain_outputs(node.0);
     }
 
     /// Puts a node into other modes.
     pub fn set_modes(&mut self, node: NodeId, modes: Modes) {
         let now = self.instant();
         self.nodes[node.0].brain.set_modes(now, modes);
-        self.settle(node.0);
+        self.drain_outputs(node.0);
     }
 
     /// Payload bytes that came to a node twice or unasked.

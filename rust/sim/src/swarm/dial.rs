@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use torrent_core::ids::PeerKey;
-use torrent_core::peer::{Connection, Limits, Opening};
+use torrent_core::peer::{Connection, ConnectionLimits, Opening};
 use torrent_core::peerlist::Sources;
 use torrent_core::torrent::{PeerMeta, Room};
 use torrent_core::wire::Features;
 
-use super::{End, Event, Packet, Swarm, Wire};
+use super::{Event, Packet, StreamEnd, Swarm, Wire};
 use crate::link::Pipe;
 use crate::node::Conn;
 
@@ -30,7 +30,7 @@ impl Swarm {
         let wire = self.wires.len();
         let mut caller = self.nodes[node].endpoint;
         caller.set_port(FIRST_PORT + (wire % 40_000) as u16);
-        let end = |node, endpoint| End {
+        let end = |node, endpoint| StreamEnd {
             node,
             endpoint,
             key: None,
@@ -71,7 +71,7 @@ impl Swarm {
         let now = self.instant();
         self.note(node, format_args!("could not connect to {endpoint}"));
         self.nodes[node].brain.connect_failed(now, endpoint);
-        self.settle(node);
+        self.drain_outputs(node);
     }
 
     /// Takes a connection in, or closes it again.
@@ -97,9 +97,9 @@ impl Swarm {
         if let Err(reason) = it.brain.peer_connected(now, key, meta, Room::Free) {
             self.note(node, format_args!("refused {endpoint}: {reason}"));
             self.transmit(wire, side, Packet::Fin);
-            return self.settle(node);
+            return self.drain_outputs(node);
         }
-        let limits = Limits::from(&*it.settings);
+        let limits = ConnectionLimits::from(&*it.settings);
         let layout = self.payload.layout.clone();
         let mut connection = if it.brain.has_metadata() {
             Connection::new(layout, limits, now)
@@ -131,7 +131,7 @@ impl Swarm {
         );
         self.wires[wire].ends[side].key = Some(key);
         self.note(node, format_args!("connected p{} {endpoint}", key.0));
-        self.settle(node);
+        self.drain_outputs(node);
         self.pump(node, key);
     }
 }

@@ -14,14 +14,14 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use torrent_core::ids::{Block, PeerKey};
-use torrent_core::peer::{PeerCommand, ReadJob, Report};
+use torrent_core::peer::{ConnectionReport, PeerCommand, ReadJob};
 
 use crate::disk::DiskEvent;
 use crate::link::{Link, Pipe};
 use crate::node::{Node, NodeSpec};
 use crate::payload::Payload;
-use crate::queue::Queue;
-use conn::Ended;
+use crate::queue::EventQueue;
+use conn::ConnectionEnd;
 
 /// Names a node, in the order in which they were added, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,8 +51,8 @@ enum Event {
     Arrived(usize, usize, Packet),
     Departed(usize, usize, usize),
     Reset(usize),
-    Report(usize, PeerKey, Report),
-    Gone(usize, PeerKey, Report, Ended),
+    Report(usize, PeerKey, ConnectionReport),
+    Gone(usize, PeerKey, ConnectionReport, ConnectionEnd),
     Command(usize, PeerKey, PeerCommand),
     ConnTimer(usize, PeerKey),
     BrainTimer(usize),
@@ -64,13 +64,13 @@ enum Event {
 
 /// A connection between two nodes: side 0 called side 1.
 struct Wire {
-    ends: [End; 2],
+    ends: [StreamEnd; 2],
     pipes: [Pipe; 2],
     /// The caller has the other's handshake, or has given up.
     answered: bool,
 }
 
-struct End {
+struct StreamEnd {
     node: usize,
     /// The endpoint as the other side sees it.
     endpoint: SocketAddr,
@@ -92,7 +92,7 @@ pub struct Swarm {
     start: Instant,
     rng: StdRng,
     payload: Payload,
-    queue: Queue<Event>,
+    queue: EventQueue<Event>,
     nodes: Vec<Node>,
     wires: Vec<Wire>,
     default_link: Link,
@@ -110,7 +110,7 @@ impl Swarm {
             start: Instant::now(),
             rng: StdRng::seed_from_u64(seed),
             payload,
-            queue: Queue::new(),
+            queue: EventQueue::new(),
             nodes: Vec::new(),
             wires: Vec::new(),
             default_link: link,
@@ -135,7 +135,7 @@ impl Swarm {
         } else {
             brain.fetch_metadata(now);
         }
-        self.settle(index);
+        self.drain_outputs(index);
         NodeId(index)
     }
 

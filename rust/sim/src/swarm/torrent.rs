@@ -2,11 +2,11 @@
 //! In the order of the engine's torrent driver.
 
 use torrent_core::ids::{PeerKey, TorrentKey};
-use torrent_core::peer::{PeerCommand, Report};
+use torrent_core::peer::{ConnectionReport, PeerCommand};
 use torrent_core::torrent::{Output, TorrentEvent, TorrentState};
 use torrent_core::turnover::{Holding, plan};
 
-use super::conn::Ended;
+use super::conn::ConnectionEnd;
 use super::{CHECK_EVERY, Event, Swarm};
 use crate::disk::DiskEvent;
 
@@ -19,21 +19,27 @@ impl Swarm {
         self.queue.push(*inbox_at, event);
     }
 
-    pub(super) fn report(&mut self, node: usize, key: PeerKey, report: Report) {
+    pub(super) fn report(&mut self, node: usize, key: PeerKey, report: ConnectionReport) {
         let now = self.instant();
         self.nodes[node].brain.peer_report(now, key, report);
-        self.settle(node);
+        self.drain_outputs(node);
     }
 
-    pub(super) fn gone(&mut self, node: usize, key: PeerKey, report: Report, ended: &Ended) {
+    pub(super) fn gone(
+        &mut self,
+        node: usize,
+        key: PeerKey,
+        report: ConnectionReport,
+        ended: &ConnectionEnd,
+    ) {
         let now = self.instant();
-        let failed = matches!(ended, Ended::Protocol(_) | Ended::Reset);
+        let failed = matches!(ended, ConnectionEnd::Protocol(_) | ConnectionEnd::Reset);
         self.nodes[node].counters.failed_connections += u32::from(failed);
         self.note(node, format_args!("disconnected p{}: {ended}", key.0));
         self.nodes[node]
             .brain
             .peer_disconnected(now, key, report, failed);
-        self.settle(node);
+        self.drain_outputs(node);
     }
 
     pub(super) fn brain_timer(&mut self, node: usize) {
@@ -42,7 +48,7 @@ impl Swarm {
             self.nodes[node].timer = None;
             self.turn_over(node);
             self.nodes[node].brain.handle_timeout(now);
-            self.settle(node);
+            self.drain_outputs(node);
         }
     }
 
@@ -71,7 +77,7 @@ impl Swarm {
                 self.note(node, format_args!("checked: {} pieces", have.count()));
             }
         }
-        self.settle(node);
+        self.drain_outputs(node);
     }
 
     pub(super) fn check_files(&mut self, node: usize) {
@@ -117,7 +123,7 @@ impl Swarm {
     }
 
     /// Carries out what the brain decided.
-    pub(super) fn settle(&mut self, node: usize) {
+    pub(super) fn drain_outputs(&mut self, node: usize) {
         self.choking(node);
         while let Some(output) = self.nodes[node].brain.poll_output() {
             match output {
@@ -226,6 +232,6 @@ impl Swarm {
     pub(super) fn begin_check(&mut self, node: usize) {
         self.nodes[node].brain.checking(TorrentState::CheckingFiles);
         self.check_files(node);
-        self.settle(node);
+        self.drain_outputs(node);
     }
 }

@@ -37,10 +37,10 @@ fn nothing_leads_out_of_the_torrents_folder() {
     for root in &elements {
         let info = with(multi(files.clone(), total), "name", *root);
         for policy in [PathPolicy::Posix, PathPolicy::Windows] {
-            let limits = Limits {
+            let limits = MetainfoLimits {
                 paths: policy,
                 duplicate_names: 100_000,
-                ..Limits::metadata()
+                ..MetainfoLimits::metadata()
             };
             let file = Metainfo::parse_with(&torrent(info.clone()), &limits).unwrap();
             // What peers send goes the same way.
@@ -88,7 +88,7 @@ fn no_two_files_share_a_path() {
     assert_eq!(names(&[&["x.d", "a"], &["x.d", "a"]]), ["x.d/a", "x.d/a.1"]);
     assert_eq!(names(&[&[".x"], &[".x"]]), [".x", ".1.x"]);
     assert_eq!(names(&[&["é"], &["É"]]), ["é", "É"]);
-    let windows = Limits {
+    let windows = MetainfoLimits {
         paths: PathPolicy::Windows,
         ..limits()
     };
@@ -137,7 +137,7 @@ fn lying_sizes_cost_nothing() {
             piece_length,
         );
         let data = torrent(with(info, "pieces", hashes(pieces)));
-        let limits = Limits {
+        let limits = MetainfoLimits {
             bytes: 50_000_000,
             ..limits()
         };

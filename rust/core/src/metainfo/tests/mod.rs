@@ -10,10 +10,10 @@ use crate::ids::PieceIndex;
 
 type Pairs = Vec<(&'static str, Item)>;
 
-fn limits() -> Limits {
-    Limits {
+fn limits() -> MetainfoLimits {
+    MetainfoLimits {
         paths: PathPolicy::Posix,
-        ..Limits::default()
+        ..MetainfoLimits::default()
     }
 }
 
@@ -127,7 +127,7 @@ fn check_invariants(metainfo: &Metainfo) {
     let last = info.layout.num_pieces() - 1;
     assert!(info.piece_hash(PieceIndex(last)).is_some());
     assert!(info.piece_hash(PieceIndex(last + 1)).is_none());
-    let limits = Limits {
+    let limits = MetainfoLimits {
         bytes: usize::MAX,
         ..limits()
     };

@@ -295,7 +295,7 @@ fn broken_torrents_are_refused_by_name() {
         assert_eq!(parse(&data), Err(expected), "{}", data.escape_ascii());
     }
     check_invariants(&parse(torrent(multi([file(vec!["d"; 100], 1)], 1))).unwrap());
-    let small = Limits {
+    let small = MetainfoLimits {
         bytes: 10,
         ..limits()
     };
@@ -325,11 +325,14 @@ fn files_may_be_as_long_as_metadata_from_peers() {
         max_metadata_size: 1024,
         ..Settings::default()
     };
-    assert_eq!(Limits::of_files(&settings).bytes, 1024);
-    assert_eq!(Limits::of_files(&Settings::default()).bytes, LONGEST);
+    assert_eq!(MetainfoLimits::of_files(&settings).bytes, 1024);
+    assert_eq!(
+        MetainfoLimits::of_files(&Settings::default()).bytes,
+        LONGEST
+    );
     for info in Settings::table() {
         let most = info.range.map(|range| *range.end() as usize);
-        let widest = Limits::widest();
+        let widest = MetainfoLimits::widest();
         match info.name {
             "max_metadata_size" => assert_eq!(most, Some(widest.bytes)),
             "metadata_token_limit" => assert_eq!(most, Some(widest.tokens)),

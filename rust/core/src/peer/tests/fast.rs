@@ -57,7 +57,7 @@ fn the_torrent_hears_what_is_allowed_now_when_it_changes() {
 #[test]
 fn what_was_allowed_before_the_metadata_is_judged_by_it() {
     let mut world = World::new();
-    let limits = Limits::from(&Settings::default());
+    let limits = ConnectionLimits::from(&Settings::default());
     world.conn = Connection::without_metadata(limits, world.now);
     world.conn.features.fast = true;
     let all = [allow(2), allow(10), allow(u32::MAX)];

@@ -7,7 +7,7 @@ fn what_a_peer_says_before_the_metadata_is_judged_when_it_comes() {
     let has = |bits| Message::Bitfield(bits);
     let layout = || Arc::new(Layout::new(PIECE, [(u64::from(PIECE) * 10, false)]).unwrap());
     let mut world = World::new();
-    let limits = Limits::from(&Settings::default());
+    let limits = ConnectionLimits::from(&Settings::default());
     world.conn = Connection::without_metadata(limits, world.now);
     let early = Message::Have(PieceIndex(9));
     let asked = request(0);
@@ -119,7 +119,7 @@ fn nobody_says_for_ever_all_that_it_has() {
         for early in [false, true] {
             let mut world = World::new();
             if early {
-                let limits = Limits::from(&Settings::default());
+                let limits = ConnectionLimits::from(&Settings::default());
                 world.conn = Connection::without_metadata(limits, world.now);
             }
             world.conn.features.fast = true;

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use super::*;
 use crate::layout::Layout;
-use crate::peer::{Connection, Limits, Opening, PeerError};
+use crate::peer::{Connection, ConnectionLimits, Opening, PeerError};
 use crate::picker::PartialPiece;
 use crate::wire::{Features, Message, Request};
 
@@ -25,7 +25,7 @@ impl Line {
         world.join('p', false).unwrap();
         let piece = 2 * BLOCK_SIZE;
         let layout = Layout::new(piece, [(u64::from(piece) * 10, false)]).unwrap();
-        let limits = Limits::from(&Settings::default());
+        let limits = ConnectionLimits::from(&Settings::default());
         let mut connection = Connection::new(Arc::new(layout), limits, world.now());
         let opening = Opening {
             info_hash: Default::default(),
@@ -83,7 +83,7 @@ impl Line {
             let before = self.actions;
             while let Some(output) = self.world.torrent.poll_output() {
                 if let Output::Peer(_, command) = output {
-                    self.connection.obey(now, command)?;
+                    self.connection.handle_command(now, command)?;
                     self.actions += 1;
                 }
             }
@@ -266,7 +266,7 @@ fn a_piece_with_a_deadline_is_asked_of_others_while_a_peer_refuses_it() {
         out
     };
     assert_eq!(urgent(&mut world), ["a urgent 1:0 1:1"]);
-    let refuse = |it: &mut Report| {
+    let refuse = |it: &mut ConnectionReport| {
         it.returned = blocks("1:0 1:1");
         it.refused = blocks("1:0 1:1");
         it.want = 4;

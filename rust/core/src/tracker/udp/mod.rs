@@ -22,9 +22,9 @@ use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::{Event, Failure, Reply, Report, Retry, ScrapeReply};
+use super::{AnnounceStats, Event, Failure, Reply, Retry, ScrapeReply};
 use crate::ids::InfoHash;
-use packet::{Action, Answer};
+use packet::{Action, UdpResponse};
 
 /// The first wait for an answer.
 const FIRST_WAIT: Duration = Duration::from_secs(15);
@@ -49,7 +49,7 @@ pub enum Ask {
         /// Peers wanted, at most.
         num_want: u32,
         /// The torrent's numbers.
-        report: Report,
+        report: AnnounceStats,
     },
     /// The numbers of one swarm.
     Scrape(InfoHash),
@@ -133,14 +133,14 @@ struct Sent {
 /// One address of a tracker.
 #[derive(Debug, Default)]
 struct Server {
-    connection: Option<Connection>,
+    connection: Option<UdpConnection>,
     connecting: Option<Sent>,
     /// Connect requests in a row without an answer.
     attempt: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Connection {
+struct UdpConnection {
     id: u64,
     since: Instant,
 }
@@ -234,7 +234,7 @@ impl UdpTrackers {
     /// A datagram has arrived. Whether it was an answer that somebody waits
     /// for; everything else is ignored.
     pub fn datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) -> bool {
-        let Some(answer) = Answer::parse(bytes) else {
+        let Some(answer) = UdpResponse::parse(bytes) else {
             return false;
         };
         match self.transactions.get(&answer.transaction) {
@@ -338,7 +338,7 @@ impl UdpTrackers {
             return self.finish(id, Err(UdpError::NoAddress));
         };
         let server = self.servers.entry(target).or_default();
-        let fresh = |known: &Connection| now < known.since + self.token_expiry;
+        let fresh = |known: &UdpConnection| now < known.since + self.token_expiry;
         match server.connection.filter(fresh) {
             Some(connection) => self.send_query(now, id, target, connection),
             None if server.connecting.is_some() => {}
@@ -346,7 +346,7 @@ impl UdpTrackers {
         }
     }
 
-    fn send_query(&mut self, now: Instant, id: QueryId, to: SocketAddr, connection: Connection) {
+    fn send_query(&mut self, now: Instant, id: QueryId, to: SocketAddr, connection: UdpConnection) {
         let transaction = self.new_transaction(Owner::Query(id));
         let Some(query) = self.queries.get_mut(&id) else {
             return;
@@ -417,7 +417,7 @@ impl UdpTrackers {
     }
 
     /// The tracker answers a connect request.
-    fn connected(&mut self, now: Instant, from: SocketAddr, answer: Answer<'_>) -> bool {
+    fn connected(&mut self, now: Instant, from: SocketAddr, answer: UdpResponse<'_>) -> bool {
         let failure = match answer.action {
             Action::Connect => None,
             Action::Error => Some(UdpError::Refused(answer.error())),
@@ -425,7 +425,7 @@ impl UdpTrackers {
         };
         self.transactions.remove(&answer.transaction);
         let id = answer.connection().unwrap_or_default();
-        let connection = Connection { id, since: now };
+        let connection = UdpConnection { id, since: now };
         if let Some(server) = self.servers.get_mut(&from) {
             server.connecting = None;
             server.attempt = 0;
@@ -446,7 +446,7 @@ impl UdpTrackers {
         now: Instant,
         id: QueryId,
         from: SocketAddr,
-        answer: Answer<'_>,
+        answer: UdpResponse<'_>,
     ) -> bool {
         let Some(query) = self.queries.get_mut(&id) else {
             return false;

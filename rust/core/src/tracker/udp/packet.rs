@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::super::reply::{MAX_TEXT, read_compact, seconds, text};
-use super::super::{Event, Reply, Report, ScrapeReply};
+use super::super::{AnnounceStats, Event, Reply, ScrapeReply};
 use crate::ids::InfoHash;
 
 /// The number that opens every connect request.
@@ -30,13 +30,13 @@ pub(super) enum Action {
 
 /// An answer, taken apart as far as all answers are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Answer<'a> {
+pub(super) struct UdpResponse<'a> {
     pub(super) action: Action,
     pub(super) transaction: u32,
     pub(super) body: &'a [u8],
 }
 
-impl<'a> Answer<'a> {
+impl<'a> UdpResponse<'a> {
     /// Reads a datagram; `None` when it is too short for what it says it is.
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (action, bytes) = bytes.split_first_chunk::<4>()?;
@@ -126,7 +126,7 @@ pub(super) fn announce(
     transaction: u32,
     event: Event,
     num_want: u32,
-    report: &Report,
+    report: &AnnounceStats,
     path: &str,
 ) -> Vec<u8> {
     let mut packet = header(connection, Action::Announce, transaction);
@@ -175,7 +175,7 @@ mod tests {
                 0, 0, 4, 0x17, 0x27, 0x10, 0x19, 0x80, 0, 0, 0, 0, 1, 2, 3, 4
             ]
         );
-        let report = Report {
+        let report = AnnounceStats {
             info_hash: InfoHash([1; 20]),
             peer_id: PeerId([2; 20]),
             port: 0x1ae1,
@@ -184,7 +184,7 @@ mod tests {
             downloaded: 4,
             left: 5,
             ip: "10.0.0.9".to_owned(),
-            ..Report::default()
+            ..AnnounceStats::default()
         };
         let packet = announce(7, 8, Event::Started, 200, &report, "/a?b");
         assert_eq!(packet.len(), 98 + 2 + 4);
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_long_path_takes_several_options() {
         let path = "/".repeat(600);
-        let packet = announce(7, 8, Event::None, 0, &Report::default(), &path);
+        let packet = announce(7, 8, Event::None, 0, &AnnounceStats::default(), &path);
         assert_eq!(packet.len(), 98 + 600 + 3 * 2);
         assert_eq!((packet[98], packet[99]), (2, 255));
         assert_eq!((packet[98 + 257], packet[99 + 257]), (2, 255));
@@ -215,15 +215,15 @@ mod tests {
 
     #[test]
     fn a_finished_torrent_is_paused_over_http_only() {
-        let packet = announce(7, 8, Event::Paused, 0, &Report::default(), "");
+        let packet = announce(7, 8, Event::Paused, 0, &AnnounceStats::default(), "");
         assert_eq!(packet[80..84], [0; 4]);
     }
 
     #[test]
     fn an_error_ends_where_c_ends_it() {
-        let answer = Answer::parse(b"\0\0\0\x03\0\0\0\x01no\nentry\0garbage").unwrap();
+        let answer = UdpResponse::parse(b"\0\0\0\x03\0\0\0\x01no\nentry\0garbage").unwrap();
         assert_eq!(answer.error(), "no entry");
-        let empty = Answer::parse(b"\0\0\0\x03\0\0\0\x01").unwrap();
+        let empty = UdpResponse::parse(b"\0\0\0\x03\0\0\0\x01").unwrap();
         assert_eq!(empty.error(), "");
     }
 
@@ -234,7 +234,7 @@ mod tests {
             if let Some(byte) = bytes.get_mut(..4).and_then(|head| { head.fill(0); head.last_mut() }) {
                 *byte = action;
             }
-            if let Some(answer) = Answer::parse(&bytes) {
+            if let Some(answer) = UdpResponse::parse(&bytes) {
                 answer.connection();
                 answer.error();
                 answer.scraped();

@@ -46,7 +46,7 @@ impl World {
         let ask = Ask::Announce {
             event: Event::Started,
             num_want: 200,
-            report: Report::default(),
+            report: AnnounceStats::default(),
         };
         self.ask_any(targets, ask, 60)
     }

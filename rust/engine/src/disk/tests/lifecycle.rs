@@ -1,7 +1,7 @@
 //! Closing, deleting, stopping, and what a panic leaves behind.
 
 use super::*;
-use crate::disk::worker::Message;
+use crate::disk::worker::WorkerMessage;
 use crate::disk::{CheckMode, DiskErrorKind};
 
 const SIZE: u64 = BLOCK_SIZE as u64;
@@ -118,7 +118,7 @@ async fn a_panic_is_an_event_and_the_worker_lives_on() {
     world.storage.write(world.blocks_of(0)[..1].to_vec(), PEER);
     world.storage.flush().await;
     let (worker, shared) = world.storage.first_worker();
-    worker.send(Message::Panic(shared)).unwrap();
+    worker.send(WorkerMessage::Panic(shared)).unwrap();
     let events = world.settle().await;
     assert!(matches!(&events[..], [DiskEvent::Internal { message }] if message == "asked to"));
     assert_eq!(world.disk.queued_bytes(), 16384);

@@ -4,7 +4,7 @@
 use super::*;
 use crate::disk::{CheckMode, DiskErrorKind};
 use crate::hash::PieceHasher;
-use crate::zeros::ZeroHashes;
+use crate::hash::padding::ZeroHashes;
 
 const MIB: u64 = 1 << 20;
 

@@ -6,8 +6,8 @@ use futures_util::FutureExt;
 use torrent_core::ids::FileIndex;
 
 use super::*;
-use crate::disk::inject::{Errno, Plan};
-use crate::disk::real::is_case_blind;
+use crate::disk::canonical::is_case_blind;
+use crate::disk::fault_injection::{Errno, Plan};
 use crate::disk::{CheckMode, DiskErrorKind, DiskOp, MoveMode};
 
 const SIZE: u64 = BLOCK_SIZE as u64;

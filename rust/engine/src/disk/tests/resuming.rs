@@ -5,7 +5,7 @@ use torrent_core::resume::FileStat;
 
 use super::*;
 use crate::disk::error::DiskOp;
-use crate::disk::inject::{Errno, Plan};
+use crate::disk::fault_injection::{Errno, Plan};
 use crate::disk::{CheckMode, DiskErrorKind, ResumeRejected};
 
 const SIZE: u64 = BLOCK_SIZE as u64;

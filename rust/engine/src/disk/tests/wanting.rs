@@ -3,7 +3,7 @@
 use torrent_core::ids::FileIndex;
 
 use super::*;
-use crate::disk::inject::{Errno, Plan};
+use crate::disk::fault_injection::{Errno, Plan};
 use crate::disk::{CheckMode, DiskErrorKind, DiskOp, MoveMode};
 
 const SIZE: u64 = BLOCK_SIZE as u64;

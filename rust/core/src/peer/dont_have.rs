@@ -1,0 +1,78 @@
+//! Pieces that we told the peer of and have no longer (BEP 54), and requests
+//! that cannot be served because of it.
+//!
+//! Part of [`Connection`]. Whoever can be told goes on with us; others would
+//! wait for blocks that never come, and are left: when they are back, they see
+//! what we have.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::invalid_requests::CROSSING;
+use super::{CloseReason, Connection, ReadJob};
+use crate::ids::PieceIndex;
+use crate::wire::{Message, Request};
+
+/// What the peer may not have heard yet.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    /// Pieces that it was told of lately, the latest last.
+    told: VecDeque<(Instant, PieceIndex)>,
+}
+
+impl Lost {
+    /// Whether a request for the piece may have crossed the news that it is
+    /// gone.
+    pub(super) fn crossed(&mut self, now: Instant, piece: PieceIndex) -> bool {
+        let known = |&(told, _): &(Instant, PieceIndex)| told + CROSSING < now;
+        while self.told.front().is_some_and(known) {
+            self.told.pop_front();
+        }
+        self.told.iter().any(|&(_, lost)| lost == piece)
+    }
+}
+
+impl Connection {
+    /// We have these pieces no longer (BEP 54). Requests for them that wait are
+    /// refused (BEP 6), so that the peer asks elsewhere. The connection is to
+    /// be closed if the peer cannot be told.
+    pub fn announce_lost(&mut self, now: Instant, pieces: &[PieceIndex]) -> Option<CloseReason> {
+        let dropped = self.drop_uploads(|_, piece| !pieces.contains(&piece));
+        let id = self.extensions.theirs.dont_have;
+        let mut told_nothing = false;
+        for &piece in pieces {
+            if !self.announced.clear(piece.0) {
+                continue;
+            }
+            if id == 0 {
+                told_nothing = true;
+                continue;
+            }
+            self.send.announce(&Message::Extended {
+                id,
+                payload: &piece.0.to_be_bytes(),
+            });
+            self.lost.told.push_back((now, piece));
+        }
+        let waits = dropped && !self.uploads.choking;
+        let helpless = !self.features.fast && (told_nothing || waits);
+        helpless.then_some(CloseReason::CannotTell)
+    }
+
+    /// Refuses what was read in vain; the connection is to be closed if the
+    /// peer cannot be told.
+    pub(super) fn reject_read(&mut self, job: &ReadJob) -> Option<CloseReason> {
+        if !self.features.fast {
+            // A choke said it already.
+            return (!self.uploads.choking).then_some(CloseReason::CannotTell);
+        }
+        for &(begin, length) in &job.spans {
+            self.send.message(&Message::Reject(Request {
+                piece: job.piece,
+                begin,
+                length,
+            }));
+        }
+        None
+    }
+}

@@ -1,0 +1,434 @@
+//! Fetching the info dict from peers (BEP 9): which peer is asked for which
+//! piece, and whom to believe.
+//!
+//! The brain tells of peers that have it ([`MetadataFetch::peer_has`]), of answers
+//! ([`MetadataFetch::answer`]) and of time ([`MetadataFetch::poll`], which says whom to ask
+//! for what). Peers may lie about its size and its bytes, answer slowly or
+//! never, and come back as new peers.
+//!
+//! Each size that is claimed is an attempt of its own, in which the peers that
+//! claim it share the pieces; a piece that one is slow to send is asked of
+//! another too. When the result has the wrong hash, each of these peers becomes
+//! an attempt of its own, all of them at once, so that an honest one needs no
+//! other. A peer whose whole is wrong is a liar, which its address is
+//! remembered for ([`Reputation`]).
+//!
+//! Attempts are run a few at a time, in turns. What they hold is what came;
+//! beyond twice the largest size that is accepted, one of them begins again.
+//! What has the right hash ends the search; if it cannot be used after all,
+//! [`MetadataFetch::begin_again`] takes it up once more.
+
+mod attempt;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sha1::{Digest, Sha1};
+
+use crate::ids::{InfoHash, PeerKey};
+use attempt::Attempt;
+use source::{Reputation, Source};
+
+/// Time after which a piece is asked of a second peer, if there is nothing
+/// else to ask it for.
+const LATE: Duration = Duration::from_secs(1);
+
+/// Attempts whose peers are asked at once.
+const MAX_ACTIVE: usize = 8;
+
+/// Time after which an attempt makes room for one that waits.
+const TURN: Duration = Duration::from_secs(5);
+
+/// Sizes remembered to have given a wrong hash; with more, all count as such.
+const MAX_SUSPECT: usize = 64;
+
+/// What an answer leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum FetchVerdict {
+    /// Nothing yet.
+    Open,
+    /// The info dict, with the right hash.
+    Complete(Bytes),
+    /// What these peers sent has the wrong hash. One alone is a liar.
+    Wrong(BTreeSet<PeerKey>),
+}
+
+/// An attempt: at which size, and with which peer where only one takes part.
+type AttemptKey = (u32, Option<PeerKey>);
+
+/// The peers that take part in each attempt.
+type Groups = BTreeMap<AttemptKey, Vec<PeerKey>>;
+
+/// The search for the info dict of one torrent.
+#[derive(Debug)]
+pub(super) struct MetadataFetch {
+    info_hash: InfoHash,
+    max_size: u32,
+    sources: BTreeMap<PeerKey, Source>,
+    attempts: BTreeMap<AttemptKey, Attempt>,
+    /// Sizes for which each peer is an attempt of its own.
+    suspect: BTreeSet<u32>,
+    reputation: Reputation,
+    /// It was found.
+    over: bool,
+}
+
+impl MetadataFetch {
+    pub(super) fn new(info_hash: InfoHash, max_size: u32) -> Self {
+        Self {
+            info_hash,
+            max_size,
+            sources: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            suspect: BTreeSet::new(),
+            reputation: Reputation::default(),
+            over: false,
+        }
+    }
+
+    /// Asks all peers anew for an info dict of up to `max_size` bytes.
+    pub(super) fn begin_again(&mut self, now: Instant, max_size: u32) {
+        self.over = false;
+        self.max_size = max_size;
+        self.attempts.clear();
+        self.suspect.clear();
+        self.reputation.forget();
+        for source in self.sources.values_mut() {
+            source.reset(now);
+        }
+    }
+
+    /// A peer speaks ut_metadata and says how long the info dict is, or does
+    /// not say. Whether its claim can be true.
+    pub(super) fn peer_has(
+        &mut self,
+        now: Instant,
+        peer: PeerKey,
+        ip: IpAddr,
+        size: Option<u32>,
+    ) -> bool {
+        let size = size.unwrap_or(0);
+        if size > self.max_size {
+            return false;
+        }
+        let wait = self.reputation.wait(ip);
+        let source = self
+            .sources
+            .entry(peer)
+            .or_insert_with(|| Source::new(ip, now + wait));
+        let before = source.size;
+        if size == 0 || size == before {
+            return true;
+        }
+        if before == 0 && wait.is_zero() {
+            // It got it meanwhile.
+            source.wake(now);
+        }
+        source.size = size;
+        // Answers to what it was asked under another size would not fit.
+        let asked = source.forget_asked();
+        self.give_back(before, peer, asked);
+        true
+    }
+
+    pub(super) fn peer_left(&mut self, peer: PeerKey) {
+        if let Some(mut source) = self.sources.remove(&peer) {
+            self.give_back(source.size, peer, source.forget_asked());
+        }
+    }
+
+    /// Requests to a peer came to nothing.
+    fn give_back(&mut self, size: u32, peer: PeerKey, pieces: Vec<u32>) {
+        let key = self.attempt_of(size, peer);
+        if let Some(attempt) = self.attempts.get_mut(&key) {
+            pieces
+                .into_iter()
+                .for_each(|piece| attempt.give_back(piece));
+        }
+    }
+
+    /// Whom to ask for which piece now.
+    pub(super) fn poll(&mut self, now: Instant) -> Vec<(PeerKey, u32)> {
+        if self.over {
+            return Vec::new();
+        }
+        self.expire(now);
+        let groups = self.update_attempts(now);
+        self.take_turns(now, &groups);
+        let mut requests = Vec::new();
+        for (key, peers) in groups {
+            if self
+                .attempts
+                .get(&key)
+                .is_some_and(|it| it.active.is_some())
+            {
+                self.ask(now, key, &peers, &mut requests);
+            }
+        }
+        // Those that do not say whether they have it.
+        for (&key, source) in self.sources.iter_mut().filter(|(_, it)| it.size == 0) {
+            if source.is_ready(now) && source.load().0 == 0 {
+                source.ask(now, 0);
+                requests.push((key, 0));
+            }
+        }
+        requests
+    }
+
+    /// Asks the peers of an attempt for pieces, the least busy one first.
+    fn ask(
+        &mut self,
+        now: Instant,
+        key: AttemptKey,
+        peers: &[PeerKey],
+        requests: &mut Vec<(PeerKey, u32)>,
+    ) {
+        let Some(attempt) = self.attempts.get_mut(&key) else {
+            return;
+        };
+        let mut late = late_pieces(now, attempt, &self.sources, peers);
+        let mut ready: Vec<PeerKey> = peers.to_vec();
+        ready.retain(|peer| self.sources.get(peer).is_some_and(|it| it.is_ready(now)));
+        while let Some((at, &peer)) = ready
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, peer)| self.sources.get(*peer).map(Source::load))
+        {
+            let Some(source) = self.sources.get_mut(&peer) else {
+                return;
+            };
+            let piece = attempt.take(|piece| source.was_asked(piece)).or_else(|| {
+                let at = late.iter().position(|&piece| !source.was_asked(piece))?;
+                Some(late.remove(at))
+            });
+            if let Some(piece) = piece {
+                source.ask(now, piece);
+                requests.push((peer, piece));
+            }
+            if piece.is_none() || !source.is_ready(now) {
+                ready.remove(at);
+            }
+        }
+    }
+
+    /// The attempt that a peer takes part in which claims a size.
+    fn attempt_of(&self, size: u32, peer: PeerKey) -> AttemptKey {
+        let suspect = self.suspect.contains(&size) || self.suspect.len() > MAX_SUSPECT;
+        (size, suspect.then_some(peer))
+    }
+
+    /// Gives up waiting for what does not come.
+    fn expire(&mut self, now: Instant) {
+        let mut expired = Vec::new();
+        for (&peer, source) in &mut self.sources {
+            expired.push((source.size, peer, source.expire(now)));
+        }
+        for (size, peer, pieces) in expired.into_iter().filter(|it| !it.2.is_empty()) {
+            self.give_back(size, peer, pieces);
+        }
+    }
+
+    /// Every peer takes part in one attempt, and every attempt has peers, which
+    /// are returned.
+    fn update_attempts(&mut self, now: Instant) -> Groups {
+        let mut groups = Groups::new();
+        for (&peer, source) in self.sources.iter().filter(|(_, it)| it.size > 0) {
+            let key = self.attempt_of(source.size, peer);
+            groups.entry(key).or_default().push(peer);
+        }
+        self.attempts.retain(|key, _| groups.contains_key(key));
+        for &key in groups.keys() {
+            self.attempts
+                .entry(key)
+                .or_insert_with(|| Attempt::new(key.0, now));
+        }
+        groups
+    }
+
+    /// Chooses the attempts whose peers are asked.
+    fn take_turns(&mut self, now: Instant, groups: &Groups) {
+        let mut waiting = Vec::new();
+        let mut active = Vec::new();
+        for (&key, peers) in groups {
+            let rested = peers.iter().filter_map(|peer| self.sources.get(peer));
+            let rested: Vec<&Source> = rested.filter(|it| it.is_rested(now)).collect();
+            let strikes = rested.iter().map(|it| self.reputation.strikes(it.ip));
+            let Some(attempt) = self.attempts.get_mut(&key) else {
+                continue;
+            };
+            match (strikes.min(), attempt.active) {
+                (None, _) => attempt.park(),
+                (Some(_), Some(since)) => active.push((since, key)),
+                (Some(strikes), None) => {
+                    // Those whose peers did not lie first, then those with most
+                    // peers.
+                    let rank = strikes.saturating_add(attempt.turns);
+                    let count = std::cmp::Reverse(rested.len());
+                    waiting.push((rank, count, peers.first().copied(), key));
+                }
+            }
+        }
+        waiting.sort_unstable();
+        active.sort_unstable();
+        let mut room = MAX_ACTIVE.saturating_sub(active.len());
+        active.retain(|(since, _)| now.saturating_duration_since(*since) >= TURN);
+        active.truncate(waiting.len().saturating_sub(room));
+        room += active.len();
+        for (_, key) in active {
+            if let Some(attempt) = self.attempts.get_mut(&key) {
+                attempt.park();
+            }
+        }
+        for (_, _, _, key) in waiting.into_iter().take(room) {
+            if let Some(attempt) = self.attempts.get_mut(&key) {
+                attempt.active = Some(now);
+            }
+        }
+    }
+
+    /// Keeps what all attempts hold within bounds: of those with most lies the
+    /// one that has waited longest for a piece begins again.
+    fn bound_memory(&mut self, now: Instant) {
+        let limit = u64::from(self.max_size).saturating_mul(2);
+        while self.held() > limit {
+            let mut strikes: BTreeMap<AttemptKey, u32> = BTreeMap::new();
+            for (&peer, source) in &self.sources {
+                let key = self.attempt_of(source.size, peer);
+                let of_peer = self.reputation.strikes(source.ip);
+                let least = strikes.entry(key).or_insert(of_peer);
+                *least = of_peer.min(*least);
+            }
+            let all = self.attempts.iter().filter(|(_, it)| it.held() > 0);
+            let worst = all.min_by_key(|(key, it)| {
+                let strikes = strikes.get(key).copied().unwrap_or(u32::MAX);
+                (std::cmp::Reverse(strikes), it.last_progress)
+            });
+            let Some(key) = worst.map(|(&key, _)| key) else {
+                return;
+            };
+            let peers: Vec<PeerKey> = self.sources.keys().copied().collect();
+            for peer in peers {
+                let size = self.sources.get(&peer).map_or(0, |it| it.size);
+                let concerned = size > 0 && self.attempt_of(size, peer) == key;
+                if let Some(source) = self.sources.get_mut(&peer).filter(|_| concerned) {
+                    source.forget_asked();
+                    source.failed(now);
+                }
+            }
+            if let Some(attempt) = self.attempts.get_mut(&key) {
+                attempt.clear();
+            }
+        }
+    }
+
+    /// Bytes that all attempts hold.
+    fn held(&self) -> u64 {
+        self.attempts.values().map(Attempt::held).sum()
+    }
+
+    /// A peer answered a request, or refused it (`None`). `total_size` is the
+    /// info dict's as the answer says, or 0.
+    pub(super) fn answer(
+        &mut self,
+        now: Instant,
+        peer: PeerKey,
+        piece: u32,
+        total_size: u32,
+        data: Option<Bytes>,
+    ) -> FetchVerdict {
+        let max_size = self.max_size;
+        let Some(source) = self.sources.get_mut(&peer) else {
+            return FetchVerdict::Open;
+        };
+        if !source.answered(now, piece) || self.over {
+            return FetchVerdict::Open;
+        }
+        if source.size == 0 && data.is_some() && total_size <= max_size {
+            source.size = total_size;
+        }
+        let size = source.size;
+        let key = self.attempt_of(size, peer);
+        if size > 0 {
+            self.attempts
+                .entry(key)
+                .or_insert_with(|| Attempt::new(size, now));
+        }
+        let contradicts = total_size != 0 && total_size != size;
+        let attempt = self.attempts.get_mut(&key);
+        let expected = attempt.as_ref().map_or(0, |it| it.piece_len(piece));
+        let data = data.filter(|data| !contradicts && expected > 0 && data.len() == expected);
+        let source = self.sources.get_mut(&peer);
+        match (data, attempt) {
+            (Some(data), Some(attempt)) => {
+                attempt.add(now, piece, data, peer);
+                source.into_iter().for_each(Source::succeeded);
+            }
+            (_, attempt) => {
+                attempt.into_iter().for_each(|it| it.give_back(piece));
+                source.into_iter().for_each(|it| it.failed(now));
+                return FetchVerdict::Open;
+            }
+        }
+        let verdict = self.judge(now, key);
+        self.bound_memory(now);
+        verdict
+    }
+
+    /// Looks at the hash, once every piece is there.
+    fn judge(&mut self, now: Instant, key: AttemptKey) -> FetchVerdict {
+        let whole = self.attempts.get(&key).and_then(Attempt::whole);
+        let Some((whole, senders)) = whole else {
+            return FetchVerdict::Open;
+        };
+        if Sha1::digest(&whole).as_slice() == self.info_hash.0 {
+            self.attempts.clear();
+            self.over = true;
+            return FetchVerdict::Complete(whole.into());
+        }
+        let Some(failed) = self.attempts.remove(&key) else {
+            return FetchVerdict::Open;
+        };
+        self.suspect.insert(key.0);
+        if let (1, Some(liar)) = (senders.len(), senders.first()) {
+            if let Some(source) = self.sources.get_mut(liar) {
+                source.failed(now);
+                self.reputation.strike(source.ip);
+            }
+        } else {
+            // One of them may be honest: each goes on alone with what it sent.
+            for &peer in &senders {
+                self.attempts
+                    .insert((key.0, Some(peer)), failed.part_of(peer, now));
+            }
+        }
+        FetchVerdict::Wrong(senders)
+    }
+}
+
+/// Pieces that the peers of an attempt are slow to send, the oldest first.
+fn late_pieces(
+    now: Instant,
+    attempt: &Attempt,
+    sources: &BTreeMap<PeerKey, Source>,
+    peers: &[PeerKey],
+) -> Vec<u32> {
+    // For each piece, when it was asked for last.
+    let mut under_way: BTreeMap<u32, Instant> = BTreeMap::new();
+    let asked = peers.iter().filter_map(|peer| sources.get(peer));
+    for (piece, at) in asked.flat_map(Source::asked) {
+        let last = under_way.entry(piece).or_insert(at);
+        *last = at.max(*last);
+    }
+    let mut late: Vec<(Instant, u32)> = under_way
+        .into_iter()
+        .filter(|&(piece, at)| !attempt.has(piece) && now.saturating_duration_since(at) >= LATE)
+        .map(|(piece, at)| (at, piece))
+        .collect();
+    late.sort_unstable();
+    late.into_iter().map(|(_, piece)| piece).collect()
+}

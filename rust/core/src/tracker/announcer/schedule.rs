@@ -1,0 +1,85 @@
+//! Whose turn it is at each of our endpoints, and when it comes. A call that
+//! may have made somebody due ends in [`Announcer::advance`], which asks them.
+
+use std::time::Instant;
+
+use super::{Announcer, AnnouncerSettings, Run};
+
+/// A tracker that has a turn coming at one of our endpoints.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ScheduledAnnounce {
+    pub(super) tracker: usize,
+    pub(super) endpoint: usize,
+    /// When it comes; `None` at once.
+    pub(super) due: Option<Instant>,
+}
+
+impl Announcer {
+    /// The trackers that have a turn coming, for each endpoint in the order of
+    /// trying.
+    pub(super) fn plan(&self) -> Vec<ScheduledAnnounce> {
+        let mut turns = Vec::new();
+        if self.run == Run::Running && self.enabled {
+            for endpoint in 0..self.locals.len() {
+                self.plan_endpoint(endpoint, &mut turns);
+            }
+        }
+        turns
+    }
+
+    fn plan_endpoint(&self, number: usize, turns: &mut Vec<ScheduledAnnounce>) {
+        let AnnouncerSettings {
+            all_trackers,
+            all_tiers,
+            ..
+        } = self.settings;
+        // The tier of the last tracker that works.
+        let mut shield: Option<u32> = None;
+        for &at in &self.order {
+            let Some(tracker) = self.trackers.get(at) else {
+                continue;
+            };
+            let Some(endpoint) = tracker.endpoints.get(number) else {
+                continue;
+            };
+            if !tracker.is_askable(endpoint) {
+                continue;
+            }
+            let same_tier = shield == Some(tracker.tier);
+            let in_turn = match shield {
+                None => true,
+                Some(_) if same_tier => all_trackers,
+                Some(_) => all_tiers,
+            };
+            let owes = tracker.owes(endpoint, self.complete);
+            if in_turn && endpoint.is_working() {
+                shield = Some(tracker.tier);
+            }
+            if endpoint.in_flight.is_none() && (in_turn || endpoint.forced || owes) {
+                turns.push(ScheduledAnnounce {
+                    tracker: at,
+                    endpoint: number,
+                    due: endpoint.due(owes),
+                });
+            }
+        }
+    }
+
+    pub(super) fn advance(&mut self, now: Instant) {
+        for turn in self.plan() {
+            let Some(tracker) = self.trackers.get(turn.tracker) else {
+                continue;
+            };
+            let Some(endpoint) = tracker.endpoints.get(turn.endpoint) else {
+                continue;
+            };
+            // Another endpoint may have taken over to tell of the completion.
+            let owes = tracker.owes(endpoint, self.complete);
+            if endpoint.due(owes).is_some_and(|due| due > now) {
+                continue;
+            }
+            let event = tracker.event(endpoint, self.complete, self.upload_only);
+            self.send(turn.tracker, turn.endpoint, event);
+        }
+    }
+}

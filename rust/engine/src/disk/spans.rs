@@ -1,0 +1,184 @@
+//! Bytes between a torrent's run of bytes and its files: one vectored write
+//! and one read per file span. Pad files are never stored and read as zeros
+//! (BEP 47).
+
+use std::fs::File;
+use std::io::IoSlice;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::counters::Counters;
+use super::error::{DiskError, DiskOp, Fault};
+use super::io::{read_exact_at, write_all_at};
+use super::path::Access;
+use super::storage::StorageShared;
+use super::sync::forget_cached;
+use super::{Common, WriteMode};
+
+impl Common {
+    /// Writes a run of neighbouring blocks that starts at `offset` in the
+    /// torrent.
+    pub(super) fn write(
+        &self,
+        storage: &StorageShared,
+        offset: u64,
+        run: &[&[u8]],
+    ) -> Result<(), DiskError> {
+        let begun = Instant::now();
+        let mut blocks = run.iter().copied();
+        let length = blocks.clone().map(<[u8]>::len).sum::<usize>() as u64;
+        let mut slices = Vec::with_capacity(run.len());
+        let mut rest: &[u8] = &[];
+        for span in storage.spec.layout.spans(offset, length) {
+            slices.clear();
+            let mut wanted = span.length;
+            while wanted > 0 {
+                if rest.is_empty() {
+                    let Some(next) = blocks.next() else { break };
+                    rest = next;
+                }
+                let part = usize::try_from(wanted).map_or(rest.len(), |n| n.min(rest.len()));
+                let (head, tail) = rest.split_at(part);
+                slices.push(IoSlice::new(head));
+                rest = tail;
+                wanted -= part as u64;
+            }
+            if span.pad {
+                continue;
+            }
+            if storage.in_parts.get(span.file.0) {
+                storage.write_part(self, &span, &mut slices)?;
+                continue;
+            }
+            storage.check_alone(span.file)?;
+            let file = self.files.file(storage, span.file, Access::Write)?;
+            self.faults
+                .strike(DiskOp::Write, span.file)
+                .and_then(|()| write_all_at(&file, &mut slices, span.offset))
+                .map_err(|fault| storage.error(DiskOp::Write, Some(span.file), fault))?;
+            Counters::add(&self.counters.write_ops, 1);
+            self.after_write(&file)
+                .map_err(|fault| storage.error(DiskOp::Sync, Some(span.file), fault))?;
+            // After the write, so that a sync meanwhile cannot miss it.
+            storage.unsynced.set(span.file.0);
+            storage.touched.set(span.file.0);
+        }
+        self.counters.wrote(length, begun);
+        Ok(())
+    }
+
+    /// Does with what was written as the settings say.
+    fn after_write(&self, file: &File) -> Result<(), Fault> {
+        match self.tuned(|tuning| tuning.writes).unwrap_or_default() {
+            WriteMode::Cached => {}
+            WriteMode::Forgotten => forget_cached(file),
+            WriteMode::Through => file.sync_data()?,
+        }
+        Ok(())
+    }
+
+    /// Fills `buffer` from `offset` in the torrent on.
+    pub(super) fn read(
+        &self,
+        storage: &StorageShared,
+        offset: u64,
+        mut buffer: &mut [u8],
+    ) -> Result<(), DiskError> {
+        let begun = Instant::now();
+        let total = buffer.len() as u64;
+        for span in storage.spec.layout.spans(offset, total) {
+            let length = usize::try_from(span.length).map_or(buffer.len(), |n| n.min(buffer.len()));
+            let (part, rest) = buffer.split_at_mut(length);
+            buffer = rest;
+            if span.pad {
+                part.fill(0);
+                continue;
+            }
+            if storage.in_parts.get(span.file.0) {
+                storage.read_part(self, &span, part)?;
+                continue;
+            }
+            let file = self.files.file(storage, span.file, Access::Read)?;
+            self.faults
+                .strike(DiskOp::Read, span.file)
+                .and_then(|()| read_exact_at(&file, part, span.offset))
+                .map_err(|fault| storage.error(DiskOp::Read, Some(span.file), fault))?;
+            Counters::add(&self.counters.read_ops, 1);
+            if self.tuned(|tuning| tuning.forget_reads) == Some(true) {
+                forget_cached(&file);
+            }
+        }
+        self.counters.read(total, begun);
+        Ok(())
+    }
+
+    /// Reads `length` bytes into a pooled buffer.
+    pub(super) fn read_pooled(
+        &self,
+        storage: &StorageShared,
+        offset: u64,
+        length: u32,
+    ) -> Result<Bytes, DiskError> {
+        let length = length as usize;
+        let mut buffer = self.pool.take_at_least(length);
+        self.read(storage, offset, &mut buffer[..length])?;
+        Ok(buffer.freeze(length))
+    }
+
+    /// Reads `length` bytes without waiting for a device: `None` unless the
+    /// files are open and the page cache holds all of it. What a seed sends
+    /// is mostly there, and a trip to a worker and back costs more than the
+    /// copy.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(super) fn read_cached(
+        &self,
+        storage: &StorageShared,
+        offset: u64,
+        length: u32,
+    ) -> Option<Bytes> {
+        use std::io::IoSliceMut;
+
+        use rustix::io::{ReadWriteFlags, preadv2};
+
+        if self.faults.are_planned() {
+            return None;
+        }
+        let begun = Instant::now();
+        let length = length as usize;
+        // Before a buffer is taken: most misses are files that are not open.
+        let first = storage.spec.layout.spans(offset, 1).next()?;
+        if !first.pad {
+            self.files.if_open(storage, first.file)?;
+        }
+        let mut buffer = self.pool.take_at_least(length);
+        let mut at = 0;
+        for span in storage.spec.layout.spans(offset, length as u64) {
+            let part = buffer.get_mut(at..at + usize::try_from(span.length).ok()?)?;
+            at += part.len();
+            if span.pad {
+                part.fill(0);
+                continue;
+            }
+            if storage.in_parts.get(span.file.0) {
+                return None;
+            }
+            let file = self.files.if_open(storage, span.file)?;
+            let wanted = part.len();
+            let slices = &mut [IoSliceMut::new(part)];
+            match preadv2(&*file, slices, span.offset, ReadWriteFlags::NOWAIT) {
+                Ok(read) if read == wanted => Counters::add(&self.counters.read_ops, 1),
+                // Not cached, short or failed: the worker finds out which.
+                _ => return None,
+            }
+        }
+        self.counters.read(length as u64, begun);
+        Some(buffer.freeze(length))
+    }
+
+    /// There is no asking the page cache alone on this system.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(super) fn read_cached(&self, _: &StorageShared, _: u64, _: u32) -> Option<Bytes> {
+        None
+    }
+}

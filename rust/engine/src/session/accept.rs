@@ -1,0 +1,180 @@
+//! Accepts connections and hands each to its torrent once the first half of
+//! its handshake says which one that is.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use torrent_core::wire::Features;
+
+use crate::context::supervise;
+use crate::coop;
+use crate::event::performance::PerformanceWarning;
+use crate::event::{BlockReason, Detail, PeerFact, kind};
+use crate::net;
+use crate::net::address::is_local;
+use crate::net::handshake_slots::{self, HandshakeSlot, HandshakeSlots};
+use crate::net::listen::Listener;
+use crate::peer::Arrival;
+use crate::peer::handshake::{self, HandshakeError};
+use crate::session::SessionShared;
+use crate::torrent::handle::Command;
+
+/// Connections in the handshake at once; further ones wait in the system's
+/// backlog for a moment, until the one that dawdles longest is cut off.
+const MAX_HANDSHAKES: usize = 256;
+
+/// Pause after the system refused to hand over a connection (no file
+/// descriptors left, say): trying again at once would only burn the processor.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Starts a task for each listening socket.
+pub(crate) fn spawn(session: &Arc<SessionShared>, sockets: Vec<Listener>) -> JoinSet<()> {
+    let handshake_slots = HandshakeSlots::new(MAX_HANDSHAKES, handshake_slots::GRACE);
+    let mut tasks = JoinSet::new();
+    for Listener { socket, local } in sockets {
+        match TcpListener::from_std(socket) {
+            Ok(listener) => {
+                let handshake_slots = Arc::clone(&handshake_slots);
+                let accepting = accept(Arc::clone(session), listener, local, handshake_slots);
+                tasks.spawn(accepting);
+            }
+            Err(error) => tracing::error!(%error, "a listening socket was lost"),
+        }
+    }
+    tasks
+}
+
+async fn accept(
+    session: Arc<SessionShared>,
+    listener: TcpListener,
+    local: bool,
+    handshake_slots: Arc<HandshakeSlots>,
+) {
+    let mut handshakes = JoinSet::new();
+    loop {
+        coop::round().await;
+        handshake_slots.room().await;
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                // Peers from elsewhere are not wanted on this one.
+                Ok((_, endpoint)) if local && !is_local(endpoint.ip()) => {}
+                Ok((stream, endpoint)) => {
+                    let most = session.settings.borrow().max_connections_per_ip;
+                    let most = usize::try_from(most).unwrap_or(usize::MAX);
+                    // What is turned away is closed with its stream.
+                    if let Some(place) = handshake_slots.enter(endpoint.ip(), most) {
+                        let welcome = welcome(Arc::clone(&session), stream, endpoint, place);
+                        handshakes.spawn(supervise(Arc::clone(&session.services), "handshake", welcome));
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no connection could be accepted");
+                    if is_out_of_descriptors(&error) {
+                        let warning = PerformanceWarning::TooFewFileDescriptors;
+                        session.events.warn(None, warning);
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+            },
+            Some(_) = handshakes.join_next() => {}
+        }
+    }
+}
+
+/// Whether the process or the system has no file descriptor left.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+        matches!(errno, Some(Errno::MFILE | Errno::NFILE))
+    }
+    #[cfg(not(unix))]
+    {
+        // WSAEMFILE
+        error.raw_os_error() == Some(10_024)
+    }
+}
+
+async fn welcome(
+    session: Arc<SessionShared>,
+    mut stream: TcpStream,
+    endpoint: SocketAddr,
+    mut place: HandshakeSlot,
+) {
+    let settings = session.settings.borrow().clone();
+    if session.address_filter.blocks_all(endpoint.ip()) {
+        session.post_blocked(None, endpoint, BlockReason::IpFilter);
+        return;
+    }
+    if !settings.enable_incoming_tcp || net::tune(&stream, settings.peer_dscp).is_err() {
+        return;
+    }
+    session.stats.incoming_connections.add(1);
+    let events = &session.events;
+    events.post(kind::INCOMING_CONNECTION, None, || Detail::Peer {
+        peer: endpoint.into(),
+        fact: PeerFact::Arrived,
+    });
+    let limit = Duration::from_secs(settings.handshake_timeout.unsigned_abs());
+    let known = |hash| {
+        let registry = session.registry.lock();
+        registry.get(&hash).map(|handle| handle.shared.peer_id)
+    };
+    let exchange = handshake::incoming(&mut stream, limit, known);
+    let exchanged = tokio::select! {
+        exchanged = exchange => exchanged,
+        () = place.shown_out() => Err(HandshakeError::Crowded),
+    };
+    drop(place);
+    let theirs = match exchanged {
+        Ok(theirs) => theirs,
+        Err(error) => {
+            session.stats.error_incoming_peers.add(1);
+            events.post(kind::PEER_ERROR, None, || Detail::Peer {
+                peer: endpoint.into(),
+                fact: PeerFact::Failed((&error).into()),
+            });
+            return;
+        }
+    };
+    let torrent = session.registry.lock().get(&theirs.info_hash).cloned();
+    if let Some(torrent) = torrent {
+        let arrival = Arrival {
+            stream,
+            endpoint,
+            peer_id: theirs.peer_id,
+            features: Features::of(theirs.reserved),
+        };
+        // A torrent too busy to take commands takes no connections either.
+        torrent.offer(Command::Incoming(arrival));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coop::testing::assert_gives_way;
+    use crate::session::tests::support::Node;
+
+    #[tokio::test]
+    async fn callers_without_end_leave_others_their_turn() {
+        let node = Node::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let handshake_slots = HandshakeSlots::new(MAX_HANDSHAKES, handshake_slots::GRACE);
+        let task = accept(
+            Arc::clone(&node.session.shared),
+            listener,
+            false,
+            handshake_slots,
+        );
+        let mut calls = Vec::new();
+        let feed = move || calls.push(std::net::TcpStream::connect(at).unwrap());
+        assert_gives_way(task, feed).await;
+    }
+}

@@ -1,0 +1,254 @@
+//! How a torrent enters a session: its handle is made and put into the
+//! registry in the caller's thread, so that it is there at once; the rest is
+//! done by the torrent's task, for which a [`NewTorrent`] is on its way then.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use torrent_core::ids::{PeerId, TorrentKey};
+
+use crate::command_queue::{self, Pending};
+use crate::context::path_claims::{Claimant, ClaimedPaths};
+use crate::context::queue::Seat;
+use crate::disk::SharedFiles;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::command_sequence::CommandSequence;
+use crate::event::{Detail, Kind, TorrentRef, category, kind, unix_millis};
+use crate::session::SessionShared;
+use crate::session::add::{AddTorrent, TorrentSource};
+use crate::torrent::NewTorrent;
+use crate::torrent::handle::{Command, EndsWith, HandleShared, Options, TorrentHandle, View};
+
+/// Where a torrent that is registered comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The game adds it.
+    Game,
+    /// The same, before the session has its folder.
+    Early,
+    /// It comes back; all of it is written there if `is_whole`.
+    StateDir { is_whole: bool },
+}
+
+impl SessionShared {
+    /// Registers a torrent whose arguments were checked. If it is there already
+    /// there is nothing to run.
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        mut add: AddTorrent,
+        origin: Origin,
+    ) -> Result<(TorrentHandle, Option<NewTorrent>)> {
+        self.check_running()?;
+        let info_hash = add.info_hash()?;
+        let save_path = std::path::absolute(&add.save_path)
+            .map_err(|error| Error::from_io(&error, &add.save_path))?;
+        let (commands, inbox) = command_queue::queue();
+        add.complete_source();
+        let options = add.options()?;
+        let without_effect = add.without_effect();
+        let known_since = add.resume.as_ref().map_or(0, |resume| resume.added_time);
+        let added_time = match known_since {
+            0 => unix_millis() / 1000,
+            time => time,
+        };
+        let area = match &add.source {
+            TorrentSource::File(metainfo) => Some(ClaimedPaths::new(
+                &save_path,
+                Arc::clone(metainfo),
+                options.renamed_files.clone(),
+                &options.part_file_dir,
+            )),
+            TorrentSource::Magnet(_) => None,
+        };
+        let believed = add.believed_pieces();
+        let restored = matches!(origin, Origin::StateDir { .. });
+        let name = match &add.source {
+            TorrentSource::File(metainfo) => metainfo.info.name.clone(),
+            TorrentSource::Magnet(magnet) => magnet.name.clone(),
+        };
+        let (metainfo, magnet) = match add.source {
+            TorrentSource::File(metainfo) => (OnceLock::from(metainfo), None),
+            TorrentSource::Magnet(magnet) => (OnceLock::new(), Some(magnet)),
+        };
+        let asked = Arc::new(CommandSequence::default());
+        let named = TorrentRef {
+            key: new_key(),
+            hashes: info_hash.into(),
+            name: name.into(),
+            asked: Arc::clone(&asked),
+        };
+        let handle = TorrentHandle {
+            shared: Arc::new(HandleShared {
+                info_hash,
+                named: ArcSwap::from_pointee(named),
+                peer_id: new_peer_id(&self.settings.borrow().peer_fingerprint),
+                magnet,
+                metainfo,
+                save_path: ArcSwap::from_pointee(save_path),
+                shared_files: SharedFiles::default(),
+                added_time: AtomicI64::new(added_time),
+                options: Mutex::new(options),
+                check: Mutex::default(),
+                asked,
+                pending: Pending::default(),
+                view: View::default(),
+                commands,
+                queue: Arc::clone(&self.queue),
+                seat: Seat::default(),
+                removed: AtomicBool::new(false),
+                removal: watch::Sender::new(None),
+                left: AtomicBool::new(false),
+                ended: AtomicBool::new(false),
+                services: Arc::downgrade(&self.services),
+                unsaved: AtomicU32::new(0),
+                saved: Mutex::new(None),
+            }),
+        };
+        handle.show_new();
+        let new = {
+            let mut registry = self.registry.lock();
+            // A session that stops marks those that it finds here, once.
+            self.check_running()?;
+            match registry.get(&info_hash) {
+                Some(known) => Err(known.clone()),
+                None => {
+                    let owner: Arc<dyn Claimant> = Arc::clone(&handle.shared) as _;
+                    let lease = self.path_claims.lease(&owner, believed);
+                    let wanted = area.clone().map(|area| lease.want(area, restored));
+                    wanted.transpose().map_err(|error| {
+                        let words = error.message().to_owned();
+                        Error::because(ErrorKind::TorrentAddFailed, words).about(error.context())
+                    })?;
+                    registry.insert(info_hash, handle.clone());
+                    handle.join_queue();
+                    Ok(Arc::new(lease))
+                }
+            }
+        };
+        let lease = match new {
+            Ok(new) => new,
+            Err(known) => {
+                known.take_over(&handle, add.peers);
+                return Ok((known, None));
+            }
+        };
+        // Its turn is before those that come once all are back; what the game
+        // adds in the meantime waits for that.
+        let ticket = (origin != Origin::Game).then(|| self.path_claims.ticket());
+        for note in &without_effect {
+            tracing::warn!(torrent = %info_hash, "add_torrent: {note}");
+        }
+        let new = NewTorrent {
+            handle: handle.clone(),
+            commands: inbox,
+            paused: add.paused,
+            resume: add.resume,
+            rejected: add.rejected,
+            verify_files: add.verify_files,
+            peers: add.peers,
+            piece_priorities: add.piece_priorities,
+            remembered: matches!(origin, Origin::StateDir { is_whole: true }),
+            places: None,
+            seed_mode: add.seed_mode,
+            ends: EndsWith::task_of(&handle),
+            restored,
+            lease,
+            area,
+            ticket,
+            without_effect,
+            early: None,
+        };
+        Ok((handle, Some(new)))
+    }
+
+    /// See [`Session::post_add_failure`](crate::session::Session::post_add_failure).
+    pub(crate) fn post_add_failure(&self, error: &Error) {
+        let failed = Kind {
+            category: category::STATUS | category::ERROR,
+            ..kind::ADD_TORRENT
+        };
+        self.events
+            .post(failed, None, || Detail::Error(error.clone()));
+    }
+}
+
+impl TorrentHandle {
+    /// It was added again, in this way: trackers and peers are taken over, the
+    /// rest stays as it is here, and what would be another is named.
+    fn take_over(&self, again: &Self, peers: Vec<SocketAddr>) {
+        let (new, known) = {
+            let new = again.shared.options.lock().clone();
+            (new, self.shared.options.lock().clone())
+        };
+        for (url, tier) in new.trackers.iter().zip(0..).flat_map(|(urls, tier)| {
+            let urls = urls.iter();
+            urls.map(move |url| (url, tier))
+        }) {
+            let is_known = known.trackers.iter().flatten().any(|it| it == url);
+            if !is_known && let Err(error) = self.add_tracker(url, tier) {
+                tracing::warn!(%error, "a tracker of a torrent that is added again");
+            }
+        }
+        if !peers.is_empty() && !self.offer(Command::Peers(peers)) {
+            tracing::warn!("the peers of a torrent that is added again are not taken over");
+        }
+        let limits = |it: &Options| {
+            (
+                it.max_connections,
+                it.max_uploads,
+                it.download_limit,
+                it.upload_limit,
+            )
+        };
+        let flags = |it: &Options| {
+            (
+                it.paused,
+                it.auto_managed,
+                it.sequential,
+                it.modes,
+                it.discovery,
+                it.apply_ip_filter,
+            )
+        };
+        for (name, differs) in [
+            ("save_path", *again.save_path() != *self.save_path()),
+            (
+                "file_priorities",
+                new.file_priorities != known.file_priorities,
+            ),
+            (
+                "piece_priorities",
+                new.piece_priorities != known.piece_priorities,
+            ),
+            ("renamed_files", new.renamed_files != known.renamed_files),
+            ("limits", limits(&new) != limits(&known)),
+            ("flags", flags(&new) != flags(&known)),
+            ("storage_mode", new.storage_mode != known.storage_mode),
+        ] {
+            if differs {
+                let torrent = self.info_hash();
+                tracing::warn!(%torrent, "it is part of the session already: '{name}' stays");
+            }
+        }
+    }
+}
+
+/// A key that no torrent of the process had before.
+fn new_key() -> TorrentKey {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    TorrentKey(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The fingerprint, and random letters and digits to fill up (BEP 20).
+fn new_peer_id(fingerprint: &str) -> PeerId {
+    const LETTERS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+    let mut id = PeerId(rand::random::<[u8; 20]>().map(|byte| LETTERS[usize::from(byte & 63)]));
+    let known = fingerprint.len().min(id.0.len());
+    id.0[..known].copy_from_slice(&fingerprint.as_bytes()[..known]);
+    id
+}

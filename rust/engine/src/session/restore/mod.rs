@@ -1,0 +1,384 @@
+//! The torrents of a state directory come back: read in the background by the
+//! directory's own thread, so that a start waits for no disk, and added again
+//! in the order that they had in the queue.
+//!
+//! [`run`] is a task of the session. A torrent that the game adds before its
+//! turn is read at once ([`SessionShared::add`]): it comes back as it was, as
+//! it would a moment later.
+
+use std::collections::{BTreeSet, HashMap};
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinError, spawn_blocking};
+use torrent_core::ids::InfoHash;
+use torrent_core::magnet::MagnetUri;
+use torrent_core::move_journal::MoveJournal;
+use torrent_core::resume::ResumeData;
+
+use crate::context::path_claims::ClaimedPaths;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Detail, kind};
+use crate::session::add::{AddTorrent, TorrentSource};
+use crate::session::registry::Origin;
+use crate::session::{SessionCommand, SessionShared};
+use crate::state_dir::{Remembered, StoreNotice};
+use crate::torrent::NewTorrent;
+use crate::torrent::handle::TorrentHandle;
+use crate::torrent::handle::resume::path_of;
+
+/// How far a session is with bringing back its torrents.
+#[derive(Debug)]
+pub(crate) struct Restoring {
+    /// Torrents that have come, one way or the other: what is remembered of
+    /// them is old. `None` when all are back.
+    met: Mutex<Option<BTreeSet<InfoHash>>>,
+    done: watch::Sender<bool>,
+    /// Places for torrents that are looked up.
+    lookups: Semaphore,
+}
+
+/// How many torrents are looked up at once: each takes a thread, which waits for
+/// the disk.
+const LOOKUPS: usize = 4;
+
+impl Restoring {
+    /// There is something to bring back if `begun`.
+    pub(crate) fn new(begun: bool) -> Self {
+        Self {
+            met: Mutex::new(begun.then(BTreeSet::new)),
+            done: watch::Sender::new(!begun),
+            lookups: Semaphore::new(LOOKUPS),
+        }
+    }
+
+    /// Whether all are back.
+    pub(crate) fn is_done(&self) -> bool {
+        *self.done.borrow()
+    }
+
+    /// Waits until all are back, or never will be.
+    pub(crate) async fn done(&self) {
+        // The sender is borrowed: it does not go away.
+        let _ = self.done.subscribe().wait_for(|done| *done).await;
+    }
+}
+
+/// Whatever becomes of the task that brings torrents back: nobody waits for
+/// more than it did.
+struct RestoreGuard<'a>(&'a SessionShared);
+
+impl Drop for RestoreGuard<'_> {
+    fn drop(&mut self) {
+        self.0.restoring.met.lock().take();
+        self.0.path_claims.set_incomplete(false);
+        self.0.restoring.done.send_replace(true);
+    }
+}
+
+/// Nobody is brought back: the session ends before it has its folder.
+pub(crate) fn give_up(session: &SessionShared) {
+    drop(RestoreGuard(session));
+}
+
+/// Brings back the torrents of the state directory.
+pub(crate) async fn run(session: Arc<SessionShared>) {
+    let _end = RestoreGuard(&session);
+    let mut stopping = session.stopping.subscribe();
+    tokio::select! {
+        () = bring_back(&session) => {}
+        // What has not come back stays in the directory.
+        _ = stopping.wait_for(|stopping| *stopping) => {}
+    }
+}
+
+/// A torrent that came before the session had its folder, as it was if that
+/// remembers it. `None` when the session's threads end meanwhile.
+///
+/// # Panics
+///
+/// When looking it up does. Its record stays as it is.
+pub(crate) async fn looked_up(
+    session: &Arc<SessionShared>,
+    mut new: NewTorrent,
+) -> Option<NewTorrent> {
+    let _place = session.restoring.lookups.acquire().await.ok()?;
+    let session = Arc::clone(session);
+    let looked_up = spawn_blocking(move || {
+        session.look_up(&mut new);
+        new
+    });
+    match looked_up.await.map_err(JoinError::try_into_panic) {
+        Ok(new) => Some(new),
+        Err(Ok(panic)) => resume_unwind(panic),
+        Err(Err(_)) => None,
+    }
+}
+
+/// Whether a torrent comes for the first time, and others are still to come.
+fn meet(met: &mut Option<BTreeSet<InfoHash>>, info_hash: InfoHash) -> bool {
+    met.as_mut().is_some_and(|met| met.insert(info_hash))
+}
+
+async fn bring_back(session: &Arc<SessionShared>) {
+    let Some(state_store) = session.state_store.get() else {
+        return;
+    };
+    let mut reading = state_store.recall_all();
+    let mut torrents = Vec::new();
+    while let Some(read) = reading.recv().await {
+        match read {
+            Ok(torrent) => torrents.push(torrent),
+            Err(error) => session.complain(error),
+        }
+    }
+    let order = session.state.lock().queue.clone();
+    let places: HashMap<InfoHash, usize> = order.iter().copied().zip(0..).collect();
+    torrents.sort_by_key(|torrent| {
+        let place = places.get(&torrent.info_hash).copied();
+        let place = place.unwrap_or(usize::MAX);
+        // What another one has is not for one that has only been added.
+        (torrent.is_new, place, torrent.resume.added_time)
+    });
+    for torrent in torrents {
+        let back = {
+            let mut met = session.restoring.met.lock();
+            meet(&mut met, torrent.info_hash)
+                .then(|| session.register_again(torrent))
+                .flatten()
+        };
+        // There are as many as there are torrents in the folder.
+        if let Some(new) = back
+            && !session.commands.send(SessionCommand::Add(Box::new(new)))
+        {
+            return;
+        }
+    }
+    // The game's own may have come in between.
+    session.queue.arrange(&order);
+    session.state_changed();
+}
+
+impl SessionShared {
+    /// Something was wrong with the state directory.
+    pub(crate) fn complain(&self, error: Error) {
+        self.events
+            .post(kind::FILE_ERROR, None, || Detail::Error(error));
+    }
+
+    /// Adds a torrent; as it was, if it is remembered and not back yet.
+    pub(crate) fn add(self: &Arc<Self>, add: AddTorrent) -> Result<TorrentHandle> {
+        add.check()?;
+        let info_hash = add.info_hash()?;
+        let place = self.place()?;
+        // Held until it is registered, so that nobody else brings it back.
+        let mut met = self.restoring.met.lock();
+        let is_up = self.up.load(Ordering::Acquire);
+        // Even if it can be looked up only later: it does not come back twice.
+        let is_first = meet(&mut met, info_hash);
+        let again = (is_up && is_first)
+            .then(|| self.load(info_hash))
+            .flatten()
+            .and_then(|torrent| self.register_again(torrent));
+        let (handle, mut new) = match again {
+            Some(new) => (new.handle.clone(), Some(new)),
+            None if is_up => self.register(add, Origin::Game)?,
+            None => self.register(add, Origin::Early)?,
+        };
+        drop(met);
+        if !is_up && let Some(new) = &mut new {
+            let options = handle.shared.options.lock().clone();
+            new.early = Some(Box::new(options));
+        }
+        if let Some(new) = new {
+            place.send(SessionCommand::Add(Box::new(new)));
+        }
+        Ok(handle)
+    }
+
+    /// Reads what is remembered of a torrent.
+    fn load(&self, info_hash: InfoHash) -> Option<Remembered> {
+        let read = self.state_store.get()?.load(info_hash)?;
+        read.map_err(|error| self.complain(error)).ok()
+    }
+
+    /// A torrent that was added before the session had its folder becomes what
+    /// it was, if it is remembered there. What the game has changed of it since
+    /// stays as the game wants it.
+    pub(crate) fn look_up(&self, new: &mut NewTorrent) {
+        let Some(given) = new.early.take() else {
+            return;
+        };
+        // If it is not remembered, those that are go before it.
+        let ticket = new.ticket.take();
+        let Some(mut torrent) = self.load(new.handle.info_hash()) else {
+            return;
+        };
+        let (is_whole, places) = (!torrent.incomplete, torrent.places.take());
+        if let Some(places) = &places {
+            put_places(places, &mut torrent.resume);
+        }
+        let complaint = torrent.complaint.clone();
+        let Ok(add) = as_it_was(torrent).inspect_err(|error| self.post_add_failure(error)) else {
+            return;
+        };
+        let shared = &new.handle.shared;
+        let Ok(remembered) = add.options() else {
+            return;
+        };
+        if let TorrentSource::File(metainfo) = &add.source {
+            // Its files are where it was, not where the game put it now.
+            let area = ClaimedPaths::new(
+                &add.save_path,
+                Arc::clone(metainfo),
+                remembered.renamed_files.clone(),
+                &remembered.part_file_dir,
+            );
+            if let Err(error) = new.lease.want(area.clone(), true) {
+                return self.post_add_failure(&error);
+            }
+            new.area = Some(area);
+        }
+        (new.restored, new.ticket) = (true, ticket);
+        {
+            let mut held = shared.options.lock();
+            if held.paused == given.paused {
+                new.paused = add.paused;
+            }
+            held.take_up(&given, remembered);
+            if let TorrentSource::File(metainfo) = &add.source {
+                // Known already if it was added by its torrent file. Under the
+                // lock: from now on there is a priority for each piece.
+                new.handle.put_metainfo(Arc::clone(metainfo));
+            }
+        }
+        shared.save_path.store(Arc::new(add.save_path));
+        if let Some(resume) = &add.resume
+            && resume.added_time != 0
+        {
+            shared
+                .added_time
+                .store(resume.added_time, Ordering::Relaxed);
+        }
+        new.resume = add.resume;
+        new.rejected = add.rejected;
+        new.verify_files = add.verify_files;
+        new.piece_priorities = add.piece_priorities;
+        new.seed_mode = add.seed_mode;
+        new.remembered = is_whole;
+        new.places = places.map(Box::new);
+        new.handle.show_new();
+        if let Some(error) = complaint {
+            self.events.post(
+                kind::FASTRESUME_REJECTED,
+                Some(&new.handle.torrent_ref()),
+                || Detail::Error(error),
+            );
+        }
+    }
+
+    /// Registers a torrent as it was. What stands against it is told.
+    fn register_again(self: &Arc<Self>, mut torrent: Remembered) -> Option<NewTorrent> {
+        let complaint = torrent.complaint.clone();
+        let (is_whole, places) = (!torrent.incomplete, torrent.places.take());
+        if let Some(places) = &places {
+            put_places(places, &mut torrent.resume);
+        }
+        let registered =
+            as_it_was(torrent).and_then(|add| self.register(add, Origin::StateDir { is_whole }));
+        match registered {
+            Ok((handle, mut new)) => {
+                if let Some(new) = &mut new {
+                    new.places = places.map(Box::new);
+                }
+                if let Some(error) = complaint {
+                    self.events.post(
+                        kind::FASTRESUME_REJECTED,
+                        Some(&handle.torrent_ref()),
+                        || Detail::Error(error),
+                    );
+                }
+                new
+            }
+            // It stays in the directory.
+            Err(error) if error.kind() == ErrorKind::SessionNotRunning => None,
+            Err(error) => {
+                tracing::warn!(%error, "a torrent of the state directory is not added");
+                self.post_add_failure(&error);
+                None
+            }
+        }
+    }
+}
+
+/// What was written down last of where the files are goes before the record.
+fn put_places(places: &MoveJournal, resume: &mut ResumeData) {
+    resume.save_path.clone_from(&places.save_path);
+    resume.renamed_files.clone_from(&places.renamed);
+    if places.needs_check {
+        resume.pieces.clear();
+        resume.unfinished.clear();
+        resume.file_stats.clear();
+        resume.flags.seed_mode = None;
+    }
+}
+
+/// Tells of what the state directory does not take, and when it takes it
+/// again. Ends with the directory's thread.
+pub(crate) async fn tell_of_failures(session: Arc<SessionShared>) {
+    let Some(state_store) = session.state_store.get() else {
+        return;
+    };
+    let Some(mut notices) = state_store.take_notices() else {
+        return;
+    };
+    while let Some(StoreNotice { torrent, outcome }) = notices.recv().await {
+        let handle = torrent.and_then(|it| session.registry.lock().get(&it).cloned());
+        match (outcome, handle) {
+            (Err(error), handle) => {
+                let torrent = handle.map(|handle| handle.torrent_ref());
+                session
+                    .events
+                    .post(kind::FILE_ERROR, torrent.as_ref(), || Detail::Error(error));
+            }
+            // The record that had waited is written.
+            (Ok(()), Some(handle)) => {
+                if let Some(record) = handle.resume_data() {
+                    session.events.post(
+                        kind::SAVE_RESUME_DATA,
+                        Some(&handle.torrent_ref()),
+                        || Detail::ResumeData(record),
+                    );
+                }
+            }
+            (Ok(()), None) => {}
+        }
+    }
+}
+
+fn as_it_was(torrent: Remembered) -> Result<AddTorrent> {
+    let save_path = path_of(&torrent.resume.save_path);
+    if save_path.as_os_str().is_empty() {
+        return Err(Error::new(ErrorKind::EmptySavePath).about(torrent.info_hash.to_string()));
+    }
+    let mut add = AddTorrent::from_info_hash(torrent.info_hash, save_path);
+    if let Some(metainfo) = torrent.metainfo {
+        add.source = TorrentSource::File(metainfo);
+    } else if let Some(magnet) = torrent.magnet {
+        add.source = TorrentSource::Magnet(magnet);
+    } else {
+        add.source = TorrentSource::Magnet(MagnetUri {
+            name: torrent.resume.name.clone(),
+            ..MagnetUri::of_hash(torrent.info_hash)
+        });
+    }
+    let add = add.with_resume(torrent.resume)?;
+    add.check()?;
+    Ok(add)
+}
+
+#[cfg(test)]
+mod tests;

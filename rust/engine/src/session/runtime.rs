@@ -1,0 +1,387 @@
+//! The background of a session: one thread that owns the tokio runtime and
+//! runs the session's task until the ordered shutdown is complete.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use torrent_core::ids::InfoHash;
+use torrent_core::settings::Settings;
+use torrent_core::turnover::Turnover;
+
+use crate::buffers::BufferPool;
+use crate::command_queue::Receiver;
+use crate::context::final_announces::FinalAnnounces;
+use crate::context::{Context, Services, supervise_owned};
+use crate::coop;
+use crate::discovery::tracker::{ErrorSink, TrackerClient};
+use crate::disk::{Disk, DiskConfig};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Detail, kind};
+use crate::net::connect_limiter::ConnectLimiter;
+use crate::net::dial::Dialler;
+use crate::net::listen::{self, Listener};
+use crate::session::accept;
+use crate::session::joiner::{Done, Joiner};
+use crate::session::restore;
+use crate::session::shutdown::{self, close_folder, finish_announces, save_state};
+use crate::session::successor;
+use crate::session::turnover;
+use crate::session::updates::Updates;
+use crate::session::{SessionCommand, SessionShared, helpers};
+use crate::threads;
+use crate::timer::sleep_until;
+use crate::torrent::{self, NewTorrent};
+
+/// How long after a change the session's state is saved, so that several
+/// changes become one save.
+const SAVE_DELAY: Duration = Duration::from_millis(500);
+
+/// What runtime threads that hang in the operating system (a name look-up)
+/// are given before they are left behind.
+const RUNTIME_LIMIT: Duration = Duration::from_millis(300);
+
+/// Disk workers, at most; the setting `aio_threads` says how many of them work
+/// at once.
+const MAX_WORKERS: usize = 64;
+
+/// How a session comes to its folder and its listen sockets.
+pub(crate) enum Start {
+    /// It has them.
+    Now(Bound),
+    /// An earlier session, which is ending, has the folder, the ports or both.
+    Waiting {
+        /// The folder that is waited for.
+        folder: Option<PathBuf>,
+        /// For how long at most.
+        limit: Duration,
+    },
+}
+
+/// Listen sockets, and the settings that they were opened by: those of the
+/// session may have changed since.
+pub(crate) struct Bound {
+    sockets: Vec<Listener>,
+    settings: ListenSettings,
+}
+
+impl Bound {
+    pub(crate) fn new(sockets: Vec<Listener>, settings: &Settings) -> Self {
+        Self {
+            sockets,
+            settings: settings_of_listening(settings),
+        }
+    }
+}
+
+/// Starts the disk workers and the thread of a session.
+pub(crate) fn spawn(
+    session: Arc<SessionShared>,
+    inbox: Receiver<SessionCommand>,
+    start: Start,
+) -> Result<Joiner> {
+    let failed =
+        |error: std::io::Error| Error::because(ErrorKind::SessionStartFailed, error.to_string());
+    let context = context(&session).map_err(failed)?;
+    // A session starts once, and so this is empty.
+    let _ = session.disk.set(context.disk.watch());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores().clamp(1, 4))
+        .thread_name("torrent-io")
+        .on_thread_start(threads::begin)
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let done = Arc::new(Done::default());
+    let thread = std::thread::Builder::new()
+        .name("torrent-session".to_owned())
+        .spawn({
+            let done = Arc::clone(&done);
+            move || {
+                threads::begin();
+                done.begin();
+                runtime.block_on(async {
+                    run(&session, &context, inbox, start).await;
+                    finish_announces(&session, &context, &done).await;
+                    drop((session, context));
+                });
+                runtime.shutdown_timeout(RUNTIME_LIMIT);
+                done.finish();
+            }
+        })
+        .map_err(failed)?;
+    Ok(Joiner::new(done, thread))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What the tasks of `session` work with, the disk workers included.
+pub(crate) fn context(session: &SessionShared) -> io::Result<Arc<Context>> {
+    let settings = session.settings.borrow().clone();
+    let pool = BufferPool::default();
+    let config = DiskConfig {
+        workers: cores().clamp(1, MAX_WORKERS),
+        file_pool_size: settings.file_pool_size as usize,
+        max_queued_bytes: settings.max_queued_disk_bytes as usize,
+    };
+    let services = Arc::clone(&session.services);
+    Ok(Arc::new(Context {
+        trackers: TrackerClient::new(
+            session.settings.subscribe(),
+            session.address_filter.filter(),
+            udp_errors(&services),
+        ),
+        connect_limiter: ConnectLimiter::default(),
+        dialler: Dialler::default(),
+        final_announces: FinalAnnounces::default(),
+        services,
+        disk: Disk::start(config, pool.clone())?,
+        pool,
+    }))
+}
+
+/// Posts what goes wrong at the sockets for UDP trackers.
+fn udp_errors(session: &Arc<Services>) -> ErrorSink {
+    let session = Arc::downgrade(session);
+    Arc::new(move |endpoint, operation, error| {
+        if let Some(session) = session.upgrade() {
+            session
+                .events
+                .post(kind::UDP_ERROR, None, || Detail::Socket {
+                    endpoint,
+                    operation,
+                    error: error.to_string(),
+                });
+        }
+    })
+}
+
+/// The session's task.
+struct SessionTask {
+    session: Arc<SessionShared>,
+    context: Arc<Context>,
+    /// Torrents that run, or are still shutting down.
+    torrents: JoinSet<InfoHash>,
+    alive: HashMap<InfoHash, Vec<NewTorrent>>,
+    updates: Updates,
+    /// When the session's state is to be saved.
+    save_due: Option<Instant>,
+    turnover: Turnover,
+}
+
+async fn run(
+    session: &Arc<SessionShared>,
+    context: &Arc<Context>,
+    mut inbox: Receiver<SessionCommand>,
+    start: Start,
+) {
+    let Some(bound) = begin(session, context, start).await else {
+        return;
+    };
+    let mut listen_settings = bound.settings;
+    tracing::info!("the session runs");
+    let mut listeners = accept::spawn(session, bound.sockets);
+    let mut helpers = helpers::spawn(session, context);
+    let mut task = SessionTask {
+        session: Arc::clone(session),
+        context: Arc::clone(context),
+        torrents: JoinSet::new(),
+        alive: HashMap::new(),
+        updates: Updates::default(),
+        save_due: None,
+        turnover: Turnover::new(Instant::now()),
+    };
+    let mut next_trim = tokio::time::Instant::now();
+    let mut next_tick = tokio::time::Instant::now();
+    let mut stopping = session.stopping.subscribe();
+    let mut settings = session.settings.subscribe();
+    // They may have changed since the sockets were opened.
+    settings.mark_changed();
+    while !*stopping.borrow_and_update() {
+        coop::round().await;
+        let tick = session.settings.borrow().status_update_interval;
+        let tick = Duration::from_millis(tick.unsigned_abs());
+        tokio::select! {
+            command = inbox.recv() => match command {
+                Some(SessionCommand::Add(new)) => task.add(*new),
+                Some(SessionCommand::PostUpdates) => task.updates.post_updates(session),
+                Some(SessionCommand::Reopen) => reopen(session, &mut listeners).await,
+                None => break,
+            },
+            Some(ended) = task.torrents.join_next() => task.ended(ended.ok()),
+            () = tokio::time::sleep_until(next_tick) => {
+                next_tick = tokio::time::Instant::now() + tick;
+                task.updates.post_tick(session);
+                turnover::look(session, &mut task.turnover);
+            }
+            () = session.state_unsaved.notified() => {
+                task.save_due.get_or_insert_with(|| Instant::now() + SAVE_DELAY);
+            }
+            () = sleep_until(task.save_due) => {
+                task.save_due = None;
+                // What fails is reported and tried again by the directory's
+                // thread: this task waits for no disk.
+                drop(save_state(session));
+            }
+            _ = settings.changed() => {
+                let wanted = settings_of_listening(&settings.borrow_and_update());
+                if wanted != listen_settings {
+                    listen_settings = wanted;
+                    reopen(session, &mut listeners).await;
+                }
+            }
+            _ = stopping.changed() => {}
+            () = tokio::time::sleep_until(next_trim) => {
+                context.pool.trim();
+                let kept = session.settings.borrow().idle_buffer_time;
+                next_trim += Duration::from_secs(kept.unsigned_abs());
+            }
+        }
+    }
+    context.final_announces.begin();
+    listeners.shutdown().await;
+    session.listening.store(false, Ordering::Release);
+    // What was added right before runs for as long as it takes to write down
+    // that it is there.
+    inbox.close();
+    while let Some(command) = inbox.try_recv() {
+        if let SessionCommand::Add(new) = command {
+            task.add(*new);
+        }
+    }
+    let all_ended = async {
+        while let Some(ended) = task.torrents.join_next().await {
+            task.ended(ended.ok());
+        }
+        context.disk.stop().await;
+        save_state(session).await;
+    };
+    let deadline = shutdown::deadline(session);
+    if tokio::time::timeout_at(deadline, all_ended).await.is_err() {
+        tracing::warn!("the shutdown took too long and was cut short");
+        task.torrents.shutdown().await;
+    }
+    helpers.shutdown().await;
+    close_folder(session, deadline).await;
+    tracing::info!("the session has stopped");
+}
+
+/// Takes what the session needs. `None` when it ends before it has it.
+async fn begin(session: &Arc<SessionShared>, context: &Context, start: Start) -> Option<Bound> {
+    let (folder, limit) = match start {
+        Start::Now(bound) => return Some(bound),
+        Start::Waiting { folder, limit } => (folder, limit),
+    };
+    tracing::info!("the session waits for an earlier one to end");
+    let taken = successor::take_up(session, folder, limit).await;
+    if let Ok(Some(bound)) = taken {
+        session.up.store(true, Ordering::Release);
+        return Some(bound);
+    }
+    if let Err(error) = taken {
+        session.fail(error);
+    }
+    restore::give_up(session);
+    context.final_announces.begin();
+    session.listening.store(false, Ordering::Release);
+    context.disk.stop().await;
+    close_folder(session, tokio::time::Instant::now()).await;
+    None
+}
+
+/// Runs a torrent. One that came before the session had its folder is looked up
+/// there first: by its own task, so that the disk keeps no other one waiting and
+/// a panic ends this torrent alone.
+async fn run_torrent(session: Arc<SessionShared>, context: Arc<Context>, new: NewTorrent) {
+    let new = match new.early {
+        None => Some(new),
+        Some(_) => restore::looked_up(&session, new).await,
+    };
+    if let Some(new) = new {
+        torrent::run(context, new).await;
+    }
+}
+
+/// The settings that decide where we listen.
+type ListenSettings = (String, i64, bool);
+
+fn settings_of_listening(settings: &Settings) -> ListenSettings {
+    (
+        settings.listen_interfaces.clone(),
+        settings.max_retry_port_bind,
+        settings.listen_system_port_fallback,
+    )
+}
+
+/// Listens where the settings say now. Connections that were made stay.
+async fn reopen(session: &Arc<SessionShared>, listeners: &mut JoinSet<()>) {
+    listeners.shutdown().await;
+    let settings = session.settings.borrow().clone();
+    match listen::bind(&settings) {
+        Ok(listening) => {
+            session.network.show(&session.events, &listening);
+            *listeners = accept::spawn(session, listening.sockets);
+        }
+        // Settings that cannot be read are never applied.
+        Err(error) => tracing::error!(%error, "the listen sockets cannot be opened"),
+    }
+}
+
+impl SessionTask {
+    /// Runs a torrent; one whose predecessor of the same hash is still closing
+    /// its files waits for that.
+    fn add(&mut self, mut new: NewTorrent) {
+        let hash = new.handle.info_hash();
+        if let Some(waiting) = self.alive.get_mut(&hash) {
+            waiting.push(new);
+            return;
+        }
+        self.alive.insert(hash, Vec::new());
+        let session = &self.context.services;
+        if new.ticket.is_none() {
+            // In the order in which they are added.
+            new.ticket = session.path_claims.try_newcomer_ticket();
+        }
+        let (session, context) = (Arc::clone(&self.session), Arc::clone(&self.context));
+        self.torrents.spawn(async move {
+            let services = Arc::clone(&context.services);
+            supervise_owned(services, "torrent", run_torrent(session, context, new)).await;
+            hash
+        });
+    }
+
+    fn ended(&mut self, hash: Option<InfoHash>) {
+        let Some(hash) = hash else { return };
+        self.updates.forget(hash);
+        for next in self.alive.remove(&hash).into_iter().flatten() {
+            self.add(next);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command_queue;
+    use crate::coop::testing::assert_gives_way;
+    use crate::session::tests::support::Node;
+
+    #[tokio::test]
+    async fn a_game_that_never_stops_asking_leaves_others_their_turn() {
+        let node = Node::new();
+        let session = &node.session.shared;
+        let context = context(session).unwrap();
+        let (sender, inbox) = command_queue::queue();
+        let start = Start::Now(Bound::new(Vec::new(), &session.settings.borrow()));
+        let task = run(session, &context, inbox, start);
+        let feed = move || assert!(sender.send(SessionCommand::PostUpdates));
+        assert_gives_way(task, feed).await;
+        context.disk.stop().await;
+    }
+}

@@ -1,0 +1,34 @@
+//! Lets the least useful connections of full torrents make way for others, when
+//! `torrent_core::turnover` says so. The session's task calls it at each tick.
+
+use std::time::Instant;
+
+use torrent_core::turnover::{Holding, Turnover, plan};
+
+use crate::session::SessionShared;
+use crate::torrent::handle::{Command, TorrentHandle};
+
+/// Closes some connections if it is time.
+pub(crate) fn look(session: &SessionShared, turnover: &mut Turnover) {
+    let settings = session.settings.borrow().clone();
+    if !turnover.due(Instant::now(), &settings) {
+        return;
+    }
+    let torrents: Vec<TorrentHandle> = session.registry.lock().values().cloned().collect();
+    let holdings: Vec<Holding> = torrents
+        .iter()
+        .map(|torrent| {
+            let status = torrent.status();
+            let own = u64::try_from(status.connections_limit).unwrap_or(u64::MAX);
+            Holding {
+                connections: status.num_peers as usize,
+                limit: own.min(settings.connections_limit.unsigned_abs()) as usize,
+                candidates: status.connect_candidates as usize,
+            }
+        })
+        .collect();
+    for (at, count) in plan(&settings, &holdings) {
+        // One that is too busy to listen is left alone until the next time.
+        torrents[at].offer(Command::TurnOver(count));
+    }
+}

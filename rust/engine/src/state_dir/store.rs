@@ -1,0 +1,352 @@
+//! The thread that reads and writes the state directory. One thread for all of
+//! it, so that what is asked for in order happens in order: a torrent's
+//! removal never overtakes a save of it.
+//!
+//! Callers of [`StateStore::save`] and its kin get the outcome of the first
+//! attempt. What fails is kept and tried again with growing pauses until it is
+//! done or something newer takes its place ([`PendingWrites`]); a [`StoreNotice`] says
+//! that it failed, and another one that nothing is undone any more. What waits
+//! is bounded by the files that there are. The session stops the thread last.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use torrent_core::ids::InfoHash;
+
+use super::faults::StateFaults;
+use super::load::{self, Remembered};
+use super::lock::{Ending, FolderLock};
+use super::pending_writes::{PendingWrite, PendingWrites, WriteSubject};
+use super::{Part, files, session_file, tombstone};
+use crate::error::{Error, Result};
+
+enum StoreMessage {
+    Recall {
+        taker: mpsc::UnboundedSender<Result<Remembered>>,
+    },
+    Do {
+        subject: WriteSubject,
+        task: PendingWrite,
+        done: oneshot::Sender<io::Result<()>>,
+    },
+}
+
+/// Something could not be written, or now can be.
+#[derive(Debug)]
+pub(crate) struct StoreNotice {
+    /// The torrent; `None` for the session.
+    pub(crate) torrent: Option<InfoHash>,
+    /// `Ok` when all that had failed is done.
+    pub(crate) outcome: Result<()>,
+}
+
+/// Writes to a state directory, and holds its lock.
+#[derive(Debug)]
+pub(crate) struct StateStore {
+    folder: PathBuf,
+    faults: StateFaults,
+    ending: Ending,
+    /// `None` once stopped.
+    inbox: Mutex<Option<Sender<StoreMessage>>>,
+    notices: Mutex<Option<mpsc::UnboundedReceiver<StoreNotice>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl StateStore {
+    /// Starts the thread. `lock` is held until it ends.
+    pub(super) fn start(
+        folder: PathBuf,
+        lock: FolderLock,
+        faults: StateFaults,
+    ) -> io::Result<Arc<Self>> {
+        let (sender, inbox) = crossbeam_channel::unbounded();
+        let (notify, notices) = mpsc::unbounded_channel();
+        let ending = lock.ending();
+        let worker = StoreWorker {
+            folder: folder.clone(),
+            faults: faults.clone(),
+            undone: PendingWrites::default(),
+            notify,
+        };
+        let thread = std::thread::Builder::new()
+            .name("torrent-state".to_owned())
+            .spawn(move || {
+                crate::threads::begin();
+                worker.run(&inbox);
+                // Only now may another session have the folder.
+                drop(lock);
+            })?;
+        Ok(Arc::new(Self {
+            folder,
+            faults,
+            inbox: Mutex::new(Some(sender)),
+            notices: Mutex::new(Some(notices)),
+            ending,
+            thread: Mutex::new(Some(thread)),
+        }))
+    }
+
+    /// The session ends, and is going to give up the folder.
+    pub(crate) fn begin_end(&self) {
+        self.ending.begin();
+    }
+
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What fails and works again, for the one who asks first.
+    pub(crate) fn take_notices(&self) -> Option<mpsc::UnboundedReceiver<StoreNotice>> {
+        self.notices.lock().take()
+    }
+
+    /// Saves one part of what is known of a torrent. It is on its way when
+    /// this returns; what is awaited is the outcome of the first attempt.
+    pub(crate) fn save(
+        &self,
+        info_hash: InfoHash,
+        part: Part,
+        data: Bytes,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        let path = part.path(&self.folder, info_hash);
+        let keep = part == Part::Resume;
+        let task = PendingWrite::Write { path, data, keep };
+        self.ask(WriteSubject::Torrent(info_hash), task)
+    }
+
+    /// Deletes one part of what is known of a torrent.
+    pub(crate) fn drop_part(
+        &self,
+        info_hash: InfoHash,
+        part: Part,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        let path = part.path(&self.folder, info_hash);
+        self.ask(
+            WriteSubject::Torrent(info_hash),
+            PendingWrite::Remove { path },
+        )
+    }
+
+    /// Saves the session's state.
+    pub(crate) fn save_session(
+        &self,
+        data: Bytes,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        let path = session_file(&self.folder);
+        let keep = true;
+        self.ask(
+            WriteSubject::Session,
+            PendingWrite::Write { path, data, keep },
+        )
+    }
+
+    /// Deletes all that is known of a torrent.
+    pub(crate) fn forget(
+        &self,
+        info_hash: InfoHash,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        self.ask(
+            WriteSubject::Torrent(info_hash),
+            PendingWrite::Forget { info_hash },
+        )
+    }
+
+    /// Has all torrents read, and then everything else done that is asked for
+    /// from now on. Reading ends early when the receiver is dropped.
+    pub(crate) fn recall_all(&self) -> mpsc::UnboundedReceiver<Result<Remembered>> {
+        let (taker, torrents) = mpsc::unbounded_channel();
+        self.send(StoreMessage::Recall { taker });
+        torrents
+    }
+
+    /// Reads a torrent in the caller's thread; `None` if it is not remembered.
+    pub(crate) fn load(&self, info_hash: InfoHash) -> Option<Result<Remembered>> {
+        load::load(&self.faults, &self.folder, info_hash)
+    }
+
+    fn send(&self, message: StoreMessage) {
+        if let Some(inbox) = self.inbox.lock().as_ref() {
+            // A thread that is gone does nothing any more: who asked sees that
+            // the message was dropped.
+            let _ = inbox.send(message);
+        }
+    }
+
+    fn ask(
+        &self,
+        subject: WriteSubject,
+        task: PendingWrite,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        let (done, answer) = oneshot::channel();
+        self.send(StoreMessage::Do {
+            subject,
+            task,
+            done,
+        });
+        async {
+            let stopped = || io::Error::other("the state directory is closed");
+            answer.await.unwrap_or_else(|_| Err(stopped()))
+        }
+    }
+
+    /// Finishes what is queued and gives up the lock. Waits for the device.
+    pub(crate) fn stop(&self) {
+        drop(self.inbox.lock().take());
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic in it has nothing to tell: nobody is left who asks.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for StateStore {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What the thread owns.
+struct StoreWorker {
+    folder: PathBuf,
+    faults: StateFaults,
+    undone: PendingWrites,
+    notify: mpsc::UnboundedSender<StoreNotice>,
+}
+
+impl StoreWorker {
+    fn run(mut self, inbox: &Receiver<StoreMessage>) {
+        loop {
+            let message = match self.undone.poll_timeout() {
+                Some(due) => inbox.recv_deadline(due),
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match message {
+                Ok(StoreMessage::Recall { taker }) => self.recall_all(&taker),
+                Ok(StoreMessage::Do {
+                    subject,
+                    task,
+                    done,
+                }) => {
+                    // Who asked may be gone.
+                    let _ = done.send(self.accept(subject, task));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    for subject in self.undone.due(Instant::now()) {
+                        // What fails stays undone.
+                        let _ = self.try_again(subject);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        // Once more, in case that it works now.
+        for subject in self.undone.subjects() {
+            let _ = self.try_again(subject);
+        }
+    }
+
+    /// Does something; behind what is undone of the same subject.
+    fn accept(&mut self, subject: WriteSubject, task: PendingWrite) -> io::Result<()> {
+        if !self.undone.is_waiting(subject) {
+            let outcome = self.carry_out(&task);
+            if let Err(error) = &outcome {
+                self.undone.add(Instant::now(), subject, task, error);
+                self.tell(subject, Err(Error::from_io(error, &self.folder)));
+            }
+            return outcome;
+        }
+        let is_urgent = task.is_urgent();
+        self.undone.push(subject, task);
+        match is_urgent {
+            true => self.try_again(subject),
+            false => Err(self.undone.error(subject)),
+        }
+    }
+
+    /// Does what is undone of a subject, as far as it goes.
+    fn try_again(&mut self, subject: WriteSubject) -> io::Result<()> {
+        while let Some(task) = self.undone.next(subject) {
+            if let Err(error) = self.carry_out(&task) {
+                self.undone.failed(Instant::now(), subject, &error);
+                return Err(error);
+            }
+            self.undone.done(subject);
+        }
+        self.undone.over(Instant::now(), subject);
+        tracing::info!(?subject, "the state directory takes it again");
+        self.tell(subject, Ok(()));
+        Ok(())
+    }
+
+    fn tell(&self, subject: WriteSubject, outcome: Result<()>) {
+        if let Err(error) = &outcome {
+            tracing::warn!(?subject, %error, "not saved; it is tried again");
+        }
+        let torrent = match subject {
+            WriteSubject::Session => None,
+            WriteSubject::Torrent(info_hash) => Some(info_hash),
+        };
+        // A session that is over does not listen any more.
+        let _ = self.notify.send(StoreNotice { torrent, outcome });
+    }
+
+    fn carry_out(&self, task: &PendingWrite) -> io::Result<()> {
+        match task {
+            PendingWrite::Write { path, data, keep } => {
+                files::replace(&self.faults, path, data, *keep)
+            }
+            PendingWrite::Remove { path } => files::remove_all(&self.faults, path),
+            PendingWrite::Forget { info_hash } => forget(&self.faults, &self.folder, *info_hash),
+        }
+    }
+
+    /// Reads all torrents, as long as somebody takes them. Those whose removal
+    /// was cut short are removed first.
+    fn recall_all(&mut self, taker: &mpsc::UnboundedSender<Result<Remembered>>) {
+        let known = match load::known(&self.faults, &self.folder, taker) {
+            Ok(known) => known,
+            Err(error) => {
+                // Who asked may be gone.
+                let _ = taker.send(Err(Error::from_io(&error, &self.folder)));
+                return;
+            }
+        };
+        for info_hash in known.removed {
+            // What cannot be deleted now is tried again: it brings nothing
+            // back meanwhile.
+            let task = PendingWrite::Forget { info_hash };
+            let _ = self.accept(WriteSubject::Torrent(info_hash), task);
+        }
+        for info_hash in known.torrents {
+            let read = load::read_torrent(&self.faults, &self.folder, info_hash);
+            if taker.send(read).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Deletes a torrent's files. Its tombstone comes first and goes last, so that
+/// a crash in between brings nothing back.
+pub(super) fn forget(faults: &StateFaults, folder: &Path, info_hash: InfoHash) -> io::Result<()> {
+    let tombstone = tombstone(folder, info_hash);
+    match files::replace(faults, &tombstone, b"", false) {
+        // Deleting makes room. The records go first: without one of them it
+        // does not come back either.
+        Err(error) if error.kind() != io::ErrorKind::StorageFull => return Err(error),
+        _ => {}
+    }
+    for part in Part::ALL {
+        files::remove_all(faults, &part.path(folder, info_hash))?;
+    }
+    files::sync_folder(faults, &tombstone)?;
+    files::remove_all(faults, &tombstone)
+}

@@ -1,0 +1,67 @@
+//! Checks that are given up, and what is not known then.
+//!
+//! Owned by the torrent's driver. Whoever begins a check because something
+//! turned out to be other than it should says so first ([`Driver::doubt`]):
+//! what is in doubt does not count until a check finds it. When the game
+//! cancels a check ([`Driver::cancel_check`]) the torrent goes on with what it
+//! knew before, if that is all there is to know; otherwise it stands still, so
+//! that nothing is fetched that may be there, and its records claim nothing,
+//! so that the next session looks.
+
+use std::time::Instant;
+
+use torrent_core::bitfield::Bitfield;
+
+use super::Driver;
+
+impl Driver {
+    /// These pieces may be there or not: it takes a check to know.
+    pub(super) fn doubt(&mut self, pieces: &Bitfield) {
+        self.checking.in_doubt = true;
+        if let Some(storage) = self.storage.slot.get() {
+            storage.doubt(pieces);
+        }
+    }
+
+    /// Everything on disk is in doubt.
+    pub(super) fn doubt_all(&mut self) {
+        self.doubt(&Bitfield::full(self.brain.layout().num_pieces()));
+    }
+
+    /// Gives up the check that is under way or waits.
+    pub(super) fn cancel_check(&mut self) {
+        if self.cancel_after_resume() || !self.has_check() {
+            return;
+        }
+        // What cannot be seen is not taken for missing.
+        if self.location.root.is_awaited() && !self.location.root.cancel_check() {
+            return;
+        }
+        let Some(storage) = self.storage.slot.get().cloned() else {
+            return;
+        };
+        if self
+            .checking
+            .running
+            .as_ref()
+            .is_some_and(|check| !check.cancel())
+        {
+            // Its end is on its way.
+            return;
+        }
+        self.checking.running = None;
+        self.checking.waiting = None;
+        if self.checking.in_doubt {
+            self.stand_still();
+        }
+        self.checked(Instant::now(), &storage.have());
+    }
+
+    /// Whoever resumes a torrent about which something is in doubt takes what
+    /// is known for all there is.
+    pub(super) fn leave_doubt(&mut self) {
+        if !self.brain.state().is_checking() && !self.checking.pending_check.is_some() {
+            self.checking.in_doubt = false;
+        }
+    }
+}

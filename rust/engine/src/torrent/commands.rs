@@ -1,0 +1,124 @@
+//! What the torrent is told to do, carried out: commands from handles, and
+//! changed settings.
+
+use std::time::Instant;
+
+use torrent_core::peerlist::Sources;
+use torrent_core::save_schedule::Changed;
+
+use super::{Driver, TaskEnd};
+use crate::event::command_sequence::CommandTopic;
+use crate::event::{Detail, kind};
+use crate::torrent::handle::resume::SaveFlags;
+use crate::torrent::handle::{Command, PendingState};
+
+impl Driver {
+    pub(super) fn handle_command(&mut self, command: Command) {
+        let now = Instant::now();
+        match command {
+            Command::Look(state) => self.look(state),
+            Command::Deadline {
+                piece,
+                after,
+                alert,
+            } => self.brain.set_deadline(now, piece, after, alert),
+            Command::ResetDeadline(piece) => self.reset_deadline(piece),
+            Command::Reannounce(wish) => {
+                self.tasks.spawn(async move {
+                    tokio::time::sleep(wish.after).await;
+                    TaskEnd::Reannounce(wish)
+                });
+            }
+            Command::Scrape(tracker) => {
+                self.announcer.scrape(tracker);
+            }
+            Command::Connect(peer) => self.connect_to(now, peer),
+            Command::Peers(peers) => self.brain.add_peers(now, peers, Sources::MANUAL),
+            Command::Ask(question) => self.answer(question),
+            Command::SaveResumeData(request) => self.save_requested(request),
+            Command::ReadPiece(piece, answer) => self.read_piece(piece, answer),
+            Command::Flush(answer) => self.flush(answer),
+            Command::Metadata(info) => self.metadata_known(info),
+            Command::Place(placing) => self.place(*placing),
+            Command::Incoming(arrival) => self.welcome(arrival),
+            Command::Ban(ip) => self.brain.ban(ip),
+            Command::TurnOver(count) => {
+                self.brain.turn_over(now, count);
+            }
+            Command::Choking(changes) => self.brain.apply_choking(now, &changes),
+            // Taken out before it comes here.
+            Command::Remove { .. } => {}
+        }
+    }
+
+    /// A state has changed.
+    fn look(&mut self, state: PendingState) {
+        // Before it is looked at: a change from now on asks for another look.
+        self.handle.shared.pending.looking(state as u32);
+        match state {
+            PendingState::Options => {
+                // The handle has noted what changed.
+                self.records.saver.changed(Instant::now(), Changed::Config);
+                self.read_options();
+            }
+            PendingState::Priorities => {
+                self.unsaved(SaveFlags::IF_CONFIG_CHANGED);
+                self.read_priorities();
+            }
+            PendingState::Trackers => {
+                self.unsaved(SaveFlags::IF_METADATA_CHANGED);
+                self.trackers_changed(Instant::now());
+            }
+            PendingState::Check => {
+                let wish = std::mem::take(&mut *self.handle.shared.check.lock());
+                if let Some(command) = wish.begin {
+                    self.handle.shared.asked.saw(CommandTopic::Check, command);
+                    self.uncompleted.check = self.brain.has_metadata();
+                    self.recheck();
+                }
+                if wish.cancel {
+                    self.cancel_check();
+                }
+            }
+            PendingState::Error => {
+                let asked = &self.handle.shared.asked;
+                asked.saw(CommandTopic::Error, asked.last(CommandTopic::Error));
+                self.clear_error();
+                self.times.times.snapshot_now();
+            }
+        }
+    }
+
+    pub(super) fn apply_settings(&mut self) {
+        let settings = self.context.services.settings.borrow().clone();
+        self.set_announcer(&settings);
+        self.brain.apply_settings(settings);
+        self.watch();
+        self.read_options();
+    }
+
+    pub(super) fn pause_changed(&mut self, now: Instant) {
+        self.times.times.paused_changed(now, self.paused);
+        if self.paused {
+            self.stop_announcing();
+            if self.handle.shared.options.lock().graceful && self.brain.is_running() {
+                self.brain.drain(now);
+            } else {
+                self.brain.stop();
+                self.publish(now);
+                self.post(kind::TORRENT_PAUSED, || Detail::None);
+            }
+        } else {
+            self.leave_doubt();
+            self.brain.start(now);
+            if !self.brain.state().is_checking() {
+                self.start_announcing(now);
+            }
+            // Whoever resumes it wants it to go on.
+            self.clear_error();
+            self.publish(now);
+            self.post(kind::TORRENT_RESUMED, || Detail::None);
+        }
+        self.times.times.snapshot_now();
+    }
+}

@@ -1,0 +1,90 @@
+//! What a torrent consists of, as its handle shows it: name, torrent file,
+//! magnet link. The torrent's task fills it in where it was not known when the
+//! torrent was added (`torrent::metadata`).
+
+use std::sync::Arc;
+
+use torrent_core::magnet::MagnetUri;
+use torrent_core::metainfo::{Info, Metainfo, MetainfoLimits};
+
+use super::{Command, TorrentHandle};
+use crate::error::{Error, ErrorKind, Result};
+
+impl TorrentHandle {
+    /// Name from the info dictionary; until that is known, the one that the
+    /// magnet link gave, which may be empty and must never become a path.
+    pub fn name(&self) -> &str {
+        match (self.shared.metainfo.get(), &self.shared.magnet) {
+            (Some(metainfo), _) => &metainfo.info.name,
+            (None, Some(magnet)) => &magnet.name,
+            (None, None) => "",
+        }
+    }
+
+    /// Its metadata is known. The first one counts.
+    pub(crate) fn put_metainfo(&self, metainfo: Arc<Metainfo>) {
+        let named = self.torrent_ref().named(&metainfo.info.name);
+        if self.shared.metainfo.set(metainfo).is_ok() {
+            self.shared.named.store(Arc::new(named));
+        }
+    }
+
+    /// The torrent file: the one it was added from, or what was made of a
+    /// magnet link and the metadata from peers; `None` until that is there.
+    pub fn metainfo(&self) -> Option<&Arc<Metainfo>> {
+        self.shared.metainfo.get()
+    }
+
+    /// The torrent file, or the error that says that it is not known yet.
+    pub fn known_metainfo(&self) -> Result<&Arc<Metainfo>> {
+        self.check_valid()?;
+        self.metainfo()
+            .ok_or_else(|| Error::new(ErrorKind::NoMetadata).about(self.info_hash().to_string()))
+    }
+
+    /// Supplies the info dictionary of a torrent that was added without one,
+    /// so that peers need not be asked; one whose metadata is known already is
+    /// left as it is.
+    pub fn set_metadata(&self, info_dict: &[u8]) -> Result<()> {
+        self.check_valid()?;
+        let info = Info::parse(info_dict, &MetainfoLimits::metadata())?;
+        if info.hash != self.info_hash() {
+            return Err(Error::because(
+                ErrorKind::TorrentInfoParseError,
+                format!("the info dictionary has the hash {}", info.hash),
+            )
+            .about(self.info_hash().to_string()));
+        }
+        self.post(Command::Metadata(info))
+    }
+
+    /// A magnet link to this torrent, with its trackers, web seeds and nodes.
+    pub fn magnet_uri(&self) -> MagnetUri {
+        let mut magnet = match self.metainfo() {
+            Some(metainfo) => metainfo.magnet(),
+            None => MagnetUri {
+                peers: Vec::new(),
+                ..self.magnet_link()
+            },
+        };
+        let trackers = self.shared.options.lock().trackers.clone();
+        magnet.trackers = trackers.into_iter().flatten().collect();
+        magnet
+    }
+
+    /// The link that it was added by, or one of its hash alone.
+    pub(crate) fn magnet_link(&self) -> MagnetUri {
+        let link = self.shared.magnet.clone();
+        link.unwrap_or_else(|| MagnetUri::of_hash(self.info_hash()))
+    }
+
+    /// The .torrent file as bytes, with the present trackers; an error until
+    /// the metadata is known.
+    pub fn torrent_file_data(&self) -> Result<Vec<u8>> {
+        let metainfo = Metainfo {
+            tiers: self.shared.options.lock().trackers.clone(),
+            ..Metainfo::clone(self.known_metainfo()?)
+        };
+        Ok(metainfo.to_bytes())
+    }
+}

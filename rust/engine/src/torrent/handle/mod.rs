@@ -1,0 +1,396 @@
+//! The public face of one torrent: cheap to clone, safe to keep after the
+//! torrent is gone. Reads come from the last snapshot; commands are posted to
+//! the torrent's task.
+//!
+//! Here is what a handle shares with its task, and how word gets from one to
+//! the other. Each module adds the methods of one topic; those of `modes`,
+//! `placement`, `question` and `resume` are with what they speak of.
+//! Sessions make handles (`session`), games and the shim call them.
+
+mod limits;
+mod links;
+mod merge;
+mod metadata;
+pub mod modes;
+mod patch;
+mod peers;
+mod pieces;
+pub mod post;
+mod priorities;
+mod queue;
+pub mod resume;
+mod status;
+pub mod storage;
+mod trackers;
+mod validate;
+mod wait;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+use torrent_core::choker::Changes;
+use torrent_core::ids::{FileIndex, InfoHash, PeerId, PieceIndex, TorrentKey};
+use torrent_core::magnet::MagnetUri;
+use torrent_core::metainfo::{Info, Metainfo};
+
+pub use patch::OptionsPatch;
+pub(crate) use priorities::piece_priorities;
+pub(crate) use status::{Shown, View};
+pub(crate) use trackers::Reannounce;
+pub use validate::MAX_RATE;
+pub(crate) use validate::{
+    check_file_index, check_file_priorities, check_limit, check_peer, check_priorities, check_rate,
+    check_tracker, check_web_seed,
+};
+pub use wait::AwaitedRecord;
+pub(crate) use wait::EndsWith;
+
+use crate::command_queue::{CommandPermit, Pending, QueueError, Sender};
+use crate::context::Services;
+use crate::context::queue::{QueueDesk, Seat};
+use crate::disk::SharedFiles;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::TorrentRef;
+use crate::event::command_sequence::{CommandSequence, CommandTopic};
+use crate::peer::Arrival;
+use modes::{Discovery, Modes};
+use post::PostRequest;
+use resume::{SaveFlags, SaveRequest};
+use storage::{Deletion, StorageCommand, StorageMode};
+
+/// Messages that wait for a torrent's task. Beyond that the caller gets an
+/// error: a task that is a thousand commands behind is stuck, or the game asks
+/// for too much at once.
+const CALLS: usize = 1024;
+
+/// The same for what is rare and matters more: files that are moved, records
+/// that are saved, metadata; and for the choker's decisions.
+const WEIGHTY: usize = 2 * CALLS;
+
+/// The same for peers that call: they take no place from the game.
+const PEERS: usize = CALLS / 2;
+
+/// What a torrent is told to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Look at a state again that has changed.
+    Look(PendingState),
+    /// Announce soon.
+    Reannounce(Reannounce),
+    /// Ask a tracker, by index, or the one that works for its numbers.
+    Scrape(Option<usize>),
+    /// Connect to this peer.
+    Connect(SocketAddr),
+    /// These are peers of the torrent.
+    Peers(Vec<SocketAddr>),
+    /// Fetch this piece in time.
+    Deadline {
+        piece: PieceIndex,
+        after: Duration,
+        alert: bool,
+    },
+    /// Forget the deadline of this piece, or of all.
+    ResetDeadline(Option<PieceIndex>),
+    /// Read a verified piece and post it.
+    ReadPiece(PieceIndex, Option<oneshot::Sender<Result<Bytes>>>),
+    /// Write everything that can be written to the files.
+    Flush(Option<oneshot::Sender<()>>),
+    /// Move or rename files.
+    Place(Box<StorageCommand>),
+    /// Take in this connection.
+    Incoming(Arrival),
+    /// Choke and unchoke these.
+    Choking(Changes),
+    /// Have nothing to do with this address any more.
+    Ban(IpAddr),
+    /// Let up to so many of the least useful connections make way for others.
+    TurnOver(usize),
+    /// This is the torrent's info dictionary.
+    Metadata(Arc<Info>),
+    /// Answer this question with an event.
+    Ask(PostRequest),
+    /// Save resume data.
+    SaveResumeData(SaveRequest),
+    /// Stop for good; with the files deleted if asked. It is given once.
+    Remove { delete: Deletion },
+}
+
+impl Command {
+    /// How many messages may wait before it is refused.
+    fn limit(&self) -> usize {
+        match self {
+            Self::Place(_)
+            | Self::SaveResumeData(_)
+            | Self::Flush(_)
+            | Self::Metadata(_)
+            | Self::Choking(_) => WEIGHTY,
+            Self::Incoming(_) => PEERS,
+            _ => CALLS,
+        }
+    }
+}
+
+/// What the task is told of without a message: where to find it, that is. The
+/// numbers are bits of [`Pending`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum PendingState {
+    /// [`Options`], all but those that follow.
+    Options = 1,
+    /// Priorities of files and pieces.
+    Priorities = 2,
+    /// Trackers.
+    Trackers = 4,
+    /// [`HandleShared::check`].
+    Check = 8,
+    /// The error is to be forgotten.
+    Error = 16,
+}
+
+/// What is to become of the check of the files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RequestedCheck {
+    /// Hash everything on disk again; that was asked for by this command.
+    pub(crate) begin: Option<u64>,
+    /// Then, or else, give up the check that is under way or waits.
+    pub(crate) cancel: bool,
+}
+
+/// What the game wants of a torrent. Written by handles, read by the task, so
+/// that a getter answers with what a setter just set.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Options {
+    pub(crate) paused: bool,
+    /// It was paused gracefully.
+    pub(crate) graceful: bool,
+    /// The queue decides whether it runs, whatever `paused` says.
+    pub(crate) auto_managed: bool,
+    pub(crate) sequential: bool,
+    /// The pieces that sequential mode begins with: the first and the last.
+    pub(crate) sequential_range: Option<(PieceIndex, PieceIndex)>,
+    pub(crate) max_connections: i64,
+    pub(crate) max_uploads: i64,
+    pub(crate) apply_ip_filter: bool,
+    pub(crate) discovery: Discovery,
+    pub(crate) download_limit: i64,
+    pub(crate) upload_limit: i64,
+    pub(crate) modes: Modes,
+    /// Shared, so that a look at the other options does not copy them.
+    pub(crate) piece_priorities: Arc<Vec<u8>>,
+    pub(crate) file_priorities: Arc<Vec<u8>>,
+    pub(crate) trackers: Vec<Vec<String>>,
+    /// Files that have another name than the torrent gives them.
+    pub(crate) renamed_files: BTreeMap<FileIndex, String>,
+    pub(crate) storage_mode: StorageMode,
+    /// Where the part file is, below the save path; empty for that itself.
+    pub(crate) part_file_dir: PathBuf,
+    /// By URL; those without an entry have none.
+    pub(crate) fail_limits: HashMap<String, u8>,
+}
+
+impl Options {
+    /// The priorities of all pieces, to change some.
+    pub(crate) fn pieces_mut(&mut self) -> &mut Vec<u8> {
+        Arc::make_mut(&mut self.piece_priorities)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct HandleShared {
+    /// Who we are in this swarm; as in libtorrent, another one in each.
+    pub(crate) peer_id: PeerId,
+    pub(crate) info_hash: InfoHash,
+    /// What its events name it by.
+    pub(crate) named: ArcSwap<TorrentRef>,
+    /// The link that it was added by, where it was not a torrent file.
+    pub(crate) magnet: Option<MagnetUri>,
+    /// Empty until the metadata is known.
+    pub(crate) metainfo: OnceLock<Arc<Metainfo>>,
+    pub(crate) save_path: ArcSwap<PathBuf>,
+    /// The files that other torrents have too.
+    pub(crate) shared_files: SharedFiles,
+    pub(crate) added_time: AtomicI64,
+    pub(crate) options: Mutex<Options>,
+    /// The check that was asked for and that the task has not seen.
+    pub(crate) check: Mutex<RequestedCheck>,
+    pub(crate) asked: Arc<CommandSequence>,
+    /// The states that the task has been told to look at.
+    pub(crate) pending: Pending,
+    pub(crate) view: View,
+    pub(crate) commands: Sender<Command>,
+    pub(crate) queue: Arc<QueueDesk>,
+    pub(crate) seat: Seat,
+    pub(crate) removed: AtomicBool,
+    /// When it was removed, as a number in the order of removals.
+    pub(crate) removal: watch::Sender<Option<u64>>,
+    /// It left the session because it was removed.
+    pub(crate) left: AtomicBool,
+    /// Its task is over.
+    pub(crate) ended: AtomicBool,
+    pub(crate) services: Weak<Services>,
+    /// What has changed since resume data was last saved: bits of `SaveFlags`.
+    pub(crate) unsaved: AtomicU32,
+    /// The resume data that was saved last.
+    pub(crate) saved: Mutex<Option<Bytes>>,
+}
+
+/// One torrent of a session.
+#[derive(Clone, Debug)]
+pub struct TorrentHandle {
+    pub(crate) shared: Arc<HandleShared>,
+}
+
+impl PartialEq for TorrentHandle {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for TorrentHandle {}
+
+impl TorrentHandle {
+    /// Gives the task a message; the error says that it was not taken.
+    pub(crate) fn post(&self, command: Command) -> Result<()> {
+        self.place_for(&command)?.send(command);
+        Ok(())
+    }
+
+    /// A place for a message: to be reserved before anything changes that
+    /// belongs to it.
+    pub(crate) fn place_for(&self, command: &Command) -> Result<CommandPermit<'_, Command>> {
+        self.check_valid()?;
+        let place = self.shared.commands.reserve(command.limit());
+        place.map_err(|error| match error {
+            QueueError::Closed => Error::new(ErrorKind::InvalidTorrentHandle),
+            QueueError::Full => {
+                Error::because(ErrorKind::Timeout, "the torrent does not take commands")
+            }
+        })
+    }
+
+    /// Gives the task a message of the engine's own, unless too many wait.
+    pub(crate) fn offer(&self, command: Command) -> bool {
+        let limit = command.limit();
+        self.shared.commands.try_send(command, limit).is_ok()
+    }
+
+    /// Has the task look at a state that has changed. Never refused.
+    pub(crate) fn look(&self, state: PendingState) {
+        if self.shared.pending.changed(state as u32) {
+            self.shared.commands.send(Command::Look(state));
+        }
+    }
+
+    pub(crate) fn check_valid(&self) -> Result<()> {
+        if self.is_valid() {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::InvalidTorrentHandle))
+        }
+    }
+
+    /// Changes options and tells the task, unless nothing changed.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Options)) -> Result<()> {
+        self.check_valid()?;
+        {
+            let mut options = self.shared.options.lock();
+            let before = options.clone();
+            change(&mut options);
+            if *options == before {
+                return Ok(());
+            }
+            self.note_unsaved(SaveFlags::of_change(&before, &options));
+            // Under the lock, as the task reads them.
+            let asked = &self.shared.asked;
+            asked.ask(CommandTopic::Options);
+            if options.paused != before.paused || options.graceful != before.graceful {
+                asked.ask(CommandTopic::Pause);
+            }
+        }
+        self.look(PendingState::Options);
+        Ok(())
+    }
+
+    /// Notes at once that there is something to save.
+    pub(crate) fn note_unsaved(&self, what: SaveFlags) {
+        self.shared.unsaved.fetch_or(what.bits(), Ordering::AcqRel);
+    }
+
+    /// Whether the torrent is still part of its session.
+    pub fn is_valid(&self) -> bool {
+        !self.shared.removed.load(Ordering::Acquire)
+    }
+
+    /// v1 info-hash.
+    pub fn info_hash(&self) -> InfoHash {
+        self.shared.info_hash
+    }
+
+    /// What events name it by.
+    pub fn torrent_ref(&self) -> Arc<TorrentRef> {
+        self.shared.named.load_full()
+    }
+
+    /// Names it within its process.
+    pub fn key(&self) -> TorrentKey {
+        self.shared.named.load().key
+    }
+
+    /// Unix time at which it was added.
+    pub fn added_time(&self) -> i64 {
+        self.shared.added_time.load(Ordering::Relaxed)
+    }
+
+    /// Hashes everything on disk again; a check that is under way begins anew.
+    pub fn force_recheck(&self) -> Result<()> {
+        self.known_metainfo()?;
+        {
+            let mut wish = self.shared.check.lock();
+            let asked = &self.shared.asked;
+            asked.ask(CommandTopic::Check);
+            *wish = RequestedCheck {
+                begin: Some(asked.last(CommandTopic::Check)),
+                cancel: false,
+            };
+        }
+        self.look(PendingState::Check);
+        Ok(())
+    }
+
+    /// Gives up the check that is under way or waits for its turn; nothing
+    /// happens where there is none. The torrent goes on with what counted as
+    /// verified before that check, which begins again only by
+    /// [`force_recheck`](Self::force_recheck). `torrent_checked` tells when the
+    /// torrent is out of the checking state, as after any check.
+    ///
+    /// Where what is on disk is not known without the check (the first one of
+    /// a torrent without resume data, or one that began because resume data or
+    /// files were not what they should be) the pieces in question do not
+    /// count. The torrent is then paused, and no longer auto-managed, and no
+    /// file is touched: a check finds again what is there, here or in the next
+    /// session, which resume data saved meanwhile leaves to look for itself.
+    /// Who resumes the torrent has the missing pieces downloaded instead, over
+    /// what is there.
+    pub fn cancel_check(&self) -> Result<()> {
+        self.check_valid()?;
+        self.shared.check.lock().cancel = true;
+        self.look(PendingState::Check);
+        Ok(())
+    }
+
+    /// Forgets the error and goes on.
+    pub fn clear_error(&self) -> Result<()> {
+        self.check_valid()?;
+        self.shared.asked.ask(CommandTopic::Error);
+        self.look(PendingState::Error);
+        Ok(())
+    }
+}

@@ -1,0 +1,170 @@
+//! The queue as a handle offers it: pause and resume, whether the queue decides,
+//! and the place in it.
+
+use std::time::Instant;
+
+use torrent_core::queue::{Move, Observation, Phase, Queue};
+
+use super::{Options, PendingState, TorrentHandle};
+use crate::error::Result;
+use crate::event::command_sequence::CommandTopic;
+
+impl TorrentHandle {
+    fn with_queue<T>(&self, act: impl FnOnce(&mut Queue, Instant) -> T) -> Option<T> {
+        let shared = &self.shared;
+        shared.queue.with(shared.info_hash, &shared.seat, act)
+    }
+
+    fn ask_queue<T>(&self, ask: impl FnOnce(&Queue) -> T) -> Option<T> {
+        let shared = &self.shared;
+        shared.queue.ask(shared.info_hash, &shared.seat, ask)
+    }
+
+    /// Takes the last place in the queue.
+    pub(crate) fn join_queue(&self) {
+        let shared = &self.shared;
+        let seen = {
+            let options = shared.options.lock();
+            Observation {
+                auto_managed: options.auto_managed,
+                paused: options.paused,
+                phase: match self.metainfo() {
+                    Some(_) => Phase::Checking,
+                    None => Phase::Downloading,
+                },
+                ..Observation::default()
+            }
+        };
+        shared.queue.join(shared.info_hash, &shared.seat, seen);
+    }
+
+    pub(crate) fn leave_queue(&self) {
+        let shared = &self.shared;
+        shared.queue.leave(shared.info_hash, &shared.seat);
+    }
+
+    /// Tells the queue how the torrent is now.
+    pub(crate) fn observed(&self, seen: Observation) {
+        let shared = &self.shared;
+        shared.queue.observe(shared.info_hash, &shared.seat, seen);
+    }
+
+    /// Lets the torrent run until the queue is looked at the next time.
+    pub(crate) fn wake(&self) {
+        let torrent = self.info_hash();
+        self.with_queue(|queue, _| queue.wake(torrent));
+    }
+
+    /// Stops all traffic of this torrent until [`Self::resume`], and takes it
+    /// out of the queue's hands.
+    pub fn pause(&self) -> Result<()> {
+        self.change(|options| {
+            options.paused = true;
+            options.graceful = false;
+            options.auto_managed = false;
+        })
+    }
+
+    /// As [`Self::pause`], but takes in what peers have been asked for: they
+    /// are asked for nothing more, none of them may download, and each is
+    /// left when its last block is here. The `torrent_paused` event comes
+    /// after that.
+    pub fn pause_gracefully(&self) -> Result<()> {
+        self.change(|options| {
+            options.paused = true;
+            options.graceful = true;
+            options.auto_managed = false;
+        })
+    }
+
+    /// Goes on after [`Self::pause`]. One that the queue manages runs until the
+    /// queue is looked at the next time, and on if it is its turn.
+    pub fn resume(&self) -> Result<()> {
+        if self.is_auto_managed() {
+            self.check_valid()?;
+            self.wake();
+            {
+                let _options = self.shared.options.lock();
+                self.shared.asked.ask(CommandTopic::Options);
+                self.shared.asked.ask(CommandTopic::Pause);
+            }
+            self.look(PendingState::Options);
+            return Ok(());
+        }
+        self.change(|options| {
+            options.paused = false;
+            options.graceful = false;
+        })
+    }
+
+    /// Whether it was told to pause, or waits for its turn.
+    pub fn is_paused(&self) -> bool {
+        self.waits(&self.shared.options.lock())
+    }
+
+    /// Whether these options and the queue keep it from running.
+    pub(crate) fn waits(&self, options: &Options) -> bool {
+        if options.auto_managed {
+            !self.shared.seat.borrow().run
+        } else {
+            options.paused
+        }
+    }
+
+    /// Lets the queue decide when it runs, or leaves it as it is now.
+    pub fn set_auto_managed(&self, auto_managed: bool) -> Result<()> {
+        self.check_valid()?;
+        if self.is_auto_managed() == auto_managed {
+            return Ok(());
+        }
+        let paused = self.is_paused();
+        if auto_managed {
+            let torrent = self.info_hash();
+            self.with_queue(|queue, now| {
+                if let Some(seen) = queue.seen(torrent) {
+                    let seen = Observation {
+                        auto_managed,
+                        paused,
+                        ..seen
+                    };
+                    queue.observe(now, torrent, seen);
+                }
+            });
+        }
+        self.change(|options| {
+            options.auto_managed = auto_managed;
+            options.paused = paused;
+            options.graceful = false;
+        })
+    }
+
+    /// Whether the queue decides when it runs.
+    pub fn is_auto_managed(&self) -> bool {
+        self.shared.options.lock().auto_managed
+    }
+
+    /// Its place in the queue, from 0; -1 for one that is finished, which has
+    /// none.
+    pub fn queue_position(&self) -> i64 {
+        let torrent = self.info_hash();
+        let place = self.ask_queue(|queue| queue.position(torrent));
+        place.flatten().map_or(-1, |place| place as i64)
+    }
+
+    /// How much it is needed as a seed; 0 until it is finished.
+    pub(crate) fn seed_rank(&self) -> u32 {
+        let torrent = self.info_hash();
+        let rank = self.ask_queue(|queue| queue.seed_rank(torrent));
+        rank.unwrap_or_default()
+    }
+
+    /// Moves it in the queue, where one that is finished has no place.
+    pub fn move_in_queue(&self, to: Move) -> Result<()> {
+        self.check_valid()?;
+        let torrent = self.info_hash();
+        self.with_queue(|queue, now| queue.shift(now, torrent, to));
+        self.shared.asked.ask(CommandTopic::Options);
+        self.look(PendingState::Options);
+        Ok(())
+    }
+}

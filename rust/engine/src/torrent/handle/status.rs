@@ -1,0 +1,155 @@
+//! What can be read of a torrent: the last snapshots, which the torrent's task
+//! replaces on every change of state and every `status_update_interval`. A
+//! reader waits for nobody, and does not see an older state than what it asked
+//! for: what the task has not come to yet is laid over the snapshot.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use torrent_core::bitfield::Bitfield;
+
+use super::TorrentHandle;
+use crate::error::Error;
+use crate::event::command_sequence::{CommandNumbers, CommandTopic};
+use crate::status::{PartialPiece, PeerInfo, TorrentState, TorrentStatus, TrackerStatus};
+use crate::torrent::new_tracker;
+
+/// Everything that can be read of a torrent; each part is replaced as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    pub(crate) status: ArcSwap<Shown<TorrentStatus>>,
+    /// What the status says is wrong.
+    pub(crate) failure: ArcSwapOption<Error>,
+    pub(crate) peers: ArcSwap<Vec<PeerInfo>>,
+    pub(crate) pieces: ArcSwap<Bitfield>,
+    pub(crate) verified: ArcSwap<Bitfield>,
+    pub(crate) availability: ArcSwap<Vec<u32>>,
+    pub(crate) download_queue: ArcSwap<Vec<PartialPiece>>,
+    pub(crate) file_progress: ArcSwap<Vec<u64>>,
+    pub(crate) trackers: ArcSwap<Shown<Vec<TrackerStatus>>>,
+}
+
+/// A snapshot, and what its torrent had seen of what was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Shown<T> {
+    value: Arc<T>,
+    seen: CommandNumbers,
+    /// The session was paused.
+    session_paused: bool,
+}
+
+impl<T> Shown<T> {
+    /// What is shown before the task has begun.
+    pub(crate) fn new(value: T) -> Arc<Self> {
+        Self::at(value, CommandNumbers::default(), false)
+    }
+
+    /// A snapshot of the task.
+    pub(crate) fn at(value: T, seen: CommandNumbers, session_paused: bool) -> Arc<Self> {
+        Arc::new(Self {
+            value: Arc::new(value),
+            seen,
+            session_paused,
+        })
+    }
+}
+
+impl TorrentHandle {
+    /// The last snapshot of its status, with what was asked for since.
+    pub fn status(&self) -> Arc<TorrentStatus> {
+        let shown = self.shared.view.status.load();
+        let behind = |topic| self.shared.asked.is_behind(&shown.seen, topic);
+        let session = self.shared.services.upgrade();
+        let session_paused = session.is_some_and(|session| *session.paused.borrow());
+        let topics = [
+            CommandTopic::Options,
+            CommandTopic::Check,
+            CommandTopic::Move,
+            CommandTopic::Error,
+        ];
+        let [options, check, moving, error] = topics.map(behind);
+        let paused = session_paused != shown.session_paused;
+        if !(options || check || moving || error || paused) {
+            return Arc::clone(&shown.value);
+        }
+        let mut status = TorrentStatus::clone(&shown.value);
+        self.lay_options(&mut status, session_paused);
+        if check {
+            status.state = TorrentState::CheckingFiles;
+            status.progress = 0.0;
+            (status.is_finished, status.is_seeding) = (false, false);
+        }
+        if check || error {
+            (status.error, status.error_file) = Default::default();
+        }
+        status.is_moving_storage |= moving;
+        Arc::new(status)
+    }
+
+    /// Shows the options as they are now.
+    fn lay_options(&self, status: &mut TorrentStatus, session_paused: bool) {
+        status.queue_position = self.queue_position();
+        let options = self.shared.options.lock();
+        status.paused = session_paused || self.waits(&options);
+        status.is_auto_managed = options.auto_managed;
+        status.connections_limit = options.max_connections;
+        status.uploads_limit = options.max_uploads;
+        status.download_limit = options.download_limit;
+        status.upload_limit = options.upload_limit;
+        status.is_sequential_download = options.sequential;
+        status.is_upload_mode = options.modes.upload_mode;
+        status.is_share_mode = options.modes.share_mode;
+        status.is_super_seeding = options.modes.super_seeding;
+        status.is_stop_when_ready = options.modes.stop_when_ready;
+    }
+
+    /// The last snapshot of its connections.
+    pub fn peers(&self) -> Arc<Vec<PeerInfo>> {
+        self.shared.view.peers.load_full()
+    }
+
+    /// The verified pieces.
+    pub fn pieces(&self) -> Arc<Bitfield> {
+        self.shared.view.pieces.load_full()
+    }
+
+    /// How many connected peers have each piece.
+    pub fn piece_availability(&self) -> Arc<Vec<u32>> {
+        self.shared.view.availability.load_full()
+    }
+
+    /// The pieces being fetched.
+    pub fn download_queue(&self) -> Arc<Vec<PartialPiece>> {
+        self.shared.view.download_queue.load_full()
+    }
+
+    /// Verified bytes of each file.
+    pub fn file_progress(&self) -> Arc<Vec<u64>> {
+        self.shared.view.file_progress.load_full()
+    }
+
+    /// Its trackers: those that were set last, with what is known of them.
+    pub fn trackers(&self) -> Arc<Vec<TrackerStatus>> {
+        let shown = self.shared.view.trackers.load();
+        let options = self.shared.options.lock();
+        if !self
+            .shared
+            .asked
+            .is_behind(&shown.seen, CommandTopic::Trackers)
+        {
+            return Arc::clone(&shown.value);
+        }
+        let tiers = options.trackers.iter().zip(0..);
+        let urls = tiers.flat_map(|(tier, number)| tier.iter().map(move |url| (url, number)));
+        let rows = urls.map(|(url, tier)| {
+            let known = shown.value.iter().find(|row| row.url == *url).cloned();
+            TrackerStatus {
+                tier,
+                source: self.tracker_source(url),
+                fail_limit: options.fail_limits.get(url).copied().unwrap_or(0),
+                ..known.unwrap_or_else(|| new_tracker(url, tier))
+            }
+        });
+        Arc::new(rows.collect())
+    }
+}

@@ -1,0 +1,212 @@
+//! What a torrent consists of: opened at once for one that begins with its
+//! metadata, and for any other when the metadata comes (BEP 9).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
+use torrent_core::ids::FileIndex;
+use torrent_core::metainfo::{Info, MetainfoError, MetainfoLimits};
+
+use super::{Driver, TaskEnd, all_left};
+use crate::context::path_claims::{ClaimedPaths, Sharing};
+use crate::disk::StorageSpec;
+use crate::error::{Error, ErrorKind};
+use crate::event::{Detail, kind};
+use crate::torrent::handle::resume::SaveFlags;
+use crate::torrent::handle::storage::{StorageMode, check_names, part_file};
+use crate::torrent::handle::{TorrentHandle, piece_priorities};
+
+/// Where the files of `info` lie, which of them are wanted, and how they get
+/// their room.
+pub(super) fn spec(info: &Info, handle: &TorrentHandle) -> Result<StorageSpec, Error> {
+    let renamed = handle.shared.options.lock().renamed_files.clone();
+    spec_at(info, handle, &handle.save_path(), renamed)
+}
+
+/// The same at another place.
+pub(super) fn spec_at(
+    info: &Info,
+    handle: &TorrentHandle,
+    save_path: &Path,
+    renamed: BTreeMap<FileIndex, String>,
+) -> Result<StorageSpec, Error> {
+    let (wanted, mode) = {
+        let options = handle.shared.options.lock();
+        let wanted = options.file_priorities.iter().map(|&it| it > 0);
+        (wanted.collect(), options.storage_mode)
+    };
+    let renamed = renamed.into_iter();
+    let renamed = renamed.map(|(file, name)| (file, PathBuf::from(name)));
+    let paths = (0..info.files.len()).map(|file| PathBuf::from(info.files.path(file)));
+    let links = info.files.links();
+    let links = links.map(|(file, target)| (FileIndex(file), PathBuf::from(target)));
+    let programs = info.files.executables().map(FileIndex);
+    StorageSpec::new(
+        info.layout.clone(),
+        paths.collect(),
+        info.piece_hashes().clone(),
+        save_path,
+    )
+    .and_then(|spec| spec.links(links))
+    .map(|spec| spec.executables(programs))
+    .and_then(|spec| spec.renamed(renamed))
+    .and_then(|spec| spec.part_file(part_file(handle)))
+    .map(|spec| spec.shared(Arc::clone(&handle.shared.shared_files)))
+    .map(|spec| spec.wanted(wanted).allocate(mode == StorageMode::Allocate))
+    .map_err(|error| {
+        Error::because(ErrorKind::InvalidPath, error.to_string())
+            .about(save_path.display().to_string())
+    })
+}
+
+impl Driver {
+    /// The metadata of a torrent that began without it is here, and has the
+    /// right hash.
+    pub(super) fn metadata_known(&mut self, info: Arc<Info>) {
+        if self.brain.has_metadata() || self.location.places.holds_metadata(&info) {
+            return;
+        }
+        if let Err(error) = self.judge_names(&info) {
+            return self.metadata_refused(error);
+        }
+        if !self.location.lease.has_place() {
+            return self.take_place(info);
+        }
+        let storage = match spec(&info, &self.handle) {
+            Ok(spec) => self.context.disk.open(spec, self.storage.events.clone()),
+            Err(error) => return self.metadata_refused(error),
+        };
+        // Nobody else fills it.
+        let _ = self.storage.slot.set(storage);
+        self.brain
+            .set_metadata(Arc::new(info.layout.clone()), rand::random());
+        for note in self.handle.learn(info) {
+            let torrent = self.handle.info_hash();
+            tracing::warn!(%torrent, "of what it was added with: {note}");
+        }
+        self.restore_piece_priorities();
+        self.unsaved(SaveFlags::IF_METADATA_CHANGED);
+        self.keep_source();
+        self.read_options();
+        self.read_priorities();
+        self.publish(Instant::now());
+        self.publish_pieces();
+        self.post(kind::METADATA_RECEIVED, || Detail::None);
+        self.start_check();
+    }
+}
+
+impl Driver {
+    /// Judges the names that files were given when it was not known which
+    /// there are. Bad ones of a record make that worthless; bad ones of the
+    /// game are an error.
+    fn judge_names(&mut self, info: &Info) -> Result<(), Error> {
+        let part_file = part_file(&self.handle);
+        let mut options = self.handle.shared.options.lock();
+        let names = &mut options.renamed_files;
+        let judged = check_names(info, names, &part_file);
+        judged.or_else(
+            |error| match self.records.resume_state.reject_names(names, error.clone()) {
+                true => check_names(info, names, &part_file),
+                false => Err(error),
+            },
+        )
+    }
+
+    /// Takes the place of the files, now that it is known which they are, and
+    /// waits for torrents that are being removed from it. Changes of places
+    /// wait meanwhile, and the metadata comes again when it is over.
+    fn take_place(&mut self, info: Arc<Info>) {
+        let metainfo = self.handle.magnet_link().with_info(Arc::clone(&info));
+        let area = {
+            let options = self.handle.shared.options.lock();
+            ClaimedPaths::new(
+                &self.handle.save_path(),
+                Arc::new(metainfo),
+                options.renamed_files.clone(),
+                &options.part_file_dir,
+            )
+        };
+        self.location.places.hold();
+        let lease = Arc::clone(&self.location.lease);
+        let session = Arc::clone(&self.context.services);
+        self.tasks.spawn(async move {
+            // The places of those that are remembered go first.
+            let ticket = session.path_claims.newcomer_ticket().await;
+            let taken = match lease.take(ticket, area, Sharing::Same).await {
+                Ok(reserved) => {
+                    all_left(reserved.after).await;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
+            TaskEnd::Settled(info, taken)
+        });
+    }
+
+    pub(super) fn place_taken(&mut self, info: Arc<Info>, outcome: Result<(), Error>) {
+        self.location.places.let_go();
+        match outcome {
+            Ok(()) => self.metadata_known(info),
+            Err(error) => self.metadata_refused(error),
+        }
+        self.place_next();
+    }
+
+    /// Reads an info dict that has the right hash. It came from peers: what a
+    /// torrent file must not contain, it must not contain either.
+    pub(super) fn read_metadata(&mut self, info_dict: Bytes) {
+        let limits = MetainfoLimits::of_settings(&self.context.services.settings.borrow());
+        self.tasks.spawn(async move {
+            let read = spawn_blocking(move || Info::parse(&info_dict, &limits)).await;
+            // A parser that panics has a fault, and the torrent no metadata.
+            TaskEnd::Metadata(read.unwrap_or(Err(MetainfoError::NotADict)))
+        });
+    }
+
+    /// The metadata is what the hash stands for, and cannot be used: no peer
+    /// will ever have a better one.
+    pub(super) fn metadata_refused(&mut self, error: Error) {
+        self.failure.error = Some(error.clone());
+        self.publish(Instant::now());
+        let failure = error.clone();
+        self.post(kind::METADATA_FAILED, || Detail::Error(failure));
+        self.post(kind::TORRENT_ERROR, || Detail::Error(error));
+    }
+}
+
+impl TorrentHandle {
+    /// Takes the metadata over; from now on pieces and files can be spoken of.
+    /// Returns what was said of it before and does not fit.
+    fn learn(&self, info: Arc<Info>) -> Vec<String> {
+        let mut notes = Vec::new();
+        let mut options = self.shared.options.lock();
+        let magnet = self.magnet_link();
+        let mut priorities = magnet.file_priorities(info.files.len());
+        for (priority, &wished) in priorities.iter_mut().zip(options.file_priorities.iter()) {
+            *priority = wished;
+        }
+        // Nobody knew how many files there are.
+        let files = info.files.len();
+        if options.file_priorities.len() > files {
+            let given = options.file_priorities.len();
+            notes.push(format!("{given} file priorities, there are {files} files"));
+        }
+        let renamed = &mut options.renamed_files;
+        for (file, name) in renamed.iter().filter(|(file, _)| file.0 as usize >= files) {
+            notes.push(format!("the name '{name}' for file {file} of {files}"));
+        }
+        renamed.retain(|file, _| (file.0 as usize) < files);
+        options.piece_priorities = Arc::new(piece_priorities(&info.layout, &priorities));
+        options.file_priorities = Arc::new(priorities);
+        let mut metainfo = magnet.with_info(info);
+        metainfo.tiers.clone_from(&options.trackers);
+        // Under the lock: whoever finds the metadata finds priorities that fit.
+        self.put_metainfo(Arc::new(metainfo));
+        notes
+    }
+}

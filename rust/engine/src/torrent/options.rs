@@ -1,0 +1,167 @@
+//! What the game wants of the torrent, put into effect.
+
+use std::time::Instant;
+
+use torrent_core::ids::PieceIndex;
+use torrent_core::peer::{ConnectionReport, Watched};
+use torrent_core::picker::Priority;
+
+use super::Driver;
+use crate::event::command_sequence::CommandTopic;
+use crate::event::{Detail, PeerRef, kind};
+use crate::torrent::handle::PendingState;
+
+impl Driver {
+    /// Puts the game's options into effect, all but the priorities.
+    pub(super) fn read_options(&mut self) {
+        let now = Instant::now();
+        let answers;
+        let (
+            sequential,
+            range,
+            filtered,
+            connections,
+            uploads,
+            (down, up),
+            modes,
+            paused,
+            graceful,
+        ) = {
+            let options = self.handle.shared.options.lock();
+            let asked = &self.handle.shared.asked;
+            asked.saw(CommandTopic::Options, asked.last(CommandTopic::Options));
+            answers = asked.saw(CommandTopic::Pause, asked.last(CommandTopic::Pause));
+            (
+                options.sequential,
+                options.sequential_range,
+                options.apply_ip_filter,
+                options.max_connections,
+                options.max_uploads,
+                (options.download_limit, options.upload_limit),
+                options.modes,
+                self.handle.waits(&options),
+                options.graceful,
+            )
+        };
+        self.brain.set_sequential(sequential);
+        self.brain.set_sequential_range(range);
+        self.set_filtered(filtered);
+        self.context
+            .services
+            .bandwidth
+            .set_torrent(self.key, down, up);
+        self.brain.set_limits(now, connections, uploads);
+        self.follow_tracker_turn();
+        let paused = paused || *self.context.services.paused.borrow();
+        if paused != self.paused {
+            self.paused = paused;
+            self.pause_changed(now);
+        } else if self.brain.is_draining() && !graceful {
+            // It was not to take that long after all.
+            self.brain.stop();
+            self.post(kind::TORRENT_PAUSED, || Detail::None);
+        } else if answers && !self.brain.is_draining() {
+            // Paused and resumed, or the other way round, before it was seen:
+            // whoever waits for the last word hears that it holds.
+            self.publish(now);
+            let kind = if paused {
+                kind::TORRENT_PAUSED
+            } else {
+                kind::TORRENT_RESUMED
+            };
+            self.post(kind, || Detail::None);
+        }
+        self.brain.set_modes(now, modes);
+        self.try_check();
+        self.times.times.snapshot_now();
+    }
+
+    /// Puts the game's priorities into effect: a walk over all pieces, and so
+    /// only when they changed.
+    pub(super) fn read_priorities(&mut self) {
+        let shared = &self.handle.shared;
+        // Before they are read: a change from now on asks for another look.
+        shared.pending.looking(PendingState::Priorities as u32);
+        let priorities = shared.options.lock().piece_priorities.clone();
+        self.sort_files();
+        // What becomes wanted waits until its file is where it belongs: else
+        // it would be finished, and lie in the part file still.
+        let waits = self.storage.work.sorting;
+        let picker = self.brain.picker();
+        let priorities: Vec<Priority> = priorities
+            .iter()
+            .zip(0..)
+            .map(
+                |(&priority, piece)| match picker.priority(PieceIndex(piece)) {
+                    unwanted if waits && !unwanted.is_wanted() => unwanted,
+                    _ => Priority::new(priority).unwrap_or_default(),
+                },
+            )
+            .collect();
+        self.brain.set_priorities(Instant::now(), &priorities);
+        self.times.times.snapshot_now();
+    }
+
+    /// The files are checked and the torrent was to stop then: it is paused
+    /// as if the game had said so now.
+    pub(super) fn stopped_when_ready(&mut self) {
+        self.handle.shared.options.lock().modes.stop_when_ready = false;
+        self.stand_still();
+    }
+
+    /// Pauses the torrent until the game resumes it.
+    pub(super) fn stand_still(&mut self) {
+        {
+            let mut options = self.handle.shared.options.lock();
+            options.paused = true;
+            options.graceful = false;
+            options.auto_managed = false;
+        }
+        if !self.paused {
+            self.paused = true;
+            self.pause_changed(Instant::now());
+        }
+    }
+
+    pub(super) fn reset_deadline(&mut self, piece: Option<PieceIndex>) {
+        let now = Instant::now();
+        match piece {
+            Some(piece) => self.brain.reset_deadline(now, piece),
+            None => self.brain.clear_deadlines(now),
+        }
+    }
+
+    /// Has connections note what somebody wants to hear of.
+    pub(super) fn watch(&mut self) {
+        let events = &self.context.services.events;
+        let any = |kinds: &[crate::event::Kind]| kinds.iter().any(|&kind| events.wants(kind));
+        self.brain.watch(Watched {
+            progress: any(&[kind::BLOCK_DOWNLOADING, kind::BLOCK_FINISHED]),
+            trouble: any(&[kind::REQUEST_DROPPED, kind::BLOCK_TIMEOUT]),
+            peer: any(&[kind::UNWANTED_BLOCK, kind::INVALID_REQUEST]),
+            upload: any(&[kind::BLOCK_UPLOADED]),
+            asked: any(&[kind::INCOMING_REQUEST]),
+        });
+    }
+
+    /// Posts what a connection noted.
+    pub(super) fn post_notes(
+        &self,
+        key: torrent_core::ids::PeerKey,
+        report: &mut ConnectionReport,
+    ) {
+        if report.notes.is_empty() {
+            return;
+        }
+        let Some(peer) = self.brain.peer(key).map(|peer| PeerRef {
+            endpoint: peer.meta.endpoint,
+            id: peer.meta.id,
+        }) else {
+            return;
+        };
+        for note in report.notes.drain(..) {
+            let (kind, detail) = crate::event::of_note(peer, note);
+            self.post(kind, || detail);
+        }
+    }
+}

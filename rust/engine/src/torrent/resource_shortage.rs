@@ -1,0 +1,177 @@
+//! Short spells in which the system has no file descriptor or no memory for
+//! us. They say nothing of the torrent: it is not in error, asks for no blocks
+//! for a moment, and goes on by itself. libtorrent too gives up only what was
+//! being done (for want of memory).
+//!
+//! Owned by the torrent's driver: [`Driver::storage_failed`] comes here with
+//! such an error, [`Driver::shortage_over`] when the wait is over.
+
+use std::time::{Duration, Instant};
+
+use super::Driver;
+use crate::disk::{CheckMode, DiskError};
+use crate::error::Error;
+use crate::event::{Detail, kind};
+
+/// The first wait; it doubles while the trouble comes back at once.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The wait for better times.
+#[derive(Debug)]
+pub(super) struct ResourceShortage {
+    until: Option<Instant>,
+    /// The last wait, and when it was over.
+    last: Option<(Duration, Instant)>,
+    later: Later,
+}
+
+/// What is done when the wait is over, beyond what always is.
+#[derive(Debug, Default)]
+struct Later {
+    /// It is found out what there is, from the beginning.
+    start: bool,
+    /// Files are put where their priorities say.
+    sort: bool,
+    /// A look at the folder of the files.
+    look: bool,
+}
+
+impl ResourceShortage {
+    pub(super) fn new() -> Self {
+        Self {
+            until: None,
+            last: None,
+            later: Later::default(),
+        }
+    }
+
+    /// Trouble at `now`. False if it is waited out already.
+    fn begin(&mut self, now: Instant) -> bool {
+        if self.until.is_some() {
+            return false;
+        }
+        let wait = match self.last {
+            // No longer at ease than it waited.
+            Some((wait, over)) if now < over + wait => (2 * wait).min(LONGEST_WAIT),
+            _ => FIRST_WAIT,
+        };
+        self.until = Some(now + wait);
+        self.last = Some((wait, now + wait));
+        true
+    }
+
+    /// Whether it is waited out now.
+    pub(super) fn holds(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// The torrent ends. Whether sorting of files had waited.
+    pub(super) fn give_up_sorting(&mut self) -> bool {
+        std::mem::take(&mut self.later.sort)
+    }
+
+    /// When the wait is over.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.until
+    }
+}
+
+impl Driver {
+    /// The system is short of something for the moment.
+    pub(super) fn strained(&mut self, error: impl Into<Error>) {
+        let error = error.into();
+        if !self.failure.shortage.begin(Instant::now()) {
+            return;
+        }
+        tracing::warn!(torrent = %self.handle.info_hash(), %error, "storage waits a moment");
+        self.hold_download();
+        self.post(kind::FILE_ERROR, || Detail::Error(error));
+    }
+
+    /// Goes on if the wait is over.
+    pub(super) fn shortage_over(&mut self, now: Instant) {
+        if self
+            .failure
+            .shortage
+            .until
+            .is_some_and(|until| now >= until)
+        {
+            self.failure.shortage.until = None;
+            let later = std::mem::take(&mut self.failure.shortage.later);
+            self.hold_download();
+            if later.start {
+                self.records.resume_state.judge_now();
+                self.start_check();
+            }
+            if later.look {
+                self.look_after_strain();
+            }
+            if later.sort {
+                self.storage.work.sorting = false;
+                self.read_priorities();
+            }
+            if !self.brain.state().is_checking() {
+                self.prepare_files();
+            }
+            self.try_check();
+        }
+    }
+
+    /// It could not be found out what there is, or what became of a move: that
+    /// is done when the wait is over.
+    pub(super) fn start_later(&mut self, error: DiskError) {
+        self.records.resume_state.judge_later();
+        self.failure.shortage.later.start = true;
+        self.strained(error);
+    }
+
+    /// Files could not be put where they belong: that is done when the wait is
+    /// over.
+    pub(super) fn sort_later(&mut self, error: DiskError) {
+        self.failure.shortage.later.sort = true;
+        self.strained(error);
+    }
+
+    /// The folder could not be looked at: that is done when the wait is over.
+    pub(super) fn look_later(&mut self, error: Error) {
+        self.failure.shortage.later.look = true;
+        self.strained(error);
+    }
+
+    /// A check could not go on for want of something: it begins again when the
+    /// wait is over.
+    pub(super) fn check_later(&mut self, mode: CheckMode, error: DiskError) {
+        self.checking.waiting = Some(mode);
+        self.strained(error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_while_the_trouble_stays() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut shortage = ResourceShortage::new();
+        let mut trouble = |now, expected: u64| {
+            assert!(shortage.begin(at(now)));
+            assert!(!shortage.begin(at(now)), "one wait at a time");
+            assert_eq!(shortage.poll_timeout(), Some(at(now + expected)));
+            shortage.until = None;
+        };
+        trouble(0, 1);
+        trouble(1, 2);
+        trouble(3, 4);
+        trouble(8, 8);
+        trouble(17, 16);
+        trouble(40, 30);
+        trouble(80, 30);
+        // At ease for longer than it had waited.
+        trouble(200, 1);
+    }
+}

@@ -1,0 +1,545 @@
+//! When resume data is saved, and in which order: blocks to the files, files
+//! to the device, and only then a record that says they are there.
+//!
+//! One sync runs at a time. With a state directory saves happen by themselves,
+//! when `torrent_core::save_schedule` says so; what cannot be written there is tried
+//! again by the directory's own thread.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::Bytes;
+use torrent_core::bitfield::Bitfield;
+use torrent_core::ids::{FileIndex, PieceIndex};
+use torrent_core::resume::{FileStat, ResumeData};
+use torrent_core::save_schedule::{Changed, Save, SaveSchedule};
+
+use super::completion::CompletionGuard;
+use super::{Driver, TaskEnd};
+use crate::disk::{CheckMode, DiskError, DiskErrorKind, Storage};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Detail, kind};
+use crate::state_dir::{Part, StateStore};
+use crate::torrent::handle::resume::{SaveFlags, SaveRequest};
+
+/// What is known of saving.
+pub(super) struct Saver {
+    state_store: Option<Arc<StateStore>>,
+    schedule: SaveSchedule,
+    /// Requests that came while a sync was under way.
+    waiting: Vec<Asked>,
+    /// The sync that is under way is to answer requests.
+    answering: bool,
+    /// What the sync that is under way is to save.
+    covers: SaveFlags,
+    /// The pieces that the last good sync covered.
+    synced: Bitfield,
+    /// The files as they were when they became complete.
+    stats: Vec<Option<FileStat>>,
+    /// Complete files that are not in `stats` yet.
+    unmeasured: BTreeSet<FileIndex>,
+}
+
+/// A request for resume data.
+pub(super) struct Asked {
+    request: SaveRequest,
+    address_filter: CompletionGuard,
+}
+
+impl Asked {
+    /// Gives the outcome, of which an event has told.
+    fn give(self, outcome: Result<Bytes>) {
+        self.address_filter.complete();
+        if let Some(answer) = self.request.answer {
+            // Who asked may be gone.
+            let _ = answer.send(outcome);
+        }
+    }
+}
+
+/// The state directory has a record, or will have it later.
+pub(super) struct SavedRecord {
+    /// The record came after a sync.
+    synced: bool,
+    /// The places that the record speaks for.
+    epoch: Option<u64>,
+    written: bool,
+}
+
+/// What a save found on disk.
+pub(super) struct RecordParts {
+    have: Bitfield,
+    unfinished: BTreeMap<PieceIndex, Bitfield>,
+    stats: Vec<(FileIndex, Option<FileStat>)>,
+    outcome: std::result::Result<(), DiskError>,
+}
+
+/// What is on the device: pieces, and blocks of unfinished ones.
+type Durable = (Bitfield, BTreeMap<PieceIndex, Bitfield>);
+
+/// Why it is not, and the pieces that would have been.
+type NotDurable = (Box<DiskError>, Bitfield);
+
+/// Makes durable what is there. `have` is what was verified before the call.
+async fn gather(
+    storage: Storage,
+    have: Bitfield,
+    partials: bool,
+    measure: Vec<FileIndex>,
+) -> RecordParts {
+    let unfinished = if partials {
+        storage.flush().await;
+        storage.save_partials().await
+    } else {
+        BTreeMap::new()
+    };
+    let outcome = storage.sync().await;
+    RecordParts {
+        have,
+        unfinished,
+        stats: storage.file_stats(measure).await,
+        outcome,
+    }
+}
+
+impl Saver {
+    pub(super) fn new(state_store: Option<Arc<StateStore>>, now: Instant) -> Self {
+        Self {
+            state_store,
+            schedule: SaveSchedule::new(now),
+            waiting: Vec::new(),
+            answering: false,
+            covers: SaveFlags::default(),
+            synced: Bitfield::default(),
+            stats: Vec::new(),
+            unmeasured: BTreeSet::new(),
+        }
+    }
+
+    /// When [`Driver::autosave`] is due.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.state_store.as_ref()?;
+        self.schedule.poll_timeout()
+    }
+
+    /// What writes to the state directory.
+    pub(super) fn state_store(&self) -> Option<Arc<StateStore>> {
+        self.state_store.clone()
+    }
+
+    /// Saves in a moment, if there is anything to save then.
+    pub(super) fn changed(&mut self, now: Instant, what: Changed) {
+        self.schedule.changed(now, what);
+    }
+
+    /// The pieces that were durable when that was last known.
+    pub(super) fn known(&self) -> &Bitfield {
+        &self.synced
+    }
+
+    /// These have just come, for the first time or again.
+    pub(super) fn not_durable_yet(&mut self, pieces: &[PieceIndex]) {
+        for piece in pieces {
+            self.synced.clear(piece.0);
+        }
+    }
+
+    /// Whether there are requests that the sync under way is to answer.
+    pub(super) fn is_asked(&self) -> bool {
+        self.answering
+    }
+
+    /// The torrent ends: what has not begun never will.
+    pub(super) fn give_up(&mut self) {
+        self.waiting.clear();
+    }
+
+    pub(super) fn file_completed(&mut self, file: u32) {
+        self.unmeasured.insert(FileIndex(file));
+    }
+}
+
+impl Driver {
+    /// Notes that something changed that is worth saving.
+    pub(super) fn unsaved(&mut self, what: SaveFlags) {
+        self.handle.note_unsaved(what);
+        let what = match what {
+            SaveFlags::IF_DOWNLOAD_PROGRESS => Changed::Progress,
+            _ => Changed::Config,
+        };
+        self.records.saver.changed(Instant::now(), what);
+    }
+
+    /// What was just checked is as good as durable: it was read.
+    pub(super) fn checked_for_saving(&mut self, have: &Bitfield) {
+        self.records.saver.synced = have.clone();
+        let layout = self.brain.layout();
+        let files = layout.files().iter().zip(0u32..);
+        self.records.saver.unmeasured = files
+            .filter(|(place, file)| {
+                let mut pieces = layout.file_pieces(FileIndex(*file));
+                !place.pad && pieces.all(|piece| have.get(piece))
+            })
+            .map(|(_, file)| FileIndex(file))
+            .collect();
+        self.records.saver.stats = vec![None; layout.files().len()];
+        self.unsaved(SaveFlags::IF_DOWNLOAD_PROGRESS);
+    }
+
+    /// Saves unasked if it is time.
+    pub(super) fn autosave(&mut self, now: Instant) {
+        if self.records.saver.state_store.is_none() {
+            return;
+        }
+        while let Some(save) = self.records.saver.schedule.poll(now) {
+            let unsaved = self.handle.shared.unsaved.load(Ordering::Acquire);
+            let wanted = match save {
+                Save::Record => SaveFlags::SETTINGS,
+                Save::Synced => SaveFlags::MODIFIED,
+            };
+            if !wanted.intersects(SaveFlags::from_bits(unsaved)) {
+                self.records.saver.schedule.nothing_new(now, save);
+            } else if save == Save::Synced {
+                self.start_save(Vec::new());
+            } else {
+                self.save_record(now);
+            }
+        }
+    }
+
+    /// Saves what the game has set, with what is known to be durable.
+    fn save_record(&mut self, now: Instant) {
+        self.records.saver.schedule.began(now, Save::Record);
+        let settings = SaveFlags::SETTINGS.bits();
+        let unsaved = &self.handle.shared.unsaved;
+        unsaved.fetch_and(!settings, Ordering::AcqRel);
+        let record = self.record_of_now();
+        self.keep(Bytes::from(record.encode()), false);
+    }
+
+    fn record_of_now(&mut self) -> ResumeData {
+        let durable = self.durable();
+        let stats = self.records.saver.stats.clone();
+        let unfinished = BTreeMap::new();
+        self.record(durable.as_ref().map(|have| (have, &unfinished)), &stats)
+    }
+
+    /// The pieces that are known to be on the device; `None` while that is not
+    /// known.
+    fn durable(&self) -> Option<Bitfield> {
+        let synced = &self.records.saver.synced;
+        if synced.is_empty() || synced.len() != self.brain.layout().num_pieces() {
+            return None;
+        }
+        // What cannot be seen is what it was.
+        let is_hidden =
+            self.location.root.is_awaited() && !self.location.root.is_awaited_to_start();
+        if is_hidden && !self.location.places.needs_check() {
+            return Some(synced.clone());
+        }
+        if self.is_in_the_dark() {
+            return None;
+        }
+        let mut durable = Bitfield::new(synced.len());
+        let have = self.brain.picker().have();
+        for piece in synced.iter().filter(|&piece| have.get(piece)) {
+            durable.set(piece);
+        }
+        Some(durable)
+    }
+
+    /// Hands a record to the state directory.
+    fn keep(&mut self, record: Bytes, synced: bool) {
+        let Some(state_store) = &self.records.saver.state_store else {
+            return;
+        };
+        let epoch = self.location.places.epoch();
+        let kept = state_store.save(self.handle.info_hash(), Part::Resume, record);
+        self.tasks.spawn(async move {
+            // The directory's thread reports what fails, and tries again.
+            let written = kept.await.is_ok();
+            TaskEnd::Kept(SavedRecord {
+                synced,
+                epoch,
+                written,
+            })
+        });
+    }
+
+    pub(super) fn save_requested(&mut self, request: SaveRequest) {
+        let conditions = request.flags.conditions().bits();
+        let unsaved = self.handle.shared.unsaved.load(Ordering::Acquire);
+        let asked = Asked {
+            request,
+            address_filter: self.guard_of_save(),
+        };
+        if conditions != 0 && conditions & unsaved == 0 {
+            let error = Error::because(
+                ErrorKind::InvalidParameter,
+                "the resume data is not modified",
+            );
+            self.refuse_save(vec![asked], &error);
+        } else if self.records.saver.schedule.is_syncing() {
+            self.records.saver.waiting.push(asked);
+        } else {
+            self.start_save(vec![asked]);
+        }
+    }
+
+    fn start_save(&mut self, requests: Vec<Asked>) {
+        self.records
+            .saver
+            .schedule
+            .began(Instant::now(), Save::Synced);
+        // What was hashed up to now is part of it.
+        self.follow_seed_mode();
+        let covers = self.handle.shared.unsaved.swap(0, Ordering::AcqRel);
+        self.records.saver.covers = SaveFlags::from_bits(covers);
+        let Some(storage) = self
+            .storage
+            .slot
+            .get()
+            .cloned()
+            .filter(|_| !self.is_in_the_dark())
+        else {
+            let record = self.record_of_now();
+            return self.saved(&record, requests);
+        };
+        self.records.saver.answering = !requests.is_empty();
+        let have = self.durable_soon(&storage);
+        let measure = std::mem::take(&mut self.records.saver.unmeasured);
+        let partials = !requests.is_empty();
+        self.tasks.spawn(async move {
+            let measure = measure.into_iter().collect();
+            let gathered = gather(storage, have, partials, measure).await;
+            TaskEnd::Gathered(Box::new(gathered), requests)
+        });
+    }
+
+    /// What a sync from now on covers.
+    fn durable_soon(&self, storage: &Storage) -> Bitfield {
+        let mut have = self.brain.picker().have().clone();
+        for piece in storage.have().iter() {
+            have.set(piece);
+        }
+        have
+    }
+
+    pub(super) fn gathered(&mut self, gathered: RecordParts, requests: Vec<Asked>) {
+        match self.take_in(gathered) {
+            Ok((have, unfinished)) => {
+                let stats = self.records.saver.stats.clone();
+                let known = !self.is_in_the_dark();
+                let record = self.record(known.then_some((&have, &unfinished)), &stats);
+                self.saved(&record, requests);
+            }
+            Err((error, have)) => {
+                // Nothing of it is saved.
+                self.handle.note_unsaved(self.records.saver.covers);
+                self.not_durable(*error, &have, requests);
+                self.save_over(false);
+            }
+        }
+    }
+
+    fn take_in(&mut self, gathered: RecordParts) -> std::result::Result<Durable, NotDurable> {
+        for (file, stat) in gathered.stats {
+            if let Some(slot) = self.records.saver.stats.get_mut(file.0 as usize) {
+                *slot = stat;
+            }
+        }
+        match gathered.outcome {
+            Ok(()) => {
+                self.records.saver.synced = gathered.have.clone();
+                Ok((gathered.have, gathered.unfinished))
+            }
+            Err(error) => Err((Box::new(error), gathered.have)),
+        }
+    }
+
+    /// The device did not take what was written: it is not saved as had, and
+    /// what was not durable before is looked at again.
+    fn not_durable(&mut self, error: DiskError, have: &Bitfield, requests: Vec<Asked>) {
+        if error.is_transient() {
+            // The device was not even asked.
+            self.refuse_save(requests, &Error::from(error.clone()));
+            return self.storage_failed(error);
+        }
+        let mut doubtful = Bitfield::new(self.brain.layout().num_pieces());
+        for piece in have
+            .iter()
+            .filter(|&piece| !self.records.saver.synced.get(piece))
+        {
+            doubtful.set(piece);
+        }
+        self.refuse_save(requests, &Error::from(error.clone()));
+        if error.is_absence() && error.kind != DiskErrorKind::FolderGone {
+            // As when the bytes of a piece are gone: it is fetched again.
+            let error = Error::from(error);
+            self.post(kind::FILE_ERROR, || Detail::Error(error));
+        } else {
+            self.storage_failed(error);
+        }
+        if !doubtful.none() {
+            self.recheck_some(doubtful);
+        }
+    }
+
+    /// The record is as good as the device: whoever waits gets it, and the
+    /// state directory.
+    fn saved(&mut self, record: &ResumeData, requests: Vec<Asked>) {
+        let plain = Bytes::from(record.encode());
+        let mut last = plain.clone();
+        for asked in requests {
+            let data = match self.handle.metainfo() {
+                Some(metainfo) if asked.request.flags.intersects(SaveFlags::SAVE_INFO_DICT) => {
+                    let mut whole = record.clone();
+                    whole.info = Some(metainfo.info.raw.clone());
+                    Bytes::from(whole.encode())
+                }
+                _ => plain.clone(),
+            };
+            self.post(kind::SAVE_RESUME_DATA, || Detail::ResumeData(data.clone()));
+            last.clone_from(&data);
+            asked.give(Ok(data));
+        }
+        *self.handle.shared.saved.lock() = Some(last);
+        if self.records.saver.state_store.is_some() {
+            self.keep(plain, true);
+        } else {
+            self.save_over(true);
+        }
+    }
+
+    pub(super) fn kept(&mut self, kept: &SavedRecord) {
+        if kept.written && self.location.places.is_settled_by(kept.epoch) {
+            self.settle_places();
+        }
+        if kept.synced {
+            self.save_over(true);
+        }
+    }
+
+    /// The record says where the files are: what stands beside it goes.
+    fn settle_places(&mut self) {
+        self.keep_source();
+        if let Some(state_store) = &self.records.saver.state_store {
+            // It is on its way; what fails is tried again.
+            drop(state_store.drop_part(self.handle.info_hash(), Part::Places));
+        }
+    }
+
+    fn save_over(&mut self, succeeded: bool) {
+        self.records
+            .saver
+            .schedule
+            .synced(Instant::now(), succeeded);
+        self.records.saver.answering = false;
+        let waiting = std::mem::take(&mut self.records.saver.waiting);
+        if !waiting.is_empty() {
+            self.start_save(waiting);
+        }
+    }
+
+    /// Says why nothing was saved: once for each request, or once if the save
+    /// came by itself.
+    fn refuse_save(&self, requests: Vec<Asked>, error: &Error) {
+        tracing::debug!(torrent = %self.handle.info_hash(), %error, "not saved");
+        for _ in 0..requests.len().max(1) {
+            self.post(kind::SAVE_RESUME_DATA_FAILED, || {
+                Detail::Error(error.clone())
+            });
+        }
+        for asked in requests {
+            asked.give(Err(error.clone()));
+        }
+    }
+
+    /// Puts into the state directory what the torrent is and where, so that
+    /// it comes back even without a later record.
+    pub(super) fn keep_source(&mut self) {
+        let Some(state_store) = self.records.saver.state_store.clone() else {
+            return;
+        };
+        let info_hash = self.handle.info_hash();
+        let mut added = self.record(None, &[]);
+        let (part, source) = match self.handle.metainfo() {
+            Some(metainfo) => {
+                // Once more, in case that the torrent file is damaged.
+                added.info = Some(metainfo.info.raw.clone());
+                (Part::Torrent, metainfo.to_bytes())
+            }
+            None => {
+                let link = self.handle.magnet_link().to_string();
+                (Part::Magnet, link.into_bytes())
+            }
+        };
+        // They are on their way; what fails is reported and tried again.
+        drop(state_store.save(info_hash, part, source.into()));
+        drop(state_store.save(info_hash, Part::Added, added.encode().into()));
+    }
+
+    /// The last save of a session that stops; the torrent's connections are
+    /// closed.
+    pub(super) async fn save_last(&mut self) {
+        self.follow_seed_mode();
+        let Some(state_store) = self.records.saver.state_store.clone() else {
+            return;
+        };
+        let info_hash = self.handle.info_hash();
+        if !self.location.is_settled {
+            // What it is stands there; its place may be another torrent's.
+            return;
+        }
+        let epoch = self.location.places.epoch();
+        let unsaved = self.handle.shared.unsaved.load(Ordering::Acquire);
+        if SaveFlags::SETTINGS.intersects(SaveFlags::from_bits(unsaved)) {
+            // The device may take longer than there is time for.
+            let record = self.record_of_now().encode();
+            drop(state_store.save(info_hash, Part::Resume, record.into()));
+        }
+        // What still has the files after it was told to end hangs: what is known
+        // is saved without them.
+        let storage = self.storage.slot.get().cloned();
+        let storage = storage.filter(|_| !self.location.places.is_busy());
+        let record = match storage.filter(|_| !self.is_in_the_dark()) {
+            None => self.record_of_now(),
+            Some(storage) => {
+                storage.flush().await;
+                let have = self.durable_soon(&storage);
+                let measure = self.records.saver.unmeasured.iter().copied().collect();
+                let gathered = gather(storage, have, true, measure).await;
+                match self.take_in(gathered) {
+                    Ok((have, unfinished)) => {
+                        let stats = self.records.saver.stats.clone();
+                        self.record(Some((&have, &unfinished)), &stats)
+                    }
+                    // The record from before still tells the truth.
+                    Err((error, _)) => return self.refuse_save(Vec::new(), &Error::from(*error)),
+                }
+            }
+        };
+        let kept = state_store.save(info_hash, Part::Resume, record.encode().into());
+        if kept.await.is_ok() && self.location.places.is_settled_by(epoch) {
+            self.settle_places();
+        }
+    }
+
+    /// A torrent that was removed is forgotten.
+    pub(super) async fn forget_saved(&self) {
+        if let Some(state_store) = &self.records.saver.state_store {
+            // What fails is reported and tried again.
+            let _ = state_store.forget(self.handle.info_hash()).await;
+        }
+    }
+
+    /// Looks again at these pieces; the others stay what they are.
+    fn recheck_some(&mut self, pieces: Bitfield) {
+        if self.stop_for_check() {
+            self.doubt(&pieces);
+            self.run_check(CheckMode::Only(pieces));
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The end of a torrent, in order: connections, disk, trackers, events.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::files::FilesEnd;
+use super::move_storage::StorageWorkEnd;
+use super::{Driver, LoopEnd, TaskEnd, all_left};
+use crate::error::Error;
+use crate::event::{Detail, kind};
+use crate::torrent::handle::storage::Deletion;
+
+/// How long the torrent's own tasks are waited for when it ends, at most.
+const TASKS_LIMIT: Duration = Duration::from_secs(2);
+
+impl Driver {
+    pub(super) async fn end(mut self, verdict: LoopEnd) {
+        if let Some(check) = self.checking.running.take() {
+            check.cancel();
+        }
+        self.checking.waiting = None;
+        self.cut_short();
+        self.brain.clear_deadlines(Instant::now());
+        self.brain.stop();
+        self.set_filtered(true);
+        self.context.services.bandwidth.set_torrent(self.key, 0, 0);
+        // Only the last announces are worth waiting for.
+        self.announcing.tasks.abort_all();
+        self.stop_announcing();
+        self.drain_outputs();
+        let announced = self.take_announces(&verdict);
+        let closing = async {
+            let saves = matches!(verdict, LoopEnd::SessionStopped);
+            self.join_tasks(saves).await;
+            match &verdict {
+                LoopEnd::Removed { delete } => {
+                    self.close().await;
+                    // Of those that share files and go, the last one deletes
+                    // them, and is there until the others have left them.
+                    all_left(self.location.lease.removed_before()).await;
+                    self.delete(*delete).await;
+                    // Before others have the place: what comes back after a
+                    // kill would miss its files.
+                    self.forget_saved().await;
+                    self.location.lease.release();
+                }
+                LoopEnd::SessionStopped => {
+                    self.save_last().await;
+                    self.close().await;
+                    self.location.lease.stay();
+                }
+            }
+        };
+        tokio::join!(closing, announced);
+        self.flushed();
+        // After the last word of the brain.
+        self.context.services.choking.gone(self.key);
+        if let Some(storage) = self.storage.slot.get() {
+            // A move may have ended after nobody waited for it any more.
+            self.handle
+                .shared
+                .save_path
+                .store(storage.save_path().into());
+        }
+        self.publish(Instant::now());
+        let (hash, key) = (self.handle.info_hash(), self.key);
+        self.context.services.forget(hash, key);
+        if matches!(verdict, LoopEnd::Removed { .. }) {
+            self.handle.shared.left.store(true, Ordering::Release);
+            self.post(kind::TORRENT_REMOVED, || Detail::None);
+        }
+    }
+
+    /// Waits for connections to close and for work on the files to end, which
+    /// was told to; what hangs is given up. `saves` if saves are worth waiting
+    /// for: the device is synced anyway.
+    async fn join_tasks(&mut self, saves: bool) {
+        let deadline = tokio::time::sleep(TASKS_LIMIT);
+        tokio::pin!(deadline);
+        // Dials and reads that are still under way serve nobody.
+        while !self.peers.mailboxes.is_empty()
+            || self.location.places.is_busy()
+            || self.storage.work.sorting
+            || saves && self.records.saver.is_asked()
+        {
+            tokio::select! {
+                ended = self.tasks.join_next() => match ended {
+                    Some(Ok(ended)) => self.last_end(ended),
+                    // A panic: what it was about shows at the deadline.
+                    Some(Err(_)) => {}
+                    None => break,
+                },
+                () = &mut deadline => break,
+            }
+        }
+        self.tasks.shutdown().await;
+    }
+
+    async fn close(&self) {
+        if let Some(storage) = self.storage.slot.get() {
+            storage.close().await;
+        }
+    }
+
+    /// A task has ended while the torrent ends: what it has come to counts, and
+    /// nothing follows from it.
+    fn last_end(&mut self, ended: TaskEnd) {
+        match ended {
+            TaskEnd::Peer(end) => self.peer_ended(*end),
+            TaskEnd::Places(StorageWorkEnd::Redone(Err(_))) => self.location.places.look_failed(),
+            TaskEnd::Places(end) => self.placed(end),
+            TaskEnd::Gathered(gathered, requests) => self.gathered(*gathered, requests),
+            TaskEnd::Files(FilesEnd::Sorted(outcome)) => self.last_sorted(outcome),
+            TaskEnd::Flushed(answer) => self.flush_over(answer),
+            _ => {}
+        }
+    }
+
+    async fn delete(&mut self, what: Deletion) {
+        let Some(storage) = self.storage.slot.get() else {
+            if what != Deletion::Nothing {
+                // There is nothing to delete.
+                self.post(kind::TORRENT_DELETED, || Detail::None);
+            }
+            return;
+        };
+        let deleted = match what {
+            Deletion::Nothing => return,
+            Deletion::Files => storage.delete_files().await,
+            Deletion::PartFile => storage.delete_part_file().await,
+        };
+        match deleted {
+            Ok(()) => self.post(kind::TORRENT_DELETED, || Detail::None),
+            Err(error) => {
+                let error = Error::from(error);
+                self.post(kind::TORRENT_DELETE_FAILED, || Detail::Error(error));
+            }
+        }
+    }
+
+    /// The last announces, on their own and within their own limit. Those of a
+    /// session that stops are the session's, which goes on without their answers.
+    fn take_announces(&mut self, verdict: &LoopEnd) -> impl Future<Output = ()> + use<> {
+        let mut announces = std::mem::take(&mut self.announcing.tasks);
+        if matches!(verdict, LoopEnd::SessionStopped) {
+            self.context.final_announces.take(&mut announces);
+        }
+        let limit = self.context.services.settings.borrow().stop_tracker_timeout;
+        // The rest is for what comes after: the whole end keeps to the limit.
+        let limit = Duration::from_secs(limit.unsigned_abs()).mul_f64(0.9);
+        async move {
+            let all = async { while announces.join_next().await.is_some() {} };
+            // What is not answered by then is dropped with the set.
+            let _ = tokio::time::timeout(limit, all).await;
+        }
+    }
+}

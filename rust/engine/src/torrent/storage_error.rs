@@ -1,0 +1,52 @@
+//! A torrent in error: it stays so, whatever fails meanwhile, until it is told
+//! that the cause is gone or a retry finds that it is.
+
+use std::time::Instant;
+
+use super::Driver;
+use crate::error::Error;
+use crate::event::{Detail, kind};
+
+impl Driver {
+    /// Storage is in trouble: nothing new is fetched, what we have is served.
+    pub(super) fn fail(&mut self, error: Error) {
+        tracing::warn!(torrent = %self.handle.info_hash(), %error, "storage failed");
+        // One cause fails several writes; the first is what the game hears of.
+        if self.failure.error.is_some() {
+            return;
+        }
+        self.failure.error = Some(error.clone());
+        self.hold_download();
+        self.plan_retry();
+        self.publish(Instant::now());
+        self.post(kind::FILE_ERROR, || Detail::Error(error));
+    }
+
+    /// The game says that the cause is gone.
+    pub(super) fn clear_error(&mut self) {
+        if self.location.root.is_awaited() {
+            self.storage.work.retry_at = None;
+            return self.look_again();
+        }
+        let had_one = self.forget_error();
+        if !self.check_owed() && had_one {
+            self.prepare_files();
+            if !self.brain.has_metadata() {
+                // What peers had was refused.
+                self.brain.fetch_metadata(Instant::now());
+            }
+        }
+    }
+
+    /// Whether there was an error that counts no longer.
+    pub(super) fn forget_error(&mut self) -> bool {
+        let had_one = self.failure.error.take().is_some();
+        if had_one {
+            self.failure.cleared = Some(Instant::now());
+            self.storage.work.retry_at = None;
+            self.hold_download();
+            self.times.times.snapshot_now();
+        }
+        had_one
+    }
+}

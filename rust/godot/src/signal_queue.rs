@@ -1,0 +1,510 @@
+//! What waits for the game, and what of it comes next.
+//!
+//! Notices come in the order in which things happened as long as there is time
+//! for them. When time is short, what comes once (an end, an error, a change of
+//! state) and `pieces_finished`, which takes in all pieces of a torrent, overtake
+//! what comes many times: signals of single pieces and files, and alerts. Those
+//! wait, each sort in its order, and follow as there is time. A progress is
+//! replaced by a newer one; neither it nor a file waits for pieces.
+//!
+//! Bounded by what there is: each torrent has so many pieces and files, and
+//! alerts are taken from the engine, whose queue is bounded, only when none wait
+//! here.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use torrent_core::ids::PieceIndex;
+use torrent_engine::event::{Audience, Detail, Event, TorrentRef, kind};
+use torrent_engine::status::TorrentStatus;
+
+/// How many progresses, and how many files, a poll tells of whatever time there
+/// is. Few torrents complete more files at once.
+const SPARE: usize = 64;
+
+/// How many of those that come once a poll tells in any case: a machine that is
+/// busy with something else may leave no time at all.
+const SPARE_ONCE: usize = 8;
+
+/// What is told to the game at once.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are events: a box for each would cost more"
+)]
+pub(crate) enum Notice {
+    /// The session runs.
+    Started,
+    /// The session has stopped, its threads have ended.
+    Stopped,
+    /// Something happened in the engine; to one piece or file at most.
+    Event(Event),
+    /// These pieces of a torrent have been verified since the last time.
+    Pieces(Option<Arc<TorrentRef>>, Vec<PieceIndex>),
+    /// The progress of a torrent may be another one.
+    Progress(Arc<TorrentStatus>),
+}
+
+/// What there is still time for in a poll.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Time {
+    /// For what comes once.
+    pub(crate) once: bool,
+    /// For the rest.
+    pub(crate) rest: bool,
+}
+
+/// Verified pieces of one torrent, each with the time of its alert.
+#[derive(Debug)]
+struct Run {
+    event: Event,
+    pieces: VecDeque<(i64, PieceIndex)>,
+}
+
+impl Run {
+    fn new(event: Event, pieces: &[PieceIndex]) -> Self {
+        let mut run = Self {
+            event,
+            pieces: VecDeque::new(),
+        };
+        let at = run.event.timestamp_ms;
+        run.add(at, pieces);
+        run
+    }
+
+    fn add(&mut self, at: i64, pieces: &[PieceIndex]) {
+        self.pieces.extend(pieces.iter().map(|&piece| (at, piece)));
+    }
+
+    fn next(&mut self) -> Option<Notice> {
+        let (timestamp_ms, piece) = self.pieces.pop_front()?;
+        Some(Notice::Event(Event {
+            timestamp_ms,
+            detail: Detail::Pieces(vec![piece]),
+            ..self.event.clone()
+        }))
+    }
+}
+
+/// What was put in and not looked at yet.
+#[derive(Debug)]
+enum Item {
+    Once(Notice),
+    /// Pieces, to be told of together first.
+    Batch(Run),
+    /// Pieces, to be told of one by one.
+    Run(Run),
+    File(Event),
+    Alert(Event),
+    Progress(Arc<TorrentStatus>),
+}
+
+/// What there was no time for, each sort in its order.
+#[derive(Debug, Default)]
+struct Late {
+    progress: VecDeque<Arc<TorrentStatus>>,
+    files: VecDeque<Event>,
+    pieces: VecDeque<Run>,
+    alerts: VecDeque<Event>,
+    /// Whose turn it is of the last two.
+    alert_is_next: bool,
+}
+
+impl Late {
+    fn put_progress(&mut self, status: Arc<TorrentStatus>) {
+        let mut known = self.progress.iter_mut();
+        match known.find(|known| known.info_hash == status.info_hash) {
+            Some(known) => *known = status,
+            None => self.progress.push_back(status),
+        }
+    }
+
+    fn put_run(&mut self, run: Run) {
+        let of_same = |known: &&mut Run| known.event.torrent == run.event.torrent;
+        match self.pieces.iter_mut().find(of_same) {
+            Some(known) => known.pieces.extend(run.pieces),
+            None => self.pieces.push_back(run),
+        }
+    }
+
+    fn next_piece(&mut self) -> Option<Notice> {
+        let run = self.pieces.front_mut()?;
+        let notice = run.next();
+        if run.pieces.is_empty() {
+            self.pieces.pop_front();
+        }
+        notice
+    }
+
+    fn next(&mut self) -> Option<Notice> {
+        self.alert_is_next = !self.alert_is_next;
+        if self.alert_is_next || self.pieces.is_empty() {
+            let alert = self.alerts.pop_front().map(Notice::Event);
+            return alert.or_else(|| self.next_piece());
+        }
+        self.next_piece()
+    }
+
+    fn len(&self) -> usize {
+        let pieces: usize = self.pieces.iter().map(|run| run.pieces.len()).sum();
+        pieces + self.files.len() + self.alerts.len() + self.progress.len()
+    }
+}
+
+/// What waits for the game.
+#[derive(Debug, Default)]
+pub(crate) struct SignalQueue {
+    fresh: VecDeque<Item>,
+    /// How many have been taken from `fresh` since it was empty.
+    taken: usize,
+    /// Where in `fresh` the batch of a torrent is, counted with those taken.
+    batches: Vec<(Option<Arc<TorrentRef>>, usize)>,
+    late: Late,
+    /// What this poll tells of in any case.
+    spare_once: usize,
+    spare_progresses: usize,
+    spare_files: usize,
+    one_of_the_rest: bool,
+}
+
+impl SignalQueue {
+    /// Begins a poll.
+    pub(crate) fn begin(&mut self) {
+        self.spare_once = SPARE_ONCE;
+        self.spare_progresses = SPARE;
+        self.spare_files = SPARE;
+        self.one_of_the_rest = true;
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.late.len() == 0
+    }
+
+    /// Whether there are alerts that wait.
+    pub(crate) fn has_alerts(&self) -> bool {
+        let mut fresh = self.fresh.iter();
+        !self.late.alerts.is_empty() || fresh.any(|item| matches!(item, Item::Alert(_)))
+    }
+
+    /// How much waits: of what comes once, and of the rest.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let rest = |item: &Item| match item {
+            Item::Once(_) => 0,
+            Item::Batch(run) | Item::Run(run) => run.pieces.len(),
+            _ => 1,
+        };
+        let rest = self.fresh.iter().map(rest).sum::<usize>() + self.late.len();
+        (self.fresh.len(), rest)
+    }
+
+    /// Puts in what is no event.
+    pub(crate) fn put_notice(&mut self, notice: Notice) {
+        self.fresh.push_back(Item::Once(notice));
+    }
+
+    /// Puts in an event.
+    pub(crate) fn put(&mut self, event: Event) {
+        match (&event.detail, event.kind) {
+            (Detail::Pieces(pieces), kind) if kind == kind::PIECE_FINISHED => {
+                let at = event.timestamp_ms;
+                match self.batch_of(&event.torrent) {
+                    Some(run) => run.add(at, pieces),
+                    None => {
+                        let place = self.taken + self.fresh.len();
+                        self.batches.push((event.torrent.clone(), place));
+                        let run = Run::new(event.clone(), pieces);
+                        self.fresh.push_back(Item::Batch(run));
+                    }
+                }
+            }
+            (Detail::Files(files), _) => {
+                for &file in files {
+                    self.fresh.push_back(Item::File(Event {
+                        detail: Detail::File(file),
+                        ..event.clone()
+                    }));
+                }
+            }
+            (_, kind) if kind == kind::FILE_COMPLETED => self.fresh.push_back(Item::File(event)),
+            (Detail::Statuses(statuses), kind) if kind == kind::TORRENTS_UPDATED => {
+                let progress = statuses.iter().cloned().map(Item::Progress);
+                self.fresh.extend(progress);
+                self.put_notice(Notice::Event(event));
+            }
+            (_, kind) if kind.audience == Audience::Alerts => {
+                self.fresh.push_back(Item::Alert(event));
+            }
+            _ => self.put_notice(Notice::Event(event)),
+        }
+    }
+
+    fn batch_of(&mut self, torrent: &Option<Arc<TorrentRef>>) -> Option<&mut Run> {
+        let (_, place) = self.batches.iter().find(|(known, _)| known == torrent)?;
+        match self.fresh.get_mut(place - self.taken)? {
+            Item::Batch(run) => Some(run),
+            _ => None,
+        }
+    }
+
+    /// What is told next, if there is time for it.
+    pub(crate) fn next(&mut self, time: Time) -> Option<Notice> {
+        while let Some(item) = self.fresh.pop_front() {
+            self.taken += 1;
+            match item {
+                Item::Once(_) | Item::Batch(_) if !time.once && self.spare_once == 0 => {
+                    self.put_back(item);
+                    return None;
+                }
+                Item::Once(notice) => {
+                    self.spare_once = self.spare_once.saturating_sub(1);
+                    return Some(notice);
+                }
+                Item::Batch(run) => {
+                    self.spare_once = self.spare_once.saturating_sub(1);
+                    return Some(self.together(run));
+                }
+                Item::Run(mut run) => {
+                    if self.late.pieces.is_empty() && self.may(time) {
+                        let notice = run.next();
+                        if !run.pieces.is_empty() {
+                            self.put_back(Item::Run(run));
+                        }
+                        return notice;
+                    }
+                    self.late.put_run(run);
+                }
+                Item::File(event) => {
+                    if self.late.files.is_empty() && spend(&mut self.spare_files, time) {
+                        return Some(Notice::Event(event));
+                    }
+                    self.late.files.push_back(event);
+                }
+                Item::Alert(event) => {
+                    if self.late.alerts.is_empty() && self.may(time) {
+                        return Some(Notice::Event(event));
+                    }
+                    self.late.alerts.push_back(event);
+                }
+                Item::Progress(status) => {
+                    if self.late.progress.is_empty() && spend(&mut self.spare_progresses, time) {
+                        return Some(Notice::Progress(status));
+                    }
+                    self.late.put_progress(status);
+                }
+            }
+        }
+        self.taken = 0;
+        if !self.late.progress.is_empty() && spend(&mut self.spare_progresses, time) {
+            return self.late.progress.pop_front().map(Notice::Progress);
+        }
+        if !self.late.files.is_empty() && spend(&mut self.spare_files, time) {
+            return self.late.files.pop_front().map(Notice::Event);
+        }
+        let waits = !self.late.pieces.is_empty() || !self.late.alerts.is_empty();
+        let may = waits && self.may(time);
+        may.then(|| self.late.next()).flatten()
+    }
+
+    /// The news of all pieces of a run; that of each comes after it.
+    fn together(&mut self, run: Run) -> Notice {
+        let torrent = run.event.torrent.clone();
+        self.batches.retain(|(known, _)| *known != torrent);
+        let pieces = run.pieces.iter().map(|&(_, piece)| piece).collect();
+        self.put_back(Item::Run(run));
+        Notice::Pieces(torrent, pieces)
+    }
+
+    fn put_back(&mut self, item: Item) {
+        self.fresh.push_front(item);
+        self.taken -= 1;
+    }
+
+    fn may(&mut self, time: Time) -> bool {
+        let first = std::mem::take(&mut self.one_of_the_rest);
+        time.rest || first
+    }
+}
+
+/// Whether there is time, or something to spare for what has none.
+fn spend(spare: &mut usize, time: Time) -> bool {
+    let has_spare = *spare > 0;
+    *spare = spare.saturating_sub(1);
+    time.rest || has_spare
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLENTY: Time = Time {
+        once: true,
+        rest: true,
+    };
+    const SHORT: Time = Time {
+        once: true,
+        rest: false,
+    };
+
+    fn event(kind: torrent_engine::event::Kind, detail: Detail) -> Event {
+        Event::new(kind, None, detail)
+    }
+
+    fn pieces(of: impl IntoIterator<Item = u32>) -> Event {
+        let pieces = of.into_iter().map(PieceIndex).collect();
+        event(kind::PIECE_FINISHED, Detail::Pieces(pieces))
+    }
+
+    fn progress(hash: &str, done: u64) -> Arc<TorrentStatus> {
+        Arc::new(TorrentStatus {
+            info_hash: hash.to_owned(),
+            total_done: done,
+            ..TorrentStatus::default()
+        })
+    }
+
+    fn updated(of: &[Arc<TorrentStatus>]) -> Event {
+        event(kind::TORRENTS_UPDATED, Detail::Statuses(of.to_vec()))
+    }
+
+    fn name(notice: &Notice) -> String {
+        match notice {
+            Notice::Started => "started".to_owned(),
+            Notice::Stopped => "stopped".to_owned(),
+            Notice::Pieces(_, pieces) => format!("{} pieces", pieces.len()),
+            Notice::Progress(status) => format!("{} {}", status.info_hash, status.total_done),
+            Notice::Event(event) => match &event.detail {
+                Detail::Pieces(pieces) => format!("piece {}", pieces[0].0),
+                Detail::File(file) => format!("file {file}"),
+                _ => event.kind.name.to_owned(),
+            },
+        }
+    }
+
+    /// What a poll tells that has time as given.
+    fn poll(signal_queue: &mut SignalQueue, time: Time) -> Vec<String> {
+        signal_queue.begin();
+        std::iter::from_fn(|| signal_queue.next(time))
+            .map(|notice| name(&notice))
+            .collect()
+    }
+
+    #[test]
+    fn all_in_order_while_there_is_time() {
+        let mut signal_queue = SignalQueue::default();
+        signal_queue.put(event(kind::PEER_CONNECT, Detail::None));
+        signal_queue.put(pieces([1]));
+        signal_queue.put(event(kind::FILE_COMPLETED, Detail::File(7)));
+        signal_queue.put(pieces([2]));
+        signal_queue.put(event(kind::TORRENT_FINISHED, Detail::None));
+        let told = poll(&mut signal_queue, PLENTY);
+        let all = [
+            "peer_connect",
+            "2 pieces",
+            "piece 1",
+            "piece 2",
+            "file 7",
+            "torrent_finished",
+        ];
+        assert_eq!(told, all);
+        assert_eq!(signal_queue.waiting(), (0, 0));
+    }
+
+    #[test]
+    fn what_comes_once_never_waits_for_pieces() {
+        let mut signal_queue = SignalQueue::default();
+        signal_queue.put(pieces(0..5000));
+        let told = poll(&mut signal_queue, SHORT);
+        assert_eq!(told, ["5000 pieces", "piece 0"]);
+        signal_queue.put(event(kind::PEER_CONNECT, Detail::None));
+        signal_queue.put(event(kind::FILE_COMPLETED, Detail::File(7)));
+        signal_queue.put(pieces(5000..5002));
+        signal_queue.put(event(kind::STATE_CHANGED, Detail::None));
+        signal_queue.put(event(kind::TORRENT_FINISHED, Detail::None));
+        let told = poll(&mut signal_queue, SHORT);
+        let once = ["file 7", "2 pieces", "state_changed", "torrent_finished"];
+        assert_eq!(told[1..], once, "and one of the rest: {}", told[0]);
+        let rest = poll(&mut signal_queue, PLENTY);
+        let all: Vec<_> = (1..5002).map(|piece| format!("piece {piece}")).collect();
+        assert_eq!(rest, all, "each once, in order");
+    }
+
+    #[test]
+    fn something_of_the_rest_comes_with_each_poll() {
+        let mut signal_queue = SignalQueue::default();
+        signal_queue.put(pieces(0..3));
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            signal_queue.put(event(kind::STATE_CHANGED, Detail::None));
+            told.extend(poll(&mut signal_queue, SHORT));
+        }
+        told.retain(|told| told.starts_with("piece "));
+        assert_eq!(told, ["piece 0", "piece 1", "piece 2"]);
+    }
+
+    #[test]
+    fn alerts_and_pieces_take_turns() {
+        let mut signal_queue = SignalQueue::default();
+        let no_time = Time {
+            once: false,
+            rest: false,
+        };
+        signal_queue.put(pieces(0..3));
+        for _ in 0..3 {
+            signal_queue.put(event(kind::PEER_CONNECT, Detail::None));
+        }
+        poll(&mut signal_queue, SHORT);
+        assert!(signal_queue.has_alerts());
+        let told = poll(&mut signal_queue, PLENTY);
+        let turns = ["peer_connect", "piece 1", "peer_connect", "piece 2"];
+        assert_eq!(told[..4], turns);
+        assert!(!signal_queue.has_alerts());
+        assert!(poll(&mut signal_queue, no_time).is_empty());
+    }
+
+    #[test]
+    fn a_progress_gives_way_to_a_newer_one() {
+        let mut signal_queue = SignalQueue::default();
+        let many: Vec<_> = (0..SPARE)
+            .map(|number| progress(&format!("other{number}"), 1))
+            .collect();
+        signal_queue.put(updated(&many));
+        signal_queue.put(updated(&[progress("a", 1)]));
+        let told = poll(&mut signal_queue, SHORT);
+        assert_eq!(told.len(), SPARE + 2, "{told:?}");
+        assert!(!told.contains(&"a 1".to_owned()));
+        signal_queue.put(updated(&[progress("a", 2)]));
+        let told = poll(&mut signal_queue, SHORT);
+        assert_eq!(told, ["torrents_updated", "a 2"]);
+    }
+
+    #[test]
+    fn what_comes_once_waits_in_order_when_there_is_no_time_at_all() {
+        let mut signal_queue = SignalQueue::default();
+        for _ in 0..SPARE_ONCE {
+            signal_queue.put(event(kind::STATE_CHANGED, Detail::None));
+        }
+        signal_queue.put(pieces([1]));
+        signal_queue.put(event(kind::PEER_CONNECT, Detail::None));
+        signal_queue.put(event(kind::TORRENT_FINISHED, Detail::None));
+        let no_time = Time {
+            once: false,
+            rest: false,
+        };
+        let told = poll(&mut signal_queue, no_time);
+        assert_eq!(told, ["state_changed"; SPARE_ONCE], "a few in any case");
+        assert!(signal_queue.has_alerts(), "not looked at yet");
+        signal_queue.put(pieces([2]));
+        signal_queue.put_notice(Notice::Stopped);
+        let told = poll(&mut signal_queue, PLENTY);
+        let all = [
+            "2 pieces",
+            "piece 1",
+            "piece 2",
+            "peer_connect",
+            "torrent_finished",
+            "stopped",
+        ];
+        assert_eq!(told, all);
+    }
+}
