@@ -18,7 +18,7 @@ fn data(length: usize) -> Vec<u8> {
     (0..length).map(|at| ((at * 31) >> 3) as u8).collect()
 }
 
-/// A piece that lies in one buffer, as when existing files are checked.
+/// A piece in one buffer, as when existing files are checked.
 #[divan::bench(args = PIECES)]
 fn whole_piece(bencher: Bencher<'_, '_>, length: usize) {
     let piece = data(length);

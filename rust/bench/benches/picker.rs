@@ -1,4 +1,4 @@
-//! The piece picker in the moments that are dear: a fast download from one
+//! The piece picker where it is most expensive: a fast download from one
 //! seed, a swarm of many peers with different pieces, peers that come and go,
 //! and the end game.
 

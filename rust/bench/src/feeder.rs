@@ -1,4 +1,4 @@
-//! The seeder that costs as little as a seeder can: the payload lies in
+//! The seeder that costs as little as a seeder can: the payload is in
 //! memory, and blocks leave it in scattered writes of many at a time.
 
 use std::fs;
@@ -19,7 +19,7 @@ use crate::{Peer, Result, text, unknown};
 /// Blocks to a write: 512 KiB, in twice as many slices.
 const BLOCKS_PER_WRITE: usize = 32;
 
-/// Serves one torrent to everybody who connects.
+/// Serves one torrent to every peer that connects.
 #[derive(Default)]
 pub(crate) struct Feeder {
     listener: Option<TcpListener>,

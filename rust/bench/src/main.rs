@@ -2,7 +2,7 @@
 //! that neither hash nor store, so that what a transfer costs is the cost of
 //! the engine at its other end.
 //!
-//! `torrent-bench feeder` and `torrent-bench sink` speak the part of the
+//! `torrent-bench feeder` and `torrent-bench sink` support the part of the
 //! `torrent-rpc` protocol that `bench.py` drives a transfer with, one JSON
 //! object a line. Both do blocking I/O in large batches: `feeder` sends
 //! scattered from memory, `sink` reads into one buffer and forgets.

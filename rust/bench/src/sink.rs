@@ -57,7 +57,7 @@ impl Peer for Sink {
                         .and_then(|mut link| drain(&mut link, &info.layout).map(|()| link));
                     match drained {
                         Ok(link) => {
-                            // Nobody listens when the benchmark gave up.
+                            // The reader is gone when the benchmark was cancelled.
                             let _ = tell.send(Ok(()));
                             stay(link);
                         }

@@ -50,7 +50,7 @@ impl Drop for Peer {
     }
 }
 
-/// A payload and its torrent, with hashes that nobody looks at.
+/// A payload and its torrent, with hashes that are never checked.
 fn torrent(folder: &Path, name: &str, size: usize, piece: usize) -> PathBuf {
     fs::write(folder.join(name), vec![1; size]).expect("the payload is written");
     let hashes = size.div_ceil(piece) * 20;

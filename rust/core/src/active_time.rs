@@ -3,7 +3,7 @@
 //! `active_time`, `finished_time`, `seeding_time`, `completed_time` and the
 //! like).
 //!
-//! The driver tells of every change of state and pause, of a completion and of
+//! The driver reports every change of state and pause, a completion and
 //! payload; [`ActiveTime::advance`] brings the sums up to date. Times of day are
 //! seconds since 1970 and come in as arguments beside `now`.
 

@@ -1,15 +1,15 @@
 //! Who sent bad data: from pieces that failed their hash to addresses that are
 //! banned.
 //!
-//! One [`Suspects`] a torrent, owned by its brain, which tells it of every
+//! One [`Suspects`] a torrent, owned by its brain, which reports every
 //! piece that failed ([`Suspects::piece_failed`]) and of those that passed
-//! while anybody was under suspicion ([`Suspects::piece_passed`]), and bans the
+//! while any peer was under suspicion ([`Suspects::piece_passed`]), and bans the
 //! addresses that come back.
 //!
 //! Proof comes in three ways. Who sent all of a bad piece is guilty. Who sent
 //! two different versions of a block is. And when a piece that failed is there
-//! at last, whoever sent other bytes for one of its blocks before is: for that
-//! the disk hands over a digest of each block. Until then everybody who took
+//! at last, the peer that sent other bytes for one of its blocks before is: for that
+//! the disk hands over a digest of each block. Until then every peer that took
 //! part is on parole: fetches whole pieces, alone, so that the next bad one has
 //! a single author, and a good one clears the suspect.
 //!
@@ -84,7 +84,7 @@ impl BanList {
 pub struct Sent {
     /// Which block.
     pub block: u32,
-    /// Who sent it; `None` when nobody knows any more.
+    /// Who sent it; `None` when that is not known any more.
     pub ip: Option<IpAddr>,
     /// The digest, where there is one.
     pub digest: Option<u64>,
@@ -106,7 +106,7 @@ struct Suspect {
     on_parole: bool,
 }
 
-/// Everybody who took part in a piece that failed.
+/// Every peer that took part in a piece that failed.
 #[derive(Clone, Debug)]
 pub struct Suspects {
     parole: bool,
@@ -119,7 +119,7 @@ pub struct Suspects {
 }
 
 impl Suspects {
-    /// Nobody is under suspicion. `parole` as in [`Self::set_parole`].
+    /// No peer is under suspicion. `parole` as in [`Self::set_parole`].
     pub fn new(parole: bool) -> Self {
         Self {
             parole,
@@ -143,7 +143,7 @@ impl Suspects {
         }
     }
 
-    /// Whether nobody is under suspicion: then [`Self::piece_passed`] need not
+    /// Whether no peer is under suspicion: then [`Self::piece_passed`] need not
     /// be called.
     pub fn is_empty(&self) -> bool {
         self.suspects.is_empty() && self.records.is_empty()
@@ -161,7 +161,7 @@ impl Suspects {
         suspect.map_or(0, |suspect| suspect.hash_failures)
     }
 
-    /// A piece failed. `blocks` are all of its blocks that somebody sent.
+    /// A piece failed. `blocks` are all of its blocks that a peer sent.
     /// Returns who is to be banned.
     pub fn piece_failed(&mut self, piece: PieceIndex, blocks: &[Sent]) -> Vec<IpAddr> {
         let known = |sent: &Sent| sent.ip.map(ban_unit);
@@ -326,7 +326,7 @@ mod tests {
     fn who_sent_all_of_a_bad_piece_is_guilty() {
         let mut suspects = Suspects::new(true);
         assert_eq!(failed(&mut suspects, 0, "a1 a2 a3"), "a");
-        // Somebody unknown may have done it.
+        // An unknown peer may have done it.
         assert_eq!(failed(&mut suspects, 1, "b1 ?2 b3"), "");
         assert!(suspects.is_on_parole(ip('b')) && !suspects.is_on_parole(ip('a')));
     }
@@ -349,7 +349,7 @@ mod tests {
         let mut suspects = Suspects::new(true);
         assert_eq!(failed(&mut suspects, 5, "a1 b2 c98"), "");
         assert_eq!(failed(&mut suspects, 5, "a1 b2 c99"), "c");
-        // The honest said the same twice.
+        // The good ones sent the same twice.
         assert_eq!(passed(&mut suspects, 5, "b1 b2 a3"), "c");
     }
 

@@ -1,14 +1,14 @@
 //! Who may move how many bytes under rate limits: one direction of a session.
 //!
 //! A connection under a limit asks for an allowance ([`Bandwidth::request`])
-//! when it has something to move and none left. While anybody waits, the driver
-//! calls [`Bandwidth::grant`] at [`Bandwidth::poll_timeout`] (every 50 ms) and tells
-//! each connection what it got. Connections without a limit never come here.
+//! when it has something to move and none left. While any connection waits, the driver
+//! calls [`Bandwidth::grant`] at [`Bandwidth::poll_timeout`] (every 50 ms) and informs
+//! each connection of what it got. Connections without a limit never come here.
 //!
 //! What there is goes in equal shares to all who wait; what one does not want,
 //! or may not have because of its torrent's limit, goes to the others. So a
 //! peer that moves little always has all that it can use, and the fast ones
-//! share the rest evenly. When there is too little for all, it goes round.
+//! share the remainder evenly. When there is too little for all, it goes round.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -19,8 +19,8 @@ use crate::rate::TokenBucket;
 /// Time between two distributions.
 const TICK: Duration = Duration::from_millis(50);
 
-/// A share is not cut smaller than this, or everybody would move bytes by the
-/// handful: then some wait for the next distribution.
+/// A share is not cut smaller than this, or every connection would move a few bytes
+/// at a time: then some wait for the next distribution.
 const LEAST_SHARE: u64 = 512;
 
 /// Bytes in the headers of a TCP packet over IPv4 and over IPv6.
@@ -114,7 +114,7 @@ pub struct Bandwidth<K> {
 }
 
 impl<K: Clone + PartialEq> Bandwidth<K> {
-    /// No limits, and nobody waits.
+    /// No limits, and no connection waits.
     pub fn new(now: Instant) -> Self {
         Self {
             session: Channel::new(now, None),
@@ -211,7 +211,7 @@ impl<K: Clone + PartialEq> Bandwidth<K> {
         self.queue.iter().map(|request| request.want).sum()
     }
 
-    /// When to call [`Self::grant`]; `None` while nobody waits.
+    /// When to call [`Self::grant`]; `None` while no connection waits.
     pub fn poll_timeout(&self) -> Option<Instant> {
         (!self.queue.is_empty()).then_some(self.due)
     }
@@ -234,7 +234,7 @@ impl<K: Clone + PartialEq> Bandwidth<K> {
         Granted { grants, too_low }
     }
 
-    /// Gives everybody who can take more a share; whether anybody got one.
+    /// Gives a share to every connection that can take more; whether any got one.
     fn pass(&mut self) -> bool {
         let hungry = |request: &BandwidthRequest<K>| request.granted < request.want;
         let mut of_session = 0u64;

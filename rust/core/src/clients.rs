@@ -181,7 +181,7 @@ const OTHERS: &[(usize, &[u8], &str)] = &[
     (5, b"Azureus", "Azureus 2.0.3.2"),
 ];
 
-/// The client's name and version as far as its peer id tells them, such as
+/// The client's name and version as far as its peer id shows them, such as
 /// "libtorrent 2.1.1"; otherwise "Unknown" and what is readable of the id.
 /// Never control characters, at most 40 characters.
 pub fn name(id: PeerId) -> String {

@@ -1,6 +1,6 @@
 //! Our address as others see it (`yourip` of BEP 10, `external ip` of BEP 24):
 //! believed when several of them, from different addresses, agree. A tracker is
-//! somebody that the user's torrent names, so its word alone counts until there
+//! named by the user's torrent, so its answer alone counts until there
 //! is better.
 //!
 //! The session owns one; [`ExternalIp::vote`] answers when the belief changes.
@@ -18,7 +18,7 @@ const ROUND: usize = 50;
 /// Who says what our address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Witness {
-    /// A peer, which may be anybody.
+    /// A peer, which is not trusted.
     Peer,
     /// A tracker.
     Tracker,
@@ -55,7 +55,7 @@ impl Poll {
         counts.sort_unstable();
         let (first, ip) = counts.pop()?;
         let second = counts.pop().map_or(0, |(count, _)| count);
-        // Two thirds of what the leader has must not be somebody else's.
+        // Two thirds of what the leader has must not belong to another address.
         let clear = first >= QUORUM && first * 2 > second * 3;
         if self.voters.len() >= ROUND {
             self.votes.clear();
@@ -74,8 +74,8 @@ pub struct ExternalIp {
 
 impl ExternalIp {
     /// `voter` says that our address is `candidate`. Each voter counts once a
-    /// round; addresses that no stranger can reach count for nothing, and so
-    /// does the word of somebody who sees us by the other family. Returns the
+    /// round; addresses that cannot be reached from outside count for nothing, and so
+    /// does the vote of a voter that sees us by the other family. Returns the
     /// address when it is now another than before.
     pub fn vote(&mut self, candidate: IpAddr, voter: IpAddr, witness: Witness) -> Option<IpAddr> {
         let (candidate, voter) = (candidate.to_canonical(), voter.to_canonical());

@@ -137,7 +137,7 @@ impl fmt::Debug for PeerId {
 pub struct PeerKey(pub u64);
 
 impl PeerKey {
-    /// No connection: where something came from nobody, as padding does.
+    /// No connection: for bytes without a sender, such as padding.
     pub const NONE: Self = Self(u64::MAX);
 
     /// A connection of which nothing is known any more: where something was on

@@ -3,7 +3,7 @@
 //! A torrent is one run of bytes, cut into pieces of equal length (the last
 //! one may be shorter) and at the same time into files, laid end to end in
 //! the order of the info dict (BEP 3). Pad files (BEP 47) take part in the
-//! arithmetic and are zeros that nobody stores.
+//! arithmetic and are zeros that are not stored.
 
 use std::ops::Range;
 
@@ -197,7 +197,7 @@ impl Layout {
     }
 
     /// The runs of blocks of `piece` that are padding as a whole, in order:
-    /// nobody is ever asked for them.
+    /// they are never requested.
     pub fn padding_runs(&self, piece: PieceIndex) -> impl Iterator<Item = Range<u32>> + use<'_> {
         let unit = u64::from(BLOCK_SIZE);
         let start = self.piece_offset(piece);

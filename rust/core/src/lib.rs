@@ -28,7 +28,7 @@
 //!   late. A moment that is past means at once.
 //! - `handle_timeout(now)` does what is due by `now`. It may be called too early
 //!   or too late, and often: afterwards, when the outputs are polled,
-//!   `poll_timeout` lies behind `now`, so that a driver never spins. A machine that only answers when it is polled with
+//!   `poll_timeout` is later than `now`, so that a driver never spins. A machine that only answers when it is polled with
 //!   `now` ([`save_schedule::SaveSchedule::poll`], [`bandwidth::Bandwidth::grant`]) needs
 //!   none.
 //! - Randomness comes from a seed that is given when the machine is made. The

@@ -80,7 +80,7 @@ pub enum JournalStep {
 pub enum Recovery {
     /// Nothing: everything is at its old place.
     Drop,
-    /// Some of it is at the new place: the rest follows.
+    /// Some of it is at the new place: the remainder follows.
     Finish,
     /// This file is at neither place: nothing can be done until it is seen
     /// again.

@@ -1,7 +1,7 @@
 //! Rates: [`RateMeter`] measures one, [`TokenBucket`] enforces one.
 //!
 //! A meter belongs to what it measures (a connection, a torrent, the session),
-//! one for each direction and kind of traffic. A bucket belongs to whoever has
+//! one for each direction and kind of traffic. A bucket belongs to the owner of
 //! the limit; traffic under several limits asks each of them and takes the
 //! least.
 

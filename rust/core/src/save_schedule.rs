@@ -2,7 +2,7 @@
 //!
 //! What the game has set is saved soon, with whatever is known to be durable:
 //! it must not wait for a device that takes its time. Progress is saved about a
-//! second after it was made, after a sync of the files that it lies in, and
+//! second after it was made, after a sync of the files that contain it, and
 //! never so often that syncing takes more than half of the time.
 //!
 //! The owner notes changes ([`SaveSchedule::changed`]), does what [`SaveSchedule::poll`]
@@ -19,7 +19,7 @@ const CONFIG_DELAY: Duration = Duration::from_millis(500);
 /// How long after progress it is saved.
 const PROGRESS_DELAY: Duration = Duration::from_secs(1);
 
-/// How often totals alone are worth a save.
+/// How often a change of totals alone justifies a save.
 const COUNTERS: Duration = Duration::from_secs(60);
 
 /// The longest pause after syncs that failed.
@@ -114,7 +114,7 @@ impl SaveSchedule {
         }
     }
 
-    /// What is due is not worth a save.
+    /// What is due does not justify a save.
     pub fn nothing_new(&mut self, now: Instant, save: Save) {
         self.config = None;
         if save == Save::Synced {

@@ -1,7 +1,7 @@
 //! Notices that the machine was asleep, or the program stood still: no timer
 //! has fired for long.
 //!
-//! The clock of timers stands still during a suspend on some systems (Linux,
+//! The clock of timers stops during a suspend on some systems (Linux,
 //! macOS), so the time of day is looked at too. That one can be set, which
 //! then passes for a sleep.
 

@@ -1,8 +1,8 @@
-//! When connections are full, now and then those of least use make way for
+//! When connections are full, now and then the least useful ones are closed for
 //! peers that were not tried yet: how many, and in which torrents.
 //!
 //! The session asks [`Turnover::due`] now and then, and when it is, [`plan`]
-//! with what its torrents hold. Each torrent chooses whom it closes
+//! with what its torrents hold. Each torrent chooses what it closes
 //! ([`crate::torrent::Torrent::turn_over`]). The rules are libtorrent's.
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
 //! The little that metainfo and magnet links need of URLs: which tracker URLs
-//! are worth keeping, and libtorrent's spelling of percent-encoding.
+//! to keep, and libtorrent's spelling of percent-encoding.
 
 use crate::text::repair;
 

@@ -1,7 +1,7 @@
 //! How many blocks to keep outstanding at one peer: enough that its link never
 //! runs dry, few enough that a slow peer does not sit on half the torrent.
 //!
-//! One [`Window`] a connection, owned by whoever sends the requests. It is told
+//! One [`Window`] a connection, owned by the sender of the requests. It is informed
 //! of requests ([`Window::on_requested`]) and of blocks ([`Window::on_block`],
 //! once a batch) and answers [`Window::target`].
 //!
@@ -22,7 +22,7 @@ const INITIAL: u32 = 4;
 /// With one block outstanding a peer idles for a round trip after each.
 const MIN: u32 = 2;
 
-/// Requests that are worth a consultation of the picker and a write to the
+/// How many requests justify a consultation of the picker and a write to the
 /// socket.
 const BATCH: u32 = 32;
 
@@ -142,7 +142,7 @@ impl Window {
     }
 
     /// How many more to ask for when `outstanding` are. Room for few waits
-    /// until it is worth a batch: a quarter of the window, or 32 blocks.
+    /// until there is a batch: a quarter of the window, or 32 blocks.
     pub fn room(&self, outstanding: u32) -> u32 {
         let room = self.target.saturating_sub(outstanding);
         if room < (self.target / 4).min(BATCH) {

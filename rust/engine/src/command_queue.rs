@@ -5,7 +5,7 @@
 //! refused when there is none: the caller reserves the place before it changes
 //! anything. A *state* (paused, these priorities, removed) is never refused:
 //! what is wanted is written down where the task finds it, and the queue holds
-//! at most one word that says so ([`Pending`]), however often it changes.
+//! at most one entry that says so ([`Pending`]), however often it changes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -68,7 +68,7 @@ impl<T> CommandPermit<'_, T> {
     pub(crate) fn send(mut self, command: T) {
         self.taken = true;
         let counted = true;
-        // A task that ends just now answers nobody any more.
+        // A task that ends at this moment answers no further command.
         let _ = self.sender.queue.send(Queued { command, counted });
     }
 }
@@ -119,7 +119,7 @@ pub(crate) struct Receiver<T> {
 }
 
 impl<T> Receiver<T> {
-    /// The next command; `None` when nobody can give any more.
+    /// The next command; `None` when all senders are gone.
     pub(crate) async fn recv(&mut self) -> Option<T> {
         let queued = self.inbox.recv().await;
         queued.map(|it| self.taken(it))
@@ -144,13 +144,13 @@ impl<T> Receiver<T> {
     }
 }
 
-/// The states whose change the task has been told of and has not looked at
+/// The states whose change the task was notified of and has not looked at
 /// yet, as bits.
 #[derive(Debug, Default)]
 pub(crate) struct Pending(AtomicU32);
 
 impl Pending {
-    /// The state has changed. Whether the task has to be told.
+    /// The state has changed. Whether the task has to be notified.
     pub(crate) fn changed(&self, state: u32) -> bool {
         self.0.fetch_or(state, Ordering::AcqRel) & state == 0
     }

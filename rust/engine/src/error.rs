@@ -72,7 +72,7 @@ macro_rules! kinds {
                 match self { $( Self::$variant => $recoverable, )* }
             }
 
-            /// What it means, in a few words.
+            /// What it means, in short.
             pub const fn message(self) -> &'static str {
                 match self { $( Self::$variant => $message, )* }
             }
@@ -153,7 +153,7 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error of `kind` with the kind's own words.
+    /// An error of `kind` with the kind's own text.
     pub fn new(kind: ErrorKind) -> Self {
         Self {
             kind,
@@ -163,7 +163,7 @@ impl Error {
         }
     }
 
-    /// An error of `kind` in precise words.
+    /// An error of `kind` with a more precise text.
     pub fn because(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,

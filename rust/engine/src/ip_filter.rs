@@ -4,7 +4,7 @@
 //! The session's guard owns the [`Filter`] of a running session and asks it;
 //! between two runs it is part of what [outlives](crate::session::saved_state::SavedSession)
 //! them. A list is read first ([`read_list`], [`parse_list`]) and then added in
-//! one go, so that nobody waits for the reading.
+//! one step, so that no caller waits for the reading.
 
 use std::io::Read;
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Bytes that a list may have.
 pub const MAX_FILTER_FILE: usize = 128 * 1024 * 1024;
 
-/// Whom a session has nothing to do with. Rules are kept while they do not
+/// Addresses that a session has no connections with. Rules are kept while they do not
 /// hold. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Filter {

@@ -2,7 +2,7 @@
 //!
 //! **Signals.** Sending to a connection that the other end has closed raises
 //! SIGPIPE, and writing beyond a file size limit SIGXFSZ; either ends the
-//! process unless somebody prevents it. A program written in Rust ignores
+//! process unless that is prevented. A program written in Rust ignores
 //! SIGPIPE from its start, but Godot is none, and what the game does about
 //! signals is not ours to change. Both are raised in the thread that made the
 //! call, so blocking them there leaves just the error code.

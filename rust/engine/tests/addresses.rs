@@ -52,7 +52,7 @@ fn five_players_behind_one_address_all_finish() {
 fn one_address_has_its_number_and_others_get_in() {
     let payload = payload();
     let node = Node::with(&[("max_connections_per_ip", Value::Int(8))]);
-    // Not a seed, so that nobody is left because nothing is wanted.
+    // Not a seed, so that no connection is closed because nothing is wanted.
     let handle = node.add(&payload.torrent(None));
     wait_until("it is checked", || !handle.status().state.is_checking());
     let calls: Vec<TcpStream> = (1..=30).map(|id| call(HERE, &node, &handle, id)).collect();

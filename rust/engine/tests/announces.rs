@@ -1,4 +1,4 @@
-//! What trackers are told while a torrent is checked, damaged and repaired.
+//! What is announced to trackers while a torrent is checked, damaged and repaired.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::{LIMIT, Node, PIECE, Payload, wait_until};
 /// An announce: the event and what is left.
 type Announce = (String, u64);
 
-/// A tracker that knows nobody; every announce comes out of the channel.
+/// A tracker without peers; every announce comes out of the channel.
 fn tracker() -> (SocketAddr, Receiver<Announce>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();

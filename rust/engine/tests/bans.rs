@@ -60,13 +60,13 @@ fn a_ban_by_a_handle_holds_in_all_torrents_of_the_session() {
         node.wait(kind::PEER_BAN);
     }
     assert_eq!(node.session.banned_peers(), [HERE]);
-    // Nobody answers any more.
+    // There is no answer any more.
     assert!(rest(call(&node, &second)).is_empty());
     node.wait(kind::PEER_BLOCKED);
     wait_until("nobody is left", || {
         first.peers().is_empty() && second.peers().is_empty()
     });
-    // It is told of once.
+    // It is reported once.
     first.ban_peer(HERE).unwrap();
     assert!(!node.drain().iter().any(|event| event.kind == kind::IP_BAN));
 }

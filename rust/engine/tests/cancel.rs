@@ -1,4 +1,4 @@
-//! Checks that the game gives up. A torrent whose turn to be checked never
+//! Checks that the game cancels. A torrent whose turn to be checked never
 //! comes is caught in the act.
 
 mod support;
@@ -69,7 +69,7 @@ fn damage(folder: &Path) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// Stands still with so many pieces, until the game says what next.
+/// Stays paused with so many pieces, until the game says what next.
 #[track_caller]
 fn assert_stands_still(handle: &TorrentHandle, pieces: usize) {
     let status = handle.status();
@@ -86,7 +86,7 @@ fn a_recheck_that_is_given_up_changes_nothing() {
     payload.write(node.folder.path());
     let handle = node.add(&payload.torrent(None));
     node.wait(kind::TORRENT_CHECKED);
-    // There is nothing to give up.
+    // There is nothing to cancel.
     handle.cancel_check().unwrap();
     handle.set_auto_managed(true).unwrap();
     damage(node.folder.path());

@@ -223,7 +223,7 @@ fn a_long_message_behind_a_block_is_no_trouble() {
     assert!(!node.has_seen(kind::INTERNAL_ERROR));
 }
 
-/// Sends requests and cancels without end until told to stop.
+/// Sends requests and cancels without end until asked to stop.
 fn flood(mut stream: TcpStream, stop: &AtomicBool) {
     stream
         .write_all(&encode(&[Message::Interested]))

@@ -33,7 +33,7 @@ fn in_child(test: &str, limit: u32) -> bool {
     false
 }
 
-/// Takes every file descriptor that is left, and each that somebody gives back,
+/// Takes every file descriptor that is left, and each that is released,
 /// until it is dropped.
 struct Hog {
     stop: Arc<AtomicBool>,
@@ -96,7 +96,7 @@ fn a_download_and_a_check_wait_for_file_descriptors() {
     // No file stays open, so that each piece needs a descriptor.
     let mut node = Node::with(&[("file_pool_size", Value::Int(1)), stay]);
     let handle = node.add(&payload.torrent(None));
-    // The rest comes when there are no descriptors, however long that takes.
+    // The remainder comes when there are no descriptors, however long that takes.
     let mut wanted = vec![0; names.len()];
     wanted[..3].fill(4);
     handle.prioritize_pieces(&wanted).unwrap();

@@ -35,7 +35,7 @@ fn the_metadata_can_come_after_the_peers() {
     let payload = files();
     let (seed, seeding) = seed(&payload);
     // It knows no more than we do. Once both have everything they part, unless
-    // they are told not to.
+    // they are asked not to.
     let stay = [("close_redundant_connections", Value::Bool(false))];
     let mut other = Node::with(&stay);
     let add = AddTorrent::from_info_hash(seeding.info_hash(), other.folder.path());
@@ -171,7 +171,7 @@ fn a_torrent_without_metadata_stops_in_order() {
 }
 
 /// Which files there are comes out with the metadata, and so does what their
-/// names are worth.
+/// names are valid for.
 #[test]
 fn names_for_files_are_judged_when_the_files_are_known() {
     let payload = files();

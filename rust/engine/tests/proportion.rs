@@ -76,7 +76,7 @@ async fn pieces_of_512_mib_cost_what_is_received() {
         "{used} bytes for {received} received"
     );
 
-    // What is here of a long piece costs no more when the rest of it comes.
+    // What is here of a long piece costs no more when the remainder of it comes.
     let piece = PieceIndex(picker.partial_pieces().next().unwrap().piece.0);
     for index in 100..1100 {
         let block = Block::new(piece, index);

@@ -62,7 +62,7 @@ const ONLY_WHEN_ASKED: [(&str, Value); 2] = [
     ("auto_manage_startup", Value::Int(86_400)),
 ];
 
-/// Lets the queue look at all that it was told so far, which another place for
+/// Lets the queue look at all that was reported so far, which another place for
 /// a download shows: what runs until it is looked at next runs on from here.
 /// Expects that `all` of these run with it, and `few` without.
 fn have_looked(node: &Node, handles: &[TorrentHandle], few: &[usize], all: &[usize]) {

@@ -1,6 +1,6 @@
 //! Rate limits over real sockets. The one test that measures time: a limit is
 //! a number of bytes in some seconds, and five of them are what it is held to.
-//! A machine that stands still in those cannot move the bytes: then the next
+//! A machine that is suspended in those cannot move the bytes: then the next
 //! five seconds count.
 
 mod support;

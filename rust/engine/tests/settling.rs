@@ -1,5 +1,5 @@
 //! Whatever is done to torrents while they are checked, and in whatever order:
-//! each of them comes to rest.
+//! each of them reaches a final state.
 
 mod support;
 
@@ -163,7 +163,7 @@ fn play(seed: u64) {
         let handle = &member.handle;
         member.wait(seed, "stops moving", || !handle.status().is_moving_storage);
         handle.resume().unwrap();
-        // Checks asked for before may still find what has been mended since.
+        // Checks asked for before may still find what has been repaired since.
         member.wait(seed, "seeds", || {
             let status = handle.status();
             let done = status.state == TorrentState::Seeding && status.error.is_empty();
@@ -189,7 +189,7 @@ fn every_torrent_comes_to_rest() {
     }
 }
 
-/// As a game does it: downloaded, damaged, checked, mended, again and again.
+/// As a game does it: downloaded, damaged, checked, repaired, again and again.
 #[test]
 fn damage_is_found_and_mended_every_time() {
     let payload = Payload::new(&[("a.bin", 1_000_000)], 16_384, 77);

@@ -270,7 +270,7 @@ fn progress_is_saved_unasked_and_a_record_that_was_spoilt_costs_a_check() {
         let handle = node.session.add_torrent(add).unwrap();
         handle.connect_peer(seed.endpoint()).unwrap();
         until(|| handle.status().is_seeding);
-        // Nobody asked, and nobody stopped the session yet.
+        // It was not requested, and the session was not stopped yet.
         until(|| {
             let Ok(bytes) = std::fs::read(&record) else {
                 return false;

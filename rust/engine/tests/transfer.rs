@@ -307,7 +307,7 @@ fn a_session_that_nobody_holds_stops_itself() {
         handle.connect_peer(seed.endpoint()).unwrap();
         session.listening()[0]
     };
-    // Nobody listens there any more once it is over.
+    // No socket listens there any more once it is over.
     wait_until("the port is free", || {
         std::net::TcpListener::bind(port).is_ok()
     });

@@ -198,7 +198,7 @@ impl AlertManager {
         this.get_reference_count() == 2
     }
 
-    /// Tells everybody who listens here of an alert.
+    /// Passes an alert on to all subscribers.
     pub(crate) fn announce(this: &Gd<Self>, name: &str, alert: &VarDictionary) {
         this.signals().alert_posted().emit(alert);
         let (gone, calls): (Vec<_>, Vec<_>) = {
@@ -537,7 +537,7 @@ impl AlertManager {
     }
 
     /// Calls `callable` with each new alert of this name. The mask counts here too.
-    /// False for a name that no alert has, and for a callable that hears of it already.
+    /// False for a name that no alert has, and for a callable that is subscribed to it already.
     /// Ends with [method unsubscribe] or with the callable's object.
     #[func]
     fn subscribe(&self, type_name: GString, callable: Callable) -> bool {

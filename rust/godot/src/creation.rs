@@ -1,5 +1,5 @@
-//! What comes of the work that a creator is at, for those who wait for it: they
-//! have their answer also when the creator begins anew, gives up or is freed.
+//! What comes of the work that a creator is at, for the callers that wait for it: they
+//! have their answer also when the creator begins anew, is cancelled or is freed.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,6 +1,6 @@
-//! From an event to what a game hears of it: alerts, and signals of the
+//! From an event to what a game receives: alerts, and signals of the
 //! session and its torrents. Called from `TorrentSession.poll` on the main
-//! thread with nothing borrowed, because whoever listens may call anything:
+//! thread with nothing borrowed, because a handler may call anything:
 //! remove the torrent, stop the session, drop the last reference to it.
 
 use godot::builtin::{Array, GString, PackedByteArray, PackedInt32Array};
@@ -17,7 +17,7 @@ use crate::signal_queue::Notice;
 use crate::torrent_handle::TorrentHandle;
 use crate::torrent_session::TorrentSession;
 
-/// A poll of a session: whom it tells, and how long that takes.
+/// A poll of a session: the objects it emits from, and how long that takes.
 pub(crate) struct Poll<'a> {
     pub(crate) session: &'a Gd<TorrentSession>,
     pub(crate) stopwatch: Stopwatch,
@@ -30,13 +30,13 @@ impl Poll<'_> {
     }
 }
 
-/// Whether anybody but the call that delivers still holds the session. When a
-/// listener has dropped the last reference, nobody wants to hear the rest.
+/// Whether any reference but that of the call that delivers still holds the session. When a
+/// handler has dropped the last reference, there is no receiver for the others.
 pub(crate) fn is_held(session: &Gd<TorrentSession>) -> bool {
     session.get_reference_count() > 1
 }
 
-/// Tells the game.
+/// Emits to the game.
 pub(crate) fn deliver(poll: &Poll<'_>, notice: Notice) {
     let session = poll.session;
     match notice {

@@ -1,6 +1,6 @@
 //! How much of a frame the signals may take. What counts is our own work, the
 //! conversion of values and the emission, and it is measured against elapsed
-//! time: as much is told in a second of four frames as in one of 240.
+//! time: as much is emitted in a second of four frames as in one of 240.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::signal_queue::Time;
 const SHARE: u32 = 8;
 /// And with a backlog.
 const LARGEST_SHARE: u32 = 50;
-/// Within about this time a backlog is told.
+/// Within about this time a backlog is emitted.
 const BACKLOG: Duration = Duration::from_millis(80);
 /// What one notice takes, roughly.
 const NOTICE: Duration = Duration::from_nanos(1500);
@@ -20,7 +20,7 @@ const NOTICE: Duration = Duration::from_nanos(1500);
 const LEAST: u32 = 64;
 /// After a longer time a poll may not take more than after this one.
 const LONGEST: Duration = Duration::from_millis(250);
-/// What comes once may take this much, and is told within about that time.
+/// What comes once may take this much, and is emitted within about that time.
 const ONCE: Duration = Duration::from_micros(800);
 const ONCE_WITHIN: Duration = Duration::from_millis(40);
 /// Of the handlers of what comes many times: at least this much, and no more
@@ -39,7 +39,7 @@ pub(crate) struct FrameBudget {
 
 impl FrameBudget {
     /// After so much time without a poll, with so many notices of those that
-    /// come once, and of the rest.
+    /// come once, and of the others.
     pub(crate) fn new(elapsed: Duration, (once, rest): (usize, usize)) -> Self {
         let elapsed = elapsed.min(LONGEST);
         let within = |count: usize, limit: Duration| {
@@ -56,7 +56,7 @@ impl FrameBudget {
     }
 }
 
-/// The clock of one poll, from when it has taken what there is to tell: that takes
+/// The clock of one poll, from when it has taken what there is to emit: that takes
 /// the longer the more there is, and must not use up the time for it.
 #[derive(Debug)]
 pub(crate) struct Stopwatch {

@@ -1,6 +1,6 @@
 //! How objects get their turn once a frame.
 //!
-//! An object is known by a weak reference alone, so that one nobody holds is
+//! An object is known by a weak reference alone, so that one that is not referenced is
 //! freed. Not as the object of a connected `Callable`, which holds no
 //! reference while it calls: another thread may drop the last one just then.
 
@@ -89,7 +89,7 @@ fn connect() -> bool {
     true
 }
 
-/// Everybody's turn. Each may call anything, [`follow`] too.
+/// The turn of every object. Each may call anything, [`follow`] too.
 fn poll_all() {
     let mut followers = FOLLOWERS.take();
     followers.retain(|follower| {

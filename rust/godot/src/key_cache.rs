@@ -19,7 +19,7 @@ thread_local! {
 }
 
 /// A name as the key of a Dictionary.
-// A plain `&str` would not tell what stays from what goes.
+// A plain `&str` would not distinguish what stays from what goes.
 #[allow(clippy::ptr_arg)]
 pub(crate) fn key(name: &Cow<'static, str>) -> Variant {
     let make = |name: &str| GString::from(name).to_variant();

@@ -56,7 +56,7 @@ impl LastError {
 
     /// Keeps and prints a failure. `place` is "Class.method".
     pub(crate) fn report(&self, place: &str, error: &Error) {
-        // Kept first: a logger that hears of it can already ask for it.
+        // Kept first: a logger that receives it can already ask for it.
         self.keep(error);
         print_error(place, error);
     }

@@ -71,7 +71,7 @@ impl Drop for Alive {
     }
 }
 
-/// The object's id. A [`Base`] does not tell while the object is being made.
+/// The object's id. A [`Base`] does not know it while the object is being made.
 #[allow(unsafe_code)]
 fn id_of(base: &Base<RefCounted>) -> i64 {
     // SAFETY: the object exists, Godot has just made it.
@@ -88,7 +88,7 @@ pub(crate) fn keep_all() {
         if let Ok(creator) = object.clone().try_cast::<TorrentCreator>() {
             creator.bind().end();
         }
-        // Godot tells the class of the last but one reference that goes, too.
+        // Godot reports to the class when the last but one reference goes, too.
         std::mem::forget(object.clone());
         std::mem::forget(object);
     }

@@ -80,7 +80,7 @@ fn sum_of_torrents(shown: &[Arc<Gauge>], of: fn(&TorrentStatus) -> u64) -> u64 {
     shown.iter().map(|gauge| gauge.sum_of_torrents(of)).sum()
 }
 
-/// The alerts that nobody has taken yet; a queue of several sessions counts
+/// The alerts that were not taken yet; a queue of several sessions counts
 /// once.
 fn queued_alerts(shown: &[Arc<Gauge>]) -> u64 {
     let mut queues: Vec<Arc<AlertQueue>> = Vec::new();

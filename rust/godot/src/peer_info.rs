@@ -137,7 +137,7 @@ snapshot_methods! {
         is_remote_interested -> bool = is_remote_interested;
         /// It sends us nothing at the moment.
         is_remote_choked -> bool = is_remote_choked;
-        /// It has owed us blocks for too long.
+        /// It has outstanding requests for too long.
         is_snubbed -> bool = is_snubbed;
         /// It may download to give it a chance, whatever it gives us.
         is_optimistic_unchoke -> bool = is_optimistic_unchoke;

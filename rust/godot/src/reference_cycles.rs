@@ -62,7 +62,7 @@ impl<T: Inherits<RefCounted> + Inherits<Object>> Dead<T> {
         Self { object, hold }
     }
 
-    /// Whether nobody but its handlers holds it, which are disconnected then.
+    /// Whether only its handlers hold it, which are disconnected then.
     /// Main thread only, with nothing locked.
     pub(crate) fn is_over(&mut self) -> bool {
         let references = self

@@ -18,15 +18,15 @@ use torrent_core::ids::PieceIndex;
 use torrent_engine::event::{Audience, Detail, Event, TorrentRef, kind};
 use torrent_engine::status::TorrentStatus;
 
-/// How many progresses, and how many files, a poll tells of whatever time there
+/// How many progresses, and how many files, a poll emits whatever time there
 /// is. Few torrents complete more files at once.
 const SPARE: usize = 64;
 
-/// How many of those that come once a poll tells in any case: a machine that is
+/// How many of those that come once a poll emits in any case: a machine that is
 /// busy with something else may leave no time at all.
 const SPARE_ONCE: usize = 8;
 
-/// What is told to the game at once.
+/// What is emitted to the game at once.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -50,7 +50,7 @@ pub(crate) enum Notice {
 pub(crate) struct Time {
     /// For what comes once.
     pub(crate) once: bool,
-    /// For the rest.
+    /// For the others.
     pub(crate) rest: bool,
 }
 
@@ -90,9 +90,9 @@ impl Run {
 #[derive(Debug)]
 enum Item {
     Once(Notice),
-    /// Pieces, to be told of together first.
+    /// Pieces, to be emitted together first.
     Batch(Run),
-    /// Pieces, to be told of one by one.
+    /// Pieces, to be emitted one by one.
     Run(Run),
     File(Event),
     Alert(Event),
@@ -160,7 +160,7 @@ pub(crate) struct SignalQueue {
     /// Where in `fresh` the batch of a torrent is, counted with those taken.
     batches: Vec<(Option<Arc<TorrentRef>>, usize)>,
     late: Late,
-    /// What this poll tells of in any case.
+    /// What this poll emits in any case.
     spare_once: usize,
     spare_progresses: usize,
     spare_files: usize,
@@ -187,7 +187,7 @@ impl SignalQueue {
         !self.late.alerts.is_empty() || fresh.any(|item| matches!(item, Item::Alert(_)))
     }
 
-    /// How much waits: of what comes once, and of the rest.
+    /// How much waits: of what comes once, and of the others.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let rest = |item: &Item| match item {
             Item::Once(_) => 0,
@@ -247,7 +247,7 @@ impl SignalQueue {
         }
     }
 
-    /// What is told next, if there is time for it.
+    /// What is emitted next, if there is time for it.
     pub(crate) fn next(&mut self, time: Time) -> Option<Notice> {
         while let Some(item) = self.fresh.pop_front() {
             self.taken += 1;
@@ -381,7 +381,7 @@ mod tests {
         }
     }
 
-    /// What a poll tells that has time as given.
+    /// What a poll emits that has time as given.
     fn poll(signal_queue: &mut SignalQueue, time: Time) -> Vec<String> {
         signal_queue.begin();
         std::iter::from_fn(|| signal_queue.next(time))

@@ -43,9 +43,9 @@ pub(crate) struct TorrentCreator {
     /// Jobs that were cancelled and have not ended yet: the game does not wait
     /// for them, but they end before the object does.
     ending: SharedField<Vec<CreateJob>>,
-    /// The progress that was last told.
+    /// The progress that was emitted last.
     told: SharedField<(u32, u32)>,
-    /// What the job made, until it is told.
+    /// What the job made, until it is emitted.
     result: SharedField<Option<Result<Created>>>,
     created: SharedField<Option<Created>>,
     /// What comes of it, for those who wait.
@@ -135,7 +135,7 @@ impl TorrentCreator {
         self.report(method, result).is_some()
     }
 
-    /// Gives up what is under way, and waits until its threads have ended.
+    /// Cancels what is under way, and waits until its threads have ended.
     pub(crate) fn end(&self) {
         drop((self.job.take(), self.ending.take()));
     }
@@ -191,7 +191,7 @@ impl TorrentCreator {
     }
 
     /// The progress of the job, if it is news. A result waits until it is
-    /// asked for, so that the last progress is told before it.
+    /// asked for, so that the last progress is emitted before it.
     fn look(&self) -> Option<(i64, i64)> {
         let mut slot = self.job.lock();
         let job = slot.as_mut()?;

@@ -12,7 +12,7 @@ use crate::convert::{invalid, to_dictionary};
 use crate::last_error;
 use crate::live_objects::Alive;
 
-/// What went wrong, as a number that stays the same, and in words.
+/// What went wrong, as a number that stays the same, and as text.
 ///
 /// ```gdscript
 /// var handle := session.add_torrent_file(data, "user://downloads")
@@ -86,7 +86,7 @@ macro_rules! error_class {
 error_class! {
     impl TorrentError {
         /// An error of one's own, with a code of this class. Without a message it carries
-        /// the code's own words; the context names what it is about. Null for an unknown code.
+        /// the code's own text; the context names what it is about. Null for an unknown code.
         #[func]
         fn create(
             code: i64,
@@ -115,7 +115,7 @@ error_class! {
             self.error.kind().category() as i64
         }
 
-        /// What is wrong, in words.
+        /// What is wrong, as text.
         #[func]
         fn get_message(&self) -> GString {
             GString::from(self.error.message())

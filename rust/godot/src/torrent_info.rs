@@ -148,7 +148,7 @@ impl TorrentInfo {
         self.read(|metainfo| to_int(stored_bytes(&metainfo.info.files)))
     }
 
-    /// Free text of whoever made the torrent.
+    /// Free text of the torrent's author.
     #[func]
     fn get_comment(&self) -> GString {
         self.read(|metainfo| GString::from(&metainfo.comment))

@@ -27,7 +27,7 @@ use crate::{convert, frame_poll, last_error, paths};
 /// logger.enable_logging(true)
 /// ```
 ///
-/// Each session has a logger of its own. Every logger hears of all sessions of
+/// Each session has a logger of its own. Every logger receives the records of all sessions of
 /// the game.
 #[derive(GodotClass)]
 #[class(base=RefCounted)]
@@ -232,7 +232,7 @@ impl TorrentLogger {
     }
 
     /// Adds an error of the game's own. `category` is the name of a category, which can be
-    /// turned off, or any other word.
+    /// turned off, or any other name.
     #[func]
     fn log_error(&self, message: GString, #[opt(default = "")] category: GString) {
         main_only!(self, "log_error");

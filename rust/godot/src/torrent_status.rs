@@ -86,7 +86,7 @@ snapshot_methods! {
         #[constant]
         const STATE_CHECKING_RESUME_DATA: i64 = TorrentState::CheckingResumeData as i64;
 
-        /// The state as a word: "downloading", "seeding", "checking_files", …
+        /// The state as text: "downloading", "seeding", "checking_files", …
         #[func]
         fn get_state_string(&self) -> GString {
             GString::from(self.record.state.name())
@@ -240,13 +240,13 @@ snapshot_methods! {
         get_down_bandwidth_queue -> i64 = down_bandwidth_queue;
         /// Connections that an upload limit makes wait.
         get_up_bandwidth_queue -> i64 = up_bandwidth_queue;
-        /// Whether nothing is asked for: so it was told, or the files are in trouble.
+        /// Whether nothing is requested: upload mode was set, or the files are in error.
         is_upload_mode -> bool = is_upload_mode;
         /// Whether only single pieces are fetched, to send more than is received.
         is_share_mode -> bool = is_share_mode;
         /// Whether the torrent is going to be paused when its files are checked.
         is_stop_when_ready -> bool = is_stop_when_ready;
-        /// Whether the torrent was told to show peers one piece at a time.
+        /// Whether the torrent shows peers one piece at a time.
         is_super_seeding -> bool = is_super_seeding;
         /// It announces itself to trackers.
         announces_to_trackers -> bool = announces_to_trackers;

@@ -1,13 +1,13 @@
 //! Signals that a game awaits, each emitted exactly once: when what it stands
 //! for is so, can no longer come, or took too long.
 //!
-//! What is awaited is looked at once a frame while anything is, whoever else
+//! What is awaited is looked at once a frame while anything is, also when no other code
 //! polls or not, and on any thread when it begins. An outcome is emitted one
 //! look after it was first seen and still holds: mostly the game has the signals
-//! that it brought by then (with much to tell, or another poll, they may come
+//! that it brought by then (with many signals, or another poll, they may come
 //! later), and a game that has just asked gets its answer with the next frame at
 //! the earliest. Under a main loop other than a SceneTree an
-//! outcome that is known comes as a deferred call, and `poll` looks at the rest.
+//! outcome that is known comes as a deferred call, and `poll` looks at the others.
 //!
 //! The emitters are plain objects of Godot's, kept as metadata of the main
 //! loop: that goes before the scripts do, which what awaits belongs to. Godot
@@ -148,7 +148,7 @@ pub(crate) fn after_poll() {
     }
 }
 
-/// Gives up everything that is awaited, at the end of the program.
+/// Drops everything that is awaited, at the end of the program.
 pub(crate) fn end() {
     drop(WAITS.take());
 }

@@ -42,7 +42,7 @@ impl Subscription {
 pub(crate) struct Alerts {
     queue: AlertQueue,
     /// What is on its way; locked as long as events are moved, so that they
-    /// stay in order whoever moves them.
+    /// stay in order whichever task moves them.
     moving: Mutex<Moving>,
     arrived: Notify,
     /// There are lines to send.
@@ -116,8 +116,8 @@ impl Alerts {
         }
     }
 
-    /// Moves what the session has posted so far to the queue, so that whoever
-    /// asks next finds all of it there.
+    /// Moves what the session has posted so far to the queue, so that the next
+    /// request finds all of it there.
     pub(crate) fn collect(&self, session: &Session) {
         self.carry(session, &mut self.moving.lock());
     }

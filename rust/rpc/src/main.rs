@@ -56,7 +56,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Serves until it is told to stop. What is left is whether the session could
+/// Serves until it is asked to stop. What is left is whether the session could
 /// be stopped in order.
 async fn run() -> io::Result<Result<()>> {
     let (output, writer) = output::start(io::BufWriter::new(io::stdout()))?;
@@ -73,8 +73,8 @@ async fn run() -> io::Result<Result<()>> {
     Ok(stopped)
 }
 
-/// Answers requests until the end of the input, a `shutdown`, or until nobody
-/// reads the answers.
+/// Answers requests until the end of the input, a `shutdown`, or until the reader
+/// of the answers is gone.
 async fn serve(app: &mut App, mut lines: mpsc::Receiver<Line>) {
     let output = app.output.clone();
     while let Some(line) = lines.recv().await {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-/// Lines that wait to be written; whoever has more waits, so a client that
+/// Lines that wait to be written; a sender beyond that waits, so a client that
 /// does not read costs a bounded amount of memory.
 const QUEUE: usize = 256;
 
@@ -32,7 +32,7 @@ impl OutputPermit<'_> {
     }
 }
 
-/// Tells when everything is written.
+/// Says when everything is written.
 #[derive(Debug)]
 pub(crate) struct Writer {
     done: oneshot::Receiver<()>,
@@ -52,7 +52,7 @@ pub(crate) fn start(target: impl Write + Send + 'static) -> io::Result<(Output, 
             if let Err(error) = write_all(queue, target) {
                 tracing::warn!(%error, "standard output is closed");
             }
-            // Nobody may be waiting any more.
+            // The receiver may be gone.
             let _ = finished.send(());
         })?;
     Ok((Output { lines }, Writer { done }))

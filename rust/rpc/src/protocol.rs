@@ -36,7 +36,7 @@ pub(crate) type Outcome = Result<Fields, Error>;
 /// `id` to say so.
 pub(crate) fn parse(line: &[u8]) -> Result<RpcRequest, (Id, Error)> {
     let nobody = |what: String| (Id::default(), invalid(what));
-    // Two steps, so that a line that is JSON but no request is told so.
+    // Two steps, so that a line that is JSON but no request is answered so.
     let whole: &RawValue =
         serde_json::from_slice(line).map_err(|error| nobody(format!("not JSON: {error}")))?;
     let fields: HashMap<String, &RawValue> = serde_json::from_str(whole.get())

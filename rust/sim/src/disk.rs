@@ -1,5 +1,5 @@
 //! A disk in memory that takes its time, hashes what it is given, and fails
-//! where it is told to.
+//! where it is scripted to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher};
@@ -36,7 +36,7 @@ impl Default for DiskSpec {
     }
 }
 
-/// What the disk tells its torrent.
+/// What the disk reports to its torrent.
 #[derive(Debug)]
 pub(crate) enum DiskEvent {
     Verified(PieceIndex),
@@ -176,7 +176,7 @@ impl Disk {
         DiskEvent::Checked(self.have.clone())
     }
 
-    /// Overwrites a piece in the files, unseen by anybody.
+    /// Overwrites a piece in the files, unnoticed.
     pub(crate) fn damage(&mut self, piece: PieceIndex) {
         let from = self.payload.layout.piece_offset(piece) as usize;
         self.bytes[from] ^= 1;

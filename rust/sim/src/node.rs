@@ -130,7 +130,7 @@ pub struct Counters {
     pub connections: u32,
     /// Connections that ended by an error of the network or the other end.
     pub failed_connections: u32,
-    /// Blocks that each piece was read for, to be sent to somebody.
+    /// Blocks that each piece was read for, to be sent to a peer.
     pub served: BTreeMap<u32, u32>,
     /// Addresses that were banned, in order.
     pub bans: Vec<IpAddr>,

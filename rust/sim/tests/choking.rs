@@ -1,4 +1,4 @@
-//! Whom a seed serves, and whom a full torrent lets go, over time.
+//! Which peers a seed serves, and which ones a full torrent closes, over time.
 
 mod support;
 
@@ -6,7 +6,7 @@ use support::{PIECE, complete, seconds};
 use torrent_core::settings::Settings;
 use torrent_sim::{Link, NodeId, NodeSpec, Payload, Swarm, each_seed};
 
-/// Much more than anybody takes in a test that does not end with it.
+/// Much more than any peer takes in a test that does not end with it.
 fn large(seed: u64) -> Payload {
     Payload::new(seed, PIECE, &[256 * u64::from(PIECE)])
 }
@@ -97,13 +97,13 @@ fn the_fastest_are_served_most_and_nobody_starves() {
             },
             &peers,
         );
-        // Nobody is known to be fast before it had a turn.
+        // No peer is known to be fast before it had a turn.
         swarm.run_for(seconds(60));
         let before = gains(&swarm, &leechers, &peers);
         swarm.run_for(seconds(60));
         let after = gains(&swarm, &leechers, &peers);
         let taken: Vec<u32> = after.iter().zip(&before).map(|(a, b)| a - b).collect();
-        // What two fast lines carry in a minute is 219 pieces, or the rest.
+        // What two fast lines carry in a minute is 219 pieces, or all that is left.
         for (at, &fast) in after.iter().enumerate().skip(3) {
             assert!(fast >= 100, "{at}: {before:?} {after:?}");
         }

@@ -1,5 +1,5 @@
-//! Torrents that begin with a hash: the metadata comes from peers, some of whom
-//! lie about it (BEP 9).
+//! Torrents that begin with a hash: the metadata comes from peers, some of which
+//! send wrong data for it (BEP 9).
 
 mod support;
 
@@ -41,7 +41,7 @@ fn one_who_got_the_metadata_late_gives_it_away() {
     });
 }
 
-/// One honest peer gives the metadata within 15 seconds, and then everything.
+/// One correct peer gives the metadata within 15 seconds, and then everything.
 fn fetched(swarm: &mut Swarm, late: NodeId) {
     let limit = swarm.now() + seconds(15);
     let known = |swarm: &Swarm| swarm.brain(late).has_metadata();

@@ -1,4 +1,4 @@
-//! What is asked of whom, over many seeds: rarest first, the end game, snubbed
+//! What is requested from which peer, over many seeds: rarest first, the end game, snubbed
 //! peers, deadlines, super-seeding.
 
 mod support;
@@ -33,7 +33,7 @@ fn the_rarest_pieces_come_first_and_spread_evenly() {
     each_seed(1000..1004, |seed| {
         let source = NodeSpec::seed().set(|it| {
             it.unchoke_slots_limit = 2;
-            // It is to choose whom to serve.
+            // It is to choose which peer to serve.
             it.allowed_fast_set_size = 0;
         });
         let (mut swarm, source, leechers) = crowd(seed, 19, source);

@@ -1,4 +1,4 @@
-//! Whole swarms: everybody gets everything, and the same seed gives the same
+//! Whole swarms: every peer gets everything, and the same seed gives the same
 //! story.
 
 mod support;

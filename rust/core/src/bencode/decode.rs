@@ -241,7 +241,7 @@ impl Parser<'_> {
     /// closed. The input is under 4 GiB, so offsets and counts fit.
     fn push(&mut self, start: usize, end: usize) -> Result<(), DecodeError> {
         if self.tape.len() == self.tape.capacity() {
-            // No value is shorter than two bytes, which bounds what the rest
+            // No value is shorter than two bytes, which bounds what the remainder
             // of the input can still need.
             let most = ((self.data.len() - start) / 2 + 1).min(self.tokens_left + 1);
             let more = self.tape.len().max(16).min(most);
@@ -274,7 +274,7 @@ impl Parser<'_> {
     }
 
     /// Skips `i<digits>e`. Whether the value fits an `i64` is asked when it is
-    /// read: nobody should lose a torrent to a field that nobody reads.
+    /// read: a torrent must not be refused for a field that is never read.
     fn skip_integer(&mut self) -> Result<(), DecodeError> {
         let start = self.at;
         self.at += 1;

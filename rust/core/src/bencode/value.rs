@@ -62,7 +62,7 @@ impl<'d> Value<'d> {
         }
     }
 
-    /// Where the value lies in the input, in bytes.
+    /// Where the value is in the input, in bytes.
     pub fn range(&self) -> Range<usize> {
         let token = self.token();
         token.start as usize..token.end as usize

@@ -31,7 +31,7 @@ use crate::settings::Settings;
 /// How many slots there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadSlots {
-    /// Everybody who is interested.
+    /// Every interested peer.
     Unlimited,
     /// So many.
     Fixed(u32),
@@ -208,7 +208,7 @@ impl Choker {
     }
 
     /// When [`Self::handle_timeout`] is due though nothing happens; `None` while
-    /// no torrent has anybody to decide on.
+    /// no torrent has a peer to decide on.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let anybody = self
             .groups

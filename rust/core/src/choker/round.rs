@@ -1,4 +1,4 @@
-//! One decision: everybody who wants a slot, over all torrents, in order of
+//! One decision: every peer that wants a slot, over all torrents, in order of
 //! merit. Made and used up by `Choker::decide`.
 
 use std::cmp::Reverse;
@@ -32,7 +32,7 @@ struct Room {
     taken: usize,
 }
 
-/// Everybody, and how many slots there are.
+/// Every peer, and how many slots there are.
 pub(super) struct Table<'a> {
     settings: &'a ChokerSettings,
     now: Instant,
@@ -84,7 +84,7 @@ impl<'a> Table<'a> {
         table
     }
 
-    /// Whether somebody has to lose a slot.
+    /// Whether a peer has to lose a slot.
     pub(super) fn is_overfull(&self) -> bool {
         self.taken() > self.slots || self.rooms.values().any(|room| room.taken > room.max)
     }
@@ -196,7 +196,7 @@ impl<'a> Table<'a> {
     }
 
     /// Gives away free slots, and those of peers that have lost interest when
-    /// somebody else wants them.
+    /// other peers want them.
     pub(super) fn fill(&mut self) {
         let mut wanting: Vec<usize> = (0..self.entries.len())
             .filter(|&at| {

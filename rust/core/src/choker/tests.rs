@@ -34,7 +34,7 @@ fn choker(slots: UploadSlots) -> Choker {
     )
 }
 
-/// Tells the choker how torrent one stands.
+/// Reports to the choker how torrent one stands.
 fn report(
     choker: &mut Choker,
     torrent: TorrentKey,
@@ -138,7 +138,7 @@ fn slots_go_to_those_that_send_most_and_one_goes_round() {
     for (peer, rate) in peers.iter_mut().zip([10, 50, 0, 40, 0, 20]) {
         peer.download_rate = rate;
     }
-    // Two slots by merit (b, d); the third to each of the rest in turn.
+    // Two slots by merit (b, d); the third to each of the others in turn.
     let mut seen = String::new();
     for round in 0..8 {
         let slots = step(&mut choker, round * 15_000, &mut peers, false);
@@ -337,7 +337,7 @@ fn a_report_that_crosses_a_decision_does_not_give_a_slot_twice() {
     report(&mut choker, ONE, 0, &peers, false);
     let (_, changes) = decide(&mut choker, at(0)).remove(0);
     assert_eq!((changes.number, changes.unchoke.len()), (1, 1));
-    // The torrent has not heard of it yet, and another looks better now.
+    // The torrent does not know of it yet, and another looks better now.
     let other = usize::from(changes.unchoke[0] == PeerKey(0));
     peers[other].download_rate = 1000;
     report(&mut choker, ONE, 0, &peers, false);

@@ -30,7 +30,7 @@ pub struct CreateEntry {
     pub path: Vec<String>,
     /// Length in bytes; 0 for a link.
     pub length: u64,
-    /// When it was last changed, in seconds since 1970, if that is to be told.
+    /// When it was last changed, in seconds since 1970, if that is to be recorded.
     pub mtime: Option<i64>,
     /// To be made executable.
     pub executable: bool,
@@ -39,7 +39,7 @@ pub struct CreateEntry {
     /// For a symbolic link: the elements of the path that it leads to, from
     /// the torrent's folder on, without that folder.
     pub symlink: Option<Vec<String>>,
-    /// Padding (BEP 47): zeros that nobody stores.
+    /// Padding (BEP 47): zeros that are not stored.
     pub pad: bool,
 }
 
@@ -136,7 +136,7 @@ pub enum CreateError {
         /// Pieces in the torrent.
         expected: usize,
     },
-    /// Nobody would accept the torrent.
+    /// No client would accept the torrent.
     #[error("the torrent would be invalid: {0}")]
     Invalid(#[from] MetainfoError),
 }
@@ -284,7 +284,7 @@ impl TorrentBuilder {
             taken.extend(folders.filter_map(|(slash, _)| path.get(..slash).map(fold)));
         }
         for (entry, file) in self.entries.iter().zip(parsed.files.iter()) {
-            // Nobody stores it, wherever that is.
+            // Its bytes are not stored, wherever they are.
             if entry.pad && file.pad {
                 continue;
             }

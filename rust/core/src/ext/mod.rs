@@ -1,5 +1,5 @@
 //! The extension protocol (BEP 10): the extended handshake, and the messages
-//! of the extensions that we speak.
+//! of the extensions that we support.
 //!
 //! `peer` reads and writes them; everything here is bytes in, values out. What
 //! a peer sends is bounded before it is believed: nesting, lengths, numbers.
@@ -55,7 +55,7 @@ pub enum ExtError {
     },
 }
 
-/// The other end's numbers for its extensions; 0 for those it does not speak.
+/// The other end's numbers for its extensions; 0 for those it does not support.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Numbers {
     /// ut_metadata (BEP 9).
@@ -69,7 +69,7 @@ pub struct Numbers {
 /// An extended handshake. Whatever is not said is `None` or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Handshake {
-    /// Which extensions the sender speaks, and by which numbers.
+    /// Which extensions the sender supports, and by which numbers.
     pub numbers: Numbers,
     /// The sender's program, `v`.
     pub client: String,

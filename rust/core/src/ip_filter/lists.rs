@@ -1,8 +1,8 @@
 //! Lists of addresses in the formats that other clients use.
 //!
-//! - eMule `.dat`: `001.002.003.000 - 001.002.003.255 , 000 , somebody`; an
+//! - eMule `.dat`: `001.002.003.000 - 001.002.003.255 , 000 , description`; an
 //!   access level above 127 lets the range through.
-//! - PeerGuardian text (`.p2p`): `somebody:1.2.3.0-1.2.3.255`.
+//! - PeerGuardian text (`.p2p`): `description:1.2.3.0-1.2.3.255`.
 //! - PeerGuardian binary (`.p2b`), versions 1 to 3.
 //! - A rule a line, as [`IpRange`] reads it.
 

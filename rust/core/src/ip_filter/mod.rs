@@ -4,7 +4,7 @@
 //! before an earlier one) and from lists in the usual formats
 //! ([`IpFilter::load`]), then asked ([`IpFilter::blocks`]). The engine keeps one
 //! a session, within the [`FilterRules`] that made it. [`IpFilter::entries4`]
-//! and its kin are libtorrent's form of it for session state.
+//! and [`IpFilter::entries6`] are libtorrent's form of it for session state.
 
 mod lists;
 mod rules;

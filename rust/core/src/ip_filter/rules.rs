@@ -1,5 +1,5 @@
-//! What somebody asked of a filter, so that it can be asked again of another
-//! one: of the filter that a session remembers from its last run, or of the
+//! The rules that a caller gave a filter, so that they can be applied to another
+//! one: to the filter that a session remembers from its last run, or to the
 //! one that it has when a list has been read.
 //!
 //! A game makes rules before the start ([`FilterRules::set`]), puts lists on

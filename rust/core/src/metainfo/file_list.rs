@@ -71,7 +71,7 @@ impl<'l> FileList<'l> {
         Ok(files.files)
     }
 
-    /// Reads what an entry says. `path` makes its path and tells whether that
+    /// Reads one entry. `path` makes its path and says whether that
     /// is outside of the torrent's folder.
     fn read_one(
         &mut self,
@@ -146,7 +146,7 @@ impl Attributes {
 }
 
 /// Puts the path of an entry in the file list, below the torrent's folder, into
-/// `path`; or one outside, which it tells.
+/// `path`; or one outside, which it reports.
 fn file_path(
     dict: Dict<'_>,
     file: usize,

@@ -1,7 +1,7 @@
 //! The files of a torrent, kept small: a hostile torrent has hundreds of
-//! thousands of them, so that every byte for each counts. Paths lie in one
-//! text without the folder that all share; what few files have lies apart.
-//! [`FileEntry`] is made when somebody looks.
+//! thousands of them, so that every byte for each counts. Paths are kept in one
+//! text without the folder that all share; what few files have is kept apart.
+//! [`FileEntry`] is made on demand.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ pub struct FileEntry {
     pub symlink: Option<String>,
     /// When the file was last changed, in seconds since 1970.
     pub mtime: Option<i64>,
-    /// SHA-1 of the whole file, as the torrent claims; nobody has checked it.
+    /// SHA-1 of the whole file, as the torrent claims; it is not verified.
     pub sha1: Option<[u8; 20]>,
 }
 
@@ -49,7 +49,7 @@ pub struct Files {
     sha1s: Vec<(u32, [u8; 20])>,
 }
 
-/// What there is to know of every file. Its length is what lies between its
+/// What is known of every file. Its length is the distance between its
 /// offset and the next one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct FileRecord {

@@ -85,7 +85,7 @@ impl Info {
 /// What was read of an info dict: all of it, but not yet judged as a whole.
 pub(super) struct Draft {
     hash: InfoHash,
-    /// Where the dict lies in the input.
+    /// Where the dict is in the input.
     raw: Range<usize>,
     piece_length: u32,
     name: String,
@@ -265,7 +265,7 @@ fn layout(
     })
 }
 
-/// Where the string under `key` lies in the dict's own bytes.
+/// Where the string under `key` is in the dict's own bytes.
 fn string_range(dict: Dict<'_>, key: &str) -> Option<Range<usize>> {
     let range = dict.get(key)?.bytes_range()?;
     let base = dict.value().range().start;

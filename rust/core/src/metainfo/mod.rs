@@ -37,7 +37,7 @@ pub(crate) use web_seeds::web_seeds;
 /// each are left out, so that many short ones cost no more than long ones.
 pub(crate) const MAX_LISTED: usize = 10_000;
 
-/// Files in one torrent, at most: each costs memory here and for everybody who
+/// Files in one torrent, at most: each costs memory here and in every client that
 /// downloads it.
 pub const MAX_FILES: usize = 1_000_000;
 
@@ -216,7 +216,7 @@ impl Metainfo {
         })
     }
 
-    /// The .torrent file: the info dict byte for byte, the rest anew.
+    /// The .torrent file: the info dict byte for byte, the other fields anew.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut root = DictItem::new();
         write_outer(&mut root, self);

@@ -1,4 +1,4 @@
-//! File names that strangers chose, made safe to create.
+//! File names from outside, made safe to create.
 //!
 //! Every element of every path in a torrent passes [`push_element`], be it
 //! from a .torrent file or from metadata that peers sent. What comes out has
@@ -13,8 +13,8 @@ use crate::text::decode_char;
 pub enum PathPolicy {
     /// Linux and other Unix systems: everything but separators and controls.
     Posix,
-    /// macOS and iOS: as Posix, but the case of letters does not tell names
-    /// apart.
+    /// macOS and iOS: as Posix, but the case of letters does not distinguish
+    /// names.
     Apple,
     /// Android, whose shared storage behaves like FAT.
     Android,

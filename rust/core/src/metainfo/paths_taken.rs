@@ -14,7 +14,7 @@ use super::files::Files;
 use super::path::{PathPolicy, numbered};
 
 /// Renames `name.ext` to `name.1.ext`, `name.2.ext`, … where needed. Padding
-/// of one size may share a path, since nobody stores it. Gives up after
+/// of one size may share a path, since it is not stored. Stops after
 /// `limit` names that are taken too.
 pub(super) fn resolve(
     files: &mut Files,
@@ -109,7 +109,7 @@ impl Taken {
         if let Some(&file) = self.renamed.get(&hash) {
             return Some(Owner::File(file as usize));
         }
-        // Where an earlier file had to take another name, somebody else has
+        // Where an earlier file had to take another name, a later file has
         // this one all the more.
         let at = self.files.partition_point(|&(other, _)| other < hash);
         let &(first, file) = self.files.get(at)?;

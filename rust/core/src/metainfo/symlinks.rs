@@ -126,7 +126,7 @@ fn settle(files: &Files) -> Vec<(usize, String)> {
     settled
 }
 
-/// Walks `target`, going through other links, and tells whether it ends at
+/// Walks `target`, going through other links, and says whether it ends at
 /// something in the torrent.
 fn leads_somewhere(
     target: &str,

@@ -1,5 +1,5 @@
-//! What a connection can tell of single blocks and requests, for alerts. Only
-//! what is watched is noted, so that it costs nothing when nobody listens.
+//! Which blocks and requests a connection reports for alerts. Only what an alert
+//! mask selects is recorded, so that it costs nothing otherwise.
 
 use crate::ids::Block;
 use crate::wire::Request;
@@ -25,7 +25,7 @@ pub enum Note {
     Invalid {
         /// What it asked for.
         request: Request,
-        /// Whether we have told it of the piece.
+        /// Whether the peer was sent a HAVE for the piece.
         we_have: bool,
         /// Whether it said that it is interested.
         interested: bool,

@@ -1,7 +1,7 @@
-//! When the torrent is told how much of a block has come.
+//! When the torrent is informed of how much of a block has come.
 //!
 //! Owned by [`Connection`](super::Connection). A block that comes in one read
-//! is told of when it is there. One that comes in many small reads is told of
+//! is reported when it is complete. One that comes in many small reads is reported
 //! now and then, so that a slow peer's block can be watched and a fast one
 //! costs nothing.
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Least time between two reports of a block that is under way.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// Whether there is something to tell.
+/// Whether there is progress to report.
 #[derive(Debug, Default)]
 pub(super) struct BlockProgress {
     last: Option<Instant>,
@@ -19,19 +19,19 @@ pub(super) struct BlockProgress {
 }
 
 impl BlockProgress {
-    /// Another part of a block has come. Whether to tell of it at once.
+    /// Another part of a block has come. Whether to report it at once.
     pub(super) fn came(&mut self, now: Instant) -> bool {
         let due = self.last.map_or(now, |last| last + PERIOD);
         self.due = Some(due);
         self.is_due(now)
     }
 
-    /// When to tell of what has come; `None` when all of it is told.
+    /// When to report what has come; `None` when everything is reported.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Whether it is time to. If so, it is taken as told.
+    /// Whether it is time to report. If so, it counts as reported.
     pub(super) fn is_due(&mut self, now: Instant) -> bool {
         let is_due = self.due.is_some_and(|due| due <= now);
         if is_due {
@@ -41,7 +41,7 @@ impl BlockProgress {
         is_due
     }
 
-    /// It was told along with something else.
+    /// It was reported along with something else.
     pub(super) fn told(&mut self) {
         self.due = None;
     }

@@ -1,4 +1,4 @@
-//! What a torrent tells a connection to do, and how the connection does it.
+//! Commands of a torrent to a connection, and how the connection carries them out.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,7 +42,7 @@ pub enum CloseReason {
     /// The peer sent, or claims to have, metadata that cannot be right.
     #[error("the peer's metadata is false")]
     BadMetadata,
-    /// A piece is gone, and the peer understands no word for that.
+    /// A piece is gone, and the peer supports no message for that.
     #[error("the peer cannot be told that a piece is gone")]
     CannotTell,
     /// We connected to ourselves.
@@ -50,7 +50,7 @@ pub enum CloseReason {
     OurselvesAgain,
 }
 
-/// What a connection is told to do.
+/// A command to a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerCommand {
     /// Open with this bitfield.
@@ -71,21 +71,21 @@ pub enum PeerCommand {
     Limits(ConnectionLimits),
     /// Note these things.
     Watch(Watched),
-    /// Tell the peer that we have these pieces.
+    /// Inform the peer that we have these pieces.
     Have(Arc<[PieceIndex]>),
-    /// We have these pieces, which the peer has too: it need not be told.
+    /// We have these pieces, which the peer has too: it need not be informed.
     HaveToo(Arc<[PieceIndex]>),
-    /// Tell the peer that we have these pieces no longer (BEP 54).
+    /// Inform the peer that we have these pieces no longer (BEP 54).
     Lost(Arc<[PieceIndex]>),
     /// Advise the peer to ask for these pieces, most of all for the last (BEP 6).
     Suggest(Vec<PieceIndex>),
-    /// Tell the peer whether we download (BEP 21).
+    /// Inform the peer whether we download (BEP 21).
     UploadOnly(bool),
     /// Ask for this piece of the metadata (BEP 9).
     RequestMetadata(u32),
     /// Choke the peer, or let it download.
     Choke(bool),
-    /// Tell the peer whether we want something it has.
+    /// Inform the peer whether we want something it has.
     Interested(bool),
     /// Close the connection.
     Close(CloseReason),

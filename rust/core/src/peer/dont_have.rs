@@ -1,7 +1,7 @@
-//! Pieces that we told the peer of and have no longer (BEP 54), and requests
+//! Pieces that we announced to the peer and have no longer (BEP 54), and requests
 //! that cannot be served because of it.
 //!
-//! Part of [`Connection`]. Whoever can be told goes on with us; others would
+//! Part of [`Connection`]. A peer that supports the message stays connected; others would
 //! wait for blocks that never come, and are left: when they are back, they see
 //! what we have.
 
@@ -13,10 +13,10 @@ use super::{CloseReason, Connection, ReadJob};
 use crate::ids::PieceIndex;
 use crate::wire::{Message, Request};
 
-/// What the peer may not have heard yet.
+/// What the peer may not have received yet.
 #[derive(Debug, Default)]
 pub(super) struct Lost {
-    /// Pieces that it was told of lately, the latest last.
+    /// Pieces that were announced to it lately, the latest last.
     told: VecDeque<(Instant, PieceIndex)>,
 }
 
@@ -35,7 +35,7 @@ impl Lost {
 impl Connection {
     /// We have these pieces no longer (BEP 54). Requests for them that wait are
     /// refused (BEP 6), so that the peer asks elsewhere. The connection is to
-    /// be closed if the peer cannot be told.
+    /// be closed if the peer cannot be informed.
     pub fn announce_lost(&mut self, now: Instant, pieces: &[PieceIndex]) -> Option<CloseReason> {
         let dropped = self.drop_uploads(|_, piece| !pieces.contains(&piece));
         let id = self.extensions.theirs.dont_have;
@@ -60,7 +60,7 @@ impl Connection {
     }
 
     /// Refuses what was read in vain; the connection is to be closed if the
-    /// peer cannot be told.
+    /// peer cannot be informed.
     pub(super) fn reject_read(&mut self, job: &ReadJob) -> Option<CloseReason> {
         if !self.features.fast {
             // A choke said it already.

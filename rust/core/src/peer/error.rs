@@ -7,7 +7,7 @@ use crate::wire::WireError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerError {
-    /// The peer does not speak the protocol.
+    /// The peer does not use the protocol.
     #[error("protocol error: {0}")]
     Wire(#[from] WireError),
     /// A piece number beyond the torrent's last.
@@ -22,7 +22,7 @@ pub enum PeerError {
     /// Too many requests at once.
     #[error("the peer asked for too many blocks at once")]
     TooManyRequests,
-    /// Too many senseless requests.
+    /// Too many invalid requests.
     #[error("the peer made too many invalid requests")]
     InvalidRequests,
     /// Requests long after we choked it.
@@ -34,16 +34,16 @@ pub enum PeerError {
     /// A message of an extension that the peer did not name in its handshake.
     #[error("the peer uses an extension that it did not announce")]
     NotNegotiated,
-    /// It takes back more pieces than any honest peer loses.
+    /// It takes back more pieces than a working client loses.
     #[error("the peer loses too many pieces")]
     LosesTooMuch,
     /// It leaves unread what it makes us send.
     #[error("the peer talks, and does not read what it is sent")]
     NeverReads,
-    /// More bitfields, or words that stand for one, than any honest peer has.
+    /// More bitfields, or messages that stand for one, than a working client sends.
     #[error("the peer says too often all that it has")]
     TooManyBitfields,
-    /// Nothing was heard for too long.
+    /// Nothing was received for too long.
     #[error("the peer has been silent for too long")]
     TimedOut,
 }

@@ -1,7 +1,7 @@
 //! The Fast extension (BEP 6): pieces that are served in spite of a choke, and
 //! requests that are always answered.
 //!
-//! Part of [`Connection`]; the torrent hears of allowed and suggested pieces
+//! Part of [`Connection`]; the torrent learns of allowed and suggested pieces
 //! by reports, and leases blocks of allowed ones while we are choked.
 
 use std::collections::BTreeSet;
@@ -32,7 +32,7 @@ pub(super) struct Fast {
     grants_left: u32,
     /// Pieces that the peer serves while it chokes us.
     allowed: BTreeSet<PieceIndex>,
-    /// The torrent has not heard of the last change of `allowed`.
+    /// The torrent does not know of the last change of `allowed`.
     pending_report: bool,
 }
 
@@ -54,7 +54,7 @@ impl Fast {
         }
     }
 
-    /// What the peer allows now, if the torrent has not heard of it.
+    /// What the peer allows now, if the torrent does not know it.
     pub(super) fn take_news(&mut self) -> Option<BTreeSet<PieceIndex>> {
         std::mem::take(&mut self.pending_report).then(|| self.allowed.clone())
     }
@@ -123,7 +123,7 @@ impl Connection {
         }
     }
 
-    /// Tells the peer which pieces it may ask for while it is choked.
+    /// Informs the peer which pieces it may ask for while it is choked.
     pub(super) fn grant(&mut self) {
         let Some(opening) = &self.extensions.opening else {
             return;

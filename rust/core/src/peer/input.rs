@@ -21,7 +21,7 @@ pub struct BlockIn {
 impl Connection {
     /// Takes all whole messages at the beginning of `input`, appending the
     /// blocks among them to `blocks`. Returns how many bytes were taken; the
-    /// rest must come again, with more behind it. After an error none of the
+    /// remainder must come again, with more behind it. After an error none of the
     /// blocks of this input count as received.
     pub fn handle_input(
         &mut self,

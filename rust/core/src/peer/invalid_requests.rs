@@ -1,4 +1,4 @@
-//! Requests that make no sense, and when the peer is left for them.
+//! Invalid requests, and when the connection is closed for them.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ const MAX_INVALID_REQUESTS: u32 = 300;
 /// How long requests may still arrive that were made before the choke.
 pub(super) const CROSSING: Duration = Duration::from_secs(2);
 
-/// Counts of senseless requests.
+/// Counts of invalid requests.
 #[derive(Debug, Default)]
 pub(super) struct InvalidRequests {
     /// Those for what we do not have, over the whole connection.

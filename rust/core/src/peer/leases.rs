@@ -180,7 +180,7 @@ impl Connection {
         }
     }
 
-    /// Takes leases back: somebody else delivered the blocks.
+    /// Takes leases back: other peers delivered the blocks.
     pub fn cancel(&mut self, now: Instant, blocks: &[Block]) {
         for &block in blocks {
             if self.requests.take_outstanding(block) {
@@ -193,7 +193,7 @@ impl Connection {
         self.fill_window(now);
     }
 
-    /// Tells the peer whether we want something it has.
+    /// Informs the peer whether we want something it has.
     pub fn set_interested(&mut self, now: Instant, interested: bool) {
         if self.requests.interested == interested {
             return;

@@ -14,7 +14,7 @@ pub struct ConnectionLimits {
     pub(super) request_timeout: Duration,
     pub(super) piece_timeout: Duration,
     pub(super) send_watermark: usize,
-    /// The torrent wants to hear which pieces are read.
+    /// The torrent wants to know which pieces are read.
     pub(super) tell_served: bool,
     /// Pieces that a torrent may have, as long as its own number is unknown.
     pub(super) max_pieces: u32,

@@ -1,13 +1,13 @@
 //! How many messages of each sort went each way on a connection, for the
-//! session's statistics. [`Connection`](super::Connection) counts; whoever
-//! drives it takes the counts away with
+//! session's statistics. [`Connection`](super::Connection) counts; its driver
+//! takes the counts away with
 //! [`Connection::take_counts`](super::Connection::take_counts).
 
 use crate::wire::Message;
 
 macro_rules! sorts {
     ($( $( #[$doc:meta] )* $sort:ident = $name:literal; )*) => {
-        /// A sort of message, as libtorrent's metrics tell them apart.
+        /// A sort of message, as libtorrent's metrics distinguish them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Sort {
             $( $( #[$doc] )* $sort, )*

@@ -69,7 +69,7 @@ pub struct Connection {
     features: Features,
     extensions: Extensions,
     fast: Fast,
-    /// The pieces that we told the peer of.
+    /// The pieces that were announced to the peer.
     announced: Bitfield,
     lost: Lost,
     peer_pieces: RemotePieces,
@@ -114,7 +114,7 @@ impl Connection {
     }
 
     /// The torrent's metadata is known: what the peer said before is judged by
-    /// it, and the peer is to be closed if it spoke of another torrent.
+    /// it, and the peer is to be closed if that was about another torrent.
     pub fn set_metadata(&mut self, layout: Arc<Layout>) -> Result<(), PeerError> {
         let Some(early) = self.peer_pieces.pre_metadata.take() else {
             return Ok(());
@@ -135,12 +135,12 @@ impl Connection {
         self.fill_window(now);
     }
 
-    /// Chooses what [`ConnectionReport::notes`] tells of.
+    /// Chooses what [`ConnectionReport::notes`] contains.
     pub fn watch(&mut self, watched: Watched) {
         self.pending_report.watched = watched;
     }
 
-    /// Opens the conversation: tells the peer who we are and what we have.
+    /// Opens the conversation: sends who we are and what we have.
     pub fn announce_pieces(&mut self, have: &Bitfield) {
         self.greet();
         self.announced = have.clone();
@@ -148,7 +148,7 @@ impl Connection {
         self.grant();
     }
 
-    /// Tells the peer of pieces that we got since.
+    /// Announces pieces that we got since to the peer.
     pub fn announce_have(&mut self, pieces: &[PieceIndex]) {
         for &piece in pieces {
             if self.announced.set(piece.0) {

@@ -1,8 +1,8 @@
 //! What the peer says that it has: all at once (BEP 3, BEP 6), piece by piece,
 //! and pieces that it has no longer (BEP 54).
 //!
-//! Part of [`Connection`]; the torrent hears of it by reports. A peer speaks of
-//! all pieces first and once. Some do so again, and the last word counts then;
+//! Part of [`Connection`]; the torrent learns of it by reports. A peer announces
+//! all pieces first and once. Some do so again, and the last message counts then;
 //! but it costs us far more than the few bytes that say it, so that it may not
 //! go on for ever.
 
@@ -21,7 +21,7 @@ const MAX_LOST: std::ops::RangeInclusive<u32> = 50..=10_000;
 /// them, each one is a look at all.
 const LOOKS: u32 = 100_000_000;
 
-/// What the peer has, as long as nobody can judge it, and how often it spoke of
+/// What the peer has, as long as it cannot be judged, and how often it announced
 /// all of it.
 #[derive(Debug, Default)]
 pub(super) struct RemotePieces {

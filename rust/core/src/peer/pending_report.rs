@@ -1,7 +1,7 @@
-//! What the torrent is to hear of a connection, and when.
+//! What a connection has to report to its torrent, and when.
 //!
 //! Part of [`Connection`](super::Connection), which notes what happens in the
-//! report and says that there is news; the driver takes the report once per
+//! report and says that there is something to take; the driver takes the report once per
 //! wake.
 
 use super::block_progress::BlockProgress;
@@ -14,7 +14,7 @@ pub(super) struct PendingReport {
     pub(super) report: ConnectionReport,
     /// The torrent is to have the report.
     pub(super) dirty: bool,
-    /// When the block that is under way is told of.
+    /// When the block that is under way is reported.
     pub(super) partial: BlockProgress,
     /// Bytes sent, as of the last report.
     sent_reported: u64,

@@ -1,4 +1,4 @@
-//! What a connection tells its torrent, once per wake.
+//! What a connection reports to its torrent, once per wake.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ pub struct PeerStats {
     pub upload_queue: u32,
     /// Blocks that we aim to have outstanding.
     pub target: u32,
-    /// The peer owes us blocks for too long.
+    /// The peer has outstanding requests for too long.
     pub snubbed: bool,
     /// The block that is on its way.
     pub incoming: Option<Incoming>,

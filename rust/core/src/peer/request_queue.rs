@@ -1,7 +1,7 @@
 //! Leased blocks that are not requested yet, in the order in which they will
 //! be: the urgent ones, then the others.
 //!
-//! Part of [`Connection`](super::Connection); nobody else counts the urgent
+//! Part of [`Connection`](super::Connection); only this type counts the urgent
 //! ones, so that the count is right whichever blocks go.
 
 use std::collections::VecDeque;
@@ -62,7 +62,7 @@ impl RequestQueue {
         true
     }
 
-    /// Removes all but the blocks to `keep`; the rest stays in its order.
+    /// Removes all but the blocks to `keep`; the others stay in their order.
     pub(super) fn retain(&mut self, keep: impl Fn(Block) -> bool, removed: &mut Vec<Block>) {
         let (mut at, urgent) = (0, self.urgent);
         self.blocks.retain(|&block| {

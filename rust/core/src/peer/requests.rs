@@ -14,7 +14,7 @@ use crate::window::{Window, WindowLimits};
 /// Requests to one peer.
 #[derive(Debug)]
 pub(super) struct Requests {
-    /// We told the peer that we are interested.
+    /// The peer was informed that we are interested.
     pub(super) interested: bool,
     pub(super) peer_choking: bool,
     /// It has sent a block since it unchoked us.

@@ -1,6 +1,6 @@
 //! Canonical peer priority (BEP 40): a number that both ends of a connection
 //! compute alike, so that a swarm with more peers than connections settles into
-//! a random graph that nobody can bend towards himself.
+//! a random graph that no peer can bend towards itself.
 
 use std::net::{IpAddr, SocketAddr};
 

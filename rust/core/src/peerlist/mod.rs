@@ -2,13 +2,13 @@
 //! try next.
 //!
 //! One [`PeerList`] a torrent, owned by its brain. What trackers, the DHT and
-//! peers tell goes in through [`PeerList::add`]; [`PeerList::next_candidate`]
+//! peers name goes in through [`PeerList::add`]; [`PeerList::next_candidate`]
 //! hands out an endpoint to dial, and [`PeerList::connected`],
 //! [`PeerList::failed`] and [`PeerList::closed`] say what became of it. A peer
 //! that dialled us is known by the port on which it listens, once it has said
 //! so (`p`, BEP 10): add it with [`Sources::INCOMING`], then say `connected`.
 //!
-//! Endpoints come from strangers, so their number is bounded, and what was
+//! Endpoints come from outside, so their number is bounded, and what was
 //! never tried gives way only to what comes from a better source.
 
 mod canonical;
@@ -27,7 +27,7 @@ use std::{
 pub use self::canonical::canonical_priority;
 use crate::ban::{BanList, ban_unit};
 
-/// Who told of a peer: a set of libtorrent's flags, empty for one that the
+/// Sources of a peer: a set of libtorrent's flags, empty for one that the
 /// user entered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sources(u8);
@@ -75,7 +75,7 @@ impl Sources {
         known.map(|(_, name)| *name).collect()
     }
 
-    /// How much is to be thought of them: 0 for strangers' word alone.
+    /// How trustworthy they are: 0 for the word of peers alone.
     fn rank(self) -> u8 {
         let any = |flags: Self| self.0 & flags.0 != 0;
         if self == Self::MANUAL || any(Self::TRACKER | Self::LSD | Self::INCOMING) {
@@ -98,7 +98,7 @@ impl BitOr for Sources {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
-    /// Nobody listens on port 0.
+    /// No peer listens on port 0.
     #[error("the port of the peer is 0")]
     PortZero,
     /// The address is unspecified, multicast or broadcast.
@@ -174,7 +174,7 @@ impl Known {
         )
     }
 
-    /// How well it is worth a try: the lowest goes first.
+    /// In which order to try it: the lowest goes first.
     fn merit(&self) -> impl Ord + use<> {
         (
             self.failures,
@@ -200,7 +200,7 @@ pub struct PeerList {
 }
 
 impl PeerList {
-    /// A list that knows nobody.
+    /// An empty list.
     pub fn new(settings: PeerListSettings) -> Self {
         Self {
             settings,
@@ -218,7 +218,7 @@ impl PeerList {
         self.settings = settings;
     }
 
-    /// Tells where we listen, both locally and as seen from outside: we never
+    /// Sets where we listen, both locally and as seen from outside: we never
     /// dial ourselves, and the first endpoint of each family ranks the peers of
     /// that family (BEP 40), those on the local network by the first one there
     /// if there is one.
@@ -232,7 +232,7 @@ impl PeerList {
         }
     }
 
-    /// Tells whether we have all that we want: then seeds are of no use to us.
+    /// Sets whether we have all that we want: then seeds are of no use to us.
     pub fn set_finished(&mut self, finished: bool) {
         self.finished = finished;
     }
@@ -323,7 +323,7 @@ impl PeerList {
         self.set_busy(addr, true);
     }
 
-    /// When [`PeerList::next_candidate`] will have somebody, if nothing else
+    /// When [`PeerList::next_candidate`] will return a peer, if nothing else
     /// happens: perhaps in the past. `None` for never.
     pub fn next_at(&self, now: Instant) -> Option<Instant> {
         self.peers
@@ -384,7 +384,7 @@ impl PeerList {
         }
     }
 
-    /// Notes that a dial or connection ended by nobody's fault.
+    /// Notes that a dial or connection ended without a fault of the peer.
     pub fn closed(&mut self, now: Instant, addr: SocketAddr) {
         let addr = canonical(addr);
         self.set_busy(addr, false);
@@ -462,7 +462,7 @@ impl PeerList {
         priority_of(&self.own, canonical(addr))
     }
 
-    /// Who told of a peer; `None` when it is not known.
+    /// The source of a peer; `None` when it is not known.
     pub fn sources(&self, addr: SocketAddr) -> Option<Sources> {
         self.peers.get(&canonical(addr)).map(|known| known.sources)
     }
@@ -503,7 +503,7 @@ impl PeerList {
             .count()
     }
 
-    /// Peers worth remembering in resume data: none that has failed.
+    /// Peers to remember in resume data: none that has failed.
     pub fn resumable(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.peers
             .iter()

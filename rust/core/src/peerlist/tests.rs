@@ -82,7 +82,7 @@ fn a_peer_is_tried_again_later_and_later_and_then_no_more() {
     assert_eq!((list.failcount(peer), list.num_candidates()), (3, 0));
     assert_eq!(list.next_at(at(now)), None);
     assert_eq!(list.next_candidate(at(now + 86_400_000)), None);
-    // A stranger's word changes nothing; a tracker's gives it one more chance.
+    // A peer's word changes nothing; a tracker's gives it one more chance.
     assert_eq!(list.add(peer, Sources::PEX), Ok(false));
     assert_eq!(list.num_candidates(), 0);
     assert_eq!(list.add(peer, Sources::TRACKER), Ok(false));

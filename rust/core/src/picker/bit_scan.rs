@@ -12,7 +12,7 @@ type Word = [u8; 8];
 /// Members of `set` that `has` holds too, in ascending order.
 pub(super) struct Common<'a> {
     words: Zip<Iter<'a, Word>, Iter<'a, Word>>,
-    /// What is left over after the last whole word, if it is to be walked.
+    /// What is left over after the last whole 64-bit word, if it is to be walked.
     tail: Option<u64>,
     /// The first piece of the next word.
     next: u32,

@@ -27,7 +27,7 @@ pub enum BlockState {
         /// The peer that sent it.
         peer: PeerKey,
     },
-    /// Padding (BEP 47): zeros that nobody is asked for.
+    /// Padding (BEP 47): zeros that are requested from no peer.
     Padding,
 }
 
@@ -101,7 +101,7 @@ impl DownloadingPiece {
         }
     }
 
-    /// Blocks that nobody has been asked for.
+    /// Blocks that are requested from no peer.
     pub(super) fn open(&self) -> u32 {
         self.open
     }
@@ -111,7 +111,7 @@ impl DownloadingPiece {
         self.received
     }
 
-    /// Blocks that somebody has been asked for.
+    /// Blocks that are requested from a peer.
     pub(super) fn leased(&self) -> u32 {
         self.leased.len() as u32
     }
@@ -192,7 +192,7 @@ impl DownloadingPiece {
     }
 
     /// Leases to `peer` up to `count` blocks that exactly `holders` others
-    /// hold, the first of them not `quicker`, from the back: whoever holds them works from the front.
+    /// hold, the first of them not `quicker`, from the back: its holder works from the front.
     pub(super) fn lease_again(
         &mut self,
         peer: PeerKey,
@@ -252,7 +252,7 @@ impl DownloadingPiece {
         if !self.holds(peer, index) {
             return Returned::NotHeld;
         }
-        // A peer that gives work back has no claim to the rest of the piece.
+        // A peer that gives work back has no claim to the others of the piece.
         self.owner = None;
         if let Some(at) = self.spare_of(peer, index) {
             self.spare.remove(at);

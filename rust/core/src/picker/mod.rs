@@ -1,15 +1,15 @@
-//! Which blocks are worth asking for: what we have, what is being fetched from
-//! whom, and what should come next (BEP 3, "rarest first").
+//! Which blocks to ask for: what we have, what is being requested from
+//! which peer, and what should come next (BEP 3, "rarest first").
 //!
 //! Owned by the swarm brain of one torrent, which reports the pieces of each
-//! peer ([`Picker::peer_joined`] and its kin), tops up a peer with
+//! peer ([`Picker::peer_joined`] and the like), tops up a peer with
 //! [`Picker::pick`], and passes on what became of each lease:
 //! [`Picker::received`], or [`Picker::returned`] after a choke, a timeout or a
 //! disconnect. When [`Picker::piece_complete_blocks`] says so, the piece is
 //! hashed, and the verdict is [`Picker::set_have`] or [`Picker::lost`].
 //!
-//! Every wanted piece that we lack is either *open* (nobody was asked for any
-//! of it; kept by `buckets`, in order of merit) or *begun* (`partial`). Piece
+//! Every wanted piece that we lack is either *open* (none of it is requested
+//! ; kept by `rarity_buckets`, in order of merit) or *begun* (`downloading_piece`). Piece
 //! and block numbers out of range are ignored, so hostile numbers do no harm.
 
 mod availability;

@@ -90,7 +90,7 @@ impl Model {
         }
     }
 
-    /// What the peer could be given that nobody was asked for.
+    /// What the peer could be given that is requested from no peer.
     fn offers(&self, peer: PeerKey) -> Vec<Block> {
         self.cells
             .keys()

@@ -14,7 +14,7 @@ struct Candidate {
     priority: Priority,
     /// Another, fast peer is at work on it by itself.
     reserved: bool,
-    /// The peer at hand is at work on it by itself.
+    /// The peer itself works on it alone.
     own: bool,
     received: u32,
     serial: u64,

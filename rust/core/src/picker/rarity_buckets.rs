@@ -1,7 +1,7 @@
 //! The open pieces (wanted, not had, not begun), ready to be picked from.
 //!
-//! One shelf a priority, on it one level an availability, so that the best
-//! piece is at hand and a piece changes level in constant time. A bulk change
+//! One set of buckets a priority, in it one level an availability, so that the best
+//! piece is found and a piece changes level in constant time. A bulk change
 //! (a bitfield of a million pieces) only forgets the levels. They are filed
 //! again a part at each pick, so that none takes long; until they all are, the
 //! choice is among a run of the peer's pieces.
@@ -12,7 +12,7 @@ use super::bit_scan::{Common, words};
 use super::{PeerPieces, Priority};
 use crate::bitfield::Bitfield;
 
-/// Rarities told apart; every piece that this many peers have is common.
+/// Rarities that are distinguished; every piece that this many peers have is common.
 const LEVELS: u16 = 256;
 
 /// Pieces looked at in order of rarity before the search turns to those that

@@ -24,8 +24,8 @@ impl Picker {
         self.refresh_loose(piece.0);
     }
 
-    /// The first `most` blocks of a piece that is wanted that nobody was asked
-    /// for, in order.
+    /// The first `most` blocks of a wanted piece that are requested from no
+    /// peer, in order.
     pub fn urgent_open(&self, piece: PieceIndex, most: usize) -> Vec<Block> {
         let blocks = |partial: &DownloadingPiece| {
             let open = partial.open_blocks().take(most);

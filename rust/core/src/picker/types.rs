@@ -1,4 +1,4 @@
-//! The words that a picker and its owner speak in.
+//! The types that a picker and its owner share.
 
 use super::downloading_piece::{BlockState, DownloadingPiece};
 use crate::{bitfield::Bitfield, ids::PieceIndex};
@@ -72,7 +72,7 @@ impl PeerPieces<'_> {
 /// How fast a peer sends, measured against the size of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speed {
-    /// Lets requests time out: gets common pieces that nobody else is at work
+    /// Lets requests time out: gets common pieces that no other peer works
     /// on, so that it holds nothing up.
     Snubbed,
     /// Is on parole: gets whole pieces to itself, and begins none that others
@@ -130,7 +130,7 @@ impl Default for PickerSettings {
 /// What a block that arrived is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// Worth keeping: the first copy of a block that we lack.
+    /// To be kept: the first copy of a block that we lack.
     New,
     /// A further copy of a block or piece that we have.
     Duplicate,
@@ -152,7 +152,7 @@ impl<'a> PartialPiece<'a> {
         self.partial.states()
     }
 
-    /// How many blocks somebody has been asked for.
+    /// How many blocks are requested from a peer.
     pub fn requested(&self) -> u32 {
         self.partial.leased()
     }

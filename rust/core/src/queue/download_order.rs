@@ -132,7 +132,7 @@ mod tests {
             line.join(torrent(name));
         }
         assert!(line.take_changed() && !line.take_changed());
-        // Named twice, strangers, and some not named at all.
+        // Named twice, unknown ones, and some not named at all.
         line.arrange(&[3, 9, 1, 3].map(torrent));
         assert_eq!(line.order(), [3, 1, 0, 2].map(torrent));
         assert!(line.take_changed());

@@ -2,8 +2,8 @@
 //! of them announce to trackers.
 //!
 //! [`Queue`] is the machine: one a session, owned by the session's task. That
-//! tells it of torrents ([`Queue::add`], [`Queue::observe`], [`Queue::remove`])
-//! and of wishes (the position commands, [`Queue::wake`]), calls
+//! reports torrents ([`Queue::add`], [`Queue::observe`], [`Queue::remove`])
+//! and commands (the position commands, [`Queue::wake`]), calls
 //! [`Queue::handle_timeout`] when [`Queue::poll_timeout`] says so, and carries
 //! out the verdicts that [`Queue::poll_verdict`] gives and the scrapes of
 //! [`Queue::poll_scrape`].
@@ -361,7 +361,7 @@ impl Queue {
         let mut seeds = Vec::new();
         for (&torrent, member) in &mut self.members {
             if !member.is_managed() {
-                // It runs by its owner's wish.
+                // It runs because its owner says so.
                 if !(member.verdict.run && member.verdict.announce) {
                     member.verdict.run = true;
                     member.verdict.announce = true;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 /// It has not done its part yet.
 const NOT_DONE: u32 = 0x4000_0000;
-/// Nobody else seeds it.
+/// It has no other seed.
 const NO_SEEDS: u32 = 0x2000_0000;
 /// It has run for less than half an hour: what has just been started is not
 /// stopped again at once.
 const JUST_STARTED: u32 = 0x1000_0000;
-/// The rest is the need of its swarm.
+/// The remainder is the need of its swarm.
 const NEED: u32 = 0x0fff_ffff;
 
 /// Time in which a torrent counts as just started.
@@ -26,9 +26,9 @@ pub struct Seeding {
     pub downloaded: u64,
     /// Payload bytes sent.
     pub uploaded: u64,
-    /// Seeds in the swarm, as trackers tell; we are among them.
+    /// Seeds in the swarm, as trackers report; we are among them.
     pub tracker_seeds: Option<u32>,
-    /// Downloaders in the swarm, as trackers tell.
+    /// Downloaders in the swarm, as trackers report.
     pub tracker_downloaders: Option<u32>,
     /// Seeds that we know of.
     pub known_seeds: u32,

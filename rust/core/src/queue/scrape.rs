@@ -59,7 +59,7 @@ impl Scrapes {
         self.waiting.remove(&torrent);
     }
 
-    /// When the next scrape is due; `None` while nobody waits.
+    /// When the next scrape is due; `None` while no torrent waits.
     pub(super) fn due(&self, intervals: Intervals) -> Option<Instant> {
         let last = self.last.filter(|_| !self.waiting.is_empty())?;
         Some(last + intervals.between(self.waiting.len()))

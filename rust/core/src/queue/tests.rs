@@ -70,7 +70,7 @@ impl World {
         self.settle();
     }
 
-    /// Torrents do what they are told, and are seen to.
+    /// Torrents carry out the verdicts, and report that they did.
     fn settle(&mut self) {
         let mut rounds = 0;
         self.queue.handle_timeout(self.time());

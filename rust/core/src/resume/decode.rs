@@ -25,7 +25,7 @@ const TOP_PRIORITY: u8 = 7;
 /// The priority of what has none.
 const DEFAULT_PRIORITY: i64 = 4;
 
-/// Peers that are read of each list: far more than anybody writes.
+/// Peers that are read of each list: far more than any client writes.
 const MAX_PEERS: usize = 10_000;
 
 /// Bencoded values: an info dict as large as it may be, and six for each of the
@@ -100,7 +100,7 @@ impl ResumeData {
     fn read_numbers(&mut self, root: Dict<'_>) {
         let int = |key| root.int(key).unwrap_or(0);
         let amount = |key| u64::try_from(int(key)).unwrap_or(0);
-        // Times before 1970 and after the year 9999 are nonsense.
+        // Times before 1970 and after the year 9999 are invalid.
         let time = |key| Some(int(key)).filter(|time| (0..253_402_300_800).contains(time));
         let time = |key| time(key).unwrap_or(0);
         let known = |key| {

@@ -234,7 +234,7 @@ pub struct ResumeData {
     pub url_seeds: Option<Vec<String>>,
     /// New paths of files, below the save path, in the system's own encoding.
     pub renamed_files: BTreeMap<FileIndex, Vec<u8>>,
-    /// Peers worth trying.
+    /// Peers to try.
     pub peers: Vec<SocketAddr>,
     /// Peers never to be connected to.
     pub banned_peers: Vec<SocketAddr>,
@@ -248,7 +248,7 @@ pub struct ResumeData {
 
 impl ResumeData {
     /// The pieces that are claimed to be there, of a torrent of `num_pieces`.
-    /// `None` when the record speaks of another number of pieces.
+    /// `None` when the record has another number of pieces.
     pub fn have(&self, num_pieces: u32) -> Option<Bitfield> {
         bits(&self.pieces, num_pieces)
     }
@@ -259,7 +259,7 @@ impl ResumeData {
     }
 
     /// The blocks that are claimed to be there of a piece of `blocks` blocks
-    /// that is not complete. `None` when the record speaks of another number.
+    /// that is not complete. `None` when the record has another number.
     pub fn unfinished_blocks(&self, piece: PieceIndex, blocks: u32) -> Option<Bitfield> {
         Bitfield::from_wire(self.unfinished.get(&piece)?, blocks)
     }

@@ -100,7 +100,7 @@ pub(super) const IGNORED: &[Ignored] = &[
     ignored(
         "support_share_mode",
         Bool(true),
-        "a torrent is in share mode when it was told to be",
+        "share mode is set for each torrent",
     ),
     ignored(
         "max_rejects",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 /// The settings that [`Settings::apply`](super::Settings::apply) has set since
 /// the beginning, whatever their values: what a caller names goes before what
 /// is remembered, also where it names the default. libtorrent's `settings_pack`
-/// tells the same of its values.
+/// stores its values alike.
 #[derive(Clone, Debug, Default)]
 pub struct Named(BTreeSet<&'static str>);
 
@@ -26,7 +26,7 @@ impl Named {
     }
 }
 
-/// Settings are equal when their values are, whoever has named them.
+/// Settings are equal when their values are, however they were named.
 impl PartialEq for Named {
     fn eq(&self, _: &Self) -> bool {
         true

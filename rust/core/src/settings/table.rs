@@ -147,13 +147,13 @@ settings! {
     min_reconnect_time: i64 = 60, SECONDS, "seconds", Live;
     /// Peers that may download from us at once in the whole session; -1 for no limit.
     unchoke_slots_limit: i64 = 8, Some(-1..=65_535), "peers", Live;
-    /// Time between choices of whom to unchoke.
+    /// Time between choices of which peers to unchoke.
     unchoke_interval: i64 = 15, SECONDS, "seconds", Live;
     /// Time between changes of the optimistically unchoked peer.
     optimistic_unchoke_interval: i64 = 30, SECONDS, "seconds", Live;
     /// How many peers may download from us: 0 as many as `unchoke_slots_limit` says, 2 as many as fill the line.
     choking_algorithm: i64 = 0, Some(0..=2), "", Live;
-    /// Whom a seed serves: 0 everybody in turn, 1 the fastest, 2 those who have just begun or are nearly done.
+    /// Which peers a seed serves: 0 all in turn, 1 the fastest, 2 those that have just begun or are nearly done.
     seed_choking_algorithm: i64 = 0, Some(0..=2), "", Live;
     /// How many of the slots go round among untried peers; 0 for a fifth of them.
     num_optimistic_unchoke_slots: i64 = 0, Some(0..=65_535), "peers", Live;
@@ -169,9 +169,9 @@ settings! {
     peer_timeout: i64 = 120, SECONDS, "seconds", Live;
     /// Time without interest of either side after which a connection is closed if there is no room for others.
     inactivity_timeout: i64 = 600, SECONDS, "seconds", Live;
-    /// Longest time without a block after which a peer that owes us some counts as snubbing us; less for one that was quicker before.
+    /// Longest time without a block after which a peer with outstanding requests counts as snubbing us; less for one that was quicker before.
     request_timeout: i64 = 60, SECONDS, "seconds", Live;
-    /// Time without a block after which all blocks that a peer owes us are asked of others; no longer than `request_timeout` counts.
+    /// Time without a block after which all outstanding requests of a peer are given to others; no longer than `request_timeout` counts.
     piece_timeout: i64 = 20, SECONDS, "seconds", Live;
     /// Outstanding requests at one peer, at most.
     max_out_request_queue: i64 = 500, Some(2..=5000), "requests", Live;
@@ -189,7 +189,7 @@ settings! {
     strict_end_game_mode: bool = true, NONE, "", Live;
     /// Take new pieces next to those begun last, in extents of 4 MiB.
     piece_extent_affinity: bool = false, NONE, "", Live;
-    /// Tell peers of our new pieces even when they have them, so that they see how far we are.
+    /// Announce new pieces to peers even when they have them, so that they see how far we are.
     send_redundant_have: bool = true, NONE, "", Live;
     /// Fetch pieces in order while nearly all peers are seeds, which is easier for disks.
     auto_sequential: bool = true, NONE, "", Live;
@@ -227,7 +227,7 @@ settings! {
     no_atime_storage: bool = true, NONE, "", Next;
     /// Believe that every piece is right. For measurements only: wrong bytes are kept and passed on.
     disable_hash_checks: bool = false, NONE, "", Live;
-    /// How long buffers that nobody needs are kept for the next use.
+    /// How long buffers that are not used are kept for the next use.
     idle_buffer_time: i64 = 5, SECONDS, "seconds", Live;
     /// Peers asked of a tracker.
     num_want: i64 = 200, Some(0..=10_000), "peers", Live;
@@ -259,13 +259,13 @@ settings! {
     ssrf_mitigation: bool = true, NONE, "", Next;
     /// Use tracker host names outside ASCII, which may pass for others.
     allow_idna: bool = false, NONE, "", Next;
-    /// The address that trackers are told to find us at; empty for the one they see.
+    /// The address at which trackers are asked to find us; empty for the one they see.
     announce_ip: String = "", NONE, "", Next;
-    /// The port that trackers are told; 0 for the one we listen on.
+    /// The port that is announced to trackers; 0 for the one we listen on.
     announce_port: i64 = 0, Some(0..=65_535), "", Next;
     /// Do not ask trackers that the IP filter blocks.
     apply_ip_filter_to_trackers: bool = true, NONE, "", Live;
-    /// Tell trackers how many bytes came twice or unasked.
+    /// Announce to trackers how many bytes came twice or unrequested.
     report_redundant_bytes: bool = true, NONE, "", Next;
     /// Torrents managed by the queue that download at once; -1 for no limit.
     active_downloads: i64 = 3, Some(-1..=1_000_000), "torrents", Live;
@@ -303,7 +303,7 @@ settings! {
     auto_scrape_min_interval: i64 = 300, SECONDS, "seconds", Live;
     /// Which alerts are made: the sum of their category bits.
     alert_mask: i64 = 1, Some(0..=0xffff_ffff), "", Live;
-    /// Alerts kept until somebody reads them.
+    /// Alerts kept until they are read.
     alert_queue_size: i64 = 2000, Some(1..=10_000_000), "alerts", Live;
     /// Show the numbers of the session among the monitors of Godot's debugger:
     /// `torrent/download_rate`, `torrent/upload_rate`, `torrent/peers`, `torrent/torrents`,

@@ -10,9 +10,9 @@ pub(super) struct Activity {
     running: bool,
     draining: bool,
     pub(super) modes: Modes,
-    /// Storage is in trouble.
+    /// Storage is in error.
     storage_failed: bool,
-    /// What peers were told last (BEP 21).
+    /// What peers were sent last (BEP 21).
     told_upload_only: bool,
 }
 
@@ -45,7 +45,7 @@ impl Activity {
         !std::mem::replace(&mut self.running, true)
     }
 
-    /// Stands still.
+    /// Paused.
     pub(super) fn stop(&mut self) {
         self.running = false;
         self.draining = false;
@@ -65,12 +65,12 @@ impl Activity {
         self.storage_failed = failed;
     }
 
-    /// What peers were told last (BEP 21).
+    /// What peers were sent last (BEP 21).
     pub(super) fn told_upload_only(&self) -> bool {
         self.told_upload_only
     }
 
-    /// Peers are told this; whether it is new.
+    /// Peers are informed of this; whether it is new.
     pub(super) fn tell_upload_only(&mut self, upload_only: bool) -> bool {
         std::mem::replace(&mut self.told_upload_only, upload_only) != upload_only
     }

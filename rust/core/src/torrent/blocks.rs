@@ -9,7 +9,7 @@ use crate::ids::{Block, PeerKey, PieceIndex};
 use crate::peer::ConnectionReport;
 use crate::picker::{PeerPieces, Picker, Received, Speed};
 
-/// Blocks leased to one peer in one go, at most.
+/// Blocks leased to one peer at once, at most.
 const MAX_LEASE: u32 = 512;
 
 impl Torrent {
@@ -113,7 +113,7 @@ impl Torrent {
         news
     }
 
-    /// Blocks are here; whoever else was asked for them need not send them.
+    /// Blocks are here; other peers that were asked for them need not send them.
     fn note_blocks(&mut self, key: PeerKey, blocks: &[Block]) {
         let mut others = Vec::new();
         for &block in blocks {

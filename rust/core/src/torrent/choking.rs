@@ -1,4 +1,4 @@
-//! The torrent's part in choking: it tells the session's choker how its peers
+//! The torrent's part in choking: it reports to the session's choker how its peers
 //! stand, and carries out what that decides.
 
 use std::time::Instant;
@@ -14,16 +14,16 @@ pub(super) struct Choking {
     max_uploads: Option<u32>,
     /// The number of the last decision that was carried out.
     applied: u64,
-    /// The choker should hear of something.
+    /// There is something to report to the choker.
     news: bool,
-    /// It is time to look whether there is anything to tell.
+    /// It is time to look whether there is anything to report.
     look: bool,
-    /// The choker was told of somebody.
+    /// The choker knows of a peer.
     told: bool,
 }
 
 impl Choking {
-    /// Somebody came, went, or changed its mind.
+    /// A peer came, went, or changed its interest.
     pub(super) fn changed(&mut self) {
         self.news = true;
     }
@@ -41,7 +41,7 @@ impl Choking {
 }
 
 impl Torrent {
-    /// How the peers stand, when the session's choker should hear of it: then
+    /// How the peers stand, when the session's choker has to know of it: then
     /// hand it to `Choker::update`, or call [`Self::standing_undelivered`].
     pub fn take_standing(&mut self, now: Instant) -> Option<Standing> {
         let choking = &mut self.choking;

@@ -122,7 +122,7 @@ impl Torrent {
             let crossed = old.meta.incoming != new.meta.incoming
                 && now.saturating_duration_since(old.connected_at) < CROSSING;
             // A peer that calls anew from the same address has lost its last
-            // connection, or closed it and we have not heard of that yet. If
+            // connection, or closed it and we do not know that yet. If
             // we turned it away it would not call again for a long time. One
             // that we had called may not know that it is us, as long as that
             // connection is alive.
@@ -169,7 +169,7 @@ impl Torrent {
     }
 
     /// Whether there may be one more connection with an address. One on which
-    /// nobody has wanted anything for long makes way for a peer that called.
+    /// nothing has been wanted for long is closed for a peer that called.
     fn admit_address(&mut self, now: Instant, new: &Peer, room: Room) -> Result<(), CloseReason> {
         let ip = new.meta.endpoint.ip();
         let (unit, max) = (ban_unit(ip), max_per_address(&self.settings));

@@ -1,9 +1,9 @@
-//! Whom to connect to: known peers, those that the game named, those that are
+//! Which peers to connect to: known peers, those that the game named, those that are
 //! being called, and how many connections there may be.
 //!
 //! An endpoint is being called from when it is handed out ([`Dialing::next`],
 //! [`Dialing::next_named`], [`Dialing::begin`]) until the connection is made or
-//! has failed. Nobody is handed out where there is no room.
+//! has failed. No peer is handed out where there is no room.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -34,7 +34,7 @@ pub(super) struct Dialing {
 }
 
 impl Dialing {
-    /// Nobody is known; the torrent is not running.
+    /// No peer is known; the torrent is not running.
     pub(super) fn new(our_id: PeerId, settings: &Settings) -> Self {
         Self {
             our_id,
@@ -53,7 +53,7 @@ impl Dialing {
     }
 
     /// The torrent begins to run: its first connections are made at once, and
-    /// nobody's failures count.
+    /// earlier failures do not count.
     pub(super) fn start(&mut self, settings: &Settings) {
         self.boost = settings.torrent_connect_boost;
         self.apply_settings(settings, true);
@@ -97,7 +97,7 @@ impl Dialing {
         self.session_room == 0 || open + self.connecting.len() >= self.max_connections
     }
 
-    /// The most connections that are to be made in one go; the session paces
+    /// The most connections that are to be made at once; the session paces
     /// them, this only bounds one burst.
     pub(super) fn burst(&self, settings: &Settings) -> i64 {
         settings.connection_speed.max(self.boost)

@@ -129,7 +129,7 @@ impl Torrent {
         }
     }
 
-    /// Tells peers that speak upload_only whether we still download.
+    /// Informs peers that support upload_only whether we still download.
     pub(super) fn update_upload_only(&mut self) {
         let upload_only = self.asks_nobody();
         if !self.activity.tell_upload_only(upload_only) {
@@ -142,9 +142,9 @@ impl Torrent {
         }
     }
 
-    /// Whether peers are to know that we ask nobody for blocks (BEP 21). A
+    /// Whether peers are to know that we request no blocks (BEP 21). A
     /// super-seed hides that it has everything, and in share mode we may ask
-    /// any time. Trouble with storage passes, and is not worth a connection.
+    /// any time. A storage error is temporary, and does not cost a connection.
     fn asks_nobody(&self) -> bool {
         let hidden = self.is_super_seeding() || self.activity.modes.share_mode;
         self.has_metadata()
@@ -152,7 +152,7 @@ impl Torrent {
             && (self.activity.modes.upload_mode || self.pieces.picker.is_finished())
     }
 
-    /// A piece that we had is wrong or gone: peers hear of it (BEP 54).
+    /// A piece that we had is wrong or gone: peers are informed of it (BEP 54).
     pub(super) fn had_and_lost(&mut self, piece: PieceIndex) {
         let gone: Arc<[PieceIndex]> = [piece].into();
         for &key in self.peers.keys() {

@@ -1,5 +1,5 @@
-//! Stopping gracefully: nobody is asked for anything new, nobody may download,
-//! and each connection is closed as soon as all that was asked of it is here.
+//! Stopping gracefully: no new blocks are requested, all peers are choked,
+//! and each connection is closed as soon as all that was requested on it is here.
 
 use std::time::Instant;
 

@@ -69,7 +69,7 @@ impl Torrent {
         self.set_state(TorrentState::CheckingResumeData);
     }
 
-    /// Connections that lived through the check: they hear what we have, and
+    /// Connections that lived through the check: they are sent what we have, and
     /// the traffic begins.
     pub(super) fn welcome_back(&mut self, now: Instant, have: &Bitfield) {
         let pieces: Arc<[PieceIndex]> = have.iter().map(PieceIndex).collect();

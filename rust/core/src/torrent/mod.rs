@@ -1,8 +1,8 @@
-//! The brain of one swarm, without I/O: who gets which blocks, whom we let
-//! download, whom to connect to, and what state the torrent is in.
+//! The brain of one swarm, without I/O: which peer gets which blocks, which ones may
+//! download, which ones to connect to, and what state the torrent is in.
 //!
 //! The driver reports what happened on connections ([`Torrent::peer_report`]),
-//! on disk ([`Torrent::pieces_verified`] and its kin) and on the clock
+//! on disk ([`Torrent::pieces_verified`] and the like) and on the clock
 //! ([`Torrent::handle_timeout`] when [`Torrent::poll_timeout`] is due), and
 //! carries out [`Torrent::poll_output`] until it is empty. Payload bytes never
 //! come here.
@@ -77,7 +77,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// libtorrent's number.
 const AUTO_SEQUENTIAL_SEEDS: usize = 10;
 
-/// The brain. See the module's words for how it is driven.
+/// The brain. See the module's documentation for how it is driven.
 #[derive(Debug)]
 pub struct Torrent {
     settings: Arc<Settings>,
@@ -261,7 +261,7 @@ impl Torrent {
     }
 
     /// Where nearly all peers are seeds there is nothing rare to save, and
-    /// pieces in order are easier for everybody's disk.
+    /// pieces in order are easier for every disk.
     fn update_order(&mut self) {
         let peers = self.peers.values();
         let open = peers.filter(|peer| peer.closing.is_none());
@@ -283,7 +283,7 @@ impl Torrent {
         }
     }
 
-    /// Asks for no new blocks while storage is in trouble; what we have is
+    /// Asks for no new blocks while storage is in error; what we have is
     /// still served.
     pub fn set_storage_failed(&mut self, now: Instant, failed: bool) {
         self.activity.set_storage_failed(failed);
@@ -461,12 +461,12 @@ impl Torrent {
         self.outputs.push_back(Output::Event(event));
     }
 
-    /// Tells a connection something.
+    /// Sends a command to a connection.
     fn command(&mut self, key: PeerKey, command: PeerCommand) {
         self.outputs.push_back(Output::Peer(key, command));
     }
 
-    /// Tells every connection something.
+    /// Sends a command to every connection.
     fn command_all(&mut self, command: PeerCommand) {
         for &key in self.peers.keys() {
             self.outputs.push_back(Output::Peer(key, command.clone()));

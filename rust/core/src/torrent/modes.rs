@@ -72,7 +72,7 @@ impl Torrent {
         }
     }
 
-    /// Tells every peer of all that super-seeding kept from it.
+    /// Announces to every peer all that super-seeding hid from it.
     fn show_everything(&mut self) {
         let mut news: Vec<(PeerKey, Arc<[PieceIndex]>)> = Vec::new();
         for (&key, peer) in &mut self.peers {

@@ -57,7 +57,7 @@ impl From<TorrentState> for crate::value::Value {
     }
 }
 
-/// Something to tell the world.
+/// An event for the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TorrentEvent {
     /// The state changed.
@@ -92,7 +92,7 @@ pub enum TorrentEvent {
     DeadlineMet(PieceIndex),
     /// A piece that was to be shown has its deadline no longer.
     DeadlineCancelled(PieceIndex),
-    /// The files are checked, and the torrent stopped, as it was told to.
+    /// The files are checked, and the torrent stopped, as requested.
     StoppedWhenReady,
     /// It has stopped gracefully: nothing that was asked for is missing.
     Drained,
@@ -105,14 +105,14 @@ pub enum Haste {
     Paced,
     /// Without waiting for that: one of the first of a torrent.
     First,
-    /// At its turn, before those that nobody asked for: the game named it.
+    /// At its turn, before those that the game did not name: it was named.
     Named,
 }
 
 /// What the driver is to carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Tell a connection something.
+    /// Sends a command to a connection.
     Peer(PeerKey, PeerCommand),
     /// Connect to an endpoint; then call `peer_connected` or `connect_failed`.
     Connect {

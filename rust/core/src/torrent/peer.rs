@@ -38,7 +38,7 @@ pub struct Peer {
     /// What the peer's program calls itself (BEP 10); empty when it does not.
     pub client: String,
     /// The entry in the list of peers that stands for it, if one does: an
-    /// incoming connection comes from a port that nobody listens on.
+    /// incoming connection comes from a port on which the peer does not listen.
     pub(super) listed: Option<SocketAddr>,
     /// Attempts to connect to it, in a row, that failed before this connection.
     pub failures: u8,
@@ -59,10 +59,10 @@ pub struct Peer {
     pub upload: PeerUpload,
     /// It downloads nothing (BEP 21).
     pub upload_only: bool,
-    /// It was told once that we want nothing (BEP 21): if it leaves, that may
+    /// It was informed once that we want nothing (BEP 21): if it leaves, that may
     /// be why.
     pub told_upload_only: bool,
-    /// It was told to close, and why.
+    /// It was asked to close, and why.
     pub(super) closing: Option<CloseReason>,
 }
 

@@ -10,7 +10,7 @@ use crate::ids::{Block, PieceIndex};
 /// The download from one peer.
 #[derive(Debug)]
 pub struct PeerDownload {
-    /// We told it that we are interested.
+    /// It was sent that we are interested.
     pub interested: bool,
     /// It chokes us.
     pub choking_us: bool,

@@ -9,7 +9,7 @@ use crate::ids::PeerKey;
 use crate::peerlist::Sources;
 
 impl Torrent {
-    /// Tells where we listen, as others see it first: we never dial ourselves,
+    /// Sets where we listen, as others see it first: we never dial ourselves,
     /// and peers are ranked by it.
     pub fn set_own(&mut self, own: Vec<SocketAddr>) {
         self.dialing.list.set_own(own);
@@ -20,7 +20,7 @@ impl Torrent {
         let Some(peer) = self.peers.get(&key) else {
             return;
         };
-        // The first word counts, or it could fill the list of peers.
+        // The first value counts, or it could fill the list of peers.
         if !peer.meta.incoming || peer.listed.is_some() || peer.closing.is_some() {
             return;
         }

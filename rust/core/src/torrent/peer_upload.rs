@@ -20,7 +20,7 @@ pub struct PeerUpload {
     fresh: bool,
     /// Payload sent when it was choked or unchoked last.
     sent_before: u64,
-    /// The pieces it was told that we have, where it was not told of all
+    /// The pieces that were announced to it, where not all were
     /// (BEP 16).
     pub(super) told: Option<Bitfield>,
     /// Pieces that we suggested to it since it may download, the latest last.
@@ -70,7 +70,7 @@ impl PeerUpload {
         self.told.as_ref().is_none_or(|told| told.get(piece.0))
     }
 
-    /// It is told that we have the piece.
+    /// The piece is announced to it.
     pub(super) fn tell(&mut self, piece: PieceIndex) {
         if let Some(told) = &mut self.told {
             told.set(piece.0);

@@ -57,7 +57,7 @@ impl Pieces {
     }
 
     /// The metadata is known: pieces as in a new torrent. That they are wanted
-    /// in order stays, though the picker has to be told of it again.
+    /// in order stays, though the picker has to be informed of it again.
     pub(super) fn set_metadata(&mut self, layout: Arc<Layout>, seed: u64, settings: &Settings) {
         let sequential = self.sequential;
         *self = Self {

@@ -3,7 +3,7 @@
 //! and at last every 60 seconds.
 //!
 //! The brain says what becomes of connections, and calls who is due once a
-//! tick ([`Redials::next`]). A peer rests while there is nothing to do with it:
+//! tick ([`Redials::next`]). A peer pauses while there is nothing to do with it:
 //! the torrent is stopped, both are seeds, or we gave its place to others.
 
 use std::collections::BTreeMap;
@@ -101,7 +101,7 @@ impl Redials {
         self.peers.retain(|&endpoint, _| !unwanted(endpoint));
     }
 
-    /// Whoever is not connected is called with the next tick.
+    /// A peer that is not connected is called with the next tick.
     pub(super) fn call_all(&mut self) {
         for named in self.peers.values_mut() {
             if !matches!(named.state, RedialState::Busy(_)) {
@@ -128,7 +128,7 @@ impl Torrent {
     /// the connection ends. Returns why it is not to be called, if so.
     pub fn connect_to(&mut self, now: Instant, endpoint: SocketAddr) -> Option<Refused> {
         match self.dialing.list.add(endpoint, Sources::MANUAL) {
-            // The game's word counts without a place in the list too.
+            // A peer that the game named counts without a place in the list too.
             Ok(_) | Err(Refused::Full) => {}
             Err(refused) => return Some(refused),
         }
@@ -174,7 +174,7 @@ impl Torrent {
         }
     }
 
-    /// Whoever failed, or was of no use, may be tried again at once.
+    /// Peers that failed, or were of no use, may be tried again at once.
     pub(super) fn forgive_all(&mut self) {
         self.dialing.forgive_all();
     }

@@ -9,8 +9,8 @@ use crate::ids::{Block, PeerKey, PieceIndex};
 use crate::picker::Received;
 
 impl Torrent {
-    /// Notes that these blocks of an unfinished piece are in the files; nobody
-    /// is known to have sent them. Whether any of them counts: not those of a
+    /// Notes that these blocks of an unfinished piece are in the files; their
+    /// sender is not known. Whether any of them counts: not those of a
     /// piece that is there or not wanted.
     pub fn adopt_partial(&mut self, piece: PieceIndex, blocks: &Bitfield) -> bool {
         let mut cancels = Vec::new();

@@ -60,7 +60,7 @@ impl Torrent {
         self.feed_hungry(now);
     }
 
-    /// In a crowd of seeds we could send nothing to anybody.
+    /// In a swarm of seeds no peer would download from us.
     fn drop_seeds(&mut self, seeds: &[PeerKey], peers: usize) {
         let crowded = peers > CROWD || peers * 10 > self.dialing.max_connections * 9;
         if crowded && seeds.len() * 2 > peers {

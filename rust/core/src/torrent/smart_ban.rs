@@ -89,7 +89,7 @@ impl Torrent {
         self.convict(guilty);
     }
 
-    /// Good pieces speak for those who sent them.
+    /// Good pieces clear their senders.
     pub(super) fn clear_suspects(&mut self, pieces: &[PieceIndex]) {
         if self.suspicion.suspects.is_empty() {
             return;

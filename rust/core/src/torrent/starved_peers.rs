@@ -1,4 +1,4 @@
-//! Peers that could take more blocks than there were for them.
+//! Peers that have room for more requests than there were blocks to give them.
 
 use std::collections::BTreeSet;
 use std::time::Instant;

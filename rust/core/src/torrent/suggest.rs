@@ -1,14 +1,14 @@
 //! Pieces that peers are advised to ask us for (BEP 6), where `suggest_mode`
 //! says so: rare ones that we have just read or received, and so have in
-//! memory. A peer hears of two when it may download, and of two more when it
-//! has one of those that it was told of. The numbers are libtorrent's.
+//! memory. A peer gets two when it may download, and two more when it
+//! has one of those that were suggested to it. The numbers are libtorrent's.
 
 use std::collections::VecDeque;
 
 use super::{PeerCommand, Torrent};
 use crate::ids::{PeerKey, PieceIndex};
 
-/// Pieces that a peer is told of at once.
+/// Pieces that are suggested to a peer at once.
 const AT_ONCE: usize = 2;
 
 /// Pieces over which the availability is averaged, about.
@@ -69,7 +69,7 @@ impl Torrent {
         }
     }
 
-    /// A peer that may download got one of the pieces it was told of.
+    /// A peer that may download got one of the pieces suggested to it.
     pub(super) fn suggest_next(&mut self, key: PeerKey, got: &[PieceIndex]) {
         let Some(peer) = self
             .peers
@@ -83,7 +83,7 @@ impl Torrent {
         }
     }
 
-    /// Tells a peer that may download of the next pieces.
+    /// Suggests the next pieces to a peer that may download.
     pub(super) fn suggest(&mut self, key: PeerKey) {
         if !self.suggests() {
             return;
@@ -102,7 +102,7 @@ impl Torrent {
         if new.is_empty() {
             return;
         }
-        // The last word counts most.
+        // The last value counts most.
         new.reverse();
         peer.upload.advise(&new, most);
         self.command(key, PeerCommand::Suggest(new));

@@ -1,11 +1,11 @@
 //! Super-seeding (BEP 16): a seed that seems to have nothing shows each peer
 //! one piece at a time, so that every piece leaves it about once.
 //!
-//! The brain tells it who is there and what they get; what comes back are
-//! pieces to show to peers. A peer is shown a piece that nobody has and nobody
-//! else is shown. It is shown the next one when the piece has reached another
+//! The brain reports which peers are there and what they get; what comes back are
+//! pieces to show to peers. A peer is shown a piece that no peer has and that is
+//! shown to no other. It is shown the next one when the piece has reached another
 //! peer too. When all pieces are out, a peer that gets nothing for a while is
-//! shown the rarest piece that it lacks: perhaps nobody else serves it.
+//! shown the rarest piece that it lacks: perhaps no other peer serves it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ struct Shown {
     since: Instant,
 }
 
-/// What was shown to whom.
+/// Which pieces were shown to which peer.
 #[derive(Debug)]
 pub(super) struct SuperSeed {
     peers: BTreeMap<PeerKey, Shown>,
@@ -52,7 +52,7 @@ impl SuperSeed {
         }
     }
 
-    /// Pieces to show now, and to whom. `availability` is the peers that have
+    /// Pieces to show now, and to which peer. `availability` is the peers that have
     /// a piece.
     pub(super) fn show(
         &mut self,
@@ -64,7 +64,7 @@ impl SuperSeed {
         let downloads = |peer: &&Peer| peer.closing.is_none() && !peer.is_seed();
         let downloaders = peers.values().filter(downloads).count();
         let mut plan = Vec::new();
-        // Once all pieces are out, nobody needs to look for another.
+        // Once all pieces are out, no more have to be looked for.
         let mut all_out = false;
         for (&key, peer) in peers.iter().filter(|(_, peer)| downloads(peer)) {
             let shown = self.peers.entry(key).or_insert(Shown {
@@ -73,12 +73,12 @@ impl SuperSeed {
             });
             shown.pieces.retain(|&piece| {
                 let has = u32::from(peer.pieces().get(piece.0));
-                // Alone, it has nobody to pass it on to.
+                // Alone, it has no peer to pass it on to.
                 has == 0 || (downloaders > 1 && availability(piece) < 2)
             });
             let stalled = now.saturating_duration_since(shown.since) >= STALLED;
             if stalled {
-                // Whom it should pass them on to may not want them.
+                // Those that it should pass them on to may not want them.
                 shown.pieces.retain(|&piece| !peer.pieces().get(piece.0));
             }
             let room = SHOWN.saturating_sub(shown.pieces.len());
@@ -100,8 +100,8 @@ impl SuperSeed {
         plan
     }
 
-    /// The rarest piece that the peer lacks and nobody is shown; unless
-    /// `any` will do, one that nobody has.
+    /// The rarest piece that the peer lacks and that is shown to no peer; unless
+    /// `any` will do, one that no peer has.
     fn choose(
         &mut self,
         peer: &Peer,

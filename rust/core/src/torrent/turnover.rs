@@ -13,27 +13,27 @@ use super::{CloseReason, Peer, Torrent};
 const IDLE: Duration = Duration::from_secs(20);
 
 impl Torrent {
-    /// Tells how many more connections the session has room for. It is not
-    /// full until it is told so.
+    /// Sets how many more connections the session has room for. It is not
+    /// full until it is set so.
     pub fn set_session_room(&mut self, connections: usize) {
         self.dialing.set_session_room(connections);
     }
 
-    /// Closes up to `count` of the connections that are worth least, but no
+    /// Closes up to `count` of the least useful connections, but no
     /// more than there are known peers to take their place. Returns how many.
     pub fn turn_over(&mut self, now: Instant, count: usize) -> usize {
         let count = count.min(self.dialing.list.num_candidates());
         self.close_least(now, count, CloseReason::Turnover)
     }
 
-    /// Closes the connections beyond the limit that are worth least.
+    /// Closes the least useful connections beyond the limit.
     pub(super) fn drop_surplus(&mut self, now: Instant) {
         let open = self.peers.values().filter(|peer| peer.closing.is_none());
         let surplus = open.count().saturating_sub(self.dialing.max_connections);
         self.close_least(now, surplus, CloseReason::TooMany);
     }
 
-    /// Closes up to `count` of the connections that are worth least, of equals
+    /// Closes up to `count` of the least useful connections, of equals
     /// the newest. Returns how many.
     fn close_least(&mut self, now: Instant, count: usize, reason: CloseReason) -> usize {
         let mut by_worth: Vec<_> = self
@@ -72,7 +72,7 @@ impl Torrent {
     }
 
     /// Makes room for a connection that came in beyond a limit: of those that
-    /// count against it, closes the one on which nobody has wanted anything for
+    /// count against it, closes the one on which nothing has been wanted for
     /// longest, if there is one.
     pub(super) fn make_room(&mut self, now: Instant, counts: impl Fn(&Peer) -> bool) -> bool {
         let idle = |peer: &Peer| {
@@ -91,7 +91,7 @@ impl Torrent {
     }
 }
 
-/// How much a connection is worth to us; libtorrent's order.
+/// How useful a connection is to us; libtorrent's order.
 fn worth(peer: &Peer, now: Instant) -> impl Ord + use<> {
     let connected = now.saturating_duration_since(peer.connected_at).as_secs();
     (

@@ -1,5 +1,5 @@
-//! One tracker, announced to from one of our endpoints: what it has been told,
-//! what it said, and when it may be asked again.
+//! One tracker, announced to from one of our endpoints: what was announced,
+//! what it answered, and when it may be asked again.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -31,13 +31,13 @@ pub(super) struct InFlight {
 pub(super) struct Endpoint {
     pub(super) local: SocketAddr,
     pub(super) in_flight: Option<InFlight>,
-    /// The tracker has answered a `started` and not been told `stopped`.
+    /// The tracker has answered a `started` and was not sent `stopped`.
     pub(super) knows_us: bool,
     /// The tracker knows that we are complete.
     pub(super) knows_complete: bool,
-    /// After that the tracker was told that something is missing again.
+    /// After that it was announced that something is missing again.
     pub(super) knows_damage: bool,
-    /// Somebody asked for an announce to this very tracker.
+    /// An announce to this very tracker was requested.
     pub(super) forced: bool,
     /// Until then the tracker counts as out of reach from here.
     pub(super) away: Option<Instant>,
@@ -83,8 +83,8 @@ impl Endpoint {
         self.in_flight.is_some_and(|sent| sent.event == event)
     }
 
-    /// When the next announce is due; `None` means at once. One that `owes`
-    /// the news of the completion does not wait for the interval, but does for
+    /// When the next announce is due; `None` means at once. An announce
+    /// of the completion does not wait for the interval, but does for
     /// the wait after failures.
     pub(super) fn due(&self, owes: bool) -> Option<Instant> {
         if self.away.is_some() {
@@ -126,7 +126,7 @@ impl Endpoint {
     }
 
     /// The tracker has answered, which was `told_complete` before or not. What
-    /// it was told.
+    /// was announced.
     pub(super) fn answered(
         &mut self,
         now: Instant,
@@ -150,7 +150,7 @@ impl Endpoint {
             self.reset();
             return Some(sent.event);
         }
-        // A tracker that meets us as a seed needs not be told that we finished.
+        // A tracker that meets us as a seed needs no announce that we finished.
         self.knows_damage = !sent.complete && (self.knows_complete || told_complete);
         self.knows_complete |= sent.complete;
         self.knows_us = true;
@@ -159,7 +159,7 @@ impl Endpoint {
         Some(sent.event)
     }
 
-    /// The tracker has told numbers.
+    /// The tracker has sent numbers.
     pub(super) fn scraped(&mut self, reply: &ScrapeReply) {
         self.swarm = ScrapeReply {
             complete: reply.complete.or(self.swarm.complete),
@@ -181,7 +181,7 @@ impl Endpoint {
         }
         self.fails = self.fails.saturating_add(1);
         if sent.event == Event::Stopped {
-            // Told once, heard or not.
+            // Announced once, received or not.
             self.knows_us = false;
             return self.reset();
         }

@@ -23,7 +23,7 @@ pub(super) struct Tracker {
     pub(super) fail_limit: u8,
     pub(super) tracker_id: Option<Vec<u8>>,
     pub(super) verified: bool,
-    /// It has been told of the completion; once is enough, from whatever
+    /// The completion was announced to it; once is enough, from whatever
     /// endpoint.
     pub(super) told_complete: bool,
     pub(super) endpoints: Vec<Endpoint>,
@@ -76,13 +76,13 @@ impl Tracker {
             && !self.endpoints.iter().any(told)
     }
 
-    /// It knows of damage at this endpoint that is repaired: it is told the
+    /// It knows of damage at this endpoint that is repaired: it is sent the
     /// numbers, not of another download.
     fn owes_repair(&self, endpoint: &Endpoint, complete: bool) -> bool {
         complete && endpoint.knows_us && endpoint.knows_damage
     }
 
-    /// It is to hear at once that the torrent is complete.
+    /// It is to learn at once that the torrent is complete.
     pub(super) fn owes(&self, endpoint: &Endpoint, complete: bool) -> bool {
         self.owes_completed(endpoint, complete) || self.owes_repair(endpoint, complete)
     }
@@ -121,7 +121,7 @@ impl Tracker {
             .position(|endpoint| endpoint.in_flight.is_some_and(|sent| sent.id == id))
     }
 
-    /// Keeps what it wants to hear in later announces. Whether it is new.
+    /// Keeps what it wants to receive in later announces. Whether it is new.
     pub(super) fn learn_id(&mut self, id: Option<&Vec<u8>>) -> bool {
         let is_new = id.is_some() && self.tracker_id.as_ref() != id;
         if is_new {

@@ -44,7 +44,7 @@ pub enum UrlError {
     /// It is unreasonably long.
     #[error("a URL of {0} bytes, more than {MAX_URL}")]
     TooLong(usize),
-    /// A protocol that this build does not speak.
+    /// A protocol that this build does not support.
     #[error("{0} trackers are not supported")]
     Scheme(String),
     /// It names no machine, or no port where one is needed.
@@ -154,7 +154,7 @@ pub fn tracker_host(url: &str, international: bool) -> Result<TrackerHost, UrlEr
     })
 }
 
-/// The URL at which the HTTP tracker `url` tells its numbers of a torrent
+/// The URL at which the HTTP tracker `url` gives its numbers of a torrent
 /// (BEP 48): the last `announce` of its path becomes `scrape`.
 pub fn scrape_url(url: &str, info_hash: InfoHash) -> Result<String, UrlError> {
     let base = without_fragment(url);

@@ -33,7 +33,7 @@ pub use status::{EndpointRow, TrackerRow, TrackerState};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Event {
-    /// At the interval, or because somebody asked.
+    /// At the interval, or on request.
     #[default]
     None = 0,
     /// The download has just become complete.
@@ -52,7 +52,7 @@ impl Event {
         self as u8
     }
 
-    /// The word that trackers are told; empty for a regular announce.
+    /// The event as trackers receive it; empty for a regular announce.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "",

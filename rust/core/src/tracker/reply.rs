@@ -11,7 +11,7 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(30 * 60);
 /// Shortest interval that is believed. Less would be an attack on the tracker.
 const MIN_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Longest interval that is believed: a nonsense number must not silence a
+/// Longest interval that is accepted: an invalid number must not silence a
 /// torrent for good.
 const MAX_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
 
@@ -21,7 +21,7 @@ const DEFAULT_MIN_INTERVAL: Duration = Duration::from_secs(30);
 /// Wait after a refusal that names no time: the tracker works and means it.
 const REFUSAL_WAIT: Duration = Duration::from_secs(5 * 60);
 
-/// Most peers taken from one reply; nobody may ask for more.
+/// Most peers taken from one reply; no more are requested.
 const MAX_PEERS: usize = 10_000;
 
 /// Most peers of one reply that are named by a host name, and the longest name:
@@ -48,13 +48,13 @@ pub enum Retry {
     Backoff,
     /// After the usual wait, but not before this time has passed.
     After(Duration),
-    /// Not at all, unless somebody asks for it.
+    /// Not at all, unless it is requested.
     Never,
     /// Not from this endpoint: the tracker has no address that it reaches.
     NotFromHere,
 }
 
-/// An announce that failed, as [`Announcer`](super::Announcer) is told.
+/// An announce that failed, as it is reported to [`Announcer`](super::Announcer).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// What went wrong.
@@ -79,7 +79,7 @@ pub enum ReplyError {
     /// The tracker refuses ("failure reason", BEP 3).
     #[error("{reason}")]
     Refused {
-        /// Its words.
+        /// Its message.
         reason: String,
         /// When it may be asked again (BEP 31).
         retry: Retry,
@@ -315,7 +315,7 @@ pub(super) fn read_compact<const ENTRY: usize>(peers: &mut Vec<SocketAddr>, byte
     }
 }
 
-/// Takes a peer unless nobody can listen there. The unspecified address would
+/// Takes a peer unless no peer can listen there. The unspecified address would
 /// connect us to our own machine.
 fn push(peers: &mut Vec<SocketAddr>, ip: IpAddr, port: u16) {
     let ip = ip.to_canonical();
@@ -478,7 +478,7 @@ mod tests {
         dict.insert("interval", nested());
         let reply = parse(&dict).unwrap();
         assert_eq!((reply.peers.len(), reply.interval), (1, DEFAULT_INTERVAL));
-        // What is whole in a list counts, and its rest is named.
+        // What is whole in a list counts, and everything else is named.
         let mut dict = DictItem::new();
         dict.insert("peers", &b"\x0a\0\0\x01\x1a\xe1\x0a\0"[..]);
         let reply = parse(&dict).unwrap();

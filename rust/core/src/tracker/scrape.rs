@@ -6,7 +6,7 @@ use super::reply::{LIMITS, count, text};
 use crate::bencode::Document;
 use crate::ids::InfoHash;
 
-/// The numbers of one swarm, as far as the tracker tells them.
+/// The numbers of one swarm, as far as the tracker sends them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScrapeReply {
     /// Seeds.

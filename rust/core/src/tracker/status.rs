@@ -34,7 +34,7 @@ impl TrackerState {
 }
 
 /// One tracker at one moment. Where our endpoints differ, the one that does
-/// best speaks for all.
+/// best counts for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackerRow {
     /// Its URL.
@@ -60,7 +60,7 @@ pub struct TrackerRow {
     pub swarm: ScrapeReply,
     /// It has answered at least once.
     pub verified: bool,
-    /// What it wants to hear in later announces.
+    /// What it wants to receive in later announces.
     pub tracker_id: Option<Vec<u8>>,
     /// The same for each endpoint of ours.
     pub endpoints: Vec<EndpointRow>,
@@ -87,9 +87,9 @@ pub struct EndpointRow {
     pub fails: u32,
     /// What it knows of the swarm.
     pub swarm: ScrapeReply,
-    /// It has heard `started` from here, and not `stopped` since.
+    /// It has received `started` from here, and not `stopped` since.
     pub start_sent: bool,
-    /// It has heard `completed`, or met us complete.
+    /// It has received `completed`, or met us complete.
     pub complete_sent: bool,
 }
 

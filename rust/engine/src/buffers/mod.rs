@@ -1,4 +1,4 @@
-//! The block pool: buffers that sockets and files are read into, lent out as
+//! The block pool: buffers that sockets and files are read into, handed out as
 //! [`Bytes`] and taken back when the last slice is dropped.
 //!
 //! A peer task takes a [`PooledBuffer`], reads into it, freezes it and hands out
@@ -58,7 +58,7 @@ pub struct BufferPool {
 struct SizeClasses {
     small: Mutex<SizeClass>,
     large: Mutex<SizeClass>,
-    /// Bytes of all buffers that are lent out.
+    /// Bytes of all buffers that are handed out.
     outstanding: AtomicUsize,
     /// Bytes that are kept for what was received.
     pinned: AtomicUsize,
@@ -154,7 +154,7 @@ impl BufferPool {
         self.classes.pinned.load(Ordering::Relaxed)
     }
 
-    /// Bytes of all buffers lent out now, whole buffers however little of one
+    /// Bytes of all buffers handed out now, whole buffers however little of one
     /// is in use.
     pub fn outstanding_bytes(&self) -> usize {
         self.classes.outstanding.load(Ordering::Relaxed)
@@ -166,7 +166,7 @@ impl BufferPool {
         small + self.classes.large.lock().free.len() * BufferClass::Large.size()
     }
 
-    /// Frees half of the buffers that nobody needed since the last call. Call
+    /// Frees half of the buffers that were not needed since the last call. Call
     /// it every few seconds: a busy pool is left alone, a quiet one empties.
     pub fn trim(&self) {
         for free_list in [&self.classes.small, &self.classes.large] {

@@ -29,13 +29,13 @@ impl AddressFilter {
         }
     }
 
-    /// The filter, and word of its changes. Who keeps a copy of it makes the
+    /// The filter, and notice of its changes. A caller that keeps a copy of it makes the
     /// next change copy all rules: look at it where it is.
     pub(crate) fn filter(&self) -> watch::Receiver<Filter> {
         self.filter.subscribe()
     }
 
-    /// Changes the filter, where it is; nobody hears of a change that fails.
+    /// Changes the filter in place; a change that fails is not announced.
     pub(crate) fn change_filter(
         &self,
         change: impl FnOnce(&mut Filter) -> Result<()>,

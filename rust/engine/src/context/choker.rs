@@ -1,5 +1,5 @@
-//! Where torrents leave word for the session's choker. Only the last word of
-//! each torrent is kept: it never fills up, and no torrent waits.
+//! Where torrents leave their standing for the session's choker. Only the last one
+//! of each torrent is kept: it never fills up, and no torrent waits.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -44,7 +44,7 @@ impl ChokeDesk {
         self.arrived.notify_one();
     }
 
-    /// Waits for a word. For the choker's task only.
+    /// Waits for a standing. For the choker's task only.
     pub(crate) async fn arrived(&self) {
         self.arrived.notified().await;
     }

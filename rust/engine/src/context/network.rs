@@ -35,19 +35,19 @@ impl Network {
         self.external_address.external(ipv6)
     }
 
-    /// Our own endpoints, those that strangers see first.
+    /// Our own endpoints, those that are visible from outside first.
     pub(crate) fn own(&self) -> Arc<Vec<SocketAddr>> {
         self.external_address.own()
     }
 
-    /// Somebody says that our address is `ip`. The address, if that makes it
+    /// A peer or tracker says that our address is `ip`. The address, if that makes it
     /// another than before.
     pub(crate) fn seen_as(&self, ip: IpAddr, by: IpAddr, witness: Witness) -> Option<IpAddr> {
         let listening = self.listening.load();
         self.external_address.vote(ip, by, witness, &listening)
     }
 
-    /// Takes note of what was opened, and tells the game.
+    /// Takes note of what was opened, and informs the game.
     pub(crate) fn show(&self, events: &EventSink, opened: &Listening) {
         let sockets = opened.sockets.iter();
         let endpoints: Vec<SocketAddr> = sockets

@@ -1,7 +1,7 @@
 //! The session's queue as torrents see it: the machine of `torrent_core::queue`,
 //! and where its verdicts go.
 //!
-//! The machine lies behind a mutex, because a caller reads right after it has
+//! The machine is behind a mutex, because a caller reads right after it has
 //! changed something (a position, whether a torrent runs), and must find what it
 //! has set. Each call does one step of the machine. What it decides is put into
 //! each torrent's own `watch` channel, whose last word counts.
@@ -16,7 +16,7 @@ use torrent_core::ids::InfoHash;
 use torrent_core::queue::{Observation, Queue, QueueVerdict};
 use torrent_core::settings::Settings;
 
-/// Where a torrent is told what the queue has decided of it.
+/// Where a torrent finds what the queue has decided for it.
 pub(crate) type Seat = Arc<watch::Sender<QueueVerdict>>;
 
 /// What the queue asks of the session.
@@ -49,7 +49,7 @@ impl Desk {
         known.is_some_and(|known| Arc::ptr_eq(known, seat))
     }
 
-    /// Tells torrents what is new.
+    /// Informs torrents of what is new.
     fn tell(&mut self) {
         while let Some((torrent, verdict)) = self.queue.poll_verdict() {
             if let Some(seat) = self.seats.get(&torrent) {

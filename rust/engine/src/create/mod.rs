@@ -59,7 +59,7 @@ impl Source {
     }
 }
 
-/// What a torrent tells about files beside their names and contents. All of it
+/// What a torrent records about files beside their names and contents. All of it
 /// is part of the hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Details {
@@ -88,7 +88,7 @@ pub struct CreateTorrent {
     /// What goes into it. A single source gives the torrent its name; of
     /// several, the folder that they all lie in does, unless a name is given.
     pub sources: Vec<Source>,
-    /// What to tell about the files.
+    /// What to record about the files.
     pub details: Details,
     /// Everything else. Its entries are filled in from the sources.
     pub description: TorrentBuilder,
@@ -234,7 +234,7 @@ impl Progress {
     }
 }
 
-/// Tells the threads of a creation to end.
+/// Makes the threads of a creation end.
 #[derive(Debug, Default)]
 pub(crate) struct Interrupt(AtomicBool);
 

@@ -32,7 +32,7 @@ fn begin(path: &Path) -> io::Result<(File, PathBuf)> {
         let mut name = OsString::from(path);
         name.push(format!(".{}.{number}.unfinished", std::process::id()));
         match File::create_new(&name) {
-            // Left by a process that was killed, or somebody's.
+            // Left by a process that was killed, or not ours.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MAX_NAMES => {
                 number += 1;
             }
@@ -52,7 +52,7 @@ mod tests {
         let path = folder.file("a.torrent", b"before");
         whole(&path, b"after").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"after");
-        // Somebody's file has the other name.
+        // A file that is not ours has the other name.
         let name = format!("a.torrent.{}.0.unfinished", std::process::id());
         let other = folder.file(&name, b"other");
         whole(&path, b"again").unwrap();

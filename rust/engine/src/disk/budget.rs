@@ -73,7 +73,7 @@ impl Budget {
         }
         let first = !self.congested.swap(true, SeqCst);
         // A worker may have released everything just before the mark was
-        // set, and then nobody else would clear it.
+        // set, and then no other thread would clear it.
         self.relieve();
         first
     }
@@ -93,7 +93,7 @@ impl Budget {
         }
     }
 
-    /// Nothing will be released any more: nobody need wait.
+    /// Nothing will be released any more: no thread need wait.
     pub(super) fn lift(&self) {
         self.congested.store(false, SeqCst);
         self.relieved.notify_waiters();

@@ -42,7 +42,7 @@ const SKIPS: u32 = 4096;
 /// Milliseconds between two progress events.
 const PROGRESS: u64 = 100;
 
-/// Names one check, so that late events of a cancelled one can be told apart.
+/// Names one check, so that late events of a cancelled one can be recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CheckId(pub u64);
 
@@ -78,7 +78,7 @@ impl CheckHandle {
 
     /// Ends the check: no event follows that was not under way already, and
     /// the verified pieces stay those from before. False if it has come to an
-    /// end before, of which an event tells.
+    /// end before, which an event reports.
     pub fn cancel(&self) -> bool {
         self.job.cancel()
     }
@@ -92,14 +92,14 @@ pub(super) struct CheckJob {
     workers: Arc<[Sender<WorkerMessage>]>,
     /// The length of every file on disk, from the survey.
     lengths: OnceLock<Vec<u64>>,
-    /// The next piece that nobody has claimed.
+    /// The next piece that no worker has claimed.
     next: AtomicU32,
     done: AtomicU32,
     total: u32,
     found: AtomicBitfield,
     /// Workers that still look for pieces.
     looking: AtomicU32,
-    /// Cancelled or failed: whoever sees it stops.
+    /// Cancelled or failed: a worker that sees it stops.
     ended: AtomicBool,
     /// The padding that it may hash.
     padding: ZeroBudget,

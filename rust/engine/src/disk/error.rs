@@ -70,7 +70,7 @@ impl DiskOp {
     }
 }
 
-/// What kind of trouble it is.
+/// What kind of error it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DiskErrorKind {
@@ -82,7 +82,7 @@ pub enum DiskErrorKind {
     ReadOnly,
     /// The file would grow beyond what the file system or a limit allows (EFBIG).
     FileTooLarge,
-    /// The device failed (EIO and its kin).
+    /// The device failed (EIO and the like).
     Device,
     /// Too many files are open in this process or system (EMFILE, ENFILE).
     TooManyOpenFiles,
@@ -98,7 +98,7 @@ pub enum DiskErrorKind {
     Exists,
     /// A name is too long or not valid on this file system.
     BadName,
-    /// A symbolic link lies on the path, below the save path.
+    /// A symbolic link is on the path, below the save path.
     Symlink,
     /// The file ends before the bytes that were asked for.
     ShortFile,
@@ -113,7 +113,7 @@ pub enum DiskErrorKind {
     /// The folder of the files, which was there, is gone, or another one is in
     /// its place.
     FolderGone,
-    /// Something else; the message tells.
+    /// Something else; the message says what.
     Other,
 }
 
@@ -123,13 +123,13 @@ pub enum DiskErrorKind {
 pub struct DiskError {
     /// What was being done.
     pub op: DiskOp,
-    /// The kind of trouble.
+    /// The kind of error.
     pub kind: DiskErrorKind,
     /// The torrent's file that was concerned, where it was one file.
     pub file: Option<FileIndex>,
     /// The full path concerned.
     pub path: PathBuf,
-    /// The system's words for it, or ours.
+    /// The system's message for it, or ours.
     pub message: String,
     /// The system's error number, where it gave one.
     pub os_code: Option<i32>,

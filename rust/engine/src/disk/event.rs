@@ -60,8 +60,8 @@ pub enum DiskEvent {
     },
     /// A check found a file that is longer than it should be. It is left so.
     Oversized,
-    /// A piece that was taken on trust is wrong, or not there. Nobody got a
-    /// byte of it. The resume data lied: everything has to be checked.
+    /// A piece that was taken on trust is wrong, or not there. None
+    /// of its bytes was sent. The resume data is wrong: everything has to be checked.
     TrustBroken {
         /// The piece.
         piece: PieceIndex,
@@ -148,7 +148,7 @@ impl DiskEventQueue {
                     self.events.push_front(event);
                     return false;
                 }
-                // The torrent is gone, and nobody else wants to know.
+                // The torrent is gone, and there is no other receiver.
                 Err(TrySendError::Closed(_)) => self.events.clear(),
             }
         }

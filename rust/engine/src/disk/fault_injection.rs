@@ -56,7 +56,7 @@ struct Gate {
 #[cfg(test)]
 #[derive(Default)]
 struct GateState {
-    /// Somebody waits, or has waited.
+    /// A thread waits, or has waited.
     reached: bool,
     open: bool,
 }

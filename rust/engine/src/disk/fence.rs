@@ -1,11 +1,11 @@
 //! Work that must have a storage's files to itself: renaming, moving, and
 //! taking files out of the part file.
 //!
-//! Every worker is told to keep what comes for the storage for later
+//! Every worker is asked to keep what comes for the storage for later
 //! ([`WorkerMessage::Fence`]); when all have said so
-//! and the files are closed, nobody but the work touches them. What was kept is
+//! and the files are closed, only the work touches them. What was kept is
 //! done when the fence falls, which it does also when the work panics or
-//! nobody waits for it any more. Peers' reads wait meanwhile; blocks that come
+//! its caller is gone. Peers' reads wait meanwhile; blocks that come
 //! stay charged to the byte budget, so the torrent should ask for none.
 
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl Storage {
         .await;
         let of = Arc::clone(&shared);
         let outcome = tokio::task::spawn_blocking(move || {
-            // Held until the work ends, even when nobody waits for it; the
+            // Held until the work ends, even when its caller is gone; the
             // fence falls before the turn ends.
             let _turn = turn;
             let _fence = fence;

@@ -43,7 +43,7 @@ struct Open {
     /// Fewer than that, since the process had no file descriptor left, and
     /// since when so few.
     strained: Option<(usize, Instant)>,
-    /// Counts uses, to tell which file has been idle longest.
+    /// Counts uses, to find the file that has been idle longest.
     clock: u64,
     no_atime: bool,
 }

@@ -1,8 +1,8 @@
 //! A torrent's symbolic links (BEP 47) on the disk. They hold no bytes: nothing
 //! is ever read or written through them (see `path`), and one that leads
 //! nowhere is no error of the torrent. Each is relative, and leads to something
-//! of the same torrent. What lies in the place of one and is not that link is
-//! somebody's, and stays.
+//! of the same torrent. What is in the place of one and is not that link is
+//! not ours, and stays.
 
 use std::path::{Path, PathBuf};
 
@@ -147,7 +147,7 @@ mod unix {
         match read {
             Ok(text) => Ok(Some(OsString::from_vec(text.into_bytes()).into())),
             Err(Fault::Io(error)) if is_missing(&error) => Ok(None),
-            // It is something else, or behind somebody's link.
+            // It is something else, or behind a link that is not ours.
             Err(Fault::Io(error)) if error.kind() == std::io::ErrorKind::InvalidInput => Ok(None),
             Err(Fault::Symlink) => Ok(None),
             Err(fault) => Err(fault),

@@ -9,7 +9,7 @@
 //! the end storages are closed and [`Disk::stop`] joins every thread.
 //!
 //! Nothing here panics on what a peer or a file contains, and a storage error
-//! concerns the piece and the torrent it happened to, nobody else.
+//! concerns the piece and the torrent it happened to, no other.
 
 mod atomic_bitfield;
 mod budget;
@@ -90,7 +90,7 @@ use worker::{Worker, WorkerMessage};
 use worker_limit::WorkerLimit;
 
 /// The files of a torrent; empty until its metadata is known. Connections look
-/// into it, and find it filled before they hear of the metadata.
+/// into it, and find it filled before they learn of the metadata.
 pub(crate) type StorageSlot = Arc<OnceLock<Storage>>;
 
 /// How a [`Disk`] is set up.

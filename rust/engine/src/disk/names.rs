@@ -92,7 +92,7 @@ pub(crate) fn fold(name: &Path) -> String {
     folded
 }
 
-/// The folders that a folded name lies in.
+/// The folders that a folded name is in.
 fn above(folded: &str) -> impl Iterator<Item = &str> {
     folded.match_indices('/').map(|(end, _)| &folded[..end])
 }

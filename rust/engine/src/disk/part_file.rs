@@ -1,12 +1,12 @@
-//! The part file: bytes of pieces that we need and that lie in files nobody
-//! wants, kept in one hidden file so that unwanted files are never created.
+//! The part file: bytes of wanted pieces that belong to unwanted
+//! files, kept in one hidden file so that those files are never created.
 //! In libtorrent's format, so that either can go on where the other stopped:
 //!
 //! - two big-endian numbers of 32 bits: the count of pieces, the piece length
 //! - for each piece, 32 bits: the slot that holds its bytes, or -1
 //! - zeros up to a multiple of 1024, and then the slots, each a piece long
 //!
-//! A slot holds what of its piece lies in unwanted files, at the place that
+//! A slot holds the bytes of its piece that belong to unwanted files, at the place that
 //! it has in the piece. Its entry is written after its first bytes. When the
 //! last file with bytes in it is wanted, the slot is free again.
 
@@ -154,7 +154,7 @@ impl StorageShared {
         Ok(())
     }
 
-    /// Writes what lies in an unwanted file.
+    /// Writes bytes of an unwanted file.
     pub(super) fn write_part(
         &self,
         common: &Common,
@@ -189,7 +189,7 @@ impl StorageShared {
         Ok(())
     }
 
-    /// Reads what lies in an unwanted file.
+    /// Reads bytes of an unwanted file.
     pub(super) fn read_part(
         &self,
         common: &Common,

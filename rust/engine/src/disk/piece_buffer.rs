@@ -2,7 +2,7 @@
 //! file, how far the hash has come, and who sent what.
 //!
 //! No I/O here. The worker inserts blocks, calls [`PieceBuffer::advance`], and
-//! reads, writes and reports as it is told.
+//! reads, writes and reports as the results say.
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
@@ -133,7 +133,7 @@ impl PieceBuffer {
         true
     }
 
-    /// Takes a block that is in the file already, from nobody that is known.
+    /// Takes a block that is in the file already, whose sender is unknown.
     pub(super) fn adopt(&mut self, index: u32) {
         if let Some(entry) = self.missing(index) {
             *entry = BufferedBlock {
@@ -189,7 +189,7 @@ impl PieceBuffer {
         Next::Complete
     }
 
-    /// Goes on with the padding of `length` bytes that [`Next::Padding`] told of,
+    /// Goes on with the padding of `length` bytes that [`Next::Padding`] returned,
     /// and hashes no more than `most` bytes for it. Returns whether that was all,
     /// and what was hashed.
     pub(super) fn hash_padding(
@@ -219,7 +219,7 @@ impl PieceBuffer {
         self.hasher.finish()
     }
 
-    /// Who sent each block; nobody sent padding.
+    /// Who sent each block; padding has no sender.
     pub(super) fn senders(&self) -> Vec<PeerKey> {
         let mut senders = vec![PeerKey::NONE; self.entries.len() as usize];
         for (index, entry) in self.entries.iter() {
@@ -229,7 +229,7 @@ impl PieceBuffer {
     }
 
     /// A number for each block that is the same for the same bytes, under the
-    /// same `keys`; nobody without them can find other bytes of the same number.
+    /// same `keys`; without them, other bytes of the same number cannot be found.
     pub(super) fn digests(&self, keys: &RandomState) -> Vec<Option<u64>> {
         let mut digests = vec![None; self.entries.len() as usize];
         for (index, entry) in self.entries.iter() {

@@ -2,7 +2,7 @@
 //! copying, comparing and deleting between two. Until everything is at its new
 //! place, and durable there, nothing is deleted at the old one; after an
 //! error, or when the storage is closed meanwhile, everything is where it was,
-//! in both places. A file that somebody else has at the new place is never
+//! in both places. A file of other origin at the new place is never
 //! written over: one that is to be replaced is put aside first.
 
 use std::collections::{BTreeSet, HashSet};
@@ -188,7 +188,7 @@ impl StorageShared {
         if !mode.moves() {
             self.file_paths.store(Arc::new(new));
             self.learn_root();
-            // What lies there is not our work.
+            // What is there is not our work.
             drop(self.touched.take());
             if mode == MoveMode::ResetSavePathUnchecked {
                 self.survey_parts(common)?;
@@ -412,7 +412,7 @@ impl StorageShared {
         loop {
             let beside = self.beside(name, file, what, number);
             match make(&beside) {
-                // Left by a move that was killed, or somebody's.
+                // Left by a move that was killed, or not ours.
                 Err(Fault::Exists) if number < MAX_NAMES => number += 1,
                 made => return Ok((made?, beside)),
             }

@@ -6,7 +6,7 @@
 //! pieces must have the right hash. Files that were complete when the record
 //! was written and have changed since are named, to be hashed as a whole. What
 //! is accepted without having been hashed is *trusted*: such a piece is hashed
-//! before its first byte is read for anybody, and a lie that comes out then is
+//! before its first byte is read for a caller, and an error that comes out then is
 //! [`DiskEvent::TrustBroken`](super::DiskEvent::TrustBroken).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -350,8 +350,8 @@ impl StorageShared {
     }
 
     /// Hashes a piece that was taken on trust, unless that was done meanwhile.
-    /// A piece that turns out wrong stays distrusted, so that nobody ever gets
-    /// a byte of it.
+    /// A piece that turns out wrong stays distrusted, so that none of its bytes
+    /// is ever sent.
     pub(super) fn vouch(&self, common: &Common, piece: PieceIndex) -> Result<(), DiskError> {
         if !self.trusted.get(piece.0) {
             return Ok(());

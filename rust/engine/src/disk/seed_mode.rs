@@ -1,6 +1,6 @@
 //! Seed mode: everything is believed to be there. A look at the length of each
-//! file finds what is missing at once; the rest is hashed piece by piece,
-//! before the first byte of each is read for anybody (see `resume`).
+//! file finds what is missing at once; everything else is hashed piece by piece,
+//! before the first byte of each is read for a caller (see `resume`).
 
 use std::sync::atomic::Ordering;
 

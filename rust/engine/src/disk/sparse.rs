@@ -1,5 +1,5 @@
 //! Files with holes. Elsewhere any file may have them; on Windows it has to be
-//! told first, or the first block at the end of a file fills all of it before
+//! marked so, or the first block at the end of a file fills all of it before
 //! with zeros, on the disk and while the worker waits.
 
 use std::fs::File;

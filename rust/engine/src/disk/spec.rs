@@ -132,7 +132,7 @@ impl StorageSpec {
     }
 
     /// Which files may be run as programs (BEP 47): they are created so, where
-    /// the system tells programs by a mark on the file.
+    /// the system marks programs on the file.
     pub fn executables(mut self, files: impl IntoIterator<Item = FileIndex>) -> Self {
         self.executables = files.into_iter().collect();
         self

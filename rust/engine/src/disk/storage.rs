@@ -49,7 +49,7 @@ pub(super) struct StorageShared {
     pub(super) touched: AtomicBitfield,
     /// The files have been looked at: `have` is all that there is.
     pub(super) known: AtomicBool,
-    /// The files that somebody wants.
+    /// The files that are wanted.
     pub(super) wanted: AtomicBitfield,
     /// The files whose bytes are in the part file.
     pub(super) in_parts: AtomicBitfield,
@@ -305,7 +305,7 @@ impl Storage {
         let handle = &self.handle;
         if matches!(mode, CheckMode::All) {
             handle.shared.known.store(false, Ordering::Release);
-            // A file that somebody has deleted or replaced lives on as long as
+            // A file that was deleted or replaced from outside lives on as long as
             // it is open: what counts is what stands there now.
             handle.common.files.close_all(&handle.shared);
         }
@@ -330,7 +330,7 @@ impl Storage {
         }
     }
 
-    /// Writes the blocks of unfinished pieces to the files and tells which
+    /// Writes the blocks of unfinished pieces to the files and returns which
     /// blocks of which pieces are there then.
     pub async fn save_partials(&self) -> BTreeMap<PieceIndex, Bitfield> {
         let shared = &self.handle.shared;

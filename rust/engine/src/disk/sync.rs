@@ -37,7 +37,7 @@ impl Storage {
         let turn = shared.turn.permit().await;
         let (of, done) = (Arc::clone(&shared), Arc::clone(&common));
         let outcome = tokio::task::spawn_blocking(move || {
-            // Held until the work ends, even when nobody waits for it.
+            // Held until the work ends, even when its caller is gone.
             let _turn = turn;
             work(&of, &done)
         });

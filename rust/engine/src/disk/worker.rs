@@ -112,7 +112,7 @@ pub(super) enum WorkerMessage {
 }
 
 impl WorkerMessage {
-    /// Whom it is about.
+    /// The storage that it is about.
     fn storage(&self) -> Option<&Arc<StorageShared>> {
         match self {
             Self::Write { storage, .. }
@@ -145,7 +145,7 @@ pub(super) struct Worker {
     owed: usize,
     /// Payload bytes that may be held.
     held_limit: usize,
-    /// Whose work is being done, to know whom a panic concerns.
+    /// The storage that is being worked for, to know which one a panic concerns.
     current: Option<Arc<StorageShared>>,
     /// Whether some events could not be posted.
     unposted: bool,
@@ -173,7 +173,7 @@ impl Worker {
         }
     }
 
-    /// Works until told to stop.
+    /// Works until asked to stop.
     pub(super) fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         let common = Arc::clone(&self.tools.common);
@@ -214,7 +214,7 @@ impl Worker {
     }
 
     /// Waits for messages unless there is other work, and takes a batch.
-    /// Returns false when nobody can send any more.
+    /// Returns false when all senders are gone.
     fn take(&mut self, batch: &mut Vec<WorkerMessage>) -> bool {
         let first = if self.has_check() || self.has_padding() {
             self.inbox.recv_timeout(Duration::ZERO)
@@ -553,7 +553,7 @@ impl Worker {
 }
 
 /// What it means that a piece could not be vouched for: only bytes that are
-/// wrong or gone speak against whoever said that they are there.
+/// wrong or gone are evidence against the record that claimed them.
 fn broken_trust(piece: PieceIndex, error: DiskError) -> DiskEvent {
     if error.kind == DiskErrorKind::WrongHash || error.is_absence() {
         DiskEvent::TrustBroken { piece, error }

@@ -2,7 +2,7 @@
 //! change while they run. A worker takes a [`WorkerPermit`] when it has found work and
 //! keeps it until it looks for more. None waits for another one meanwhile, so
 //! every turn comes to its end; turns begin in the order in which they were
-//! asked for, so a worker with endless work starves nobody.
+//! asked for, so a worker with endless work starves no other.
 
 use parking_lot::{Condvar, Mutex};
 
@@ -92,7 +92,7 @@ mod tests {
         turns.set_limit(1);
         assert_eq!(run(), 1);
 
-        // Whoever waits hears of a higher limit.
+        // A waiting worker learns of a higher limit.
         let held = turns.take();
         thread::scope(|scope| {
             let waiting = scope.spawn(|| drop(turns.take()));

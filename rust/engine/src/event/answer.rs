@@ -55,7 +55,7 @@ impl Answer {
         }
     }
 
-    /// How many things it tells of.
+    /// How many things it contains.
     pub fn len(&self) -> usize {
         match self {
             Self::Peers(peers) => peers.len(),
@@ -68,7 +68,7 @@ impl Answer {
         }
     }
 
-    /// Whether it tells of nothing.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,10 +1,10 @@
 //! What happened and was not taken yet, in order and in bounded memory. The
-//! sink puts events in under its lock; whoever consumes them swaps all out.
+//! sink puts events in under its lock; the consumer swaps all out.
 //!
 //! What only readers of alerts want is dropped beyond the alert limit, and
 //! counted. What signals live by has a bound of its own, far away. Beyond it
 //! nothing is dropped either: an event takes in the one of its kind, torrent
-//! and subject that waits already. So whoever awaits something hears of it, and
+//! and subject that waits already. So a caller that awaits something learns of it, and
 //! what waits is bounded by the torrents, their pieces and files, and what the
 //! game itself has asked for.
 
@@ -18,7 +18,7 @@ use crate::event::{Audience, Detail, Event, Kind, kind};
 use crate::status::TorrentStatus;
 
 /// How many events that signals live by wait one by one: some 20 MB. Torrents
-/// tell of verified pieces in batches, so that a game which is busy for ten
+/// report verified pieces in batches, so that a game which is busy for ten
 /// seconds stays below it.
 const SIGNALS: usize = 65_536;
 
@@ -87,7 +87,7 @@ impl Default for EventBuffer {
 
 impl EventBuffer {
     /// Takes an event in. `alerts` is how many that only readers of alerts want
-    /// may wait, at normal priority; `mask` is what those readers hear of.
+    /// may wait, at normal priority; `mask` selects what those readers receive.
     /// Whether it is the first.
     pub(crate) fn push(&mut self, event: Event, alerts: usize, mask: u32) -> bool {
         let first = self.is_empty();
@@ -130,7 +130,7 @@ impl EventBuffer {
     }
 
     /// Swaps the waiting events into `into`, which is empty, and returns those
-    /// that come behind them, which nobody needs the lock for.
+    /// that come behind them, for which the lock is not needed.
     pub(crate) fn swap(&mut self, into: &mut Vec<Event>) -> impl Iterator<Item = Event> + use<> {
         std::mem::swap(&mut self.events, into);
         (self.alerts, self.signals) = (0, 0);

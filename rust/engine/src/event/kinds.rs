@@ -56,7 +56,7 @@ pub mod category {
 
 /// How far an alert may overfill the queue: its limit is the queue's size
 /// times one more than this. On the way to the queue it counts only for what
-/// nobody but readers of alerts wants.
+/// only readers of alerts want.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     /// May be dropped first.
@@ -93,7 +93,7 @@ impl Kind {
     }
 }
 
-/// Whom an event is for.
+/// Which consumers an event is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// Readers of alerts: made only when the mask lets it.

@@ -23,7 +23,7 @@ impl MetricType {
 }
 
 /// One of the numbers that [`Session::stats`](crate::session::Session::stats)
-/// tells.
+/// reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metric {
     /// Its name.

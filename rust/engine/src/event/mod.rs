@@ -99,7 +99,7 @@ pub enum Detail {
         peer: PeerRef,
         /// What it asked for.
         request: Request,
-        /// It was told that we have the piece.
+        /// The peer was informed that we have the piece.
         we_have: bool,
         /// It said that it is interested.
         peer_interested: bool,
@@ -115,9 +115,9 @@ pub enum Detail {
     },
     /// Something about a tracker.
     Tracker(TrackerNews),
-    /// A UDP socket had trouble.
+    /// A UDP socket had an error.
     Socket {
-        /// Whom it was about, or the unspecified address.
+        /// The address it was about, or the unspecified address.
         endpoint: SocketAddr,
         /// libtorrent's name of the operation that failed.
         operation: &'static str,
@@ -170,7 +170,7 @@ pub enum Detail {
     Stats(Fields),
     /// A torrent's resume data.
     ResumeData(Bytes),
-    /// The names of the counters, before the first time that they are told.
+    /// The names of the counters, before they are posted for the first time.
     Metrics(Vec<Metric>),
     /// Alerts dropped since the last such alert.
     Dropped {
@@ -193,7 +193,7 @@ record! {
         pub save_path: String,
         /// Its trackers' URLs.
         pub trackers: Vec<String>,
-        /// What was given and has no effect, each in words that name it.
+        /// What was given and has no effect, each as a text that names it.
         pub without_effect: Vec<String>,
     }
 }
@@ -210,7 +210,7 @@ pub enum BlockReason {
 }
 
 impl BlockReason {
-    /// The reason in words.
+    /// The reason as text.
     pub const fn name(self) -> &'static str {
         match self {
             Self::IpFilter => "blocked by the IP filter",
@@ -229,7 +229,7 @@ pub struct Event {
     pub timestamp_ms: i64,
     /// The torrent, where it concerns one.
     pub torrent: Option<Arc<TorrentRef>>,
-    /// The rest.
+    /// Everything else.
     pub detail: Detail,
     /// What its torrent had seen of what it was asked for, where that matters.
     pub stamp: Option<CommandStamp>,

@@ -1,4 +1,4 @@
-//! What events tell of connections, with the field names and numbers of
+//! Events of connections, with the field names and numbers of
 //! libtorrent's alerts.
 
 use std::io;
@@ -14,7 +14,7 @@ use super::{Detail, Kind, kind};
 use crate::operation::Operation;
 use crate::status::hex_peer_id;
 
-/// Whom an event about a connection is about.
+/// The peer that an event about a connection is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerRef {
     /// Its endpoint.
@@ -61,7 +61,7 @@ pub enum PeerFact {
 pub struct PeerFault {
     /// What was being done.
     pub operation: Operation,
-    /// What it was, in words.
+    /// What it was, as text.
     pub error: String,
     /// libtorrent's number of the reason.
     pub reason: CloseCode,

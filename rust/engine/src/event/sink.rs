@@ -1,5 +1,5 @@
 //! The way out of the engine: a double buffer of events, and the queue in
-//! which alerts wait for whoever asks for them.
+//! which alerts wait until they are read.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub struct EventSink {
 
 impl EventSink {
     /// A sink for alerts of `mask`, holding `limit` events of normal priority
-    /// that nobody but readers of alerts wants.
+    /// that only readers of alerts want.
     pub(crate) fn new(mask: u32, limit: usize) -> Self {
         Self {
             mask: AtomicU32::new(mask),
@@ -53,13 +53,13 @@ impl EventSink {
         self.warnings.lock()
     }
 
-    /// Whether an event of `kind` would reach anybody: to be asked before one
+    /// Whether an event of `kind` would reach a consumer: to be asked before one
     /// is built.
     pub(crate) fn wants(&self, kind: Kind) -> bool {
         kind.audience != Audience::Alerts || kind.passes(self.mask())
     }
 
-    /// Posts an event if anybody wants it; `detail` is only called then.
+    /// Posts an event if a consumer wants it; `detail` is only called then.
     pub(crate) fn post(
         &self,
         kind: Kind,
@@ -175,7 +175,7 @@ struct QueuedAlerts {
 }
 
 impl QueuedAlerts {
-    /// In the order of time: what is told first did not always happen first.
+    /// In the order of time: what is posted first did not always happen first.
     fn put(&mut self, alert: Arc<Alert>) {
         let before = |known: &Arc<Alert>| known.timestamp_ms <= alert.timestamp_ms;
         let at = self.alerts.iter().rposition(before).map_or(0, |at| at + 1);
@@ -236,7 +236,7 @@ impl AlertQueue {
 
     /// Queues the alerts of `event` that the mask lets in, and returns them.
     pub fn push(&self, event: &Event) -> Vec<Arc<Alert>> {
-        // That some were dropped is heard by whoever hears of any.
+        // That some were dropped is reported to every reader of alerts.
         let masked = event.kind != kind::ALERTS_DROPPED && !event.kind.passes(self.mask());
         if masked || event.kind.audience == Audience::Signals {
             return Vec::new();
@@ -263,7 +263,7 @@ impl AlertQueue {
         made
     }
 
-    /// The waiting alerts, oldest first; they stay. What did not fit is told
+    /// The waiting alerts, oldest first; they stay. What did not fit is reported
     /// of in an `alerts_dropped` alert at the end.
     pub fn peek(&self) -> Vec<Arc<Alert>> {
         let mut waiting = self.waiting.lock();
@@ -278,7 +278,7 @@ impl AlertQueue {
     }
 
     /// Removes and returns up to `max` alerts, oldest first. What did not fit
-    /// is told of in an `alerts_dropped` alert after all others.
+    /// is reported in an `alerts_dropped` alert after all others.
     pub fn pop(&self, max: usize) -> Vec<Arc<Alert>> {
         let mut waiting = self.waiting.lock();
         waiting.drop_late();
@@ -291,7 +291,7 @@ impl AlertQueue {
     }
 
     /// Removes and returns the oldest alert that `wanted` names; what did not
-    /// fit is told of after all others.
+    /// fit is reported after all others.
     pub fn take_first(&self, wanted: impl Fn(&Alert) -> bool) -> Option<Arc<Alert>> {
         let mut waiting = self.waiting.lock();
         waiting.drop_late();

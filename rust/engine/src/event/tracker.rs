@@ -1,4 +1,4 @@
-//! What events tell of trackers, with the field names of libtorrent's alerts.
+//! Events of trackers, with the field names of libtorrent's alerts.
 
 use std::net::SocketAddr;
 
@@ -32,7 +32,7 @@ pub enum TrackerFact {
     Error {
         /// Why.
         error: String,
-        /// The tracker's own words, if it refused.
+        /// The tracker's own message, if it refused.
         failure_reason: String,
         /// libtorrent's name of the operation that failed.
         operation: &'static str,
@@ -41,14 +41,14 @@ pub enum TrackerFact {
     },
     /// It answered with a warning.
     Warning(String),
-    /// It told the numbers of the swarm; -1 unknown.
+    /// It sent the numbers of the swarm; -1 unknown.
     Scraped {
         /// Seeds.
         complete: i64,
         /// Downloaders.
         incomplete: i64,
     },
-    /// It did not tell them, and why.
+    /// It did not send them, and why.
     ScrapeFailed(String),
     /// It gave us an id, which is sent back with later announces.
     TrackerId(String),

@@ -1,5 +1,5 @@
 //! The one SHA-1 of the engine. The disk workers feed it a piece as its
-//! blocks come in; whoever needs the digest of a whole buffer calls [`sha1()`].
+//! blocks come in; for the digest of a whole buffer there is [`sha1()`].
 //! The backend uses the SHA extensions of x86 and ARM where the CPU has them.
 
 pub(crate) mod padding;

@@ -25,7 +25,7 @@ const STATES: usize = 2048;
 /// Runs that are remembered.
 const REMEMBERED: usize = 4096;
 
-/// Shorter runs than this are not worth remembering.
+/// Shorter runs than this are not cached.
 const SHORT: u64 = 256 * 1024;
 
 const ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];

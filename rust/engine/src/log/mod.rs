@@ -1,6 +1,6 @@
-//! What the engine has to say about itself, for a game's own log.
+//! The engine's log records, for a game's own log.
 //!
-//! The engine speaks through `tracing`. A [`Logger`] takes what its level and
+//! The engine logs through `tracing`. A [`Logger`] takes what its level and
 //! categories let through: into a bounded queue that the game empties once a
 //! frame, and into a file if it has one. [`install`] puts the subscriber in
 //! place; a program that has one of its own (the shim) simply never calls it.
@@ -167,7 +167,7 @@ pub struct Record {
     pub timestamp_ms: i64,
     /// How important it is.
     pub level: Level,
-    /// What it is about: a category's name, or a game's own word.
+    /// What it is about: the name of a category, or of the game's own choice.
     pub category: String,
     /// What it says.
     pub message: String,
@@ -352,7 +352,7 @@ impl Logger {
     }
 
     /// Adds a record of the game's own. `category` is a category's name, which
-    /// the filter knows, or any other word, which passes it.
+    /// the filter knows, or any other name, which passes it.
     pub fn log(&self, level: Level, category: &str, message: &str) {
         let known = Category::from_name(category);
         if self.0.wants(level, known.unwrap_or(Category::All)) {

@@ -33,7 +33,7 @@ const MODULES: &[(&str, Category)] = &[
 pub fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // Then somebody else listens.
+        // Then the program has a subscriber of its own.
         let _ = tracing::subscriber::set_global_default(ToLoggers);
     });
 }
@@ -47,7 +47,7 @@ struct ToLoggers;
 
 impl Subscriber for ToLoggers {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        // Kept until `levels_changed`: an event that nobody wants costs a load.
+        // Kept until `levels_changed`: an event that no logger wants costs a load.
         if self.enabled(metadata) {
             Interest::always()
         } else {
@@ -79,7 +79,7 @@ impl Subscriber for ToLoggers {
         });
     }
 
-    // Spans are nobody's here.
+    // Spans are not used here.
     fn new_span(&self, _: &Attributes<'_>) -> Id {
         Id::from_u64(1)
     }

@@ -4,7 +4,7 @@
 //! Each connection has a [`Valve`](crate::net::allowance::Valve) for each
 //! direction, and waits when its allowance is used up. The session's [`run`]
 //! task gives it another, every 50 ms while any connection waits. It owns the
-//! machines of both directions and hears by notes. The limits themselves are
+//! machines of both directions and is informed by notes. The limits themselves are
 //! published, so that a valve knows by itself whether one holds for it.
 
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ impl PartialEq for Ticket {
     }
 }
 
-/// What the task hears, in the order in which it happened.
+/// Notes for the task, in the order in which things happened.
 #[derive(Debug)]
 pub(crate) enum Note {
     /// A limit is another one, in either direction.
@@ -129,7 +129,7 @@ pub(crate) struct Queued {
     torrents: BTreeMap<TorrentKey, u64>,
 }
 
-/// One direction of a session, as everybody may see it.
+/// One direction of a session, as all tasks may read it.
 #[derive(Debug, Default)]
 pub(crate) struct Lane {
     limits: ArcSwap<BandwidthLimits>,
@@ -273,7 +273,7 @@ impl BandwidthLimiter {
     }
 }
 
-/// Distributes until the session ends. `too_low` hears of a direction whose
+/// Distributes until the session ends. `too_low` is called for a direction whose
 /// limit headers alone use up.
 pub(crate) async fn run(
     limiter: Arc<BandwidthLimiter>,

@@ -127,7 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_port_refuses() {
-        // Nobody listens there, and nobody else gets the port.
+        // No socket listens there, and no other program gets the port.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let there = socket.local_addr().unwrap();

@@ -21,7 +21,7 @@ pub(crate) struct ExternalAddress {
 }
 
 impl ExternalAddress {
-    /// Our endpoints, those that strangers see first.
+    /// Our endpoints, those that are visible from outside first.
     pub(crate) fn own(&self) -> Arc<Vec<SocketAddr>> {
         self.own.load_full()
     }
@@ -76,7 +76,7 @@ fn endpoints(external: &[Option<IpAddr>], listening: &[SocketAddr]) -> Vec<Socke
     own
 }
 
-/// The port at which somebody finds us who comes by the same family as `ip`.
+/// The port at which a peer of the same family as `ip` reaches us.
 pub(crate) fn port_of(listening: &[SocketAddr], ip: IpAddr) -> Option<u16> {
     let mut listening = listening.iter();
     let endpoint = listening.find(|endpoint| endpoint.is_ipv4() == ip.to_canonical().is_ipv4());

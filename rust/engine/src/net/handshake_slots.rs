@@ -1,7 +1,7 @@
 //! Where connections that came in wait until their handshake is done. There is
-//! room for so many; when it is full, the one that has dawdled longest leaves
-//! for the next one, so that a flood of silent connections keeps nobody out.
-//! Of one address, only so many may dawdle, and they never fill more than half
+//! room for so many; when it is full, the one that has waited longest is closed
+//! for the next one, so that a flood of silent connections blocks no other peer.
+//! Of one address, only so many may wait, and they never fill more than half
 //! of it.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use torrent_core::ban::ban_unit;
 
-/// Time that everybody has, however full it is: who means well has sent his
+/// Time that every connection has, however full it is: a normal peer has sent its
 /// handshake by then.
 pub(crate) const GRACE: Duration = Duration::from_millis(500);
 
@@ -39,8 +39,8 @@ struct PendingHandshake {
     since: Instant,
     /// An IPv6 address stands for its /64.
     from: IpAddr,
-    /// Says when the guest is to leave; dropped to show it out at once. Gone
-    /// once it was told.
+    /// Says when the connection is to be closed; dropped to close it at once. Gone
+    /// once it was sent.
     stay: Option<oneshot::Sender<Instant>>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct HandshakeSlot {
 }
 
 impl HandshakeSlot {
-    /// Resolves when the place is needed for somebody else.
+    /// Resolves when the place is needed for another connection.
     pub(crate) async fn shown_out(&mut self) {
         if let Ok(due) = (&mut self.shown_out).await {
             tokio::time::sleep_until(due).await;

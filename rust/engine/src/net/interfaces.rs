@@ -27,7 +27,7 @@ record! {
 /// Every address of every interface.
 ///
 /// # Errors
-/// When the system does not tell.
+/// When the system does not report them.
 pub(crate) fn list() -> io::Result<Vec<NetworkInterface>> {
     let found = if_addrs::get_if_addrs()?;
     Ok(found
@@ -58,7 +58,7 @@ pub(crate) fn resolve(interface: &Interface) -> io::Result<Vec<IpAddr>> {
         .into_iter()
         .filter(|known| known.name == *device)
         .map(|known| known.ip())
-        // Needs a scope, which peers cannot be told.
+        // Needs a scope, which cannot be sent to peers.
         .filter(|address| !matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local()))
         .collect();
     if addresses.is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! Endpoints that ask for the same port stay together: a peer that knows us
 //! by one address family finds us at the same port of the other, and trackers
-//! are told one port. When the port is taken on one of them, all move on to
+//! are given one port. When the port is taken on one of them, all move on to
 //! the next, and part ways only when no port is free on all.
 
 use std::io;

@@ -28,7 +28,7 @@ pub(crate) fn tune(stream: &TcpStream, dscp: i64) -> io::Result<()> {
 }
 
 /// Marks a connection's packets with a class of traffic (RFC 2474): a courtesy
-/// to the rest of the household, and nothing depends on it.
+/// to other users of the same line, and nothing depends on it.
 fn mark(stream: &TcpStream, dscp: i64) {
     let Ok(class @ 1..=63) = u32::try_from(dscp) else {
         return;

@@ -15,19 +15,19 @@ const UP_TO_HASH: usize = 48;
 /// Why a connection did not come about.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandshakeError {
-    /// Nobody could be reached there.
+    /// No peer could be reached there.
     #[error("{0}")]
     Connect(io::Error),
     /// The socket failed.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// The other end does not speak BitTorrent.
+    /// The other end does not use BitTorrent.
     #[error("{0}")]
     Wire(#[from] WireError),
     /// The other end is in another swarm.
     #[error("the peer answered for another torrent")]
     WrongTorrent,
-    /// Nobody here has that torrent.
+    /// This session does not have that torrent.
     #[error("the peer asked for a torrent that is not here")]
     UnknownTorrent,
     /// It took longer than that of others who came later.
@@ -38,7 +38,7 @@ pub(crate) enum HandshakeError {
     TimedOut,
 }
 
-/// Speaks first and waits for the answer.
+/// Sends first and waits for the answer.
 pub(crate) async fn outgoing(
     stream: &mut TcpStream,
     info_hash: InfoHash,
@@ -74,7 +74,7 @@ pub(crate) async fn incoming(
 ) -> Result<Handshake, HandshakeError> {
     let exchange = async {
         let mut bytes = [0; HANDSHAKE_LEN];
-        // A stranger's protocol shows in the first bytes, however few come.
+        // Another protocol shows in the first bytes, however few come.
         let mut got = 0;
         while got < UP_TO_HASH {
             let count = stream.read(&mut bytes[got..UP_TO_HASH]).await?;

@@ -1,6 +1,6 @@
-//! What a torrent tells one of its connections. The torrent never waits for a
+//! Messages of a torrent to one of its connections. The torrent never waits for a
 //! connection, so this takes everything; it stays small because leases are
-//! bounded by what the connection asked for, and the rest is rare.
+//! bounded by what the connection asked for, and other messages are rare.
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;

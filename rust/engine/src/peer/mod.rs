@@ -69,7 +69,7 @@ pub(crate) enum ConnectionEnd {
     Orphaned,
 }
 
-/// What the torrent hears of a connection, once per wake.
+/// What the torrent learns of a connection, once per wake.
 #[derive(Debug)]
 pub(crate) struct PeerReport {
     pub(crate) key: PeerKey,
@@ -181,8 +181,8 @@ impl PeerTask {
                             continue;
                         }
                         let blocks = self.receive(&mut input, most)?;
-                        // The torrent hears of blocks before the disk has
-                        // them, and so before it hears what became of them.
+                        // The torrent learns of blocks before the disk has
+                        // them, and so before it learns what became of them.
                         self.report().await?;
                         if !blocks.is_empty()
                             && let Some(storage) = self.storage.get()
@@ -288,7 +288,7 @@ impl PeerTask {
         })
     }
 
-    /// Tells the torrent what happened, if anything did.
+    /// Reports to the torrent what happened, if anything did.
     async fn report(&mut self) -> Result<(), ConnectionEnd> {
         let Some(report) = self.connection.take_report() else {
             return Ok(());
@@ -331,7 +331,7 @@ async fn ready(stream: &TcpStream, interest: Option<Interest>) -> io::Result<tok
 
 async fn read(storage: Storage, job: ReadJob) -> ReadResult {
     let data = storage.read(job.piece, job.begin, job.length).await;
-    // The storage tells the torrent why, which takes the piece back; the
+    // The storage reports to the torrent why, which takes the piece back; the
     // connection refuses the requests.
     (job, data.ok())
 }

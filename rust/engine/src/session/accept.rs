@@ -24,7 +24,7 @@ use crate::session::SessionShared;
 use crate::torrent::handle::Command;
 
 /// Connections in the handshake at once; further ones wait in the system's
-/// backlog for a moment, until the one that dawdles longest is cut off.
+/// backlog for a moment, until the one that has waited longest is closed.
 const MAX_HANDSHAKES: usize = 256;
 
 /// Pause after the system refused to hand over a connection (no file

@@ -1,5 +1,5 @@
-//! The session's choker: one task that hears from all torrents how their peers
-//! stand, and tells them whom to choke and to let download.
+//! The session's choker: one task that receives from all torrents how their peers
+//! stand, and decides which peers are choked and which may download.
 //!
 //! Torrents leave their standing at the [`ChokeDesk`]. A decision that a
 //! torrent's queue does not take is made again from its next standing.

@@ -20,7 +20,7 @@ pub(crate) enum End {
     Finished,
 }
 
-/// Told how far the end of a session is.
+/// How far the end of a session is.
 #[derive(Debug, Default)]
 pub(crate) struct Done {
     end: Mutex<End>,

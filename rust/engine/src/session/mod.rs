@@ -166,8 +166,8 @@ impl Session {
     }
 
     /// Begins the ordered shutdown and returns at once: torrents stop and
-    /// announce it, files are closed, threads end. A session that nobody holds
-    /// any more does the same. What is not done with the files after 4.5 s is
+    /// announce it, files are closed, threads end. A session whose last handle is
+    /// dropped does the same. What is not done with the files after 4.5 s is
     /// left undone: a game that quits waits for this. Announces are waited for
     /// [`FINAL_ANNOUNCE_LIMIT`], and go on in the background after that.
     pub fn stop(&self) {
@@ -178,14 +178,14 @@ impl Session {
     /// wait for a slow disk than lose what is not saved yet. A shutdown that
     /// has begun keeps its limit.
     pub fn stop_within(&self, limit: Duration) {
-        // Whoever was first counts.
+        // The first caller counts.
         let _ = self.shared.shutdown_limit.set(limit);
         self.shared.stop();
     }
 
     /// Waits until the shutdown is complete, at most `limit`: files are closed,
     /// the ports and the folder are free. Whether it is. Trackers that do not
-    /// answer may still be told; [`Self::join_threads`] waits for that too.
+    /// answer may still be announced to; [`Self::join_threads`] waits for that too.
     pub fn join(&self, limit: Duration) -> bool {
         self.joiner.join(limit)
     }
@@ -226,7 +226,7 @@ impl Session {
         self.shared.failure.get().cloned()
     }
 
-    /// Whether it was started and not told to stop.
+    /// Whether it was started and not asked to stop.
     pub fn is_running(&self) -> bool {
         self.shared.running.load(Ordering::Acquire)
     }
@@ -259,7 +259,7 @@ impl Session {
         self.shared.add(add)
     }
 
-    /// Tells readers of alerts that a torrent could not be added: an
+    /// Informs readers of alerts that a torrent could not be added: an
     /// `add_torrent` alert, in the error category too, so that the default
     /// mask shows it.
     pub fn post_add_failure(&self, error: &Error) {
@@ -340,7 +340,7 @@ impl Session {
     }
 
     /// Changes the IP filter, for connections that are open too. `change` is
-    /// to be quick: whoever asks the filter waits for it.
+    /// be quick: callers that ask the filter wait for it.
     ///
     /// # Errors
     ///
@@ -385,7 +385,7 @@ impl Session {
     }
 
     /// Closes the listen sockets and opens them anew, as after a change of
-    /// network; what they become is told by events.
+    /// network; the outcome is posted as events.
     pub fn reopen_network_sockets(&self) -> Result<()> {
         self.post(SessionCommand::Reopen)
     }
@@ -410,7 +410,7 @@ impl Session {
         self.numbers().all()
     }
 
-    /// The names and types of what [`Self::stats`] tells.
+    /// The names and types of what [`Self::stats`] returns.
     pub fn metrics(&self) -> Vec<Metric> {
         self.numbers().metrics()
     }

@@ -51,7 +51,7 @@ record! {
         pub name: String,
         /// Whether it is as it should be.
         pub ok: bool,
-        /// What was found, in words.
+        /// What was found, as text.
         pub message: String,
     }
 }
@@ -102,7 +102,7 @@ impl Session {
 
     /// Looks for what keeps peers from finding us. Looks at this machine only,
     /// and so takes no time: whether a router lets peers through, only they can
-    /// tell.
+    /// say.
     pub fn diagnose_network(&self) -> Vec<Diagnosis> {
         let status = self.network_status();
         let diagnosis = |name: &str, ok: bool, message: String| Diagnosis {
@@ -162,7 +162,7 @@ impl Session {
 /// Every address of every network interface of this machine.
 ///
 /// # Errors
-/// When the system does not tell.
+/// When the system does not report them.
 pub fn network_interfaces() -> Result<Vec<NetworkInterface>> {
     interfaces::list()
         .map_err(|error| Error::because(ErrorKind::NetworkInitFailed, error.to_string()))

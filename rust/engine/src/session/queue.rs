@@ -1,5 +1,5 @@
 //! The session's queue: one task that says which torrents run, check their
-//! files and announce. Torrents and handles meet it at the [`QueueDesk`].
+//! files and announce. Torrents and handles reach it through the `QueueDesk`.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! How a torrent enters a session: its handle is made and put into the
-//! registry in the caller's thread, so that it is there at once; the rest is
+//! registry in the caller's thread, so that it is there at once; everything else is
 //! done by the torrent's task, for which a [`NewTorrent`] is on its way then.
 
 use std::net::SocketAddr;
@@ -179,7 +179,7 @@ impl SessionShared {
 
 impl TorrentHandle {
     /// It was added again, in this way: trackers and peers are taken over, the
-    /// rest stays as it is here, and what would be another is named.
+    /// others stay as they are here, and what would be another is named.
     fn take_over(&self, again: &Self, peers: Vec<SocketAddr>) {
         let (new, known) = {
             let new = again.shared.options.lock().clone();

@@ -27,7 +27,7 @@ use crate::torrent::handle::{Command, TorrentHandle};
 /// error, since only a stuck task lets them become so many.
 const SESSION_QUEUE: usize = 4096;
 
-/// What the session's task is told.
+/// Commands for the session's task.
 #[derive(Debug)]
 pub(crate) enum SessionCommand {
     /// Run this torrent.
@@ -55,7 +55,7 @@ pub(crate) struct SessionShared {
     pub(crate) restoring: Restoring,
     /// What the disk does, from when it is started on.
     pub(crate) disk: OnceLock<DiskWatch>,
-    /// The names of the counters have been told.
+    /// The names of the counters have been posted.
     pub(crate) metrics_told: AtomicBool,
     pub(super) running: AtomicBool,
     /// It has its folder and its ports.
@@ -120,7 +120,7 @@ impl SessionShared {
         }
     }
 
-    /// Changes settings, in one go: or of two threads that change some, one
+    /// Changes settings in one step: of two threads that change some, one
     /// would be forgotten. Nothing changes when `change` fails.
     pub(crate) fn change_settings(
         &self,
@@ -142,7 +142,7 @@ impl SessionShared {
         Ok(())
     }
 
-    /// Whether it was told to stop.
+    /// Whether it was asked to stop.
     pub(crate) fn is_stopping(&self) -> bool {
         !self.running.load(Ordering::Acquire)
     }

@@ -18,7 +18,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_millis(4500);
 pub const FINAL_ANNOUNCE_LIMIT: Duration = Duration::from_secs(1);
 
 /// What the state directory is given to finish what is queued for it, beyond
-/// the time that the rest has left.
+/// the time that the other parts have left.
 const KEEPER_LIMIT: Duration = Duration::from_millis(500);
 
 /// When everything but the last announces has to be over.
@@ -28,7 +28,7 @@ pub(crate) fn deadline(session: &SessionShared) -> Instant {
 }
 
 /// The session has stopped: its trackers may take a little longer, and then go
-/// on being told in the background, within the limit of that.
+/// on being informed in the background, within the limit of that.
 pub(crate) async fn finish_announces(session: &SessionShared, context: &Context, done: &Done) {
     let patience = session.settings.borrow().stop_tracker_timeout;
     let patience = Duration::from_secs(patience.unsigned_abs());
@@ -48,10 +48,10 @@ pub(crate) async fn finish_announces(session: &SessionShared, context: &Context,
     }
 }
 
-/// Gives up the state directory, which is given a little beyond the deadline.
+/// Closes the state directory, which is given a little beyond the deadline.
 pub(crate) async fn close_folder(session: &SessionShared, deadline: Instant) {
     if let Some(state_store) = session.state_store.get().cloned() {
-        // It gives up the folder's lock when it is done.
+        // It releases the folder's lock when it is done.
         let closed = tokio::task::spawn_blocking(move || state_store.stop());
         let closed = timeout_at(deadline + KEEPER_LIMIT, closed);
         if closed.await.is_err() {

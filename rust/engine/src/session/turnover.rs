@@ -1,4 +1,4 @@
-//! Lets the least useful connections of full torrents make way for others, when
+//! Closes the least useful connections of full torrents for new ones, when
 //! `torrent_core::turnover` says so. The session's task calls it at each tick.
 
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! The statuses that changed since they were last told: for `state_update`,
+//! The statuses that changed since they were last posted: for `state_update`,
 //! which is asked for, and `torrents_updated`, which comes by itself.
 
 use std::collections::HashMap;
@@ -41,7 +41,7 @@ impl Updates {
     }
 }
 
-/// The statuses that tell more than those in `last`, which is brought up to date.
+/// The statuses that differ from those in `last`, which is brought up to date.
 fn changes(
     session: &SessionShared,
     last: &mut HashMap<InfoHash, Arc<TorrentStatus>>,

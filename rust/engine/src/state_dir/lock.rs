@@ -1,6 +1,6 @@
 //! The lock of a state directory: against other processes by the file `lock`,
-//! and among the sessions of this process by a list, which also tells whether
-//! the session that has the folder is about to give it up.
+//! and among the sessions of this process by a list, which also says whether
+//! the session that has the folder is about to release it.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -91,7 +91,7 @@ impl FolderLock {
         Ok(Self { file, entry })
     }
 
-    /// Where it is told that the session ends.
+    /// Where the end of the session is announced.
     pub(super) fn ending(&self) -> Ending {
         self.entry.0.clone()
     }

@@ -44,8 +44,8 @@ pub(super) enum PendingWrite {
 }
 
 impl PendingWrite {
-    /// Whether it is worth an attempt although the last one has just failed:
-    /// somebody waits for the outcome.
+    /// Whether to make an attempt although the last one has just failed:
+    /// a caller waits for the outcome.
     pub(super) fn is_urgent(&self) -> bool {
         match self {
             Self::Write { keep, .. } => !keep,

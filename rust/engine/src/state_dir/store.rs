@@ -2,7 +2,7 @@
 //! it, so that what is asked for in order happens in order: a torrent's
 //! removal never overtakes a save of it.
 //!
-//! Callers of [`StateStore::save`] and its kin get the outcome of the first
+//! Callers of [`StateStore::save`] and the like get the outcome of the first
 //! attempt. What fails is kept and tried again with growing pauses until it is
 //! done or something newer takes its place ([`PendingWrites`]); a [`StoreNotice`] says
 //! that it failed, and another one that nothing is undone any more. What waits
@@ -93,7 +93,7 @@ impl StateStore {
         }))
     }
 
-    /// The session ends, and is going to give up the folder.
+    /// The session ends, and is going to release the folder.
     pub(crate) fn begin_end(&self) {
         self.ending.begin();
     }
@@ -197,11 +197,11 @@ impl StateStore {
         }
     }
 
-    /// Finishes what is queued and gives up the lock. Waits for the device.
+    /// Finishes what is queued and releases the lock. Waits for the device.
     pub(crate) fn stop(&self) {
         drop(self.inbox.lock().take());
         if let Some(thread) = self.thread.lock().take() {
-            // A panic in it has nothing to tell: nobody is left who asks.
+            // A panic in it has no reader: no caller is left.
             let _ = thread.join();
         }
     }
@@ -308,7 +308,7 @@ impl StoreWorker {
         }
     }
 
-    /// Reads all torrents, as long as somebody takes them. Those whose removal
+    /// Reads all torrents, as long as there is a receiver. Those whose removal
     /// was cut short are removed first.
     fn recall_all(&mut self, taker: &mpsc::UnboundedSender<Result<Remembered>>) {
         let known = match load::known(&self.faults, &self.folder, taker) {

@@ -149,7 +149,7 @@ record! {
         pub ratio: f64,
         /// Pieces are fetched in order.
         pub is_sequential_download: bool,
-        /// Nothing is asked for: so it was told, or storage is in trouble.
+        /// Nothing is requested: upload mode was set, or storage is in error.
         pub is_upload_mode: bool,
         /// Only what improves the ratio is fetched.
         pub is_share_mode: bool,
@@ -174,7 +174,7 @@ record! {
 }
 
 impl TorrentStatus {
-    /// Whether it tells of more than that time has passed since `earlier`: all
+    /// Whether it contains more than that time has passed since `earlier`: all
     /// the while a torrent runs, its clocks do, and its rank follows them.
     pub(crate) fn is_news_after(&self, earlier: &Self) -> bool {
         let of_then = Self {
@@ -253,7 +253,7 @@ record! {
         pub is_remote_interested: bool,
         /// It chokes us.
         pub is_remote_choked: bool,
-        /// It owes us blocks for too long.
+        /// It has outstanding requests for too long.
         pub is_snubbed: bool,
         /// It is unchoked to give it a chance.
         pub is_optimistic_unchoke: bool,
@@ -306,7 +306,7 @@ record! {
         pub scrape_downloaded: i64,
         /// It has answered at least once.
         pub verified: bool,
-        /// What it wants to hear in later announces.
+        /// What it wants to receive in later announces.
         pub trackerid: String,
         /// How it does for each endpoint that we listen on; the fields above
         /// are those of the one that does best.
@@ -334,7 +334,7 @@ record! {
         pub fails: u32,
         /// It is being asked.
         pub updating: bool,
-        /// It has heard that we started, and not that we stopped.
+        /// It was informed that we started, and not that we stopped.
         pub start_sent: bool,
         /// It knows that we are complete.
         pub complete_sent: bool,
@@ -388,7 +388,7 @@ record! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(i32)]
 pub enum BlockProgress {
-    /// Nobody was asked for it.
+    /// No peer was asked for it.
     #[default]
     None = 0,
     /// A peer was asked for it.

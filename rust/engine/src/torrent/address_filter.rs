@@ -34,13 +34,13 @@ impl Driver {
         session.post_blocked(Some(&self.handle.torrent_ref()), peer, reason);
     }
 
-    /// The brain has found somebody out.
+    /// The brain has found a peer guilty.
     pub(super) fn ban(&self, ip: IpAddr) {
         self.context.services.stats.banned_for_hash_failure.add(1);
         self.context.services.ban(ip);
     }
 
-    /// Follows the torrent's wish about the filter.
+    /// Follows the torrent's option about the filter.
     pub(super) fn set_filtered(&mut self, filtered: bool) {
         if std::mem::replace(&mut self.filtered, filtered) != filtered {
             self.context

@@ -1,10 +1,10 @@
-//! Checks that are given up, and what is not known then.
+//! Checks that are cancelled, and what is not known then.
 //!
-//! Owned by the torrent's driver. Whoever begins a check because something
+//! Owned by the torrent's driver. Code that begins a check because something
 //! turned out to be other than it should says so first ([`Driver::doubt`]):
 //! what is in doubt does not count until a check finds it. When the game
 //! cancels a check ([`Driver::cancel_check`]) the torrent goes on with what it
-//! knew before, if that is all there is to know; otherwise it stands still, so
+//! knew before, if that is all there is to know; otherwise it pauses, so
 //! that nothing is fetched that may be there, and its records claim nothing,
 //! so that the next session looks.
 
@@ -28,7 +28,7 @@ impl Driver {
         self.doubt(&Bitfield::full(self.brain.layout().num_pieces()));
     }
 
-    /// Gives up the check that is under way or waits.
+    /// Cancels the check that is under way or waits.
     pub(super) fn cancel_check(&mut self) {
         if self.cancel_after_resume() || !self.has_check() {
             return;
@@ -57,7 +57,7 @@ impl Driver {
         self.checked(Instant::now(), &storage.have());
     }
 
-    /// Whoever resumes a torrent about which something is in doubt takes what
+    /// A caller that resumes a torrent about which something is in doubt takes what
     /// is known for all there is.
     pub(super) fn leave_doubt(&mut self) {
         if !self.brain.state().is_checking() && !self.checking.pending_check.is_some() {

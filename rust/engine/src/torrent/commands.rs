@@ -1,4 +1,4 @@
-//! What the torrent is told to do, carried out: commands from handles, and
+//! Carries out commands from handles, and
 //! changed settings.
 
 use std::time::Instant;
@@ -114,7 +114,7 @@ impl Driver {
             if !self.brain.state().is_checking() {
                 self.start_announcing(now);
             }
-            // Whoever resumes it wants it to go on.
+            // A caller that resumes it wants it to go on.
             self.clear_error();
             self.publish(now);
             self.post(kind::TORRENT_RESUMED, || Detail::None);

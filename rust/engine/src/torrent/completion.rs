@@ -29,7 +29,7 @@ struct Failure {
 }
 
 impl CompletionGuard {
-    /// The work has come to an end, of which its own event tells.
+    /// The work has come to an end, which its own event reports.
     pub(super) fn complete(mut self) {
         self.failure = None;
     }

@@ -25,7 +25,7 @@ pub(super) struct Dialled {
     result: Result<Reached, HandshakeError>,
 }
 
-/// Whom a connection was made with.
+/// The peer that a connection was made with.
 struct Reached {
     stream: TcpStream,
     theirs: Handshake,
@@ -33,7 +33,7 @@ struct Reached {
 }
 
 impl Driver {
-    /// The game names a peer. One that is not called is told of, as one that
+    /// The game names a peer. One that is not called is reported, as one that
     /// cannot be reached is.
     pub(super) fn connect_to(&mut self, now: Instant, endpoint: SocketAddr) {
         if self.is_blocked(endpoint) {

@@ -1,4 +1,4 @@
-//! What the disk tells a torrent, and what the torrent asks of it.
+//! What the disk reports to a torrent, and what the torrent asks of it.
 
 use std::time::Instant;
 
@@ -176,7 +176,7 @@ impl Driver {
         self.check_owed();
     }
 
-    /// What was verified before the check still is. The rest is owed a look.
+    /// What was verified before the check still is. All other pieces are still to be checked.
     fn check_given_up(&mut self, now: Instant, check: Option<CheckHandle>) {
         let mode = check.map_or(CheckMode::All, |check| check.mode().clone());
         self.check_failed(mode);
@@ -187,7 +187,7 @@ impl Driver {
         self.check_owed();
     }
 
-    /// Takes an error to heart, unless it is older than the game's word that
+    /// Applies an error, unless it is older than the game's statement that
     /// its cause is gone.
     pub(super) fn storage_failed(&mut self, error: DiskError) {
         if error.is_transient() {
@@ -213,7 +213,7 @@ impl Driver {
         self.checked_for_saving(have);
         self.publish_pieces();
         self.location.lease.checked();
-        // In libtorrent's order: the change of state is told of first.
+        // In libtorrent's order: the change of state is posted first.
         self.drain_outputs();
         self.post(kind::TORRENT_CHECKED, || Detail::None);
         if !self.paused {
@@ -270,7 +270,7 @@ impl Driver {
                     .map_or_else(ToString::to_string, |_| String::new()),
             });
             if let Some(answer) = answer {
-                // Nobody may be waiting any more.
+                // The receiver may be gone.
                 let _ = answer.send(read);
             }
             TaskEnd::Done
@@ -293,7 +293,7 @@ impl Driver {
         *flushes = flushes.saturating_sub(1);
         self.post(kind::CACHE_FLUSHED, || Detail::None);
         if let Some(answer) = answer {
-            // Nobody may be waiting any more.
+            // The receiver may be gone.
             let _ = answer.send(());
         }
     }

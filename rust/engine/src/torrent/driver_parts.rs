@@ -14,7 +14,7 @@ use super::{
 /// The announces that are under way, and what they say of us.
 pub(super) struct Announcing {
     pub(super) tasks: JoinSet<TrackerOutcome>,
-    /// Tells us apart from others behind the same address (BEP 7).
+    /// Distinguishes us from others behind the same address (BEP 7).
     pub(super) key: u32,
     pub(super) baseline: Baseline,
     /// The endpoints that the announcer knows.
@@ -75,7 +75,7 @@ pub(super) struct Times {
 /// The files, and what the disk says of them.
 pub(super) struct TorrentStorage {
     pub(super) slot: StorageSlot,
-    /// Where the disk tells of this torrent.
+    /// Where the disk sends its events of this torrent.
     pub(super) events: mpsc::Sender<DiskEvent>,
     pub(super) work: FileWork,
 }

@@ -1,5 +1,5 @@
 //! Which files are wanted: carries out what the game asks for in that, and
-//! tells of it. And what becomes of files that cannot be read.
+//! posts the outcome. And what becomes of files that cannot be read.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -201,7 +201,7 @@ impl Driver {
     }
 
     /// Shows which pieces have been hashed, now or in earlier sessions, and
-    /// leaves seed mode with the last one. An earlier session's word is enough
+    /// leaves seed mode with the last one. An earlier session's record is enough
     /// for that, but no byte leaves us by it: the disk hashes each piece again
     /// before it is read.
     pub(super) fn follow_seed_mode(&mut self) {

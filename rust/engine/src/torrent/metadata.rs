@@ -80,7 +80,7 @@ impl Driver {
             Ok(spec) => self.context.disk.open(spec, self.storage.events.clone()),
             Err(error) => return self.metadata_refused(error),
         };
-        // Nobody else fills it.
+        // No other code fills it.
         let _ = self.storage.slot.set(storage);
         self.brain
             .set_metadata(Arc::new(info.layout.clone()), rand::random());
@@ -180,7 +180,7 @@ impl Driver {
 }
 
 impl TorrentHandle {
-    /// Takes the metadata over; from now on pieces and files can be spoken of.
+    /// Takes the metadata over; from now on there are pieces and files.
     /// Returns what was said of it before and does not fit.
     fn learn(&self, info: Arc<Info>) -> Vec<String> {
         let mut notes = Vec::new();
@@ -190,7 +190,7 @@ impl TorrentHandle {
         for (priority, &wished) in priorities.iter_mut().zip(options.file_priorities.iter()) {
             *priority = wished;
         }
-        // Nobody knew how many files there are.
+        // The number of files was not known.
         let files = info.files.len();
         if options.file_priorities.len() > files {
             let given = options.file_priorities.len();
@@ -205,7 +205,7 @@ impl TorrentHandle {
         options.file_priorities = Arc::new(priorities);
         let mut metainfo = magnet.with_info(info);
         metainfo.tiers.clone_from(&options.trackers);
-        // Under the lock: whoever finds the metadata finds priorities that fit.
+        // Under the lock: a caller that finds the metadata finds priorities that fit.
         self.put_metainfo(Arc::new(metainfo));
         notes
     }

@@ -153,7 +153,7 @@ pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
     if let Some(metainfo) = handle.metainfo().filter(|_| is_in_place) {
         match metadata::spec(&metainfo.info, &handle) {
             Ok(spec) => {
-                // Nobody else fills it.
+                // No other code fills it.
                 let _ = storage.set(context.disk.open(spec, disk_events.clone()));
             }
             Err(error) => return claim_paths::refuse(&context, &handle, error),
@@ -190,7 +190,7 @@ struct Queues {
 
 impl Queues {
     /// What becomes of a torrent whose session stops: it may have been removed
-    /// right before. Messages that nobody carries out any more go to `undone`.
+    /// right before. Messages that are not carried out any more go to `undone`.
     fn last_wish(&mut self, mut undone: impl FnMut(Command)) -> LoopEnd {
         // A caller that goes on posting would keep it busy for ever.
         self.commands.close();
@@ -367,7 +367,7 @@ impl Driver {
                 },
                 Some(ended) = self.tasks.join_next() => {
                     // What a connection reported while it lasted comes before
-                    // its end: afterwards nobody knows whose news it was.
+                    // its end: afterwards it cannot be attributed to a peer.
                     self.waiting_reports(&mut queues.reports);
                     self.task_ended(ended);
                 }
@@ -473,7 +473,7 @@ impl Driver {
                     _ if state.is_checking() => {}
                     _ => self.announcer.incomplete(),
                 }
-                // Whoever hears of the change finds it in the snapshot too.
+                // A consumer that gets the change finds it in the snapshot too.
                 self.publish(Instant::now());
                 self.post(kind::STATE_CHANGED, || Detail::State { state, previous });
             }

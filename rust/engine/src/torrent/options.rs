@@ -62,7 +62,7 @@ impl Driver {
             self.post(kind::TORRENT_PAUSED, || Detail::None);
         } else if answers && !self.brain.is_draining() {
             // Paused and resumed, or the other way round, before it was seen:
-            // whoever waits for the last word hears that it holds.
+            // a caller that waits for the last event learns that it holds.
             self.publish(now);
             let kind = if paused {
                 kind::TORRENT_PAUSED
@@ -131,7 +131,7 @@ impl Driver {
         }
     }
 
-    /// Has connections note what somebody wants to hear of.
+    /// Makes connections record what a consumer of alerts wants.
     pub(super) fn watch(&mut self) {
         let events = &self.context.services.events;
         let any = |kinds: &[crate::event::Kind]| kinds.iter().any(|&kind| events.wants(kind));

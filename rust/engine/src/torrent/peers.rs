@@ -114,7 +114,7 @@ impl Driver {
         });
     }
 
-    /// Tells the brain when others see us elsewhere, or we listen elsewhere.
+    /// Informs the brain when others see us elsewhere, or we listen elsewhere.
     pub(super) fn follow_whereabouts(&mut self) {
         let own = self.context.services.network.own();
         if !Arc::ptr_eq(&own, &self.peers.own_endpoints) {
@@ -139,7 +139,7 @@ impl Driver {
             info_hash: self.handle.info_hash(),
             remote: meta.endpoint,
             client: client.to_owned(),
-            // Whoever called us knows it.
+            // A peer that called us knows it.
             port: port_of(&listening, meta.endpoint.ip()).filter(|_| !meta.incoming),
             allowed_fast: settings.allowed_fast_set_size as usize,
         }

@@ -1,4 +1,4 @@
-//! Checks that the torrent owes: a read that fails, for a peer or in a check,
+//! Checks that are pending: a read that fails, for a peer or in a check,
 //! says nothing of the bytes. The pieces in question do not count and are not
 //! fetched; when storage is said to work again ([`Driver::clear_error`], by
 //! the game or the retry) they are hashed first, and only what is really bad
@@ -85,7 +85,7 @@ impl Driver {
         }
     }
 
-    /// Checks what is owed, unless an error says that it would be in vain.
+    /// Runs the pending check, unless an error says that it would be in vain.
     /// Whether something is.
     pub(super) fn check_owed(&mut self) -> bool {
         if !self.checking.pending_check.is_some() {

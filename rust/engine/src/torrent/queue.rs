@@ -1,4 +1,4 @@
-//! The torrent and the session's queue: what the queue is told, and what its
+//! The torrent and the session's queue: what is reported to the queue, and what its
 //! verdicts change.
 
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::disk::{CheckMode, Storage};
 use crate::status::TorrentStatus;
 
 impl Driver {
-    /// Tells the queue how the torrent is now.
+    /// Reports to the queue how the torrent is now.
     pub(super) fn observe(&self, status: &TorrentStatus) {
         let known = |number: i64| u32::try_from(number).ok();
         self.handle.observed(Observation {

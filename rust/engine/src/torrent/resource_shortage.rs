@@ -1,6 +1,6 @@
-//! Short spells in which the system has no file descriptor or no memory for
+//! Short periods in which the system has no file descriptor or no memory for
 //! us. They say nothing of the torrent: it is not in error, asks for no blocks
-//! for a moment, and goes on by itself. libtorrent too gives up only what was
+//! for a moment, and goes on by itself. libtorrent too drops only what was
 //! being done (for want of memory).
 //!
 //! Owned by the torrent's driver: [`Driver::storage_failed`] comes here with
@@ -13,7 +13,7 @@ use crate::disk::{CheckMode, DiskError};
 use crate::error::Error;
 use crate::event::{Detail, kind};
 
-/// The first wait; it doubles while the trouble comes back at once.
+/// The first wait; it doubles while the shortage comes back at once.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest wait.
@@ -48,7 +48,7 @@ impl ResourceShortage {
         }
     }
 
-    /// Trouble at `now`. False if it is waited out already.
+    /// A shortage at `now`. False if it is waited out already.
     fn begin(&mut self, now: Instant) -> bool {
         if self.until.is_some() {
             return false;

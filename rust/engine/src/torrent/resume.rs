@@ -113,7 +113,7 @@ impl ResumeState {
         is_record.then(|| path_of(&self.record.save_path))
     }
 
-    /// What the record speaks of was never in this folder.
+    /// What the record claims was never in this folder.
     pub(super) fn was_elsewhere(&mut self) {
         self.elsewhere = true;
     }

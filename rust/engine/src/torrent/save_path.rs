@@ -139,7 +139,7 @@ impl SavePathState {
         self.next.is_some()
     }
 
-    /// Gives up a check that waits for a look at the folder. False if the
+    /// Cancels a check that waits for a look at the folder. False if the
     /// folder is missing, or something else waits.
     pub(super) fn cancel_check(&mut self) -> bool {
         let is_check = matches!(self.next, Some(SavePathAction::Check(_)));
@@ -173,7 +173,7 @@ impl Driver {
     }
 
     /// Looks for the folder before the torrent begins. False if that is done,
-    /// or not worth it: a new torrent's folder is created.
+    /// or not needed: a new torrent's folder is created.
     pub(super) fn looks_for_root(&mut self) -> bool {
         let looks = !self.location.root.seen && self.had_data();
         if looks {

@@ -49,7 +49,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Gives the outcome, of which an event has told.
+    /// Gives the outcome, which an event has reported.
     fn give(self, outcome: Result<Bytes>) {
         self.address_filter.complete();
         if let Some(answer) = self.request.answer {
@@ -63,7 +63,7 @@ impl Asked {
 pub(super) struct SavedRecord {
     /// The record came after a sync.
     synced: bool,
-    /// The places that the record speaks for.
+    /// The paths that the record covers.
     epoch: Option<u64>,
     written: bool,
 }
@@ -162,7 +162,7 @@ impl Saver {
 }
 
 impl Driver {
-    /// Notes that something changed that is worth saving.
+    /// Notes that something changed that justifies a save.
     pub(super) fn unsaved(&mut self, what: SaveFlags) {
         self.handle.note_unsaved(what);
         let what = match what {
@@ -387,7 +387,7 @@ impl Driver {
         }
     }
 
-    /// The record is as good as the device: whoever waits gets it, and the
+    /// The record is as good as the device: the callers that wait get it, and the
     /// state directory.
     fn saved(&mut self, record: &ResumeData, requests: Vec<Asked>) {
         let plain = Bytes::from(record.encode());
@@ -500,7 +500,7 @@ impl Driver {
             let record = self.record_of_now().encode();
             drop(state_store.save(info_hash, Part::Resume, record.into()));
         }
-        // What still has the files after it was told to end hangs: what is known
+        // What still has the files after it was asked to end hangs: what is known
         // is saved without them.
         let storage = self.storage.slot.get().cloned();
         let storage = storage.filter(|_| !self.location.places.is_busy());
@@ -516,7 +516,7 @@ impl Driver {
                         let stats = self.records.saver.stats.clone();
                         self.record(Some((&have, &unfinished)), &stats)
                     }
-                    // The record from before still tells the truth.
+                    // The record from before is still true.
                     Err((error, _)) => return self.refuse_save(Vec::new(), &Error::from(*error)),
                 }
             }

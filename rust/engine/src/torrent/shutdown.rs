@@ -24,7 +24,7 @@ impl Driver {
         self.brain.stop();
         self.set_filtered(true);
         self.context.services.bandwidth.set_torrent(self.key, 0, 0);
-        // Only the last announces are worth waiting for.
+        // Only the last announces are waited for.
         self.announcing.tasks.abort_all();
         self.stop_announcing();
         self.drain_outputs();
@@ -53,10 +53,10 @@ impl Driver {
         };
         tokio::join!(closing, announced);
         self.flushed();
-        // After the last word of the brain.
+        // After the last output of the brain.
         self.context.services.choking.gone(self.key);
         if let Some(storage) = self.storage.slot.get() {
-            // A move may have ended after nobody waited for it any more.
+            // A move may have ended after its receiver was gone.
             self.handle
                 .shared
                 .save_path
@@ -72,12 +72,12 @@ impl Driver {
     }
 
     /// Waits for connections to close and for work on the files to end, which
-    /// was told to; what hangs is given up. `saves` if saves are worth waiting
+    /// was asked to; what hangs is left. `saves` if saves are waited
     /// for: the device is synced anyway.
     async fn join_tasks(&mut self, saves: bool) {
         let deadline = tokio::time::sleep(TASKS_LIMIT);
         tokio::pin!(deadline);
-        // Dials and reads that are still under way serve nobody.
+        // Dials and reads that are still under way have no receiver.
         while !self.peers.mailboxes.is_empty()
             || self.location.places.is_busy()
             || self.storage.work.sorting
@@ -146,7 +146,7 @@ impl Driver {
             self.context.final_announces.take(&mut announces);
         }
         let limit = self.context.services.settings.borrow().stop_tracker_timeout;
-        // The rest is for what comes after: the whole end keeps to the limit.
+        // The remainder is for what comes after: the whole end keeps to the limit.
         let limit = Duration::from_secs(limit.unsigned_abs()).mul_f64(0.9);
         async move {
             let all = async { while announces.join_next().await.is_some() {} };

@@ -93,7 +93,7 @@ impl TorrentHandle {
     }
 }
 
-/// A tracker that nobody has asked yet.
+/// A tracker that has not been asked yet.
 pub(crate) fn new_tracker(url: &str, tier: u32) -> TrackerStatus {
     TrackerStatus {
         url: url.to_owned(),

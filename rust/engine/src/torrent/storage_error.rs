@@ -1,4 +1,4 @@
-//! A torrent in error: it stays so, whatever fails meanwhile, until it is told
+//! A torrent in error: it stays so, whatever fails meanwhile, until a caller says
 //! that the cause is gone or a retry finds that it is.
 
 use std::time::Instant;
@@ -8,10 +8,10 @@ use crate::error::Error;
 use crate::event::{Detail, kind};
 
 impl Driver {
-    /// Storage is in trouble: nothing new is fetched, what we have is served.
+    /// Storage is in error: nothing new is requested, what we have is served.
     pub(super) fn fail(&mut self, error: Error) {
         tracing::warn!(torrent = %self.handle.info_hash(), %error, "storage failed");
-        // One cause fails several writes; the first is what the game hears of.
+        // One cause fails several writes; the first is reported to the game.
         if self.failure.error.is_some() {
             return;
         }

@@ -33,7 +33,7 @@ pub(super) enum TrackerOutcome {
 }
 
 /// What had been transferred when the torrent began to announce itself:
-/// trackers are told what came since (BEP 3).
+/// trackers are sent what came since (BEP 3).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Baseline {
     sent: u64,
@@ -77,7 +77,7 @@ fn endpoints(listening: &[SocketAddr]) -> Vec<SocketAddr> {
     if !listening.is_empty() {
         return listening.to_vec();
     }
-    // Nobody can connect to us, but we can ask for others.
+    // No peer can connect to us, but we can ask for others.
     vec![
         (Ipv4Addr::UNSPECIFIED, 0).into(),
         (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -104,7 +104,7 @@ impl Driver {
         self.announcer.start(now);
     }
 
-    /// Tells trackers that we go, with the numbers as they are now: what the
+    /// Announces to trackers that we stop, with the numbers as they are now: what the
     /// torrent does next may change them.
     pub(super) fn stop_announcing(&mut self) {
         self.announcer.stop();
@@ -257,7 +257,7 @@ impl Driver {
         let Some(answered) = self.announcer.on_reply(now, *id, &reply) else {
             return;
         };
-        // Whoever hears of the answer finds the tracker as it left it.
+        // A consumer that gets the answer finds the tracker as it left it.
         self.publish(now);
         if let Some(warning) = reply.warning {
             self.tracker_news(kind::TRACKER_WARNING, url, *local, || {
@@ -302,7 +302,7 @@ impl Driver {
         }
         match result {
             Ok(reply) => {
-                // Whoever hears of the numbers finds them in the status too.
+                // A consumer that gets the numbers finds them in the status too.
                 self.publish(Instant::now());
                 self.tracker_news(kind::SCRAPE_REPLY, url, *local, || TrackerFact::Scraped {
                     complete: known(reply.complete),

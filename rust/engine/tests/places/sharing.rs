@@ -30,7 +30,7 @@ fn the_same_content_is_shared_and_only_read() {
     let mut node = Node::new();
     let [first, second] = sharing(&node, &payload);
     payload.assert_at(node.folder.path());
-    // It leaves what the other has, and its own part file is nobody else's.
+    // It leaves what the other has, and its own part file belongs to it alone.
     node.session
         .remove_torrent(&second, Deletion::Files)
         .unwrap();
@@ -62,7 +62,7 @@ fn what_is_shared_is_not_written_moved_or_renamed() {
         wait(handle.rename_file_now(FileIndex(0), "x")).unwrap_err();
     }
     payload.assert_at(&folder);
-    // Damage is found by one, and mended by none.
+    // Damage is found by one, and repaired by none.
     let path = folder.join("payload/a.bin");
     let mut damaged = std::fs::read(&path).unwrap();
     damaged[3 * PIECE] ^= 1;

@@ -221,7 +221,7 @@ fn of_peers() -> [Group; 10] {
                 (kind::PEER_UNSNUBBED, "A peer sends again."),
                 (
                     kind::PEER_SNUBBED,
-                    "A peer has not sent what it owes for a while.",
+                    "A peer has not sent the requested blocks for a while.",
                 ),
             ],
         ),
@@ -278,7 +278,7 @@ fn of_peers() -> [Group; 10] {
                 (kind::BLOCK_TIMEOUT, "A block did not come in time."),
                 (kind::BLOCK_FINISHED, "A block was received."),
                 (kind::BLOCK_DOWNLOADING, "A block was asked for."),
-                (kind::UNWANTED_BLOCK, "A block came that nobody asked for."),
+                (kind::UNWANTED_BLOCK, "A block came that was not requested."),
                 (kind::BLOCK_UPLOADED, "A block was sent."),
             ],
         ),
@@ -320,7 +320,7 @@ fn of_the_session() -> [Group; 8] {
                 operation: "",
                 error: String::new(),
             },
-            [(kind::UDP_ERROR, "A UDP socket had trouble.")],
+            [(kind::UDP_ERROR, "A UDP socket had an error.")],
         ),
         group(
             Detail::Statuses(vec![Arc::new(TorrentStatus::default())]),
@@ -448,12 +448,12 @@ fn of_trackers() -> [Group; 8] {
             }),
             [(
                 kind::SCRAPE_REPLY,
-                "A tracker has told how many seeds and downloaders there are.",
+                "A tracker has sent how many seeds and downloaders there are.",
             )],
         ),
         group(
             news(TrackerFact::ScrapeFailed(String::new())),
-            [(kind::SCRAPE_FAILED, "A tracker did not tell that.")],
+            [(kind::SCRAPE_FAILED, "A tracker did not send that.")],
         ),
         group(
             news(TrackerFact::TrackerId(String::new())),

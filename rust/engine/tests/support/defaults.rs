@@ -59,7 +59,7 @@ pub(crate) const DEFAULTS: &[Topic] = &[
             ),
             (
                 "seed_choking_algorithm",
-                "everybody in turn: in a lobby all wait for the last one",
+                "all peers in turn: in a multiplayer lobby all wait for the last player",
             ),
             (
                 "allowed_fast_set_size",
@@ -85,7 +85,7 @@ pub(crate) const DEFAULTS: &[Topic] = &[
             ),
             (
                 "ignore_limits_on_local_network",
-                "a limit holds for everybody, since the local network may be a radio that the game uses too; a LAN party turns it on",
+                "a limit holds for all peers, since the local network may be a radio that the game uses too; a LAN party turns it on",
             ),
         ],
     ),
@@ -107,7 +107,7 @@ pub(crate) const DEFAULTS: &[Topic] = &[
             ),
             (
                 "piece_timeout",
-                "after that, others are asked for what a peer owes us, so that no piece waits for a player who left",
+                "after that, outstanding requests of a peer go to others, so that no piece waits for a player who left",
             ),
             (
                 "request_timeout",

@@ -25,7 +25,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 /// The piece length of [`Payload::of_two_files`].
 pub(crate) const PIECE: usize = 32 * 1024;
 
-/// What a machine that stands still for a while would be taken for: a peer that
+/// A suspended machine would be taken for: a peer that
 /// does not answer. A test that is about one of them sets it itself.
 static PATIENCE: [(&str, Value); 6] = [
     ("peer_connect_timeout", Value::Int(3600)),
@@ -124,7 +124,7 @@ impl Payload {
 }
 
 /// A session on a port of the system's choice, with its folder and the events
-/// that nobody has waited for yet.
+/// that were not waited for yet.
 pub(crate) struct Node {
     pub(crate) session: Session,
     pub(crate) folder: TempDir,
@@ -160,7 +160,7 @@ impl Node {
         }
     }
 
-    /// Whether an event of `kind` is among those that nobody waited for.
+    /// Whether an event of `kind` is among those that were not waited for.
     pub(crate) fn has_seen(&self, kind: Kind) -> bool {
         self.seen.iter().any(|event| event.kind == kind)
     }
@@ -244,7 +244,7 @@ impl Drop for Node {
     }
 }
 
-/// Waits until a condition holds that speaks for itself.
+/// Waits until a condition holds.
 #[track_caller]
 pub(crate) fn until(condition: impl Fn() -> bool) {
     wait_until("what the test waits for", condition);

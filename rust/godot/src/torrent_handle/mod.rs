@@ -43,14 +43,14 @@ use crate::torrent_status::TorrentStatus;
 /// ```
 ///
 /// After the torrent was removed, or its session stopped, the handle is no
-/// longer valid: it still knows what it knew last, but can no longer be told
-/// to do anything.
+/// longer valid: it still returns what was last known, but takes no more
+/// commands.
 #[derive(GodotClass)]
 #[class(base=RefCounted)]
 pub(crate) struct TorrentHandle {
     torrent: Option<Torrent>,
     errors: LastError,
-    /// The progress that was last told.
+    /// The progress that was emitted last.
     told_progress: SharedField<f64>,
     availability: CachedValue<Arc<Vec<u32>>, Array<i64>>,
     pieces: CachedValue<Arc<Bitfield>, PackedByteArray>,
@@ -134,7 +134,7 @@ impl TorrentHandle {
         self.report(method, self.torrent().and_then(call))
     }
 
-    /// Tells the torrent something, on the main thread alone; whether that worked.
+    /// Sends a command to the torrent, on the main thread alone; whether that worked.
     fn tell(&self, method: &str, call: impl FnOnce(&Torrent) -> Result<()>) -> bool {
         let told = threads::require_main().and_then(|()| call(self.torrent()?));
         self.report(method, told).is_some()
@@ -169,7 +169,7 @@ impl TorrentHandle {
     #[signal]
     pub(crate) fn resume_data_ready(data: PackedByteArray);
 
-    /// Peers have told what the torrent consists of: its files and pieces are known now.
+    /// Peers have sent the torrent's metadata: its files and pieces are known now.
     #[signal]
     pub(crate) fn metadata_received();
 
@@ -241,7 +241,7 @@ impl TorrentHandle {
         self.tell("resume", Torrent::resume)
     }
 
-    /// Whether the torrent was told to pause.
+    /// Whether the torrent was paused by [method pause].
     #[func]
     fn is_paused(&self) -> bool {
         self.read("is_paused", Torrent::is_paused)

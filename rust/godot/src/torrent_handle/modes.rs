@@ -14,7 +14,7 @@ impl TorrentHandle {
         })
     }
 
-    /// Whether the torrent was told to super-seed.
+    /// Whether super-seeding was set.
     #[func]
     fn is_super_seeding(&self) -> bool {
         self.read("is_super_seeding", Torrent::is_super_seeding)
@@ -29,7 +29,7 @@ impl TorrentHandle {
         })
     }
 
-    /// Whether the torrent was told to ask for nothing.
+    /// Whether upload mode was set.
     #[func]
     fn is_upload_mode(&self) -> bool {
         self.read("is_upload_mode", Torrent::is_upload_mode)

@@ -161,7 +161,7 @@ impl TorrentHandle {
     }
 
     /// Fetches pieces in order instead of the rarest first. Worse for the swarm, good for
-    /// what is watched or heard while it comes.
+    /// what is played while it comes.
     #[func]
     fn set_sequential_download(&self, sequential: bool) -> bool {
         self.tell("set_sequential_download", |torrent| {

@@ -29,7 +29,7 @@ impl TorrentHandle {
         PackedByteArray::from(data.as_ref())
     }
 
-    /// Whether anything worth saving has changed since the last time.
+    /// Whether anything has changed since the last time that justifies a save.
     #[func]
     fn need_save_resume_data(&self) -> bool {
         self.read("need_save_resume_data", Torrent::need_save_resume_data)

@@ -60,7 +60,7 @@ impl TorrentHandle {
     }
 
     /// Waits until the torrent is out of its session and its files are closed, for which
-    /// somebody has to call [method TorrentSession.remove_torrent]. False when its session
+    /// [method TorrentSession.remove_torrent] has to be called. False when its session
     /// stops instead, or after [param timeout] seconds.
     #[func]
     fn wait_removed(&self, #[opt(default = 0.0)] timeout: f64) -> Signal {

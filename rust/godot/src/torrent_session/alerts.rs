@@ -1,4 +1,4 @@
-//! What the session has to tell: alerts, statistics, the log, errors.
+//! What the session reports: alerts, statistics, the log, errors.
 
 use super::*;
 

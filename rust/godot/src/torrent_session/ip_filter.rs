@@ -52,7 +52,7 @@ impl TorrentSession {
     /// be read. Lines that make no sense are left out.
     ///
     /// As it returns what came of the file, the game waits while that is read: no time to
-    /// speak of for some thousand rules, but a second or more for lists of the whole
+    /// matter for some thousand rules, but a second or more for lists of the whole
     /// Internet. Load those while the game shows that it loads. A state directory, or
     /// [method save_state], keeps them for the next time.
     #[func]

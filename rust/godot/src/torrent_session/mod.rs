@@ -74,7 +74,7 @@ pub(crate) type Running = Arc<SharedRun>;
 /// nothing refers to is stopped and freed, and with it its downloads.
 ///
 /// Nothing here makes the game wait. Network, files and hashing run in threads
-/// of their own; what happened there is told by signals, once a frame, on the
+/// of their own; what happened there is reported by signals, once a frame, on the
 /// main thread. A signal never comes during a call, always between two frames.
 ///
 /// A call that fails returns null, false or something empty, prints one error
@@ -109,7 +109,7 @@ pub(crate) struct TorrentSession {
     gauge: Arc<Gauge>,
     /// The object of each torrent.
     objects: SharedField<BTreeMap<InfoHash, Gd<TorrentHandle>>>,
-    /// Objects of torrents that were told to go.
+    /// Objects of torrents that are being removed.
     leaving: SharedField<Vec<Gd<TorrentHandle>>>,
     /// Objects of torrents that are gone.
     dead: SharedField<Vec<Dead<TorrentHandle>>>,
@@ -118,7 +118,7 @@ pub(crate) struct TorrentSession {
     signal_queue: SharedField<SignalQueue>,
     /// When the last poll ended.
     polled: SharedField<Option<Instant>>,
-    /// Whether `session_started` is in the outbox or was told.
+    /// Whether `session_started` is in the queue or was emitted.
     announced: SharedField<bool>,
     delivering: SharedField<bool>,
     logger: SharedField<Gd<TorrentLogger>>,
@@ -287,13 +287,13 @@ impl TorrentSession {
     }
 
     /// The object of the torrent that an event is about, unless the torrent
-    /// has been removed since: then nobody wants to hear of it any more.
+    /// has been removed since: then there is no receiver for it any more.
     pub(crate) fn object_of(&self, event: &Event) -> Option<Gd<TorrentHandle>> {
         let torrent = self.torrent_of(event.torrent.as_deref()?)?;
         Some(self.object(&torrent))
     }
 
-    /// Gives up the object of a torrent that is gone.
+    /// Drops the object of a torrent that is gone.
     pub(crate) fn take_leaving(&self, torrent: &TorrentRef) -> Option<Gd<TorrentHandle>> {
         let mut leaving = self.leaving.lock();
         let at = leaving
@@ -368,7 +368,7 @@ impl TorrentSession {
     #[signal]
     pub(crate) fn torrent_removed(info_hash: GString);
 
-    /// Peers have told what a torrent consists of that was added by a magnet link.
+    /// Peers have sent the metadata of a torrent that was added by a magnet link.
     #[signal]
     pub(crate) fn metadata_received(info_hash: GString);
 

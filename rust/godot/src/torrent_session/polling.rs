@@ -1,4 +1,4 @@
-//! A session's turn: it takes what has happened and tells the game.
+//! A session's turn: it takes what has happened and emits the signals.
 
 use super::*;
 
@@ -31,9 +31,9 @@ fn take(session: &Session, alerts_wait: bool, events: &mut Vec<Event>) {
 }
 
 impl TorrentSession {
-    /// Takes what has happened since into the outbox. Alerts stay in the engine,
+    /// Takes what has happened since into the queue. Alerts stay in the engine,
     /// whose queue is bounded, while there are some that wait here. Nothing of a
-    /// run is told before that it has started.
+    /// run is emitted before that it has started.
     fn collect(&self) {
         let run = self.run.get();
         if run.is_some_and(|session| session.failure().is_some()) {
@@ -81,7 +81,7 @@ impl TorrentSession {
         self.to_gd().get_reference_count() - 1
     }
 
-    /// Whether it has stopped and everything of it has been told.
+    /// Whether it has stopped and everything of it has been emitted.
     fn is_at_rest(&self) -> bool {
         !self.has_run() && self.ending.lock().is_empty() && self.signal_queue.lock().is_empty()
     }

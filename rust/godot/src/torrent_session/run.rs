@@ -53,7 +53,7 @@ impl TorrentSession {
         started
     }
 
-    /// Has `session_started` told once all torrents are back.
+    /// Has `session_started` emitted once all torrents are back.
     pub(super) fn announce(&self) {
         let is_ready =
             |session: &Session| session.is_up() && (session.is_restored() || !session.is_running());
@@ -122,7 +122,7 @@ impl TorrentSession {
 
     /// Stops the session: its torrents say goodbye to their trackers, files are closed,
     /// threads end. That happens in the background; [signal session_stopped] says when it
-    /// is done, within a second where only trackers do not answer: those are still told in the
+    /// is done, within a second where only trackers do not answer: those are still informed in the
     /// background. All handles become invalid at once. A game that quits waits for a second at
     /// most for trackers, and for five for the disk. When it is done, lambdas and bound
     /// callables are disconnected from them, which could keep them alive for ever; and from the

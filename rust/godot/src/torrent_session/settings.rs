@@ -116,7 +116,7 @@ impl TorrentSession {
         self.report("set_cache_size", applied).is_some()
     }
 
-    /// How long memory that nobody needs is kept for the next use.
+    /// How long memory that is not in use is kept for the next use.
     #[func]
     fn set_cache_expiry(&self, seconds: i64) -> bool {
         main_only!(self, "set_cache_expiry");

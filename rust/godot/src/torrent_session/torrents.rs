@@ -61,7 +61,7 @@ impl TorrentSession {
     }
 
     /// Adds the torrent that a magnet link names. Its files become known once peers have
-    /// told what it consists of: see [method TorrentHandle.wait_metadata]. Null when the
+    /// sent its metadata: see [method TorrentHandle.wait_metadata]. Null when the
     /// link cannot be read; a torrent that is already part of the session is returned as it
     /// is.
     ///

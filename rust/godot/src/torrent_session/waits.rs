@@ -30,8 +30,8 @@ impl TorrentSession {
     }
 
     /// Waits until the session has stopped: all files are closed, the port is free. True, at
-    /// once for one that is not started; false after [param timeout] seconds. Somebody has to
-    /// call [method stop_session].
+    /// once for one that is not started; false after [param timeout] seconds. It has to be stopped by
+    /// [method stop_session].
     ///
     /// ```gdscript
     /// session.stop_session()

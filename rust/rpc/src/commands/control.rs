@@ -1,4 +1,4 @@
-//! What a torrent is told to do.
+//! Commands for a torrent.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -139,7 +139,7 @@ fn opt_padding(params: &mut Params) -> Result<Padding> {
     }
 }
 
-/// Ends the hashing when nobody waits for the answer any more.
+/// Ends the hashing when the answer is not waited for any more.
 struct CancelOnDrop(Canceller);
 
 impl Drop for CancelOnDrop {

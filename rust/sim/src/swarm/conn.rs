@@ -161,7 +161,7 @@ impl Swarm {
             .map(|it| (it.block, Bytes::copy_from_slice(&conn.input[it.payload])))
             .collect();
         conn.input.drain(..taken);
-        // The torrent hears of blocks before the disk has them.
+        // The torrent learns of blocks before the disk has them.
         self.pass_report(node, key);
         if !blocks.is_empty() {
             let time = self.now();
@@ -229,7 +229,7 @@ impl Swarm {
         }
     }
 
-    /// The connection ends at this node; the other end hears of it.
+    /// The connection ends at this node; the other end learns of it.
     pub(super) fn end(&mut self, node: usize, key: PeerKey, ended: ConnectionEnd) {
         let Some(mut conn) = self.nodes[node].conns.remove(&key) else {
             return;

@@ -13,7 +13,7 @@ use crate::link::Link;
 use crate::node::Counters;
 
 impl Swarm {
-    /// Tells every node of every other, as a tracker would.
+    /// Makes every node known to every other, as a tracker would.
     pub fn introduce_all(&mut self) {
         let everybody: Vec<_> = self.nodes.iter().map(|node| node.endpoint).collect();
         let now = self.instant();
@@ -163,7 +163,7 @@ impl Swarm {
         self.brain(node).state()
     }
 
-    /// Whether a node's storage has failed and nobody has cleared the error.
+    /// Whether a node's storage has failed and the error was not cleared.
     pub fn has_failed(&self, node: NodeId) -> bool {
         self.nodes[node.0].upload_mode
     }

@@ -58,7 +58,7 @@ impl Swarm {
         }
     }
 
-    /// The connection broke, perhaps before the caller knew whom it reached.
+    /// The connection broke, perhaps before the caller knew which node it reached.
     pub(super) fn greeting_lost(&mut self, wire: usize) {
         if !std::mem::replace(&mut self.wires[wire].answered, true) {
             let [caller, callee] = &self.wires[wire].ends;

@@ -86,7 +86,7 @@ struct Outage {
     until: Duration,
 }
 
-/// Many engines around one torrent. See the crate's words for how it is used.
+/// Many engines around one torrent. See the crate's documentation for how it is used.
 pub struct Swarm {
     seed: u64,
     start: Instant,

@@ -1,4 +1,4 @@
-//! The torrent's task of a node: what the brain hears, and what it decides.
+//! The torrent's task of a node: what the brain receives, and what it decides.
 //! In the order of the engine's torrent driver.
 
 use torrent_core::ids::{PeerKey, TorrentKey};

@@ -1,4 +1,4 @@
-//! How long the blocks that a peer owes us are waited for.
+//! How long the blocks that are outstanding at a peer are waited for.
 //!
 //! A peer that has sent some is expected to go on in its own time: when it has
 //! been silent for much longer than between its blocks so far, it *snubs* us,
@@ -43,7 +43,7 @@ impl RequestTimer {
         }
     }
 
-    /// The peer owed us nothing, and is asked for something now.
+    /// No request was outstanding at the peer, and one is sent now.
     pub(super) fn begin(&mut self, now: Instant) {
         self.since = now;
     }
@@ -80,7 +80,7 @@ impl RequestTimer {
         self.held
     }
 
-    /// When a peer that owes us blocks snubs us; never while it is us who
+    /// When a peer with outstanding requests snubs us; never while it is our side that
     /// cannot go on.
     pub(super) fn snubbed_at(&self, limits: &ConnectionLimits) -> Option<Instant> {
         let expected = match self.samples {
@@ -93,7 +93,7 @@ impl RequestTimer {
         self.held.is_none().then_some(due)
     }
 
-    /// When everything that the peer owes us is asked of others.
+    /// When all outstanding requests of the peer are given to others.
     pub(super) fn over_at(&self, limits: &ConnectionLimits) -> Option<Instant> {
         let limit = limits.piece_timeout.min(limits.request_timeout);
         self.held.is_none().then_some(self.since + limit)

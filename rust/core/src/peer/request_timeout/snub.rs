@@ -1,4 +1,4 @@
-//! What becomes of the blocks that a silent peer owes us.
+//! What becomes of the outstanding requests of a silent peer.
 //!
 //! Part of [`Connection`]. A peer that snubs us loses what it was not asked for
 //! yet, then one block after the other, the last ones first, and all of them
@@ -13,7 +13,7 @@ use crate::peer::{Connection, Note};
 const STEP: Duration = Duration::from_secs(1);
 
 impl Connection {
-    /// Tells whether our own limits keep us from receiving: the peer is not to
+    /// Says whether our own limits keep us from receiving: the peer is not to
     /// blame for its silence then.
     pub fn hold(&mut self, now: Instant, held: bool) {
         if let Some(from) = self.requests.request_timer.held_since()

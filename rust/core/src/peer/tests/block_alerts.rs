@@ -1,4 +1,4 @@
-//! What a connection tells of itself beside its blocks.
+//! What a connection reports beside its blocks.
 
 use super::*;
 

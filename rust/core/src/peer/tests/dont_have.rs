@@ -45,7 +45,7 @@ fn a_request_that_crossed_the_news_is_no_crime() {
         world.sent();
     }
     assert_eq!(world.conn.pending_report.traffic.invalid_requests, 0);
-    // Another piece that it was never told of is.
+    // Another piece that was never announced to it is.
     world.conn.announced.clear(3);
     world.feed(&[request(12)]).unwrap();
     assert_eq!(world.conn.pending_report.traffic.invalid_requests, 1);

@@ -19,7 +19,7 @@ fn reject(at: u32) -> Message<'static> {
     Message::Reject(request)
 }
 
-/// The pieces that the last report allows, if it speaks of them.
+/// The pieces that the last report allows, if it contains them.
 fn allowed(world: &mut World) -> Option<Vec<u32>> {
     let allowed = world.conn.final_report().allowed_fast?;
     Some(allowed.iter().map(|piece| piece.0).collect())
@@ -73,7 +73,7 @@ fn a_choke_refuses_only_what_the_peer_never_meant_to_send() {
     for fast in [true, false] {
         let refusal: &[Message<'_>] = match fast {
             true => &[Message::Choke, reject(1), reject(2)],
-            // Who does not speak Fast refuses by the choke alone.
+            // A peer without Fast refuses by the choke alone.
             false => &[Message::Choke],
         };
         for sends in [true, false] {

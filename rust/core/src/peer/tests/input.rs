@@ -123,7 +123,7 @@ fn nobody_says_for_ever_all_that_it_has() {
                 world.conn = Connection::without_metadata(limits, world.now);
             }
             world.conn.features.fast = true;
-            // A few come of honest confusion.
+            // A few may come by mistake.
             for _ in 0..4 {
                 world.feed(messages).unwrap();
             }

@@ -74,7 +74,7 @@ fn whoever_hears_of_many_pieces_may_take_its_time() {
     let command = PeerCommand::Have(have);
     assert_eq!(world.conn.handle_command(world.now, command), Ok(None));
     assert!(world.conn.send.len() > MUCH - 9);
-    // It is refused what it asks for, and hears of that too.
+    // What it asks for is rejected, and the rejection is reported too.
     for _ in 0..100 {
         world.feed(&[Message::Interested, request(0)]).unwrap();
     }

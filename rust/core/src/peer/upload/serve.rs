@@ -103,7 +103,7 @@ impl Connection {
 
     /// Queues what was read. Requests whose data could not be read (`None`), or
     /// whose peer was choked meanwhile, are refused. The connection is to be
-    /// closed if the peer cannot be told.
+    /// closed if the peer cannot be informed.
     #[must_use]
     pub fn handle_read(&mut self, job: &ReadJob, data: Option<&Bytes>) -> Option<CloseReason> {
         self.uploads.done(job);

@@ -1,4 +1,4 @@
-//! Worlds drawn as strings. A piece is a word of four blocks: `.` open, a small
+//! Worlds drawn as strings. A piece is a group of four blocks: `.` open, a small
 //! letter for a lease of that peer, a capital for a block that the peer sent,
 //! `*` for a piece that is had. Availability and priority are a digit a piece.
 

@@ -73,7 +73,7 @@ fn new_pieces_keep_to_the_extents_that_were_begun() {
         &mut out,
     );
     let extents: BTreeSet<u32> = out.iter().map(|block| block.piece.0 / 4).collect();
-    // The first pick takes what lies together in its order of merit, the next
+    // The first pick takes adjacent pieces in its order of merit, the next
     // ones fill those extents.
     let pieces: BTreeSet<u32> = out.iter().map(|block| block.piece.0).collect();
     assert_eq!(pieces.len(), 7);

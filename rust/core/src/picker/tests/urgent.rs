@@ -46,7 +46,7 @@ fn an_urgent_piece_of_many_blocks_and_much_padding_is_no_burden() {
     let open = picker.urgent_open(piece, usize::MAX);
     assert_eq!(open.len() as u32, BLOCKS / 2);
     assert_eq!(picker.urgent_open(piece, 3), open[..3]);
-    // Everybody is asked for all of it.
+    // All peers are asked for all of it.
     for name in ['a', 'b', 'c', 'd'] {
         let leased = (0..BLOCKS).filter(|&index| {
             let block = Block::new(piece, index);

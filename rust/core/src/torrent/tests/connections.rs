@@ -200,7 +200,7 @@ fn one_address_has_so_many_connections() {
     // What the session says counts too.
     let verdict = call(&mut world, b'k', "10.0.0.7", Room::Crowded);
     assert_eq!(verdict, Err(CloseReason::Crowded));
-    // One on which nobody has wanted anything for long makes way.
+    // One on which nothing has been wanted for long is closed.
     world.pass(10_000);
     let verdict = call(&mut world, b'd', "10.0.0.9", Room::Free);
     assert_eq!(verdict, Err(CloseReason::Crowded));
@@ -227,7 +227,7 @@ fn a_peer_that_calls_anew_takes_the_place_of_its_old_connection() {
     };
     assert_eq!(call(&mut world, '1', 9, 1000), Ok(()));
     world.out();
-    // A stranger does not push it out by its name.
+    // A third peer does not push it out by its name.
     let stranger = call(&mut world, '2', 8, 1000);
     assert_eq!(stranger, Err(CloseReason::Duplicate));
     assert_eq!(call(&mut world, '3', 9, 1001), Ok(()));
@@ -314,7 +314,7 @@ fn a_named_peer_is_called_again_and_again() {
     world.out();
     hang_up(&mut world);
     assert_eq!(calls(&mut world, 250, hang_up), waits);
-    // After one that lasted it begins anew, whoever closed it.
+    // After one that lasted it begins anew, whichever side closed it.
     for failed in [false, true] {
         world.torrent.connect_to(world.now(), endpoint('a'));
         world.out();
@@ -323,7 +323,7 @@ fn a_named_peer_is_called_again_and_again() {
         world.leave('a', failed);
         assert_eq!(calls(&mut world, 16, refuse), [1, 3, 7, 15]);
     }
-    // The game's word, or a sleep, is a reason to call at once.
+    // The game's request, or a suspend, is a reason to call at once.
     world.torrent.connect_to(world.now(), endpoint('a'));
     assert_eq!(world.out(), ["connect 10.0.0.97:6881 by name"]);
     refuse(&mut world);
@@ -363,14 +363,14 @@ fn a_named_peer_is_let_alone_where_there_is_nothing_to_do() {
     assert!(calls(&mut world, 50, refuse).is_empty());
     world.prioritize("x.");
     assert_eq!(calls(&mut world, 4, refuse), [0, 1, 3]);
-    // A seed that somebody leaves calls him back.
+    // A seed that a peer leaves calls it back.
     let mut world = World::new("xx");
     world.torrent.connect_to(world.now(), endpoint('a'));
     world.peer('a', "x.");
     world.leave('a', false);
     world.out();
     assert_eq!(calls(&mut world, 4, refuse), [1, 3]);
-    // A stopped torrent calls nobody, and everybody when it goes on.
+    // A stopped torrent calls no peer, and all when it goes on.
     world.torrent.stop();
     assert!(calls(&mut world, 50, refuse).is_empty());
     world.torrent.start(world.now());

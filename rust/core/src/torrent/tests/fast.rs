@@ -18,7 +18,7 @@ struct Line {
 }
 
 impl Line {
-    /// To a peer that speaks Fast or does not, of a torrent of ten pieces of two
+    /// To a peer that supports Fast or does not, of a torrent of ten pieces of two
     /// blocks.
     fn new(fast: bool) -> Self {
         let mut world = World::new("..........");
@@ -127,7 +127,7 @@ fn allow(piece: u32) -> Message<'static> {
 }
 
 /// A peer that refuses what it is asked for until some moment, then serves it.
-/// Returns how many requests it got, and when the torrent was complete; gives up
+/// Returns how many requests it got, and when the torrent was complete; stops
 /// after 10 s.
 fn refuse(line: &mut Line, until: u64, opening: &[Message<'_>], how: How) -> (usize, Option<u64>) {
     let mut asked = line.hear(opening).unwrap();

@@ -1,4 +1,4 @@
-//! Whose pieces interest us, and which of their blocks are asked of whom.
+//! Which peers' pieces interest us, and which of their blocks are requested from which peer.
 
 use super::*;
 
@@ -123,7 +123,7 @@ fn the_end_game_asks_twice_and_cancels_the_slower() {
     world.got('a', "0:1");
     assert_eq!(world.torrent.totals().redundant, u64::from(BLOCK_SIZE));
     assert!(world.out().is_empty());
-    // Nothing is owed any more: the piece comes anew as a whole.
+    // Nothing is outstanding any more: the piece comes anew as a whole.
     world.failed(0, &['a', 'b']);
     world.out();
     world.leave('a', false);

@@ -34,7 +34,7 @@ fn upload_mode_asks_for_nothing_until_it_ends() {
     world.givers(&[('a', "xxx")]);
     modes(&mut world, |it| it.upload_mode = true);
     assert_eq!(world.out(), ["a upload only true", "a interested false"]);
-    // Trouble with storage that ends does not end the mode.
+    // A storage error that ends does not end the mode.
     world.torrent.set_storage_failed(world.now(), true);
     world.torrent.set_storage_failed(world.now(), false);
     assert_eq!(world.out(), [""; 0]);
@@ -76,7 +76,7 @@ fn draining_takes_in_what_was_asked_for_and_nothing_else() {
     assert!(!world.torrent.is_draining());
     world.torrent.start(now);
     assert!(world.torrent.is_running());
-    // Nobody is there, and nothing is awaited.
+    // No peer is there, and nothing is awaited.
     world.leave('a', false);
     world.leave('b', false);
     world.out();
@@ -118,7 +118,7 @@ fn a_super_seed_shows_each_piece_once_as_long_as_it_is_passed_on() {
     pieces.sort_unstable();
     pieces.dedup();
     assert_eq!(pieces.len(), 4);
-    // It has the piece, which has reached nobody else: no next one.
+    // It has the piece, which has reached no other peer: no next one.
     let (peer, piece) = first[0];
     has(&mut world, peer, piece);
     assert_eq!(shown(&mut world), []);
@@ -137,7 +137,7 @@ fn a_super_seed_helps_a_peer_that_is_stuck_or_alone() {
     world.pass(500);
     let first = shown(&mut world);
     assert_eq!(first.len(), 2);
-    // Nobody to pass it on to.
+    // No peer to pass it on to.
     has(&mut world, 'a', first[0].1);
     assert_eq!(shown(&mut world).len(), 1);
     // Everything is out; a newcomer that gets nothing is helped after a while.

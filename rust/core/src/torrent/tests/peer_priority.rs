@@ -1,4 +1,4 @@
-//! The ports on which callers listen, and who makes way for whom (BEP 40).
+//! The ports on which callers listen, and which connection is closed for which (BEP 40).
 
 use super::*;
 use crate::ext::Handshake;
@@ -8,7 +8,7 @@ fn own() -> SocketAddr {
     "123.213.32.10:6881".parse().unwrap()
 }
 
-/// Somebody calls from an address of his own.
+/// A peer calls from an address of its own.
 fn call(world: &mut World, peer: char, from: [u8; 4]) -> Result<(), CloseReason> {
     let meta = PeerMeta {
         endpoint: (from, 40_000).into(),

@@ -40,7 +40,7 @@ fn finished_is_not_seeding_and_ends_when_more_is_wanted() {
     // Finished by wanting less.
     world.prioritize("x.-");
     assert_eq!(world.events(), ["finished", "finished!"]);
-    // The rest comes although nobody asked for it.
+    // The remainder comes although it was not requested.
     world.verified(&[2]);
     assert_eq!(world.events(), ["verified 2", "file 1", "seeding"]);
 }

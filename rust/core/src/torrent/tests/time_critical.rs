@@ -85,7 +85,7 @@ fn a_piece_that_fails_keeps_its_deadline() {
     deadline(&mut world, 2, 9000, true);
     world.got('a', "2:0 2:1");
     world.out();
-    // Somebody else took part: nobody is found guilty yet.
+    // Another peer took part: none is found guilty yet.
     world.failed(2, &['a', 'z']);
     assert_eq!(only(&mut world, "urgent"), ["a urgent 2:0 2:1"]);
     // The peer leaves: the next one is asked at once.

@@ -80,7 +80,7 @@ fn beyond_the_limit_only_callers_are_taken_in_and_for_idle_peers() {
     world.out();
     world.room = Room::Slack;
     assert_eq!(world.join('c', false), Err(CloseReason::TooMany));
-    // Nobody has been idle for long: it comes on top.
+    // None has been idle for long: it comes on top.
     world.join('d', true).unwrap();
     assert!(closed(&mut world).is_empty());
     world.pass(21_000);

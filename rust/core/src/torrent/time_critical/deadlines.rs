@@ -1,7 +1,7 @@
 //! Pieces with a deadline: each of their blocks goes to the peer that is
 //! likely to deliver it first, and is asked for a second time when it is late.
 //!
-//! The brain tells it of deadlines, asks for a plan whenever a peer could take
+//! The brain passes on deadlines, asks for a plan whenever a peer could take
 //! on blocks ([`Deadlines::assign`]) and once a tick ([`Deadlines::rescue`]),
 //! and sends what comes out as urgent leases. The pieces are kept out of the
 //! picker's ordinary choice meanwhile.
@@ -15,7 +15,7 @@ use crate::picker::{PeerPieces, Picker};
 /// Bytes a second that a peer of which nothing is known is trusted to send.
 const ASSUMED_RATE: u64 = BLOCK_SIZE as u64;
 
-/// Nobody is slower, so that times stay finite.
+/// No peer counts as slower, so that times stay finite.
 const MIN_RATE: u64 = 50;
 
 /// What a block costs a peer that lets requests time out.
@@ -38,14 +38,14 @@ pub(crate) struct Runner<'a> {
     /// Whether the rate is measured.
     pub(crate) known: bool,
     pub(crate) snubbed: bool,
-    /// Blocks that it owes us.
+    /// Its outstanding blocks.
     pub(crate) owed: u32,
     /// Urgent blocks that it can take on.
     pub(crate) room: u32,
 }
 
 impl Runner<'_> {
-    /// How long until the peer has sent what it owes and `more` blocks.
+    /// How long until the peer has sent its outstanding blocks and `more`.
     fn time_for(&self, more: u32) -> Duration {
         if self.snubbed {
             return SNUBBED;
@@ -259,7 +259,7 @@ mod tests {
         let mut runners = [runner(SLOW, 1024, 0, 9), runner(FAST, 1 << 20, 4, 3)];
         let plan = wish.assign(&mut one, &mut runners);
         assert_eq!((count(&plan, FAST), count(&plan, SLOW)), (3, 0));
-        // It owes so much that the slow one is quicker.
+        // So much is outstanding at it that the slow one is quicker.
         let mut two = picker();
         let mut runners = [runner(SLOW, 1 << 16, 0, 9), runner(FAST, 1 << 20, 500, 9)];
         assert_eq!(count(&wish.assign(&mut two, &mut runners), SLOW), 4);

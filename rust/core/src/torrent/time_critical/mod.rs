@@ -17,7 +17,7 @@ const FIRST_ROOM: u32 = 4;
 
 impl Torrent {
     /// Wants `piece` within `after`; with `alert` it is said when it is here.
-    /// One that nobody wanted is wanted now.
+    /// A piece that was not wanted is wanted now.
     pub fn set_deadline(&mut self, now: Instant, piece: PieceIndex, after: Duration, alert: bool) {
         if piece.0 >= self.pieces.layout.num_pieces() {
             return;

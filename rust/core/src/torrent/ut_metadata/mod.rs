@@ -1,17 +1,17 @@
 //! Fetching the info dict from peers (BEP 9): which peer is asked for which
-//! piece, and whom to believe.
+//! piece, and which result is believed.
 //!
-//! The brain tells of peers that have it ([`MetadataFetch::peer_has`]), of answers
-//! ([`MetadataFetch::answer`]) and of time ([`MetadataFetch::poll`], which says whom to ask
-//! for what). Peers may lie about its size and its bytes, answer slowly or
+//! The brain reports peers that have it ([`MetadataFetch::peer_has`]), answers
+//! ([`MetadataFetch::answer`]) and time ([`MetadataFetch::poll`], which returns what to request
+//! from which peer). Peers may give a wrong size or wrong bytes, answer slowly or
 //! never, and come back as new peers.
 //!
 //! Each size that is claimed is an attempt of its own, in which the peers that
 //! claim it share the pieces; a piece that one is slow to send is asked of
 //! another too. When the result has the wrong hash, each of these peers becomes
-//! an attempt of its own, all of them at once, so that an honest one needs no
-//! other. A peer whose whole is wrong is a liar, which its address is
-//! remembered for ([`Reputation`]).
+//! an attempt of its own, all of them at once, so that one correct peer is
+//! enough. A peer whose whole result is wrong is recorded as such by its address
+//! ([`Reputation`]).
 //!
 //! Attempts are run a few at a time, in turns. What they hold is what came;
 //! beyond twice the largest size that is accepted, one of them begins again.
@@ -54,7 +54,7 @@ pub(super) enum FetchVerdict {
     Open,
     /// The info dict, with the right hash.
     Complete(Bytes),
-    /// What these peers sent has the wrong hash. One alone is a liar.
+    /// What these peers sent has the wrong hash. A single one is recorded as wrong.
     Wrong(BTreeSet<PeerKey>),
 }
 
@@ -103,7 +103,7 @@ impl MetadataFetch {
         }
     }
 
-    /// A peer speaks ut_metadata and says how long the info dict is, or does
+    /// A peer supports ut_metadata and says how long the info dict is, or does
     /// not say. Whether its claim can be true.
     pub(super) fn peer_has(
         &mut self,
@@ -152,7 +152,7 @@ impl MetadataFetch {
         }
     }
 
-    /// Whom to ask for which piece now.
+    /// Which peer to ask for which piece now.
     pub(super) fn poll(&mut self, now: Instant) -> Vec<(PeerKey, u32)> {
         if self.over {
             return Vec::new();
@@ -222,7 +222,7 @@ impl MetadataFetch {
         (size, suspect.then_some(peer))
     }
 
-    /// Gives up waiting for what does not come.
+    /// Stops waiting for what does not come.
     fn expire(&mut self, now: Instant) {
         let mut expired = Vec::new();
         for (&peer, source) in &mut self.sources {
@@ -291,7 +291,7 @@ impl MetadataFetch {
         }
     }
 
-    /// Keeps what all attempts hold within bounds: of those with most lies the
+    /// Keeps what all attempts hold within bounds: of those with most wrong results the
     /// one that has waited longest for a piece begins again.
     fn bound_memory(&mut self, now: Instant) {
         let limit = u64::from(self.max_size).saturating_mul(2);
@@ -400,7 +400,7 @@ impl MetadataFetch {
                 self.reputation.strike(source.ip);
             }
         } else {
-            // One of them may be honest: each goes on alone with what it sent.
+            // One of them may be correct: each goes on alone with what it sent.
             for &peer in &senders {
                 self.attempts
                     .insert((key.0, Some(peer)), failed.part_of(peer, now));

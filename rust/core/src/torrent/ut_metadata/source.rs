@@ -15,20 +15,20 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// row.
 const REST: Duration = Duration::from_secs(5);
 
-/// The most failures that lengthen the rest.
+/// The most failures that lengthen the pause.
 const MAX_FAILURES: u32 = 12;
 
 /// Requests that were given up and whose answers are still used, for one peer.
 const MAX_GIVEN_UP: usize = 16;
 
-/// Addresses whose lies are remembered.
+/// Addresses whose wrong results are remembered.
 const MAX_ADDRESSES: usize = 1024;
 
-/// Longest wait of a new connection from an address that lied, in seconds. The
-/// address may be shared with an honest peer, so the wait stays short.
+/// Longest wait of a new connection from an address that sent wrong data, in seconds. The
+/// address may be shared with a correct peer, so the wait stays short.
 const MAX_WAIT: u32 = 5;
 
-/// A peer that speaks ut_metadata.
+/// A peer that supports ut_metadata.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) ip: IpAddr,
@@ -109,7 +109,7 @@ impl Source {
         self.rest_until = now + REST * self.failures;
     }
 
-    /// Gives up what a silent peer was asked for, and returns it.
+    /// Takes back what a silent peer was asked for, and returns it.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<u32> {
         if self.asked.is_empty() || now.saturating_duration_since(self.heard) < ANSWER_TIME {
             return Vec::new();
@@ -144,7 +144,7 @@ impl Source {
 
 /// How often each address sent metadata that was wrong as a whole. Reputation
 /// orders who is asked first and delays new connections; it excludes no
-/// address, since an honest peer may share it.
+/// address, since a correct peer may share it.
 #[derive(Debug, Default)]
 pub(super) struct Reputation(BTreeMap<IpAddr, u32>);
 

@@ -150,7 +150,7 @@ fn what_is_held_is_bounded_whatever_is_claimed_and_sent() {
         let active = fetch.attempts.values().filter(|it| it.active.is_some());
         assert!(active.count() <= MAX_ACTIVE);
         for (peer, number) in asked {
-            // All but the last piece of each, so that nobody is convicted.
+            // All but the last piece of each, so that none is convicted.
             let size = MAX as usize - peer.0 as usize;
             if (number + 1) * METADATA_PIECE < size as u32 {
                 let lie = Some(Bytes::from_static(&[1; METADATA_PIECE as usize]));
@@ -214,7 +214,7 @@ struct Actor {
     due: Vec<(u64, u32)>,
 }
 
-/// The time in milliseconds that the honest peer takes to give the info dict.
+/// The time in milliseconds that the correct peer takes to give the info dict.
 fn time_to_fetch(seed: u64, truth: &[u8], actors: &mut [Actor]) -> u64 {
     let mut rng = StdRng::seed_from_u64(seed);
     let hash = InfoHash(Sha1::digest(truth).into());
@@ -319,7 +319,7 @@ fn four_liars_of_any_kind_do_not_keep_one_honest_peer_away() {
             Manner::Refuses,
             Manner::HitsAndRuns,
         ];
-        // All at one address, the liars at one, or each at its own.
+        // All at one address, the wrong ones at one, or each at its own.
         let addresses = rng.random_range(0..3u64);
         let mut actors: Vec<Actor> = (0..5)
             .map(|number: u64| Actor {

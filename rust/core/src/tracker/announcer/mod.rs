@@ -29,7 +29,7 @@ use super::{Event, ScrapeReply};
 /// What became of an announce that was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
-    /// What the tracker wants to hear in later announces, if it is new.
+    /// What the tracker wants to receive in later announces, if it is new.
     pub new_tracker_id: Option<Vec<u8>>,
 }
 
@@ -134,7 +134,7 @@ impl Announcer {
         }
     }
 
-    /// Whether it has been told to announce.
+    /// Whether an announce was requested.
     pub fn is_running(&self) -> bool {
         self.run == Run::Running
     }
@@ -153,9 +153,9 @@ impl Announcer {
         self.advance(now);
     }
 
-    /// Tells every tracker that knows us that we go, unless the settings want
+    /// Announces to every tracker that knows us that we stop, unless the settings want
     /// no such announce. Answers to earlier announces are ignored from now on.
-    /// [`Self::is_quiet`] says when all is told; the driver may as well drop
+    /// [`Self::is_quiet`] says when all of that is done; the driver may as well drop
     /// the requests after `stop_tracker_timeout`.
     pub fn stop(&mut self) {
         if self.run == Run::Stopped {
@@ -198,8 +198,8 @@ impl Announcer {
     }
 
     /// Something that was there is missing: the torrent is not complete any
-    /// more. Trackers that have heard of its completion are not told of another
-    /// one; those that have heard of the damage are told at once when it is
+    /// more. Trackers that were informed of its completion are not informed of another
+    /// one; those that were informed of the damage learn at once when it is
     /// repaired, by an announce without an event.
     pub fn incomplete(&mut self) {
         self.complete = false;
@@ -253,7 +253,7 @@ impl Announcer {
     }
 
     /// An announce has failed. How often in a row it has for this tracker from
-    /// this endpoint; `None` if that is nobody's concern: the request was no
+    /// this endpoint; `None` if that is of no interest: the request was no
     /// longer of interest, or another endpoint may reach the tracker.
     pub fn on_failure(&mut self, now: Instant, id: RequestId, failure: &Failure) -> Option<u32> {
         let (at, number) = self.find(id)?;
@@ -284,7 +284,7 @@ impl Announcer {
 
     /// When [`Self::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        // Whoever is due at once has been asked by the call that made it so.
+        // What is due at once was requested by the call that made it so.
         self.plan().into_iter().filter_map(|turn| turn.due).min()
     }
 

@@ -1,5 +1,5 @@
 //! Whose turn it is at each of our endpoints, and when it comes. A call that
-//! may have made somebody due ends in [`Announcer::advance`], which asks them.
+//! may have made a tracker due ends in [`Announcer::advance`], which asks it.
 
 use std::time::Instant;
 
@@ -73,7 +73,7 @@ impl Announcer {
             let Some(endpoint) = tracker.endpoints.get(turn.endpoint) else {
                 continue;
             };
-            // Another endpoint may have taken over to tell of the completion.
+            // Another endpoint may have taken over to announce the completion.
             let owes = tracker.owes(endpoint, self.complete);
             if endpoint.due(owes).is_some_and(|due| due > now) {
                 continue;

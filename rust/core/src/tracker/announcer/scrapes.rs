@@ -1,4 +1,4 @@
-//! Asking a tracker for the numbers of the swarm (BEP 48): by the user's wish
+//! Asking a tracker for the numbers of the swarm (BEP 48): at the user's request
 //! only, whatever its turn.
 
 use std::net::SocketAddr;

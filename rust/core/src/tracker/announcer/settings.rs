@@ -25,7 +25,7 @@ pub struct AnnouncerSettings {
     /// Use host names outside ASCII (`allow_idna`); counts for tiers that are
     /// set from then on.
     pub international: bool,
-    /// Tell trackers that we stop (`stop_tracker_timeout` is not 0).
+    /// Announce to trackers that we stop (`stop_tracker_timeout` is not 0).
     pub tell_stopped: bool,
 }
 

@@ -1,7 +1,7 @@
 //! The list of trackers and the order in which they are tried (BEP 12).
 //!
 //! The driver sets the list whenever it changes. A tracker that answers moves
-//! to the front of its tier; one that leaves the list is told so.
+//! to the front of its tier; one that leaves the list is sent `stopped`.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -17,7 +17,7 @@ pub(super) const MAX_TRACKERS: usize = 1000;
 
 impl Announcer {
     /// Uses these tiers (BEP 12). Trackers that were there before keep what is
-    /// known of them; those that are gone are told `stopped`, and the answer
+    /// known of them; those that are gone are sent `stopped`, and the answer
     /// to that is of no interest. Repeated URLs count once; at most 1000 are
     /// taken.
     pub fn set_tiers(&mut self, now: Instant, tiers: &[Vec<String>]) {
@@ -116,7 +116,7 @@ impl Announcer {
         }
     }
 
-    /// The last word to a tracker that is no longer ours.
+    /// The last announce to a tracker that is no longer ours.
     fn part_with(&mut self, gone: Tracker) {
         for endpoint in gone.endpoints {
             if endpoint.is_telling(Event::Stopped) {

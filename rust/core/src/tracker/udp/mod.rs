@@ -179,8 +179,8 @@ pub struct UdpTrackers {
 }
 
 impl UdpTrackers {
-    /// A machine at rest. Transaction ids depend on `seed`, which must not be
-    /// guessable: they are what keeps strangers from answering in a tracker's
+    /// An idle machine. Transaction ids depend on `seed`, which must not be
+    /// guessable: they are what keeps third parties from answering in a tracker's
     /// name.
     pub fn new(seed: u64) -> Self {
         Self {
@@ -231,7 +231,7 @@ impl UdpTrackers {
         }
     }
 
-    /// A datagram has arrived. Whether it was an answer that somebody waits
+    /// A datagram has arrived. Whether it was an answer that a query waits
     /// for; everything else is ignored.
     pub fn datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) -> bool {
         let Some(answer) = UdpResponse::parse(bytes) else {
@@ -311,7 +311,7 @@ impl UdpTrackers {
     }
 
     /// The queries that `wanted` picks, in the order in which they were asked
-    /// as far as their names tell.
+    /// as far as their names show.
     fn matching(&self, wanted: impl Fn(&Query) -> bool) -> Vec<QueryId> {
         let queries = self.queries.iter();
         let mut ids: Vec<_> = queries
@@ -484,7 +484,7 @@ impl UdpTrackers {
         }
     }
 
-    /// A server is known as long as somebody asks it something or its
+    /// A server is known as long as a query goes to it or its
     /// connection id may still be of use.
     fn forget_idle_servers(&mut self, now: Instant) {
         let (queries, expiry) = (&self.queries, self.token_expiry);

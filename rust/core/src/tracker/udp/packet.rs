@@ -61,7 +61,7 @@ impl<'a> UdpResponse<'a> {
         Some(u64::from_be_bytes(*id))
     }
 
-    /// The tracker's words in an error.
+    /// The tracker's message in an error.
     pub(super) fn error(&self) -> String {
         // Some end it as C does.
         let end = self.body.iter().position(|&byte| byte == 0);

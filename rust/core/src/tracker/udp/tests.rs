@@ -55,7 +55,7 @@ impl World {
         std::iter::from_fn(|| self.machine.poll_output()).collect()
     }
 
-    /// The one datagram that goes out now: to whom, what, its transaction.
+    /// The one datagram that goes out now: its receiver, what, its transaction.
     fn sent(&mut self) -> (u8, u8, Vec<u8>) {
         let mut all = self.all_sent();
         assert_eq!(all.len(), 1, "at {} s", self.now);

@@ -51,7 +51,7 @@ pub(super) struct Overlap {
     pub(super) by_link: bool,
 }
 
-/// Paths may be the same, if names below this folder are told apart without
+/// Paths may be the same, if names below this folder are compared without
 /// regard to case.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct IfBlind(pub(super) PathBuf);
@@ -185,8 +185,8 @@ impl ClaimedPaths {
         self.compare(ours, By::Given, false)
     }
 
-    /// What both have, where they are. `is_blind` knows whether a folder tells
-    /// names apart without regard to case, if that was looked up.
+    /// What both have, where they are. `is_blind` knows whether a folder
+    /// compares names without regard to case, if that was looked up.
     pub(super) fn overlaps(
         &self,
         ours: &Self,
@@ -210,7 +210,7 @@ impl ClaimedPaths {
         }
     }
 
-    /// Whether a top of one is a top of the other, or lies below it.
+    /// Whether a top of one is a top of the other, or is below it.
     fn is_near(&self, ours: &Self, by: By) -> bool {
         let (theirs, ours) = (&self.root(by).tops, &ours.root(by).tops);
         let touch = |one: &String| ours.iter().any(|other| lie_together(one, other));
@@ -284,7 +284,7 @@ impl ClaimedPaths {
 /// Bytes in a SHA-1.
 const HASH: usize = 20;
 
-/// Whether one of two folded paths is the other, or lies below it.
+/// Whether one of two folded paths equals the other, or is below it.
 fn lie_together(one: &str, other: &str) -> bool {
     let (short, long) = if one.len() < other.len() {
         (one, other)
@@ -346,7 +346,7 @@ mod tests {
         for (folder, name, clashes) in [
             ("/games", "data", true),
             ("/games/./", "data", true),
-            // It lies in what the other one has as a file.
+            // It is below what the other one has as a file.
             ("/games/data", "x", true),
             ("/", "games", true),
             ("/", "data", false),

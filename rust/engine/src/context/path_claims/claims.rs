@@ -314,7 +314,7 @@ impl ClaimTable {
         }
     }
 
-    /// Tells each torrent which of its files others have too.
+    /// Informs each torrent which of its files others have too.
     fn show_shared(&self) {
         let mut all: BTreeMap<u64, BTreeMap<FileIndex, SharedFile>> = BTreeMap::new();
         let names: BTreeMap<_, _> = self

@@ -1,4 +1,4 @@
-//! Which torrent of a session has which place on disk.
+//! Which torrent of a session owns which paths on disk.
 //!
 //! A torrent has the paths of its files and of its part file, from when it
 //! begins (or its metadata comes) until its files are closed for good. Another
@@ -9,9 +9,9 @@
 //! several that share a file and are removed, the last one deletes it.
 //!
 //! Paths are compared where they lead to (`disk::canonical`), without regard to the
-//! case of letters unless the file system turns out to tell names by it; two
+//! case of letters unless the file system turns out to distinguish names by it; two
 //! names of one file are one place. Names below the save path are never
-//! symbolic links (`disk::path`). Two sessions know nothing of one another.
+//! symbolic links (`disk::path`). Two sessions do not know each other's paths.
 //!
 //! The disk is looked at by a [`Survey`], in a thread that may wait for it.
 //! [`ClaimTable`] decides under a lock, in the order of [`Ticket`]s, by what the

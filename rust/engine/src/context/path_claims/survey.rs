@@ -25,7 +25,7 @@ pub(super) struct Survey {
 /// Something that has to be looked up before it can be decided.
 #[derive(Debug)]
 pub(super) enum Question {
-    /// Whether names in a folder are told apart without regard to case.
+    /// Whether names in a folder are compared without regard to case.
     Blind(PathBuf),
     /// Which files of a taken place are files of a wanted one.
     Links {

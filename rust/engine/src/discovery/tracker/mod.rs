@@ -2,7 +2,7 @@
 //! [`Announcer`](torrent_core::tracker::Announcer), by HTTP (BEP 3, 48) or by
 //! UDP (BEP 15), and reads the answers.
 //!
-//! A tracker's URL comes from a torrent file, that is, from a stranger, and
+//! A tracker's URL comes from a torrent file, that is, from an untrusted source, and
 //! the request is sent from inside the user's network. What that allows is
 //! decided in `net::http`; UDP trackers get nothing that a machine would act on.
 
@@ -66,7 +66,7 @@ impl TrackerError {
         }
     }
 
-    /// The tracker's own words, where it refused.
+    /// The tracker's own message, where it refused.
     pub(crate) fn failure_reason(&self) -> &str {
         match self {
             Self::Reply(ReplyError::Refused { reason, .. }) => reason,
@@ -141,7 +141,7 @@ pub(crate) struct TrackerClient {
 
 impl TrackerClient {
     /// A client that goes by the settings and the filter in force at each
-    /// request; `errors` hears of trouble with the UDP sockets.
+    /// request; `errors` receives errors of the UDP sockets.
     pub(crate) fn new(
         settings: watch::Receiver<Arc<Settings>>,
         filter: FilterWatch,

@@ -25,12 +25,12 @@ const MAX_DATAGRAM: usize = 64 * 1024;
 /// Datagrams taken at once from a socket.
 const BATCH: usize = 64;
 
-/// Told of errors of the sockets: where to or from, what failed, why.
+/// Receives errors of the sockets: where to or from, what failed, why.
 pub(crate) type ErrorSink = Arc<dyn Fn(SocketAddr, &'static str, &io::Error) + Send + Sync>;
 
 type ReplySender = oneshot::Sender<Result<UdpReply, UdpError>>;
 
-/// What the task is told. As many wait as there are announces.
+/// Commands for the task. As many wait as there are announces.
 enum UdpCommand {
     Ask(QueryId, Box<UdpQuery>, ReplySender),
     Cancel(QueryId),
@@ -157,7 +157,7 @@ impl UdpTask {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // Some systems report here that an earlier datagram of ours
-                // found nobody.
+                // reached no socket.
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -185,7 +185,7 @@ impl UdpTask {
                 }
                 UdpOutput::Done { id, result } => {
                     if let Some(answer) = self.answers.remove(&id) {
-                        // Nobody may be waiting any more.
+                        // The receiver may be gone.
                         let _ = answer.send(result);
                     }
                 }

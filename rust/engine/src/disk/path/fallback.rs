@@ -1,5 +1,5 @@
 //! Where there is no opening relative to a folder, every part is examined
-//! before it is used. Somebody who can swap a folder for a link in between
+//! before it is used. An attacker who can swap a folder for a link in between
 //! can defeat that; on such systems making links needs privileges.
 
 use std::fs::{self, File, OpenOptions};
@@ -128,7 +128,7 @@ fn create_folders(root: &Path, name: &Path) -> Result<(), Fault> {
 }
 
 /// What `name` is, or `None` where it does not exist. Something else than a
-/// folder on the way is an error, which Windows itself does not tell from a
+/// folder on the way is an error, which Windows itself does not distinguish from a
 /// missing folder.
 fn examine(root: &Path, name: &Path) -> Result<Option<fs::Metadata>, Fault> {
     let mut path = root.to_owned();

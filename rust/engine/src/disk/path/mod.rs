@@ -2,8 +2,8 @@
 //! save path.
 //!
 //! The save path itself is the user's choice and may be anything, a symbolic
-//! link included. Below it the names come from a stranger, and the folder may
-//! have been prepared by one: so every part is opened relative to the folder
+//! link included. Below it the names come from outside, and the folder may
+//! have been prepared by an attacker: so every part is opened relative to the folder
 //! before it, symbolic links are refused (those that stay inside too: a rule
 //! without exceptions needs no race-free resolution of targets), and only
 //! regular files are opened, so that a planted pipe or device cannot stall or

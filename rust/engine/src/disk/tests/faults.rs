@@ -1,4 +1,4 @@
-//! Storage that refuses: errors with a name, and nobody else concerned.
+//! Storage that refuses: errors with a name, and no other torrent concerned.
 
 use super::*;
 use crate::disk::{DiskError, DiskErrorKind};
@@ -210,7 +210,7 @@ async fn a_folder_whose_disk_is_gone_is_not_written_to() {
     };
     let device = |path: &Path| fs::metadata(path).unwrap().dev();
     if device(mounted.path()) == device(&left) {
-        // There are no two file systems to tell apart.
+        // There are no two file systems to distinguish.
         return;
     }
     symlink(mounted.path(), &disk).unwrap();

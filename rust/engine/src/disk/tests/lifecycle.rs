@@ -60,7 +60,7 @@ async fn deleting_leaves_what_is_not_ours() {
     assert!(root.join("t/x/stranger").exists() && root.join("other").exists());
     assert!(!root.join("t/y").exists() && !root.join("t/a").exists());
     assert!(!root.join("t/x/b").exists() && !root.join("t/empty").exists());
-    // Again is fine, and without strangers the folders go too.
+    // Again is fine, and without other files the folders go too.
     fs::remove_file(root.join("t/x/stranger")).unwrap();
     world.storage.delete_files().await.unwrap();
     assert!(!root.join("t").exists() && root.exists());
@@ -91,7 +91,7 @@ async fn stopping_deals_with_what_was_handed_over() {
     }
     assert_eq!(verified(&events).len(), 16);
     world.assert_files();
-    // Nobody hangs on workers that are gone.
+    // No caller hangs on workers that are gone.
     world.storage.write(world.blocks_of(0), PEER);
     world.disk.below_watermark().await;
     world.storage.flush().await;

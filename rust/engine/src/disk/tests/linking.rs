@@ -56,7 +56,7 @@ async fn a_download_makes_the_links() {
     assert_eq!(fs::read_link(&link).unwrap(), Path::new("../../real"));
     assert_eq!(fs::read(link).unwrap(), world.payload[..SIZE as usize]);
     assert!(is_missing(&world.path(2)), "a link to nowhere");
-    // Again is fine, and what somebody put in its place stays.
+    // Again is fine, and what was put in its place stays.
     world.storage.prepare().await.unwrap();
     fs::remove_file(world.path(1)).unwrap();
     fs::write(world.path(1), b"mine").unwrap();

@@ -264,7 +264,7 @@ async fn a_move_that_would_put_one_file_in_the_place_of_another_is_refused() {
 
 #[tokio::test]
 async fn what_is_not_ours_is_not_deleted() {
-    // Nothing of it is there; somebody's file has its name.
+    // Nothing of it is there; a file that is not ours has its name.
     let mut world = world(BLOCK_SIZE, FILES);
     fs::create_dir_all(world.dir.path().join("t/sub")).unwrap();
     fs::write(world.path(1), b"somebody's").unwrap();

@@ -205,7 +205,7 @@ async fn a_failing_system_or_device_says_nothing_against_a_record() {
         };
         assert_eq!((piece, error.kind), (PieceIndex(3), kind));
         assert_eq!(world.storage.have(), have);
-        // It is still to be hashed before anybody gets a byte of it.
+        // It is still to be hashed before any of its bytes is sent.
         assert!(shared.trusted.get(3));
         world.storage.read(PieceIndex(3), 0, 9).await.unwrap();
         assert!(!shared.trusted.get(3));

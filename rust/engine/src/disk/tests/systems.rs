@@ -43,7 +43,7 @@ mod windows {
     use super::*;
     use crate::disk::DiskErrorKind;
 
-    /// Opens a file as a virus scanner does: nobody else may have it meanwhile.
+    /// Opens a file as a virus scanner does: no other program may have it meanwhile.
     fn alone(path: &Path) -> File {
         let mut options = OpenOptions::new();
         options.read(true).share_mode(0).open(path).unwrap()

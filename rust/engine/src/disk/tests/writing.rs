@@ -102,7 +102,7 @@ async fn a_bad_piece_names_its_senders_and_may_come_again() {
         panic!("{events:?}");
     };
     assert_eq!(*verdict, DiskEvent::Verified(vec![PieceIndex(1)]));
-    // The digests tell which block was the bad one.
+    // The digests show which block was the bad one.
     assert_eq!(before[0], after[0]);
     assert!(before[1].is_some() && before[1] != after[1]);
 }

@@ -15,7 +15,7 @@ pub(crate) enum HttpError {
     Status {
         /// The status.
         code: u16,
-        /// The server's words for it.
+        /// The server's message for it.
         reason: String,
     },
     /// The server could not be connected to.

@@ -9,14 +9,14 @@ const MAX_HEAD: usize = 64 * 1024;
 /// Most headers in it; a busy site's proxies add a hundred.
 const MAX_HEADERS: usize = 1000;
 
-/// Most characters of the server's words that are shown.
+/// Most characters of the server's message that are shown.
 const MAX_REASON: usize = 100;
 
 /// What a head says.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: u16,
-    /// The server's words for the status.
+    /// The server's message for the status.
     pub(super) reason: String,
     pub(super) location: Option<Vec<u8>>,
     pub(super) framing: Framing,
@@ -86,7 +86,7 @@ impl Head {
     }
 }
 
-/// Words to show: short, on one line.
+/// Text to show: short, on one line.
 fn printable(words: &str) -> String {
     let words = words.chars().filter(|c| !c.is_control());
     words.take(MAX_REASON).collect()

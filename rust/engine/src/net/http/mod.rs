@@ -1,11 +1,11 @@
 //! Requests by HTTP (BEP 3, 48).
 //!
 //! A machine of the local network is only asked at a path that begins with
-//! `/announce`, and never because somebody outside redirects there; names are
+//! `/announce`, and never because an outside server redirects there; names are
 //! looked up and addresses judged in one step, so a second look-up cannot give
 //! another answer.
 //!
-//! HTTPS trusts whom the system trusts. The certificates are read with the
+//! HTTPS trusts the certificates that the system trusts. They are read with the
 //! first HTTPS announce: most swarms never need them.
 //!
 //! Requests are made by hand (`exchange`, with httparse for heads): libraries
@@ -90,7 +90,7 @@ pub(crate) struct HttpLimits {
 #[derive(Debug)]
 pub(crate) struct Body {
     pub(crate) status: u16,
-    /// The server's words for the status.
+    /// The server's message for the status.
     pub(crate) reason: String,
     pub(crate) bytes: Vec<u8>,
     /// Why the body may not be whole.
@@ -185,7 +185,7 @@ impl HttpClient {
         Ok(vec![(ip, port).into()])
     }
 
-    /// Whom the connection for `url` trusts; `None` for plain HTTP.
+    /// Which certificates the connection for `url` trusts; `None` for plain HTTP.
     async fn trust(
         &self,
         url: &Url,

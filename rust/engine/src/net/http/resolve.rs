@@ -1,4 +1,4 @@
-//! Looking up names without letting a stranger's URL reach into the local
+//! Looking up names without letting a URL from outside reach into the local
 //! network, and which addresses we reach.
 
 use std::io;
@@ -77,7 +77,7 @@ fn in_reach(local: IpAddr, addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
 }
 
 /// Whether there is a way from `local` to `remote`, as far as the system's
-/// routes tell: nothing is sent.
+/// routes say: nothing is sent.
 pub(crate) fn reaches(local: IpAddr, remote: IpAddr) -> bool {
     local.is_ipv4() == remote.is_ipv4()
         && !remote.is_multicast()
@@ -103,7 +103,7 @@ pub(crate) async fn peers(named: &[(String, u16)]) -> Vec<SocketAddr> {
 }
 
 /// Whether an address leads into our own machine, the user's network or the
-/// provider's, where services trust whoever reaches them.
+/// provider's, where services trust every machine that reaches them.
 pub(crate) fn is_internal(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     let shared = match ip {

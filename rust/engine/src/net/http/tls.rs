@@ -1,4 +1,4 @@
-//! Whom HTTPS trusts.
+//! Which certificates HTTPS trusts.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 
 use crate::net::http::HttpError;
 
-/// Trusts whom the system trusts. Reads files, so it may take a while.
+/// Trusts what the system trusts. Reads files, so it may take a while.
 pub(crate) fn system_trust() -> Result<ClientConfig, HttpError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
@@ -23,14 +23,14 @@ pub(crate) fn system_trust() -> Result<ClientConfig, HttpError> {
     trust(roots)
 }
 
-/// Trusts nobody.
+/// Trusts no certificate.
 #[cfg(test)]
 pub(crate) fn no_trust() -> Result<ClientConfig, HttpError> {
     trust(RootCertStore::empty())
 }
 
-/// Trusts everybody (`validate_https_trackers` is off): the connection is
-/// encrypted, but who is at its other end nobody knows.
+/// Trusts every certificate (`validate_https_trackers` is off): the connection is
+/// encrypted, but the server is not authenticated.
 pub(crate) fn blind_trust() -> Result<ClientConfig, HttpError> {
     let mut config = trust(RootCertStore::empty())?;
     let anybody = Anybody(provider());
@@ -47,7 +47,7 @@ pub(crate) fn trust(roots: RootCertStore) -> Result<ClientConfig, HttpError> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Named here because a process-wide default may belong to somebody else in
+/// Named here because a process-wide default may belong to another library in
 /// the same game.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())

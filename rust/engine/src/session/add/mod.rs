@@ -120,7 +120,7 @@ pub struct AddTorrent {
     /// files to where they cannot be. Everything is checked then, and a
     /// `fastresume_rejected` event says why.
     pub rejected: Option<Error>,
-    /// What of the resume data does not fit, in words; noted as it is read.
+    /// What of the resume data does not fit, as text; noted as it is read.
     pub notes: Vec<String>,
 }
 
@@ -207,7 +207,7 @@ impl AddTorrent {
         }
     }
 
-    /// What was given and has no effect, each in words that name it.
+    /// What was given and has no effect, each as a text that names it.
     pub(crate) fn without_effect(&self) -> Vec<String> {
         let is_file = matches!(self.source, TorrentSource::File(_));
         let given = [

@@ -66,7 +66,7 @@ impl AddTorrent {
         self.renamed_files = names_in(&resume);
         self.file_priorities.clone_from(&resume.file_priorities);
         if let TorrentSource::File(metainfo) = &self.source {
-            // Of a record that speaks of more files only the first count.
+            // Of a record that lists more files only the first count.
             let files = metainfo.info.files.len();
             let renamed = self.renamed_files.last_key_value();
             let last = renamed.map_or(0, |(file, _)| file.0 as usize + 1);

@@ -126,7 +126,7 @@ fn the_part_file_stays_below_the_save_path() {
         let error = add.check().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidPath, "{path}");
         assert!(error.to_string().contains("part_file_dir"), "{error}");
-        // A record that says so is not worth an error.
+        // A record that says so does not justify an error.
         let record = ResumeData {
             info_hash: Some(InfoHash([7; 20])),
             part_file_dir: path.as_bytes().to_vec(),

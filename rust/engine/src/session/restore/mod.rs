@@ -67,7 +67,7 @@ impl Restoring {
     }
 }
 
-/// Whatever becomes of the task that brings torrents back: nobody waits for
+/// However the task ends that brings torrents back: no caller waits longer
 /// more than it did.
 struct RestoreGuard<'a>(&'a SessionShared);
 
@@ -79,7 +79,7 @@ impl Drop for RestoreGuard<'_> {
     }
 }
 
-/// Nobody is brought back: the session ends before it has its folder.
+/// No torrent is brought back: the session ends before it has its folder.
 pub(crate) fn give_up(session: &SessionShared) {
     drop(RestoreGuard(session));
 }
@@ -174,7 +174,7 @@ impl SessionShared {
         add.check()?;
         let info_hash = add.info_hash()?;
         let place = self.place()?;
-        // Held until it is registered, so that nobody else brings it back.
+        // Held until it is registered, so that no other caller brings it back.
         let mut met = self.restoring.met.lock();
         let is_up = self.up.load(Ordering::Acquire);
         // Even if it can be looked up only later: it does not come back twice.
@@ -280,7 +280,7 @@ impl SessionShared {
         }
     }
 
-    /// Registers a torrent as it was. What stands against it is told.
+    /// Registers a torrent as it was. What stands against it is posted.
     fn register_again(self: &Arc<Self>, mut torrent: Remembered) -> Option<NewTorrent> {
         let complaint = torrent.complaint.clone();
         let (is_whole, places) = (!torrent.incomplete, torrent.places.take());
@@ -326,7 +326,7 @@ fn put_places(places: &MoveJournal, resume: &mut ResumeData) {
     }
 }
 
-/// Tells of what the state directory does not take, and when it takes it
+/// Posts what the state directory does not take, and when it takes it
 /// again. Ends with the directory's thread.
 pub(crate) async fn tell_of_failures(session: Arc<SessionShared>) {
     let Some(state_store) = session.state_store.get() else {

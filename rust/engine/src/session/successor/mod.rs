@@ -53,7 +53,7 @@ fn is_named(settings: &Settings, port: u16) -> bool {
 }
 
 /// Waits for the folder and the ports, and takes them. `None` when the session
-/// is told to stop before.
+/// is asked to stop before.
 ///
 /// # Errors
 ///
@@ -108,7 +108,7 @@ async fn await_folder(
     loop {
         let (name, ending, open) = (folder.clone(), Ending::default(), open.clone());
         let mut attempt = Attempt(Some(ending.clone()));
-        // The disk may hang: then this thread does, and nobody waits for it.
+        // The disk may hang: then only this thread does.
         let opened = tokio::task::spawn_blocking(|| open(name, ending));
         let opened = tokio::time::timeout_at(deadline, opened).await;
         match opened {
@@ -150,7 +150,7 @@ impl SessionShared {
         }
         self.state.lock().put_on(remembered);
         let _ = self.state_store.set(Arc::clone(&state_store));
-        // It may have been told to stop just now.
+        // It may have been asked to stop meanwhile.
         if self.is_stopping() {
             state_store.begin_end();
         }

@@ -361,7 +361,7 @@ fn a_session_stops_without_its_trackers_which_are_told_all_the_same() {
     let it = Silenced::new();
     it.session.stop();
     let mut open = it.heard.recv_timeout(LIMIT).unwrap();
-    // It owes its answer, for a minute.
+    // It does not answer for a minute.
     let stopped = it.session.join(Duration::from_secs(30));
     assert!(stopped, "it has stopped");
     let over = it.session.join_threads(Duration::ZERO);

@@ -193,7 +193,7 @@ fn bans_are_not_refused_and_peers_leave_room_for_the_game() {
 fn a_torrent_that_the_session_does_not_take_was_never_there() {
     let (session, folder) = (session(), TempDir::new().unwrap());
     let shared = Arc::clone(&session.shared);
-    // Places that nobody fills, as if so many messages waited.
+    // Places that are never filled, as if so many messages waited.
     let mut places = Vec::new();
     while let Ok(place) = shared.place() {
         places.push(place);

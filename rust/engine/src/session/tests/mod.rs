@@ -1,4 +1,4 @@
-//! Sessions on loopback whose storage fails at a word: what tests outside of
+//! Sessions on loopback whose storage fails on command: what tests outside of
 //! the crate cannot bring about.
 
 mod ending;

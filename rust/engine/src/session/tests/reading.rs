@@ -1,4 +1,4 @@
-//! Reads that fail: what was verified is in doubt, and fetched from nobody
+//! Reads that fail: what was verified is in doubt, and requested from no peer
 //! before it was looked at.
 
 use torrent_core::ids::PieceIndex;

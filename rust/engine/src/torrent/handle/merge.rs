@@ -1,4 +1,4 @@
-//! What a torrent was told before it was known what it had been.
+//! Options that a torrent was given before its resume data was known.
 
 use super::Options;
 
@@ -6,7 +6,7 @@ impl Options {
     /// Becomes what is `remembered`, except for what was changed since these
     /// options were `given`.
     pub(crate) fn take_up(&mut self, given: &Self, remembered: Self) {
-        // By magnet link there were no pieces and files to speak of.
+        // By magnet link there were no pieces and files yet.
         if self.piece_priorities.len() != remembered.piece_priorities.len() {
             self.piece_priorities = given.piece_priorities.clone();
         }
@@ -39,7 +39,7 @@ impl Options {
             storage_mode,
             fail_limits
         );
-        // Where its files are is no wish.
+        // Where its files are is not an option.
         self.renamed_files = remembered.renamed_files;
         self.part_file_dir = remembered.part_file_dir;
     }

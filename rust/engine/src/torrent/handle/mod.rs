@@ -2,9 +2,9 @@
 //! torrent is gone. Reads come from the last snapshot; commands are posted to
 //! the torrent's task.
 //!
-//! Here is what a handle shares with its task, and how word gets from one to
+//! Here is what a handle shares with its task, and how notice gets from one to
 //! the other. Each module adds the methods of one topic; those of `modes`,
-//! `placement`, `question` and `resume` are with what they speak of.
+//! `storage`, `post` and `resume` are beside the types that they use.
 //! Sessions make handles (`session`), games and the shim call them.
 
 mod limits;
@@ -78,7 +78,7 @@ const WEIGHTY: usize = 2 * CALLS;
 /// The same for peers that call: they take no place from the game.
 const PEERS: usize = CALLS / 2;
 
-/// What a torrent is told to do.
+/// Commands for a torrent.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Look at a state again that has changed.
@@ -111,7 +111,7 @@ pub(crate) enum Command {
     Choking(Changes),
     /// Have nothing to do with this address any more.
     Ban(IpAddr),
-    /// Let up to so many of the least useful connections make way for others.
+    /// Closes up to so many of the least useful connections for new ones.
     TurnOver(usize),
     /// This is the torrent's info dictionary.
     Metadata(Arc<Info>),
@@ -138,7 +138,7 @@ impl Command {
     }
 }
 
-/// What the task is told of without a message: where to find it, that is. The
+/// State changes without a message of their own: where to find the state, that is. The
 /// numbers are bits of [`Pending`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -160,7 +160,7 @@ pub(crate) enum PendingState {
 pub(crate) struct RequestedCheck {
     /// Hash everything on disk again; that was asked for by this command.
     pub(crate) begin: Option<u64>,
-    /// Then, or else, give up the check that is under way or waits.
+    /// Then, or else, cancel the check that is under way or waits.
     pub(crate) cancel: bool,
 }
 
@@ -222,7 +222,7 @@ pub(crate) struct HandleShared {
     /// The check that was asked for and that the task has not seen.
     pub(crate) check: Mutex<RequestedCheck>,
     pub(crate) asked: Arc<CommandSequence>,
-    /// The states that the task has been told to look at.
+    /// The states that the task was notified of.
     pub(crate) pending: Pending,
     pub(crate) view: View,
     pub(crate) commands: Sender<Command>,
@@ -297,7 +297,7 @@ impl TorrentHandle {
         }
     }
 
-    /// Changes options and tells the task, unless nothing changed.
+    /// Changes options and notifies the task, unless nothing changed.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Options)) -> Result<()> {
         self.check_valid()?;
         {
@@ -365,10 +365,10 @@ impl TorrentHandle {
         Ok(())
     }
 
-    /// Gives up the check that is under way or waits for its turn; nothing
+    /// Cancels the check that is under way or waits for its turn; nothing
     /// happens where there is none. The torrent goes on with what counted as
     /// verified before that check, which begins again only by
-    /// [`force_recheck`](Self::force_recheck). `torrent_checked` tells when the
+    /// [`force_recheck`](Self::force_recheck). `torrent_checked` is posted when the
     /// torrent is out of the checking state, as after any check.
     ///
     /// Where what is on disk is not known without the check (the first one of

@@ -51,18 +51,18 @@ impl TorrentHandle {
         self.change(|options| options.modes.upload_mode = on)
     }
 
-    /// Whether it was told to ask for nothing.
+    /// Whether upload mode was set.
     pub fn is_upload_mode(&self) -> bool {
         self.modes().upload_mode
     }
 
     /// As a seed, shows each peer that connects from now on one piece at a time
-    /// (BEP 16), or shows everybody everything.
+    /// (BEP 16), or shows every peer everything.
     pub fn set_super_seeding(&self, on: bool) -> Result<()> {
         self.change(|options| options.modes.super_seeding = on)
     }
 
-    /// Whether it was told to super-seed.
+    /// Whether super-seeding was set.
     pub fn is_super_seeding(&self) -> bool {
         self.modes().super_seeding
     }

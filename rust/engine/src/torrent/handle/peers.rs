@@ -1,4 +1,4 @@
-//! Whom a torrent has to do with, as its handle offers it: peers to connect to,
+//! The peers of a torrent, as its handle offers them: peers to connect to,
 //! bans, the IP filter.
 
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 impl TorrentHandle {
     /// Connects to a peer, and again, after 1, 2, 4, ... and at last every 60
     /// seconds, whenever the connection ends or cannot be made. That ends when
-    /// the peer is banned or blocked, or turns out to be ourselves; it rests
+    /// the peer is banned or blocked, or turns out to be ourselves; it pauses
     /// while the torrent is stopped, and while both are seeds.
     pub fn connect_peer(&self, peer: SocketAddr) -> Result<()> {
         check_peer(peer)?;

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::torrent::handle::resume::SaveFlags;
 
 impl TorrentHandle {
-    /// Changes priorities and tells the task, once for many changes in a row.
+    /// Changes priorities and notifies the task, once for many changes in a row.
     pub(crate) fn change_priorities(&self, change: impl FnOnce(&mut Options)) -> Result<()> {
         self.check_valid()?;
         change(&mut self.shared.options.lock());

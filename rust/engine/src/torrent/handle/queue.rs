@@ -43,7 +43,7 @@ impl TorrentHandle {
         shared.queue.leave(shared.info_hash, &shared.seat);
     }
 
-    /// Tells the queue how the torrent is now.
+    /// Reports to the queue how the torrent is now.
     pub(crate) fn observed(&self, seen: Observation) {
         let shared = &self.shared;
         shared.queue.observe(shared.info_hash, &shared.seat, seen);
@@ -97,7 +97,7 @@ impl TorrentHandle {
         })
     }
 
-    /// Whether it was told to pause, or waits for its turn.
+    /// Whether it was paused by the game, or waits for its turn.
     pub fn is_paused(&self) -> bool {
         self.waits(&self.shared.options.lock())
     }

@@ -59,7 +59,7 @@ impl SaveFlags {
         self.0 & other.0 != 0
     }
 
-    /// What a change of options makes worth saving.
+    /// Which changes of options justify a save.
     pub(crate) fn of_change(before: &Options, after: &Options) -> Self {
         let state = |options: &Options| {
             let modes = options.modes;
@@ -92,7 +92,7 @@ impl BitOr for SaveFlags {
     }
 }
 
-/// Somebody wants resume data.
+/// A caller wants resume data.
 #[derive(Debug)]
 pub(crate) struct SaveRequest {
     pub(crate) flags: SaveFlags,
@@ -115,7 +115,7 @@ pub(crate) fn disclaim(resume: &mut ResumeData) {
 }
 
 /// What a record says of a torrent's options beyond the fields of
-/// [`AddTorrent`].
+/// `AddTorrent`.
 pub(crate) fn apply(resume: &ResumeData, options: &mut Options) {
     let limit = |limit: Option<u32>| limit.map_or(-1, |limit| i64::from(limit.clamp(2, 65_535)));
     options.max_connections = limit(resume.max_connections);
@@ -179,13 +179,13 @@ impl TorrentHandle {
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::InvalidTorrentHandle)))
     }
 
-    /// Whether anything worth saving has changed since resume data was last
+    /// Whether anything that justifies a save has changed since resume data was last
     /// saved.
     pub fn need_save_resume_data(&self) -> bool {
         self.is_valid() && self.shared.unsaved.load(Ordering::Acquire) != 0
     }
 
-    /// The record that was saved last, by whoever asked or by the session
+    /// The record that was saved last, requested by a caller or by the session
     /// itself; `None` before the first.
     pub fn resume_data(&self) -> Option<Bytes> {
         self.shared.saved.lock().clone()

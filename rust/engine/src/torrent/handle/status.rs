@@ -1,6 +1,6 @@
 //! What can be read of a torrent: the last snapshots, which the torrent's task
 //! replaces on every change of state and every `status_update_interval`. A
-//! reader waits for nobody, and does not see an older state than what it asked
+//! reader never waits, and does not see an older state than what it asked
 //! for: what the task has not come to yet is laid over the snapshot.
 
 use std::sync::Arc;

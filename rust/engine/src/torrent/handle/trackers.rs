@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::command_sequence::CommandTopic;
 use crate::torrent::handle::resume::SaveFlags;
 
-/// When and to whom to announce.
+/// When and to which trackers to announce.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reannounce {
     pub(crate) after: Duration,

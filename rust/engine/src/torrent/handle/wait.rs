@@ -53,7 +53,7 @@ impl TorrentHandle {
     }
 
     /// What is wrong with the torrent: the error that [`status`](Self::status)
-    /// shows in words.
+    /// shows as text.
     pub fn error(&self) -> Option<Arc<Error>> {
         // One that is to be forgotten is not shown any more.
         let is_shown = !self.status().error.is_empty();

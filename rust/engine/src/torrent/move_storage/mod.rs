@@ -1,5 +1,5 @@
 //! Moving and renaming: carries out what the game asks for, one thing after
-//! the other, and tells of it.
+//! the other, and posts the outcome.
 //!
 //! Where the state directory is kept, a change is written down before it
 //! begins and when it is over (`torrent_core::move_journal`), and only then answered.
@@ -36,11 +36,11 @@ pub(super) struct StorageReply {
 }
 
 impl StorageReply {
-    /// Gives the outcome, of which an event has told.
+    /// Gives the outcome, which an event has reported.
     fn give(self, outcome: Result<()>) {
         self.address_filter.complete();
         if let Some(sender) = self.sender {
-            // Nobody may be waiting any more.
+            // The receiver may be gone.
             let _ = sender.send(outcome);
         }
     }
@@ -61,7 +61,7 @@ pub(super) struct StorageWork {
     needs_check: bool,
     /// The state directory has them written down beside the record.
     written: bool,
-    /// Counts changes: a record from before one does not speak for it.
+    /// Counts changes: a record from before one does not cover it.
     epoch: u64,
     /// Metadata that came during a change: which files there are counts from
     /// when it is known where they are.
@@ -118,7 +118,7 @@ impl StorageWork {
         self.held = false;
     }
 
-    /// What a record of now speaks for; `None` while it cannot.
+    /// Which changes a record made now covers; `None` while it cannot.
     pub(super) fn epoch(&self) -> Option<u64> {
         (!self.busy && self.redo.is_none()).then_some(self.epoch)
     }

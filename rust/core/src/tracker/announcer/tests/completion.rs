@@ -1,4 +1,4 @@
-//! Who is told that the torrent is complete, and how often (BEP 3, 21).
+//! Which trackers learn that the torrent is complete, and how often (BEP 3, 21).
 
 use super::*;
 
@@ -75,7 +75,7 @@ fn what_is_not_complete_any_more_is_not_said_to_be() {
     world.sleep(1800);
     let id = world.one("a:paused");
     world.reply(id);
-    // The repair is told at once, and is no download.
+    // The repair is announced at once, and is no download.
     world.announcer.completed(world.time());
     let id = world.one("a:");
     world.reply(id);
@@ -104,7 +104,7 @@ fn a_seed_that_is_damaged_and_repaired_says_so() {
     world.reply(started);
     let id = world.one("a:");
     world.fail(id);
-    // It is told when the tracker's minimal interval is over.
+    // It is announced when the tracker's minimal interval is over.
     world.sleep(30);
     let id = world.one("a:");
     world.reply(id);

@@ -197,7 +197,7 @@ fn stopping_takes_back_what_was_not_sent_and_forgets_what_was() {
         None
     );
     assert!(!world.announcer.is_quiet());
-    // It is told once, heard or not.
+    // It is announced once, received or not.
     world.fail(stopped);
     assert!(world.announcer.is_quiet());
     world.announcer.stop();

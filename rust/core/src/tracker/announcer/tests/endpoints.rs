@@ -34,7 +34,7 @@ fn each_endpoint_is_announced_on_its_own() {
     let (words, ids) = sent_from(&mut world);
     assert_eq!(words, "6a:started");
     world.reply(ids[0]);
-    // One download is counted once, even by two trackers' worth of endpoints.
+    // One download is counted once, even by the endpoints of two trackers.
     world.announcer.completed(world.time());
     let (words, ids) = sent_from(&mut world);
     assert_eq!(words, "4a:completed 6b:completed");

@@ -52,7 +52,7 @@ fn no_filter() -> FilterWatch {
     watch::Sender::default().subscribe()
 }
 
-/// The sockets have no trouble in these tests.
+/// The sockets have no errors in these tests.
 fn no_errors() -> ErrorSink {
     Arc::new(|endpoint, operation, error| panic!("{endpoint}: {operation}: {error}"))
 }
@@ -189,7 +189,7 @@ async fn a_body_that_can_be_read_is_used_when_the_server_falls_silent() {
 async fn silence_and_slowness_have_an_end() {
     let silent = outcome_with("silent", |settings| settings.tracker_receive_timeout = 1);
     // A byte comes five times a second: silence would take a machine that
-    // stands still.
+    // suspended.
     let slow = outcome_with("slow", |settings| {
         settings.tracker_receive_timeout = 7;
         settings.tracker_completion_timeout = 8;
@@ -334,7 +334,7 @@ async fn https_asks_for_a_certificate_that_is_trusted() {
 
 #[tokio::test]
 async fn unreachable_trackers_say_why() {
-    // Nobody listens there, and nobody else gets the port.
+    // No socket listens there, and no other program gets the port.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let addr = socket.local_addr().unwrap();
@@ -404,7 +404,7 @@ async fn a_scrape_brings_numbers() {
     let error = scrape("/x").await.unwrap_err();
     assert_eq!(error, UrlError::NoScrape.into());
     assert_eq!(server.hits(), 1);
-    // It is no tracker's path, and the machine may be anybody's.
+    // It is no tracker's path, and the machine may be any.
     let careful = new_client(&settings(|_| {}));
     let request = ScrapeRequest {
         id: RequestId(1),
@@ -438,7 +438,7 @@ async fn an_endpoint_of_another_family_does_not_reach_the_tracker() {
             .announce(&request, &AnnounceStats::default(), true)
             .await;
         let error = error.unwrap_err();
-        // Where the name has an address of both families, nobody listens at
+        // Where the name has an address of both families, no socket listens at
         // the other one.
         match error.failure().retry {
             Retry::NotFromHere => assert!(matches!(

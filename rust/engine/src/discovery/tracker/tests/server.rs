@@ -27,7 +27,7 @@ fn response(head: &str, body: &[u8]) -> Vec<u8> {
     all
 }
 
-/// A tracker on loopback whose behaviour is the path's first word.
+/// A tracker on loopback whose behaviour is the path's first segment.
 pub(super) struct Server {
     pub(super) addr: SocketAddr,
     task: tokio::task::JoinHandle<()>,

@@ -9,7 +9,7 @@ use super::*;
 
 const ID: [u8; 8] = *b"connect!";
 
-/// A tracker whose answers are the words that it is given: "connect",
+/// A tracker whose answers are the keywords that it is given: "connect",
 /// "announce", "scrape", "error", "wrong-id", "stranger", "short", "silence".
 struct UdpServer {
     addr: SocketAddr,
@@ -192,7 +192,7 @@ async fn an_announce_that_is_dropped_is_given_up() {
         answer = announce(&client, server.url()) => panic!("{answer:?}"),
         () = asked => {}
     }
-    // Nobody waits for the first connect request any more.
+    // The first connect request is not waited for any more.
     let other = UdpServer::start("127.0.0.1:0", &["connect", "announce"]).await;
     announce(&client, other.url()).await.unwrap();
     assert_eq!(other.actions(), [0, 1]);
