@@ -2,13 +2,20 @@
 //! stops in the background when its object is freed; this is what waits for it
 //! before the library goes.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use torrent_engine::log;
 use torrent_engine::session::Session;
 
+use crate::threads::SharedField;
 use crate::{country_resolver, monitors, threads, waits};
+
+/// The engine's session while one runs.
+pub(crate) type SharedRun = SharedField<Option<Session>>;
+
+/// The session object and its alert manager both know the engine's session.
+pub(crate) type Running = Arc<SharedRun>;
 
 /// How long the end of the game may wait for ordered shutdowns.
 const LIMIT: Duration = Duration::from_secs(5);

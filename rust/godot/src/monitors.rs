@@ -13,8 +13,8 @@ use torrent_engine::event::sink::AlertQueue;
 use torrent_engine::session::Session;
 use torrent_engine::status::TorrentStatus;
 
+use crate::live_sessions::Running;
 use crate::threads::SharedField;
-use crate::torrent_session::Running;
 
 /// What there is to read of one session object.
 #[derive(Debug)]

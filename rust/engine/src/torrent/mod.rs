@@ -2,6 +2,7 @@
 //! it decides. Payload never passes through here.
 
 mod address_filter;
+mod brain_events;
 mod check;
 mod claim_paths;
 mod commands;
@@ -30,19 +31,16 @@ mod times;
 mod trackers;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use torrent_core::external_ip::Witness;
 use torrent_core::ids::{PeerKey, TorrentKey};
 use torrent_core::metainfo::{Info, MetainfoError};
 use torrent_core::peerlist::Sources;
 use torrent_core::suspend::SuspendWatch;
-use torrent_core::torrent::{Output, Torrent, TorrentEvent, TorrentState};
+use torrent_core::torrent::{Output, Torrent};
 use torrent_core::tracker::Announcer;
 
 use crate::command_queue::Receiver;
@@ -52,8 +50,8 @@ use crate::coop;
 use crate::disk::{
     CheckHandle, CheckMode, DiskError, DiskEvent, ResumeAccepted, ResumeRejected, StorageSlot,
 };
-use crate::error::{Error, ErrorKind};
-use crate::event::{Detail, Kind, PeerFact, PeerRef, kind, unix_millis};
+use crate::error::Error;
+use crate::event::{Detail, kind, unix_millis};
 use crate::peer::PeerReport;
 use crate::peer::mailbox::Mailbox;
 use claim_paths::Settled;
@@ -62,7 +60,6 @@ use driver_parts::{
     Announcing, Checking, Failure, Location, Peers, Records, Times, TorrentStorage,
 };
 use files::{FileWork, FilesEnd};
-use handle::resume::SaveFlags;
 use handle::storage::Deletion;
 use handle::{Command, Reannounce, TorrentHandle};
 use move_storage::{StorageWork, StorageWorkEnd};
@@ -456,89 +453,6 @@ impl Driver {
         if now >= self.times.times.next_snapshot() {
             self.publish(now);
         }
-    }
-
-    fn brain_event(&mut self, event: TorrentEvent) {
-        match event {
-            TorrentEvent::StateChanged { state, previous } => {
-                self.unsaved(SaveFlags::IF_STATE_CHANGED);
-                self.times
-                    .times
-                    .state_changed(Instant::now(), state, self.paused);
-                self.announcer
-                    .set_upload_only(state == TorrentState::Finished);
-                match state {
-                    TorrentState::Seeding => self.announcer.completed(Instant::now()),
-                    // A check is not over yet.
-                    _ if state.is_checking() => {}
-                    _ => self.announcer.incomplete(),
-                }
-                // A consumer that gets the change finds it in the snapshot too.
-                self.publish(Instant::now());
-                self.post(kind::STATE_CHANGED, || Detail::State { state, previous });
-            }
-            TorrentEvent::Finished => {
-                self.times.times.finished();
-                self.publish(Instant::now());
-                self.post(kind::TORRENT_FINISHED, || Detail::None);
-                self.flush(None);
-            }
-            TorrentEvent::PiecesVerified(pieces) => {
-                self.records.saver.not_durable_yet(&pieces);
-                self.unsaved(SaveFlags::IF_DOWNLOAD_PROGRESS);
-                self.publish_pieces();
-                self.post(kind::PIECE_FINISHED, || Detail::Pieces(pieces));
-            }
-            TorrentEvent::MetadataFailed => {
-                let error = Error::because(
-                    ErrorKind::TorrentInfoParseError,
-                    "metadata from peers has the wrong hash",
-                );
-                self.post(kind::METADATA_FAILED, || Detail::Error(error));
-            }
-            TorrentEvent::SeenAs { ip, by } => {
-                let session = &self.context.services;
-                session.seen_as(ip, by.ip(), Witness::Peer);
-            }
-            TorrentEvent::HashFailed(piece) => {
-                self.post(kind::HASH_FAILED, || Detail::Piece(piece));
-            }
-            TorrentEvent::PeerBanned(peer) => self.post_peer(kind::PEER_BAN, peer),
-            TorrentEvent::PeerSnubbed(peer, true) => self.post_peer(kind::PEER_SNUBBED, peer),
-            TorrentEvent::PeerSnubbed(peer, false) => self.post_peer(kind::PEER_UNSNUBBED, peer),
-            TorrentEvent::FileCompleted(file) => {
-                self.records.saver.file_completed(file);
-                self.post(kind::FILE_COMPLETED, || Detail::File(file));
-            }
-            TorrentEvent::DeadlineMet(piece) => self.read_piece(piece, None),
-            TorrentEvent::DeadlineCancelled(piece) => {
-                self.post(kind::READ_PIECE, || Detail::PieceData {
-                    piece,
-                    data: Bytes::new(),
-                    error: "the deadline was taken back".to_owned(),
-                });
-            }
-            TorrentEvent::StoppedWhenReady => self.stopped_when_ready(),
-            TorrentEvent::Drained => self.post(kind::TORRENT_PAUSED, || Detail::None),
-        }
-    }
-
-    fn post(&self, kind: Kind, detail: impl FnOnce() -> Detail) {
-        self.context
-            .services
-            .events
-            .post(kind, Some(&self.handle.torrent_ref()), detail);
-    }
-
-    fn post_peer(&mut self, kind: Kind, endpoint: SocketAddr) {
-        let mut peers = self.brain.peers().map(|(_, peer)| peer.meta);
-        let known = peers.find(|meta| meta.endpoint == endpoint);
-        let id = known.map(|meta| meta.id).unwrap_or_default();
-        drop(peers);
-        self.post(kind, || Detail::Peer {
-            peer: PeerRef { endpoint, id },
-            fact: PeerFact::Plain,
-        });
     }
 
     fn task_ended(&mut self, ended: Result<TaskEnd, tokio::task::JoinError>) {

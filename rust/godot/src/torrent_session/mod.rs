@@ -37,6 +37,7 @@ use crate::frame_budget::{FrameBudget, Stopwatch};
 use crate::frame_poll::Polled;
 use crate::last_error::{self, LastError};
 use crate::live_objects::Alive;
+use crate::live_sessions::Running;
 use crate::monitors::Gauge;
 use crate::reference_cycles::{self, Dead, ReferenceHold};
 use crate::signal_queue::{Notice, SignalQueue};
@@ -45,12 +46,6 @@ use crate::torrent_error::TorrentError;
 use crate::torrent_handle::TorrentHandle;
 use crate::torrent_logger::TorrentLogger;
 use crate::{add_params, frame_poll, live_sessions, monitors, paths};
-
-/// The engine's session while one runs.
-pub(crate) type SharedRun = SharedField<Option<Session>>;
-
-/// The session object and its alert manager both know the engine's session.
-pub(crate) type Running = Arc<SharedRun>;
 
 /// Downloads and shares torrents in the background.
 ///

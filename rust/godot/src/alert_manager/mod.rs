@@ -1,11 +1,12 @@
 //! `AlertManager`: the queue and filter between a session and the game.
 
+mod subscribers;
+
 use std::sync::{Arc, Weak};
 
 use godot::builtin::{Array, Callable, GString, VarDictionary};
 use godot::classes::IRefCounted;
-use godot::meta::ToGodot;
-use godot::obj::{Base, Gd};
+use godot::obj::Base;
 use godot::register::{GodotClass, godot_api};
 use torrent_core::settings::{Named, Settings};
 use torrent_core::value::Value;
@@ -16,9 +17,8 @@ use torrent_engine::event::{Alert, Audience, Event, category, kind};
 use crate::convert::{invalid, to_int, to_variant};
 use crate::last_error::{self, LastError};
 use crate::live_objects::Alive;
-use crate::reference_cycles;
+use crate::live_sessions::{Running, SharedRun};
 use crate::threads::{self, SharedField, main_only};
-use crate::torrent_session::{Running, SharedRun};
 
 /// The queue of alerts between a session and the game, and the filter before
 /// it.
@@ -173,50 +173,6 @@ impl AlertManager {
     /// Queues the alerts of an event; returns those that passed the mask.
     pub(crate) fn queue(&self, event: &Event) -> Vec<Arc<Alert>> {
         self.queue.push(event)
-    }
-
-    /// How many callables there are here that can hold the session, if nothing but
-    /// that holds the manager.
-    pub(crate) fn holders(this: &Gd<Self>) -> usize {
-        match Self::is_of_one_session(this) {
-            true => reference_cycles::holders(this).len() + this.bind().subscribers.lock().len(),
-            false => 0,
-        }
-    }
-
-    /// Disconnects them.
-    pub(crate) fn release(this: &Gd<Self>) {
-        if Self::is_of_one_session(this) {
-            reference_cycles::release(this);
-            let subscribers = this.bind().subscribers.take();
-            drop(subscribers);
-        }
-    }
-
-    /// Whether the session and the one that calls are all that hold it.
-    fn is_of_one_session(this: &Gd<Self>) -> bool {
-        this.get_reference_count() == 2
-    }
-
-    /// Passes an alert on to all subscribers.
-    pub(crate) fn announce(this: &Gd<Self>, name: &str, alert: &VarDictionary) {
-        this.signals().alert_posted().emit(alert);
-        let (gone, calls): (Vec<_>, Vec<_>) = {
-            let manager = this.bind();
-            let mut subscribers = manager.subscribers.lock();
-            let gone = subscribers.extract_if(.., |(_, callable)| !callable.is_valid());
-            let gone = gone.collect();
-            let wanted = subscribers.iter().filter(|(wanted, _)| *wanted == name);
-            (gone, wanted.map(|(_, callable)| callable.clone()).collect())
-        };
-        // Freed with nothing borrowed: what a callable held may call us then.
-        drop(gone);
-        for callable in calls {
-            // One subscriber may have freed the next one.
-            if callable.is_valid() {
-                callable.call(&[alert.to_variant()]);
-            }
-        }
     }
 
     /// The waiting alerts.
