@@ -171,17 +171,7 @@ impl StorageShared {
                 .map_err(|(file, fault)| self.error_at(&new, file, fault))?;
         }
         if mode == MoveMode::FailIfExist && carried.is_none() {
-            for &file in &files {
-                let found = common
-                    .files
-                    .patiently(|| path::length(&root, new.name(file)));
-                let fault = match found {
-                    Ok(None) => continue,
-                    Ok(Some(_)) => Fault::Exists,
-                    Err(fault) => fault,
-                };
-                return Err(self.error_at(&new, file, fault));
-            }
+            self.refuse_existing(common, &new, &files)?;
         }
         let mut made = path::missing_ancestors(&root);
         path::create_root(&root).map_err(|fault| at(DiskOp::Create, &root, fault))?;
@@ -236,10 +226,49 @@ impl StorageShared {
         }
         self.file_paths.store(Arc::new(new));
         self.learn_root();
-        for step in &steps {
+        self.clear_old_place(common, &old, &root, &steps, &before);
+        Ok(moved)
+    }
+
+    /// Refuses a move where a file with one of the names is at the new place.
+    fn refuse_existing(
+        &self,
+        common: &Common,
+        new: &FilePaths,
+        files: &[FileIndex],
+    ) -> Result<(), DiskError> {
+        for &file in files {
+            let found = common
+                .files
+                .patiently(|| path::length(&new.root, new.name(file)));
+            let fault = match found {
+                Ok(None) => continue,
+                Ok(Some(_)) => Fault::Exists,
+                Err(fault) => fault,
+            };
+            return Err(self.error_at(new, file, fault));
+        }
+        Ok(())
+    }
+
+    /// Removes what a move leaves behind: files that were copied or replaced,
+    /// links and empty folders. What fails stays there, and is logged.
+    fn clear_old_place(
+        &self,
+        common: &Common,
+        old: &FilePaths,
+        root: &Path,
+        steps: &[MoveStep],
+        before: &[FileIndex],
+    ) {
+        let names = || {
+            let files = steps.iter().map(|step| step.file);
+            files.chain(before.iter().copied()).map(|it| old.name(it))
+        };
+        for step in steps {
             // Everything is at the new place; these are only in the way.
-            let replaced = step.aside.as_ref().map(|aside| (&root, aside.as_path()));
-            let source = step.copied.then(|| (&old.root, old.name(step.file)));
+            let replaced = step.aside.as_ref().map(|aside| (root, aside.as_path()));
+            let source = step.copied.then(|| (&*old.root, old.name(step.file)));
             for (root, name) in replaced.into_iter().chain(source) {
                 let removed = common.files.patiently(|| path::remove_file(root, name));
                 if let Err(error) = removed {
@@ -248,13 +277,12 @@ impl StorageShared {
                 }
             }
         }
-        self.carry_links(&old, &self.file_paths());
+        self.carry_links(old, &self.file_paths());
         if let Err(error) = path::sync_folders(&old.root, names(), &[]) {
             tracing::warn!(folder = %old.root.display(), %error, "moved, but not synced");
         }
         let links = self.spec.links.keys().map(|&link| old.name(link));
         path::remove_empty_folders(&old.root, names().chain(links));
-        Ok(moved)
     }
 
     /// Refuses a move that puts a file where another one of the torrent is to

@@ -294,37 +294,15 @@ impl Worker {
                 length,
                 reply,
             } => {
-                let outcome = if storage.is_closed(self.index) {
-                    Err(storage.error(DiskOp::Read, None, Fault::Closed))
-                } else {
-                    self.tools.common.read_pooled(&storage, offset, length)
-                };
-                let event = outcome.as_ref().err().map(|error| {
-                    let piece = storage.spec.layout.piece_at(offset);
-                    let error = error.clone();
-                    if error.is_absence() {
-                        storage.have.clear(piece.0);
-                    }
-                    DiskEvent::ReadFailed { piece, error }
-                });
-                // Who asked may be gone, here and below.
-                let _ = reply.send(outcome);
-                self.report(&storage, event);
+                // The caller may be gone, here and below.
+                let _ = reply.send(self.read(&storage, offset, length));
             }
             WorkerMessage::Vouch {
                 storage,
                 piece,
                 reply,
             } => {
-                let outcome = if storage.is_closed(self.index) {
-                    Err(storage.error(DiskOp::Read, None, Fault::Closed))
-                } else {
-                    storage.vouch(&self.tools.common, piece)
-                };
-                let broken = outcome.as_ref().err().cloned();
-                let _ = reply.send(outcome);
-                let event = broken.map(|error| broken_trust(piece, error));
-                self.report(&storage, event);
+                let _ = reply.send(self.vouch(&storage, piece));
             }
             WorkerMessage::SavePartials { storage, reply } => {
                 let local = self.locals.get_mut(&storage.id);
@@ -336,19 +314,10 @@ impl Worker {
                 piece,
                 blocks,
             } => {
-                if !storage.is_closed(self.index) {
-                    let local = self.locals.entry(storage.id);
-                    let local = local.or_insert_with(|| Local::new(storage.clone()));
-                    local.adopt(&mut self.tools, piece, &blocks);
-                }
+                self.adopt(&storage, piece, &blocks);
             }
             WorkerMessage::Prepare { storage, reply } => {
-                let outcome = if storage.is_closed(self.index) {
-                    Err(storage.error(DiskOp::Create, None, Fault::Closed))
-                } else {
-                    storage.prepare(&self.tools.common)
-                };
-                let _ = reply.send(outcome);
+                let _ = reply.send(self.prepare(&storage));
             }
             WorkerMessage::Survey(job) => {
                 if !job.storage.is_closed(self.index) {
@@ -402,6 +371,56 @@ impl Worker {
             #[cfg(test)]
             WorkerMessage::Panic(_) => panic!("asked to"),
         }
+    }
+
+    /// Reads for a peer, and reports a failure to the torrent.
+    fn read(
+        &mut self,
+        storage: &Arc<StorageShared>,
+        offset: u64,
+        length: u32,
+    ) -> Result<Bytes, DiskError> {
+        if storage.is_closed(self.index) {
+            return Err(storage.error(DiskOp::Read, None, Fault::Closed));
+        }
+        let outcome = self.tools.common.read_pooled(storage, offset, length);
+        if let Err(error) = &outcome {
+            let piece = storage.spec.layout.piece_at(offset);
+            let error = error.clone();
+            if error.is_absence() {
+                storage.have.clear(piece.0);
+            }
+            self.report(storage, Some(DiskEvent::ReadFailed { piece, error }));
+        }
+        outcome
+    }
+
+    /// Hashes a piece that was taken on trust, and reports one that is wrong.
+    fn vouch(&mut self, storage: &Arc<StorageShared>, piece: PieceIndex) -> Result<(), DiskError> {
+        if storage.is_closed(self.index) {
+            return Err(storage.error(DiskOp::Read, None, Fault::Closed));
+        }
+        let outcome = storage.vouch(&self.tools.common, piece);
+        if let Err(error) = &outcome {
+            self.report(storage, Some(broken_trust(piece, error.clone())));
+        }
+        outcome
+    }
+
+    /// Takes over blocks of an unfinished piece that are in the files already.
+    fn adopt(&mut self, storage: &Arc<StorageShared>, piece: PieceIndex, blocks: &Bitfield) {
+        if !storage.is_closed(self.index) {
+            let local = self.locals.entry(storage.id);
+            let local = local.or_insert_with(|| Local::new(storage.clone()));
+            local.adopt(&mut self.tools, piece, blocks);
+        }
+    }
+
+    fn prepare(&self, storage: &StorageShared) -> Result<(), DiskError> {
+        if storage.is_closed(self.index) {
+            return Err(storage.error(DiskOp::Create, None, Fault::Closed));
+        }
+        storage.prepare(&self.tools.common)
     }
 
     /// Keeps a message for a fenced storage for later, unless it is one of

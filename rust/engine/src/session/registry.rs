@@ -3,6 +3,7 @@
 //! done by the torrent's task, for which a [`NewTorrent`] is on its way then.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
@@ -10,10 +11,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{PeerId, TorrentKey};
 
 use crate::command_queue::{self, Pending};
-use crate::context::path_claims::{Claimant, ClaimedPaths};
+use crate::context::path_claims::{Claimant, ClaimedPaths, PathLease};
 use crate::context::queue::Seat;
 use crate::disk::SharedFiles;
 use crate::error::{Error, ErrorKind, Result};
@@ -56,24 +58,14 @@ impl SessionShared {
             0 => unix_millis() / 1000,
             time => time,
         };
-        let area = match &add.source {
-            TorrentSource::File(metainfo) => Some(ClaimedPaths::new(
-                &save_path,
-                Arc::clone(metainfo),
-                options.renamed_files.clone(),
-                &options.part_file_dir,
-            )),
-            TorrentSource::Magnet(_) => None,
-        };
+        let area = claimed_paths(&add.source, &save_path, &options);
         let believed = add.believed_pieces();
         let restored = matches!(origin, Origin::StateDir { .. });
-        let name = match &add.source {
-            TorrentSource::File(metainfo) => metainfo.info.name.clone(),
-            TorrentSource::Magnet(magnet) => magnet.name.clone(),
-        };
-        let (metainfo, magnet) = match add.source {
-            TorrentSource::File(metainfo) => (OnceLock::from(metainfo), None),
-            TorrentSource::Magnet(magnet) => (OnceLock::new(), Some(magnet)),
+        let (name, metainfo, magnet) = match add.source {
+            TorrentSource::File(metainfo) => {
+                (metainfo.info.name.clone(), OnceLock::from(metainfo), None)
+            }
+            TorrentSource::Magnet(magnet) => (magnet.name.clone(), OnceLock::new(), Some(magnet)),
         };
         let asked = Arc::new(CommandSequence::default());
         let named = TorrentRef {
@@ -110,28 +102,8 @@ impl SessionShared {
             }),
         };
         handle.show_new();
-        let new = {
-            let mut registry = self.registry.lock();
-            // A session that stops marks those that it finds here, once.
-            self.check_running()?;
-            match registry.get(&info_hash) {
-                Some(known) => Err(known.clone()),
-                None => {
-                    let owner: Arc<dyn Claimant> = Arc::clone(&handle.shared) as _;
-                    let lease = self.path_claims.lease(&owner, believed);
-                    let wanted = area.clone().map(|area| lease.want(area, restored));
-                    wanted.transpose().map_err(|error| {
-                        let words = error.message().to_owned();
-                        Error::because(ErrorKind::TorrentAddFailed, words).about(error.context())
-                    })?;
-                    registry.insert(info_hash, handle.clone());
-                    handle.join_queue();
-                    Ok(Arc::new(lease))
-                }
-            }
-        };
-        let lease = match new {
-            Ok(new) => new,
+        let lease = match self.enter(&handle, area.clone(), believed, restored)? {
+            Ok(lease) => Arc::new(lease),
             Err(known) => {
                 known.take_over(&handle, add.peers);
                 return Ok((known, None));
@@ -166,6 +138,33 @@ impl SessionShared {
         Ok((handle, Some(new)))
     }
 
+    /// Puts a torrent into the registry with a claim to its paths, or returns
+    /// the one that is there already.
+    fn enter(
+        &self,
+        handle: &TorrentHandle,
+        area: Option<ClaimedPaths>,
+        believed: Bitfield,
+        restored: bool,
+    ) -> Result<std::result::Result<PathLease, TorrentHandle>> {
+        let mut registry = self.registry.lock();
+        // A session that stops marks those that it finds here, once.
+        self.check_running()?;
+        if let Some(known) = registry.get(&handle.info_hash()) {
+            return Ok(Err(known.clone()));
+        }
+        let owner: Arc<dyn Claimant> = Arc::clone(&handle.shared) as _;
+        let lease = self.path_claims.lease(&owner, believed);
+        let wanted = area.map(|area| lease.want(area, restored));
+        wanted.transpose().map_err(|error| {
+            let text = error.message().to_owned();
+            Error::because(ErrorKind::TorrentAddFailed, text).about(error.context())
+        })?;
+        registry.insert(handle.info_hash(), handle.clone());
+        handle.join_queue();
+        Ok(Ok(lease))
+    }
+
     /// See [`Session::post_add_failure`](crate::session::Session::post_add_failure).
     pub(crate) fn post_add_failure(&self, error: &Error) {
         let failed = Kind {
@@ -174,6 +173,24 @@ impl SessionShared {
         };
         self.events
             .post(failed, None, || Detail::Error(error.clone()));
+    }
+}
+
+/// The paths that a torrent claims when it is added; none before its files are
+/// known.
+fn claimed_paths(
+    source: &TorrentSource,
+    save_path: &Path,
+    options: &Options,
+) -> Option<ClaimedPaths> {
+    match source {
+        TorrentSource::File(metainfo) => Some(ClaimedPaths::new(
+            save_path,
+            Arc::clone(metainfo),
+            options.renamed_files.clone(),
+            &options.part_file_dir,
+        )),
+        TorrentSource::Magnet(_) => None,
     }
 }
 

@@ -446,6 +446,18 @@ impl Driver {
         } else {
             options.file_priorities.to_vec()
         };
+        self.record_pieces(&mut record, found, stats);
+        record
+    }
+
+    /// Writes down which pieces and blocks are durable, or what an earlier record
+    /// claims of them.
+    fn record_pieces(
+        &self,
+        record: &mut ResumeData,
+        found: Option<(&Bitfield, &BTreeMap<PieceIndex, Bitfield>)>,
+        stats: &[Option<FileStat>],
+    ) {
         match (found, &self.records.resume_state.claim) {
             (Some((have, unfinished)), _) => {
                 record.pieces = have.as_bytes().to_vec();
@@ -465,7 +477,6 @@ impl Driver {
             // Nothing is known: the next session has to look.
             (None, None) => {}
         }
-        record
     }
 
     /// Whether it is not known what is on disk.
