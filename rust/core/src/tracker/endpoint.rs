@@ -24,7 +24,7 @@ pub(super) struct InFlight {
     pub(super) id: RequestId,
     pub(super) event: Event,
     /// Whether the torrent was complete when it was sent.
-    complete: bool,
+    pub(super) complete: bool,
 }
 
 #[derive(Debug)]

@@ -179,10 +179,12 @@ impl Announcer {
             return;
         }
         let mut knows_us = std::mem::take(&mut endpoint.knows_us);
-        if let Some(sent) = endpoint.in_flight.take() {
-            let unsent = self.withdraw(sent.id);
-            // A `started` without an answer may have arrived all the same.
-            knows_us |= sent.event == Event::Started && !unsent;
+        if let Some(sent) = endpoint.in_flight.take()
+            && !withdraw(&mut self.requests, sent.id)
+        {
+            // An announce without an answer may have arrived all the same.
+            knows_us |= sent.event == Event::Started;
+            endpoint.knows_complete |= sent.complete;
         }
         if knows_us && self.settings.tell_stopped {
             self.send(at, number, Event::Stopped);
@@ -355,18 +357,18 @@ impl Announcer {
         RequestId(self.next_id)
     }
 
-    /// Takes an announce back. Whether it had not been polled yet.
-    fn withdraw(&mut self, id: RequestId) -> bool {
-        let before = self.requests.len();
-        self.requests.retain(|request| match request {
-            TrackerRequest::Announce(announce) => announce.id != id,
-            TrackerRequest::Scrape(_) => true,
-        });
-        self.requests.len() < before
-    }
-
     fn find(&self, id: RequestId) -> Option<(usize, usize)> {
         let mut trackers = self.trackers.iter().enumerate();
         trackers.find_map(|(at, tracker)| Some((at, tracker.sender(id)?)))
     }
+}
+
+/// Takes an announce back. Whether it had not been polled yet.
+fn withdraw(requests: &mut VecDeque<TrackerRequest>, id: RequestId) -> bool {
+    let before = requests.len();
+    requests.retain(|request| match request {
+        TrackerRequest::Announce(announce) => announce.id != id,
+        TrackerRequest::Scrape(_) => true,
+    });
+    requests.len() < before
 }

@@ -124,7 +124,7 @@ impl Announcer {
             }
             let unsent = endpoint
                 .in_flight
-                .is_some_and(|sent| self.withdraw(sent.id));
+                .is_some_and(|sent| super::withdraw(&mut self.requests, sent.id));
             let greeted = endpoint.is_telling(Event::Started) && !unsent;
             if self.settings.tell_stopped && (endpoint.knows_us || greeted) {
                 let id = self.take_id();

@@ -112,6 +112,25 @@ fn a_seed_that_is_damaged_and_repaired_says_so() {
 }
 
 #[test]
+fn a_seed_that_stops_before_an_answer_is_known_as_one() {
+    let mut world = World::new("a");
+    world.announcer.completed(at(0));
+    world.announcer.start(at(0));
+    world.one("a:started");
+    // The tracker has read the announce, its answer comes too late.
+    world.announcer.stop();
+    let id = world.one("a:stopped");
+    world.announcer.incomplete();
+    world.reply(id);
+    world.announcer.start(world.time());
+    let id = world.one("a:started");
+    world.reply(id);
+    // The repair is no download.
+    world.announcer.completed(world.time());
+    world.one("a:");
+}
+
+#[test]
 fn damage_that_no_tracker_heard_of_is_no_news() {
     let mut world = two_endpoints(AnnouncerSettings::default(), "a");
     let (_, ids) = sent_from(&mut world);
