@@ -1,19 +1,29 @@
 //! What a hostile torrent and its peers cost in memory: what was received and 8
 //! MiB, however long the pieces are. A binary of its own, because it counts what
-//! is allocated; one test, because nothing else may allocate meanwhile.
+//! is allocated, with one test at a time, because nothing else may allocate
+//! meanwhile.
 #![allow(unsafe_code, reason = "the counting allocator")]
 
+mod support;
+
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use torrent_engine::buffers::BufferPool;
 use torrent_engine::core::ids::{BLOCK_SIZE, Block, PeerKey, PieceIndex};
 use torrent_engine::core::layout::Layout;
 use torrent_engine::core::picker::{PeerPieces, Picker, Speed};
 use torrent_engine::disk::{Disk, DiskConfig, StorageSpec};
+use torrent_engine::status::{BlockInfo, BlockProgress, TorrentState};
+
+use support::raw_peer::shake_from;
+use support::{Node, wait_until};
 
 /// The system's allocator, counting.
 struct Counting;
@@ -38,12 +48,22 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Held by the test that counts.
+static ALONE: Mutex<()> = Mutex::new(());
+
 const PEERS: u32 = 190;
 
 const MIB: usize = 1 << 20;
 
-#[tokio::test]
-async fn pieces_of_512_mib_cost_what_is_received() {
+#[test]
+fn pieces_of_512_mib_cost_what_is_received() {
+    let _alone = ALONE.lock();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    runtime.block_on(receive_blocks());
+}
+
+async fn receive_blocks() {
     let total = 200 * 512 * MIB as u64;
     let layout = Layout::new(512 << 20, [(total, false)]).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -107,4 +127,82 @@ async fn pieces_of_512_mib_cost_what_is_received() {
         }
     }
     disk.stop().await;
+}
+
+/// A torrent of `pieces` pieces of 511 MiB, all of whose hashes are wrong.
+fn long_pieces(pieces: usize) -> Vec<u8> {
+    let length = 511 * MIB;
+    let mut torrent = format!(
+        "d4:infod6:lengthi{}e4:name1:f12:piece lengthi{length}e6:pieces{}:",
+        length * pieces,
+        20 * pieces
+    )
+    .into_bytes();
+    torrent.extend(vec![0; 20 * pieces]);
+    torrent.extend(b"ee");
+    torrent
+}
+
+/// Skips messages up to a request.
+fn wait_for_request(stream: &mut TcpStream) {
+    loop {
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).unwrap();
+        let mut message = vec![0; u32::from_be_bytes(length) as usize];
+        stream.read_exact(&mut message).unwrap();
+        if message.first() == Some(&6) {
+            return;
+        }
+    }
+}
+
+// Other systems have one loopback address.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_shown_of_long_pieces_costs_what_is_begun() {
+    const CALLERS: usize = 30;
+    let _alone = ALONE.lock();
+    let node = Node::with(&[
+        ("alert_mask", 0.into()),
+        ("status_update_interval", 100.into()),
+    ]);
+    let handle = node.add(&long_pieces(CALLERS));
+    wait_until("it downloads", || {
+        handle.status().state == TorrentState::Downloading
+    });
+    let before = LIVE.load(Relaxed);
+    // Each has one piece, unchokes and never sends a block.
+    let mut callers: Vec<TcpStream> = (0..CALLERS)
+        .map(|at| {
+            let id = 2 + at as u8;
+            let from = Ipv4Addr::new(127, 0, 0, id);
+            let mut stream = shake_from(from, node.endpoint(), handle.info_hash(), id);
+            let mut pieces = vec![0; CALLERS.div_ceil(8)];
+            pieces[at / 8] |= 0x80 >> (at % 8);
+            let mut messages = (1 + pieces.len() as u32).to_be_bytes().to_vec();
+            messages.push(5);
+            messages.extend(pieces);
+            messages.extend([0, 0, 0, 1, 1]);
+            stream.write_all(&messages).unwrap();
+            stream
+        })
+        .collect();
+    callers.iter_mut().for_each(wait_for_request);
+    wait_until("all of it is shown", || {
+        handle.download_queue().len() == CALLERS
+    });
+    let used = LIVE.load(Relaxed).saturating_sub(before);
+    assert!(used <= 8 * MIB, "{used} bytes, and nothing was received");
+    // A reader that asks gets the whole of it.
+    let queue = handle.download_queue();
+    assert_eq!(queue.len(), CALLERS);
+    for piece in queue.iter() {
+        assert_eq!(piece.blocks.len(), 511 * MIB / BLOCK_SIZE as usize);
+        let asked = |block: &&BlockInfo| block.state == BlockProgress::Requested;
+        assert_eq!(
+            piece.blocks.iter().filter(asked).count(),
+            piece.requested as usize
+        );
+        assert!(piece.requested > 0);
+    }
 }

@@ -101,6 +101,15 @@ impl DownloadingPiece {
         }
     }
 
+    pub(super) fn num_blocks(&self) -> u32 {
+        self.blocks
+    }
+
+    /// The runs of blocks that are padding, in order.
+    pub(super) fn padding(&self) -> &[Range<u32>] {
+        &self.padding
+    }
+
     /// Blocks that are requested from no peer.
     pub(super) fn open(&self) -> u32 {
         self.open

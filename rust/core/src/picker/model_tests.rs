@@ -247,6 +247,11 @@ impl Model {
             assert_eq!(picker.is_interesting(&has), count > 0);
         }
         for partial in picker.partial_pieces() {
+            let mut states = vec![BlockState::Open; partial.num_blocks() as usize];
+            for (index, state) in partial.begun_blocks() {
+                states[index as usize] = state;
+            }
+            assert!(states.into_iter().eq(partial.blocks()));
             for ((_, cell), state) in self.of(partial.piece).zip(partial.blocks()) {
                 match state {
                     BlockState::Open => {

@@ -1,5 +1,7 @@
 //! The types that a picker and its owner share.
 
+use std::ops::Range;
+
 use super::downloading_piece::{BlockState, DownloadingPiece};
 use crate::{bitfield::Bitfield, ids::PieceIndex};
 
@@ -150,6 +152,32 @@ impl<'a> PartialPiece<'a> {
     /// The state of every block of the piece, in order.
     pub fn blocks(&self) -> impl ExactSizeIterator<Item = BlockState> + use<'a> {
         self.partial.states()
+    }
+
+    /// The blocks that are requested or here, each with its state, in no order:
+    /// the others are open or padding. Takes as long as there are of them, and
+    /// not as the piece is long.
+    pub fn begun_blocks(&self) -> impl Iterator<Item = (u32, BlockState)> + use<'a> {
+        let leased = self.partial.leased_blocks();
+        let requested =
+            leased.map(|(index, peer, peers)| (index, BlockState::Requested { peer, peers }));
+        let received = self.partial.received_blocks();
+        requested.chain(received.map(|(index, peer)| (index, BlockState::Received { peer })))
+    }
+
+    /// The runs of blocks that are padding, in order.
+    pub fn padding(&self) -> &'a [Range<u32>] {
+        self.partial.padding()
+    }
+
+    /// How many blocks the piece has.
+    pub fn num_blocks(&self) -> u32 {
+        self.partial.num_blocks()
+    }
+
+    /// Whether every block is here, or padding.
+    pub fn is_complete(&self) -> bool {
+        self.partial.is_complete()
     }
 
     /// How many blocks are requested from a peer.

@@ -1,74 +1,144 @@
 //! The snapshot of the pieces that are being fetched, block by block.
+//!
+//! A hostile torrent has pieces of 32,768 blocks, of which hardly any is begun:
+//! the snapshot holds what is begun, and a reader makes the whole list of it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
 
-use torrent_core::ids::{Block, PeerKey};
+use torrent_core::ids::{Block, PeerKey, PieceIndex};
+use torrent_core::layout::Layout;
 use torrent_core::peer::Incoming;
-use torrent_core::picker::BlockState;
+use torrent_core::picker::{BlockState, PartialPiece as Partial};
 
 use super::Driver;
 use crate::status::{BlockInfo, BlockProgress, PartialPiece, PeerAddress};
 
+/// Every begun piece, in ascending order.
+#[derive(Debug, Default)]
+pub(crate) struct DownloadQueue {
+    layout: Option<Arc<Layout>>,
+    pieces: Vec<BegunPiece>,
+}
+
+#[derive(Debug)]
+struct BegunPiece {
+    piece: PieceIndex,
+    num_blocks: u32,
+    received: u32,
+    requested: u32,
+    complete: bool,
+    padding: Box<[Range<u32>]>,
+    begun: Vec<BegunBlock>,
+}
+
+#[derive(Debug)]
+struct BegunBlock {
+    index: u32,
+    state: BlockProgress,
+    peer: PeerAddress,
+    num_peers: u32,
+    /// Bytes that are here of a block that is still on its way.
+    incoming: u32,
+}
+
 impl Driver {
     /// Every begun piece with the state of its blocks.
-    pub(super) fn download_queue(&mut self) -> Vec<PartialPiece> {
+    pub(super) fn download_queue(&mut self) -> DownloadQueue {
         let mut peers: HashMap<PeerKey, (SocketAddr, Option<Incoming>)> = HashMap::new();
         for (key, peer) in self.brain.peers() {
             peers.insert(key, (peer.meta.endpoint, peer.traffic.stats.incoming));
         }
-        let address = |key| PeerAddress(peers.get(&key).map(|(endpoint, _)| *endpoint));
-        let layout = self.brain.layout();
-        self.brain
-            .picker()
-            .partial_pieces()
-            .map(|partial| {
-                let states = partial.blocks();
-                let missing =
-                    |state| matches!(state, BlockState::Open | BlockState::Requested { .. });
-                let complete = !partial.blocks().any(missing);
-                let blocks: Vec<BlockInfo> = (0..)
-                    .zip(states)
-                    .map(|(index, state)| {
-                        let block = Block::new(partial.piece, index);
-                        let block_size = layout.block_len(block);
-                        let (state, key, num_peers, bytes_progress) = match state {
-                            BlockState::Open => (BlockProgress::None, None, 0, 0),
-                            BlockState::Requested { peer, peers: count } => {
-                                let incoming = peers.get(&peer).and_then(|it| it.1);
-                                let incoming = incoming.filter(|it| it.block == block);
-                                let here = incoming.map_or(0, |it| it.bytes);
-                                (BlockProgress::Requested, Some(peer), count, here)
-                            }
-                            BlockState::Padding => (BlockProgress::Finished, None, 0, block_size),
-                            BlockState::Received { peer } => {
-                                let state = if complete {
-                                    BlockProgress::Writing
-                                } else {
-                                    BlockProgress::Finished
-                                };
-                                (state, Some(peer), 1, block_size)
-                            }
-                        };
-                        BlockInfo {
-                            state,
-                            peer: key.map_or_else(PeerAddress::default, address),
-                            num_peers,
-                            bytes_progress,
-                            block_size,
-                        }
+        let begun = |partial: Partial<'_>| {
+            let block = |(index, state)| match state {
+                BlockState::Requested { peer, peers: count } => {
+                    let block = Block::new(partial.piece, index);
+                    let known = peers.get(&peer);
+                    let incoming = known.and_then(|it| it.1).filter(|it| it.block == block);
+                    Some(BegunBlock {
+                        index,
+                        state: BlockProgress::Requested,
+                        peer: PeerAddress(known.map(|it| it.0)),
+                        num_peers: count,
+                        incoming: incoming.map_or(0, |it| it.bytes),
                     })
-                    .collect();
-                let received = partial.received();
-                PartialPiece {
-                    piece_index: partial.piece.0,
-                    blocks_in_piece: blocks.len() as u32,
-                    finished: if complete { 0 } else { received },
-                    writing: if complete { received } else { 0 },
-                    requested: partial.requested(),
-                    blocks,
                 }
+                BlockState::Received { peer } => Some(BegunBlock {
+                    index,
+                    state: BlockProgress::Finished,
+                    peer: PeerAddress(peers.get(&peer).map(|it| it.0)),
+                    num_peers: 1,
+                    incoming: 0,
+                }),
+                BlockState::Open | BlockState::Padding => None,
+            };
+            BegunPiece {
+                piece: partial.piece,
+                num_blocks: partial.num_blocks(),
+                received: partial.received(),
+                requested: partial.requested(),
+                complete: partial.is_complete(),
+                padding: partial.padding().into(),
+                begun: partial.begun_blocks().filter_map(block).collect(),
+            }
+        };
+        DownloadQueue {
+            layout: Some(Arc::clone(self.brain.layout())),
+            pieces: self.brain.picker().partial_pieces().map(begun).collect(),
+        }
+    }
+}
+
+impl DownloadQueue {
+    /// The pieces with every block of them.
+    pub(crate) fn list(&self) -> Vec<PartialPiece> {
+        let Some(layout) = &self.layout else {
+            return Vec::new();
+        };
+        self.pieces.iter().map(|it| it.list(layout)).collect()
+    }
+}
+
+impl BegunPiece {
+    fn list(&self, layout: &Layout) -> PartialPiece {
+        let mut blocks: Vec<BlockInfo> = (0..self.num_blocks)
+            .map(|index| BlockInfo {
+                block_size: layout.block_len(Block::new(self.piece, index)),
+                ..BlockInfo::default()
             })
-            .collect()
+            .collect();
+        for run in &self.padding {
+            for block in blocks
+                .get_mut(run.start as usize..run.end as usize)
+                .unwrap_or_default()
+            {
+                block.state = BlockProgress::Finished;
+                block.bytes_progress = block.block_size;
+            }
+        }
+        for begun in &self.begun {
+            let Some(block) = blocks.get_mut(begun.index as usize) else {
+                continue;
+            };
+            (block.state, block.bytes_progress) = match begun.state {
+                BlockProgress::Finished if self.complete => {
+                    (BlockProgress::Writing, block.block_size)
+                }
+                BlockProgress::Finished => (BlockProgress::Finished, block.block_size),
+                state => (state, begun.incoming),
+            };
+            block.peer = begun.peer;
+            block.num_peers = begun.num_peers;
+        }
+        PartialPiece {
+            piece_index: self.piece.0,
+            blocks_in_piece: self.num_blocks,
+            finished: if self.complete { 0 } else { self.received },
+            writing: if self.complete { self.received } else { 0 },
+            requested: self.requested,
+            blocks,
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::TorrentHandle;
 use crate::error::Error;
 use crate::event::command_sequence::{CommandNumbers, CommandTopic};
 use crate::status::{PartialPiece, PeerInfo, TorrentState, TorrentStatus, TrackerStatus};
+use crate::torrent::download_queue::DownloadQueue;
 use crate::torrent::new_tracker;
 
 /// Everything that can be read of a torrent; each part is replaced as a whole.
@@ -24,7 +25,7 @@ pub(crate) struct View {
     pub(crate) pieces: ArcSwap<Bitfield>,
     pub(crate) verified: ArcSwap<Bitfield>,
     pub(crate) availability: ArcSwap<Vec<u32>>,
-    pub(crate) download_queue: ArcSwap<Vec<PartialPiece>>,
+    pub(crate) download_queue: ArcSwap<DownloadQueue>,
     pub(crate) file_progress: ArcSwap<Vec<u64>>,
     pub(crate) trackers: ArcSwap<Shown<Vec<TrackerStatus>>>,
 }
@@ -118,9 +119,10 @@ impl TorrentHandle {
         self.shared.view.availability.load_full()
     }
 
-    /// The pieces being fetched.
+    /// The pieces being fetched, with every block of them: for a torrent of
+    /// long pieces that is a long list, made anew by each call.
     pub fn download_queue(&self) -> Arc<Vec<PartialPiece>> {
-        self.shared.view.download_queue.load_full()
+        Arc::new(self.shared.view.download_queue.load().list())
     }
 
     /// Verified bytes of each file.
