@@ -18,7 +18,7 @@ use url::{Host, Position, Url};
 
 use super::HttpError;
 use super::body::{BodyReader, TooLong, unpack};
-use super::head::Head;
+use super::head::{Head, MAX_HEAD};
 use super::{Body, HttpLimits};
 
 /// Addresses of one machine that are tried.
@@ -89,19 +89,25 @@ pub(super) async fn answer(
     limits: &HttpLimits,
 ) -> Result<Response, HttpError> {
     let mut received = Vec::new();
-    let mut interim = 0;
+    let (mut interim, mut blank) = (0, 0);
+    // A head that comes byte by byte is not parsed anew for each of them.
+    let mut parse_at = 0;
     let head = loop {
-        if let Some((head, length)) = Head::parse(&received)? {
-            received.drain(..length);
-            if !(100..200).contains(&head.status) {
-                break head;
+        if received.len() >= parse_at {
+            parse_at = 2 * received.len();
+            if let Some((head, length)) = Head::parse(&received)? {
+                received.drain(..length);
+                parse_at = 0;
+                if !(100..200).contains(&head.status) {
+                    break head;
+                }
+                interim += 1;
+                if interim > MAX_INTERIM {
+                    let error = "an answer that never begins";
+                    return Err(HttpError::Protocol(error.to_owned()));
+                }
+                continue;
             }
-            interim += 1;
-            if interim > MAX_INTERIM {
-                let error = "an answer that never begins";
-                return Err(HttpError::Protocol(error.to_owned()));
-            }
-            continue;
         }
         let mut buffer = [0; BUFFER];
         let count = hear(limits, receive(&mut stream, &mut buffer)).await?;
@@ -109,13 +115,38 @@ pub(super) async fn answer(
             let error = "the connection was closed before the answer";
             return Err(HttpError::Protocol(error.to_owned()));
         }
-        received.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        let mut new = buffer.get(..count).unwrap_or_default();
+        if received.is_empty() {
+            // Empty lines before a head mean nothing.
+            let begin = new.iter().position(|byte| !b"\r\n".contains(byte));
+            new = new.get(begin.unwrap_or(count)..).unwrap_or_default();
+            blank += count - new.len();
+            if blank > MAX_HEAD {
+                let error = "an answer that never begins";
+                return Err(HttpError::Protocol(error.to_owned()));
+            }
+        }
+        let known = received.len();
+        received.extend_from_slice(new);
+        if has_empty_line(&received, known) {
+            parse_at = 0;
+        }
     };
     Ok(Response {
         head,
         from,
         stream,
         rest: received,
+    })
+}
+
+/// Whether an empty line, which ends a head, came with the bytes after `known`.
+fn has_empty_line(received: &[u8], known: usize) -> bool {
+    let new = received.get(known.saturating_sub(2)..).unwrap_or_default();
+    let mut ends = new.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    ends.any(|(at, _)| {
+        let next = new.get(at + 1..).unwrap_or_default();
+        next.starts_with(b"\n") || next.starts_with(b"\r\n")
     })
 }
 
@@ -274,5 +305,39 @@ mod tests {
         assert!(login.starts_with("GET /?x HTTP/1.1\r\nHost: [::1]:8443\r\n"));
         assert!(login.contains("\r\nAuthorization: Basic dXNlcjpwOnc=\r\n"));
         assert!(!written("http://t.example").contains("Authorization"));
+    }
+
+    #[test]
+    fn the_end_of_a_head_is_found_however_it_is_split() {
+        for end in ["\n\n", "\n\r\n"] {
+            let head = format!("HTTP/1.1 200 OK\r\nA: b\r{end}");
+            let bytes = head.as_bytes();
+            for known in 0..bytes.len() {
+                assert!(has_empty_line(bytes, known), "{head:?} from {known}");
+                let part = &bytes[..bytes.len() - 1];
+                assert!(!has_empty_line(part, known.min(part.len())));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_byte_by_byte_is_read() {
+        let (stream, mut server) = tokio::io::duplex(1);
+        let limits = HttpLimits {
+            silence: Duration::from_secs(60),
+            body: 100,
+            user_agent: String::new(),
+            mitigate: true,
+            validate: true,
+            filtered: false,
+        };
+        let text = b"\r\n\nHTTP/1.1 100 Continue\r\n\r\n\
+            HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+        let (read, sent) = tokio::join!(
+            super::super::read_response(stream, &limits),
+            server.write_all(text),
+        );
+        sent.unwrap();
+        assert_eq!(read.unwrap().bytes, b"abc");
     }
 }

@@ -4,7 +4,7 @@ use super::HttpError;
 use super::body::Framing;
 
 /// Most bytes of a head.
-const MAX_HEAD: usize = 64 * 1024;
+pub(super) const MAX_HEAD: usize = 64 * 1024;
 
 /// Most headers in it; a busy site's proxies add a hundred.
 const MAX_HEADERS: usize = 1000;
