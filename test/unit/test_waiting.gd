@@ -20,6 +20,24 @@ class Waiter:
 		return times > 0
 
 
+## A game's object that is freed while it waits.
+class Impatient:
+	extends Node
+
+	func wait(waited: Signal) -> void:
+		await waited
+		fail()
+
+	func fail() -> void:
+		push_error("what waits is gone")
+
+
+## How many waits the library keeps.
+func kept() -> int:
+	var all: Dictionary = Engine.get_main_loop().get_meta("_torrent_waits", {})
+	return all.size()
+
+
 ## What comes of a wait, which must not take long.
 func outcome(waited: Signal) -> Variant:
 	assert_false(waited.is_null(), "there is something to await")
@@ -245,6 +263,45 @@ func test_many_at_once() -> void:
 		return waiters.all(func(waiter: Waiter) -> bool: return waiter.is_over())
 	assert_true(await wait_until(all_over, LIMIT))
 	assert_true(waiters.all(func(waiter: Waiter) -> bool: return waiter.times == 1))
+
+
+## What nothing waits for any more is not kept for as long as the torrent lives.
+func test_what_is_abandoned() -> void:
+	var session := start_session()
+	var handle := session.add_torrent_file(make_torrent(100_000), folder + "/save")
+	assert_true(await handle.wait_checked())
+	var before := kept()
+	var patient := Waiter.new(handle.wait_finished())
+	# The time is over, and nobody has ever listened.
+	for i in 2000:
+		handle.wait_finished(0.01)
+	assert_true(await wait_until(func() -> bool: return kept() == before + 1, LIMIT))
+	# Those that waited have been freed. Some are looked at with each frame.
+	var crowd: Array[Impatient] = []
+	for i in 1500:
+		var impatient := Impatient.new()
+		impatient.wait(handle.wait_finished())
+		crowd.append(impatient)
+	for i in 60:
+		await get_tree().process_frame
+	assert_eq(kept(), before + 1501)
+	for impatient in crowd:
+		impatient.free()
+	assert_true(await wait_until(func() -> bool: return kept() == before + 1, LIMIT))
+	# Of those that are never awaited some are kept, in case that they are yet.
+	for i in 3000:
+		handle.wait_removed()
+	var late := handle.wait_finished()
+	var are_fewer := func() -> bool: return kept() <= before + 1 + 1000
+	assert_true(await wait_until(are_fewer, LIMIT))
+	assert_gt(kept(), before + 900)
+	assert_eq(patient.times, 0)
+	var at_last := Waiter.new(late)
+	assert_true(session.remove_torrent(handle))
+	assert_true(await wait_until(func() -> bool: return kept() == before, LIMIT))
+	assert_eq([patient.times, at_last.times], [1, 1])
+	assert_false(patient.result)
+	assert_false(at_last.result)
 
 
 ## A game that is started again finds everything there: what waits goes on at once, and is
