@@ -111,6 +111,13 @@ impl BandwidthLimits {
         }
     }
 
+    fn get(&self, scope: Scope) -> Option<u64> {
+        match scope {
+            Scope::Session => self.session,
+            Scope::Torrent(torrent) => self.torrents.get(&torrent).copied(),
+        }
+    }
+
     /// Whether one holds for a connection.
     fn hold_for(&self, share: &Share) -> bool {
         (!share.exempt && self.session.is_some()) || self.torrents.contains_key(&share.torrent)
@@ -202,6 +209,11 @@ impl BandwidthLimiter {
 
     fn set(&self, scope: Scope, down: i64, up: i64) {
         let limits = [rate(down), rate(up)];
+        let lanes = [&self.down, &self.up];
+        // Each scope is set by one task. Settings change for all torrents at once.
+        if lanes.map(|lane| lane.limits.load().get(scope)) == limits {
+            return;
+        }
         for (lane, limit) in [&self.down, &self.up].into_iter().zip(limits) {
             lane.limits.rcu(|limits| {
                 let mut limits = BandwidthLimits::clone(limits);
@@ -283,6 +295,8 @@ pub(crate) async fn run(
     let Some(mut inbox) = limiter.inbox.lock().take() else {
         return;
     };
+    // They may have changed since the limiter was made.
+    settings.mark_changed();
     let mut distributor = Distributor::new(limiter, Instant::now());
     let mut notes = Vec::with_capacity(BATCH);
     loop {
@@ -478,7 +492,28 @@ mod tests {
         let settings = watch::Sender::new(Arc::<Settings>::default());
         let limiter = Arc::new(BandwidthLimiter::new(&settings.borrow()));
         let task = run(Arc::clone(&limiter), settings.subscribe(), drop);
-        let feed = move || limiter.set_torrent(TorrentKey(1), 0, 0);
+        let mut limit = 0;
+        let feed = move || {
+            limit += 1;
+            limiter.set_torrent(TorrentKey(1), limit, limit);
+        };
         assert_gives_way(task, feed).await;
+    }
+
+    #[tokio::test]
+    async fn limits_that_are_set_before_it_runs_hold() {
+        let settings = watch::Sender::new(Arc::<Settings>::default());
+        let limiter = Arc::new(BandwidthLimiter::new(&settings.borrow()));
+        settings.send_modify(|settings| Arc::make_mut(settings).upload_rate_limit = 1000);
+        let task = run(Arc::clone(&limiter), settings.subscribe(), drop);
+        let limited = async {
+            while limiter.lane(Direction::Up).limits.load().session != Some(1000) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = task => panic!("the task has ended"),
+            () = limited => {}
+        }
     }
 }
