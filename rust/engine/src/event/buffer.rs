@@ -230,6 +230,8 @@ impl Key {
 /// that makes.
 fn merge(known: &mut Event, new: Event) -> usize {
     known.timestamp_ms = new.timestamp_ms;
+    known.stamp = new.stamp;
+    known.torrent = new.torrent;
     match (&mut known.detail, new.detail) {
         (Detail::Pieces(pieces), Detail::Pieces(more)) => {
             gather(pieces, more, |piece| piece.0 as usize)
@@ -286,9 +288,12 @@ fn update(known: &mut Vec<Arc<TorrentStatus>>, newer: Vec<Arc<TorrentStatus>>) {
 mod tests {
     use torrent_core::ids::PieceIndex;
 
+    use torrent_core::ids::{InfoHashes, TorrentKey};
+
     use super::*;
     use crate::error::{Error, ErrorKind};
-    use crate::event::category;
+    use crate::event::command_sequence::CommandTopic;
+    use crate::event::{TorrentRef, category};
     use crate::status::TorrentState;
 
     /// A buffer that keeps so many events of signals one by one.
@@ -510,5 +515,28 @@ mod tests {
             assert!(list.len() <= 12, "four of each");
         }
         assert_eq!(gone + list.len(), 103);
+    }
+
+    #[test]
+    fn a_merged_event_answers_what_its_newest_does() {
+        let torrent = Arc::new(TorrentRef {
+            key: TorrentKey(1),
+            hashes: InfoHashes::default(),
+            name: "a".into(),
+            asked: Arc::default(),
+        });
+        let checked = || {
+            Event::new(
+                kind::TORRENT_CHECKED,
+                Some(Arc::clone(&torrent)),
+                Detail::None,
+            )
+        };
+        let mut known = checked();
+        torrent.asked.ask(CommandTopic::Check);
+        assert!(known.is_late());
+        torrent.asked.saw_one(CommandTopic::Check);
+        merge(&mut known, checked());
+        assert!(!known.is_late());
     }
 }
