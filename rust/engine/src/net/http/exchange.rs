@@ -101,6 +101,7 @@ pub(super) async fn answer(
                 if !(100..200).contains(&head.status) {
                     break head;
                 }
+                blank += begin_of_head(&mut received);
                 interim += 1;
                 if interim > MAX_INTERIM {
                     let error = "an answer that never begins";
@@ -115,19 +116,15 @@ pub(super) async fn answer(
             let error = "the connection was closed before the answer";
             return Err(HttpError::Protocol(error.to_owned()));
         }
-        let mut new = buffer.get(..count).unwrap_or_default();
-        if received.is_empty() {
-            // Empty lines before a head mean nothing.
-            let begin = new.iter().position(|byte| !b"\r\n".contains(byte));
-            new = new.get(begin.unwrap_or(count)..).unwrap_or_default();
-            blank += count - new.len();
+        let known = received.len();
+        received.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        if known == 0 {
+            blank += begin_of_head(&mut received);
             if blank > MAX_HEAD {
                 let error = "an answer that never begins";
                 return Err(HttpError::Protocol(error.to_owned()));
             }
         }
-        let known = received.len();
-        received.extend_from_slice(new);
         if has_empty_line(&received, known) {
             parse_at = 0;
         }
@@ -138,6 +135,13 @@ pub(super) async fn answer(
         stream,
         rest: received,
     })
+}
+
+/// Drops the empty lines before a head, which mean nothing. How many bytes that
+/// were.
+fn begin_of_head(received: &mut Vec<u8>) -> usize {
+    let begin = received.iter().position(|byte| !b"\r\n".contains(byte));
+    received.drain(..begin.unwrap_or(received.len())).len()
 }
 
 /// Whether an empty line, which ends a head, came with the bytes after `known`.
