@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use torrent_core::ids::{Block, PeerKey, PieceIndex};
 use torrent_core::layout::Layout;
@@ -21,6 +21,8 @@ use crate::status::{BlockInfo, BlockProgress, PartialPiece, PeerAddress};
 pub(crate) struct DownloadQueue {
     layout: Option<Arc<Layout>>,
     pieces: Vec<BegunPiece>,
+    /// Made for the first reader, and shared by all of this snapshot.
+    list: OnceLock<Arc<Vec<PartialPiece>>>,
 }
 
 #[derive(Debug)]
@@ -87,17 +89,20 @@ impl Driver {
         DownloadQueue {
             layout: Some(Arc::clone(self.brain.layout())),
             pieces: self.brain.picker().partial_pieces().map(begun).collect(),
+            list: OnceLock::new(),
         }
     }
 }
 
 impl DownloadQueue {
     /// The pieces with every block of them.
-    pub(crate) fn list(&self) -> Vec<PartialPiece> {
-        let Some(layout) = &self.layout else {
-            return Vec::new();
+    pub(crate) fn list(&self) -> Arc<Vec<PartialPiece>> {
+        let make = || {
+            let layout = self.layout.iter();
+            let pieces = layout.flat_map(|layout| self.pieces.iter().map(|it| it.list(layout)));
+            Arc::new(pieces.collect())
         };
-        self.pieces.iter().map(|it| it.list(layout)).collect()
+        Arc::clone(self.list.get_or_init(make))
     }
 }
 

@@ -120,9 +120,9 @@ impl TorrentHandle {
     }
 
     /// The pieces being fetched, with every block of them: for a torrent of
-    /// long pieces that is a long list, made anew by each call.
+    /// long pieces that is a long list, made for the first reader of a snapshot.
     pub fn download_queue(&self) -> Arc<Vec<PartialPiece>> {
-        Arc::new(self.shared.view.download_queue.load().list())
+        self.shared.view.download_queue.load().list()
     }
 
     /// Verified bytes of each file.
