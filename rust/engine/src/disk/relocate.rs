@@ -479,6 +479,7 @@ enum Carried {
 
 /// Brings back what was moved, and takes away the folders that were made.
 fn roll_back(old: &FilePaths, new: &FilePaths, steps: Vec<MoveStep>, made: &[PathBuf]) {
+    let names: Vec<&Path> = steps.iter().map(|step| old.name(step.file)).collect();
     for step in steps.into_iter().rev() {
         let name = old.name(step.file);
         let undone = if step.copied {
@@ -492,6 +493,12 @@ fn roll_back(old: &FilePaths, new: &FilePaths, steps: Vec<MoveStep>, made: &[Pat
                 let file = new.root.join(name);
                 tracing::error!(file = %file.display(), %error, "a move could not be undone");
             }
+        }
+    }
+    // Before the journal says that nothing has changed.
+    for root in [&old.root, &new.root] {
+        if let Err(error) = path::sync_folders(root, names.iter().copied(), &[]) {
+            tracing::error!(folder = %root.display(), %error, "a folder could not be synced");
         }
     }
     for folder in made.iter().rev() {
