@@ -6,12 +6,14 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
 
+use super::completion::post_failure;
 use super::{NewTorrent, all_left};
 use crate::context::Context;
 use crate::context::path_claims::Sharing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::command_sequence::CommandTopic;
 use crate::event::{Detail, kind};
+use crate::torrent::handle::storage::Deletion;
 use crate::torrent::handle::{Command, Shown, TorrentHandle};
 
 /// What became of the way.
@@ -36,7 +38,7 @@ pub(super) async fn claim_paths(context: &Context, new: &mut NewTorrent) -> Resu
             tokio::select! {
                 biased;
                 () = holds(&mut stopping, |stopping| *stopping) => return Ok(Settled::Stopping),
-                () = holds(&mut removal, Option::is_some) => return Ok(removed(new).await),
+                () = holds(&mut removal, Option::is_some) => return Ok(removed(context, new).await),
                 ticket = session.path_claims.newcomer_ticket() => ticket,
             }
         }
@@ -44,7 +46,14 @@ pub(super) async fn claim_paths(context: &Context, new: &mut NewTorrent) -> Resu
     let Some(area) = new.area.take() else {
         return Ok(Settled::InPlace);
     };
-    let taken = new.lease.take(ticket, area, Sharing::Same).await;
+    let take = new.lease.take(ticket, area, Sharing::Same);
+    // The disk may hang, this torrent's or that of one with an earlier ticket.
+    let taken = tokio::select! {
+        biased;
+        () = holds(&mut stopping, |stopping| *stopping) => return Ok(Settled::Stopping),
+        () = holds(&mut removal, Option::is_some), if !new.restored => return Ok(removed(context, new).await),
+        taken = take => taken,
+    };
     let reserved = taken.map_err(|error| {
         let words = error.message().to_owned();
         Error::because(ErrorKind::TorrentAddFailed, words).about(error.context())
@@ -54,19 +63,36 @@ pub(super) async fn claim_paths(context: &Context, new: &mut NewTorrent) -> Resu
         () = all_left(reserved.after) => Ok(Settled::InPlace),
         () = holds(&mut stopping, |stopping| *stopping) => Ok(Settled::Stopping),
         // One that is remembered may have files to delete.
-        () = holds(&mut removal, Option::is_some), if !new.restored => Ok(removed(new).await),
+        () = holds(&mut removal, Option::is_some), if !new.restored => Ok(removed(context, new).await),
     }
 }
 
-/// It is removed: the word of that is on its way. What was asked for before has
-/// no effect any more.
-async fn removed(new: &mut NewTorrent) -> Settled {
+/// It is removed: the command is on its way. What was asked for before and
+/// beside it ends with the event that says so.
+async fn removed(context: &Context, new: &mut NewTorrent) -> Settled {
+    let session = &context.services;
     while let Some(command) = new.commands.recv().await {
-        if matches!(command, Command::Remove { .. }) {
+        if let Command::Remove { delete } = command {
+            if delete != Deletion::Nothing {
+                // There is nothing of it.
+                let torrent = new.handle.torrent_ref();
+                let events = &session.events;
+                events.post(kind::TORRENT_DELETED, Some(&torrent), || Detail::None);
+            }
             break;
         }
+        post_failure(session, &new.handle, &command);
     }
+    give_up_commands(context, new);
     Settled::Removed
+}
+
+/// No command is carried out any more.
+fn give_up_commands(context: &Context, new: &mut NewTorrent) {
+    new.commands.close();
+    while let Some(command) = new.commands.try_recv() {
+        post_failure(&context.services, &new.handle, &command);
+    }
 }
 
 /// Waits until it is so. Never, where it cannot become so any more.
@@ -77,7 +103,9 @@ async fn holds<T>(state: &mut watch::Receiver<T>, is_so: impl FnMut(&T) -> bool)
 }
 
 /// A torrent that cannot even begin: it says why and leaves.
-pub(super) fn refuse(context: &Context, handle: &TorrentHandle, error: Error) {
+pub(super) fn refuse(context: &Context, new: &mut NewTorrent, error: Error) {
+    let handle = new.handle.clone();
+    let handle = &handle;
     context.services.forget(handle.info_hash(), handle.key());
     handle.shared.removed.store(true, Ordering::Release);
     show_error(context, handle, &error);
@@ -85,6 +113,7 @@ pub(super) fn refuse(context: &Context, handle: &TorrentHandle, error: Error) {
     events.post(kind::TORRENT_ERROR, Some(&handle.torrent_ref()), || {
         Detail::Error(error)
     });
+    give_up_commands(context, new);
     leave(context, handle);
 }
 

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use torrent_core::ids::PieceIndex;
+
 use super::Driver;
 use crate::context::Services;
 use crate::error::{Error, ErrorKind};
@@ -29,6 +31,23 @@ struct Failure {
 }
 
 impl CompletionGuard {
+    /// One that posts an event of `kind` with what `detail` makes of the reason.
+    fn new(
+        services: &Arc<Services>,
+        handle: &TorrentHandle,
+        kind: Kind,
+        detail: impl FnOnce(Error) -> Detail + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            services: Arc::clone(services),
+            handle: handle.clone(),
+            failure: Some(Failure {
+                kind,
+                detail: Box::new(detail),
+            }),
+        }
+    }
+
     /// The work has come to an end, which its own event reports.
     pub(super) fn complete(mut self) {
         self.failure = None;
@@ -73,73 +92,100 @@ pub(super) struct Uncompleted {
     pub(super) check: bool,
 }
 
+/// The event that says of work that it failed, as `kind` and what makes the
+/// detail of it of a reason.
+type FailureEvent = (Kind, Box<dyn FnOnce(Error) -> Detail + Send + Sync>);
+
+/// The event that says that moving the files or renaming one failed.
+fn failure_of_placing(placing: &StorageCommand) -> FailureEvent {
+    match placing {
+        StorageCommand::Move { to, .. } => {
+            let to = to.display().to_string();
+            let detail = |error: Error| Detail::FileError(error.about(to));
+            (kind::STORAGE_MOVED_FAILED, Box::new(detail))
+        }
+        &StorageCommand::Rename { file, .. } => {
+            let detail = move |error| Detail::RenameFailed { file, error };
+            (kind::FILE_RENAME_FAILED, Box::new(detail))
+        }
+    }
+}
+
+/// The event that says that a piece was not read.
+fn failure_of_read(piece: PieceIndex) -> FailureEvent {
+    let detail = move |error: Error| Detail::PieceData {
+        piece,
+        data: bytes::Bytes::new(),
+        error: error.to_string(),
+    };
+    (kind::READ_PIECE, Box::new(detail))
+}
+
+/// The torrent ends before a command was carried out that has an event: the
+/// failure is posted. A caller that waits for an answer learns it from the
+/// answer's end.
+pub(super) fn post_failure(services: &Arc<Services>, handle: &TorrentHandle, command: &Command) {
+    let (kind, detail) = match command {
+        Command::Place(placing) => {
+            if matches!(**placing, StorageCommand::Move { .. }) {
+                handle.shared.asked.saw_one(CommandTopic::Move);
+            }
+            failure_of_placing(placing)
+        }
+        Command::SaveResumeData(_) => (
+            kind::SAVE_RESUME_DATA_FAILED,
+            Box::new(Detail::Error) as Box<_>,
+        ),
+        &Command::ReadPiece(piece, _)
+        | &Command::Deadline {
+            piece, alert: true, ..
+        } => failure_of_read(piece),
+        Command::Metadata(_) if handle.metainfo().is_none() => {
+            (kind::METADATA_FAILED, Box::new(Detail::Error) as Box<_>)
+        }
+        Command::Flush(_) => {
+            // Nothing is unwritten.
+            let torrent = handle.torrent_ref();
+            let events = &services.events;
+            return events.post(kind::CACHE_FLUSHED, Some(&torrent), || Detail::None);
+        }
+        _ => return,
+    };
+    drop(CompletionGuard::new(services, handle, kind, detail));
+}
+
 impl Driver {
     /// A guard that posts an event of `kind` with what `detail` makes of the
     /// reason.
-    pub(super) fn address_filter(
+    pub(super) fn guard(
         &self,
         kind: Kind,
         detail: impl FnOnce(Error) -> Detail + Send + Sync + 'static,
     ) -> CompletionGuard {
-        CompletionGuard {
-            services: Arc::clone(&self.context.services),
-            handle: self.handle.clone(),
-            failure: Some(Failure {
-                kind,
-                detail: Box::new(detail),
-            }),
-        }
+        CompletionGuard::new(&self.context.services, &self.handle, kind, detail)
     }
 
     /// A guard for moving the files or renaming one.
     pub(super) fn guard_of_placing(&self, placing: &StorageCommand) -> CompletionGuard {
-        match placing {
-            StorageCommand::Move { to, .. } => {
-                let to = to.display().to_string();
-                self.address_filter(kind::STORAGE_MOVED_FAILED, |error| {
-                    Detail::FileError(error.about(to))
-                })
-            }
-            &StorageCommand::Rename { file, .. } => self
-                .address_filter(kind::FILE_RENAME_FAILED, move |error| {
-                    Detail::RenameFailed { file, error }
-                }),
-        }
+        let (kind, detail) = failure_of_placing(placing);
+        self.guard(kind, detail)
     }
 
     /// A guard for reading a piece.
-    pub(super) fn guard_of_read(&self, piece: torrent_core::ids::PieceIndex) -> CompletionGuard {
-        self.address_filter(kind::READ_PIECE, move |error| Detail::PieceData {
-            piece,
-            data: bytes::Bytes::new(),
-            error: error.to_string(),
-        })
+    pub(super) fn guard_of_read(&self, piece: PieceIndex) -> CompletionGuard {
+        let (kind, detail) = failure_of_read(piece);
+        self.guard(kind, detail)
     }
 
     /// A guard for saving resume data.
     pub(super) fn guard_of_save(&self) -> CompletionGuard {
-        self.address_filter(kind::SAVE_RESUME_DATA_FAILED, Detail::Error)
+        self.guard(kind::SAVE_RESUME_DATA_FAILED, Detail::Error)
     }
 
     /// The torrent ends before a command was carried out. What needs no work
-    /// is done; of everything else that has an event the failure is posted. A
-    /// caller that waits for an answer learns it from the answer's end.
+    /// is done; of everything else that has an event the failure is posted.
     pub(super) fn leave_undone(&mut self, command: Command) {
         match command {
-            Command::Place(placing) => {
-                if matches!(*placing, StorageCommand::Move { .. }) {
-                    self.handle.shared.asked.saw_one(CommandTopic::Move);
-                }
-                drop(self.guard_of_placing(&placing));
-            }
-            Command::SaveResumeData(_) => drop(self.guard_of_save()),
-            Command::ReadPiece(piece, _)
-            | Command::Deadline {
-                piece, alert: true, ..
-            } => drop(self.guard_of_read(piece)),
-            Command::Metadata(_) if !self.brain.has_metadata() => {
-                drop(self.address_filter(kind::METADATA_FAILED, Detail::Error));
-            }
             Command::Flush(_) => self.uncompleted.flushes += 1,
             Command::Ask(question) => self.answer(question),
             Command::Scrape(tracker) => {
@@ -152,7 +198,7 @@ impl Driver {
                 let wish = std::mem::take(&mut *self.handle.shared.check.lock());
                 self.uncompleted.check |= wish.begin.is_some();
             }
-            _ => {}
+            other => post_failure(&self.context.services, &self.handle, &other),
         }
     }
 
@@ -164,14 +210,14 @@ impl Driver {
             storage.cut_short();
         }
         if self.location.places.give_up() {
-            drop(self.address_filter(kind::METADATA_FAILED, Detail::Error));
+            drop(self.guard(kind::METADATA_FAILED, Detail::Error));
         }
         self.records.saver.give_up();
         if self.failure.shortage.give_up_sorting() {
             self.storage.work.sorting = false;
         }
         if std::mem::take(&mut self.uncompleted.check) {
-            drop(self.address_filter(kind::TORRENT_ERROR, |error| {
+            drop(self.guard(kind::TORRENT_ERROR, |error| {
                 let reason = format!("the check was cut short: {}", error.message());
                 Detail::Error(Error::because(error.kind(), reason))
             }));

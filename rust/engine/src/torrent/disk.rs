@@ -248,7 +248,7 @@ impl Driver {
         let storage = self.storage.slot.get().cloned();
         let torrent = self.handle.torrent_ref();
         let context = std::sync::Arc::clone(&self.context);
-        let address_filter = self.guard_of_read(piece);
+        let guard = self.guard_of_read(piece);
         self.tasks.spawn(async move {
             let read = if have && let Some(storage) = storage {
                 read_whole(&storage, piece, length)
@@ -260,7 +260,7 @@ impl Driver {
                     format!("piece {piece} is not downloaded"),
                 ))
             };
-            address_filter.complete();
+            guard.complete();
             let events = &context.services.events;
             events.post(kind::READ_PIECE, Some(&torrent), || Detail::PieceData {
                 piece,

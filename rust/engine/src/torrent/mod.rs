@@ -140,7 +140,7 @@ pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
     let settled = match claim_paths::claim_paths(&context, &mut new).await {
         Ok(Settled::Removed) => return claim_paths::leave(&context, &new.handle),
         Ok(settled) => settled,
-        Err(error) => return claim_paths::refuse(&context, &new.handle, error),
+        Err(error) => return claim_paths::refuse(&context, &mut new, error),
     };
     let (reports, report_queue) = mpsc::channel(REPORT_QUEUE);
     let (disk_events, disk_queue) = mpsc::channel(DISK_QUEUE);
@@ -153,7 +153,7 @@ pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
                 // No other code fills it.
                 let _ = storage.set(context.disk.open(spec, disk_events.clone()));
             }
-            Err(error) => return claim_paths::refuse(&context, &handle, error),
+            Err(error) => return claim_paths::refuse(&context, &mut new, error),
         }
     }
     let mut driver = Driver::new(context, handle, storage, disk_events, reports, new.lease);
@@ -317,7 +317,7 @@ impl Driver {
         self.read_options();
         self.read_priorities();
         self.start_check();
-        if !self.brain.has_metadata() && !paused {
+        if !self.brain.has_metadata() && !self.paused {
             self.start_announcing(now);
         }
         self.drain_outputs();
@@ -330,8 +330,10 @@ impl Driver {
         let mut filter = self.context.services.address_filter.filter();
         let mut session_paused = self.context.services.paused.subscribe();
         let mut turn = self.handle.shared.seat.subscribe();
-        // It may have come before.
+        // They may have changed since the driver was made and looked at them.
         turn.mark_changed();
+        settings.mark_changed();
+        session_paused.mark_changed();
         let mut reports = Vec::with_capacity(BATCH);
         let mut disk = Vec::with_capacity(BATCH);
         loop {

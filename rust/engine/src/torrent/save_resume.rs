@@ -45,13 +45,13 @@ pub(super) struct Saver {
 /// A request for resume data.
 pub(super) struct Asked {
     request: SaveRequest,
-    address_filter: CompletionGuard,
+    guard: CompletionGuard,
 }
 
 impl Asked {
     /// Gives the outcome, which an event has reported.
     fn give(self, outcome: Result<Bytes>) {
-        self.address_filter.complete();
+        self.guard.complete();
         if let Some(answer) = self.request.answer {
             // Who asked may be gone.
             let _ = answer.send(outcome);
@@ -273,7 +273,7 @@ impl Driver {
         let unsaved = self.handle.shared.unsaved.load(Ordering::Acquire);
         let asked = Asked {
             request,
-            address_filter: self.guard_of_save(),
+            guard: self.guard_of_save(),
         };
         if conditions != 0 && conditions & unsaved == 0 {
             let error = Error::because(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::files::FilesEnd;
 use super::move_storage::StorageWorkEnd;
 use super::{Driver, LoopEnd, TaskEnd, all_left};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
 use crate::torrent::handle::storage::Deletion;
 
@@ -112,6 +112,7 @@ impl Driver {
             TaskEnd::Gathered(gathered, requests) => self.gathered(*gathered, requests),
             TaskEnd::Files(FilesEnd::Sorted(outcome)) => self.last_sorted(outcome),
             TaskEnd::Flushed(answer) => self.flush_over(answer),
+            TaskEnd::Kept(kept) => self.kept(&kept),
             _ => {}
         }
     }
@@ -129,10 +130,19 @@ impl Driver {
             Deletion::Files => storage.delete_files().await,
             Deletion::PartFile => storage.delete_part_file().await,
         };
+        let deleted = match (deleted, self.location.places.unfinished_move()) {
+            (Err(error), _) => Err(Error::from(error)),
+            // What a move that was cut short has carried there stays.
+            (Ok(()), Some(to)) if what == Deletion::Files => {
+                let reason = "a move was cut short, and files may be left there";
+                Err(Error::because(ErrorKind::StorageMoveFailed, reason)
+                    .about(to.display().to_string()))
+            }
+            (Ok(()), _) => Ok(()),
+        };
         match deleted {
             Ok(()) => self.post(kind::TORRENT_DELETED, || Detail::None),
             Err(error) => {
-                let error = Error::from(error);
                 self.post(kind::TORRENT_DELETE_FAILED, || Detail::Error(error));
             }
         }

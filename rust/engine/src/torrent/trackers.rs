@@ -164,7 +164,7 @@ impl Driver {
         let info_hash = self.handle.info_hash();
         let (context, filtered) = (Arc::clone(&self.context), self.filtered);
         let (url, local) = (request.url.to_string(), request.local);
-        let address_filter = self.address_filter(kind::SCRAPE_FAILED, move |error| {
+        let guard = self.guard(kind::SCRAPE_FAILED, move |error| {
             Detail::Tracker(TrackerNews {
                 url,
                 local,
@@ -174,7 +174,7 @@ impl Driver {
         self.announcing.tasks.spawn(async move {
             let asked = context.trackers.scrape(&request, info_hash, filtered);
             let result = asked.await;
-            TrackerOutcome::Scraped(request, result, address_filter)
+            TrackerOutcome::Scraped(request, result, guard)
         });
     }
 
@@ -243,8 +243,8 @@ impl Driver {
             TrackerOutcome::Announced(request, Err(error)) => {
                 self.announce_failed(&request, &error)
             }
-            TrackerOutcome::Scraped(request, result, address_filter) => {
-                address_filter.complete();
+            TrackerOutcome::Scraped(request, result, guard) => {
+                guard.complete();
                 self.scraped(&request, result);
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 use tempfile::TempDir;
-use torrent_engine::core::ids::InfoHash;
+use torrent_engine::core::ids::{FileIndex, InfoHash};
 use torrent_engine::core::settings::Settings;
 use torrent_engine::core::value::Value;
 use torrent_engine::event::{Detail, kind};
@@ -25,6 +25,7 @@ fn settings() -> Settings {
     let patch = [
         ("listen_interfaces", &Value::from("127.0.0.1:0")),
         ("status_update_interval", &Value::Int(20)),
+        ("alert_mask", &Value::Int(0x7fff_ffff)),
     ];
     settings.apply(patch).unwrap();
     settings
@@ -182,12 +183,26 @@ fn other_content() -> Payload {
 #[test]
 fn the_newcomer_is_removed_at_once() {
     let past = Past::new(118);
-    let (node, gate) = past.start();
+    let (mut node, gate) = past.start();
     let newcomer = add(&node, &other_content().torrent(None), past.files.path()).unwrap();
+    newcomer.rename_file(FileIndex(0), "other.bin").unwrap();
+    newcomer.save_resume_data(SaveFlags::default()).unwrap();
+    newcomer.flush_cache().unwrap();
     node.session
         .remove_torrent(&newcomer, Deletion::Files)
         .unwrap();
     wait_until("it has ended", || newcomer.has_ended());
+    // What was asked for has ended before.
+    let mut kinds: Vec<_> = node.drain().into_iter().map(|event| event.kind).collect();
+    assert_eq!(kinds.pop(), Some(kind::TORRENT_REMOVED));
+    for ended in [
+        kind::FILE_RENAME_FAILED,
+        kind::SAVE_RESUME_DATA_FAILED,
+        kind::CACHE_FLUSHED,
+        kind::TORRENT_DELETED,
+    ] {
+        assert!(kinds.contains(&ended), "no {} in {kinds:?}", ended.name);
+    }
     assert!(newcomer.awaited_removal().unwrap().is_ok());
     drop(gate);
     past.assert_back(&node);

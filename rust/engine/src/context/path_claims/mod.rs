@@ -158,7 +158,8 @@ impl PathLease {
         sharing: Sharing,
     ) -> Result<Reserved> {
         let look = move || vec![area.looked_up()];
-        self.reserve(ticket, look, sharing, Moves::Nothing).await
+        self.reserve(Some(ticket), look, sharing, Moves::Nothing)
+            .await
     }
 
     /// Takes the place that a file would have by another name.
@@ -174,7 +175,7 @@ impl PathLease {
             areas.collect()
         };
         let words = "a torrent that is being removed has a file of that name";
-        let reserve = self.reserve(self.ticket(), look, Sharing::Never, Moves::One(file));
+        let reserve = self.reserve(None, look, Sharing::Never, Moves::One(file));
         self.at_once(reserve.await?, words, about)
     }
 
@@ -196,7 +197,7 @@ impl PathLease {
             Sharing::Same => Moves::Nothing,
         };
         let words = "a torrent that is being removed has files there";
-        let reserve = self.reserve(self.ticket(), look, sharing, moves);
+        let reserve = self.reserve(None, look, sharing, moves);
         self.at_once(reserve.await?, words, about)
     }
 
@@ -210,13 +211,16 @@ impl PathLease {
 
     async fn reserve(
         self: &Arc<Self>,
-        ticket: Ticket,
+        ticket: Option<Ticket>,
         look: impl FnOnce() -> Vec<ClaimedPaths> + Send + 'static,
         sharing: Sharing,
         moves: Moves,
     ) -> Result<Reserved> {
         let surveyed = spawn_blocking(|| Survey::of(look()));
         let survey = surveyed.await.map_err(failed)?;
+        // Of those that are added the order is kept. Others wait for no disk but
+        // their own, and hold nothing up.
+        let ticket = ticket.unwrap_or_else(|| self.ticket());
         ticket.turn().await;
         let lease = Arc::clone(self);
         let decided = spawn_blocking(move || lease.decide(survey, sharing, moves));

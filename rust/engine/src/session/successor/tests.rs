@@ -103,7 +103,9 @@ fn a_session_waits_for_its_folder_and_its_torrents_come_back_as_they_were() {
     assert_eq!(session.listening().len(), 1);
     until("the first is as it was", || first.is_paused());
     assert_eq!(first.download_limit(), 1000);
-    assert_eq!(*first.save_path(), data.path());
+    until("the first is where it was", || {
+        *first.save_path() == data.path()
+    });
     until("the second is where it was", || {
         *changed.save_path() == data.path()
     });

@@ -32,13 +32,13 @@ use ledger::{Halted, Ledger};
 /// What waits for the outcome.
 pub(super) struct StorageReply {
     sender: Option<oneshot::Sender<Result<()>>>,
-    address_filter: CompletionGuard,
+    guard: CompletionGuard,
 }
 
 impl StorageReply {
     /// Gives the outcome, which an event has reported.
     fn give(self, outcome: Result<()>) {
-        self.address_filter.complete();
+        self.guard.complete();
         if let Some(sender) = self.sender {
             // The receiver may be gone.
             let _ = sender.send(outcome);
@@ -79,6 +79,16 @@ impl StorageWork {
             redo,
             needs_check,
             ..Self::default()
+        }
+    }
+
+    /// Where a move that was cut short, and is not finished, was going with
+    /// files.
+    pub(super) fn unfinished_move(&self) -> Option<PathBuf> {
+        let change = self.redo.as_ref().filter(|it| !it.carried.is_empty())?;
+        match &change.step {
+            JournalStep::Move { to, .. } => Some(path_of(to)),
+            JournalStep::Rename { .. } => None,
         }
     }
 
@@ -185,7 +195,7 @@ impl Driver {
         if matches!(placing, StorageCommand::Move { .. }) {
             self.handle.shared.asked.saw_one(CommandTopic::Move);
         }
-        let address_filter = self.guard_of_placing(&placing);
+        let guard = self.guard_of_placing(&placing);
         let failed = self
             .failure
             .error
@@ -193,16 +203,13 @@ impl Driver {
             .filter(|_| self.location.places.redo.is_some());
         if let Some(error) = failed.cloned() {
             // An earlier change cannot be finished.
-            return self.refuse_place(placing, address_filter, error);
+            return self.refuse_place(placing, guard, error);
         }
         if self.is_moving() && matches!(placing, StorageCommand::Move { .. }) {
             let busy = Error::because(ErrorKind::StorageMoveFailed, "it is being moved already");
-            return self.refuse_place(placing, address_filter, busy);
+            return self.refuse_place(placing, guard, busy);
         }
-        self.location
-            .places
-            .queue
-            .push_back((placing, address_filter));
+        self.location.places.queue.push_back((placing, guard));
         self.place_next();
     }
 
@@ -213,29 +220,16 @@ impl Driver {
         self.storage.work.moving || waiting.any(|(placing, _)| is_move(placing))
     }
 
-    fn refuse_place(&self, placing: StorageCommand, address_filter: CompletionGuard, error: Error) {
+    fn refuse_place(&self, placing: StorageCommand, guard: CompletionGuard, error: Error) {
         match placing {
             StorageCommand::Move { answer: sender, .. } => {
-                self.move_refused(
-                    error,
-                    StorageReply {
-                        sender,
-                        address_filter,
-                    },
-                );
+                self.move_refused(error, StorageReply { sender, guard });
             }
             StorageCommand::Rename {
                 file,
                 answer: sender,
                 ..
-            } => self.rename_refused(
-                file,
-                error,
-                StorageReply {
-                    sender,
-                    address_filter,
-                },
-            ),
+            } => self.rename_refused(file, error, StorageReply { sender, guard }),
         }
     }
 
@@ -252,7 +246,7 @@ impl Driver {
         {
             return;
         }
-        let Some((placing, address_filter)) = self.location.places.queue.pop_front() else {
+        let Some((placing, guard)) = self.location.places.queue.pop_front() else {
             return;
         };
         let (storage, ledger) = (self.storage.slot.get().cloned(), self.ledger());
@@ -260,7 +254,7 @@ impl Driver {
             StorageCommand::Move { to, mode, answer } => {
                 let answer = StorageReply {
                     sender: answer,
-                    address_filter,
+                    guard,
                 };
                 self.change_begins();
                 self.storage.work.moving = storage.is_some();
@@ -276,7 +270,7 @@ impl Driver {
             StorageCommand::Rename { file, name, answer } => {
                 let answer = StorageReply {
                     sender: answer,
-                    address_filter,
+                    guard,
                 };
                 let Some(storage) = storage else {
                     self.rename_refused(file, Error::new(ErrorKind::NoMetadata), answer);
@@ -349,6 +343,8 @@ impl Driver {
         self.publish(Instant::now());
         self.post(kind::STORAGE_MOVED, || Detail::Moved { to, from });
         if needs_check {
+            // What the record says of the old place is not so here.
+            self.records.resume_state.claim_nothing();
             self.location.places.needs_check = true;
             self.doubt_all();
             self.recheck();
@@ -431,8 +427,8 @@ impl Driver {
             Ok(done) => done,
             Err(Halted::Shortage(error)) => return self.start_later(error),
             Err(Halted::Failed(error)) => {
-                for (placing, address_filter) in std::mem::take(&mut self.location.places.queue) {
-                    self.refuse_place(placing, address_filter, error.clone());
+                for (placing, guard) in std::mem::take(&mut self.location.places.queue) {
+                    self.refuse_place(placing, guard, error.clone());
                 }
                 return self.wait_for_root(error);
             }
