@@ -245,27 +245,27 @@ fn look_before(frame: Option<u64>) {
     }
 }
 
-/// Takes out those that nothing waits for any more. Each time some are asked, in
-/// turn.
+/// Takes out those that nothing waits for, where there are too many of them: a
+/// game that holds a signal may connect to it (again) later. Each time some are
+/// asked, in turn.
 fn abandoned(waits: &mut Vec<Wait>) -> Vec<Wait> {
     let turn = *TURN.lock();
     let first = if turn < waits.len() { turn } else { 0 };
-    let last = waits.len().min(first + ASKED);
-    let mut gone: Vec<Wait> = waits
-        .extract_if(first..last, |wait| wait.is_abandoned())
-        .collect();
-    TURN.replace(last - gone.len());
-    let unheard = waits.iter().filter(|wait| !wait.heard).count();
+    for wait in waits.iter_mut().skip(first).take(ASKED) {
+        wait.heard = wait.kept && wait.is_connected();
+    }
+    TURN.replace(waits.len().min(first + ASKED));
+    let unheard = waits.iter().filter(|wait| wait.kept && !wait.heard).count();
     let mut beyond = unheard.saturating_sub(UNHEARD);
-    gone.extend(waits.extract_if(.., |wait| {
+    let gone = waits.extract_if(.., |wait| {
         if beyond == 0 || wait.heard || !wait.kept {
             return false;
         }
         beyond -= 1;
         wait.heard = wait.is_connected();
         !wait.heard
-    }));
-    gone
+    });
+    gone.collect()
 }
 
 impl Wait {
@@ -286,16 +286,6 @@ impl Wait {
     fn is_connected(&self) -> bool {
         let emitter = Gd::<RefCounted>::try_from_instance_id(self.emitter);
         emitter.is_ok_and(|emitter| !emitter.get_signal_connection_list(DONE).is_empty())
-    }
-
-    /// Whether something has waited and does so no more.
-    fn is_abandoned(&mut self) -> bool {
-        if !self.kept {
-            return false;
-        }
-        let is_connected = self.is_connected();
-        let was_heard = std::mem::replace(&mut self.heard, is_connected);
-        was_heard && !is_connected
     }
 
     fn emit(self, outcome: Result<Reply>) {
