@@ -1,8 +1,8 @@
 //! Signals that a game awaits, each emitted exactly once: when what it stands
 //! for is so, can no longer come, or took too long.
 //!
-//! What is awaited is looked at once a frame while anything is, also when no other code
-//! polls or not, and on any thread when it begins. An outcome is emitted one
+//! What is awaited is looked at once a frame while anything is, also where no
+//! other code polls, and on any thread when it begins. An outcome is emitted one
 //! look after it was first seen and still holds: mostly the game has the signals
 //! that it brought by then (with many signals, or another poll, they may come
 //! later), and a game that has just asked gets its answer with the next frame at
@@ -11,10 +11,10 @@
 //!
 //! The emitters are plain objects of Godot's, kept as metadata of the main
 //! loop: that goes before the scripts do, which what awaits belongs to. Godot
-//! disconnects what awaits when the object goes whose function it is. An emitter
-//! that has lost its connections so is dropped. One that nothing has connected to
-//! may still get a connection, and is kept; but not more than [`UNHEARD`] of
-//! these, the newest ones.
+//! disconnects what awaits when the object goes whose function it is. A game may
+//! connect to a signal that it holds, or connect to it again, so that emitters
+//! without a connection are kept; but not more than [`UNHEARD`] of them, the
+//! newest ones.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ const DONE: &str = "done";
 /// The metadata of the main loop that keeps the emitters, by their ids.
 const KEPT: &str = "_torrent_waits";
 
-/// How many emitters are kept that nothing was ever connected to.
+/// How many emitters are kept that nothing is connected to.
 const UNHEARD: usize = 1000;
 
 /// How many are asked for their connections in a frame.
