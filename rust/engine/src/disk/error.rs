@@ -104,7 +104,7 @@ pub enum DiskErrorKind {
     ShortFile,
     /// The bytes asked for are not inside one piece, or exceed a read job.
     OutOfRange,
-    /// The storage has been closed.
+    /// The storage has been closed, or is about to be.
     Closed,
     /// A piece that was taken on trust is not what it should be.
     WrongHash,
@@ -168,9 +168,8 @@ impl DiskError {
             Fault::NotAFile => (DiskErrorKind::NotAFile, None),
             Fault::Short => (DiskErrorKind::ShortFile, None),
             Fault::OutOfRange => (DiskErrorKind::OutOfRange, None),
-            Fault::Closed => (DiskErrorKind::Closed, None),
             Fault::WrongHash => (DiskErrorKind::WrongHash, None),
-            Fault::CutShort => (DiskErrorKind::Other, None),
+            Fault::Closed | Fault::CutShort => (DiskErrorKind::Closed, None),
             Fault::InUse(_) => (DiskErrorKind::InUse, None),
             Fault::FolderGone => (DiskErrorKind::FolderGone, None),
         };

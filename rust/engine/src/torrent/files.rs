@@ -137,7 +137,9 @@ impl Driver {
         outcome: std::result::Result<Vec<(FileIndex, DiskError)>, DiskError>,
     ) {
         self.storage.work.sorting = false;
-        let failed = failures(outcome);
+        let mut failed = failures(outcome);
+        // The end itself is no fault of the disk.
+        failed.retain(|(_, error)| error.kind != DiskErrorKind::Closed);
         if failed.is_empty() {
             self.post(kind::FILE_PRIO, || Detail::None);
         }
