@@ -68,6 +68,9 @@ fn report_failure(session: &Gd<TorrentSession>, event: &Event) {
         }
         _ => return,
     };
+    if is_cut_short(session, event, &error) {
+        return;
+    }
     let place = match &event.torrent {
         Some(torrent) => format!("TorrentSession: torrent '{}'", torrent.name),
         None => "TorrentSession".to_owned(),
@@ -79,6 +82,21 @@ fn report_failure(session: &Gd<TorrentSession>, event: &Event) {
         None => session.bind().errors(),
     };
     errors.report(&place, &error);
+}
+
+/// Whether the game itself has ended what failed, by a removal or a stop: that
+/// is no fault to print.
+fn is_cut_short(session: &Gd<TorrentSession>, event: &Event, error: &Error) -> bool {
+    if matches!(
+        error.kind(),
+        ErrorKind::SessionNotRunning | ErrorKind::InvalidTorrentHandle
+    ) {
+        return true;
+    }
+    // A torrent that is refused is removed with an error of its own.
+    let torrent = event.torrent.as_ref();
+    event.kind != kind::TORRENT_ERROR
+        && torrent.is_some_and(|torrent| session.bind().torrent_of(torrent).is_none())
 }
 
 fn announce_alerts(poll: &Poll<'_>, event: &Event) {
