@@ -272,7 +272,7 @@ func test_what_is_abandoned() -> void:
 	assert_true(await handle.wait_checked())
 	var before := kept()
 	var patient := Waiter.new(handle.wait_finished())
-	# The time is over, and nobody has ever listened.
+	# Their time-out has passed, and nothing was ever connected to them.
 	for i in 2000:
 		handle.wait_finished(0.01)
 	assert_true(await wait_until(func() -> bool: return kept() == before + 1, LIMIT))

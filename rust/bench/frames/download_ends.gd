@@ -40,7 +40,7 @@ class Moment:
 		frame = Engine.get_process_frames()
 
 
-## Prints a line for each case. How many are told too late.
+## Prints a line for each case. Returns how many downloads have a late `finished`.
 func measure() -> int:
 	await _seed()
 	var too_late := 0
@@ -87,7 +87,7 @@ func _seed() -> void:
 		await _tree.process_frame
 
 
-## By how many frames and microseconds the end of one download is told late.
+## By how many frames and microseconds `finished` comes after the end of one download.
 func _late(handler_usec: int) -> Dictionary:
 	var handle := _session.add_torrent_file(_data, _folder + "/save")
 	var finished := Moment.new()

@@ -1,7 +1,7 @@
 extends SceneTree
 ## What the library costs a game's main thread: an idle poll, every getter, the
 ## share of each frame while one of 100 torrents is received at full rate, and
-## the call that stops all that; and how late the end of a download is told. Run by
+## the call that stops all that; and how late `finished` comes after a download. Run by
 ## `./build.sh bench frames`; prints microseconds, then each limit and whether it
 ## holds. Ends with an error code when one does not. With the argument `ends` the
 ## last of these alone: its limit is for the debug library too.
@@ -14,7 +14,7 @@ const TORRENTS := 100
 const FPS := 120
 const ENDS := "ends of downloads told too late"
 ## What each may take, in microseconds but for the last one. Frames without the time in which
-## the system had given the core to somebody else.
+## the system had given the core to another process.
 const LIMITS := {
 	"idle poll": 2.0,
 	"frame, 99th percentile": 200.0,

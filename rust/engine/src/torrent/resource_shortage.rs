@@ -19,7 +19,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// The wait for better times.
+/// The wait until the system has descriptors or memory again.
 #[derive(Debug)]
 pub(super) struct ResourceShortage {
     until: Option<Instant>,
