@@ -13,7 +13,8 @@
 //! enough. A peer whose whole result is wrong is recorded as such by its address
 //! ([`Reputation`]).
 //!
-//! Attempts are run a few at a time, in turns. What they hold is what came;
+//! Attempts are run a few at a time, in turns, of which every address has its
+//! share, however many connections it has. What they hold is what came;
 //! beyond twice the largest size that is accepted, one of them begins again.
 //! What has the right hash ends the search; if it cannot be used after all,
 //! [`MetadataFetch::begin_again`] takes it up once more.
@@ -22,6 +23,7 @@ mod attempt;
 mod source;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -30,19 +32,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
+use crate::ban::ban_unit;
 use crate::ids::{InfoHash, PeerKey};
 use attempt::Attempt;
 use source::{Reputation, Source};
+use turns::Candidate;
 
 /// Time after which a piece is asked of a second peer, if there is nothing
 /// else to ask it for.
 const LATE: Duration = Duration::from_secs(1);
-
-/// Attempts whose peers are asked at once.
-const MAX_ACTIVE: usize = 8;
-
-/// Time after which an attempt makes room for one that waits.
-const TURN: Duration = Duration::from_secs(5);
 
 /// Sizes remembered to have given a wrong hash; with more, all count as such.
 const MAX_SUSPECT: usize = 64;
@@ -116,6 +114,8 @@ impl MetadataFetch {
         if size > self.max_size {
             return false;
         }
+        // An IPv6 host has a whole network of addresses.
+        let ip = ban_unit(ip);
         let wait = self.reputation.wait(ip);
         let source = self
             .sources
@@ -252,39 +252,33 @@ impl MetadataFetch {
 
     /// Chooses the attempts whose peers are asked.
     fn take_turns(&mut self, now: Instant, groups: &Groups) {
-        let mut waiting = Vec::new();
-        let mut active = Vec::new();
+        let mut candidates = Vec::new();
         for (&key, peers) in groups {
             let rested = peers.iter().filter_map(|peer| self.sources.get(peer));
-            let rested: Vec<&Source> = rested.filter(|it| it.is_rested(now)).collect();
-            let strikes = rested.iter().map(|it| self.reputation.strikes(it.ip));
+            let rested = rested.filter(|it| it.is_rested(now)).map(|it| it.ip);
+            let addresses: Vec<IpAddr> = rested.collect();
+            let strikes = addresses.iter().map(|&ip| self.reputation.strikes(ip));
             let Some(attempt) = self.attempts.get_mut(&key) else {
                 continue;
             };
-            match (strikes.min(), attempt.active) {
-                (None, _) => attempt.park(),
-                (Some(_), Some(since)) => active.push((since, key)),
-                (Some(strikes), None) => {
-                    // Those whose peers did not lie first, then those with most
-                    // peers.
-                    let rank = strikes.saturating_add(attempt.turns);
-                    let count = std::cmp::Reverse(rested.len());
-                    waiting.push((rank, count, peers.first().copied(), key));
-                }
+            match strikes.min() {
+                None => attempt.park(),
+                Some(strikes) => candidates.push(Candidate {
+                    key,
+                    active: attempt.active,
+                    rank: strikes.saturating_add(attempt.turns),
+                    first_peer: peers.first().copied(),
+                    addresses,
+                }),
             }
         }
-        waiting.sort_unstable();
-        active.sort_unstable();
-        let mut room = MAX_ACTIVE.saturating_sub(active.len());
-        active.retain(|(since, _)| now.saturating_duration_since(*since) >= TURN);
-        active.truncate(waiting.len().saturating_sub(room));
-        room += active.len();
-        for (_, key) in active {
+        let turns = turns::choose(now, candidates);
+        for key in turns.parked {
             if let Some(attempt) = self.attempts.get_mut(&key) {
                 attempt.park();
             }
         }
-        for (_, _, _, key) in waiting.into_iter().take(room) {
+        for key in turns.started {
             if let Some(attempt) = self.attempts.get_mut(&key) {
                 attempt.active = Some(now);
             }

@@ -4,6 +4,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
+use super::turns::MAX_ACTIVE;
 use super::*;
 use crate::ext::METADATA_PIECE;
 use crate::testing::at;
@@ -118,6 +119,19 @@ fn one_alone_who_lies_is_guilty() {
     let lie = |_, number| Some(piece(&dict(100, 1), number));
     let verdicts = run(&mut fetch, &mut 0, 1000, lie);
     assert_eq!(verdicts, [FetchVerdict::Wrong([PeerKey(1)].into())]);
+}
+
+#[test]
+fn a_liar_with_a_network_of_addresses_is_one() {
+    let mut fetch = fetch(&dict(100, 0));
+    let address = |text: &str| text.parse::<IpAddr>().unwrap();
+    fetch.peer_has(at(0), PeerKey(1), address("2001:db8:1:2::1"), Some(100));
+    let lie = |_, number| Some(piece(&dict(100, 1), number));
+    run(&mut fetch, &mut 0, 500, lie);
+    fetch.peer_left(PeerKey(1));
+    fetch.peer_has(at(500), PeerKey(2), address("2001:db8:1:2:9::1"), Some(100));
+    fetch.peer_has(at(500), PeerKey(3), address("2001:db8:1:3::1"), Some(100));
+    assert_eq!(fetch.poll(at(500)), [(PeerKey(3), 0)], "the other waits");
 }
 
 #[test]
@@ -387,5 +401,31 @@ fn liars_that_come_back_are_not_asked_for_ever() {
             let time = time_to_fetch(seed, &truth, &mut actors);
             assert!(time <= 6000, "{time} ms, seed {seed}");
         }
+    }
+}
+
+/// Each of four addresses has as many connections as a torrent gives it by
+/// default, which claim sizes that are one connection's alone or two addresses'.
+#[test]
+fn many_connections_of_few_addresses_keep_no_honest_peer_away() {
+    const CONNECTIONS: u64 = 8;
+    let truth = dict(40_000, 0);
+    for seed in 0..60 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let millis = [20, 500, 4400][rng.random_range(0..3)];
+        let claims = [1, 2, 4][rng.random_range(0..3)];
+        // Of large claims nothing ever comes whole, of small ones all.
+        let least = [1, 100_000, 16_250_000][rng.random_range(0..3)];
+        let liar = |number: u64| {
+            let size = least + (number / claims) as usize;
+            actor(Manner::Lies { size, millis }, 1 + number % 4, 0)
+        };
+        let mut actors: Vec<Actor> = (0..4 * CONNECTIONS).map(liar).collect();
+        // It has an address of its own, or one of theirs.
+        let address = if rng.random_bool(0.5) { 0 } else { 1 };
+        let joins_at = rng.random_range(0..8) * 700;
+        actors.push(actor(Manner::Honest, address, joins_at));
+        let time = time_to_fetch(seed, &truth, &mut actors);
+        assert!(time <= 15_000, "{time} ms, seed {seed}, address {address}");
     }
 }
