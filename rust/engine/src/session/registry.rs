@@ -2,6 +2,7 @@
 //! registry in the caller's thread, so that it is there at once; everything else is
 //! done by the torrent's task, for which a [`NewTorrent`] is on its way then.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +25,9 @@ use crate::event::{Detail, Kind, TorrentRef, category, kind, unix_millis};
 use crate::session::SessionShared;
 use crate::session::add::{AddTorrent, TorrentSource};
 use crate::torrent::NewTorrent;
-use crate::torrent::handle::{Command, EndsWith, HandleShared, Options, TorrentHandle, View};
+use crate::torrent::handle::{
+    Command, EndsWith, HandleShared, Options, PlainOptions, TorrentHandle, View,
+};
 
 /// Where a torrent that is registered comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,7 +190,7 @@ fn claimed_paths(
         TorrentSource::File(metainfo) => Some(ClaimedPaths::new(
             save_path,
             Arc::clone(metainfo),
-            options.renamed_files.clone(),
+            BTreeMap::clone(&options.renamed_files),
             &options.part_file_dir,
         )),
         TorrentSource::Magnet(_) => None,
@@ -214,7 +217,7 @@ impl TorrentHandle {
         if !peers.is_empty() && !self.offer(Command::Peers(peers)) {
             tracing::warn!("the peers of a torrent that is added again are not taken over");
         }
-        let limits = |it: &Options| {
+        let limits = |it: PlainOptions| {
             (
                 it.max_connections,
                 it.max_uploads,
@@ -222,7 +225,7 @@ impl TorrentHandle {
                 it.upload_limit,
             )
         };
-        let flags = |it: &Options| {
+        let flags = |it: PlainOptions| {
             (
                 it.paused,
                 it.auto_managed,
@@ -243,9 +246,12 @@ impl TorrentHandle {
                 new.piece_priorities != known.piece_priorities,
             ),
             ("renamed_files", new.renamed_files != known.renamed_files),
-            ("limits", limits(&new) != limits(&known)),
-            ("flags", flags(&new) != flags(&known)),
-            ("storage_mode", new.storage_mode != known.storage_mode),
+            ("limits", limits(new.plain) != limits(known.plain)),
+            ("flags", flags(new.plain) != flags(known.plain)),
+            (
+                "storage_mode",
+                new.plain.storage_mode != known.plain.storage_mode,
+            ),
         ] {
             if differs {
                 let torrent = self.info_hash();

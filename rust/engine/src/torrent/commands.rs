@@ -101,7 +101,7 @@ impl Driver {
         self.times.times.paused_changed(now, self.paused);
         if self.paused {
             self.stop_announcing();
-            if self.handle.shared.options.lock().graceful && self.brain.is_running() {
+            if self.handle.plain_options().graceful && self.brain.is_running() {
                 self.brain.drain(now);
             } else {
                 self.brain.stop();

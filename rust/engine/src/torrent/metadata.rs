@@ -23,7 +23,7 @@ use crate::torrent::handle::{TorrentHandle, piece_priorities};
 /// Where the files of `info` lie, which of them are wanted, and how they get
 /// their room.
 pub(super) fn spec(info: &Info, handle: &TorrentHandle) -> Result<StorageSpec, Error> {
-    let renamed = handle.shared.options.lock().renamed_files.clone();
+    let renamed = handle.file_names();
     spec_at(info, handle, &handle.save_path(), renamed)
 }
 
@@ -32,15 +32,15 @@ pub(super) fn spec_at(
     info: &Info,
     handle: &TorrentHandle,
     save_path: &Path,
-    renamed: BTreeMap<FileIndex, String>,
+    renamed: Arc<BTreeMap<FileIndex, String>>,
 ) -> Result<StorageSpec, Error> {
     let (wanted, mode) = {
         let options = handle.shared.options.lock();
         let wanted = options.file_priorities.iter().map(|&it| it > 0);
-        (wanted.collect(), options.storage_mode)
+        (wanted.collect(), options.plain.storage_mode)
     };
-    let renamed = renamed.into_iter();
-    let renamed = renamed.map(|(file, name)| (file, PathBuf::from(name)));
+    let renamed = renamed.iter();
+    let renamed = renamed.map(|(&file, name)| (file, PathBuf::from(name)));
     let paths = (0..info.files.len()).map(|file| PathBuf::from(info.files.path(file)));
     let links = info.files.links();
     let links = links.map(|(file, target)| (FileIndex(file), PathBuf::from(target)));
@@ -107,7 +107,7 @@ impl Driver {
     fn judge_names(&mut self, info: &Info) -> Result<(), Error> {
         let part_file = part_file(&self.handle);
         let mut options = self.handle.shared.options.lock();
-        let names = &mut options.renamed_files;
+        let names = Arc::make_mut(&mut options.renamed_files);
         let judged = check_names(info, names, &part_file);
         judged.or_else(
             |error| match self.records.resume_state.reject_names(names, error.clone()) {
@@ -127,7 +127,7 @@ impl Driver {
             ClaimedPaths::new(
                 &self.handle.save_path(),
                 Arc::new(metainfo),
-                options.renamed_files.clone(),
+                BTreeMap::clone(&options.renamed_files),
                 &options.part_file_dir,
             )
         };
@@ -196,7 +196,7 @@ impl TorrentHandle {
             let given = options.file_priorities.len();
             notes.push(format!("{given} file priorities, there are {files} files"));
         }
-        let renamed = &mut options.renamed_files;
+        let renamed = Arc::make_mut(&mut options.renamed_files);
         for (file, name) in renamed.iter().filter(|(file, _)| file.0 as usize >= files) {
             notes.push(format!("the name '{name}' for file {file} of {files}"));
         }
@@ -204,7 +204,7 @@ impl TorrentHandle {
         options.piece_priorities = Arc::new(piece_priorities(&info.layout, &priorities));
         options.file_priorities = Arc::new(priorities);
         let mut metainfo = magnet.with_info(info);
-        metainfo.tiers.clone_from(&options.trackers);
+        metainfo.tiers = options.trackers.to_vec();
         // Under the lock: a caller that finds the metadata finds priorities that fit.
         self.put_metainfo(Arc::new(metainfo));
         notes

@@ -15,48 +15,29 @@ impl Driver {
     /// Puts the game's options into effect, all but the priorities.
     pub(super) fn read_options(&mut self) {
         let now = Instant::now();
-        let answers;
-        let (
-            sequential,
-            range,
-            filtered,
-            connections,
-            uploads,
-            (down, up),
-            modes,
-            paused,
-            graceful,
-        ) = {
-            let options = self.handle.shared.options.lock();
+        let (options, answers) = {
+            let held = self.handle.shared.options.lock();
             let asked = &self.handle.shared.asked;
             asked.saw(CommandTopic::Options, asked.last(CommandTopic::Options));
-            answers = asked.saw(CommandTopic::Pause, asked.last(CommandTopic::Pause));
-            (
-                options.sequential,
-                options.sequential_range,
-                options.apply_ip_filter,
-                options.max_connections,
-                options.max_uploads,
-                (options.download_limit, options.upload_limit),
-                options.modes,
-                self.handle.waits(&options),
-                options.graceful,
-            )
+            let answers = asked.saw(CommandTopic::Pause, asked.last(CommandTopic::Pause));
+            (held.plain, answers)
         };
-        self.brain.set_sequential(sequential);
-        self.brain.set_sequential_range(range);
-        self.set_filtered(filtered);
-        self.context
-            .services
-            .bandwidth
-            .set_torrent(self.key, down, up);
-        self.brain.set_limits(now, connections, uploads);
+        self.brain.set_sequential(options.sequential);
+        self.brain.set_sequential_range(options.sequential_range);
+        self.set_filtered(options.apply_ip_filter);
+        self.context.services.bandwidth.set_torrent(
+            self.key,
+            options.download_limit,
+            options.upload_limit,
+        );
+        self.brain
+            .set_limits(now, options.max_connections, options.max_uploads);
         self.follow_tracker_turn();
-        let paused = paused || *self.context.services.paused.borrow();
+        let paused = self.handle.waits(options) || *self.context.services.paused.borrow();
         if paused != self.paused {
             self.paused = paused;
             self.pause_changed(now);
-        } else if self.brain.is_draining() && !graceful {
+        } else if self.brain.is_draining() && !options.graceful {
             // It was not to take that long after all.
             self.brain.stop();
             self.post(kind::TORRENT_PAUSED, || Detail::None);
@@ -71,7 +52,7 @@ impl Driver {
             };
             self.post(kind, || Detail::None);
         }
-        self.brain.set_modes(now, modes);
+        self.brain.set_modes(now, options.modes);
         self.try_check();
         self.times.times.snapshot_now();
     }
@@ -105,14 +86,16 @@ impl Driver {
     /// The files are checked and the torrent was to stop then: it is paused
     /// as if the game had said so now.
     pub(super) fn stopped_when_ready(&mut self) {
-        self.handle.shared.options.lock().modes.stop_when_ready = false;
+        let mut options = self.handle.shared.options.lock();
+        options.plain.modes.stop_when_ready = false;
+        drop(options);
         self.stand_still();
     }
 
     /// Pauses the torrent until the game resumes it.
     pub(super) fn stand_still(&mut self) {
         {
-            let mut options = self.handle.shared.options.lock();
+            let options = &mut self.handle.shared.options.lock().plain;
             options.paused = true;
             options.graceful = false;
             options.auto_managed = false;

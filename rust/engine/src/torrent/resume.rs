@@ -361,6 +361,7 @@ impl Driver {
     ) -> ResumeData {
         let now = Instant::now();
         let options = self.handle.shared.options.lock().clone();
+        let plain = options.plain;
         let swarm = self.announcer.swarm();
         let totals = self.brain.totals();
         let (received, sent) = (totals.payload_received, totals.payload_sent);
@@ -372,7 +373,7 @@ impl Driver {
             name: self.handle.name().to_owned(),
             save_path: path_bytes(&self.handle.save_path()),
             part_file_dir: path_bytes(&options.part_file_dir),
-            allocation: match options.storage_mode {
+            allocation: match plain.storage_mode {
                 StorageMode::Allocate => Allocation::Full,
                 StorageMode::Sparse => Allocation::Sparse,
             },
@@ -387,31 +388,31 @@ impl Driver {
             num_complete: swarm.complete.or(resume_state.num_complete),
             num_incomplete: swarm.incomplete.or(resume_state.num_incomplete),
             num_downloaded: swarm.downloaded.or(resume_state.num_downloaded),
-            max_connections: unlimited(options.max_connections),
-            max_uploads: unlimited(options.max_uploads),
-            download_limit: unlimited(options.download_limit).filter(|&limit| limit > 0),
-            upload_limit: unlimited(options.upload_limit).filter(|&limit| limit > 0),
+            max_connections: unlimited(plain.max_connections),
+            max_uploads: unlimited(plain.max_uploads),
+            download_limit: unlimited(plain.download_limit).filter(|&limit| limit > 0),
+            upload_limit: unlimited(plain.upload_limit).filter(|&limit| limit > 0),
             peers: list.resumable().take(MAX_PEERS).collect(),
             banned_peers: list
                 .banned()
                 .map(|ip| SocketAddr::new(ip, ANY_PORT))
                 .collect(),
             flags: Flags {
-                paused: Some(self.handle.waits(&options)),
-                auto_managed: Some(options.auto_managed),
-                sequential_download: Some(options.sequential),
-                apply_ip_filter: Some(options.apply_ip_filter),
-                upload_mode: Some(options.modes.upload_mode),
-                share_mode: Some(options.modes.share_mode),
-                super_seeding: Some(options.modes.super_seeding),
-                stop_when_ready: Some(options.modes.stop_when_ready),
+                paused: Some(self.handle.waits(plain)),
+                auto_managed: Some(plain.auto_managed),
+                sequential_download: Some(plain.sequential),
+                apply_ip_filter: Some(plain.apply_ip_filter),
+                upload_mode: Some(plain.modes.upload_mode),
+                share_mode: Some(plain.modes.share_mode),
+                super_seeding: Some(plain.modes.super_seeding),
+                stop_when_ready: Some(plain.modes.stop_when_ready),
                 seed_mode: Some(self.storage.work.seed_mode),
-                disable_dht: Some(!options.discovery.dht),
-                disable_lsd: Some(!options.discovery.lsd),
-                disable_pex: Some(!options.discovery.pex),
+                disable_dht: Some(!plain.discovery.dht),
+                disable_lsd: Some(!plain.discovery.lsd),
+                disable_pex: Some(!plain.discovery.pex),
                 ..resume_state.flags
             },
-            trackers: Some(options.trackers.clone()),
+            trackers: Some(options.trackers.to_vec()),
             url_seeds: Some(self.handle.magnet_link().url_seeds),
             info: None,
             verified: self.seed_mode_record(),

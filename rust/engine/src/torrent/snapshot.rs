@@ -38,8 +38,8 @@ impl TorrentHandle {
     /// Shows what is known of a torrent before its task has begun.
     pub(crate) fn show_new(&self) {
         let view = &self.shared.view;
-        let options = self.shared.options.lock();
-        let tiers = options.trackers.iter().zip(0..);
+        let (options, trackers) = (self.plain_options(), self.tracker_tiers());
+        let tiers = trackers.iter().zip(0..);
         let trackers = tiers.flat_map(|(tier, number)| {
             tier.iter().map(move |url| TrackerStatus {
                 source: self.tracker_source(url),
@@ -51,7 +51,7 @@ impl TorrentHandle {
             info_hash: self.info_hash().to_string(),
             name: self.name().to_owned(),
             save_path: self.save_path().display().to_string(),
-            paused: self.waits(&options),
+            paused: self.waits(options),
             is_auto_managed: options.auto_managed,
             queue_position: -1,
             block_size: BLOCK_SIZE,
@@ -213,24 +213,7 @@ impl Driver {
 
     fn status(&mut self, now: Instant) -> TorrentStatus {
         self.times.times.advance(now);
-        let (
-            connections_limit,
-            uploads_limit,
-            is_sequential_download,
-            limits,
-            modes,
-            is_auto_managed,
-        ) = {
-            let options = self.handle.shared.options.lock();
-            (
-                options.max_connections,
-                options.max_uploads,
-                options.sequential,
-                (options.download_limit, options.upload_limit),
-                options.modes,
-                options.auto_managed,
-            )
-        };
+        let options = self.handle.plain_options();
         let rates = &self.context.services.bandwidth;
         let waiting = [Direction::Down, Direction::Up]
             .map(|direction| rates.waiting(direction, self.key) as u32);
@@ -289,7 +272,7 @@ impl Driver {
             save_path: self.handle.save_path().display().to_string(),
             state,
             paused: self.paused,
-            is_auto_managed,
+            is_auto_managed: options.auto_managed,
             queue_position: self.handle.queue_position(),
             seed_rank: self.handle.seed_rank(),
             is_finished: is_finished && !checking,
@@ -326,10 +309,10 @@ impl Driver {
             num_complete: seeds_known.map_or(-1, i64::from),
             num_incomplete: downloaders_known.map_or(-1, i64::from),
             num_connections,
-            connections_limit,
-            uploads_limit,
-            download_limit: limits.0,
-            upload_limit: limits.1,
+            connections_limit: options.max_connections,
+            uploads_limit: options.max_uploads,
+            download_limit: options.download_limit,
+            upload_limit: options.upload_limit,
             down_bandwidth_queue: waiting[0],
             up_bandwidth_queue: waiting[1],
             num_uploads,
@@ -373,14 +356,14 @@ impl Driver {
                 (_, 0) => -1,
                 (left, rate) => left.div_ceil(rate) as i64,
             },
-            is_sequential_download,
+            is_sequential_download: options.sequential,
             is_moving_storage: self.is_moving(),
             is_seed_mode: self.storage.work.seed_mode,
-            storage_mode: self.handle.storage_mode().name().to_owned(),
-            is_upload_mode: modes.upload_mode || self.failure.error.is_some(),
-            is_share_mode: modes.share_mode,
-            is_super_seeding: modes.super_seeding,
-            is_stop_when_ready: modes.stop_when_ready,
+            storage_mode: options.storage_mode.name().to_owned(),
+            is_upload_mode: options.modes.upload_mode || self.failure.error.is_some(),
+            is_share_mode: options.modes.share_mode,
+            is_super_seeding: options.modes.super_seeding,
+            is_stop_when_ready: options.modes.stop_when_ready,
             availability: f64::from(copies) + f64::from(fraction) / 1000.0,
             downloading_piece_index: piece_of(incoming),
             downloading_block_index: block_of(incoming),

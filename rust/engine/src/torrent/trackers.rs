@@ -1,5 +1,6 @@
 //! Announces and scrapes of a torrent: carries out what the announcer plans.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,7 +68,7 @@ pub(super) fn announcer(
     let locals = endpoints(listening);
     let options = handle.shared.options.lock();
     let mut announcer = Announcer::new(settings(config), locals, seed);
-    announcer.set_fail_limits(now, options.fail_limits.clone());
+    announcer.set_fail_limits(now, HashMap::clone(&options.fail_limits));
     announcer.set_tiers(now, &options.trackers);
     announcer
 }
@@ -125,7 +126,8 @@ impl Driver {
             asked.saw(CommandTopic::Trackers, asked.last(CommandTopic::Trackers));
             options.clone()
         };
-        self.announcer.set_fail_limits(now, options.fail_limits);
+        self.announcer
+            .set_fail_limits(now, HashMap::clone(&options.fail_limits));
         self.announcer.set_tiers(now, &options.trackers);
         self.times.times.snapshot_now();
     }

@@ -10,7 +10,7 @@ mod resume;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,8 +29,8 @@ use crate::torrent::handle::storage::{
     StorageMode, check_names, check_plain_names, is_folder_below,
 };
 use crate::torrent::handle::{
-    Options, check_file_index, check_file_priorities, check_limit, check_peer, check_priorities,
-    check_rate, check_tracker, check_web_seed, piece_priorities,
+    Options, PlainOptions, check_file_index, check_file_priorities, check_limit, check_peer,
+    check_priorities, check_rate, check_tracker, check_web_seed, piece_priorities,
 };
 
 /// What says which torrent to add.
@@ -365,7 +365,7 @@ impl AddTorrent {
 
     /// What the game wants of the new torrent.
     pub(crate) fn options(&self) -> Result<Options> {
-        let mut options = Options {
+        let plain = PlainOptions {
             paused: self.paused,
             graceful: false,
             auto_managed: self.auto_managed,
@@ -378,30 +378,35 @@ impl AddTorrent {
             download_limit: 0,
             upload_limit: 0,
             modes: self.modes,
-            renamed_files: self.renamed_files.clone(),
             storage_mode: self.storage_mode,
-            part_file_dir: self.part_file_dir.clone(),
+        };
+        let mut options = Options {
+            plain,
+            renamed_files: Arc::new(self.renamed_files.clone()),
+            part_file_dir: self.part_file_dir.as_path().into(),
             piece_priorities: Arc::default(),
             file_priorities: Arc::new(self.file_priorities.clone()),
-            trackers: match &self.source {
+            trackers: Arc::new(match &self.source {
                 TorrentSource::File(metainfo) => metainfo.tiers.clone(),
                 TorrentSource::Magnet(magnet) => magnet.tiers(),
-            },
-            fail_limits: HashMap::new(),
+            }),
+            fail_limits: Arc::default(),
         };
         if let Some(resume) = &self.resume {
             record::apply(resume, &mut options);
         }
-        options.max_connections = self.max_connections.unwrap_or(options.max_connections);
-        options.max_uploads = self.max_uploads.unwrap_or(options.max_uploads);
+        let plain = &mut options.plain;
+        plain.max_connections = self.max_connections.unwrap_or(plain.max_connections);
+        plain.max_uploads = self.max_uploads.unwrap_or(plain.max_uploads);
         let rate = |given: Option<i64>, known| given.map_or(known, |given| given.max(0));
-        options.download_limit = rate(self.download_limit, options.download_limit);
-        options.upload_limit = rate(self.upload_limit, options.upload_limit);
+        plain.download_limit = rate(self.download_limit, plain.download_limit);
+        plain.upload_limit = rate(self.upload_limit, plain.upload_limit);
+        let trackers = Arc::make_mut(&mut options.trackers);
         for tier in &self.trackers {
             let mut tier = tier.clone();
-            tier.retain(|url| !options.trackers.iter().flatten().any(|known| known == url));
+            tier.retain(|url| !trackers.iter().flatten().any(|known| known == url));
             if !tier.is_empty() {
-                options.trackers.push(tier);
+                trackers.push(tier);
             }
         }
         if let TorrentSource::File(metainfo) = &self.source {

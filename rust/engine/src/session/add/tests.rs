@@ -89,7 +89,7 @@ fn every_parameter_arrives() {
         ("part_file_dir", "parts/here".into()),
         ("name", Value::Null),
     ]);
-    assert_eq!(options.trackers, [vec!["http://a/"], vec!["http://b/"]]);
+    assert_eq!(*options.trackers, [vec!["http://a/"], vec!["http://b/"]]);
     let TorrentSource::File(metainfo) = &add.source else {
         panic!("no torrent file");
     };
@@ -103,19 +103,25 @@ fn every_parameter_arrives() {
     assert_eq!(*options.file_priorities, [0, 7]);
     assert_eq!(*options.piece_priorities, [3, 7]);
     assert_eq!(options.renamed_files[&FileIndex(1)], "c");
-    assert!(options.paused && options.sequential && !add.verify_files);
-    assert!(!options.apply_ip_filter);
+    assert!(options.plain.paused && options.plain.sequential && !add.verify_files);
+    assert!(!options.plain.apply_ip_filter);
     assert_eq!(
-        options.discovery,
+        options.plain.discovery,
         Discovery {
             pex: false,
             ..Discovery::default()
         }
     );
-    assert_eq!((options.max_connections, options.max_uploads), (9, -1));
-    assert_eq!((options.download_limit, options.upload_limit), (0, 1000));
-    assert_eq!(options.storage_mode, StorageMode::Allocate);
-    assert_eq!(options.part_file_dir, Path::new("parts/here"));
+    assert_eq!(
+        (options.plain.max_connections, options.plain.max_uploads),
+        (9, -1)
+    );
+    assert_eq!(
+        (options.plain.download_limit, options.plain.upload_limit),
+        (0, 1000)
+    );
+    assert_eq!(options.plain.storage_mode, StorageMode::Allocate);
+    assert_eq!(*options.part_file_dir, *Path::new("parts/here"));
 }
 
 #[test]
@@ -259,7 +265,7 @@ fn trackers_come_in_tiers() {
     ]);
     let (_, options) = added(&[("trackers", given)]);
     assert_eq!(
-        options.trackers,
+        *options.trackers,
         [
             vec!["http://a/"],
             vec!["http://b/"],
@@ -320,11 +326,18 @@ fn resume_data_gives_way_to_what_is_said() {
     let data = Value::Bytes(record().encode().into());
     let (add, options) = added(&[("resume_data", data.clone()), ("upload_limit", 9.into())]);
     assert_eq!(add.save_path, PathBuf::from("/save"));
-    assert_eq!((options.upload_limit, options.download_limit), (9, 8));
-    assert!(options.sequential && !options.apply_ip_filter && !options.discovery.dht);
+    assert_eq!(
+        (options.plain.upload_limit, options.plain.download_limit),
+        (9, 8)
+    );
+    assert!(
+        options.plain.sequential && !options.plain.apply_ip_filter && !options.plain.discovery.dht
+    );
     assert_eq!(*options.file_priorities, [0, 4]);
     assert_eq!(*options.piece_priorities, [5, 6]);
-    let renamed = options.renamed_files.into_iter().collect::<Vec<_>>();
+    let renamed = BTreeMap::clone(&options.renamed_files)
+        .into_iter()
+        .collect::<Vec<_>>();
     assert_eq!(renamed, [(FileIndex(1), "c".to_owned())]);
     let TorrentSource::File(metainfo) = &add.source else {
         panic!("no torrent file");

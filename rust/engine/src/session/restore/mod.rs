@@ -6,7 +6,7 @@
 //! turn is read at once ([`SessionShared::add`]): it comes back as it was, as
 //! it would a moment later.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -234,7 +234,7 @@ impl SessionShared {
             let area = ClaimedPaths::new(
                 &add.save_path,
                 Arc::clone(metainfo),
-                remembered.renamed_files.clone(),
+                BTreeMap::clone(&remembered.renamed_files),
                 &remembered.part_file_dir,
             );
             if let Err(error) = new.lease.want(area.clone(), true) {
@@ -245,7 +245,7 @@ impl SessionShared {
         (new.restored, new.ticket) = (true, ticket);
         {
             let mut held = shared.options.lock();
-            if held.paused == given.paused {
+            if held.plain.paused == given.plain.paused {
                 new.paused = add.paused;
             }
             held.take_up(&given, remembered);

@@ -378,10 +378,34 @@ fn options_change_together_or_not_at_all() {
     }
     handle.set_options(&good).unwrap();
     let options = handle.shared.options.lock().clone();
-    assert_eq!((options.max_connections, options.download_limit), (9, 5));
-    assert!(options.auto_managed && options.sequential && options.modes.super_seeding);
+    let plain = options.plain;
+    assert_eq!((plain.max_connections, plain.download_limit), (9, 5));
+    assert!(plain.auto_managed && plain.sequential && plain.modes.super_seeding);
     assert_eq!(*options.file_priorities, [1, 2]);
     assert_eq!(*options.piece_priorities, [3, 2]);
+}
+
+#[test]
+fn a_setter_copies_no_list() {
+    fn is_copied<T: Copy>(_: T) {}
+    let (session, folder) = (session(), TempDir::new().unwrap());
+    let (handle, _new) = registered(&session, &folder);
+    // A list that is held twice is copied when it is written to.
+    let before = handle.shared.options.lock().clone();
+    is_copied(before.plain);
+    handle.set_max_uploads(7).unwrap();
+    handle.set_upload_mode(true).unwrap();
+    handle.pause().unwrap();
+    let after = handle.shared.options.lock().clone();
+    assert_ne!(before.plain, after.plain);
+    assert!(Arc::ptr_eq(
+        &before.piece_priorities,
+        &after.piece_priorities
+    ));
+    assert!(Arc::ptr_eq(&before.file_priorities, &after.file_priorities));
+    assert!(Arc::ptr_eq(&before.trackers, &after.trackers));
+    assert!(Arc::ptr_eq(&before.renamed_files, &after.renamed_files));
+    assert!(Arc::ptr_eq(&before.fail_limits, &after.fail_limits));
 }
 
 #[test]

@@ -14,7 +14,7 @@ impl TorrentHandle {
 
     /// Most connections; -1 unlimited.
     pub fn max_connections(&self) -> i64 {
-        self.shared.options.lock().max_connections
+        self.plain_options().max_connections
     }
 
     /// Limits the peers that may download from us at once; -1 for the
@@ -26,7 +26,7 @@ impl TorrentHandle {
 
     /// Most unchoked peers; -1 the session's limit.
     pub fn max_uploads(&self) -> i64 {
-        self.shared.options.lock().max_uploads
+        self.plain_options().max_uploads
     }
 
     /// Limits what this torrent receives, in bytes a second, within the
@@ -38,7 +38,7 @@ impl TorrentHandle {
 
     /// Most bytes received a second; 0 unlimited.
     pub fn download_limit(&self) -> i64 {
-        self.shared.options.lock().download_limit
+        self.plain_options().download_limit
     }
 
     /// Limits what this torrent sends, in bytes a second, within the session's
@@ -50,6 +50,6 @@ impl TorrentHandle {
 
     /// Most bytes sent a second; 0 unlimited.
     pub fn upload_limit(&self) -> i64 {
-        self.shared.options.lock().upload_limit
+        self.plain_options().upload_limit
     }
 }

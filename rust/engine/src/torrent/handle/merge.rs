@@ -14,29 +14,29 @@ impl Options {
             self.file_priorities = given.file_priorities.clone();
         }
         macro_rules! unless_changed {
-            ($($field:ident),*) => {$(
-                if self.$field == given.$field {
-                    self.$field = remembered.$field;
+            ($($field:ident $(. $part:ident)?),*) => {$(
+                if self.$field$(.$part)? == given.$field$(.$part)? {
+                    self.$field$(.$part)? = remembered.$field$(.$part)?;
                 }
             )*};
         }
         unless_changed!(
-            paused,
-            graceful,
-            auto_managed,
-            sequential,
-            sequential_range,
-            max_connections,
-            max_uploads,
-            apply_ip_filter,
-            discovery,
-            download_limit,
-            upload_limit,
-            modes,
+            plain.paused,
+            plain.graceful,
+            plain.auto_managed,
+            plain.sequential,
+            plain.sequential_range,
+            plain.max_connections,
+            plain.max_uploads,
+            plain.apply_ip_filter,
+            plain.discovery,
+            plain.download_limit,
+            plain.upload_limit,
+            plain.modes,
             piece_priorities,
             file_priorities,
             trackers,
-            storage_mode,
+            plain.storage_mode,
             fail_limits
         );
         // Where its files are is not an option.

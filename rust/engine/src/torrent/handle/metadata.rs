@@ -67,8 +67,8 @@ impl TorrentHandle {
                 ..self.magnet_link()
             },
         };
-        let trackers = self.shared.options.lock().trackers.clone();
-        magnet.trackers = trackers.into_iter().flatten().collect();
+        let trackers = self.tracker_tiers();
+        magnet.trackers = trackers.iter().flatten().cloned().collect();
         magnet
     }
 
@@ -82,7 +82,7 @@ impl TorrentHandle {
     /// the metadata is known.
     pub fn torrent_file_data(&self) -> Result<Vec<u8>> {
         let metainfo = Metainfo {
-            tiers: self.shared.options.lock().trackers.clone(),
+            tiers: self.tracker_tiers().to_vec(),
             ..Metainfo::clone(self.known_metainfo()?)
         };
         Ok(metainfo.to_bytes())

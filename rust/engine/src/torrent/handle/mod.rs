@@ -12,6 +12,7 @@ mod links;
 mod merge;
 mod metadata;
 pub mod modes;
+mod options;
 mod patch;
 mod peers;
 mod pieces;
@@ -25,7 +26,6 @@ mod trackers;
 mod validate;
 mod wait;
 
-use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
@@ -37,10 +37,11 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use torrent_core::choker::Changes;
-use torrent_core::ids::{FileIndex, InfoHash, PeerId, PieceIndex, TorrentKey};
+use torrent_core::ids::{InfoHash, PeerId, PieceIndex, TorrentKey};
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{Info, Metainfo};
 
+pub(crate) use options::{Options, PlainOptions};
 pub use patch::OptionsPatch;
 pub(crate) use priorities::piece_priorities;
 pub(crate) use status::{Shown, View};
@@ -61,10 +62,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::TorrentRef;
 use crate::event::command_sequence::{CommandSequence, CommandTopic};
 use crate::peer::Arrival;
-use modes::{Discovery, Modes};
 use post::PostRequest;
 use resume::{SaveFlags, SaveRequest};
-use storage::{Deletion, StorageCommand, StorageMode};
+use storage::{Deletion, StorageCommand};
 
 /// Messages that wait for a torrent's task. Beyond that the caller gets an
 /// error: a task that is a thousand commands behind is stuck, or the game asks
@@ -164,45 +164,6 @@ pub(crate) struct RequestedCheck {
     pub(crate) cancel: bool,
 }
 
-/// What the game wants of a torrent. Written by handles, read by the task, so
-/// that a getter answers with what a setter just set.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Options {
-    pub(crate) paused: bool,
-    /// It was paused gracefully.
-    pub(crate) graceful: bool,
-    /// The queue decides whether it runs, whatever `paused` says.
-    pub(crate) auto_managed: bool,
-    pub(crate) sequential: bool,
-    /// The pieces that sequential mode begins with: the first and the last.
-    pub(crate) sequential_range: Option<(PieceIndex, PieceIndex)>,
-    pub(crate) max_connections: i64,
-    pub(crate) max_uploads: i64,
-    pub(crate) apply_ip_filter: bool,
-    pub(crate) discovery: Discovery,
-    pub(crate) download_limit: i64,
-    pub(crate) upload_limit: i64,
-    pub(crate) modes: Modes,
-    /// Shared, so that a look at the other options does not copy them.
-    pub(crate) piece_priorities: Arc<Vec<u8>>,
-    pub(crate) file_priorities: Arc<Vec<u8>>,
-    pub(crate) trackers: Vec<Vec<String>>,
-    /// Files that have another name than the torrent gives them.
-    pub(crate) renamed_files: BTreeMap<FileIndex, String>,
-    pub(crate) storage_mode: StorageMode,
-    /// Where the part file is, below the save path; empty for that itself.
-    pub(crate) part_file_dir: PathBuf,
-    /// By URL; those without an entry have none.
-    pub(crate) fail_limits: HashMap<String, u8>,
-}
-
-impl Options {
-    /// The priorities of all pieces, to change some.
-    pub(crate) fn pieces_mut(&mut self) -> &mut Vec<u8> {
-        Arc::make_mut(&mut self.piece_priorities)
-    }
-}
-
 #[derive(Debug)]
 pub(crate) struct HandleShared {
     /// Who we are in this swarm; as in libtorrent, another one in each.
@@ -295,28 +256,6 @@ impl TorrentHandle {
         } else {
             Err(Error::new(ErrorKind::InvalidTorrentHandle))
         }
-    }
-
-    /// Changes options and notifies the task, unless nothing changed.
-    pub(crate) fn change(&self, change: impl FnOnce(&mut Options)) -> Result<()> {
-        self.check_valid()?;
-        {
-            let mut options = self.shared.options.lock();
-            let before = options.clone();
-            change(&mut options);
-            if *options == before {
-                return Ok(());
-            }
-            self.note_unsaved(SaveFlags::of_change(&before, &options));
-            // Under the lock, as the task reads them.
-            let asked = &self.shared.asked;
-            asked.ask(CommandTopic::Options);
-            if options.paused != before.paused || options.graceful != before.graceful {
-                asked.ask(CommandTopic::Pause);
-            }
-        }
-        self.look(PendingState::Options);
-        Ok(())
     }
 
     /// Notes at once that there is something to save.

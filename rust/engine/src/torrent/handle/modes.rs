@@ -33,12 +33,12 @@ impl Default for Discovery {
 impl TorrentHandle {
     /// The modes that it was put into.
     pub fn modes(&self) -> Modes {
-        self.shared.options.lock().modes
+        self.plain_options().modes
     }
 
     /// Where it may look for peers beside its trackers.
     pub fn discovery(&self) -> Discovery {
-        self.shared.options.lock().discovery
+        self.plain_options().discovery
     }
 
     /// Lets it look for peers there and nowhere else.
@@ -113,7 +113,7 @@ impl TorrentHandle {
 
     /// Whether pieces are fetched in order.
     pub fn is_sequential_download(&self) -> bool {
-        self.shared.options.lock().sequential
+        self.plain_options().sequential
     }
 
     /// Wants `piece` within `after`, before all pieces without a deadline or

@@ -35,6 +35,6 @@ impl TorrentHandle {
 
     /// Whether the session's IP filter holds for this torrent.
     pub fn applies_ip_filter(&self) -> bool {
-        self.shared.options.lock().apply_ip_filter
+        self.plain_options().apply_ip_filter
     }
 }

@@ -120,12 +120,12 @@ impl TorrentHandle {
 
     /// How it was added, for the `add_torrent` event.
     pub(crate) fn added(&self, without_effect: Vec<String>) -> AddedTorrent {
-        let trackers = self.shared.options.lock().trackers.clone();
+        let trackers = self.tracker_tiers();
         AddedTorrent {
             info_hash: self.info_hash().to_string(),
             name: self.name().to_owned(),
             save_path: self.save_path().display().to_string(),
-            trackers: trackers.into_iter().flatten().collect(),
+            trackers: trackers.iter().flatten().cloned().collect(),
             without_effect,
         }
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use torrent_core::queue::{Move, Observation, Phase, Queue};
 
-use super::{Options, PendingState, TorrentHandle};
+use super::{PendingState, PlainOptions, TorrentHandle};
 use crate::error::Result;
 use crate::event::command_sequence::CommandTopic;
 
@@ -24,7 +24,7 @@ impl TorrentHandle {
     pub(crate) fn join_queue(&self) {
         let shared = &self.shared;
         let seen = {
-            let options = shared.options.lock();
+            let options = self.plain_options();
             Observation {
                 auto_managed: options.auto_managed,
                 paused: options.paused,
@@ -99,11 +99,11 @@ impl TorrentHandle {
 
     /// Whether it was paused by the game, or waits for its turn.
     pub fn is_paused(&self) -> bool {
-        self.waits(&self.shared.options.lock())
+        self.waits(self.plain_options())
     }
 
     /// Whether these options and the queue keep it from running.
-    pub(crate) fn waits(&self, options: &Options) -> bool {
+    pub(crate) fn waits(&self, options: PlainOptions) -> bool {
         if options.auto_managed {
             !self.shared.seat.borrow().run
         } else {
@@ -140,7 +140,7 @@ impl TorrentHandle {
 
     /// Whether the queue decides when it runs.
     pub fn is_auto_managed(&self) -> bool {
-        self.shared.options.lock().auto_managed
+        self.plain_options().auto_managed
     }
 
     /// Its place in the queue, from 0; -1 for one that is finished, which has

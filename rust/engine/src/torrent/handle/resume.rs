@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::BitOr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use torrent_core::ids::{FileIndex, InfoHash};
 use torrent_core::resume::ResumeData;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::torrent::handle::{Command, Options, TorrentHandle};
+use crate::torrent::handle::{Command, Options, PlainOptions, TorrentHandle};
 
 /// How resume data is saved; numbers and names are libtorrent's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,8 +61,8 @@ impl SaveFlags {
     }
 
     /// Which changes of options justify a save.
-    pub(crate) fn of_change(before: &Options, after: &Options) -> Self {
-        let state = |options: &Options| {
+    pub(crate) fn of_change(before: PlainOptions, after: PlainOptions) -> Self {
+        let state = |options: PlainOptions| {
             let modes = options.modes;
             (options.paused, modes.upload_mode, modes.super_seeding)
         };
@@ -69,11 +70,11 @@ impl SaveFlags {
         if state(before) != state(after) {
             flags = flags | Self::IF_STATE_CHANGED;
         }
-        let mut others = before.clone();
+        let mut others = before;
         (others.paused, others.graceful) = (after.paused, after.graceful);
         others.modes.upload_mode = after.modes.upload_mode;
         others.modes.super_seeding = after.modes.super_seeding;
-        if others != *after {
+        if others != after {
             flags = flags | Self::IF_CONFIG_CHANGED;
         }
         flags
@@ -118,13 +119,14 @@ pub(crate) fn disclaim(resume: &mut ResumeData) {
 /// `AddTorrent`.
 pub(crate) fn apply(resume: &ResumeData, options: &mut Options) {
     let limit = |limit: Option<u32>| limit.map_or(-1, |limit| i64::from(limit.clamp(2, 65_535)));
-    options.max_connections = limit(resume.max_connections);
-    options.max_uploads = limit(resume.max_uploads);
+    let plain = &mut options.plain;
+    plain.max_connections = limit(resume.max_connections);
+    plain.max_uploads = limit(resume.max_uploads);
     let rate = |limit: Option<u32>| limit.map_or(0, i64::from);
-    options.download_limit = rate(resume.download_limit);
-    options.upload_limit = rate(resume.upload_limit);
+    plain.download_limit = rate(resume.download_limit);
+    plain.upload_limit = rate(resume.upload_limit);
     if let Some(tiers) = &resume.trackers {
-        options.trackers.clone_from(tiers);
+        options.trackers = Arc::new(tiers.clone());
     }
 }
 

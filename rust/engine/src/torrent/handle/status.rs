@@ -90,8 +90,8 @@ impl TorrentHandle {
     /// Shows the options as they are now.
     fn lay_options(&self, status: &mut TorrentStatus, session_paused: bool) {
         status.queue_position = self.queue_position();
-        let options = self.shared.options.lock();
-        status.paused = session_paused || self.waits(&options);
+        let options = self.plain_options();
+        status.paused = session_paused || self.waits(options);
         status.is_auto_managed = options.auto_managed;
         status.connections_limit = options.max_connections;
         status.uploads_limit = options.max_uploads;

@@ -127,7 +127,12 @@ impl TorrentHandle {
 
     /// The files that have another name than the torrent gives them.
     pub fn renamed_files(&self) -> BTreeMap<FileIndex, String> {
-        self.shared.options.lock().renamed_files.clone()
+        BTreeMap::clone(&self.file_names())
+    }
+
+    /// The same, shared with the options.
+    pub(crate) fn file_names(&self) -> Arc<BTreeMap<FileIndex, String>> {
+        Arc::clone(&self.shared.options.lock().renamed_files)
     }
 
     /// The path of a file, relative to the save path.
@@ -142,7 +147,7 @@ impl TorrentHandle {
 
     /// How its files get their room on the disk.
     pub fn storage_mode(&self) -> StorageMode {
-        self.shared.options.lock().storage_mode
+        self.plain_options().storage_mode
     }
 
     /// In seed mode, the pieces that have been hashed since it was added.

@@ -3,6 +3,7 @@
 //! The tiers (BEP 12) are in the torrent's options; the task looks at them when
 //! it comes to the message. What became of the trackers is a snapshot.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::validate::check_tracker;
@@ -54,9 +55,14 @@ impl TorrentHandle {
         self.post(Command::Scrape(tracker))
     }
 
+    /// Its trackers in their tiers (BEP 12), as they were set last.
+    pub(crate) fn tracker_tiers(&self) -> Arc<Vec<Vec<String>>> {
+        Arc::clone(&self.shared.options.lock().trackers)
+    }
+
     fn check_tracker_index(&self, tracker: Option<usize>) -> Result<()> {
         self.check_valid()?;
-        let count = self.shared.options.lock().trackers.iter().flatten().count();
+        let count = self.tracker_tiers().iter().flatten().count();
         if let Some(index) = tracker
             && index >= count
         {
@@ -116,8 +122,8 @@ impl TorrentHandle {
             let mut options = self.shared.options.lock();
             check_known(&options.trackers, url)?;
             match limit {
-                0 => options.fail_limits.remove(url),
-                limit => options.fail_limits.insert(url.to_owned(), limit),
+                0 => Arc::make_mut(&mut options.fail_limits).remove(url),
+                limit => Arc::make_mut(&mut options.fail_limits).insert(url.to_owned(), limit),
             };
             self.shared.asked.ask(CommandTopic::Trackers);
         }
@@ -151,7 +157,7 @@ impl TorrentHandle {
         self.check_valid()?;
         {
             let mut options = self.shared.options.lock();
-            change(&mut options.trackers)?;
+            change(Arc::make_mut(&mut options.trackers))?;
             self.shared.asked.ask(CommandTopic::Trackers);
         }
         self.note_unsaved(SaveFlags::IF_METADATA_CHANGED);

@@ -173,8 +173,8 @@ pub(super) enum StorageWorkResult {
 
 impl Driver {
     fn ledger(&self) -> Ledger {
-        let renamed = self.handle.shared.options.lock().renamed_files.clone();
-        let renamed = renamed.into_iter();
+        let renamed = self.handle.file_names();
+        let renamed = renamed.iter();
         Ledger {
             state_store: self.records.saver.state_store(),
             lease: Arc::clone(&self.location.lease),
@@ -182,7 +182,7 @@ impl Driver {
                 info_hash: self.handle.info_hash(),
                 save_path: path_bytes(&self.handle.save_path()),
                 renamed: renamed
-                    .map(|(file, name)| (file, name.into_bytes()))
+                    .map(|(&file, name)| (file, name.clone().into_bytes()))
                     .collect(),
                 needs_check: self.location.places.needs_check,
                 change: None,
@@ -353,7 +353,7 @@ impl Driver {
 
     fn now_named(&mut self, file: FileIndex, name: String, old: &Path) {
         let mut options = self.handle.shared.options.lock();
-        options.renamed_files.insert(file, name.clone());
+        Arc::make_mut(&mut options.renamed_files).insert(file, name.clone());
         drop(options);
         self.unsaved(SaveFlags::IF_STATE_CHANGED);
         self.post(kind::FILE_RENAMED, || Detail::Renamed {
@@ -408,12 +408,12 @@ impl Driver {
     fn storage_after(&self, step: &JournalStep) -> Result<Storage> {
         let metainfo = self.handle.metainfo();
         let metainfo = metainfo.ok_or_else(|| Error::new(ErrorKind::NoMetadata))?;
-        let mut renamed = self.handle.shared.options.lock().renamed_files.clone();
+        let mut renamed = self.handle.file_names();
         let mut save_path = self.handle.save_path().as_ref().clone();
         match step {
             JournalStep::Move { to, .. } => save_path = path_of(to),
             JournalStep::Rename { file, to } => {
-                renamed.insert(*file, String::from_utf8_lossy(to).into_owned());
+                Arc::make_mut(&mut renamed).insert(*file, String::from_utf8_lossy(to).into_owned());
             }
         }
         let spec = metadata::spec_at(&metainfo.info, &self.handle, &save_path, renamed)?;
