@@ -63,7 +63,12 @@ fn report_failure(session: &Gd<TorrentSession>, event: &Event) {
             Detail::Error(error) | Detail::FileError(error) | Detail::RenameFailed { error, .. },
             _,
         ) => error.clone(),
-        (Detail::Listen { endpoint, error }, _) if !error.is_empty() => {
+        (
+            Detail::Listen {
+                endpoint, error, ..
+            },
+            _,
+        ) if !error.is_empty() => {
             Error::because(ErrorKind::PortBindingFailed, error.clone()).about(endpoint.to_string())
         }
         _ => return,

@@ -11,6 +11,7 @@
 mod block_alerts;
 mod block_progress;
 mod command;
+mod connection_kind;
 mod dont_have;
 mod error;
 mod extensions;
@@ -41,6 +42,7 @@ use crate::layout::Layout;
 use crate::wire::{Features, Message, message_limit};
 pub use block_alerts::{Note, Watched};
 pub use command::{CloseReason, PeerCommand};
+pub use connection_kind::ConnectionKind;
 use dont_have::Lost;
 pub use error::PeerError;
 use extensions::Extensions;

@@ -13,7 +13,7 @@ use crate::picker::PeerPieces;
 use super::peer_download::PeerDownload;
 use super::peer_traffic::PeerTraffic;
 use super::peer_upload::PeerUpload;
-use crate::peer::CloseReason;
+use crate::peer::{CloseReason, ConnectionKind};
 
 /// What is known of a connection when its handshake is done.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,8 @@ pub struct PeerMeta {
     pub endpoint: SocketAddr,
     /// How it names itself.
     pub id: PeerId,
+    /// What carries it.
+    pub connection: ConnectionKind,
     /// Whether it called us.
     pub incoming: bool,
     /// Where we know it from.

@@ -49,23 +49,27 @@ impl Network {
 
     /// Takes note of what was opened, and informs the game.
     pub(crate) fn show(&self, events: &EventSink, opened: &Listening) {
-        let sockets = opened.sockets.iter();
-        let endpoints: Vec<SocketAddr> = sockets
-            .filter_map(|listener| listener.socket.local_addr().ok())
-            .collect();
-        let errors: Vec<(SocketAddr, String)> = opened
-            .errors
-            .iter()
-            .map(|(at, error)| (*at, error.to_string()))
-            .collect();
-        let told = endpoints
-            .iter()
-            .map(|&endpoint| (kind::LISTEN_SUCCEEDED, endpoint, String::new()));
-        let failed = errors
-            .iter()
-            .map(|(endpoint, error)| (kind::LISTEN_FAILED, *endpoint, error.clone()));
-        for (kind, endpoint, error) in told.chain(failed) {
-            events.post(kind, None, || Detail::Listen { endpoint, error });
+        let mut endpoints = Vec::new();
+        for socket in &opened.sockets {
+            let Ok(endpoint) = socket.local_addr() else {
+                continue;
+            };
+            endpoints.push(endpoint);
+            events.post(kind::LISTEN_SUCCEEDED, None, || Detail::Listen {
+                endpoint,
+                connection: socket.kind(),
+                error: String::new(),
+            });
+        }
+        let mut errors = Vec::new();
+        for failed in &opened.errors {
+            let (endpoint, error) = (failed.endpoint, failed.error.to_string());
+            errors.push((endpoint, error.clone()));
+            events.post(kind::LISTEN_FAILED, None, || Detail::Listen {
+                endpoint,
+                connection: failed.kind,
+                error,
+            });
         }
         self.external_address.listen_on(&endpoints);
         self.listening.store(Arc::new(endpoints));

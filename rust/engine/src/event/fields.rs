@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use torrent_core::value::{Fields, Value};
 use torrent_core::wire::Request;
 
-use super::peer::SOCKET_TYPE_TCP;
+use super::peer::socket_type;
 use super::{Detail, Kind, kind};
 use crate::error::Error;
 use crate::operation::Operation;
@@ -142,10 +142,11 @@ pub(super) fn of(kind: Kind, detail: &Detail) -> Fields {
         }
         Detail::Listen {
             endpoint: at,
+            connection,
             error,
         } => {
             let mut fields = endpoint("address", "port", at);
-            fields.push(("socket_type".into(), SOCKET_TYPE_TCP.into()));
+            fields.push(socket_type(*connection));
             if kind == kind::LISTEN_FAILED {
                 fields.push(("listen_interface".into(), at.ip().to_string().into()));
                 fields.extend(Operation::SocketBind.fields());
@@ -226,8 +227,12 @@ pub(super) fn note(detail: &Detail) -> String {
         } => format!("{old_name} to {new_name}"),
         Detail::RenameFailed { file, error } => format!("file {file}: {error}"),
         Detail::Address(ip) => ip.to_string(),
-        Detail::Listen { endpoint, error } if error.is_empty() => endpoint.to_string(),
-        Detail::Listen { endpoint, error } => format!("{endpoint}: {error}"),
+        Detail::Listen {
+            endpoint, error, ..
+        } if error.is_empty() => endpoint.to_string(),
+        Detail::Listen {
+            endpoint, error, ..
+        } => format!("{endpoint}: {error}"),
         Detail::Statuses(statuses) => format!("{} torrents", statuses.len()),
         Detail::ResumeData(data) => format!("{} bytes", data.len()),
         Detail::Answer(answer) => format!("{} entries", answer.len()),

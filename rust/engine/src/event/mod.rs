@@ -23,6 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use torrent_core::ids::{Block, FileIndex, InfoHash, PieceIndex};
+use torrent_core::peer::ConnectionKind;
 use torrent_core::record;
 use torrent_core::value::{Fields, Value};
 use torrent_core::wire::Request;
@@ -157,6 +158,8 @@ pub enum Detail {
     Listen {
         /// The endpoint.
         endpoint: SocketAddr,
+        /// The kind of connection that is accepted there.
+        connection: ConnectionKind,
         /// Why not; empty when it works.
         error: String,
     },
@@ -370,7 +373,10 @@ mod tests {
             None,
             Detail::Peer {
                 peer: "[::1]:6881".parse::<SocketAddr>().unwrap().into(),
-                fact: PeerFact::Connected { incoming: false },
+                fact: PeerFact::Connected {
+                    connection: ConnectionKind::Socks5,
+                    incoming: false,
+                },
             },
         );
         let alert = &Alert::from_event(&event)[0];
@@ -382,6 +388,7 @@ mod tests {
         assert_eq!(get("peer_ip"), &Value::from("::1"));
         assert_eq!(get("peer_port"), &Value::Int(6881));
         assert_eq!(get("type"), &Value::Int(23));
+        assert_eq!(get("socket_type"), &Value::Int(1));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Events of connections, with the field names and numbers of
 //! libtorrent's alerts.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 
 use torrent_core::ext::ExtError;
 use torrent_core::ids::PeerId;
-use torrent_core::peer::{CloseReason, Note, PeerError};
+use torrent_core::peer::{CloseReason, ConnectionKind, Note, PeerError};
 use torrent_core::value::{Fields, Value};
 use torrent_core::wire::WireError;
 
@@ -45,15 +46,25 @@ pub enum PeerFact {
     Plain,
     /// It was made: by us, or by the peer.
     Connected {
+        /// What carries it.
+        connection: ConnectionKind,
         /// Whether by the peer.
         incoming: bool,
     },
     /// The peer has called, and not said anything yet.
-    Arrived,
+    Arrived {
+        /// What carries the connection.
+        connection: ConnectionKind,
+    },
     /// The peer broke the protocol.
     Failed(PeerFault),
-    /// It has ended.
-    Ended(PeerFault),
+    /// It has ended, or could not be made.
+    Ended {
+        /// What carried it, or would have.
+        connection: ConnectionKind,
+        /// Why.
+        fault: PeerFault,
+    },
 }
 
 /// How a connection ended.
@@ -230,27 +241,34 @@ impl From<CloseReason> for PeerFault {
     }
 }
 
-/// TCP, as libtorrent numbers the types of socket.
-pub(super) const SOCKET_TYPE_TCP: i32 = 0;
+/// The field that says by which kind of connection.
+pub(super) fn socket_type(kind: ConnectionKind) -> (Cow<'static, str>, Value) {
+    ("socket_type".into(), i32::from(kind.number()).into())
+}
 
 impl PeerFact {
     pub(super) fn fields(&self) -> Fields {
-        let socket_type = || ("socket_type".into(), SOCKET_TYPE_TCP.into());
         match self {
             Self::Plain => vec![],
-            Self::Arrived => vec![socket_type()],
-            Self::Connected { incoming } => {
+            Self::Arrived { connection } => vec![socket_type(*connection)],
+            Self::Connected {
+                connection,
+                incoming,
+            } => {
                 // libtorrent: 0 in, 1 out.
                 let direction = i32::from(!incoming);
-                vec![("direction".into(), direction.into()), socket_type()]
+                vec![
+                    ("direction".into(), direction.into()),
+                    socket_type(*connection),
+                ]
             }
             Self::Failed(fault) => {
                 let mut fields = fault.operation.fields();
                 fields.push(("error".into(), fault.error.clone().into()));
                 fields
             }
-            Self::Ended(fault) => {
-                let mut fields = vec![socket_type()];
+            Self::Ended { connection, fault } => {
+                let mut fields = vec![socket_type(*connection)];
                 fields.extend(fault.operation.fields());
                 fields.push(("error".into(), fault.error.clone().into()));
                 fields.push(("reason".into(), Value::from(fault.reason.code())));
@@ -261,8 +279,8 @@ impl PeerFact {
 
     pub(super) fn note(&self) -> &str {
         match self {
-            Self::Plain | Self::Arrived | Self::Connected { .. } => "",
-            Self::Failed(fault) | Self::Ended(fault) => &fault.error,
+            Self::Plain | Self::Arrived { .. } | Self::Connected { .. } => "",
+            Self::Failed(fault) | Self::Ended { fault, .. } => &fault.error,
         }
     }
 }
@@ -316,9 +334,11 @@ mod tests {
     #[test]
     fn an_end_says_who_what_and_why() {
         let fault = PeerFault::from(CloseReason::Redundant);
-        let fields = PeerFact::Ended(fault).fields();
+        let connection = ConnectionKind::Utp;
+        let fields = PeerFact::Ended { connection, fault }.fields();
         let names: Vec<_> = fields.iter().map(|(name, _)| name.as_ref()).collect();
         assert_eq!(names, ["socket_type", "op", "operation", "error", "reason"]);
+        assert_eq!(fields[0].1, Value::Int(3));
         assert_eq!(fields[1].1, Value::Int(1));
         assert_eq!(fields[4].1, Value::Int(6));
     }

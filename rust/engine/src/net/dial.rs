@@ -1,4 +1,4 @@
-//! Outgoing TCP connections: made from the interfaces and local ports that the
+//! Outgoing connections: made from the interfaces and local ports that the
 //! settings name, in turn.
 
 use std::io;
@@ -6,10 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
+use torrent_core::peer::ConnectionKind;
 use torrent_core::settings::Settings;
 
 use super::interfaces;
+use super::stream::Stream;
 
 /// Which local ends connections are made from.
 #[derive(Debug, Default)]
@@ -18,6 +20,11 @@ pub(crate) struct Dialler {
 }
 
 impl Dialler {
+    /// What carries the connections that it makes.
+    pub(crate) fn kind(&self) -> ConnectionKind {
+        ConnectionKind::Tcp
+    }
+
     /// Connects to `addr` within `timeout`; an attempt that takes longer fails
     /// with [`io::ErrorKind::TimedOut`]. Dropping the future gives the attempt
     /// up and closes its socket.
@@ -26,15 +33,16 @@ impl Dialler {
         settings: &Settings,
         addr: SocketAddr,
         timeout: Duration,
-    ) -> io::Result<TcpStream> {
+    ) -> io::Result<Stream> {
         let socket = self.socket(settings, addr)?;
-        let stream = tokio::time::timeout(timeout, socket.connect(addr))
+        let socket = tokio::time::timeout(timeout, socket.connect(addr))
             .await
             .map_err(|_| {
                 let reason = format!("no answer from {addr} within {timeout:?}");
                 io::Error::new(io::ErrorKind::TimedOut, reason)
             })??;
-        super::tune(&stream, settings.peer_dscp)?;
+        let stream = Stream::from(socket);
+        stream.configure(settings.peer_dscp)?;
         Ok(stream)
     }
 
@@ -107,7 +115,7 @@ mod tests {
     /// Long, for what takes no time.
     const LIMIT: Duration = Duration::from_secs(120);
 
-    async fn connect(addr: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    async fn connect(addr: SocketAddr, timeout: Duration) -> io::Result<Stream> {
         let settings = Settings::default();
         Dialler::default().connect(&settings, addr, timeout).await
     }
@@ -121,7 +129,9 @@ mod tests {
             let there = listener.local_addr().unwrap();
             let stream = connect(there, LIMIT).await.unwrap();
             assert_eq!(stream.peer_addr().unwrap(), there);
-            assert!(stream.nodelay().unwrap());
+            assert_eq!(stream.kind(), Dialler::default().kind());
+            let Stream::Tcp(socket) = stream;
+            assert!(socket.nodelay().unwrap());
         }
     }
 

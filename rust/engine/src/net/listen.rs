@@ -9,9 +9,11 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
+use torrent_core::peer::ConnectionKind;
 use torrent_core::settings::{Settings, SettingsError};
 
 use super::interfaces;
+use super::stream::Stream;
 
 /// Connections that may wait to be accepted; systems cap it further. A swarm
 /// that comes back after an outage arrives all at once.
@@ -24,18 +26,82 @@ const SHARED_PORT_ATTEMPTS: u32 = 8;
 /// What [`bind`] opened.
 #[derive(Debug, Default)]
 pub(crate) struct Listening {
-    /// Non-blocking, listening sockets.
-    pub(crate) sockets: Vec<Listener>,
-    /// Endpoints that could not be opened, as configured, and why.
-    pub(crate) errors: Vec<(SocketAddr, io::Error)>,
+    /// Open endpoints.
+    pub(crate) sockets: Vec<ListenSocket>,
+    /// What could not be opened.
+    pub(crate) errors: Vec<ListenError>,
 }
 
-/// One listening socket.
+/// An endpoint that could not be opened.
+#[derive(Debug)]
+pub(crate) struct ListenError {
+    /// As configured.
+    pub(crate) endpoint: SocketAddr,
+    /// The kind of connection that is not accepted there.
+    pub(crate) kind: ConnectionKind,
+    /// Why.
+    pub(crate) error: io::Error,
+}
+
+impl ListenError {
+    fn tcp(endpoint: SocketAddr, error: io::Error) -> Self {
+        let kind = ConnectionKind::Tcp;
+        Self {
+            endpoint,
+            kind,
+            error,
+        }
+    }
+}
+
+/// One endpoint that is open: peers can connect to it, and wait to be accepted.
+#[derive(Debug)]
+pub(crate) struct ListenSocket {
+    /// Non-blocking.
+    socket: TcpListener,
+    /// Peers from outside the local network are turned away.
+    local: bool,
+}
+
+impl ListenSocket {
+    /// The kind of connection that it accepts.
+    pub(crate) fn kind(&self) -> ConnectionKind {
+        ConnectionKind::Tcp
+    }
+
+    /// Its address and port.
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Begins to accept; to be called in a runtime.
+    pub(crate) fn start(self) -> io::Result<Listener> {
+        Ok(Listener {
+            socket: tokio::net::TcpListener::from_std(self.socket)?,
+            local: self.local,
+        })
+    }
+}
+
+/// Accepts connections at one endpoint.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    pub(crate) socket: TcpListener,
-    /// Peers from outside the local network are turned away.
-    pub(crate) local: bool,
+    socket: tokio::net::TcpListener,
+    local: bool,
+}
+
+impl Listener {
+    /// Whether peers from outside the local network are to be turned away.
+    pub(crate) fn is_local(&self) -> bool {
+        self.local
+    }
+
+    /// Waits for the next connection; with the address of its other end.
+    /// Dropping the future loses none.
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        let (socket, from) = self.socket.accept().await?;
+        Ok((socket.into(), from))
+    }
 }
 
 /// Where to listen, once the names of devices have become addresses.
@@ -58,7 +124,7 @@ pub(crate) fn bind(settings: &Settings) -> Result<Listening, SettingsError> {
         let (port, local) = (entry.port, entry.local);
         let addresses = interfaces::resolve(&entry.interface).unwrap_or_else(|error| {
             let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
-            listening.errors.push((nowhere, error));
+            listening.errors.push(ListenError::tcp(nowhere, error));
             Vec::new()
         });
         for endpoint in addresses.into_iter().map(|ip| SocketAddr::new(ip, port)) {
@@ -96,8 +162,8 @@ fn bind_group(mut group: Vec<Wanted>, ports: &[u16], listening: &mut Listening) 
     }
     for Wanted { endpoint, local } in group {
         match bind_alone(endpoint, ports) {
-            Ok(socket) => listening.sockets.push(Listener { socket, local }),
-            Err(error) => listening.errors.push((endpoint, error)),
+            Ok(socket) => listening.sockets.push(ListenSocket { socket, local }),
+            Err(error) => listening.errors.push(ListenError::tcp(endpoint, error)),
         }
     }
 }
@@ -107,20 +173,20 @@ fn bind_group(mut group: Vec<Wanted>, ports: &[u16], listening: &mut Listening) 
 fn bind_together(
     group: &mut Vec<Wanted>,
     mut port: u16,
-    errors: &mut Vec<(SocketAddr, io::Error)>,
-) -> Option<Vec<Listener>> {
+    errors: &mut Vec<ListenError>,
+) -> Option<Vec<ListenSocket>> {
     let mut sockets = Vec::with_capacity(group.len());
     let mut at = 0;
     while let Some(&Wanted { endpoint, local }) = group.get(at) {
         match open(SocketAddr::new(endpoint.ip(), port)) {
             Ok((socket, bound)) => {
                 port = bound;
-                sockets.push(Listener { socket, local });
+                sockets.push(ListenSocket { socket, local });
                 at += 1;
             }
             Err(error) if is_about_port(&error) => return None,
             Err(error) => {
-                errors.push((endpoint, error));
+                errors.push(ListenError::tcp(endpoint, error));
                 group.remove(at);
             }
         }
@@ -207,7 +273,7 @@ mod tests {
         let ports = ports(&listening);
         assert_eq!(ports.len() + listening.errors.len(), 2);
         assert!(ports.iter().all(|&port| port == ports[0] && port != 0));
-        for Listener { socket, .. } in &listening.sockets {
+        for ListenSocket { socket, .. } in &listening.sockets {
             let error = socket.accept().unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
             TcpStream::connect(socket.local_addr().unwrap()).unwrap();
@@ -235,9 +301,10 @@ mod tests {
             ])
             .unwrap();
         let listening = bind(&settings).unwrap();
-        let (endpoint, error) = &listening.errors[0];
-        assert_eq!(endpoint, &SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        let failed = &listening.errors[0];
+        let endpoint = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        assert_eq!(failed.endpoint, endpoint);
+        assert_eq!(failed.error.kind(), io::ErrorKind::AddrInUse);
         assert_eq!(listening.errors.len(), 1);
     }
 
@@ -262,7 +329,7 @@ mod tests {
     fn an_address_that_is_not_ours_is_an_error_and_the_rest_works() {
         let listening = bind(&settings("192.0.2.1:0,127.0.0.1:0")).unwrap();
         assert_eq!(listening.errors.len(), 1);
-        assert_eq!(listening.errors[0].0, "192.0.2.1:0".parse().unwrap());
+        assert_eq!(listening.errors[0].endpoint, "192.0.2.1:0".parse().unwrap());
         assert_eq!(listening.sockets.len(), 1);
     }
 
@@ -285,7 +352,7 @@ mod tests {
             .find(|listener| listener.socket.local_addr().unwrap() == local);
         assert!(found.unwrap().local);
         assert_eq!(listening.errors.len(), 1);
-        assert!(listening.errors[0].1.to_string().contains("none0"));
+        assert!(listening.errors[0].error.to_string().contains("none0"));
     }
 
     #[test]

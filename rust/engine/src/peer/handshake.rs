@@ -3,11 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use torrent_core::ids::{InfoHash, PeerId};
 use torrent_core::wire::{Features, HANDSHAKE_LEN, Handshake, WireError};
+
+use crate::net::stream::Stream;
 
 /// Bytes up to and including the info-hash.
 const UP_TO_HASH: usize = 48;
@@ -40,7 +40,7 @@ pub(crate) enum HandshakeError {
 
 /// Sends first and waits for the answer.
 pub(crate) async fn outgoing(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     info_hash: InfoHash,
     peer_id: PeerId,
     limit: Duration,
@@ -68,7 +68,7 @@ pub(crate) async fn outgoing(
 
 /// Listens first, and answers if `known` says who we are in that torrent.
 pub(crate) async fn incoming(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     limit: Duration,
     known: impl Fn(InfoHash) -> Option<PeerId> + Send,
 ) -> Result<Handshake, HandshakeError> {

@@ -15,7 +15,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use torrent_core::ids::{Block, PeerId, PeerKey};
@@ -32,6 +31,7 @@ use crate::disk::{Disk, Storage, StorageSlot};
 use crate::event::TorrentRef;
 use crate::event::performance::PerformanceWarning;
 use crate::net::allowance::Valve;
+use crate::net::stream::Stream;
 use mailbox::Mailbox;
 
 /// Segments in one vectored send: a read job of 256 KiB is 32 of them.
@@ -43,7 +43,7 @@ const MAX_SENDS: usize = 8;
 /// A connection that a peer made to a torrent, after its handshake.
 #[derive(Debug)]
 pub(crate) struct Arrival {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) endpoint: SocketAddr,
     pub(crate) peer_id: PeerId,
     pub(crate) features: Features,
@@ -98,7 +98,7 @@ enum Sending {
 /// What a connection task is made of.
 pub(crate) struct PeerTask {
     pub(crate) key: PeerKey,
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) connection: Connection,
     pub(crate) mailbox: Arc<Mailbox>,
     /// What may be received under rate limits.
@@ -322,7 +322,7 @@ impl PeerTask {
 }
 
 /// Waits for the socket, or for ever where there is nothing to wait for.
-async fn ready(stream: &TcpStream, interest: Option<Interest>) -> io::Result<tokio::io::Ready> {
+async fn ready(stream: &Stream, interest: Option<Interest>) -> io::Result<tokio::io::Ready> {
     match interest {
         Some(interest) => stream.ready(interest).await,
         None => std::future::pending().await,
@@ -394,7 +394,7 @@ mod tests {
         let (reports, mut queue) = mpsc::channel(8);
         let task = PeerTask {
             key: PeerKey(1),
-            stream: TcpStream::from_std(ours).unwrap(),
+            stream: tokio::net::TcpStream::from_std(ours).unwrap().into(),
             connection,
             mailbox: Arc::clone(&mailbox),
             down: valve(Direction::Down),

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use torrent_core::wire::Features;
 
@@ -14,10 +13,10 @@ use crate::context::supervise;
 use crate::coop;
 use crate::event::performance::PerformanceWarning;
 use crate::event::{BlockReason, Detail, PeerFact, kind};
-use crate::net;
 use crate::net::address::is_local;
 use crate::net::handshake_slots::{self, HandshakeSlot, HandshakeSlots};
-use crate::net::listen::Listener;
+use crate::net::listen::{ListenSocket, Listener};
+use crate::net::stream::Stream;
 use crate::peer::Arrival;
 use crate::peer::handshake::{self, HandshakeError};
 use crate::session::SessionShared;
@@ -32,15 +31,14 @@ const MAX_HANDSHAKES: usize = 256;
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Starts a task for each listening socket.
-pub(crate) fn spawn(session: &Arc<SessionShared>, sockets: Vec<Listener>) -> JoinSet<()> {
+pub(crate) fn spawn(session: &Arc<SessionShared>, sockets: Vec<ListenSocket>) -> JoinSet<()> {
     let handshake_slots = HandshakeSlots::new(MAX_HANDSHAKES, handshake_slots::GRACE);
     let mut tasks = JoinSet::new();
-    for Listener { socket, local } in sockets {
-        match TcpListener::from_std(socket) {
+    for socket in sockets {
+        match socket.start() {
             Ok(listener) => {
                 let handshake_slots = Arc::clone(&handshake_slots);
-                let accepting = accept(Arc::clone(session), listener, local, handshake_slots);
-                tasks.spawn(accepting);
+                tasks.spawn(accept(Arc::clone(session), listener, handshake_slots));
             }
             Err(error) => tracing::error!(%error, "a listening socket was lost"),
         }
@@ -50,8 +48,7 @@ pub(crate) fn spawn(session: &Arc<SessionShared>, sockets: Vec<Listener>) -> Joi
 
 async fn accept(
     session: Arc<SessionShared>,
-    listener: TcpListener,
-    local: bool,
+    listener: Listener,
     handshake_slots: Arc<HandshakeSlots>,
 ) {
     let mut handshakes = JoinSet::new();
@@ -61,7 +58,7 @@ async fn accept(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 // Peers from elsewhere are not wanted on this one.
-                Ok((_, endpoint)) if local && !is_local(endpoint.ip()) => {}
+                Ok((_, endpoint)) if listener.is_local() && !is_local(endpoint.ip()) => {}
                 Ok((stream, endpoint)) => {
                     let most = session.settings.borrow().max_connections_per_ip;
                     let most = usize::try_from(most).unwrap_or(usize::MAX);
@@ -102,7 +99,7 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
 
 async fn welcome(
     session: Arc<SessionShared>,
-    mut stream: TcpStream,
+    mut stream: Stream,
     endpoint: SocketAddr,
     mut place: HandshakeSlot,
 ) {
@@ -111,14 +108,16 @@ async fn welcome(
         session.post_blocked(None, endpoint, BlockReason::IpFilter);
         return;
     }
-    if !settings.enable_incoming_tcp || net::tune(&stream, settings.peer_dscp).is_err() {
+    if !settings.enable_incoming_tcp || stream.configure(settings.peer_dscp).is_err() {
         return;
     }
     session.stats.incoming_connections.add(1);
     let events = &session.events;
     events.post(kind::INCOMING_CONNECTION, None, || Detail::Peer {
         peer: endpoint.into(),
-        fact: PeerFact::Arrived,
+        fact: PeerFact::Arrived {
+            connection: stream.kind(),
+        },
     });
     let limit = Duration::from_secs(settings.handshake_timeout.unsigned_abs());
     let known = |hash| {
@@ -157,20 +156,26 @@ async fn welcome(
 
 #[cfg(test)]
 mod tests {
+    use torrent_core::settings::Settings;
+
     use super::*;
     use crate::coop::testing::assert_gives_way;
+    use crate::net::listen;
     use crate::session::tests::support::Node;
 
     #[tokio::test]
     async fn callers_without_end_leave_others_their_turn() {
         let node = Node::new();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
+        let settings = Settings {
+            listen_interfaces: "127.0.0.1:0".to_owned(),
+            ..Settings::default()
+        };
+        let socket = listen::bind(&settings).unwrap().sockets.remove(0);
+        let at = socket.local_addr().unwrap();
         let handshake_slots = HandshakeSlots::new(MAX_HANDSHAKES, handshake_slots::GRACE);
         let task = accept(
             Arc::clone(&node.session.shared),
-            listener,
-            false,
+            socket.start().unwrap(),
             handshake_slots,
         );
         let mut calls = Vec::new();

@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::net::connect_limiter::ConnectLimiter;
 use crate::net::dial::Dialler;
-use crate::net::listen::{self, Listener};
+use crate::net::listen::{self, ListenSocket};
 use crate::session::accept;
 use crate::session::joiner::{Done, Joiner};
 use crate::session::restore;
@@ -65,12 +65,12 @@ pub(crate) enum Start {
 /// Listen sockets, and the settings that they were opened by: those of the
 /// session may have changed since.
 pub(crate) struct Bound {
-    sockets: Vec<Listener>,
+    sockets: Vec<ListenSocket>,
     settings: ListenSettings,
 }
 
 impl Bound {
-    pub(crate) fn new(sockets: Vec<Listener>, settings: &Settings) -> Self {
+    pub(crate) fn new(sockets: Vec<ListenSocket>, settings: &Settings) -> Self {
         Self {
             sockets,
             settings: settings_of_listening(settings),

@@ -204,7 +204,7 @@ record! {
         pub client: String,
         /// The 20 bytes of its peer id in hex.
         pub peer_id: String,
-        /// "tcp".
+        /// What carries the connection: "tcp".
         pub connection_type: String,
         /// Where we know it from: "tracker", "resume", "incoming" or "manual", joined by
         /// commas.

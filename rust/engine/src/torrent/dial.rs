@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
 use torrent_core::peer::CloseReason;
 use torrent_core::peerlist::Refused;
 use torrent_core::torrent::{Haste, PeerMeta};
@@ -16,6 +15,7 @@ use super::{Driver, TaskEnd};
 use crate::context::Context;
 use crate::event::performance::PerformanceWarning;
 use crate::event::{Detail, PeerFact, PeerFault, kind};
+use crate::net::stream::Stream;
 use crate::peer::handshake::{self, HandshakeError};
 use crate::torrent::handle::TorrentHandle;
 
@@ -27,7 +27,7 @@ pub(super) struct Dialled {
 
 /// The peer that a connection was made with.
 struct Reached {
-    stream: TcpStream,
+    stream: Stream,
     theirs: Handshake,
     connect_time: Duration,
 }
@@ -47,7 +47,10 @@ impl Driver {
         };
         self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
             peer: endpoint.into(),
-            fact: PeerFact::Ended(reason.into()),
+            fact: PeerFact::Ended {
+                connection: self.context.dialler.kind(),
+                fault: reason.into(),
+            },
         });
     }
 
@@ -76,6 +79,7 @@ impl Driver {
                 let meta = PeerMeta {
                     endpoint,
                     id: theirs.peer_id,
+                    connection: stream.kind(),
                     incoming: false,
                     source: self.brain.peer_list().sources(endpoint).unwrap_or_default(),
                     connect_time,
@@ -108,7 +112,10 @@ impl Driver {
                 self.brain.connect_failed(Instant::now(), endpoint);
                 self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
                     peer: endpoint.into(),
-                    fact: PeerFact::Ended(fault),
+                    fact: PeerFact::Ended {
+                        connection: self.context.dialler.kind(),
+                        fault,
+                    },
                 });
             }
         }

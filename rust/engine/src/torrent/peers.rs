@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
 use torrent_core::ids::PeerKey;
-use torrent_core::peer::{Connection, ConnectionLimits, ConnectionReport, Opening};
+use torrent_core::peer::{Connection, ConnectionKind, ConnectionLimits, ConnectionReport, Opening};
 use torrent_core::peerlist::Sources;
 use torrent_core::settings::Settings;
 use torrent_core::torrent::PeerMeta;
@@ -18,6 +17,7 @@ use crate::event::{Detail, PeerFact, PeerFault, PeerRef, kind};
 use crate::net::allowance::Valve;
 use crate::net::bandwidth::Direction;
 use crate::net::external_address::port_of;
+use crate::net::stream::Stream;
 use crate::peer::mailbox::Mailbox;
 use crate::peer::{Arrival, ConnectionEnd, PeerTask, Swarm};
 
@@ -25,6 +25,7 @@ use crate::peer::{Arrival, ConnectionEnd, PeerTask, Swarm};
 pub(super) struct PeerEnd {
     key: PeerKey,
     peer: PeerRef,
+    connection: ConnectionKind,
     incoming: bool,
     outcome: Option<(ConnectionReport, ConnectionEnd)>,
 }
@@ -35,6 +36,7 @@ impl Driver {
         let meta = PeerMeta {
             endpoint: arrival.endpoint,
             id: arrival.peer_id,
+            connection: arrival.stream.kind(),
             incoming: true,
             source: Sources::INCOMING,
             connect_time: Duration::ZERO,
@@ -43,7 +45,7 @@ impl Driver {
     }
 
     /// Takes a connection in, or closes it again.
-    pub(super) fn join(&mut self, stream: TcpStream, meta: PeerMeta, features: Features) {
+    pub(super) fn join(&mut self, stream: Stream, meta: PeerMeta, features: Features) {
         let now = Instant::now();
         let key = PeerKey(self.peers.next_key);
         self.peers.next_key += 1;
@@ -53,7 +55,7 @@ impl Driver {
             endpoint,
             id: meta.id,
         };
-        let incoming = meta.incoming;
+        let (carrier, incoming) = (meta.connection, meta.incoming);
         if self.is_blocked(endpoint) {
             if !meta.incoming {
                 self.brain.connect_forbidden(now, endpoint);
@@ -67,14 +69,20 @@ impl Driver {
             tracing::debug!(%endpoint, %reason, "a connection is not taken in");
             self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
                 peer,
-                fact: PeerFact::Ended(reason.into()),
+                fact: PeerFact::Ended {
+                    connection: carrier,
+                    fault: reason.into(),
+                },
             });
             return;
         }
         self.context.services.connections.opened(endpoint.ip());
         self.post(kind::PEER_CONNECT, || Detail::Peer {
             peer,
-            fact: PeerFact::Connected { incoming },
+            fact: PeerFact::Connected {
+                connection: carrier,
+                incoming,
+            },
         });
         let settings = self.context.services.settings.borrow().clone();
         let limits = ConnectionLimits::from(&*settings);
@@ -108,6 +116,7 @@ impl Driver {
             TaskEnd::Peer(Box::new(PeerEnd {
                 key,
                 peer,
+                connection: carrier,
                 incoming,
                 outcome,
             }))
@@ -185,7 +194,10 @@ impl Driver {
         }
         self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
             peer,
-            fact: PeerFact::Ended(fault),
+            fact: PeerFact::Ended {
+                connection: end.connection,
+                fault,
+            },
         });
     }
 }

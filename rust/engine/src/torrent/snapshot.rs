@@ -389,7 +389,7 @@ fn peer_info(now: Instant, peer: &mut Peer) -> PeerInfo {
             client => client.to_owned(),
         },
         peer_id: hex_peer_id(peer.meta.id),
-        connection_type: "tcp".to_owned(),
+        connection_type: peer.meta.connection.name().to_owned(),
         source: peer.meta.source.names().join(","),
         is_seed: peer.is_seed(),
         is_local: is_local(endpoint.ip()),

@@ -33,6 +33,22 @@ const ENGINE: &str = "
 /// that it names. An entry that is not needed any more fails the test.
 const STILL_TO_CUT: &[(&str, &str)] = &[];
 
+/// Types of sockets, and the crate that makes them: for `net` alone.
+const SOCKETS: &[&str] = &[
+    "TcpListener",
+    "TcpSocket",
+    "TcpStream",
+    "UdpSocket",
+    "UnixDatagram",
+    "UnixListener",
+    "UnixStream",
+    "socket2",
+];
+
+/// Files outside of `net` that still name a socket. An entry that is not needed
+/// any more fails the test.
+const STILL_WITH_SOCKETS: &[&str] = &["rust/engine/src/discovery/tracker/udp.rs"];
+
 /// A file of a crate.
 struct File {
     path: PathBuf,
@@ -220,6 +236,40 @@ fn imports_point_up_the_list() {
     );
 }
 
+/// The sockets that files outside of `net` name, as `file:line: text`, with the
+/// file.
+fn sockets(files: &[File]) -> Vec<(String, String)> {
+    let above = |file: &&File| file.module.first().is_none_or(|first| first != "net");
+    let mut found = Vec::new();
+    for file in files.iter().filter(above).filter(|it| !is_test(&it.module)) {
+        let path = file.path.strip_prefix(root()).unwrap_or(&file.path);
+        let path = path.to_string_lossy().replace('\\', "/");
+        let lines: Vec<&str> = file.text.lines().collect();
+        for named in paths(&tokens(&file.text)) {
+            if named.segments.iter().any(|it| SOCKETS.contains(&&**it)) {
+                let place = format!("{path}:{}: {}", named.line, lines[named.line - 1].trim());
+                found.push((path.clone(), place));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn only_net_names_sockets() {
+    let mut found = Vec::new();
+    for name in ["core", "engine", "godot", "rpc"] {
+        found.extend(sockets(&crate_files(name)));
+    }
+    for known in STILL_WITH_SOCKETS {
+        let needed = found.iter().any(|(path, _)| path == known);
+        assert!(needed, "{known} names no socket: take it off the list");
+    }
+    found.retain(|(path, _)| !STILL_WITH_SOCKETS.contains(&&**path));
+    let wrong: Vec<String> = found.into_iter().map(|(_, place)| place).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn folders_form_no_cycles() {
     let mut wrong = Vec::new();
@@ -273,13 +323,41 @@ fn cycles(name: &str, edges: &BTreeMap<(&[String], &str, &str), String>) -> Vec<
     wrong
 }
 
-#[test]
-fn what_is_wrong_is_found() {
-    let file = |module: &str, text: &str| File {
+fn file(module: &str, text: &str) -> File {
+    File {
         path: PathBuf::from(format!("{module}.rs")),
         module: module.split("::").map(str::to_owned).collect(),
         text: text.to_owned(),
-    };
+    }
+}
+
+#[test]
+fn sockets_are_found() {
+    let files = [
+        file("net::dial", "use tokio::net::TcpStream;"),
+        file("peer", "use tokio::net::{self, TcpStream as S};"),
+        file("torrent::dial", "fn f(it: tokio::net::TcpListener) {}"),
+        file(
+            "session",
+            "use tokio::net;\nfn f() { net::UdpSocket::bind() }",
+        ),
+        file("session::tests", "use std::net::TcpStream;"),
+        file(
+            "disk",
+            "#[cfg(test)]\nmod tests { use std::net::TcpStream; }",
+        ),
+    ];
+    let found: Vec<String> = sockets(&files).into_iter().map(|it| it.1).collect();
+    let expected = [
+        "peer.rs:1: use tokio::net::{self, TcpStream as S};",
+        "torrent::dial.rs:1: fn f(it: tokio::net::TcpListener) {}",
+        "session.rs:2: fn f() { net::UdpSocket::bind() }",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_is_wrong_is_found() {
     let files = [
         file(
             "a::mod_of_a",

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use torrent_engine::core::ids::{Block, FileIndex, PieceIndex};
+use torrent_engine::core::peer::ConnectionKind;
 use torrent_engine::core::value::{Fields, Value};
 use torrent_engine::core::wire::Request;
 use torrent_engine::error::{Error, ErrorKind};
@@ -202,8 +203,8 @@ fn of_pieces_and_files() -> [Group; 5] {
 }
 
 fn of_peers() -> [Group; 10] {
-    let endpoint: SocketAddr = ([127, 0, 0, 1], 6881).into();
-    let peer = endpoint.into();
+    let (connection, fault) = (ConnectionKind::Tcp, PeerFault::default());
+    let peer = SocketAddr::from(([127, 0, 0, 1], 6881)).into();
     let piece = PieceIndex(0);
     let request = Request {
         piece,
@@ -235,21 +236,24 @@ fn of_peers() -> [Group; 10] {
         group(
             Detail::Peer {
                 peer,
-                fact: PeerFact::Connected { incoming: true },
+                fact: PeerFact::Connected {
+                    connection,
+                    incoming: true,
+                },
             },
             [(kind::PEER_CONNECT, "A connection to a peer was made.")],
         ),
         group(
             Detail::Peer {
                 peer,
-                fact: PeerFact::Ended(PeerFault::default()),
+                fact: PeerFact::Ended { connection, fault },
             },
             [(kind::PEER_DISCONNECTED, "A connection was closed.")],
         ),
         group(
             Detail::Peer {
                 peer,
-                fact: PeerFact::Arrived,
+                fact: PeerFact::Arrived { connection },
             },
             [(kind::INCOMING_CONNECTION, "A peer has connected to us.")],
         ),
@@ -303,6 +307,7 @@ fn of_the_session() -> [Group; 8] {
         group(
             Detail::Listen {
                 endpoint: ([127, 0, 0, 1], 6881).into(),
+                connection: ConnectionKind::Tcp,
                 error: String::new(),
             },
             [(kind::LISTEN_SUCCEEDED, "Connections are accepted here.")],
@@ -310,6 +315,7 @@ fn of_the_session() -> [Group; 8] {
         group(
             Detail::Listen {
                 endpoint: ([127, 0, 0, 1], 6881).into(),
+                connection: ConnectionKind::Tcp,
                 error: String::new(),
             },
             [(kind::LISTEN_FAILED, "This port cannot be used.")],

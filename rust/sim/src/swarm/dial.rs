@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use torrent_core::ids::PeerKey;
-use torrent_core::peer::{Connection, ConnectionLimits, Opening};
+use torrent_core::peer::{Connection, ConnectionKind, ConnectionLimits, Opening};
 use torrent_core::peerlist::Sources;
 use torrent_core::torrent::{PeerMeta, Room};
 use torrent_core::wire::Features;
@@ -83,6 +83,7 @@ impl Swarm {
         let meta = PeerMeta {
             endpoint,
             id: self.nodes[other.node].id,
+            connection: ConnectionKind::Tcp,
             incoming,
             source: if incoming {
                 Sources::INCOMING

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use super::*;
 use crate::choker::Choker;
 use crate::ids::{BLOCK_SIZE, Block, TorrentKey};
-use crate::peer::ConnectionReport;
+use crate::peer::{ConnectionKind, ConnectionReport};
 use crate::peerlist::Sources;
 use crate::testing::at;
 
@@ -114,6 +114,7 @@ impl World {
         let meta = PeerMeta {
             endpoint: endpoint(peer),
             id: id(peer as u8),
+            connection: ConnectionKind::Tcp,
             incoming,
             source: Sources::TRACKER,
             connect_time: Duration::ZERO,
@@ -283,6 +284,7 @@ fn meta(letter: u8, endpoint: SocketAddr, incoming: bool) -> PeerMeta {
     PeerMeta {
         endpoint,
         id: id(letter),
+        connection: ConnectionKind::Tcp,
         incoming,
         source: Sources::TRACKER,
         connect_time: Duration::ZERO,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ext::Handshake;
+use crate::peer::ConnectionKind;
 use crate::peerlist::canonical_priority;
 
 fn own() -> SocketAddr {
@@ -13,6 +14,7 @@ fn call(world: &mut World, peer: char, from: [u8; 4]) -> Result<(), CloseReason>
     let meta = PeerMeta {
         endpoint: (from, 40_000).into(),
         id: id(peer as u8),
+        connection: ConnectionKind::Tcp,
         incoming: true,
         source: Sources::INCOMING,
         connect_time: Duration::ZERO,
