@@ -4,7 +4,9 @@
 
 use divan::Bencher;
 use divan::counter::BytesCount;
-use torrent_core::ids::BLOCK_SIZE;
+use torrent_core::ids::{BLOCK_SIZE, PieceIndex};
+use torrent_core::layout::Layout;
+use torrent_core::piece_hash::PieceHashKind;
 use torrent_engine::hash::{PieceHasher, sha1};
 
 const KIB: usize = 1024;
@@ -31,8 +33,9 @@ fn whole_piece(bencher: Bencher<'_, '_>, length: usize) {
 #[divan::bench(args = PIECES)]
 fn block_by_block(bencher: Bencher<'_, '_>, length: usize) {
     let piece = data(length);
-    let mut hasher = PieceHasher::new();
+    let layout = Layout::new(length as u32, [(length as u64, false)]).unwrap();
     bencher.counter(BytesCount::new(length)).bench_local(|| {
+        let mut hasher = PieceHasher::new(PieceHashKind::Sha1, &layout, PieceIndex(0));
         for block in divan::black_box(&piece).chunks(BLOCK_SIZE as usize) {
             hasher.update(block);
         }

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use crate::ids::{BLOCK_SIZE, Block, FileIndex, PieceIndex};
+use crate::merkle::TreeShape;
 
 /// One file's place in the torrent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,6 +187,35 @@ impl Layout {
     pub fn piece_payload(&self, piece: PieceIndex) -> u32 {
         let length = self.piece_len(piece);
         length - self.padding_in(self.piece_offset(piece), u64::from(length)) as u32
+    }
+
+    /// Whether every file that has bytes begins at a piece, and pieces are a
+    /// whole power of two of blocks, as in a torrent of version 2 (BEP 52).
+    pub fn is_aligned(&self) -> bool {
+        let unit = u64::from(self.piece_length);
+        let mut files = self
+            .files
+            .iter()
+            .filter(|file| !file.pad && file.length > 0);
+        self.piece_length >= BLOCK_SIZE
+            && self.piece_length.is_power_of_two()
+            && files.all(|file| file.offset.is_multiple_of(unit))
+    }
+
+    /// The merkle tree over `piece` in a layout that [is
+    /// aligned](Self::is_aligned): as wide as a piece, or in a file that is
+    /// shorter than one as wide as its blocks need (BEP 52).
+    pub fn piece_tree(&self, piece: PieceIndex) -> TreeShape {
+        let length = self.piece_payload(piece);
+        let offset = self.piece_offset(piece);
+        let file = self.spans(offset, u64::from(length)).next();
+        let file = file.and_then(|span| self.files.get(span.file.0 as usize));
+        let covered = file.map_or(0, |file| file.length.min(self.piece_length.into()));
+        let blocks = covered.div_ceil(u64::from(BLOCK_SIZE)) as u32;
+        TreeShape {
+            length,
+            width: blocks.next_power_of_two(),
+        }
     }
 
     /// Bytes of `block` that are no padding; 0 when there is no such block.
@@ -442,6 +472,34 @@ mod tests {
         assert_eq!(lengths.payload_length(), layout.payload_length());
         let plain = Layout::new(2 * BLOCK_SIZE, [(9 * UNIT, false)]).unwrap();
         assert!(!plain.has_padding() && plain.padding_pieces().next().is_none());
+    }
+
+    #[test]
+    fn a_tree_is_as_wide_as_a_piece_or_as_its_short_file_needs() {
+        const UNIT: u64 = BLOCK_SIZE as u64;
+        // Pieces of four blocks: a file of one byte, one of two blocks and a
+        // bit, an empty one, and one of a piece and a bit.
+        let files = [
+            (1, false),
+            (4 * UNIT - 1, true),
+            (2 * UNIT + 1, false),
+            (2 * UNIT - 1, true),
+            (0, false),
+            (4 * UNIT + 1, false),
+        ];
+        let layout = Layout::new(4 * BLOCK_SIZE, files).unwrap();
+        assert!(layout.is_aligned());
+        let shapes: Vec<_> = layout.pieces().map(|at| layout.piece_tree(at)).collect();
+        let shapes: Vec<_> = shapes.iter().map(|it| (it.length, it.width)).collect();
+        let long = 2 * BLOCK_SIZE + 1;
+        assert_eq!(shapes, [(1, 1), (long, 4), (4 * BLOCK_SIZE, 4), (1, 4)]);
+        for (piece, files) in [
+            (4 * BLOCK_SIZE, [(1, false), (1, false)]),
+            (3 * BLOCK_SIZE, [(1, false), (0, false)]),
+            (BLOCK_SIZE / 2, [(1, false), (0, false)]),
+        ] {
+            assert!(!Layout::new(piece, files).unwrap().is_aligned());
+        }
     }
 
     proptest! {

@@ -19,6 +19,7 @@ use torrent_engine::buffers::BufferPool;
 use torrent_engine::core::ids::{BLOCK_SIZE, Block, PeerKey, PieceIndex};
 use torrent_engine::core::layout::Layout;
 use torrent_engine::core::picker::{PeerPieces, Picker, Speed};
+use torrent_engine::core::piece_hash::PieceHashes;
 use torrent_engine::disk::{Disk, DiskConfig, StorageSpec};
 use torrent_engine::status::{BlockInfo, BlockProgress, TorrentState};
 
@@ -67,7 +68,7 @@ async fn receive_blocks() {
     let total = 200 * 512 * MIB as u64;
     let layout = Layout::new(512 << 20, [(total, false)]).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let hashes = vec![0; 20 * layout.num_pieces() as usize].into();
+    let hashes = PieceHashes::sha1(vec![0; 20 * layout.num_pieces() as usize]);
     let paths = vec![PathBuf::from("f")];
     let spec = StorageSpec::new(layout.clone(), paths, hashes, folder.path()).unwrap();
     let disk = Disk::start(DiskConfig::default(), BufferPool::default()).unwrap();

@@ -275,7 +275,7 @@ impl TorrentInfo {
             piece(metainfo, index).map(|piece| metainfo.info.piece_hash(piece))
         });
         hash.flatten()
-            .map(PackedByteArray::from)
+            .map(|hash| PackedByteArray::from(hash.as_bytes()))
             .unwrap_or_default()
     }
 

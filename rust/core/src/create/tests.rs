@@ -269,6 +269,7 @@ proptest! {
         prop_assert_eq!(&metainfo.comment, &builder.comment);
         prop_assert_eq!(metainfo.info.private, private);
         let last = metainfo.info.layout.num_pieces() - 1;
-        prop_assert_eq!(metainfo.info.piece_hash(crate::ids::PieceIndex(last)), Some([last as u8; 20]));
+        let expected = crate::piece_hash::PieceHash::Sha1([last as u8; 20]);
+        prop_assert_eq!(metainfo.info.piece_hash(crate::ids::PieceIndex(last)), Some(expected));
     }
 }

@@ -11,6 +11,7 @@ use sha1::{Digest, Sha1};
 use crate::bencode::Dict;
 use crate::ids::{InfoHash, PieceIndex};
 use crate::layout::{Layout, LayoutError};
+use crate::piece_hash::{PieceHash, PieceHashes};
 use crate::text;
 
 use super::error::MetainfoError;
@@ -46,8 +47,7 @@ pub struct Info {
     pub ssl_cert: Bytes,
     /// Whether the torrent has a file list, even one of a single file.
     multi_file: bool,
-    /// SHA-1 of every piece, 20 bytes each.
-    pieces: Bytes,
+    pieces: PieceHashes,
 }
 
 impl Info {
@@ -63,8 +63,8 @@ impl Info {
         draft.finish(raw, limits).map(Arc::new)
     }
 
-    /// SHA-1 of every piece, 20 bytes each, in order.
-    pub fn piece_hashes(&self) -> &Bytes {
+    /// The hash of every piece, in order.
+    pub fn piece_hashes(&self) -> &PieceHashes {
         &self.pieces
     }
 
@@ -74,11 +74,9 @@ impl Info {
         self.multi_file
     }
 
-    /// SHA-1 of the content of `piece`; `None` when there is no such piece.
-    pub fn piece_hash(&self, piece: PieceIndex) -> Option<[u8; 20]> {
-        let start = usize::try_from(piece.0).ok()?.checked_mul(20)?;
-        let hash = self.pieces.get(start..start.checked_add(20)?)?;
-        hash.try_into().ok()
+    /// The hash of the content of `piece`; `None` when there is no such piece.
+    pub fn piece_hash(&self, piece: PieceIndex) -> Option<PieceHash> {
+        self.pieces.get(piece)
     }
 }
 
@@ -161,7 +159,7 @@ impl Draft {
         };
         Ok(Info {
             hash: self.hash,
-            pieces: part(self.pieces),
+            pieces: PieceHashes::sha1(part(self.pieces)),
             name: self.name,
             layout,
             files,

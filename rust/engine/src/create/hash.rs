@@ -14,7 +14,7 @@ use torrent_core::layout::{Layout, Span};
 use crate::create::walk::Found;
 use crate::create::{Interrupt, Progress};
 use crate::error::{Error, ErrorKind, Result};
-use crate::hash::PieceHasher;
+use crate::hash::Sha1Hasher;
 
 /// Bytes read at a time.
 const BUFFER: usize = 256 * 1024;
@@ -122,7 +122,7 @@ impl Job<'_> {
     }
 
     fn hash_piece(&self, piece: PieceIndex, reader: &mut PieceReader<'_>) -> Result<[u8; 20]> {
-        let mut hasher = PieceHasher::new();
+        let mut hasher = Sha1Hasher::new();
         for span in self.layout.piece_spans(piece) {
             let mut left = span.length;
             while left > 0 {

@@ -373,6 +373,7 @@ mod tests {
 
     use torrent_core::create::Padding;
     use torrent_core::ids::PieceIndex;
+    use torrent_core::piece_hash::PieceHash;
 
     use super::*;
     use crate::hash::sha1;
@@ -440,7 +441,7 @@ mod tests {
         assert!(!info.is_multi_file());
         assert_eq!(
             info.piece_hash(PieceIndex(1)),
-            Some(sha1(&[7; 20_000 - 16_384]))
+            Some(PieceHash::Sha1(sha1(&[7; 20_000 - 16_384])))
         );
         assert_eq!(Metainfo::parse(&created.data).unwrap(), *created.metainfo);
 
@@ -534,7 +535,10 @@ mod tests {
         let mut first = vec![2; 10];
         first.resize(16_384, 0);
         let info = &created.metainfo.info;
-        assert_eq!(info.piece_hash(PieceIndex(0)), Some(sha1(&first)));
+        assert_eq!(
+            info.piece_hash(PieceIndex(0)),
+            Some(PieceHash::Sha1(sha1(&first)))
+        );
     }
 
     #[test]

@@ -366,7 +366,7 @@ impl CheckTask {
             let blocks = u64::from(length.div_ceil(BLOCK_SIZE));
             Counters::add(&common.counters.blocks_hashed, blocks);
             let due = self.job.storage.spec.hash(current.piece);
-            let good = common.accepts(&current.hasher.finish(), due);
+            let good = common.accepts(current.hasher.finish(), due);
             self.job.count(good.then_some(current.piece));
         }
         CheckStep {
@@ -389,7 +389,7 @@ impl CheckTask {
                     return CheckClaim::Piece(Current {
                         piece,
                         at: 0,
-                        hasher: PieceHasher::new(),
+                        hasher: self.job.storage.spec.hasher(piece),
                         zeros: ZeroRun::default(),
                     });
                 }

@@ -16,7 +16,7 @@ use super::sparse::allow_holes;
 use super::storage::StorageShared;
 use super::sync::forget_cached;
 use crate::buffers::BufferClass;
-use crate::hash::PieceHasher;
+use crate::hash::Sha1Hasher;
 
 /// Bytes of a copy after which it is synced, so that no single sync takes long:
 /// a torrent that ends waits for the one that is under way.
@@ -97,7 +97,7 @@ impl StorageShared {
         buffer: &mut [u8],
         mut each: impl FnMut(u64, &[u8]) -> Result<(), Fault>,
     ) -> Result<[u8; 20], Fault> {
-        let mut hasher = PieceHasher::new();
+        let mut hasher = Sha1Hasher::new();
         let mut offset = 0;
         while offset < length {
             self.go_on()?;

@@ -4,7 +4,7 @@
 //! The session starts one [`Disk`] and opens a [`Storage`] on it for every
 //! torrent. Peer tasks hand blocks to [`Storage::write`] and wait at
 //! [`Disk::below_watermark`] before they read more from their sockets. The
-//! worker that owns a piece advances its SHA-1 (BEP 3) as blocks come in,
+//! worker that owns a piece advances its hash (BEP 3, BEP 52) as blocks come in,
 //! writes it when it matches, and reports [`DiskEvent`]s to the torrent. At
 //! the end storages are closed and [`Disk::stop`] joins every thread.
 //!
@@ -59,6 +59,7 @@ use arc_swap::ArcSwapOption;
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
+use torrent_core::piece_hash::PieceHash;
 
 pub(crate) use busy::{when_free, when_movable};
 pub(crate) use canonical::{is_case_blind, real};
@@ -167,9 +168,9 @@ impl Common {
         self.tuning.load().as_deref().map(read)
     }
 
-    /// Whether a piece with this digest is taken for the right one.
-    fn accepts(&self, digest: &[u8], due: &[u8]) -> bool {
-        digest == due || self.tuned(|tuning| tuning.check_hashes) == Some(false)
+    /// Whether a piece with this hash is taken for the right one.
+    fn accepts(&self, found: PieceHash, due: Option<PieceHash>) -> bool {
+        due == Some(found) || self.tuned(|tuning| tuning.check_hashes) == Some(false)
     }
 
     fn next_id(&self) -> u64 {

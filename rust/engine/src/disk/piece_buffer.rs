@@ -11,6 +11,7 @@ use bytes::Bytes;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::block_table::BlockTable;
 use torrent_core::ids::{BLOCK_SIZE, PeerKey};
+use torrent_core::piece_hash::PieceHash;
 
 use crate::hash::PieceHasher;
 use crate::hash::padding::{ZeroHashes, ZeroRun};
@@ -74,7 +75,6 @@ impl Default for BufferedBlock {
 
 /// A piece that is not complete. What it takes in memory grows with the blocks
 /// that are here, not with its length.
-#[derive(Default)]
 pub(super) struct PieceBuffer {
     hasher: PieceHasher,
     entries: BlockTable<BufferedBlock>,
@@ -94,13 +94,21 @@ pub(super) struct PieceBuffer {
 
 impl PieceBuffer {
     /// An empty piece of `length` bytes, of whose blocks those in the runs of
-    /// `padding` are zeros that never come.
-    pub(super) fn new(length: u32, padding: impl Iterator<Item = Range<u32>>) -> Self {
+    /// `padding` are zeros that never come, and which `hasher` hashes.
+    pub(super) fn new(
+        length: u32,
+        padding: impl Iterator<Item = Range<u32>>,
+        hasher: PieceHasher,
+    ) -> Self {
         Self {
+            hasher,
             entries: BlockTable::new(length.div_ceil(BLOCK_SIZE)),
             padding: padding.collect(),
             length: u64::from(length),
-            ..Self::default()
+            zeros: ZeroRun::default(),
+            hashed: 0,
+            held_hashed: 0,
+            held_ahead: 0,
         }
     }
 
@@ -214,8 +222,8 @@ impl PieceBuffer {
         self.hashed += count;
     }
 
-    /// The digest of a complete piece.
-    pub(super) fn digest(&mut self) -> [u8; 20] {
+    /// The hash of a complete piece.
+    pub(super) fn digest(&mut self) -> PieceHash {
         self.hasher.finish()
     }
 
@@ -295,12 +303,16 @@ impl PieceBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hash::sha1;
+    use crate::hash::{Sha1Hasher, sha1};
 
     const SIZE: usize = BLOCK_SIZE as usize;
 
+    fn hasher() -> PieceHasher {
+        PieceHasher::Sha1(Sha1Hasher::new())
+    }
+
     fn piece(blocks: u32) -> (PieceBuffer, Vec<Bytes>) {
-        let partial = PieceBuffer::new(blocks * BLOCK_SIZE, std::iter::empty());
+        let partial = PieceBuffer::new(blocks * BLOCK_SIZE, std::iter::empty(), hasher());
         let data = (0..blocks)
             .map(|block| Bytes::from(vec![block as u8 + 1; SIZE]))
             .collect();
@@ -325,7 +337,7 @@ mod tests {
         partial.insert(3, data[3].clone(), from);
         partial.insert(2, data[2].clone(), PeerKey(8));
         assert_eq!(partial.advance(16), Next::Complete);
-        assert_eq!(partial.digest(), sha1(&data.concat()));
+        assert_eq!(partial.digest(), PieceHash::Sha1(sha1(&data.concat())));
         assert_eq!(partial.senders(), [from, from, PeerKey(8), from]);
         assert_eq!(partial.runs(false).len(), 1);
     }
@@ -334,7 +346,7 @@ mod tests {
     fn padding_is_hashed_as_zeros_and_never_written() {
         let data = piece(4).1;
         let runs = [1..2, 3..4].into_iter();
-        let mut partial = PieceBuffer::new(3 * BLOCK_SIZE + 100, runs);
+        let mut partial = PieceBuffer::new(3 * BLOCK_SIZE + 100, runs, hasher());
         let zeros = ZeroHashes::default();
         assert!(!partial.insert(1, data[1].clone(), PeerKey(1)));
         partial.insert(0, data[0].clone(), PeerKey(1));
@@ -346,7 +358,7 @@ mod tests {
         assert!(partial.hash_padding(100, &zeros, 1).0);
         assert_eq!(partial.advance(16), Next::Complete);
         let whole = [&data[0][..], &[0; SIZE], &data[2], &[0; 100]].concat();
-        assert_eq!(partial.digest(), sha1(&whole));
+        assert_eq!(partial.digest(), PieceHash::Sha1(sha1(&whole)));
         let nobody = PeerKey::NONE;
         assert_eq!(partial.senders(), [PeerKey(1), nobody, PeerKey(2), nobody]);
         let runs = partial.runs(false).into_iter();
@@ -385,7 +397,7 @@ mod tests {
         assert_eq!(partial.advance(16), next);
         partial.hash_stored(&data[5], 1);
         assert_eq!(partial.advance(16), Next::Complete);
-        assert_eq!(partial.digest(), sha1(&data.concat()));
+        assert_eq!(partial.digest(), PieceHash::Sha1(sha1(&data.concat())));
         assert_eq!(runs(&partial, false), [(1, 1), (4, 1)]);
     }
 }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{BLOCK_SIZE, Block, PeerKey, PieceIndex};
-use torrent_core::layout::Layout;
 
 use super::Common;
 use super::counters::Counters;
 use super::error::{DiskError, DiskOp, Fault};
 use super::event::{DiskEvent, DiskEventQueue};
 use super::piece_buffer::{Next, PieceBuffer};
+use super::spec::StorageSpec;
 use super::storage::StorageShared;
 use super::worker::WorkerMessage;
 use crate::buffers::BufferClass;
@@ -44,8 +44,10 @@ impl Tools {
     }
 }
 
-fn untouched(layout: &Layout, piece: PieceIndex) -> PieceBuffer {
-    PieceBuffer::new(layout.piece_len(piece), layout.padding_runs(piece))
+fn untouched(spec: &StorageSpec, piece: PieceIndex) -> PieceBuffer {
+    let layout = &spec.layout;
+    let padding = layout.padding_runs(piece);
+    PieceBuffer::new(layout.piece_len(piece), padding, spec.hasher(piece))
 }
 
 /// A torrent's unfinished pieces in one worker, and its unsent events.
@@ -119,7 +121,7 @@ impl Local {
         let partial = self
             .partials
             .entry(block.piece)
-            .or_insert_with(|| untouched(layout, block.piece));
+            .or_insert_with(|| untouched(&self.shared.spec, block.piece));
         if !partial.insert(block.index, data, from) {
             return self.event_queue.push(DiskEvent::Redundant {
                 bytes: length as u64,
@@ -204,7 +206,7 @@ impl Local {
         let blocks = self.shared.spec.layout.blocks_in_piece(piece);
         Counters::add(&tools.common.counters.blocks_hashed, u64::from(blocks));
         let due = self.shared.spec.hash(piece);
-        let event = if !tools.common.accepts(&digest, due) {
+        let event = if !tools.common.accepts(digest, due) {
             self.note_failed(piece);
             DiskEvent::PieceFailed {
                 piece,
@@ -299,7 +301,7 @@ impl Local {
         }
         let layout = &self.shared.spec.layout;
         let partial = self.partials.entry(piece);
-        let partial = partial.or_insert_with(|| untouched(layout, piece));
+        let partial = partial.or_insert_with(|| untouched(&self.shared.spec, piece));
         for span in layout.piece_spans(piece) {
             self.shared.touched.set(span.file.0);
         }

@@ -26,7 +26,6 @@ use super::error::{DiskError, DiskOp, Fault};
 use super::path;
 use super::storage::{Storage, StorageShared};
 use crate::buffers::BufferClass;
-use crate::hash::PieceHasher;
 
 /// Bytes that are hashed for the sample, beyond its first piece.
 const SAMPLE_BYTES: u64 = 32 * 1024 * 1024;
@@ -322,7 +321,7 @@ impl StorageShared {
         let layout = &self.spec.layout;
         let (start, length) = (layout.piece_offset(piece), layout.piece_len(piece));
         let mut buffer = common.pool.take(BufferClass::Large);
-        let mut hasher = PieceHasher::new();
+        let mut hasher = self.spec.hasher(piece);
         let mut at = 0;
         while at < length {
             let mut part = buffer.len().min((length - at) as usize);
@@ -346,7 +345,7 @@ impl StorageShared {
         }
         let blocks = u64::from(length.div_ceil(BLOCK_SIZE));
         Counters::add(&common.counters.blocks_hashed, blocks);
-        Ok(hasher.finish() == *self.spec.hash(piece))
+        Ok(self.spec.hash(piece) == Some(hasher.finish()))
     }
 
     /// Hashes a piece that was taken on trust, unless that was done meanwhile.

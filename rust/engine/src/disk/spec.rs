@@ -7,15 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use torrent_core::ids::{FileIndex, PieceIndex};
 use torrent_core::layout::Layout;
+use torrent_core::piece_hash::{PieceHash, PieceHashKind, PieceHashes};
 
 use super::file_paths::FilePaths;
 use super::names::{NameError, is_plain, judge};
-
-/// Bytes in a SHA-1.
-const HASH: usize = 20;
+use crate::hash::PieceHasher;
 
 /// The files of a storage that other torrents have too. They are read alone:
 /// not written, moved, renamed or deleted. May change at any time.
@@ -35,7 +33,7 @@ pub struct SharedFile {
 pub struct StorageSpec {
     pub(super) layout: Layout,
     paths: Vec<PathBuf>,
-    hashes: Bytes,
+    hashes: PieceHashes,
     save_path: PathBuf,
     parts: PathBuf,
     /// Which files are wanted at first; all those that it does not reach.
@@ -63,13 +61,16 @@ pub enum SpecError {
         files: usize,
     },
     /// There is not one hash per piece.
-    #[error("{bytes} bytes of hashes for {pieces} pieces")]
+    #[error("{hashes} hashes for {pieces} pieces")]
     HashCount {
-        /// Bytes given; 20 a piece are due.
-        bytes: usize,
+        /// Hashes given.
+        hashes: usize,
         /// Pieces in the layout.
         pieces: u32,
     },
+    /// The hashes are merkle roots, and a piece can have bytes of several files.
+    #[error("files do not begin at pieces, as those of merkle trees do")]
+    NotAligned,
     /// A path is empty, absolute, or has a part that is not a plain name.
     #[error("unsafe file path {}", .0.display())]
     UnsafePath(PathBuf),
@@ -83,12 +84,12 @@ pub enum SpecError {
 
 impl StorageSpec {
     /// The files of `layout` at `paths` (one per file, plain names below
-    /// `save_path`), whose pieces have the SHA-1 `hashes` (20 bytes each). A
-    /// relative save path is meant from the current folder of now.
+    /// `save_path`), whose pieces have these `hashes`. A relative save path is
+    /// meant from the current folder of now.
     pub fn new(
         layout: Layout,
         paths: Vec<PathBuf>,
-        hashes: Bytes,
+        hashes: PieceHashes,
         save_path: &Path,
     ) -> Result<Self, SpecError> {
         let (files, pieces) = (layout.files().len(), layout.num_pieces());
@@ -96,9 +97,12 @@ impl StorageSpec {
             let paths = paths.len();
             return Err(SpecError::PathCount { paths, files });
         }
-        if hashes.len() as u64 != u64::from(pieces) * HASH as u64 {
-            let bytes = hashes.len();
-            return Err(SpecError::HashCount { bytes, pieces });
+        if hashes.len() as u64 != u64::from(pieces) {
+            let hashes = hashes.len();
+            return Err(SpecError::HashCount { hashes, pieces });
+        }
+        if hashes.kind() == PieceHashKind::MerkleRoot && !layout.is_aligned() {
+            return Err(SpecError::NotAligned);
         }
         if let Some(path) = paths.iter().find(|path| !is_plain(path)) {
             return Err(SpecError::UnsafePath(path.clone()));
@@ -201,10 +205,14 @@ impl StorageSpec {
         )
     }
 
-    /// The due hash of a piece; empty for an unknown piece.
-    pub(super) fn hash(&self, piece: PieceIndex) -> &[u8] {
-        let at = piece.0 as usize * HASH;
-        self.hashes.get(at..at + HASH).unwrap_or_default()
+    /// The due hash of a piece; `None` for an unknown piece.
+    pub(super) fn hash(&self, piece: PieceIndex) -> Option<PieceHash> {
+        self.hashes.get(piece)
+    }
+
+    /// A hasher for the content of a piece.
+    pub(super) fn hasher(&self, piece: PieceIndex) -> PieceHasher {
+        PieceHasher::new(self.hashes.kind(), &self.layout, piece)
     }
 }
 
@@ -217,7 +225,7 @@ mod tests {
         StorageSpec::new(
             layout,
             paths.iter().map(PathBuf::from).collect(),
-            Bytes::from(vec![0; hashes]),
+            PieceHashes::sha1(vec![0; hashes]),
             Path::new(save_path),
         )
     }
@@ -241,7 +249,20 @@ mod tests {
         ));
         assert_eq!(spec(&["a"], 20, "").unwrap_err(), SpecError::NoSavePath);
         let layout = Layout::new(4, [(4, false)]).unwrap();
-        let none = StorageSpec::new(layout, Vec::new(), Bytes::new(), Path::new("/"));
+        let none = StorageSpec::new(layout, Vec::new(), PieceHashes::default(), Path::new("/"));
         assert!(matches!(none, Err(SpecError::PathCount { .. })));
+    }
+
+    #[test]
+    fn merkle_roots_are_of_pieces_of_one_file() {
+        let roots = |files: [u64; 2]| {
+            let layout = Layout::new(16_384, files.map(|length| (length, false))).unwrap();
+            let pieces = layout.num_pieces() as usize;
+            let roots = PieceHashes::new(PieceHashKind::MerkleRoot, vec![0; 32 * pieces]);
+            let paths = vec![PathBuf::from("a"), PathBuf::from("b")];
+            StorageSpec::new(layout, paths, roots, Path::new("/"))
+        };
+        assert_eq!(roots([1, 16_384]).unwrap_err(), SpecError::NotAligned);
+        assert!(roots([16_384, 1]).is_ok());
     }
 }

@@ -1,14 +1,56 @@
-//! The one SHA-1 of the engine. The disk workers feed it a piece as its
-//! blocks come in; for the digest of a whole buffer there is [`sha1()`].
-//! The backend uses the SHA extensions of x86 and ARM where the CPU has them.
+//! Hashes of content. The disk workers feed a [`PieceHasher`] with the blocks
+//! of a piece as they come in; [`Sha1Hasher`] and [`sha1()`] are for what is
+//! hashed for other reasons.
+//! The backends use the SHA extensions of x86 and ARM where the CPU has them.
 
 pub(crate) mod padding;
 
 use sha1::{Digest, Sha1};
+use torrent_core::ids::PieceIndex;
+use torrent_core::layout::Layout;
+use torrent_core::merkle::MerkleHasher;
+use torrent_core::piece_hash::{PieceHash, PieceHashKind};
 
-/// A SHA-1 that grows with its input (BEP 3 piece hashes).
-#[derive(Clone, Default)]
-pub struct PieceHasher {
+/// Hashes a piece as its bytes come in, in order.
+#[derive(Clone, Debug)]
+pub enum PieceHasher {
+    /// For [`PieceHashKind::Sha1`].
+    Sha1(Sha1Hasher),
+    /// For [`PieceHashKind::MerkleRoot`]. In a box: it is several times as large.
+    MerkleRoot(Box<MerkleHasher>),
+}
+
+impl PieceHasher {
+    /// A hasher for `piece`, which has seen nothing.
+    pub fn new(kind: PieceHashKind, layout: &Layout, piece: PieceIndex) -> Self {
+        match kind {
+            PieceHashKind::Sha1 => Self::Sha1(Sha1Hasher::new()),
+            PieceHashKind::MerkleRoot => {
+                Self::MerkleRoot(Box::new(MerkleHasher::new(layout.piece_tree(piece))))
+            }
+        }
+    }
+
+    /// Appends `bytes` to what has been hashed.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha1(hasher) => hasher.update(bytes),
+            Self::MerkleRoot(hasher) => hasher.update(bytes),
+        }
+    }
+
+    /// The hash of everything seen. The hasher is used up.
+    pub fn finish(&mut self) -> PieceHash {
+        match self {
+            Self::Sha1(hasher) => PieceHash::Sha1(hasher.finish()),
+            Self::MerkleRoot(hasher) => PieceHash::MerkleRoot(hasher.finish()),
+        }
+    }
+}
+
+/// A SHA-1 that grows with its input.
+#[derive(Clone, Debug, Default)]
+pub struct Sha1Hasher {
     sha1: Sha1,
     /// Bytes seen.
     length: u64,
@@ -16,7 +58,7 @@ pub struct PieceHasher {
     data: bool,
 }
 
-impl PieceHasher {
+impl Sha1Hasher {
     /// A hasher that has seen nothing.
     pub fn new() -> Self {
         Self::default()
@@ -68,7 +110,7 @@ mod tests {
     #[test]
     fn parts_hash_like_the_whole_and_finish_starts_over() {
         let whole = b"The quick brown fox jumps over the lazy dog";
-        let mut hasher = PieceHasher::new();
+        let mut hasher = Sha1Hasher::new();
         for _ in 0..2 {
             hasher.update(&whole[..7]);
             hasher.update(&whole[7..]);

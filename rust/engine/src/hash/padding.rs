@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
 
-use crate::hash::PieceHasher;
+use crate::hash::{PieceHasher, Sha1Hasher};
 
 /// Bytes between two states of the table.
 const STRIDE: u64 = 256 * 1024;
@@ -38,8 +38,8 @@ type Run = ([u8; 20], u64, u64);
 #[derive(Default)]
 pub(crate) struct ZeroHashes {
     /// After one, two, … strides of zeros and nothing else.
-    table: Mutex<Vec<PieceHasher>>,
-    known: Mutex<HashMap<Run, PieceHasher>>,
+    table: Mutex<Vec<Sha1Hasher>>,
+    known: Mutex<HashMap<Run, Sha1Hasher>>,
     #[cfg(test)]
     hashed: AtomicU64,
 }
@@ -99,11 +99,25 @@ impl ZeroBudget {
 impl ZeroHashes {
     /// Goes on with hashing a run of `length` zeros, and hashes no more than
     /// `most` bytes, at least 16 KiB, for it. Returns whether that was all. What
-    /// was hashed is counted in `run`; shared states cost nothing.
+    /// was hashed is counted in `run`; shared states cost nothing, and neither
+    /// does a merkle tree, which covers no padding (BEP 52).
     pub(crate) fn advance(
         &self,
         run: &mut ZeroRun,
         hasher: &mut PieceHasher,
+        length: u64,
+        most: u64,
+    ) -> bool {
+        match hasher {
+            PieceHasher::Sha1(hasher) => self.advance_sha1(run, hasher, length, most),
+            PieceHasher::MerkleRoot(_) => true,
+        }
+    }
+
+    fn advance_sha1(
+        &self,
+        run: &mut ZeroRun,
+        hasher: &mut Sha1Hasher,
         length: u64,
         most: u64,
     ) -> bool {
@@ -156,7 +170,7 @@ impl ZeroHashes {
 
     /// The state after `strides` strides of zeros, or the last one that is known
     /// when about `most` bytes are spent on it; and what was spent.
-    fn after(&self, strides: u64, most: u64) -> (Option<PieceHasher>, u64) {
+    fn after(&self, strides: u64, most: u64) -> (Option<Sha1Hasher>, u64) {
         let mut table = self.table.lock();
         let mut spent = 0;
         let strides = usize::try_from(strides).unwrap_or(STATES).min(STATES);
@@ -191,12 +205,12 @@ mod tests {
     use crate::hash::sha1;
 
     fn hash(zeros: &ZeroHashes, parts: &[(&[u8], u64)], most: u64) -> [u8; 20] {
-        let mut hasher = PieceHasher::new();
+        let mut hasher = Sha1Hasher::new();
         for &(data, length) in parts {
             hasher.update(data);
             let (mut run, before) = (ZeroRun::default(), zeros.hashed());
             let mut steps = 0;
-            while !zeros.advance(&mut run, &mut hasher, length, most) {
+            while !zeros.advance_sha1(&mut run, &mut hasher, length, most) {
                 steps += 1;
                 let spent = zeros.hashed() - before;
                 assert!(spent <= steps * (most + STRIDE), "{spent} in {steps} steps");

@@ -18,7 +18,8 @@ const CRATES: &[(&str, &str)] = &[
 ];
 
 const CORE: &str = "
-    bitfield crc32c ids text bencode uri value settings layout metainfo
+    bitfield crc32c ids text bencode uri value settings merkle layout
+    piece_hash metainfo
     magnet create ip_filter move_journal resume session_state rate
     bandwidth backoff save_schedule suspend block_table external_ip clients
     ban peerlist picker window wire ext peer choker queue turnover torrent

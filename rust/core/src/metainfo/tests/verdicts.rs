@@ -5,6 +5,7 @@ use sha1::{Digest, Sha1};
 use super::*;
 use crate::bencode::DecodeErrorKind;
 use crate::ids::FileIndex;
+use crate::piece_hash::PieceHash;
 use crate::settings::Settings;
 
 #[test]
@@ -16,7 +17,10 @@ fn a_single_file_torrent_is_read() {
     assert_eq!(paths(&metainfo), ["file"]);
     assert_eq!(info.layout.num_pieces(), 3);
     assert_eq!(info.layout.file_pieces(FileIndex(0)), 0..3);
-    assert_eq!(info.piece_hash(PieceIndex(2)), Some([b'h'; 20]));
+    assert_eq!(
+        info.piece_hash(PieceIndex(2)),
+        Some(PieceHash::Sha1([b'h'; 20]))
+    );
     assert_eq!(info.piece_hash(PieceIndex(u32::MAX)), None);
     assert_eq!(info.hash.0, *Sha1::digest(dict(single()).encode()));
     assert!(!info.private && info.source.is_empty());

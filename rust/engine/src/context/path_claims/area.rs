@@ -267,9 +267,7 @@ impl ClaimedPaths {
             let info = area.info();
             let place = info.layout.files().get(file.0 as usize)?;
             let unit = u64::from(info.layout.piece_length());
-            let pieces = area.pieces(file);
-            let hashes = pieces.start as usize * HASH..pieces.end as usize * HASH;
-            let hashes = info.piece_hashes().get(hashes)?.to_vec();
+            let hashes = info.piece_hashes().slice(area.pieces(file))?;
             let mut links = info.files.links();
             let link = links
                 .find(|(link, _)| *link == file.0)
@@ -280,9 +278,6 @@ impl ClaimedPaths {
         theirs.is_some() && theirs == describe(ours, our_file)
     }
 }
-
-/// Bytes in a SHA-1.
-const HASH: usize = 20;
 
 /// Whether one of two folded paths equals the other, or is below it.
 fn lie_together(one: &str, other: &str) -> bool {

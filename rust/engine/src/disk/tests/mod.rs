@@ -5,6 +5,7 @@ mod faults;
 mod lifecycle;
 #[cfg(unix)]
 mod linking;
+mod merkle_roots;
 mod padding;
 mod placing;
 mod resuming;
@@ -23,6 +24,8 @@ use tokio::sync::mpsc;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{BLOCK_SIZE, Block, PeerKey, PieceIndex};
 use torrent_core::layout::Layout;
+use torrent_core::merkle::MerkleHasher;
+use torrent_core::piece_hash::{PieceHashKind, PieceHashes};
 
 use super::{Disk, DiskConfig, DiskEvent, ResumeClaim, Storage, StorageSpec};
 use crate::buffers::BufferPool;
@@ -51,6 +54,16 @@ fn world(piece_length: u32, files: &[(&str, u64)]) -> World {
 }
 
 fn world_with(piece_length: u32, files: &[(&str, u64)], config: DiskConfig) -> World {
+    world_of(PieceHashKind::Sha1, piece_length, files, config)
+}
+
+/// The same with hashes of this kind.
+fn world_of(
+    kind: PieceHashKind,
+    piece_length: u32,
+    files: &[(&str, u64)],
+    config: DiskConfig,
+) -> World {
     let dir = tempfile::tempdir().unwrap();
     let pads = files
         .iter()
@@ -68,7 +81,8 @@ fn world_with(piece_length: u32, files: &[(&str, u64)], config: DiskConfig) -> W
     let disk = Disk::start(config, pool.clone()).unwrap();
     // Room for an event per piece, so that no test has to drain as it goes.
     let (sender, events) = mpsc::channel(1 << 16);
-    let spec = spec(&layout, &paths, &payload, dir.path());
+    let hashes = hashes(kind, &layout, &payload);
+    let spec = StorageSpec::new(layout.clone(), paths.clone(), hashes, dir.path()).unwrap();
     let storage = disk.open(spec, sender);
     World {
         dir,
@@ -83,11 +97,23 @@ fn world_with(piece_length: u32, files: &[(&str, u64)], config: DiskConfig) -> W
 }
 
 fn spec(layout: &Layout, paths: &[PathBuf], payload: &[u8], save_path: &Path) -> StorageSpec {
-    let hashes: Vec<u8> = payload
-        .chunks(layout.piece_length() as usize)
-        .flat_map(sha1)
-        .collect();
-    StorageSpec::new(layout.clone(), paths.to_owned(), hashes.into(), save_path).unwrap()
+    let hashes = hashes(PieceHashKind::Sha1, layout, payload);
+    StorageSpec::new(layout.clone(), paths.to_owned(), hashes, save_path).unwrap()
+}
+
+fn hashes(kind: PieceHashKind, layout: &Layout, payload: &[u8]) -> PieceHashes {
+    let pieces = layout
+        .pieces()
+        .zip(payload.chunks(layout.piece_length() as usize));
+    let hashes = pieces.flat_map(|(piece, content)| match kind {
+        PieceHashKind::Sha1 => sha1(content).to_vec(),
+        PieceHashKind::MerkleRoot => {
+            let mut hasher = MerkleHasher::new(layout.piece_tree(piece));
+            hasher.update(content);
+            hasher.finish().to_vec()
+        }
+    });
+    PieceHashes::new(kind, hashes.collect::<Vec<u8>>())
 }
 
 impl World {

@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::disk::{CheckMode, DiskErrorKind};
-use crate::hash::PieceHasher;
 use crate::hash::padding::ZeroHashes;
+use crate::hash::{PieceHasher, Sha1Hasher};
 
 const MIB: u64 = 1 << 20;
 
@@ -36,7 +36,7 @@ fn padded(piece_length: u64, data: &[u8], data_first: bool) -> Padded {
     let mut blocks = Vec::new();
     for (piece, &byte) in (0u32..).zip(data) {
         let block = Bytes::from(vec![byte; BLOCK_SIZE as usize]);
-        let mut hasher = PieceHasher::new();
+        let mut hasher = PieceHasher::Sha1(Sha1Hasher::new());
         if !data_first {
             zeros.update(&mut hasher, padding);
         }
@@ -44,10 +44,10 @@ fn padded(piece_length: u64, data: &[u8], data_first: bool) -> Padded {
         if data_first {
             zeros.update(&mut hasher, padding);
         }
-        hashes.extend(hasher.finish());
+        hashes.extend(hasher.finish().as_bytes());
         blocks.push((Block::new(PieceIndex(piece), index), block));
     }
-    let spec = StorageSpec::new(layout, paths, hashes.into(), dir.path()).unwrap();
+    let spec = StorageSpec::new(layout, paths, PieceHashes::sha1(hashes), dir.path()).unwrap();
     let disk = Disk::start(DiskConfig::default(), BufferPool::new(4, 4)).unwrap();
     let (sender, events) = mpsc::channel(1 << 16);
     let storage = disk.open(spec, sender);
