@@ -236,10 +236,10 @@ impl<K: Clone + PartialEq> Bandwidth<K> {
 
     /// Gives a share to every connection that can take more; whether any got one.
     fn pass(&mut self) -> bool {
-        let hungry = |request: &BandwidthRequest<K>| request.granted < request.want;
+        let unsatisfied = |request: &BandwidthRequest<K>| request.granted < request.want;
         let mut of_session = 0u64;
         let mut of_torrent: BTreeMap<TorrentKey, u64> = BTreeMap::new();
-        for request in self.queue.iter().filter(|it| hungry(it)) {
+        for request in self.queue.iter().filter(|it| unsatisfied(it)) {
             let channel = self.torrents.get(&request.torrent);
             if channel.is_none_or(|channel| channel.left > 0) {
                 of_session += u64::from(!request.exempt);
@@ -253,7 +253,7 @@ impl<K: Clone + PartialEq> Bandwidth<K> {
             *among = share(left, *among);
         }
         let mut any = false;
-        for request in self.queue.iter_mut().filter(|it| hungry(it)) {
+        for request in self.queue.iter_mut().filter(|it| unsatisfied(it)) {
             let mut bytes = request.want - request.granted;
             bytes = bytes.min(of_torrent.get(&request.torrent).copied().unwrap_or(0));
             if !request.exempt {

@@ -34,12 +34,12 @@ struct Poll {
 
 impl Poll {
     fn vote(&mut self, candidate: IpAddr, voter: IpAddr, witness: Witness) -> Option<IpAddr> {
-        let settled = self.count(candidate, voter);
-        if settled.is_none() && self.winner.is_none() && witness == Witness::Tracker {
+        let decided = self.count(candidate, voter);
+        if decided.is_none() && self.winner.is_none() && witness == Witness::Tracker {
             self.winner = Some(candidate);
             return self.winner;
         }
-        settled
+        decided
     }
 
     fn count(&mut self, candidate: IpAddr, voter: IpAddr) -> Option<IpAddr> {
@@ -169,18 +169,18 @@ mod tests {
     #[test]
     fn a_trackers_word_counts_until_there_is_better() {
         let mut it = ExternalIp::default();
-        let mut told = |ip: &str, voter: u8, witness| {
+        let mut vote = |ip: &str, voter: u8, witness| {
             let voter = IpAddr::from([2, 2, 2, voter]);
             let ip = it.vote(ip.parse().unwrap(), voter, witness);
             ip.map(|ip| ip.to_string())
         };
-        assert_eq!(told("8.8.8.8", 1, Witness::Peer), None);
-        assert_eq!(told("10.0.0.1", 2, Witness::Tracker), None);
-        let first = told("::ffff:7.7.7.7", 2, Witness::Tracker);
+        assert_eq!(vote("8.8.8.8", 1, Witness::Peer), None);
+        assert_eq!(vote("10.0.0.1", 2, Witness::Tracker), None);
+        let first = vote("::ffff:7.7.7.7", 2, Witness::Tracker);
         assert_eq!(first, Some("7.7.7.7".to_owned()));
-        assert_eq!(told("9.9.9.9", 3, Witness::Tracker), None, "the first one");
-        assert_eq!(told("8.8.8.8", 4, Witness::Peer), None);
-        let settled = told("8.8.8.8", 5, Witness::Peer);
-        assert_eq!(settled, Some("8.8.8.8".to_owned()));
+        assert_eq!(vote("9.9.9.9", 3, Witness::Tracker), None, "the first one");
+        assert_eq!(vote("8.8.8.8", 4, Witness::Peer), None);
+        let decided = vote("8.8.8.8", 5, Witness::Peer);
+        assert_eq!(decided, Some("8.8.8.8".to_owned()));
     }
 }

@@ -130,7 +130,7 @@ fn downloading(now: Instant, known: bool) -> Connection {
         connection.set_interested(now, true);
         // At once, whatever the window, so that splits do not decide when.
         let blocks: Vec<Block> = (0..32).map(|at| Block::new(PieceIndex(at), 0)).collect();
-        connection.lease_urgent(now, &blocks);
+        connection.lease_time_critical(now, &blocks);
     }
     connection
 }

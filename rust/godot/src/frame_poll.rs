@@ -23,14 +23,14 @@ pub(crate) trait Polled:
     /// Its place among those that are alive.
     fn alive(&self) -> &Alive;
     /// Its turn. `this` may be the last reference.
-    fn turn(this: Gd<Self>);
+    fn on_frame(this: Gd<Self>);
 }
 
 struct Follower {
     place: ObjectSlot,
     weak: Gd<WeakRef>,
     /// Takes the object, so that nothing else holds it meanwhile.
-    turn: fn(Variant),
+    on_frame: fn(Variant),
 }
 
 // The main thread's alone.
@@ -51,11 +51,11 @@ pub(crate) fn follow<T: Polled>(object: &Gd<T>) {
     let follower = Follower {
         place,
         weak: weakref(&object.to_variant()).to(),
-        turn: |object| {
+        on_frame: |object| {
             let found = object.try_to::<Gd<T>>();
             drop(object);
             if let Ok(object) = found {
-                T::turn(object);
+                T::on_frame(object);
             }
         },
     };
@@ -97,7 +97,7 @@ fn poll_all() {
         let is_alive = !object.is_nil();
         if is_alive {
             // What fails with one is printed, and the others have their turn.
-            let _ = catch_unwind(AssertUnwindSafe(|| (follower.turn)(object)));
+            let _ = catch_unwind(AssertUnwindSafe(|| (follower.on_frame)(object)));
         }
         is_alive
     });

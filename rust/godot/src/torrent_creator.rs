@@ -44,7 +44,7 @@ pub(crate) struct TorrentCreator {
     /// for them, but they end before the object does.
     ending: SharedField<Vec<CreateJob>>,
     /// The progress that was emitted last.
-    told: SharedField<(u32, u32)>,
+    reported_progress: SharedField<(u32, u32)>,
     /// What the job made, until it is emitted.
     result: SharedField<Option<Result<Created>>>,
     created: SharedField<Option<Created>>,
@@ -67,7 +67,7 @@ impl IRefCounted for TorrentCreator {
             description: SharedField::new(description),
             job: SharedField::default(),
             ending: SharedField::default(),
-            told: SharedField::default(),
+            reported_progress: SharedField::default(),
             result: SharedField::default(),
             created: SharedField::default(),
             making: Making::default(),
@@ -119,7 +119,7 @@ impl Polled for TorrentCreator {
         &self.alive
     }
 
-    fn turn(this: Gd<Self>) {
+    fn on_frame(this: Gd<Self>) {
         Self::poll(this);
     }
 }
@@ -158,7 +158,7 @@ impl TorrentCreator {
         if self.job.lock().is_some() || self.result.lock().is_some() {
             return Err(invalid("it is already at work"));
         }
-        self.told.replace((0, 0));
+        self.reported_progress.replace((0, 0));
         self.making.begin();
         let job = self.order_of_something().and_then(CreateJob::start);
         let job = job.inspect_err(|error| self.making.end(Err(error.clone())))?;
@@ -201,7 +201,7 @@ impl TorrentCreator {
             self.result.replace(Some(result));
             slot.take();
         }
-        let is_news = self.told.replace(progress) != progress;
+        let is_news = self.reported_progress.replace(progress) != progress;
         is_news.then_some((progress.0.into(), progress.1.into()))
     }
 
@@ -424,7 +424,7 @@ impl TorrentCreator {
         // Not earlier: a listener may just have cancelled.
         let result = this.bind().result.take();
         if let Some(result) = result {
-            Self::tell(&this, result);
+            Self::emit_result(&this, result);
         }
         waits::after_poll();
     }
@@ -487,7 +487,7 @@ impl TorrentCreator {
         self.errors.clear();
     }
 
-    fn tell(this: &Gd<Self>, result: Result<Created>) {
+    fn emit_result(this: &Gd<Self>, result: Result<Created>) {
         this.bind().making.end(result.clone());
         match result {
             Ok(created) => {

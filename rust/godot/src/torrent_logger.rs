@@ -64,7 +64,7 @@ impl Polled for TorrentLogger {
         &self.alive
     }
 
-    fn turn(this: Gd<Self>) {
+    fn on_frame(this: Gd<Self>) {
         this.bind().show();
     }
 }

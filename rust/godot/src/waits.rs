@@ -89,7 +89,7 @@ struct Wait {
 static WAITS: SharedField<Vec<Wait>> = SharedField::new(Vec::new());
 
 /// Which of them is asked next for its connections.
-static TURN: SharedField<usize> = SharedField::new(0);
+static NEXT_WAIT: SharedField<usize> = SharedField::new(0);
 
 /// The main loop calls with its next frame.
 static WATCHED: SharedField<bool> = SharedField::new(false);
@@ -249,12 +249,12 @@ fn look_before(frame: Option<u64>) {
 /// game that holds a signal may connect to it (again) later. Each time some are
 /// asked, in turn.
 fn abandoned(waits: &mut Vec<Wait>) -> Vec<Wait> {
-    let turn = *TURN.lock();
-    let first = if turn < waits.len() { turn } else { 0 };
+    let next = *NEXT_WAIT.lock();
+    let first = if next < waits.len() { next } else { 0 };
     for wait in waits.iter_mut().skip(first).take(ASKED) {
         wait.heard = wait.kept && wait.is_connected();
     }
-    TURN.replace(waits.len().min(first + ASKED));
+    NEXT_WAIT.replace(waits.len().min(first + ASKED));
     let unheard = waits.iter().filter(|wait| wait.kept && !wait.heard).count();
     let mut beyond = unheard.saturating_sub(UNHEARD);
     let gone = waits.extract_if(.., |wait| {

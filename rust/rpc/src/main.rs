@@ -61,11 +61,11 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
 async fn run() -> io::Result<Result<()>> {
     let (output, writer) = output::start(io::BufWriter::new(io::stdout()))?;
     let lines = input::start()?;
-    let told_to_stop = told_to_stop()?;
+    let stop_signal = stop_signal()?;
     let mut app = App::new(output);
     tokio::select! {
         () = serve(&mut app, lines) => {}
-        () = told_to_stop => tracing::info!("told to stop"),
+        () = stop_signal => tracing::info!("told to stop"),
     }
     let stopped = app.shut_down().await;
     drop(app);
@@ -104,7 +104,7 @@ fn read(line: Line) -> std::result::Result<RpcRequest, (protocol::Id, Error)> {
 
 /// Ends with the first signal that asks the process to end.
 #[cfg(unix)]
-fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -118,7 +118,7 @@ fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
 
 /// Ends with the first Ctrl-C or closing of the console.
 #[cfg(windows)]
-fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::windows::{ctrl_c, ctrl_close};
     let mut interrupt = ctrl_c()?;
     let mut close = ctrl_close()?;

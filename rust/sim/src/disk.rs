@@ -88,7 +88,7 @@ impl Disk {
     }
 
     /// When an operation that is asked for now is done: one after the other.
-    pub(crate) fn turn(&mut self, now: Duration, rng: &mut StdRng) -> Duration {
+    pub(crate) fn schedule(&mut self, now: Duration, rng: &mut StdRng) -> Duration {
         let time = self.spec.latency.mul_f64(rng.random());
         self.free_at = self.free_at.max(now) + time;
         self.free_at

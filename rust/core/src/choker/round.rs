@@ -9,7 +9,7 @@ use super::{Candidate, ChokerSettings, Group, RATE_STEP, SeedOrder, UploadSlots}
 use crate::ids::{PeerKey, TorrentKey};
 
 /// A turn lasts at least this long, however much was taken in it.
-const MIN_TURN: Duration = Duration::from_secs(60);
+const MIN_SLOT_TIME: Duration = Duration::from_secs(60);
 
 /// A peer, and what its torrent adds to its merit.
 struct RankedPeer {
@@ -253,7 +253,7 @@ impl<'a> Table<'a> {
         let (seeding, peer) = (entry.seeding, &entry.peer);
         let turn_over = peer.unchoked
             && peer.uploaded >= entry.quota
-            && self.now.saturating_duration_since(peer.since) >= MIN_TURN;
+            && self.now.saturating_duration_since(peer.since) >= MIN_SLOT_TIME;
         let gives = if seeding { 0 } else { peer.download_rate };
         // (class, score)
         let (class, score) = match (seeding, self.settings.seed_order) {

@@ -80,16 +80,16 @@ pub(super) fn resolve(files: &mut Files) {
     if files.symlinks().is_empty() {
         return;
     }
-    for (at, target) in settle(files) {
+    for (at, target) in targets(files) {
         files.point(at, &target);
     }
 }
 
 /// The final target of each link that does not have it yet, by its place among
 /// the links.
-fn settle(files: &Files) -> Vec<(usize, String)> {
+fn targets(files: &Files) -> Vec<(usize, String)> {
     let tree = Tree::new(files);
-    let mut settled = Vec::new();
+    let mut targets = Vec::new();
     // Links through which others may lead, with what they point to.
     let mut passages: HashMap<&str, String> = HashMap::new();
     let mut open = Vec::new();
@@ -103,7 +103,7 @@ fn settle(files: &Files) -> Vec<(usize, String)> {
                 let local = join(parent, target);
                 match tree.find(&local) {
                     Some(passable) => {
-                        settled.push((at, local.clone()));
+                        targets.push((at, local.clone()));
                         passable.then_some(local)
                     }
                     None => {
@@ -120,10 +120,10 @@ fn settle(files: &Files) -> Vec<(usize, String)> {
     let mut lookups_left = MAX_LOOKUPS;
     for (at, path, target) in open {
         if !leads_somewhere(target, &tree, &passages, &mut lookups_left) {
-            settled.push((at, path.to_owned()));
+            targets.push((at, path.to_owned()));
         }
     }
-    settled
+    targets
 }
 
 /// Walks `target`, going through other links, and says whether it ends at

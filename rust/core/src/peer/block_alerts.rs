@@ -40,7 +40,7 @@ pub struct Watched {
     /// [`Note::Requested`], [`Note::Finished`].
     pub progress: bool,
     /// [`Note::Dropped`], [`Note::TimedOut`].
-    pub trouble: bool,
+    pub request_failures: bool,
     /// [`Note::Unwanted`], [`Note::Invalid`].
     pub peer: bool,
     /// [`Note::Uploaded`].

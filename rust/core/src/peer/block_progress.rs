@@ -42,7 +42,7 @@ impl BlockProgress {
     }
 
     /// It was reported along with something else.
-    pub(super) fn told(&mut self) {
+    pub(super) fn reported(&mut self) {
         self.due = None;
     }
 }
@@ -64,7 +64,7 @@ mod tests {
         assert!(partial.is_due(at(100)));
         assert_eq!(partial.due(), None);
         assert!(!partial.came(at(150)));
-        partial.told();
+        partial.reported();
         assert!(!partial.is_due(at(500)));
         assert!(partial.came(at(600)));
     }

@@ -43,8 +43,8 @@ pub enum CloseReason {
     #[error("the peer's metadata is false")]
     BadMetadata,
     /// A piece is gone, and the peer supports no message for that.
-    #[error("the peer cannot be told that a piece is gone")]
-    CannotTell,
+    #[error("the peer does not support the message that a piece is gone")]
+    DontHaveUnsupported,
     /// We connected to ourselves.
     #[error("connected to ourselves")]
     OurselvesAgain,
@@ -60,7 +60,7 @@ pub enum PeerCommand {
     /// Request these blocks.
     Lease(Vec<Block>),
     /// Request these blocks at once, before all others.
-    Urgent(Vec<Block>),
+    TimeCritical(Vec<Block>),
     /// Request those of these blocks at once that are leased and wait.
     Promote(Vec<Block>),
     /// Do not request these blocks after all.
@@ -76,7 +76,7 @@ pub enum PeerCommand {
     /// We have these pieces, which the peer has too: it need not be informed.
     HaveToo(Arc<[PieceIndex]>),
     /// Inform the peer that we have these pieces no longer (BEP 54).
-    Lost(Arc<[PieceIndex]>),
+    DontHave(Arc<[PieceIndex]>),
     /// Advise the peer to ask for these pieces, most of all for the last (BEP 6).
     Suggest(Vec<PieceIndex>),
     /// Inform the peer whether we download (BEP 21).
@@ -106,9 +106,9 @@ impl Connection {
             PeerCommand::RequestMetadata(piece) => self.request_metadata(piece),
             PeerCommand::Suggest(pieces) => self.suggest(&pieces),
             PeerCommand::UploadOnly(only) => self.set_upload_only(only),
-            PeerCommand::Lost(pieces) => return Ok(self.announce_lost(now, &pieces)),
+            PeerCommand::DontHave(pieces) => return Ok(self.send_dont_have(now, &pieces)),
             PeerCommand::Lease(blocks) => self.lease(now, &blocks),
-            PeerCommand::Urgent(blocks) => self.lease_urgent(now, &blocks),
+            PeerCommand::TimeCritical(blocks) => self.lease_time_critical(now, &blocks),
             PeerCommand::Promote(blocks) => self.promote(now, &blocks),
             PeerCommand::Cancel(blocks) => self.cancel(now, &blocks),
             PeerCommand::Withdraw(blocks) => self.withdraw(now, &blocks),

@@ -15,20 +15,20 @@ use crate::wire::{Message, Request};
 
 /// What the peer may not have received yet.
 #[derive(Debug, Default)]
-pub(super) struct Lost {
+pub(super) struct SentDontHave {
     /// Pieces that were announced to it lately, the latest last.
-    told: VecDeque<(Instant, PieceIndex)>,
+    pieces: VecDeque<(Instant, PieceIndex)>,
 }
 
-impl Lost {
+impl SentDontHave {
     /// Whether a request for the piece may have crossed the news that it is
     /// gone.
     pub(super) fn crossed(&mut self, now: Instant, piece: PieceIndex) -> bool {
-        let known = |&(told, _): &(Instant, PieceIndex)| told + CROSSING < now;
-        while self.told.front().is_some_and(known) {
-            self.told.pop_front();
+        let known = |&(sent, _): &(Instant, PieceIndex)| sent + CROSSING < now;
+        while self.pieces.front().is_some_and(known) {
+            self.pieces.pop_front();
         }
-        self.told.iter().any(|&(_, lost)| lost == piece)
+        self.pieces.iter().any(|&(_, gone)| gone == piece)
     }
 }
 
@@ -36,27 +36,27 @@ impl Connection {
     /// We have these pieces no longer (BEP 54). Requests for them that wait are
     /// refused (BEP 6), so that the peer asks elsewhere. The connection is to
     /// be closed if the peer cannot be informed.
-    pub fn announce_lost(&mut self, now: Instant, pieces: &[PieceIndex]) -> Option<CloseReason> {
+    pub fn send_dont_have(&mut self, now: Instant, pieces: &[PieceIndex]) -> Option<CloseReason> {
         let dropped = self.drop_uploads(|_, piece| !pieces.contains(&piece));
-        let id = self.extensions.theirs.dont_have;
-        let mut told_nothing = false;
+        let id = self.extensions.peer_ids.dont_have;
+        let mut unsupported = false;
         for &piece in pieces {
             if !self.announced.clear(piece.0) {
                 continue;
             }
             if id == 0 {
-                told_nothing = true;
+                unsupported = true;
                 continue;
             }
             self.send.announce(&Message::Extended {
                 id,
                 payload: &piece.0.to_be_bytes(),
             });
-            self.lost.told.push_back((now, piece));
+            self.sent_dont_have.pieces.push_back((now, piece));
         }
         let waits = dropped && !self.uploads.choking;
-        let helpless = !self.features.fast && (told_nothing || waits);
-        helpless.then_some(CloseReason::CannotTell)
+        let helpless = !self.features.fast && (unsupported || waits);
+        helpless.then_some(CloseReason::DontHaveUnsupported)
     }
 
     /// Refuses what was read in vain; the connection is to be closed if the
@@ -64,7 +64,7 @@ impl Connection {
     pub(super) fn reject_read(&mut self, job: &ReadJob) -> Option<CloseReason> {
         if !self.features.fast {
             // A choke said it already.
-            return (!self.uploads.choking).then_some(CloseReason::CannotTell);
+            return (!self.uploads.choking).then_some(CloseReason::DontHaveUnsupported);
         }
         for &(begin, length) in &job.spans {
             self.send.message(&Message::Reject(Request {

@@ -65,7 +65,7 @@ pub(super) struct Extensions {
     pub(super) opening: Option<Opening>,
     greeted: bool,
     upload_only: bool,
-    pub(super) theirs: Numbers,
+    pub(super) peer_ids: Numbers,
     /// Requests that the peer queues, at least 1.
     reqq: Option<u32>,
     metadata: Metadata,
@@ -80,8 +80,8 @@ pub(super) struct Extensions {
 
 impl Connection {
     /// Says what the other end understands, and what we say of ourselves.
-    pub fn set_opening(&mut self, theirs: Features, opening: Opening) {
-        self.features = theirs;
+    pub fn set_opening(&mut self, features: Features, opening: Opening) {
+        self.features = features;
         self.extensions.opening = Some(opening);
         if self.peer_pieces.pre_metadata.is_some() {
             self.extensions.metadata = Metadata::Wanted;
@@ -107,10 +107,10 @@ impl Connection {
         let it = &mut self.extensions;
         if std::mem::replace(&mut it.upload_only, upload_only) != upload_only
             && it.greeted
-            && it.theirs.upload_only != 0
+            && it.peer_ids.upload_only != 0
         {
             self.send.message(&Message::Extended {
-                id: self.extensions.theirs.upload_only,
+                id: self.extensions.peer_ids.upload_only,
                 payload: &[u8::from(upload_only)],
             });
         }
@@ -119,7 +119,7 @@ impl Connection {
     /// Asks for a piece of the metadata (BEP 9). The answer, which may never
     /// come, is part of a report.
     pub fn request_metadata(&mut self, piece: u32) {
-        let id = self.extensions.theirs.metadata;
+        let id = self.extensions.peer_ids.metadata;
         if id == 0 || self.extensions.asked.len() >= MAX_ASKED {
             return;
         }
@@ -170,7 +170,7 @@ impl Connection {
         match id {
             ext::HANDSHAKE => {
                 let hello = Handshake::decode(payload)?;
-                self.extensions.theirs = hello.numbers;
+                self.extensions.peer_ids = hello.numbers;
                 self.extensions.reqq = hello.reqq;
                 self.keep_to_reqq();
                 self.pending_report.report.hello = Some(Box::new(hello));
@@ -180,7 +180,7 @@ impl Connection {
                 self.pending_report.report.upload_only = Some(ext::decode_upload_only(payload)?);
                 self.pending_report.dirty = true;
             }
-            ext::DONT_HAVE => self.take_lost(ext::decode_dont_have(payload)?)?,
+            ext::DONT_HAVE => self.handle_dont_have(ext::decode_dont_have(payload)?)?,
             ext::UT_METADATA => match MetadataMessage::decode(payload)? {
                 MetadataMessage::Request(piece) => self.serve_metadata(piece)?,
                 MetadataMessage::Data {
@@ -221,7 +221,7 @@ impl Connection {
     /// Queues a piece of metadata for the peer, or refuses it.
     fn serve_metadata(&mut self, piece: u32) -> Result<(), PeerError> {
         let it = &mut self.extensions;
-        if it.theirs.metadata == 0 {
+        if it.peer_ids.metadata == 0 {
             return Ok(());
         }
         let pieces = match &it.metadata {
@@ -239,7 +239,7 @@ impl Connection {
         if it.refused > MAX_REFUSED {
             return Err(PeerError::TooManyRequests);
         }
-        let id = it.theirs.metadata;
+        let id = it.peer_ids.metadata;
         let payload = MetadataMessage::Reject(piece).encode_head();
         let payload = &payload;
         self.send.counts.add(Sort::Metadata, 1);
@@ -266,7 +266,7 @@ impl Connection {
             let data = bytes.slice(from..to);
             self.send.counts.add(Sort::Metadata, 1);
             self.send
-                .extended(it.theirs.metadata, &head.encode_head(), data);
+                .extended(it.peer_ids.metadata, &head.encode_head(), data);
         }
     }
 }

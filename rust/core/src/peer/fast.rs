@@ -240,7 +240,7 @@ impl Connection {
             return;
         };
         let refused = self.requests.outstanding.remove(at);
-        if self.pending_report.watched.trouble {
+        if self.pending_report.watched.request_failures {
             self.pending_report
                 .report
                 .notes

@@ -122,7 +122,7 @@ impl Connection {
                     // What was asked for is refused one by one, or still sent.
                     self.give_back_leased();
                 } else {
-                    if self.pending_report.watched.trouble {
+                    if self.pending_report.watched.request_failures {
                         let dropped = self.requests.outstanding.iter().copied().map(Note::Dropped);
                         self.pending_report.report.notes.extend(dropped);
                     }

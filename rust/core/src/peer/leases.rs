@@ -113,7 +113,7 @@ impl Connection {
 
     /// Requests these blocks at once, before all others, be the window full or
     /// not.
-    pub fn lease_urgent(&mut self, now: Instant, blocks: &[Block]) {
+    pub fn lease_time_critical(&mut self, now: Instant, blocks: &[Block]) {
         self.requests.asked = self.requests.asked.saturating_sub(blocks.len() as u32);
         if self.requests.peer_choking || !self.requests.interested {
             self.pending_report.report.returned.extend(blocks);
@@ -133,7 +133,7 @@ impl Connection {
         for &block in first {
             self.request(block);
         }
-        self.requests.leased.extend_urgent(rest);
+        self.requests.leased.extend_time_critical(rest);
         self.fill_window(now);
     }
 
@@ -145,7 +145,7 @@ impl Connection {
             .filter(|&block| self.requests.leased.remove(block))
             .collect();
         if !waiting.is_empty() {
-            self.lease_urgent(now, &waiting);
+            self.lease_time_critical(now, &waiting);
         }
     }
 

@@ -15,7 +15,7 @@ pub struct ConnectionLimits {
     pub(super) piece_timeout: Duration,
     pub(super) send_watermark: usize,
     /// The torrent wants to know which pieces are read.
-    pub(super) tell_served: bool,
+    pub(super) report_served: bool,
     /// Pieces that a torrent may have, as long as its own number is unknown.
     pub(super) max_pieces: u32,
 }
@@ -33,7 +33,7 @@ impl From<&Settings> for ConnectionLimits {
             request_timeout: seconds(settings.request_timeout),
             piece_timeout: seconds(settings.piece_timeout),
             send_watermark: settings.send_buffer_watermark as usize,
-            tell_served: settings.suggest_mode == 1,
+            report_served: settings.suggest_mode == 1,
             max_pieces: settings.max_piece_count as u32,
         }
     }

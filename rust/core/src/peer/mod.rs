@@ -43,7 +43,7 @@ use crate::wire::{Features, Message, message_limit};
 pub use block_alerts::{Note, Watched};
 pub use command::{CloseReason, PeerCommand};
 pub use connection_kind::ConnectionKind;
-use dont_have::Lost;
+use dont_have::SentDontHave;
 pub use error::PeerError;
 use extensions::Extensions;
 pub use extensions::Opening;
@@ -73,7 +73,7 @@ pub struct Connection {
     fast: Fast,
     /// The pieces that were announced to the peer.
     announced: Bitfield,
-    lost: Lost,
+    sent_dont_have: SentDontHave,
     peer_pieces: RemotePieces,
     requests: Requests,
     uploads: Uploads,
@@ -95,7 +95,7 @@ impl Connection {
             features: Features::default(),
             extensions: Extensions::default(),
             fast: Fast::default(),
-            lost: Lost::default(),
+            sent_dont_have: SentDontHave::default(),
             peer_pieces: RemotePieces::default(),
             uploads: Uploads::default(),
             send: SendQueue::default(),

@@ -15,7 +15,7 @@ use crate::ids::PieceIndex;
 const MAX_BITFIELDS: u32 = 16;
 
 /// Pieces that a peer may lose, at least and at most.
-const MAX_LOST: std::ops::RangeInclusive<u32> = 50..=10_000;
+const MAX_DONT_HAVE: std::ops::RangeInclusive<u32> = 50..=10_000;
 
 /// Pieces that we look at for what a peer loses, at most: when it had all of
 /// them, each one is a look at all.
@@ -28,7 +28,7 @@ pub(super) struct RemotePieces {
     /// What the peer has, as long as there is no metadata to judge it by.
     pub(super) pre_metadata: Option<EarlyPieces>,
     bitfields: u32,
-    lost: u32,
+    dont_have_count: u32,
 }
 
 impl RemotePieces {
@@ -59,7 +59,7 @@ impl Connection {
         }
         self.pending_report
             .report
-            .lost
+            .dont_have
             .retain(|&lost| lost != piece);
         self.pending_report.report.haves.push(piece);
         self.pending_report.dirty = true;
@@ -92,12 +92,12 @@ impl Connection {
 
     fn replace_pieces(&mut self, pieces: Bitfield) {
         self.pending_report.report.haves.clear();
-        self.pending_report.report.lost.clear();
+        self.pending_report.report.dont_have.clear();
         self.pending_report.report.bitfield = Some(pieces);
         self.pending_report.dirty = true;
     }
 
-    pub(super) fn take_lost(&mut self, piece: u32) -> Result<(), PeerError> {
+    pub(super) fn handle_dont_have(&mut self, piece: u32) -> Result<(), PeerError> {
         // Before the metadata is known, nothing was counted on.
         if self.peer_pieces.pre_metadata.is_some() {
             return Ok(());
@@ -105,9 +105,11 @@ impl Connection {
         if piece >= self.layout.num_pieces() {
             return Err(PeerError::NoSuchPiece(piece));
         }
-        self.peer_pieces.lost += 1;
+        self.peer_pieces.dont_have_count += 1;
         let most = LOOKS / self.layout.num_pieces().max(1);
-        if self.peer_pieces.lost > most.clamp(*MAX_LOST.start(), *MAX_LOST.end()) {
+        if self.peer_pieces.dont_have_count
+            > most.clamp(*MAX_DONT_HAVE.start(), *MAX_DONT_HAVE.end())
+        {
             return Err(PeerError::LosesTooMuch);
         }
         self.pending_report
@@ -117,7 +119,7 @@ impl Connection {
         if let Some(pieces) = &mut self.pending_report.report.bitfield {
             pieces.clear(piece);
         }
-        self.pending_report.report.lost.push(PieceIndex(piece));
+        self.pending_report.report.dont_have.push(PieceIndex(piece));
         self.pending_report.dirty = true;
         Ok(())
     }

@@ -48,7 +48,7 @@ impl PendingReport {
     /// for the next one.
     pub(super) fn take_report(&mut self) -> ConnectionReport {
         self.dirty = false;
-        self.partial.told();
+        self.partial.reported();
         let report = std::mem::take(&mut self.report);
         self.report.stats = report.stats;
         self.sent_reported = report.stats.sent;

@@ -72,7 +72,7 @@ pub struct ConnectionReport {
     /// It began or ceased to download nothing any more (BEP 21).
     pub upload_only: Option<bool>,
     /// Pieces that it has no longer (BEP 54).
-    pub lost: Vec<PieceIndex>,
+    pub dont_have: Vec<PieceIndex>,
     /// Pieces that it got blocks of, where that is asked for (`suggest_mode`).
     pub served: Vec<PieceIndex>,
     /// Pieces that it would like to be asked for (BEP 6).

@@ -97,7 +97,7 @@ impl Availability {
     }
 
     /// We lost the piece.
-    pub(super) fn lost(&mut self, piece: u32) {
+    pub(super) fn we_dont_have(&mut self, piece: u32) {
         if let Some(&peers) = self.peers.get(piece as usize) {
             self.shift(usize::from(peers) + 1, usize::from(peers));
         }

@@ -34,7 +34,7 @@ impl PayloadBytes {
     }
 
     /// A piece that was here is not any more.
-    pub(super) fn lost_piece(&mut self, length: u64, wanted: bool) {
+    pub(super) fn remove_piece(&mut self, length: u64, wanted: bool) {
         self.have -= length;
         self.have_wanted -= if wanted { length } else { 0 };
     }

@@ -63,7 +63,7 @@ pub(super) struct DownloadingPiece {
     /// The blocks that were asked for, each with the first peer that holds it.
     leased: BTreeMap<u32, PeerKey>,
     /// Second and later leases (block, peer), only in the end game and of
-    /// urgent pieces: by block, those of one in the order in which they were
+    /// time critical pieces: by block, those of one in the order in which they were
     /// given.
     spare: Vec<(u32, PeerKey)>,
     open: u32,

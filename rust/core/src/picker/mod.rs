@@ -6,7 +6,7 @@
 //! [`Picker::pick`], and passes on what became of each lease:
 //! [`Picker::received`], or [`Picker::returned`] after a choke, a timeout or a
 //! disconnect. When [`Picker::piece_complete_blocks`] says so, the piece is
-//! hashed, and the verdict is [`Picker::set_have`] or [`Picker::lost`].
+//! hashed, and the verdict is [`Picker::set_have`] or [`Picker::we_dont_have`].
 //!
 //! Every wanted piece that we lack is either *open* (none of it is requested
 //! ; kept by `rarity_buckets`, in order of merit) or *begun* (`downloading_piece`). Piece
@@ -67,13 +67,13 @@ pub struct Picker {
     availability: Availability,
     buckets: RarityBuckets,
     partials: BTreeMap<u32, DownloadingPiece>,
-    /// Begun pieces that are wanted, have an open block and are not urgent.
+    /// Begun pieces that are wanted, have an open block and are not time critical.
     loose: BTreeSet<u32>,
     /// Pieces that the owner hands out itself.
-    urgent: BTreeSet<u32>,
+    time_critical: BTreeSet<u32>,
     extents: Extents,
     /// Bytes a second that peers send, where they are known to send any.
-    paces: BTreeMap<PeerKey, u64>,
+    download_rates: BTreeMap<PeerKey, u64>,
     serial: u64,
     order: Order,
     settings: PickerSettings,
@@ -95,9 +95,9 @@ impl Picker {
             buckets: RarityBuckets::new(pieces),
             partials: BTreeMap::new(),
             loose: BTreeSet::new(),
-            urgent: BTreeSet::new(),
+            time_critical: BTreeSet::new(),
             extents: Extents::new(pieces, layout.piece_length()),
-            paces: BTreeMap::new(),
+            download_rates: BTreeMap::new(),
             serial: 0,
             order: Order::default(),
             settings: PickerSettings::default(),
@@ -131,15 +131,15 @@ impl Picker {
     /// Notes that `piece` is not here after all: its hash was wrong, or its
     /// file vanished. All its blocks are open again, and its leases end. A
     /// piece of padding alone cannot be lost.
-    pub fn lost(&mut self, piece: PieceIndex) {
+    pub fn we_dont_have(&mut self, piece: PieceIndex) {
         if !self.exists(piece) || self.layout.piece_payload(piece) == 0 {
             return;
         }
         let wanted = self.priority(piece).is_wanted();
         if self.have.clear(piece.0) {
-            self.availability.lost(piece.0);
+            self.availability.we_dont_have(piece.0);
             let length = u64::from(self.layout.piece_payload(piece));
-            self.bytes.lost_piece(length, wanted);
+            self.bytes.remove_piece(length, wanted);
             if wanted {
                 self.lacking.set(piece.0);
             }
@@ -198,7 +198,7 @@ impl Picker {
     }
 
     /// Takes back [`Picker::peer_has`]: the peer lost the piece (BEP 54).
-    pub fn peer_lost(&mut self, piece: PieceIndex) {
+    pub fn peer_dont_have(&mut self, piece: PieceIndex) {
         let change = self.availability.sub(piece.0, self.have.get(piece.0));
         self.moved(piece.0, change);
     }
@@ -264,11 +264,11 @@ impl Picker {
 
     /// Notes how many bytes a second a peer sends; 0 forgets it. In the end game
     /// a peer is not asked for what a quicker one holds.
-    pub fn set_pace(&mut self, peer: PeerKey, rate: u64) {
+    pub fn set_download_rate(&mut self, peer: PeerKey, rate: u64) {
         if rate > 0 {
-            self.paces.insert(peer, rate);
+            self.download_rates.insert(peer, rate);
         } else {
-            self.paces.remove(&peer);
+            self.download_rates.remove(&peer);
         }
     }
 
@@ -330,7 +330,7 @@ impl Picker {
 
     /// Makes a piece that is not begun open.
     fn open(&mut self, piece: u32) {
-        if !self.urgent.contains(&piece) {
+        if !self.time_critical.contains(&piece) {
             let priority = self.priority(PieceIndex(piece));
             self.buckets
                 .insert(piece, priority, self.availability.of(piece));
@@ -374,7 +374,7 @@ impl Picker {
     /// Brings `loose` up to date with one piece.
     fn refresh_loose(&mut self, piece: u32) {
         let loose = self.priority(PieceIndex(piece)).is_wanted()
-            && !self.urgent.contains(&piece)
+            && !self.time_critical.contains(&piece)
             && self
                 .partials
                 .get(&piece)

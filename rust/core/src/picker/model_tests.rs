@@ -358,7 +358,7 @@ fn carry_out(op: Op, slow: bool, model: &mut Model, picker: &mut Picker) {
                 picker.set_have(piece);
                 model.have[piece.0 as usize] = true;
             } else {
-                picker.lost(piece);
+                picker.we_dont_have(piece);
             }
             model.clear(piece);
         }
@@ -370,7 +370,7 @@ fn carry_out(op: Op, slow: bool, model: &mut Model, picker: &mut Picker) {
             }
         }
         Op::Lost(piece) => {
-            picker.lost(PieceIndex(piece));
+            picker.we_dont_have(PieceIndex(piece));
             if piece < pieces {
                 model.have[piece as usize] = false;
                 model.clear(PieceIndex(piece));

@@ -275,15 +275,15 @@ impl Picker {
                 partial.leased() > 0
                     && self.lacking.get(**piece)
                     && order.has.has(**piece)
-                    && !self.urgent.contains(piece)
+                    && !self.time_critical.contains(piece)
             })
             .map(|(&piece, partial)| (partial.serial, piece))
             .collect();
         begun.sort_unstable_by(|a, b| b.cmp(a));
-        let paces = &self.paces;
-        let pace = |peer| paces.get(&peer).copied().unwrap_or(0);
-        let mine = pace(order.peer);
-        let quicker = |holder| pace(holder) > mine;
+        let download_rates = &self.download_rates;
+        let rate_of = |peer| download_rates.get(&peer).copied().unwrap_or(0);
+        let mine = rate_of(order.peer);
+        let quicker = |holder| rate_of(holder) > mine;
         for holders in 1..MAX_LEASES {
             for &(_, piece) in &begun {
                 let left = until - order.out.len();

@@ -156,11 +156,11 @@ impl Picker {
             assert!(!(have && partial.is_some()), "{piece} is had and begun");
             assert_eq!(
                 self.buckets.contains(piece.0, self.priority(piece)),
-                wanted && !have && partial.is_none() && !self.urgent.contains(&piece.0),
+                wanted && !have && partial.is_none() && !self.time_critical.contains(&piece.0),
                 "{piece} is filed wrongly"
             );
             let loose = wanted
-                && !self.urgent.contains(&piece.0)
+                && !self.time_critical.contains(&piece.0)
                 && partial.is_some_and(|partial| partial.open() > 0);
             assert_eq!(self.loose.contains(&piece.0), loose);
             if let Some(partial) = partial {

@@ -8,14 +8,14 @@ use crate::ids::{Block, PeerKey, PieceIndex};
 impl Picker {
     /// Takes `piece` out of the ordinary choice, or gives it back. Leases and
     /// blocks that are here stay.
-    pub fn set_urgent(&mut self, piece: PieceIndex, urgent: bool) {
+    pub fn set_time_critical(&mut self, piece: PieceIndex, time_critical: bool) {
         if !self.exists(piece) {
             return;
         }
-        if urgent {
+        if time_critical {
             self.close(piece.0);
-            self.urgent.insert(piece.0);
-        } else if self.urgent.remove(&piece.0)
+            self.time_critical.insert(piece.0);
+        } else if self.time_critical.remove(&piece.0)
             && self.lacking.get(piece.0)
             && !self.partials.contains_key(&piece.0)
         {
@@ -26,7 +26,7 @@ impl Picker {
 
     /// The first `most` blocks of a wanted piece that are requested from no
     /// peer, in order.
-    pub fn urgent_open(&self, piece: PieceIndex, most: usize) -> Vec<Block> {
+    pub fn time_critical_open(&self, piece: PieceIndex, most: usize) -> Vec<Block> {
         let blocks = |partial: &DownloadingPiece| {
             let open = partial.open_blocks().take(most);
             open.map(|index| Block::new(piece, index)).collect()
@@ -40,7 +40,7 @@ impl Picker {
 
     /// The blocks of a piece that were asked for, each with the peer that was
     /// asked first and how many were.
-    pub fn urgent_requested(
+    pub fn time_critical_requested(
         &self,
         piece: PieceIndex,
     ) -> impl Iterator<Item = (Block, PeerKey, u32)> {
@@ -53,9 +53,14 @@ impl Picker {
         self.layout.block_payload(block) == 0
     }
 
-    /// Leases one block of an urgent piece to `peer`: an open one, or one that
+    /// Leases one block of an time critical piece to `peer`: an open one, or one that
     /// others hold too. False when it cannot be leased.
-    pub fn lease_urgent(&mut self, peer: PeerKey, has: &PeerPieces<'_>, block: Block) -> bool {
+    pub fn lease_time_critical(
+        &mut self,
+        peer: PeerKey,
+        has: &PeerPieces<'_>,
+        block: Block,
+    ) -> bool {
         let piece = block.piece.0;
         let leasable = has.has(piece)
             && self.lacking.get(piece)

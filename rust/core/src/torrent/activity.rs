@@ -8,12 +8,12 @@ use super::{Modes, TorrentState};
 pub(super) struct Activity {
     pub(super) state: TorrentState,
     running: bool,
-    draining: bool,
+    graceful_pause: bool,
     pub(super) modes: Modes,
     /// Storage is in error.
     storage_failed: bool,
     /// What peers were sent last (BEP 21).
-    told_upload_only: bool,
+    upload_only_sent: bool,
 }
 
 impl Activity {
@@ -24,17 +24,17 @@ impl Activity {
 
     /// Whether connections may be made.
     pub(super) fn is_running(&self) -> bool {
-        self.running && !self.draining && !self.state.is_checking()
+        self.running && !self.graceful_pause && !self.state.is_checking()
     }
 
     /// Whether it stops as soon as what was asked for is here.
-    pub(super) fn is_draining(&self) -> bool {
-        self.draining
+    pub(super) fn is_pausing_gracefully(&self) -> bool {
+        self.graceful_pause
     }
 
     /// Whether blocks may be asked for, once there is metadata.
     pub(super) fn may_download(&self) -> bool {
-        !self.draining
+        !self.graceful_pause
             && !self.state.is_checking()
             && !self.modes.upload_mode
             && !self.storage_failed
@@ -48,17 +48,17 @@ impl Activity {
     /// Paused.
     pub(super) fn stop(&mut self) {
         self.running = false;
-        self.draining = false;
+        self.graceful_pause = false;
     }
 
     /// Stops gracefully; whether it did not already.
-    pub(super) fn drain(&mut self) -> bool {
-        self.running && !std::mem::replace(&mut self.draining, true)
+    pub(super) fn pause_gracefully(&mut self) -> bool {
+        self.running && !std::mem::replace(&mut self.graceful_pause, true)
     }
 
     /// Runs on; whether it was to stop.
-    pub(super) fn end_drain(&mut self) -> bool {
-        std::mem::take(&mut self.draining)
+    pub(super) fn end_graceful_pause(&mut self) -> bool {
+        std::mem::take(&mut self.graceful_pause)
     }
 
     pub(super) fn set_storage_failed(&mut self, failed: bool) {
@@ -66,18 +66,21 @@ impl Activity {
     }
 
     /// What peers were sent last (BEP 21).
-    pub(super) fn told_upload_only(&self) -> bool {
-        self.told_upload_only
+    pub(super) fn upload_only_sent(&self) -> bool {
+        self.upload_only_sent
     }
 
     /// Peers are informed of this; whether it is new.
-    pub(super) fn tell_upload_only(&mut self, upload_only: bool) -> bool {
-        std::mem::replace(&mut self.told_upload_only, upload_only) != upload_only
+    pub(super) fn set_upload_only_sent(&mut self, upload_only: bool) -> bool {
+        std::mem::replace(&mut self.upload_only_sent, upload_only) != upload_only
     }
 
     /// Panics when the parts disagree with each other.
     #[cfg(any(debug_assertions, test))]
     pub(super) fn check_invariants(&self) {
-        assert!(self.running || !self.draining, "what stands still is over");
+        assert!(
+            self.running || !self.graceful_pause,
+            "what stands still is over"
+        );
     }
 }

@@ -52,17 +52,17 @@ impl Torrent {
             {
                 peer.download.want += report.want;
                 if news || report.want > 0 {
-                    self.feed_urgent(now);
-                    self.feed(now, key);
+                    self.top_up_time_critical(now);
+                    self.top_up(now, key);
                 }
             }
         }
         if freed {
-            self.feed_hungry(now);
+            self.top_up_starved(now);
         } else if self.starved.retry().is_some() {
             self.plan_retry(now);
         }
-        self.close_drained();
+        self.close_finished();
     }
 
     fn note_bitfield(&mut self, key: PeerKey, pieces: Bitfield) {
@@ -169,7 +169,7 @@ impl Torrent {
     }
 
     /// Leases blocks to a peer that wants some.
-    pub(super) fn feed(&mut self, now: Instant, key: PeerKey) {
+    pub(super) fn top_up(&mut self, now: Instant, key: PeerKey) {
         let may_download = self.may_download();
         let able = |peer: &&Peer| {
             peer.download.want > 0
@@ -199,7 +199,7 @@ impl Torrent {
             let threshold = self.settings.whole_pieces_threshold.unsigned_abs();
             Speed::of(rate, self.pieces.layout.piece_length(), threshold)
         };
-        self.pieces.picker.set_pace(key, rate);
+        self.pieces.picker.set_download_rate(key, rate);
         let mut blocks = Vec::new();
         if peer.download.refusals.is_empty() {
             let pieces = match &allowed {
@@ -228,11 +228,11 @@ impl Torrent {
     }
 
     /// Serves peers that wanted more blocks than there were.
-    pub(super) fn feed_hungry(&mut self, now: Instant) {
-        self.feed_urgent(now);
+    pub(super) fn top_up_starved(&mut self, now: Instant) {
+        self.top_up_time_critical(now);
         let waiting: Vec<PeerKey> = self.starved.iter().collect();
         for key in waiting {
-            self.feed(now, key);
+            self.top_up(now, key);
         }
         self.plan_retry(now);
     }

@@ -19,7 +19,7 @@ pub(super) struct Choking {
     /// It is time to look whether there is anything to report.
     look: bool,
     /// The choker knows of a peer.
-    told: bool,
+    reported: bool,
 }
 
 impl Choking {
@@ -53,12 +53,12 @@ impl Torrent {
         let candidates: Vec<_> = self
             .peers
             .iter_mut()
-            .filter(|(_, peer)| peer.closing.is_none() && !self.activity.is_draining())
+            .filter(|(_, peer)| peer.closing.is_none() && !self.activity.is_pausing_gracefully())
             .map(|(&key, peer)| peer.candidate(key, now))
             .filter(|candidate| candidate.interested || candidate.unchoked)
             .collect();
-        let told = std::mem::replace(&mut self.choking.told, !candidates.is_empty());
-        if !told && candidates.is_empty() {
+        let reported = std::mem::replace(&mut self.choking.reported, !candidates.is_empty());
+        if !reported && candidates.is_empty() {
             return None;
         }
         Some(Standing {
@@ -73,7 +73,7 @@ impl Torrent {
     /// The choker could not take the standing now: it has to come again.
     pub fn standing_undelivered(&mut self) {
         self.choking.changed();
-        self.choking.told = true;
+        self.choking.reported = true;
     }
 
     /// Carries out a decision of the session's choker.
@@ -81,7 +81,7 @@ impl Torrent {
         self.choking.applied = self.choking.applied.max(changes.number);
         self.choking.news = true;
         self.choke(now, &changes.choke, true);
-        if self.activity.is_draining() {
+        if self.activity.is_pausing_gracefully() {
             return;
         }
         self.choke(now, &changes.unchoke, false);

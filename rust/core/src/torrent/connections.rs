@@ -82,14 +82,14 @@ impl Torrent {
         }
         let have = if self.is_super_seeding() {
             let nothing = Bitfield::new(self.pieces.layout.num_pieces());
-            peer.upload.told = Some(nothing.clone());
+            peer.upload.revealed = Some(nothing.clone());
             nothing
         } else {
             self.pieces.picker.have().clone()
         };
-        peer.told_upload_only = self.activity.told_upload_only();
+        peer.upload_only_sent = self.activity.upload_only_sent();
         self.peers.insert(key, peer);
-        if self.activity.told_upload_only() {
+        if self.activity.upload_only_sent() {
             self.command(key, PeerCommand::UploadOnly(true));
         }
         self.command(key, PeerCommand::Start(Arc::new(have)));
@@ -208,9 +208,9 @@ impl Torrent {
         let Some(peer) = self.peers.remove(&key) else {
             return;
         };
-        self.suspicion.left(key, peer.meta.endpoint.ip());
+        self.smart_ban.left(key, peer.meta.endpoint.ip());
         self.starved.remove(key);
-        self.pieces.picker.set_pace(key, 0);
+        self.pieces.picker.set_download_rate(key, 0);
         self.forget_source(key);
         if peer.is_seed() {
             self.pieces.picker.peer_seed_left();
@@ -230,15 +230,15 @@ impl Torrent {
         }
         let stopped = peer.closing == Some(CloseReason::Stopped);
         if self.is_running()
-            && (stopped || peer.told_upload_only && !self.activity.told_upload_only())
+            && (stopped || peer.upload_only_sent && !self.activity.upload_only_sent())
         {
             // Running again, or in want of something again, before the
             // connection was gone.
             self.forgive_all();
         }
-        self.feed_hungry(now);
+        self.top_up_starved(now);
         self.choking.changed();
-        self.close_drained();
+        self.close_finished();
     }
 
     /// An empty report for a connection whose task is lost: its totals stay.

@@ -28,7 +28,7 @@ impl Torrent {
         {
             peer.upload_only = upload_only;
         }
-        self.note_lost(key, &report.lost);
+        self.note_dont_have(key, &report.dont_have);
         let most = self.settings.max_suggest_pieces.unsigned_abs() as usize;
         if let Some(peer) = self.peers.get_mut(&key) {
             if let Some(allowed) = report.allowed_fast.take() {
@@ -105,7 +105,7 @@ impl Torrent {
         }
     }
 
-    fn note_lost(&mut self, key: PeerKey, pieces: &[PieceIndex]) {
+    fn note_dont_have(&mut self, key: PeerKey, pieces: &[PieceIndex]) {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
@@ -121,7 +121,7 @@ impl Torrent {
                     self.dialing.list.set_seed(endpoint, false);
                 }
             } else {
-                self.pieces.picker.peer_lost(piece);
+                self.pieces.picker.peer_dont_have(piece);
             }
             if self.pieces.picker.is_wanted(piece) {
                 peer.download.interesting = peer.download.interesting.saturating_sub(1);
@@ -132,11 +132,11 @@ impl Torrent {
     /// Informs peers that support upload_only whether we still download.
     pub(super) fn update_upload_only(&mut self) {
         let upload_only = self.asks_nobody();
-        if !self.activity.tell_upload_only(upload_only) {
+        if !self.activity.set_upload_only_sent(upload_only) {
             return;
         }
         for (&key, peer) in &mut self.peers {
-            peer.told_upload_only |= upload_only;
+            peer.upload_only_sent |= upload_only;
             let command = PeerCommand::UploadOnly(upload_only);
             self.outputs.push_back(Output::Peer(key, command));
         }
@@ -153,10 +153,10 @@ impl Torrent {
     }
 
     /// A piece that we had is wrong or gone: peers are informed of it (BEP 54).
-    pub(super) fn had_and_lost(&mut self, piece: PieceIndex) {
+    pub(super) fn announce_dont_have(&mut self, piece: PieceIndex) {
         let gone: Arc<[PieceIndex]> = [piece].into();
         for &key in self.peers.keys() {
-            let lost = PeerCommand::Lost(Arc::clone(&gone));
+            let lost = PeerCommand::DontHave(Arc::clone(&gone));
             self.outputs.push_back(Output::Peer(key, lost));
         }
     }

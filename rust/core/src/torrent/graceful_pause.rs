@@ -8,35 +8,35 @@ use crate::ids::PeerKey;
 
 impl Torrent {
     /// Stops as [`Self::stop`] does, but takes in what peers have been asked
-    /// for. [`TorrentEvent::Drained`] says when the last of them is gone, which
+    /// for. [`TorrentEvent::GracefullyPaused`] says when the last of them is gone, which
     /// may be at once; [`Self::start`] and [`Self::stop`] end it earlier, and
     /// then it does not come.
-    pub fn drain(&mut self, now: Instant) {
-        if !self.activity.drain() {
+    pub fn pause_gracefully(&mut self, now: Instant) {
+        if !self.activity.pause_gracefully() {
             return;
         }
         let everybody: Vec<PeerKey> = self.peers.keys().copied().collect();
         self.choke(now, &everybody, true);
         self.choking.changed();
-        self.close_drained();
+        self.close_finished();
     }
 
     /// Whether it stops gracefully just now.
-    pub fn is_draining(&self) -> bool {
-        self.activity.is_draining()
+    pub fn is_pausing_gracefully(&self) -> bool {
+        self.activity.is_pausing_gracefully()
     }
 
     /// Goes on as if nothing had been.
-    pub(super) fn end_drain(&mut self, now: Instant) {
-        if self.activity.end_drain() {
+    pub(super) fn end_graceful_pause(&mut self, now: Instant) {
+        if self.activity.end_graceful_pause() {
             self.choking.changed();
-            self.feed_hungry(now);
+            self.top_up_starved(now);
         }
     }
 
     /// Closes the connections of which nothing is expected any more.
-    pub(super) fn close_drained(&mut self) {
-        if !self.activity.is_draining() {
+    pub(super) fn close_finished(&mut self) {
+        if !self.activity.is_pausing_gracefully() {
             return;
         }
         let done: Vec<PeerKey> = self
@@ -50,7 +50,7 @@ impl Torrent {
         }
         if self.peers.values().all(|peer| peer.closing.is_some()) {
             self.activity.stop();
-            self.event(TorrentEvent::Drained);
+            self.event(TorrentEvent::GracefullyPaused);
         }
     }
 }

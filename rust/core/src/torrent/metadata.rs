@@ -81,6 +81,6 @@ impl Torrent {
             }
         }
         self.update_all_interest();
-        self.feed_hungry(now);
+        self.top_up_starved(now);
     }
 }

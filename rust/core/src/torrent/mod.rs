@@ -62,7 +62,7 @@ pub use peer_download::PeerDownload;
 pub use peer_traffic::PeerTraffic;
 pub use peer_upload::PeerUpload;
 use pieces::Pieces;
-use smart_ban::Suspicion;
+use smart_ban::SmartBan;
 use starved_peers::StarvedPeers;
 use suggest::Suggestions;
 use super_seed::SuperSeed;
@@ -89,7 +89,7 @@ pub struct Torrent {
     peers: BTreeMap<PeerKey, Peer>,
     starved: StarvedPeers,
     choking: Choking,
-    suspicion: Suspicion,
+    smart_ban: SmartBan,
     super_seed: SuperSeed,
     suggestions: Suggestions,
     /// What connections note in their reports.
@@ -116,7 +116,7 @@ impl Torrent {
             peers: BTreeMap::new(),
             starved: StarvedPeers::default(),
             choking: Choking::default(),
-            suspicion: Suspicion::new(&settings),
+            smart_ban: SmartBan::new(&settings),
             super_seed: SuperSeed::new(seed),
             suggestions: Suggestions::default(),
             watched: Watched::default(),
@@ -205,7 +205,7 @@ impl Torrent {
 
     /// Lets the traffic flow.
     pub fn start(&mut self, now: Instant) {
-        self.end_drain(now);
+        self.end_graceful_pause(now);
         if self.activity.start() {
             self.dialing.start(&self.settings);
             self.next_tick = now;
@@ -223,7 +223,7 @@ impl Torrent {
     pub fn apply_settings(&mut self, settings: Arc<Settings>) {
         let running = self.activity.is_started();
         self.dialing.apply_settings(&settings, running);
-        self.suspicion.apply_settings(&settings);
+        self.smart_ban.apply_settings(&settings);
         self.pieces.apply_settings(&settings);
         let limits = ConnectionLimits::from(&*settings);
         if limits != ConnectionLimits::from(&*self.settings) {
@@ -279,7 +279,7 @@ impl Torrent {
             self.revoke_unwanted();
             self.update_all_interest();
             self.update_state();
-            self.feed_hungry(now);
+            self.top_up_starved(now);
         }
     }
 
@@ -289,7 +289,7 @@ impl Torrent {
         self.activity.set_storage_failed(failed);
         self.update_all_interest();
         if !failed {
-            self.feed_hungry(now);
+            self.top_up_starved(now);
         }
     }
 
@@ -302,7 +302,7 @@ impl Torrent {
             return self.set_state(state);
         }
         self.close_all(CloseReason::Stopped);
-        self.close_drained();
+        self.close_finished();
         // The disk drops what is unfinished, so what these connections still
         // report is not there.
         for peer in self.peers.values_mut() {
@@ -351,7 +351,7 @@ impl Torrent {
         let completed = self.pieces.completed(&new);
         let shared: Arc<[PieceIndex]> = new.as_slice().into();
         for (&key, peer) in &mut self.peers {
-            new.iter().for_each(|&piece| peer.upload.tell(piece));
+            new.iter().for_each(|&piece| peer.upload.reveal(piece));
             let redundant = new.iter().all(|piece| peer.pieces().get(piece.0));
             let have = if redundant && !self.settings.send_redundant_have {
                 PeerCommand::HaveToo(Arc::clone(&shared))
@@ -375,12 +375,12 @@ impl Torrent {
     /// gone from the files.
     pub fn piece_lost(&mut self, now: Instant, piece: PieceIndex) {
         self.revoke(|leased| leased == piece);
-        if self.pieces.lost(piece) {
-            self.had_and_lost(piece);
+        if self.pieces.we_dont_have(piece) {
+            self.announce_dont_have(piece);
         }
         self.update_all_interest();
         self.update_state();
-        self.feed_hungry(now);
+        self.top_up_starved(now);
     }
 
     // ---- time ---------------------------------------------------------------
@@ -391,7 +391,7 @@ impl Torrent {
             return;
         }
         if self.starved.retry().is_some_and(|due| due <= now) && now < self.next_tick {
-            self.feed_hungry(now);
+            self.top_up_starved(now);
         }
         if now < self.next_tick {
             return;
@@ -407,15 +407,15 @@ impl Torrent {
             // One that fell silent is slow.
             self.pieces
                 .picker
-                .set_pace(key, peer.traffic.rates.payload_download.rate(now));
+                .set_download_rate(key, peer.traffic.rates.payload_download.rate(now));
         }
         self.choking.look_again();
         self.share(now);
         self.drop_redundant();
         self.drop_inactive(now);
-        self.rescue_urgent(now);
+        self.rescue_time_critical(now);
         self.show_pieces(now);
-        self.feed_hungry(now);
+        self.top_up_starved(now);
         self.redial(now);
         self.connect_more(now);
     }

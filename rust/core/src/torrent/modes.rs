@@ -35,7 +35,7 @@ impl Torrent {
         self.update_upload_only();
         if before.upload_mode != modes.upload_mode {
             self.update_all_interest();
-            self.feed_hungry(now);
+            self.top_up_starved(now);
         }
         self.stop_if_ready();
     }
@@ -66,7 +66,7 @@ impl Torrent {
         let availability = |piece: PieceIndex| self.pieces.picker.availability(piece);
         for (key, piece) in self.super_seed.show(now, &self.peers, availability) {
             if let Some(peer) = self.peers.get_mut(&key) {
-                peer.upload.tell(piece);
+                peer.upload.reveal(piece);
                 self.command(key, PeerCommand::Have([piece].into()));
             }
         }
@@ -76,9 +76,9 @@ impl Torrent {
     fn show_everything(&mut self) {
         let mut news: Vec<(PeerKey, Arc<[PieceIndex]>)> = Vec::new();
         for (&key, peer) in &mut self.peers {
-            if let Some(told) = peer.upload.told.take() {
+            if let Some(revealed) = peer.upload.revealed.take() {
                 let have = self.pieces.picker.have().iter();
-                let hidden = have.filter(|&piece| !told.get(piece)).map(PieceIndex);
+                let hidden = have.filter(|&piece| !revealed.get(piece)).map(PieceIndex);
                 news.push((key, hidden.collect()));
             }
         }

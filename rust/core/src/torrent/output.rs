@@ -95,17 +95,17 @@ pub enum TorrentEvent {
     /// The files are checked, and the torrent stopped, as requested.
     StoppedWhenReady,
     /// It has stopped gracefully: nothing that was asked for is missing.
-    Drained,
+    GracefullyPaused,
 }
 
 /// How soon a connection is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Haste {
-    /// When the session's pace gives it a turn.
+    /// In its order in the session's `connection_speed`.
     Paced,
     /// Without waiting for that: one of the first of a torrent.
     First,
-    /// At its turn, before those that the game did not name: it was named.
+    /// The same, before peers that the game did not name.
     Named,
 }
 

@@ -63,7 +63,7 @@ pub struct Peer {
     pub upload_only: bool,
     /// It was informed once that we want nothing (BEP 21): if it leaves, that may
     /// be why.
-    pub told_upload_only: bool,
+    pub upload_only_sent: bool,
     /// It was asked to close, and why.
     pub(super) closing: Option<CloseReason>,
 }
@@ -83,7 +83,7 @@ impl Peer {
             download: PeerDownload::new(),
             upload: PeerUpload::new(now),
             upload_only: false,
-            told_upload_only: false,
+            upload_only_sent: false,
             closing: None,
         }
     }

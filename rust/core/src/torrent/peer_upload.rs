@@ -22,7 +22,7 @@ pub struct PeerUpload {
     sent_before: u64,
     /// The pieces that were announced to it, where not all were
     /// (BEP 16).
-    pub(super) told: Option<Bitfield>,
+    pub(super) revealed: Option<Bitfield>,
     /// Pieces that we suggested to it since it may download, the latest last.
     advised: Vec<PieceIndex>,
 }
@@ -36,7 +36,7 @@ impl PeerUpload {
             since: now,
             fresh: true,
             sent_before: 0,
-            told: None,
+            revealed: None,
             advised: Vec::new(),
         }
     }
@@ -66,14 +66,16 @@ impl PeerUpload {
     }
 
     /// Whether it knows that we have the piece.
-    pub(super) fn was_told(&self, piece: PieceIndex) -> bool {
-        self.told.as_ref().is_none_or(|told| told.get(piece.0))
+    pub(super) fn is_revealed(&self, piece: PieceIndex) -> bool {
+        self.revealed
+            .as_ref()
+            .is_none_or(|revealed| revealed.get(piece.0))
     }
 
     /// The piece is announced to it.
-    pub(super) fn tell(&mut self, piece: PieceIndex) {
-        if let Some(told) = &mut self.told {
-            told.set(piece.0);
+    pub(super) fn reveal(&mut self, piece: PieceIndex) {
+        if let Some(revealed) = &mut self.revealed {
+            revealed.set(piece.0);
         }
     }
 

@@ -91,7 +91,7 @@ impl Pieces {
     /// Nothing counts as here until the files were looked at.
     pub(super) fn forget_all(&mut self) {
         for piece in self.picker.have().clone().iter() {
-            self.picker.lost(PieceIndex(piece));
+            self.picker.we_dont_have(PieceIndex(piece));
         }
         self.drop_partials();
         self.count_files();
@@ -110,7 +110,7 @@ impl Pieces {
     fn drop_partials(&mut self) {
         let begun: Vec<PieceIndex> = self.picker.partial_pieces().map(|it| it.piece).collect();
         for piece in begun {
-            self.picker.lost(piece);
+            self.picker.we_dont_have(piece);
         }
     }
 
@@ -124,9 +124,9 @@ impl Pieces {
     }
 
     /// A piece is not here, or not any more; whether it was.
-    pub(super) fn lost(&mut self, piece: PieceIndex) -> bool {
+    pub(super) fn we_dont_have(&mut self, piece: PieceIndex) -> bool {
         let had = self.picker.we_have(piece);
-        self.picker.lost(piece);
+        self.picker.we_dont_have(piece);
         if had {
             self.count_files();
         }
@@ -152,7 +152,7 @@ impl Pieces {
         self.deadlines.set(piece, due, alert);
         let wanted = self.picker.is_wanted(piece);
         self.picker.set_priority(piece, Priority::TOP);
-        self.picker.set_urgent(piece, true);
+        self.picker.set_time_critical(piece, true);
         wanted
     }
 
@@ -160,7 +160,7 @@ impl Pieces {
     /// piece is to be shown.
     pub(super) fn end_deadline(&mut self, piece: PieceIndex) -> Option<bool> {
         let alert = self.deadlines.remove(piece)?;
-        self.picker.set_urgent(piece, false);
+        self.picker.set_time_critical(piece, false);
         Some(alert)
     }
 

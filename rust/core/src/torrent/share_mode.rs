@@ -57,7 +57,7 @@ impl Torrent {
         self.pieces.picker.set_priority(piece, Priority::NORMAL);
         self.update_all_interest();
         self.update_state();
-        self.feed_hungry(now);
+        self.top_up_starved(now);
     }
 
     /// In a swarm of seeds no peer would download from us.

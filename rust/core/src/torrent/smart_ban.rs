@@ -16,14 +16,14 @@ const MAX_DEPARTED: usize = 1024;
 
 /// Suspects, and who sent what under which address.
 #[derive(Debug)]
-pub(super) struct Suspicion {
+pub(super) struct SmartBan {
     suspects: Suspects,
     departed: BTreeMap<PeerKey, IpAddr>,
     /// `departed`, the oldest first.
     order: VecDeque<PeerKey>,
 }
 
-impl Suspicion {
+impl SmartBan {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             suspects: Suspects::new(settings.use_parole_mode),
@@ -70,12 +70,12 @@ impl Torrent {
             .filter(|(_, key)| **key != PeerKey::NONE)
             .map(|(block, &key)| Sent {
                 block,
-                ip: self.suspicion.ip(key, &self.peers),
+                ip: self.smart_ban.ip(key, &self.peers),
                 digest: digests.get(block as usize).copied().flatten(),
             })
             .collect();
         self.event(TorrentEvent::HashFailed(piece));
-        let guilty = self.suspicion.suspects.piece_failed(piece, &blocks);
+        let guilty = self.smart_ban.suspects.piece_failed(piece, &blocks);
         self.note_suspects();
         self.convict(guilty);
         self.piece_lost(now, piece);
@@ -84,29 +84,29 @@ impl Torrent {
     /// A piece that had failed before is right now, and this is what the disk
     /// makes of its blocks. Comes before [`Self::pieces_verified`].
     pub fn piece_audited(&mut self, piece: PieceIndex, digests: &[Option<u64>]) {
-        let guilty = self.suspicion.suspects.piece_passed(piece, [], digests);
+        let guilty = self.smart_ban.suspects.piece_passed(piece, [], digests);
         self.note_suspects();
         self.convict(guilty);
     }
 
     /// Good pieces clear their senders.
     pub(super) fn clear_suspects(&mut self, pieces: &[PieceIndex]) {
-        if self.suspicion.suspects.is_empty() {
+        if self.smart_ban.suspects.is_empty() {
             return;
         }
         for &piece in pieces {
             let senders = self.pieces.picker.contributors(piece);
             let ips: Vec<IpAddr> = senders
                 .into_iter()
-                .filter_map(|key| self.suspicion.ip(key, &self.peers))
+                .filter_map(|key| self.smart_ban.ip(key, &self.peers))
                 .collect();
-            self.suspicion.suspects.piece_passed(piece, ips, &[]);
+            self.smart_ban.suspects.piece_passed(piece, ips, &[]);
         }
         self.note_suspects();
     }
 
     fn note_suspects(&mut self) {
-        let suspects = &self.suspicion.suspects;
+        let suspects = &self.smart_ban.suspects;
         for peer in self.peers.values_mut() {
             let ip = peer.meta.endpoint.ip();
             peer.download.on_parole = suspects.is_on_parole(ip);

@@ -117,7 +117,7 @@ impl SuperSeed {
         let mut fewest = if any { u32::MAX } else { 0 };
         let mut best = Vec::new();
         for piece in (0..has.len()).map(PieceIndex) {
-            if has.get(piece.0) || peer.upload.was_told(piece) || taken.contains(&piece) {
+            if has.get(piece.0) || peer.upload.is_revealed(piece) || taken.contains(&piece) {
                 continue;
             }
             let copies = availability(piece);

@@ -79,7 +79,7 @@ impl Endpoint {
     }
 
     /// An announce of this event is on its way.
-    pub(super) fn is_telling(&self, event: Event) -> bool {
+    pub(super) fn is_announcing(&self, event: Event) -> bool {
         self.in_flight.is_some_and(|sent| sent.event == event)
     }
 
@@ -102,7 +102,7 @@ impl Endpoint {
     }
 
     /// Makes it due as soon as the tracker lets us, or at once.
-    pub(super) fn hurry(&mut self, ignore_min: bool) {
+    pub(super) fn make_due(&mut self, ignore_min: bool) {
         self.next = None;
         self.away = None;
         if ignore_min {
@@ -112,7 +112,7 @@ impl Endpoint {
 
     /// Forgets what an earlier run has left behind.
     pub(super) fn reset(&mut self) {
-        self.hurry(true);
+        self.make_due(true);
         self.forced = false;
     }
 
@@ -125,14 +125,14 @@ impl Endpoint {
         });
     }
 
-    /// The tracker has answered, which was `told_complete` before or not. What
+    /// The tracker has answered, which was `completed_sent` before or not. What
     /// was announced.
     pub(super) fn answered(
         &mut self,
         now: Instant,
         reply: &Reply,
         settings: &AnnouncerSettings,
-        told_complete: bool,
+        completed_sent: bool,
     ) -> Option<Event> {
         let sent = self.in_flight.take()?;
         self.verified = true;
@@ -151,7 +151,7 @@ impl Endpoint {
             return Some(sent.event);
         }
         // A tracker that meets us as a seed needs no announce that we finished.
-        self.knows_damage = !sent.complete && (self.knows_complete || told_complete);
+        self.knows_damage = !sent.complete && (self.knows_complete || completed_sent);
         self.knows_complete |= sent.complete;
         self.knows_us = true;
         self.next = Some(now + reply.interval.max(settings.min_interval));

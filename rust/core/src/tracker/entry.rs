@@ -25,7 +25,7 @@ pub(super) struct Tracker {
     pub(super) verified: bool,
     /// The completion was announced to it; once is enough, from whatever
     /// endpoint.
-    pub(super) told_complete: bool,
+    pub(super) completed_sent: bool,
     pub(super) endpoints: Vec<Endpoint>,
 }
 
@@ -45,7 +45,7 @@ impl Tracker {
             fail_limit: 0,
             tracker_id: None,
             verified: false,
-            told_complete: false,
+            completed_sent: false,
             endpoints: locals.iter().copied().map(Endpoint::new).collect(),
         }
     }
@@ -68,12 +68,12 @@ impl Tracker {
 
     /// It knows us at this endpoint but not yet that the torrent is complete.
     pub(super) fn owes_completed(&self, endpoint: &Endpoint, complete: bool) -> bool {
-        let told = |endpoint: &Endpoint| endpoint.is_telling(Event::Completed);
+        let announced = |endpoint: &Endpoint| endpoint.is_announcing(Event::Completed);
         complete
             && endpoint.knows_us
             && !endpoint.knows_complete
-            && !self.told_complete
-            && !self.endpoints.iter().any(told)
+            && !self.completed_sent
+            && !self.endpoints.iter().any(announced)
     }
 
     /// It knows of damage at this endpoint that is repaired: it is sent the
@@ -108,9 +108,9 @@ impl Tracker {
     }
 
     /// Makes it due as soon as it lets us, or at once.
-    pub(super) fn hurry(&mut self, ignore_min: bool) {
+    pub(super) fn make_due(&mut self, ignore_min: bool) {
         for endpoint in &mut self.endpoints {
-            endpoint.hurry(ignore_min);
+            endpoint.make_due(ignore_min);
         }
     }
 

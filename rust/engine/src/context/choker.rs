@@ -19,28 +19,28 @@ pub(crate) trait Choked: fmt::Debug + Send + Sync {
 
 /// How a torrent's peers stand, and where decisions go; `None` when the torrent
 /// is gone.
-pub(crate) type Word = Option<(Standing, Arc<dyn Choked>)>;
+pub(crate) type StandingReport = Option<(Standing, Arc<dyn Choked>)>;
 
 /// The last word of each torrent.
 #[derive(Debug, Default)]
-pub(crate) struct ChokeDesk {
-    words: Mutex<BTreeMap<TorrentKey, Word>>,
+pub(crate) struct StandingInbox {
+    reports: Mutex<BTreeMap<TorrentKey, StandingReport>>,
     arrived: Notify,
 }
 
-impl ChokeDesk {
+impl StandingInbox {
     /// How a torrent's peers stand.
     pub(crate) fn report(&self, torrent: TorrentKey, standing: Standing, to: Arc<dyn Choked>) {
-        self.leave(torrent, Some((standing, to)));
+        self.put(torrent, Some((standing, to)));
     }
 
     /// A torrent is gone: its slots are free.
     pub(crate) fn gone(&self, torrent: TorrentKey) {
-        self.leave(torrent, None);
+        self.put(torrent, None);
     }
 
-    fn leave(&self, torrent: TorrentKey, word: Word) {
-        self.words.lock().insert(torrent, word);
+    fn put(&self, torrent: TorrentKey, report: StandingReport) {
+        self.reports.lock().insert(torrent, report);
         self.arrived.notify_one();
     }
 
@@ -50,7 +50,7 @@ impl ChokeDesk {
     }
 
     /// All words that were left.
-    pub(crate) fn take(&self) -> BTreeMap<TorrentKey, Word> {
-        std::mem::take(&mut self.words.lock())
+    pub(crate) fn take(&self) -> BTreeMap<TorrentKey, StandingReport> {
+        std::mem::take(&mut self.reports.lock())
     }
 }

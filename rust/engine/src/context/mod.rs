@@ -31,12 +31,12 @@ use crate::net::dial::Dialler;
 use crate::state_dir::StateStore;
 use crate::stats::Stats;
 use address_filter::AddressFilter;
-use choker::ChokeDesk;
+use choker::StandingInbox;
 use connections::ConnectionCounter;
 use final_announces::FinalAnnounces;
 use network::Network;
 use path_claims::PathClaims;
-use queue::QueueDesk;
+use queue::SessionQueue;
 pub(crate) use supervise::{report_panic, supervise, supervise_owned};
 
 /// What the tasks of a running session work with.
@@ -72,8 +72,8 @@ pub(crate) struct Services {
     pub(crate) network: Network,
     pub(crate) connections: ConnectionCounter,
     pub(crate) bandwidth: Arc<BandwidthLimiter>,
-    pub(crate) choking: Arc<ChokeDesk>,
-    pub(crate) queue: Arc<QueueDesk>,
+    pub(crate) choking: Arc<StandingInbox>,
+    pub(crate) queue: Arc<SessionQueue>,
     pub(crate) address_filter: AddressFilter,
     /// Which torrent has which place on disk.
     pub(crate) path_claims: Arc<PathClaims>,
@@ -92,7 +92,7 @@ impl Services {
                 settings.alert_queue_size as usize,
             )),
             bandwidth: Arc::new(BandwidthLimiter::new(&settings)),
-            queue: Arc::new(QueueDesk::new(&settings)),
+            queue: Arc::new(SessionQueue::new(&settings)),
             settings: watch::Sender::new(Arc::new(settings)),
             paused: watch::Sender::new(false),
             stopping: watch::Sender::new(false),

@@ -17,7 +17,7 @@ use torrent_core::queue::{Observation, Queue, QueueVerdict};
 use torrent_core::settings::Settings;
 
 /// Where a torrent finds what the queue has decided for it.
-pub(crate) type Seat = Arc<watch::Sender<QueueVerdict>>;
+pub(crate) type VerdictSender = Arc<watch::Sender<QueueVerdict>>;
 
 /// What the queue asks of the session.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,53 +30,54 @@ pub(crate) struct Due {
 
 /// The queue, and where its verdicts go.
 #[derive(Debug)]
-pub(crate) struct QueueDesk {
-    desk: Mutex<Desk>,
+pub(crate) struct SessionQueue {
+    state: Mutex<QueueState>,
     changed: Notify,
 }
 
 #[derive(Debug)]
-struct Desk {
+struct QueueState {
     queue: Queue,
-    seats: HashMap<InfoHash, Seat>,
+    verdicts: HashMap<InfoHash, VerdictSender>,
 }
 
-impl Desk {
+impl QueueState {
     /// Whether the torrent has its place here: another one of the same hash
     /// may have come after it.
-    fn is_of(&self, torrent: InfoHash, seat: &Seat) -> bool {
-        let known = self.seats.get(&torrent);
-        known.is_some_and(|known| Arc::ptr_eq(known, seat))
+    fn is_of(&self, torrent: InfoHash, queue_verdict: &VerdictSender) -> bool {
+        let known = self.verdicts.get(&torrent);
+        known.is_some_and(|known| Arc::ptr_eq(known, queue_verdict))
     }
 
     /// Informs torrents of what is new.
-    fn tell(&mut self) {
+    fn send_verdicts(&mut self) {
         while let Some((torrent, verdict)) = self.queue.poll_verdict() {
-            if let Some(seat) = self.seats.get(&torrent) {
-                seat.send_if_modified(|known| std::mem::replace(known, verdict) != verdict);
+            if let Some(queue_verdict) = self.verdicts.get(&torrent) {
+                queue_verdict
+                    .send_if_modified(|known| std::mem::replace(known, verdict) != verdict);
             }
         }
     }
 }
 
-impl QueueDesk {
+impl SessionQueue {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
-            desk: Mutex::new(Desk {
+            state: Mutex::new(QueueState {
                 queue: Queue::new(settings),
-                seats: HashMap::new(),
+                verdicts: HashMap::new(),
             }),
             changed: Notify::new(),
         }
     }
 
     /// A torrent has come.
-    pub(crate) fn join(&self, torrent: InfoHash, seat: &Seat, seen: Observation) {
+    pub(crate) fn join(&self, torrent: InfoHash, queue_verdict: &VerdictSender, seen: Observation) {
         {
-            let mut desk = self.desk.lock();
-            desk.seats.insert(torrent, Arc::clone(seat));
-            desk.queue.add(Instant::now(), torrent, seen);
-            desk.tell();
+            let mut state = self.state.lock();
+            state.verdicts.insert(torrent, Arc::clone(queue_verdict));
+            state.queue.add(Instant::now(), torrent, seen);
+            state.send_verdicts();
         }
         self.changed.notify_one();
     }
@@ -85,30 +86,30 @@ impl QueueDesk {
     pub(crate) fn with<T>(
         &self,
         torrent: InfoHash,
-        seat: &Seat,
+        queue_verdict: &VerdictSender,
         act: impl FnOnce(&mut Queue, Instant) -> T,
     ) -> Option<T> {
         let done = {
-            let mut desk = self.desk.lock();
-            if !desk.is_of(torrent, seat) {
+            let mut state = self.state.lock();
+            if !state.is_of(torrent, queue_verdict) {
                 return None;
             }
-            let done = act(&mut desk.queue, Instant::now());
-            desk.tell();
+            let done = act(&mut state.queue, Instant::now());
+            state.send_verdicts();
             done
         };
         self.changed.notify_one();
         Some(done)
     }
 
-    pub(crate) fn leave(&self, torrent: InfoHash, seat: &Seat) {
+    pub(crate) fn leave(&self, torrent: InfoHash, queue_verdict: &VerdictSender) {
         {
-            let mut desk = self.desk.lock();
-            if !desk.is_of(torrent, seat) {
+            let mut state = self.state.lock();
+            if !state.is_of(torrent, queue_verdict) {
                 return;
             }
-            desk.seats.remove(&torrent);
-            desk.queue.remove(Instant::now(), torrent);
+            state.verdicts.remove(&torrent);
+            state.queue.remove(Instant::now(), torrent);
         }
         self.changed.notify_one();
     }
@@ -117,37 +118,44 @@ impl QueueDesk {
     pub(crate) fn ask<T>(
         &self,
         torrent: InfoHash,
-        seat: &Seat,
+        queue_verdict: &VerdictSender,
         ask: impl FnOnce(&Queue) -> T,
     ) -> Option<T> {
-        let desk = self.desk.lock();
-        desk.is_of(torrent, seat).then(|| ask(&desk.queue))
+        let state = self.state.lock();
+        state
+            .is_of(torrent, queue_verdict)
+            .then(|| ask(&state.queue))
     }
 
     /// How the torrent is now.
-    pub(crate) fn observe(&self, torrent: InfoHash, seat: &Seat, seen: Observation) {
-        let mut desk = self.desk.lock();
-        if !desk.is_of(torrent, seat) {
+    pub(crate) fn observe(
+        &self,
+        torrent: InfoHash,
+        queue_verdict: &VerdictSender,
+        seen: Observation,
+    ) {
+        let mut state = self.state.lock();
+        if !state.is_of(torrent, queue_verdict) {
             return;
         }
         // The task is woken only where something has come of it: this happens
         // for every torrent all the time.
-        let before = desk.queue.poll_timeout();
-        desk.queue.observe(Instant::now(), torrent, seen);
-        desk.tell();
-        if desk.queue.poll_timeout() != before {
+        let before = state.queue.poll_timeout();
+        state.queue.observe(Instant::now(), torrent, seen);
+        state.send_verdicts();
+        if state.queue.poll_timeout() != before {
             self.changed.notify_one();
         }
     }
 
     /// The torrents that wait to be downloaded, the first one first.
     pub(crate) fn order(&self) -> Vec<InfoHash> {
-        self.desk.lock().queue.order().to_vec()
+        self.state.lock().queue.order().to_vec()
     }
 
     /// Puts torrents into an order from before.
     pub(crate) fn arrange(&self, order: &[InfoHash]) {
-        self.desk.lock().queue.arrange(Instant::now(), order);
+        self.state.lock().queue.arrange(Instant::now(), order);
         self.changed.notify_one();
     }
 
@@ -158,23 +166,23 @@ impl QueueDesk {
 
     /// When the queue wants to be looked at.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.desk.lock().queue.poll_timeout()
+        self.state.lock().queue.poll_timeout()
     }
 
     /// Other settings are in force.
     pub(crate) fn set_settings(&self, settings: &Settings) {
-        let mut desk = self.desk.lock();
-        desk.queue.set_settings(Instant::now(), settings);
+        let mut state = self.state.lock();
+        state.queue.set_settings(Instant::now(), settings);
     }
 
     /// Looks at the queue and hands out its verdicts.
     pub(crate) fn handle_timeout(&self) -> Due {
-        let (mut desk, now) = (self.desk.lock(), Instant::now());
-        desk.queue.handle_timeout(now);
-        desk.tell();
+        let (mut state, now) = (self.state.lock(), Instant::now());
+        state.queue.handle_timeout(now);
+        state.send_verdicts();
         Due {
-            scrape: desk.queue.poll_scrape(now),
-            order_changed: desk.queue.take_order_changed(),
+            scrape: state.queue.poll_scrape(now),
+            order_changed: state.queue.take_order_changed(),
         }
     }
 }

@@ -42,7 +42,7 @@ impl Storage {
         work: impl FnOnce(&Arc<StorageShared>, &Common) -> Result<T, DiskError> + Send + 'static,
     ) -> Result<T, DiskError> {
         let (shared, common) = self.parts();
-        let turn = shared.turn.permit().await;
+        let permit = shared.exclusive_work.permit().await;
         if shared.go_on().is_err() {
             return Err(shared.error(op, None, Fault::Closed));
         }
@@ -59,7 +59,7 @@ impl Storage {
         let outcome = tokio::task::spawn_blocking(move || {
             // Held until the work ends, even when its caller is gone; the
             // fence falls before the turn ends.
-            let _turn = turn;
+            let _permit = permit;
             let _fence = fence;
             common.files.close_all(&of);
             let outcome = work(&of, &common);

@@ -42,7 +42,7 @@ struct Open {
     limit: usize,
     /// Fewer than that, since the process had no file descriptor left, and
     /// since when so few.
-    strained: Option<(usize, Instant)>,
+    reduced: Option<(usize, Instant)>,
     /// Counts uses, to find the file that has been idle longest.
     clock: u64,
     no_atime: bool,
@@ -64,13 +64,13 @@ struct PooledFile {
 impl Open {
     /// How many files may be open now.
     fn room(&mut self) -> usize {
-        if let Some((fewer, since)) = self.strained
+        if let Some((fewer, since)) = self.reduced
             && since.elapsed() >= EASE
         {
             let more = fewer.saturating_mul(2);
-            self.strained = (more < self.limit).then(|| (more, Instant::now()));
+            self.reduced = (more < self.limit).then(|| (more, Instant::now()));
         }
-        self.strained
+        self.reduced
             .map_or(self.limit, |(fewer, _)| fewer.min(self.limit))
     }
 
@@ -79,8 +79,8 @@ impl Open {
     fn give_up(&mut self) -> HashMap<Key, PooledFile> {
         if !self.files.is_empty() {
             let half = (self.files.len() / 2).max(1);
-            let before = self.strained.map_or(self.limit, |(fewer, _)| fewer);
-            self.strained = Some((half.min(before), Instant::now()));
+            let before = self.reduced.map_or(self.limit, |(fewer, _)| fewer);
+            self.reduced = Some((half.min(before), Instant::now()));
         }
         std::mem::take(&mut self.files)
     }
@@ -136,7 +136,7 @@ impl FilePool {
             open: Mutex::new(Open {
                 files: HashMap::new(),
                 limit: limit.max(1),
-                strained: None,
+                reduced: None,
                 clock: 0,
                 no_atime: false,
             }),
@@ -242,7 +242,7 @@ impl FilePool {
         let mut open = self.open.lock();
         open.no_atime = no_atime;
         open.limit = limit.max(1);
-        open.strained = None;
+        open.reduced = None;
         while open.files.len() > open.limit {
             closed.extend(open.take_least(|entry| entry.used));
         }
@@ -320,13 +320,13 @@ mod tests {
         open.give_up();
         assert_eq!(fill(&mut open), 10);
         for eased in [20, 40, 40] {
-            let (fewer, since) = open.strained.unwrap_or((40, Instant::now()));
+            let (fewer, since) = open.reduced.unwrap_or((40, Instant::now()));
             let Some(long_ago) = since.checked_sub(EASE) else {
                 return;
             };
-            open.strained = open.strained.map(|_| (fewer, long_ago));
+            open.reduced = open.reduced.map(|_| (fewer, long_ago));
             assert_eq!(fill(&mut open), eased);
         }
-        assert_eq!(open.strained, None);
+        assert_eq!(open.reduced, None);
     }
 }

@@ -154,7 +154,7 @@ struct Common {
     pool: BufferPool,
     budget: Budget,
     zeros: ZeroHashes,
-    turns: WorkerLimit,
+    worker_limit: WorkerLimit,
     faults: Arc<DiskFaults>,
     counters: Arc<Counters>,
     tuning: ArcSwapOption<DiskTuning>,
@@ -212,7 +212,7 @@ impl Disk {
             budget: Budget::new(config.max_queued_bytes, pool.clone()),
             pool,
             zeros: ZeroHashes::default(),
-            turns: WorkerLimit::new(count),
+            worker_limit: WorkerLimit::new(count),
             faults,
             counters,
             tuning: ArcSwapOption::empty(),
@@ -258,7 +258,7 @@ impl Disk {
         let common = &self.inner.common;
         common.files.tune(tuning.file_pool_size, tuning.no_atime);
         common.budget.set_limit(tuning.max_queued_bytes);
-        common.turns.set_limit(tuning.working);
+        common.worker_limit.set_limit(tuning.working);
         common.tuning.store(Some(Arc::new(tuning)));
     }
 
@@ -292,7 +292,7 @@ impl Disk {
     /// Lets every worker deal with what was handed over, then ends and joins
     /// their threads. Storages are of no use afterwards.
     pub async fn stop(&self) {
-        let threads = self.inner.tell_to_stop();
+        let threads = self.inner.signal_stop();
         for thread in threads {
             // The sender goes with the thread: an error is what we wait for.
             let _ = thread.ended.await;
@@ -304,7 +304,7 @@ impl Disk {
 }
 
 impl Inner {
-    fn tell_to_stop(&self) -> Vec<Thread> {
+    fn signal_stop(&self) -> Vec<Thread> {
         for worker in self.workers.iter() {
             // A worker that has stopped needs no telling.
             let _ = worker.send(WorkerMessage::Stop);
@@ -315,7 +315,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        for thread in self.tell_to_stop() {
+        for thread in self.signal_stop() {
             let _ = thread.handle.join();
         }
         self.common.budget.lift();

@@ -39,8 +39,8 @@ impl Tools {
     }
 
     /// Forgets what an unfinished piece holds.
-    fn drop(&mut self, partial: PieceBuffer) {
-        self.held -= partial.held();
+    fn drop(&mut self, buffer: PieceBuffer) {
+        self.held -= buffer.held();
     }
 }
 
@@ -118,11 +118,11 @@ impl Local {
                 bytes: length as u64,
             });
         }
-        let partial = self
+        let buffer = self
             .partials
             .entry(block.piece)
             .or_insert_with(|| untouched(&self.shared.spec, block.piece));
-        if !partial.insert(block.index, data, from) {
+        if !buffer.insert(block.index, data, from) {
             return self.event_queue.push(DiskEvent::Redundant {
                 bytes: length as u64,
             });
@@ -136,21 +136,21 @@ impl Local {
     fn advance(&mut self, tools: &mut Tools, piece: PieceIndex) {
         const BLOCKS: u32 = BufferClass::Large.size() as u32 / BLOCK_SIZE;
         let layout = &self.shared.spec.layout;
-        while let Some(partial) = self.partials.get_mut(&piece) {
-            let (first, count) = match partial.advance(BLOCKS) {
+        while let Some(buffer) = self.partials.get_mut(&piece) {
+            let (first, count) = match buffer.advance(BLOCKS) {
                 Next::Wait => return,
                 Next::Complete => return self.complete(tools, piece),
                 Next::Padding(length) => {
                     // One after the other: the next may be equal to the first.
-                    let turn = self.padding.front().is_none_or(|&first| first == piece);
-                    if !turn && length > PADDING_STEP {
+                    let is_first = self.padding.front().is_none_or(|&first| first == piece);
+                    if !is_first && length > PADDING_STEP {
                         if !self.padding.contains(&piece) {
                             self.padding.push_back(piece);
                         }
                         return;
                     }
                     let zeros = &tools.common.zeros;
-                    let (all, spent) = partial.hash_padding(length, zeros, PADDING_STEP);
+                    let (all, spent) = buffer.hash_padding(length, zeros, PADDING_STEP);
                     if let Err(error) = self.shared.padding.spend(spent) {
                         let error = self.shared.error(DiskOp::Write, None, Fault::Io(error));
                         return self.lose(tools, piece, error);
@@ -161,7 +161,7 @@ impl Local {
                         }
                         return;
                     }
-                    if turn {
+                    if is_first {
                         self.padding.pop_front();
                     }
                     continue;
@@ -174,7 +174,7 @@ impl Local {
             match tools.common.read_pooled(&self.shared, offset, length) {
                 Ok(data) => {
                     Counters::add(&tools.common.counters.read_back, u64::from(count));
-                    partial.hash_stored(&data, count);
+                    buffer.hash_stored(&data, count);
                 }
                 Err(error) => return self.lose(tools, piece, error),
             }
@@ -199,10 +199,10 @@ impl Local {
     }
 
     fn complete(&mut self, tools: &mut Tools, piece: PieceIndex) {
-        let Some(mut partial) = self.partials.remove(&piece) else {
+        let Some(mut buffer) = self.partials.remove(&piece) else {
             return;
         };
-        let digest = partial.digest();
+        let digest = buffer.digest();
         let blocks = self.shared.spec.layout.blocks_in_piece(piece);
         Counters::add(&tools.common.counters.blocks_hashed, u64::from(blocks));
         let due = self.shared.spec.hash(piece);
@@ -210,21 +210,21 @@ impl Local {
             self.note_failed(piece);
             DiskEvent::PieceFailed {
                 piece,
-                senders: partial.senders(),
-                digests: partial.digests(&self.keys),
+                senders: buffer.senders(),
+                digests: buffer.digests(&self.keys),
             }
-        } else if let Err(error) = self.write(tools, piece, &partial, false) {
+        } else if let Err(error) = self.write(tools, piece, &buffer, false) {
             DiskEvent::WriteFailed { piece, error }
         } else {
             self.shared.have.set(piece.0);
             if self.failed.remove(&piece) {
-                let digests = partial.digests(&self.keys);
+                let digests = buffer.digests(&self.keys);
                 self.event_queue.push(DiskEvent::Audited { piece, digests });
             }
             DiskEvent::Verified(vec![piece])
         };
         self.event_queue.push(event);
-        tools.drop(partial);
+        tools.drop(buffer);
     }
 
     /// Remembers that `piece` failed, to name its blocks when it is right.
@@ -239,14 +239,14 @@ impl Local {
     /// memory. Only what is hashed if `hashed_only`: that need never be read
     /// back.
     pub(super) fn write_early(&mut self, tools: &mut Tools, piece: PieceIndex, hashed_only: bool) {
-        let Some(mut partial) = self.partials.remove(&piece) else {
+        let Some(mut buffer) = self.partials.remove(&piece) else {
             return;
         };
-        let written = self.write(tools, piece, &partial, hashed_only);
+        let written = self.write(tools, piece, &buffer, hashed_only);
         if written.is_ok() {
-            tools.held -= partial.stored(hashed_only, &self.keys);
+            tools.held -= buffer.stored(hashed_only, &self.keys);
         }
-        self.partials.insert(piece, partial);
+        self.partials.insert(piece, buffer);
         if let Err(error) = written {
             self.lose(tools, piece, error);
         }
@@ -256,18 +256,18 @@ impl Local {
         &self,
         tools: &Tools,
         piece: PieceIndex,
-        partial: &PieceBuffer,
+        buffer: &PieceBuffer,
         hashed_only: bool,
     ) -> Result<(), DiskError> {
         let offset = self.shared.spec.layout.piece_offset(piece);
-        let mut runs = partial.runs(hashed_only).into_iter();
+        let mut runs = buffer.runs(hashed_only).into_iter();
         runs.try_for_each(|(begin, run)| tools.common.write(&self.shared, offset + begin, &run))
     }
 
     /// Drops `piece` for a storage error.
     fn lose(&mut self, tools: &mut Tools, piece: PieceIndex, error: DiskError) {
-        if let Some(partial) = self.partials.remove(&piece) {
-            tools.drop(partial);
+        if let Some(buffer) = self.partials.remove(&piece) {
+            tools.drop(buffer);
         }
         self.event_queue
             .push(DiskEvent::WriteFailed { piece, error });
@@ -276,8 +276,8 @@ impl Local {
     /// Drops every unfinished piece.
     pub(super) fn discard(&mut self, tools: &mut Tools) {
         self.padding.clear();
-        for (_, partial) in self.partials.drain() {
-            tools.drop(partial);
+        for (_, buffer) in self.partials.drain() {
+            tools.drop(buffer);
         }
     }
 
@@ -290,7 +290,7 @@ impl Local {
         }
         let partials = self.partials.iter();
         partials
-            .map(|(&piece, partial)| (piece, partial.stored_blocks()))
+            .map(|(&piece, buffer)| (piece, buffer.stored_blocks()))
             .collect()
     }
 
@@ -300,13 +300,13 @@ impl Local {
             return;
         }
         let layout = &self.shared.spec.layout;
-        let partial = self.partials.entry(piece);
-        let partial = partial.or_insert_with(|| untouched(&self.shared.spec, piece));
+        let buffer = self.partials.entry(piece);
+        let buffer = buffer.or_insert_with(|| untouched(&self.shared.spec, piece));
         for span in layout.piece_spans(piece) {
             self.shared.touched.set(span.file.0);
         }
         for block in blocks.iter() {
-            partial.adopt(block);
+            buffer.adopt(block);
         }
         self.advance(tools, piece);
     }

@@ -104,7 +104,7 @@ impl Storage {
 
     /// Takes back that these pieces are there, until a check finds them or
     /// they come again.
-    pub fn doubt(&self, pieces: &Bitfield) {
+    pub fn mark_unknown(&self, pieces: &Bitfield) {
         let (shared, _) = self.parts();
         for piece in pieces.iter() {
             shared.have.clear(piece);

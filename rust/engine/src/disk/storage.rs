@@ -59,7 +59,7 @@ pub(super) struct StorageShared {
     /// The padding that may be hashed, checks apart.
     pub(super) padding: ZeroBudget,
     /// Slow work on the files, which is done by one thread at a time.
-    pub(super) turn: ExclusiveWork,
+    pub(super) exclusive_work: ExclusiveWork,
     /// The worker that owns piece 0.
     pub(super) first_worker: usize,
     /// New writes and reads are refused.
@@ -102,7 +102,7 @@ impl StorageShared {
             file_paths: ArcSwap::from_pointee(spec.file_paths()),
             root: Root::default(),
             padding: ZeroBudget::new(spec.layout.payload_length()),
-            turn: ExclusiveWork::default(),
+            exclusive_work: ExclusiveWork::default(),
             spec,
             events,
             first_worker: (id % workers as u64) as usize,
@@ -380,9 +380,9 @@ impl Storage {
     /// blocks of unfinished pieces are in memory.
     pub async fn flush(&self) {
         // What a fence holds back is dealt with after it.
-        let turn = self.handle.shared.turn.permit().await;
+        let permit = self.handle.shared.exclusive_work.permit().await;
         self.ask_all(|reply| WorkerMessage::Flush { reply }).await;
-        drop(turn);
+        drop(permit);
     }
 
     /// Has moving, renaming and taking files out of the part file end as soon as
@@ -400,13 +400,13 @@ impl Storage {
         let shared = &self.handle.shared;
         shared.closing.store(true, Ordering::Release);
         // Long work on the files sees it and ends.
-        let turn = shared.turn.permit().await;
+        let permit = shared.exclusive_work.permit().await;
         self.ask_all(|reply| WorkerMessage::Close {
             storage: shared.clone(),
             reply: Some(reply),
         })
         .await;
-        drop(turn);
+        drop(permit);
     }
 
     /// Closes the storage and deletes its files and the folders that are

@@ -34,11 +34,11 @@ impl Storage {
         work: impl FnOnce(&Arc<StorageShared>, &Common) -> Result<T, DiskError> + Send + 'static,
     ) -> Result<T, DiskError> {
         let (shared, common) = self.parts();
-        let turn = shared.turn.permit().await;
+        let permit = shared.exclusive_work.permit().await;
         let (of, done) = (Arc::clone(&shared), Arc::clone(&common));
         let outcome = tokio::task::spawn_blocking(move || {
             // Held until the work ends, even when its caller is gone.
-            let _turn = turn;
+            let _permit = permit;
             work(&of, &done)
         });
         match outcome.await {

@@ -142,7 +142,7 @@ pub(super) struct Worker {
     locals: HashMap<u64, Local>,
     checks: VecDeque<CheckTask>,
     /// Bytes charged to the budget for messages taken, and not released.
-    owed: usize,
+    charged: usize,
     /// Payload bytes that may be held.
     held_limit: usize,
     /// The storage that is being worked for, to know which one a panic concerns.
@@ -166,7 +166,7 @@ impl Worker {
             tools: Tools::new(common),
             locals: HashMap::new(),
             checks: VecDeque::new(),
-            owed: 0,
+            charged: 0,
             held_limit: limit / 2 / workers.max(1),
             current: None,
             unposted: false,
@@ -179,7 +179,7 @@ impl Worker {
         let common = Arc::clone(&self.tools.common);
         loop {
             let open = self.take(&mut batch);
-            let _turn = common.turns.take();
+            let _permit = common.worker_limit.take();
             let reads = batch
                 .extract_if(.., |message| {
                     matches!(
@@ -198,16 +198,16 @@ impl Worker {
                     break;
                 }
                 self.guard(|worker| worker.handle(message));
-                self.settle();
+                self.update_budget();
             }
             self.guard(Self::relieve);
             self.guard(Self::check);
             self.guard(Self::hash_padding);
-            self.settle();
+            self.update_budget();
             self.post();
             if !going {
                 // Unfinished pieces go with the worker, and their bytes.
-                self.tools.common.budget.release(self.owed);
+                self.tools.common.budget.release(self.charged);
                 return;
             }
         }
@@ -285,7 +285,7 @@ impl Worker {
                 blocks,
                 bytes,
             } => {
-                self.owed += bytes;
+                self.charged += bytes;
                 self.write(&storage, from, blocks);
             }
             WorkerMessage::Read {
@@ -363,7 +363,7 @@ impl Worker {
                 let local = self.locals.get_mut(&storage.id);
                 for message in local.map(Local::unfence).unwrap_or_default() {
                     self.guard(|worker| worker.handle(message));
-                    self.settle();
+                    self.update_budget();
                 }
             }
             // What comes after every batch does it.
@@ -489,11 +489,11 @@ impl Worker {
                 .values()
                 .filter(|local| !local.is_fenced())
                 .flat_map(|local| {
-                    local.partials.iter().map(move |(&piece, partial)| {
+                    local.partials.iter().map(move |(&piece, buffer)| {
                         let bytes = if hashed_only {
-                            partial.held_hashed()
+                            buffer.held_hashed()
                         } else {
-                            partial.held()
+                            buffer.held()
                         };
                         (bytes, local.shared.clone(), piece)
                     })
@@ -553,13 +553,13 @@ impl Worker {
     }
 
     /// Releases what was dealt with.
-    fn settle(&mut self) {
+    fn update_budget(&mut self) {
         let held = self.tools.held;
         self.tools
             .common
             .budget
-            .release(self.owed.saturating_sub(held));
-        self.owed = held;
+            .release(self.charged.saturating_sub(held));
+        self.charged = held;
     }
 
     /// Posts events, as far as the torrents' channels take them.

@@ -70,11 +70,11 @@ mod tests {
 
     #[test]
     fn no_more_work_at_once_than_the_limit_of_the_moment() {
-        let turns = WorkerLimit::new(2);
+        let worker_limit = WorkerLimit::new(2);
         let (working, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let work = |rounds| {
             for _ in 0..rounds {
-                let _turn = turns.take();
+                let _permit = worker_limit.take();
                 most.fetch_max(working.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 thread::yield_now();
                 working.fetch_sub(1, Ordering::SeqCst);
@@ -89,18 +89,18 @@ mod tests {
             most.swap(0, Ordering::SeqCst)
         };
         assert!((1..=2).contains(&run()));
-        turns.set_limit(1);
+        worker_limit.set_limit(1);
         assert_eq!(run(), 1);
 
         // A waiting worker learns of a higher limit.
-        let held = turns.take();
+        let held = worker_limit.take();
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| drop(turns.take()));
-            turns.set_limit(2);
+            let waiting = scope.spawn(|| drop(worker_limit.take()));
+            worker_limit.set_limit(2);
             waiting.join().unwrap();
         });
         drop(held);
-        turns.set_limit(0);
-        drop(turns.take());
+        worker_limit.set_limit(0);
+        drop(worker_limit.take());
     }
 }

@@ -17,10 +17,10 @@ use super::address::is_local;
 use crate::net::bandwidth::{BandwidthLimiter, Direction, Note, Share, Slot, Ticket};
 
 /// What a connection asks for at first; a fast one soon asks for more.
-const FIRST_WISH: u64 = 16 * 1024;
+const FIRST_REQUEST: u64 = 16 * 1024;
 
 /// What a connection asks for at most.
-const MAX_WISH: u64 = 4 * 1024 * 1024;
+const MAX_REQUEST: u64 = 4 * 1024 * 1024;
 
 /// Bytes of headers that a connection counts before it reports them.
 const HEADERS_BATCH: u64 = 4096;
@@ -40,7 +40,7 @@ pub(crate) struct Valve {
     /// In line for more.
     waiting: bool,
     /// What to ask for next.
-    wish: u64,
+    request: u64,
     /// Headers and other overhead not yet reported: in this direction, and in
     /// the other.
     headers: (u64, u64),
@@ -65,7 +65,7 @@ impl Valve {
             quota: 0,
             epoch: 0,
             waiting: false,
-            wish: FIRST_WISH,
+            request: FIRST_REQUEST,
             headers: (0, 0),
         }
     }
@@ -82,8 +82,8 @@ impl Valve {
         let granted = self.slot.granted.swap(0, Ordering::Acquire);
         if granted > 0 {
             self.waiting = false;
-            if granted >= self.wish {
-                self.wish = (self.wish * 2).min(MAX_WISH);
+            if granted >= self.request {
+                self.request = (self.request * 2).min(MAX_REQUEST);
             }
             self.quota += granted;
         }
@@ -98,7 +98,7 @@ impl Valve {
             }
             if !self.waiting {
                 let ticket = Ticket(Arc::clone(&self.slot));
-                let want = self.wish.max(least - self.quota);
+                let want = self.request.max(least - self.quota);
                 rates.note(Note::Wants(share, ticket, want));
                 self.waiting = true;
             }

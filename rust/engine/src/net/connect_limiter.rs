@@ -38,7 +38,7 @@ const BURST: u32 = 10;
 impl ConnectLimiter {
     /// Waits for a place among the half-open connections, and for its turn if
     /// it has to have one.
-    pub(crate) async fn turn(
+    pub(crate) async fn acquire(
         &self,
         settings: &mut watch::Receiver<Arc<Settings>>,
         haste: Haste,
@@ -79,9 +79,9 @@ impl ConnectLimiter {
         let step = Duration::from_secs(1) / per_second;
         let mut next = self.next.lock();
         let earliest = now.checked_sub(step * BURST).unwrap_or(now);
-        let turn = next.map_or(earliest, |next| next.max(earliest));
-        *next = Some(turn + step);
-        turn.saturating_duration_since(now)
+        let slot = next.map_or(earliest, |next| next.max(earliest));
+        *next = Some(slot + step);
+        slot.saturating_duration_since(now)
     }
 }
 
@@ -115,13 +115,13 @@ mod tests {
         let (sender, receiver) = watch::channel(limit(2));
         let connect_limiter = ConnectLimiter::default();
         let [mut first, mut second, mut third, mut fourth] = [(); 4].map(|()| receiver.clone());
-        let a = connect_limiter.turn(&mut first, Haste::First).await;
-        let b = connect_limiter.turn(&mut second, Haste::First).await;
-        let mut waiting = Box::pin(connect_limiter.turn(&mut third, Haste::First));
+        let a = connect_limiter.acquire(&mut first, Haste::First).await;
+        let b = connect_limiter.acquire(&mut second, Haste::First).await;
+        let mut waiting = Box::pin(connect_limiter.acquire(&mut third, Haste::First));
         assert!(waiting.as_mut().now_or_never().is_none());
         drop(a);
         let c = waiting.await;
-        let mut waiting = Box::pin(connect_limiter.turn(&mut fourth, Haste::First));
+        let mut waiting = Box::pin(connect_limiter.acquire(&mut fourth, Haste::First));
         assert!(waiting.as_mut().now_or_never().is_none());
         sender.send_replace(limit(3));
         let d = waiting.await;
@@ -129,7 +129,7 @@ mod tests {
         sender.send_replace(limit(0));
         let mut places = Vec::new();
         for other in &mut others {
-            places.push(connect_limiter.turn(other, Haste::First).await);
+            places.push(connect_limiter.acquire(other, Haste::First).await);
         }
         assert_eq!(*connect_limiter.half_open.lock(), 12, "no limit");
         drop((b, c, d, places));
@@ -144,18 +144,18 @@ mod tests {
         };
         let (_sender, receiver) = watch::channel(Arc::new(settings));
         let connect_limiter = ConnectLimiter::default();
-        let turn = |haste| {
+        let slot = |haste| {
             let (connect_limiter, mut receiver) = (&connect_limiter, receiver.clone());
-            Box::pin(async move { connect_limiter.turn(&mut receiver, haste).await })
+            Box::pin(async move { connect_limiter.acquire(&mut receiver, haste).await })
         };
         let mut crowd = Vec::new();
         for _ in 0..9 {
-            crowd.push(turn(Haste::First).await);
+            crowd.push(slot(Haste::First).await);
         }
-        let mut waiting = turn(Haste::First);
+        let mut waiting = slot(Haste::First);
         assert!(waiting.as_mut().now_or_never().is_none());
-        let named = turn(Haste::Named).await;
-        let mut second = turn(Haste::Named);
+        let named = slot(Haste::Named).await;
+        let mut second = slot(Haste::Named);
         assert!(second.as_mut().now_or_never().is_none());
         // Both wait: the one that may go is not missed.
         drop(named);

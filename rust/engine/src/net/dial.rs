@@ -16,7 +16,7 @@ use super::stream::Stream;
 /// Which local ends connections are made from.
 #[derive(Debug, Default)]
 pub(crate) struct Dialler {
-    turn: AtomicUsize,
+    dial_count: AtomicUsize,
 }
 
 impl Dialler {
@@ -53,9 +53,9 @@ impl Dialler {
         } else {
             TcpSocket::new_v6()?
         };
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let from = self.interface(settings, addr, turn)?;
-        let port = local_port(settings, turn);
+        let dial_count = self.dial_count.fetch_add(1, Ordering::Relaxed);
+        let from = self.interface(settings, addr, dial_count)?;
+        let port = local_port(settings, dial_count);
         if from.is_some() || port != 0 {
             // The same port serves many connections to different peers.
             #[cfg(unix)]
@@ -75,7 +75,7 @@ impl Dialler {
         &self,
         settings: &Settings,
         addr: SocketAddr,
-        turn: usize,
+        dial_count: usize,
     ) -> io::Result<Option<IpAddr>> {
         let named = settings.outgoing().map_err(io::Error::other)?;
         if named.is_empty() {
@@ -88,7 +88,7 @@ impl Dialler {
             .filter(|from| from.is_ipv4() == addr.is_ipv4())
             .collect();
         // Never by another way than the game asked for.
-        let chosen = addresses.get(turn % addresses.len().max(1)).copied();
+        let chosen = addresses.get(dial_count % addresses.len().max(1)).copied();
         chosen.map(Some).ok_or_else(|| {
             let reason = format!("none of the outgoing interfaces can reach {}", addr.ip());
             io::Error::new(io::ErrorKind::AddrNotAvailable, reason)
@@ -97,13 +97,13 @@ impl Dialler {
 }
 
 /// The local port whose turn it is; 0 to let the system choose.
-fn local_port(settings: &Settings, turn: usize) -> u16 {
+fn local_port(settings: &Settings, dial_count: usize) -> u16 {
     let first = u16::try_from(settings.outgoing_port).unwrap_or(0);
     let count = settings.num_outgoing_ports.unsigned_abs().max(1);
     if first == 0 {
         return 0;
     }
-    let more = (turn as u64 % count).min(u64::from(u16::MAX - first));
+    let more = (dial_count as u64 % count).min(u64::from(u16::MAX - first));
     first + more as u16
 }
 
@@ -202,7 +202,9 @@ mod tests {
             num_outgoing_ports: 3,
             ..Settings::default()
         };
-        let ports: Vec<u16> = (0..4).map(|turn| local_port(&settings, turn)).collect();
+        let ports: Vec<u16> = (0..4)
+            .map(|dial_count| local_port(&settings, dial_count))
+            .collect();
         assert_eq!(ports, [7000, 7001, 7002, 7000]);
         assert_eq!(local_port(&Settings::default(), 9), 0);
     }

@@ -23,12 +23,12 @@ pub(crate) const GRACE: Duration = Duration::from_millis(500);
 pub(crate) struct HandshakeSlots {
     room: usize,
     grace: Duration,
-    guests: Mutex<Guests>,
+    pending: Mutex<PendingHandshakes>,
     left: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Guests {
+struct PendingHandshakes {
     next: u64,
     /// In the order in which they came.
     waiting: BTreeMap<u64, PendingHandshake>,
@@ -44,18 +44,18 @@ struct PendingHandshake {
     stay: Option<oneshot::Sender<Instant>>,
 }
 
-/// A place in the lobby; dropped, it is free again.
+/// A slot for one handshake; dropping it frees the slot.
 #[derive(Debug)]
 pub(crate) struct HandshakeSlot {
     handshake_slots: Arc<HandshakeSlots>,
     number: u64,
-    shown_out: oneshot::Receiver<Instant>,
+    evicted: oneshot::Receiver<Instant>,
 }
 
 impl HandshakeSlot {
     /// Resolves when the place is needed for another connection.
-    pub(crate) async fn shown_out(&mut self) {
-        if let Ok(due) = (&mut self.shown_out).await {
+    pub(crate) async fn evicted(&mut self) {
+        if let Ok(due) = (&mut self.evicted).await {
             tokio::time::sleep_until(due).await;
         }
     }
@@ -64,7 +64,7 @@ impl HandshakeSlot {
 impl Drop for HandshakeSlot {
     fn drop(&mut self) {
         self.handshake_slots
-            .guests
+            .pending
             .lock()
             .waiting
             .remove(&self.number);
@@ -78,13 +78,13 @@ impl HandshakeSlots {
         Arc::new(Self {
             room: room.max(1),
             grace,
-            guests: Mutex::default(),
+            pending: Mutex::default(),
             left: Notify::new(),
         })
     }
 
-    /// Waits until there is room, which there is when the oldest guest had his
-    /// grace.
+    /// Waits until a slot is free or the oldest handshake has had its grace
+    /// period, so that it may be closed.
     pub(crate) async fn room(&self) {
         loop {
             let left = self.left.notified();
@@ -102,58 +102,58 @@ impl HandshakeSlots {
         }
     }
 
-    /// When the oldest guest came, if there is no place left.
+    /// When the oldest handshake began, if all slots are taken.
     fn full_since(&self) -> Option<Instant> {
-        let guests = self.guests.lock();
-        let oldest = guests.waiting.values().next();
+        let pending = self.pending.lock();
+        let oldest = pending.waiting.values().next();
         oldest
-            .filter(|_| guests.waiting.len() >= self.room)
-            .map(|guest| guest.since)
+            .filter(|_| pending.waiting.len() >= self.room)
+            .map(|handshake| handshake.since)
     }
 
-    /// Takes a place for a guest from this address; where there is none, the
-    /// oldest guest is shown out. With `per_address` guests from there already,
-    /// 0 for no limit, the oldest of them leaves as soon as it had its grace,
-    /// and if they have half of the places, the new one is turned away.
+    /// Takes a slot for a connection from this address; if all are taken, the
+    /// oldest handshake is closed. With `per_address` handshakes from there already
+    /// (0: no limit), the oldest of them is closed as soon as its grace period is
+    /// over, and if they hold half of the slots, the new one is refused.
     pub(crate) fn enter(
         self: &Arc<Self>,
         from: IpAddr,
         per_address: usize,
     ) -> Option<HandshakeSlot> {
         let from = ban_unit(from);
-        let (stay, shown_out) = oneshot::channel();
+        let (stay, evicted) = oneshot::channel();
         let waiting = PendingHandshake {
             since: Instant::now(),
             from,
             stay: Some(stay),
         };
-        let mut guests = self.guests.lock();
+        let mut pending = self.pending.lock();
         if per_address > 0 {
-            let alike = |guest: &&mut PendingHandshake| guest.from == from;
-            let count = guests.waiting.values_mut().filter(alike).count();
+            let alike = |handshake: &&mut PendingHandshake| handshake.from == from;
+            let count = pending.waiting.values_mut().filter(alike).count();
             if count >= per_address.max(self.room / 2) {
                 return None;
             }
-            let staying = guests.waiting.values_mut().filter(alike);
+            let staying = pending.waiting.values_mut().filter(alike);
             let staying: Vec<_> = staying.filter(|it| it.stay.is_some()).collect();
             let surplus = (staying.len() + 1).saturating_sub(per_address);
-            for guest in staying.into_iter().take(surplus) {
-                if let Some(stay) = guest.stay.take() {
+            for handshake in staying.into_iter().take(surplus) {
+                if let Some(stay) = handshake.stay.take() {
                     // It may be leaving by itself.
-                    let _ = stay.send(guest.since + self.grace);
+                    let _ = stay.send(handshake.since + self.grace);
                 }
             }
         }
-        if guests.waiting.len() >= self.room {
-            guests.waiting.pop_first();
+        if pending.waiting.len() >= self.room {
+            pending.waiting.pop_first();
         }
-        let number = guests.next;
-        guests.next += 1;
-        guests.waiting.insert(number, waiting);
+        let number = pending.next;
+        pending.next += 1;
+        pending.waiting.insert(number, waiting);
         Some(HandshakeSlot {
             handshake_slots: Arc::clone(self),
             number,
-            shown_out,
+            evicted,
         })
     }
 }
@@ -179,10 +179,10 @@ mod tests {
         let mut second = enter(&handshake_slots, 2);
         handshake_slots.room().await;
         let third = enter(&handshake_slots, 3);
-        first.shown_out().await;
+        first.evicted().await;
         drop(first);
-        assert!(second.shown_out().now_or_never().is_none());
-        assert_eq!(handshake_slots.guests.lock().waiting.len(), 2);
+        assert!(second.evicted().now_or_never().is_none());
+        assert_eq!(handshake_slots.pending.lock().waiting.len(), 2);
         drop(third);
         assert!(handshake_slots.full_since().is_none());
     }
@@ -206,21 +206,21 @@ mod tests {
             .map(|_| handshake_slots.enter(ip(1), 2).unwrap())
             .collect();
         for place in &mut places[..3] {
-            let since = handshake_slots.guests.lock().waiting[&place.number].since;
-            place.shown_out().await;
+            let since = handshake_slots.pending.lock().waiting[&place.number].since;
+            place.evicted().await;
             assert!(
                 since.elapsed() >= handshake_slots.grace,
                 "each has its grace"
             );
         }
         places.drain(..3);
-        assert!(places[0].shown_out().now_or_never().is_none());
+        assert!(places[0].evicted().now_or_never().is_none());
         // However quick they come, half of the places is for others.
         while let Some(place) = handshake_slots.enter(ip(1), 2) {
             places.push(place);
         }
         assert_eq!(places.len(), 10);
-        assert!(other.shown_out().now_or_never().is_none());
+        assert!(other.evicted().now_or_never().is_none());
         assert!(handshake_slots.enter(ip(2), 2).is_some());
         drop(places);
         assert!(handshake_slots.enter(ip(1), 2).is_some());

@@ -54,9 +54,9 @@ pub(crate) async fn outgoing(
         stream.write_all(&ours.encode()).await?;
         let mut bytes = [0; HANDSHAKE_LEN];
         stream.read_exact(&mut bytes).await?;
-        let theirs = Handshake::decode(&bytes)?;
-        if theirs.info_hash == info_hash {
-            Ok(theirs)
+        let received = Handshake::decode(&bytes)?;
+        if received.info_hash == info_hash {
+            Ok(received)
         } else {
             Err(HandshakeError::WrongTorrent)
         }

@@ -127,11 +127,11 @@ async fn welcome(
     let exchange = handshake::incoming(&mut stream, limit, known);
     let exchanged = tokio::select! {
         exchanged = exchange => exchanged,
-        () = place.shown_out() => Err(HandshakeError::Crowded),
+        () = place.evicted() => Err(HandshakeError::Crowded),
     };
     drop(place);
-    let theirs = match exchanged {
-        Ok(theirs) => theirs,
+    let handshake = match exchanged {
+        Ok(handshake) => handshake,
         Err(error) => {
             session.stats.error_incoming_peers.add(1);
             events.post(kind::PEER_ERROR, None, || Detail::Peer {
@@ -141,13 +141,13 @@ async fn welcome(
             return;
         }
     };
-    let torrent = session.registry.lock().get(&theirs.info_hash).cloned();
+    let torrent = session.registry.lock().get(&handshake.info_hash).cloned();
     if let Some(torrent) = torrent {
         let arrival = Arrival {
             stream,
             endpoint,
-            peer_id: theirs.peer_id,
-            features: Features::of(theirs.reserved),
+            peer_id: handshake.peer_id,
+            features: Features::of(handshake.reserved),
         };
         // A torrent too busy to take commands takes no connections either.
         torrent.offer(Command::Incoming(arrival));

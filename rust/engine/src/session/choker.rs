@@ -1,7 +1,7 @@
 //! The session's choker: one task that receives from all torrents how their peers
 //! stand, and decides which peers are choked and which may download.
 //!
-//! Torrents leave their standing at the [`ChokeDesk`]. A decision that a
+//! Torrents leave their standing at the [`StandingInbox`]. A decision that a
 //! torrent's queue does not take is made again from its next standing.
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use torrent_core::choker::Choker;
 use torrent_core::settings::Settings;
 
-use crate::context::choker::ChokeDesk;
+use crate::context::choker::StandingInbox;
 use crate::coop;
 use crate::event::performance::PerformanceWarning;
 use crate::event::sink::EventSink;
@@ -29,7 +29,7 @@ fn warn(settings: &Settings, events: &EventSink) {
 
 /// Decides until the session ends.
 pub(crate) async fn run(
-    desk: Arc<ChokeDesk>,
+    inbox: Arc<StandingInbox>,
     mut settings: watch::Receiver<Arc<Settings>>,
     events: Arc<EventSink>,
 ) {
@@ -40,7 +40,7 @@ pub(crate) async fn run(
         coop::round().await;
         let due = choker.poll_timeout();
         tokio::select! {
-            () = desk.arrived() => {}
+            () = inbox.arrived() => {}
             () = sleep_until(due) => {}
             changed = settings.changed() => match changed {
                 Ok(()) => {
@@ -51,8 +51,8 @@ pub(crate) async fn run(
                 Err(_) => return,
             },
         }
-        for (torrent, word) in desk.take() {
-            match word {
+        for (torrent, report) in inbox.take() {
+            match report {
                 Some((standing, to)) => {
                     choker.update(torrent, standing);
                     answers.insert(torrent, to);
@@ -83,9 +83,9 @@ mod tests {
     #[tokio::test]
     async fn torrents_that_never_stop_reporting_leave_others_their_turn() {
         let settings = watch::Sender::new(Arc::<Settings>::default());
-        let desk = Arc::new(ChokeDesk::default());
+        let inbox = Arc::new(StandingInbox::default());
         let events = Arc::new(EventSink::new(0, 1));
-        let task = run(Arc::clone(&desk), settings.subscribe(), events);
-        assert_gives_way(task, move || desk.gone(TorrentKey(1))).await;
+        let task = run(Arc::clone(&inbox), settings.subscribe(), events);
+        assert_gives_way(task, move || inbox.gone(TorrentKey(1))).await;
     }
 }

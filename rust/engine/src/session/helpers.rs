@@ -29,16 +29,16 @@ pub(crate) fn spawn(session: &Arc<SessionShared>, context: &Arc<Context>) -> Joi
     let limiter = Arc::clone(&services.bandwidth);
     let limiter = bandwidth::run(limiter, settings(), warn_of_limits(session));
     helpers.add("rate limit", limiter);
-    let (desk, saved, asking) = (&services.queue, Arc::clone(session), Arc::clone(session));
+    let (queue, saved, asking) = (&services.queue, Arc::clone(session), Arc::clone(session));
     let queue = queue::run(
-        Arc::clone(desk),
+        Arc::clone(queue),
         settings(),
         move || saved.state_changed(),
         move |torrent| scrape(&asking, torrent),
     );
     helpers.add("queue", queue);
     helpers.add("state directory", restore::run(Arc::clone(session)));
-    let failures = restore::tell_of_failures(Arc::clone(session));
+    let failures = restore::post_write_failures(Arc::clone(session));
     helpers.add("state directory", failures);
     helpers.add("upkeep", disk_settings::run(Arc::clone(context)));
     helpers.tasks

@@ -116,7 +116,7 @@ impl Session {
         mut saved_session: SavedSession,
         folder: Option<Folder>,
     ) -> Result<Self> {
-        let mut complaints = Vec::new();
+        let mut errors = Vec::new();
         let mut state_store = None;
         let has_folder = folder.is_some();
         let mut awaited = None;
@@ -124,8 +124,8 @@ impl Session {
             None => {}
             Some(Folder::Ending(folder)) => awaited = Some(folder),
             Some(Folder::Open(folder)) => {
-                complaints = folder.complaints;
-                complaints.extend(saved_session.put_on(folder.session).err());
+                errors = folder.errors;
+                errors.extend(saved_session.put_on(folder.session).err());
                 state_store = Some(folder.state_store);
             }
         }
@@ -143,8 +143,8 @@ impl Session {
         }
         let restores = has_folder || waits;
         let shared = SessionShared::new(services, state, commands, restores, !waits);
-        for error in complaints {
-            shared.complain(error);
+        for error in errors {
+            shared.post_error(error);
         }
         successor::enter(&shared);
         let start = match waits {
@@ -198,8 +198,8 @@ impl Session {
 
     /// Announces that are still under way [`FINAL_ANNOUNCE_LIMIT`] after the end began
     /// are given up, instead of going on in the background.
-    pub fn hurry(&self) {
-        self.shared.hurry.send_replace(true);
+    pub fn skip_final_announces(&self) {
+        self.shared.skip_final_announces.send_replace(true);
     }
 
     /// Whether all torrents of the state directory are back. Without one that
@@ -437,7 +437,7 @@ impl Session {
         self.check_running()?;
         let numbers = self.numbers();
         let events = &self.shared.events;
-        if !self.shared.metrics_told.swap(true, Ordering::AcqRel) {
+        if !self.shared.metrics_posted.swap(true, Ordering::AcqRel) {
             events.post(kind::SESSION_STATS_HEADER, None, || {
                 Detail::Metrics(numbers.metrics())
             });

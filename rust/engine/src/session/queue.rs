@@ -1,5 +1,5 @@
 //! The session's queue: one task that says which torrents run, check their
-//! files and announce. Torrents and handles reach it through the `QueueDesk`.
+//! files and announce. Torrents and handles reach it through the `SessionQueue`.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use torrent_core::ids::InfoHash;
 pub use torrent_core::queue::Move;
 use torrent_core::settings::Settings;
 
-use crate::context::queue::QueueDesk;
+use crate::context::queue::SessionQueue;
 use crate::coop;
 use crate::timer::sleep_until;
 
@@ -16,7 +16,7 @@ use crate::timer::sleep_until;
 /// of torrents is to be saved, `scrape` for a torrent whose tracker is to be
 /// asked for the numbers of its swarm.
 pub(crate) async fn run(
-    desk: Arc<QueueDesk>,
+    queue: Arc<SessionQueue>,
     mut settings: watch::Receiver<Arc<Settings>>,
     order_changed: impl Fn() + Send,
     scrape: impl Fn(InfoHash) + Send,
@@ -26,16 +26,16 @@ pub(crate) async fn run(
     loop {
         coop::round().await;
         tokio::select! {
-            () = desk.changed() => {}
-            () = sleep_until(desk.poll_timeout()) => {}
+            () = queue.changed() => {}
+            () = sleep_until(queue.poll_timeout()) => {}
             changed = settings.changed() => {
                 if changed.is_err() {
                     return;
                 }
-                desk.set_settings(&settings.borrow_and_update());
+                queue.set_settings(&settings.borrow_and_update());
             }
         }
-        let due = desk.handle_timeout();
+        let due = queue.handle_timeout();
         if due.order_changed {
             order_changed();
         }
@@ -53,8 +53,8 @@ mod tests {
     #[tokio::test]
     async fn torrents_that_never_stop_changing_leave_others_their_turn() {
         let settings = watch::Sender::new(Arc::<Settings>::default());
-        let desk = Arc::new(QueueDesk::new(&settings.borrow()));
-        let task = run(Arc::clone(&desk), settings.subscribe(), || {}, drop);
-        assert_gives_way(task, move || desk.arrange(&[])).await;
+        let queue = Arc::new(SessionQueue::new(&settings.borrow()));
+        let task = run(Arc::clone(&queue), settings.subscribe(), || {}, drop);
+        assert_gives_way(task, move || queue.arrange(&[])).await;
     }
 }

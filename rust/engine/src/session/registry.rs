@@ -17,7 +17,7 @@ use torrent_core::ids::{PeerId, TorrentKey};
 
 use crate::command_queue::{self, Pending};
 use crate::context::path_claims::{Claimant, ClaimedPaths, PathLease};
-use crate::context::queue::Seat;
+use crate::context::queue::VerdictSender;
 use crate::disk::SharedFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::command_sequence::CommandSequence;
@@ -94,7 +94,7 @@ impl SessionShared {
                 view: View::default(),
                 commands,
                 queue: Arc::clone(&self.queue),
-                seat: Seat::default(),
+                queue_verdict: VerdictSender::default(),
                 removed: AtomicBool::new(false),
                 removal: watch::Sender::new(None),
                 left: AtomicBool::new(false),
@@ -128,7 +128,7 @@ impl SessionShared {
             peers: add.peers,
             piece_priorities: add.piece_priorities,
             remembered: matches!(origin, Origin::StateDir { is_whole: true }),
-            places: None,
+            move_journal: None,
             seed_mode: add.seed_mode,
             ends: EndsWith::task_of(&handle),
             restored,

@@ -43,7 +43,7 @@ pub(crate) enum SessionCommand {
 pub(crate) struct SessionShared {
     pub(crate) services: Arc<Services>,
     /// The program ends: nothing goes on in the background.
-    pub(crate) hurry: watch::Sender<bool>,
+    pub(crate) skip_final_announces: watch::Sender<bool>,
     /// How long the shutdown may take, where it is not as usual.
     pub(crate) shutdown_limit: OnceLock<Duration>,
     pub(crate) registry: Mutex<BTreeMap<InfoHash, TorrentHandle>>,
@@ -56,7 +56,7 @@ pub(crate) struct SessionShared {
     /// What the disk does, from when it is started on.
     pub(crate) disk: OnceLock<DiskWatch>,
     /// The names of the counters have been posted.
-    pub(crate) metrics_told: AtomicBool,
+    pub(crate) metrics_posted: AtomicBool,
     pub(super) running: AtomicBool,
     /// It has its folder and its ports.
     pub(crate) up: AtomicBool,
@@ -88,14 +88,14 @@ impl SessionShared {
     ) -> Arc<Self> {
         let session = Arc::new(Self {
             services,
-            hurry: watch::Sender::new(false),
+            skip_final_announces: watch::Sender::new(false),
             shutdown_limit: OnceLock::new(),
             registry: Mutex::default(),
             state: Mutex::new(state),
             state_unsaved: Notify::new(),
             restoring: Restoring::new(restores),
             disk: OnceLock::new(),
-            metrics_told: AtomicBool::new(false),
+            metrics_posted: AtomicBool::new(false),
             running: AtomicBool::new(true),
             up: AtomicBool::new(is_up),
             listening: AtomicBool::new(true),
@@ -156,7 +156,7 @@ impl SessionShared {
     pub(crate) fn fail(&self, error: Error) {
         tracing::error!(%error, "the session cannot run");
         let _ = self.failure.set(error.clone());
-        self.complain(error);
+        self.post_error(error);
         self.stop();
     }
 

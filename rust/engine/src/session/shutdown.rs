@@ -19,7 +19,7 @@ pub const FINAL_ANNOUNCE_LIMIT: Duration = Duration::from_secs(1);
 
 /// What the state directory is given to finish what is queued for it, beyond
 /// the time that the other parts have left.
-const KEEPER_LIMIT: Duration = Duration::from_millis(500);
+const STORE_LIMIT: Duration = Duration::from_millis(500);
 
 /// When everything but the last announces has to be over.
 pub(crate) fn deadline(session: &SessionShared) -> Instant {
@@ -33,7 +33,7 @@ pub(crate) async fn finish_announces(session: &SessionShared, context: &Context,
     let patience = session.settings.borrow().stop_tracker_timeout;
     let patience = Duration::from_secs(patience.unsigned_abs());
     let begun = context.final_announces.begun();
-    let mut hurry = session.hurry.subscribe();
+    let mut skip_final_announces = session.skip_final_announces.subscribe();
     let mut announces = context.final_announces.all();
     let all = async { while announces.join_next().await.is_some() {} };
     tokio::pin!(all);
@@ -43,7 +43,7 @@ pub(crate) async fn finish_announces(session: &SessionShared, context: &Context,
         tracing::debug!("trackers do not answer, and are told in the background");
         tokio::select! {
             _ = timeout_at(begun + patience, all) => {}
-            _ = hurry.wait_for(|hurry| *hurry) => {}
+            _ = skip_final_announces.wait_for(|skip_final_announces| *skip_final_announces) => {}
         }
     }
 }
@@ -53,7 +53,7 @@ pub(crate) async fn close_folder(session: &SessionShared, deadline: Instant) {
     if let Some(state_store) = session.state_store.get().cloned() {
         // It releases the folder's lock when it is done.
         let closed = tokio::task::spawn_blocking(move || state_store.stop());
-        let closed = timeout_at(deadline + KEEPER_LIMIT, closed);
+        let closed = timeout_at(deadline + STORE_LIMIT, closed);
         if closed.await.is_err() {
             tracing::warn!("the state directory took too long to close");
         }

@@ -39,13 +39,13 @@ pub(crate) struct Remembered {
     /// its place.
     pub(crate) is_new: bool,
     /// Where its files are, if that has changed since the record was written.
-    pub(crate) places: Option<MoveJournal>,
+    pub(crate) move_journal: Option<MoveJournal>,
     /// What the torrent is does not stand twice in the directory, or not where
     /// it should: it is to be written again.
     pub(crate) incomplete: bool,
     /// Whether the record's claims count: a record older than a file that
     /// made no sense may know less than there is.
-    pub(crate) complaint: Option<Error>,
+    pub(crate) load_error: Option<Error>,
 }
 
 /// Reads a torrent; `None` if it is not remembered.
@@ -127,13 +127,13 @@ pub(super) fn read_torrent(
     folder: &Path,
     info_hash: InfoHash,
 ) -> Result<Remembered> {
-    let mut complaints = Vec::new();
+    let mut errors = Vec::new();
     let limits = MetainfoLimits {
         bytes: MAX_TORRENT,
         ..MetainfoLimits::widest()
     };
     let path = Part::Torrent.path(folder, info_hash);
-    let torrent = read_newest(faults, &path, MAX_TORRENT, &mut complaints, |data| {
+    let torrent = read_newest(faults, &path, MAX_TORRENT, &mut errors, |data| {
         let metainfo = Metainfo::parse_with(data, &limits)?;
         if metainfo.info.hash == info_hash {
             return Ok(Arc::new(metainfo));
@@ -141,36 +141,36 @@ pub(super) fn read_torrent(
         Err(other_torrent(info_hash))
     });
     let path = Part::Magnet.path(folder, info_hash);
-    let magnet = read_newest(faults, &path, MAX_MAGNET, &mut complaints, |data| {
+    let magnet = read_newest(faults, &path, MAX_MAGNET, &mut errors, |data| {
         let magnet = MagnetUri::parse(&String::from_utf8_lossy(data))?;
         if magnet.info_hash == Some(info_hash) {
             return Ok(magnet);
         }
         Err(other_torrent(info_hash))
     });
-    let path = Part::Places.path(folder, info_hash);
-    let places = read_newest(
+    let path = Part::MoveJournal.path(folder, info_hash);
+    let move_journal = read_newest(
         faults,
         &path,
         move_journal::MAX_BYTES,
-        &mut complaints,
+        &mut errors,
         |data| {
-            let places = MoveJournal::decode(data).map_err(|error| {
+            let move_journal = MoveJournal::decode(data).map_err(|error| {
                 Error::because(ErrorKind::ResumeDataParseError, error.to_string())
             })?;
-            if places.info_hash == info_hash {
-                return Ok(places);
+            if move_journal.info_hash == info_hash {
+                return Ok(move_journal);
             }
             Err(other_torrent(info_hash))
         },
     );
     let [resume, mut added] = [Part::Resume, Part::Added].map(|part| {
         let path = part.path(folder, info_hash);
-        read_newest(faults, &path, resume::MAX_BYTES, &mut complaints, |data| {
+        read_newest(faults, &path, resume::MAX_BYTES, &mut errors, |data| {
             read_record(data, info_hash)
         })
     });
-    let complaint = complaints.into_iter().next();
+    let load_error = errors.into_iter().next();
     // The torrent itself stands there twice.
     let copies = [&resume, &added].map(|record| record.as_ref().and_then(|it| it.info.clone()));
     let has_copy = copies.iter().any(Option::is_some);
@@ -189,7 +189,7 @@ pub(super) fn read_torrent(
     let Some(resume) = resume.or(added) else {
         // Without a record its folder is unknown: it stays for a human.
         let path = Part::Resume.path(folder, info_hash);
-        return Err(complaint.unwrap_or_else(|| {
+        return Err(load_error.unwrap_or_else(|| {
             Error::because(
                 ErrorKind::ResumeDataParseError,
                 "there is no resume data that says where its files are",
@@ -203,9 +203,9 @@ pub(super) fn read_torrent(
         magnet,
         resume,
         is_new,
-        places,
+        move_journal,
         incomplete,
-        complaint,
+        load_error,
     })
 }
 

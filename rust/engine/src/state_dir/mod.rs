@@ -57,7 +57,7 @@ pub(crate) enum Part {
     /// Resume data.
     Resume,
     /// Where its files are.
-    Places,
+    MoveJournal,
 }
 
 impl Part {
@@ -66,7 +66,7 @@ impl Part {
     const ALL: [Self; 5] = [
         Self::Resume,
         Self::Added,
-        Self::Places,
+        Self::MoveJournal,
         Self::Torrent,
         Self::Magnet,
     ];
@@ -77,7 +77,7 @@ impl Part {
             Self::Magnet => "magnet",
             Self::Added => "added",
             Self::Resume => "resume",
-            Self::Places => "places",
+            Self::MoveJournal => "places",
         }
     }
 
@@ -104,7 +104,7 @@ pub struct StateDir {
     pub(crate) state_store: Arc<StateStore>,
     pub(crate) session: SessionState,
     /// What was wrong with the session's state.
-    pub(crate) complaints: Vec<Error>,
+    pub(crate) errors: Vec<Error>,
 }
 
 /// A folder that a session is to keep its state in.
@@ -178,8 +178,8 @@ impl StateDir {
         let folder = std::path::absolute(folder).map_err(|error| Error::from_io(&error, folder))?;
         fs::create_dir_all(torrents(&folder)).map_err(|error| Error::from_io(&error, &folder))?;
         let lock = FolderLock::take(&folder, ending)?;
-        let mut complaints = Vec::new();
-        let session = read_session(&faults, &folder, &mut complaints);
+        let mut errors = Vec::new();
+        let session = read_session(&faults, &folder, &mut errors);
         // Whether they can be read shows now; reading them may take its time.
         fs::read_dir(torrents(&folder)).map_err(|error| Error::from_io(&error, &folder))?;
         let state_store = StateStore::start(folder.clone(), lock, faults)
@@ -187,7 +187,7 @@ impl StateDir {
         Ok(Self {
             state_store,
             session,
-            complaints,
+            errors,
         })
     }
 
@@ -224,7 +224,7 @@ fn read_newest<T>(
     faults: &StateFaults,
     path: &Path,
     limit: usize,
-    complaints: &mut Vec<Error>,
+    errors: &mut Vec<Error>,
     parse: impl Fn(&[u8]) -> Result<T>,
 ) -> Option<T> {
     for path in [path.to_owned(), files::previous(path)] {
@@ -233,7 +233,7 @@ fn read_newest<T>(
             Ok(Some(data)) => data,
             // It may be readable another time: it stays where it is.
             Err(error) => {
-                complaints.push(Error::from_io(&error, &path));
+                errors.push(Error::from_io(&error, &path));
                 continue;
             }
         };
@@ -242,7 +242,7 @@ fn read_newest<T>(
             Err(error) => {
                 let error = error.about(path.display().to_string());
                 tracing::warn!(%error, "a file of the state directory makes no sense");
-                complaints.push(error);
+                errors.push(error);
                 if let Err(error) = files::put_aside(faults, &path) {
                     tracing::warn!(%error, path = %path.display(), "it cannot be put aside");
                 }
@@ -252,8 +252,8 @@ fn read_newest<T>(
     None
 }
 
-fn read_session(faults: &StateFaults, folder: &Path, complaints: &mut Vec<Error>) -> SessionState {
+fn read_session(faults: &StateFaults, folder: &Path, errors: &mut Vec<Error>) -> SessionState {
     let parse = |data: &[u8]| Ok(SessionState::decode(data)?);
     let path = session_file(folder);
-    read_newest(faults, &path, session_state::MAX_BYTES, complaints, parse).unwrap_or_default()
+    read_newest(faults, &path, session_state::MAX_BYTES, errors, parse).unwrap_or_default()
 }

@@ -28,7 +28,7 @@ use super::{Part, files, session_file, tombstone};
 use crate::error::{Error, Result};
 
 enum StoreMessage {
-    Recall {
+    LoadAll {
         taker: mpsc::UnboundedSender<Result<Remembered>>,
     },
     Do {
@@ -72,7 +72,7 @@ impl StateStore {
         let worker = StoreWorker {
             folder: folder.clone(),
             faults: faults.clone(),
-            undone: PendingWrites::default(),
+            pending: PendingWrites::default(),
             notify,
         };
         let thread = std::thread::Builder::new()
@@ -161,9 +161,9 @@ impl StateStore {
 
     /// Has all torrents read, and then everything else done that is asked for
     /// from now on. Reading ends early when the receiver is dropped.
-    pub(crate) fn recall_all(&self) -> mpsc::UnboundedReceiver<Result<Remembered>> {
+    pub(crate) fn load_all(&self) -> mpsc::UnboundedReceiver<Result<Remembered>> {
         let (taker, torrents) = mpsc::unbounded_channel();
-        self.send(StoreMessage::Recall { taker });
+        self.send(StoreMessage::LoadAll { taker });
         torrents
     }
 
@@ -217,19 +217,19 @@ impl Drop for StateStore {
 struct StoreWorker {
     folder: PathBuf,
     faults: StateFaults,
-    undone: PendingWrites,
+    pending: PendingWrites,
     notify: mpsc::UnboundedSender<StoreNotice>,
 }
 
 impl StoreWorker {
     fn run(mut self, inbox: &Receiver<StoreMessage>) {
         loop {
-            let message = match self.undone.poll_timeout() {
+            let message = match self.pending.poll_timeout() {
                 Some(due) => inbox.recv_deadline(due),
                 None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match message {
-                Ok(StoreMessage::Recall { taker }) => self.recall_all(&taker),
+                Ok(StoreMessage::LoadAll { taker }) => self.load_all(&taker),
                 Ok(StoreMessage::Do {
                     subject,
                     task,
@@ -239,7 +239,7 @@ impl StoreWorker {
                     let _ = done.send(self.accept(subject, task));
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    for subject in self.undone.due(Instant::now()) {
+                    for subject in self.pending.due(Instant::now()) {
                         // What fails stays undone.
                         let _ = self.try_again(subject);
                     }
@@ -248,45 +248,45 @@ impl StoreWorker {
             }
         }
         // Once more, in case that it works now.
-        for subject in self.undone.subjects() {
+        for subject in self.pending.subjects() {
             let _ = self.try_again(subject);
         }
     }
 
     /// Does something; behind what is undone of the same subject.
     fn accept(&mut self, subject: WriteSubject, task: PendingWrite) -> io::Result<()> {
-        if !self.undone.is_waiting(subject) {
+        if !self.pending.is_waiting(subject) {
             let outcome = self.carry_out(&task);
             if let Err(error) = &outcome {
-                self.undone.add(Instant::now(), subject, task, error);
-                self.tell(subject, Err(Error::from_io(error, &self.folder)));
+                self.pending.add(Instant::now(), subject, task, error);
+                self.notify(subject, Err(Error::from_io(error, &self.folder)));
             }
             return outcome;
         }
         let is_urgent = task.is_urgent();
-        self.undone.push(subject, task);
+        self.pending.push(subject, task);
         match is_urgent {
             true => self.try_again(subject),
-            false => Err(self.undone.error(subject)),
+            false => Err(self.pending.error(subject)),
         }
     }
 
     /// Does what is undone of a subject, as far as it goes.
     fn try_again(&mut self, subject: WriteSubject) -> io::Result<()> {
-        while let Some(task) = self.undone.next(subject) {
+        while let Some(task) = self.pending.next(subject) {
             if let Err(error) = self.carry_out(&task) {
-                self.undone.failed(Instant::now(), subject, &error);
+                self.pending.failed(Instant::now(), subject, &error);
                 return Err(error);
             }
-            self.undone.done(subject);
+            self.pending.done(subject);
         }
-        self.undone.over(Instant::now(), subject);
+        self.pending.over(Instant::now(), subject);
         tracing::info!(?subject, "the state directory takes it again");
-        self.tell(subject, Ok(()));
+        self.notify(subject, Ok(()));
         Ok(())
     }
 
-    fn tell(&self, subject: WriteSubject, outcome: Result<()>) {
+    fn notify(&self, subject: WriteSubject, outcome: Result<()>) {
         if let Err(error) = &outcome {
             tracing::warn!(?subject, %error, "not saved; it is tried again");
         }
@@ -310,7 +310,7 @@ impl StoreWorker {
 
     /// Reads all torrents, as long as there is a receiver. Those whose removal
     /// was cut short are removed first.
-    fn recall_all(&mut self, taker: &mpsc::UnboundedSender<Result<Remembered>>) {
+    fn load_all(&mut self, taker: &mpsc::UnboundedSender<Result<Remembered>>) {
         let known = match load::known(&self.faults, &self.folder, taker) {
             Ok(known) => known,
             Err(error) => {

@@ -28,22 +28,22 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// The torrents that are remembered, and what could not be read.
-fn recalled(folder: &Path) -> (Vec<Remembered>, Vec<Error>) {
+fn loaded(folder: &Path) -> (Vec<Remembered>, Vec<Error>) {
     let state = StateDir::open(folder).unwrap();
-    let mut reading = state.state_store.recall_all();
-    let (mut torrents, mut complaints) = (Vec::new(), Vec::new());
+    let mut reading = state.state_store.load_all();
+    let (mut torrents, mut errors) = (Vec::new(), Vec::new());
     while let Some(read) = reading.blocking_recv() {
         match read {
             Ok(torrent) => torrents.push(torrent),
-            Err(error) => complaints.push(error),
+            Err(error) => errors.push(error),
         }
     }
-    (torrents, complaints)
+    (torrents, errors)
 }
 
 fn only(folder: &Path) -> Remembered {
-    let (mut torrents, complaints) = recalled(folder);
-    assert_eq!(torrents.len(), 1, "{complaints:?}");
+    let (mut torrents, errors) = loaded(folder);
+    assert_eq!(torrents.len(), 1, "{errors:?}");
     torrents.remove(0)
 }
 
@@ -71,18 +71,18 @@ fn a_record_that_makes_no_sense_gives_way_to_the_one_before() {
     save(folder, Part::Resume, record(1).encode());
     save(folder, Part::Resume, record(2).encode());
     assert_eq!(only(folder).resume.total_uploaded, 2);
-    assert_eq!(only(folder).complaint, None);
+    assert_eq!(only(folder).load_error, None);
 
     let path = Part::Resume.path(folder, HASH);
     fs::write(&path, b"d4:infod").unwrap();
     let remembered = only(folder);
     assert_eq!(remembered.resume.total_uploaded, 1);
-    let complaint = remembered.complaint.unwrap();
-    assert_eq!(complaint.kind(), ErrorKind::ResumeDataParseError);
-    assert_eq!(complaint.context(), path.display().to_string());
+    let load_error = remembered.load_error.unwrap();
+    assert_eq!(load_error.kind(), ErrorKind::ResumeDataParseError);
+    assert_eq!(load_error.context(), path.display().to_string());
 
     // It is out of the way: the next save does not push out the good one.
-    assert_eq!(only(folder).complaint, None);
+    assert_eq!(only(folder).load_error, None);
     save(folder, Part::Resume, record(3).encode());
     fs::write(&path, b"").unwrap();
     assert_eq!(only(folder).resume.total_uploaded, 1);
@@ -97,9 +97,9 @@ fn a_record_that_makes_no_sense_gives_way_to_the_one_before() {
     assert_eq!(only(folder).resume.total_uploaded, 0);
 
     fs::write(Part::Added.path(folder, HASH), b"x").unwrap();
-    let (torrents, complaints) = recalled(folder);
+    let (torrents, errors) = loaded(folder);
     assert!(torrents.is_empty());
-    assert_eq!(complaints.len(), 1);
+    assert_eq!(errors.len(), 1);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_save_that_was_cut_short_at_any_step_leaves_a_whole_record() {
     fs::rename(&path, files::previous(&path)).unwrap();
     let remembered = only(folder);
     assert_eq!(remembered.resume.total_uploaded, 1);
-    assert_eq!(remembered.complaint, None);
+    assert_eq!(remembered.load_error, None);
     // The next save finds all that in its way, and does not mind.
     save(folder, Part::Resume, new);
     assert_eq!(only(folder).resume.total_uploaded, 2);
@@ -137,7 +137,7 @@ fn a_removed_torrent_does_not_come_back_wherever_its_removal_was_cut_short() {
     assert!(only(folder).metainfo.is_none());
     // The tombstone is all that was done.
     fs::write(tombstone(folder, HASH), b"").unwrap();
-    assert!(recalled(folder).0.is_empty());
+    assert!(loaded(folder).0.is_empty());
     assert_eq!(fs::read_dir(torrents(folder)).unwrap().count(), 0);
 
     save(folder, Part::Resume, record(1).encode());
@@ -145,7 +145,7 @@ fn a_removed_torrent_does_not_come_back_wherever_its_removal_was_cut_short() {
     block_on(state.state_store.forget(HASH)).unwrap();
     state.state_store.stop();
     assert!(block_on(state.state_store.forget(HASH)).is_err());
-    assert!(recalled(folder).0.is_empty());
+    assert!(loaded(folder).0.is_empty());
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn the_session_is_remembered() {
     fs::write(session_file(dir.path()), b"i1e").unwrap();
     let state = StateDir::open(dir.path()).unwrap();
     assert_eq!(*state.session_state(), session);
-    assert_eq!(state.complaints.len(), 1);
+    assert_eq!(state.errors.len(), 1);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn strangers_in_the_folder_are_left_alone() {
     for name in ["notes.txt", "0123.resume", "x", ".resume"] {
         fs::write(torrents.join(name), b"mine").unwrap();
     }
-    let (found, complaints) = recalled(dir.path());
-    assert!(found.is_empty() && complaints.is_empty());
+    let (found, errors) = loaded(dir.path());
+    assert!(found.is_empty() && errors.is_empty());
     assert_eq!(fs::read_dir(torrents).unwrap().count(), 4);
 }

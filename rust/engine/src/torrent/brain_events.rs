@@ -74,7 +74,7 @@ impl Driver {
                 });
             }
             TorrentEvent::StoppedWhenReady => self.stopped_when_ready(),
-            TorrentEvent::Drained => self.post(kind::TORRENT_PAUSED, || Detail::None),
+            TorrentEvent::GracefullyPaused => self.post(kind::TORRENT_PAUSED, || Detail::None),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Checks that are cancelled, and what is not known then.
 //!
 //! Owned by the torrent's driver. Code that begins a check because something
-//! turned out to be other than it should says so first ([`Driver::doubt`]):
+//! turned out to be other than it should says so first ([`Driver::mark_unknown`]):
 //! what is in doubt does not count until a check finds it. When the game
 //! cancels a check ([`Driver::cancel_check`]) the torrent goes on with what it
 //! knew before, if that is all there is to know; otherwise it pauses, so
@@ -16,16 +16,16 @@ use super::Driver;
 
 impl Driver {
     /// These pieces may be there or not: it takes a check to know.
-    pub(super) fn doubt(&mut self, pieces: &Bitfield) {
-        self.checking.in_doubt = true;
+    pub(super) fn mark_unknown(&mut self, pieces: &Bitfield) {
+        self.checking.content_unknown = true;
         if let Some(storage) = self.storage.slot.get() {
-            storage.doubt(pieces);
+            storage.mark_unknown(pieces);
         }
     }
 
     /// Everything on disk is in doubt.
-    pub(super) fn doubt_all(&mut self) {
-        self.doubt(&Bitfield::full(self.brain.layout().num_pieces()));
+    pub(super) fn mark_all_unknown(&mut self) {
+        self.mark_unknown(&Bitfield::full(self.brain.layout().num_pieces()));
     }
 
     /// Cancels the check that is under way or waits.
@@ -51,17 +51,17 @@ impl Driver {
         }
         self.checking.running = None;
         self.checking.waiting = None;
-        if self.checking.in_doubt {
-            self.stand_still();
+        if self.checking.content_unknown {
+            self.pause_until_resumed();
         }
         self.checked(Instant::now(), &storage.have());
     }
 
     /// A caller that resumes a torrent about which something is in doubt takes what
     /// is known for all there is.
-    pub(super) fn leave_doubt(&mut self) {
+    pub(super) fn accept_known_content(&mut self) {
         if !self.brain.state().is_checking() && !self.checking.pending_check.is_some() {
-            self.checking.in_doubt = false;
+            self.checking.content_unknown = false;
         }
     }
 }

@@ -17,9 +17,9 @@ use crate::torrent::handle::storage::Deletion;
 use crate::torrent::handle::{Command, Shown, TorrentHandle};
 
 /// What became of the way.
-pub(super) enum Settled {
+pub(super) enum ClaimOutcome {
     /// It has its place, or needs none yet.
-    InPlace,
+    Claimed,
     /// The session stops: it does nothing but end.
     Stopping,
     /// It was removed before it had touched anything.
@@ -28,7 +28,7 @@ pub(super) enum Settled {
 
 /// Waits until it is known where the remembered torrents are, takes the place
 /// if it is free, and waits for those that are being removed from it.
-pub(super) async fn claim_paths(context: &Context, new: &mut NewTorrent) -> Result<Settled> {
+pub(super) async fn claim_paths(context: &Context, new: &mut NewTorrent) -> Result<ClaimOutcome> {
     let session = &context.services;
     let mut stopping = session.stopping.subscribe();
     let mut removal = new.handle.shared.removal.subscribe();
@@ -37,20 +37,20 @@ pub(super) async fn claim_paths(context: &Context, new: &mut NewTorrent) -> Resu
         None => {
             tokio::select! {
                 biased;
-                () = holds(&mut stopping, |stopping| *stopping) => return Ok(Settled::Stopping),
+                () = holds(&mut stopping, |stopping| *stopping) => return Ok(ClaimOutcome::Stopping),
                 () = holds(&mut removal, Option::is_some) => return Ok(removed(context, new).await),
                 ticket = session.path_claims.newcomer_ticket() => ticket,
             }
         }
     };
     let Some(area) = new.area.take() else {
-        return Ok(Settled::InPlace);
+        return Ok(ClaimOutcome::Claimed);
     };
     let take = new.lease.take(ticket, area, Sharing::Same);
     // The disk may hang, this torrent's or that of one with an earlier ticket.
     let taken = tokio::select! {
         biased;
-        () = holds(&mut stopping, |stopping| *stopping) => return Ok(Settled::Stopping),
+        () = holds(&mut stopping, |stopping| *stopping) => return Ok(ClaimOutcome::Stopping),
         () = holds(&mut removal, Option::is_some), if !new.restored => return Ok(removed(context, new).await),
         taken = take => taken,
     };
@@ -60,8 +60,8 @@ pub(super) async fn claim_paths(context: &Context, new: &mut NewTorrent) -> Resu
     })?;
     tokio::select! {
         biased;
-        () = all_left(reserved.after) => Ok(Settled::InPlace),
-        () = holds(&mut stopping, |stopping| *stopping) => Ok(Settled::Stopping),
+        () = all_left(reserved.after) => Ok(ClaimOutcome::Claimed),
+        () = holds(&mut stopping, |stopping| *stopping) => Ok(ClaimOutcome::Stopping),
         // One that is remembered may have files to delete.
         () = holds(&mut removal, Option::is_some), if !new.restored => Ok(removed(context, new).await),
     }
@@ -69,7 +69,7 @@ pub(super) async fn claim_paths(context: &Context, new: &mut NewTorrent) -> Resu
 
 /// It is removed: the command is on its way. What was asked for before and
 /// beside it ends with the event that says so.
-async fn removed(context: &Context, new: &mut NewTorrent) -> Settled {
+async fn removed(context: &Context, new: &mut NewTorrent) -> ClaimOutcome {
     let session = &context.services;
     while let Some(command) = new.commands.recv().await {
         if let Command::Remove { delete } = command {
@@ -84,7 +84,7 @@ async fn removed(context: &Context, new: &mut NewTorrent) -> Settled {
         post_failure(session, &new.handle, &command);
     }
     give_up_commands(context, new);
-    Settled::Removed
+    ClaimOutcome::Removed
 }
 
 /// No command is carried out any more.

@@ -23,10 +23,10 @@ impl Driver {
                 alert,
             } => self.brain.set_deadline(now, piece, after, alert),
             Command::ResetDeadline(piece) => self.reset_deadline(piece),
-            Command::Reannounce(wish) => {
+            Command::Reannounce(request) => {
                 self.tasks.spawn(async move {
-                    tokio::time::sleep(wish.after).await;
-                    TaskEnd::Reannounce(wish)
+                    tokio::time::sleep(request.after).await;
+                    TaskEnd::Reannounce(request)
                 });
             }
             Command::Scrape(tracker) => {
@@ -34,12 +34,12 @@ impl Driver {
             }
             Command::Connect(peer) => self.connect_to(now, peer),
             Command::Peers(peers) => self.brain.add_peers(now, peers, Sources::MANUAL),
-            Command::Ask(question) => self.answer(question),
+            Command::Ask(request) => self.answer(request),
             Command::SaveResumeData(request) => self.save_requested(request),
             Command::ReadPiece(piece, answer) => self.read_piece(piece, answer),
             Command::Flush(answer) => self.flush(answer),
             Command::Metadata(info) => self.metadata_known(info),
-            Command::Place(placing) => self.place(*placing),
+            Command::Storage(command) => self.start_storage_command(*command),
             Command::Incoming(arrival) => self.welcome(arrival),
             Command::Ban(ip) => self.brain.ban(ip),
             Command::TurnOver(count) => {
@@ -70,13 +70,13 @@ impl Driver {
                 self.trackers_changed(Instant::now());
             }
             PendingState::Check => {
-                let wish = std::mem::take(&mut *self.handle.shared.check.lock());
-                if let Some(command) = wish.begin {
+                let request = std::mem::take(&mut *self.handle.shared.check.lock());
+                if let Some(command) = request.begin {
                     self.handle.shared.asked.saw(CommandTopic::Check, command);
                     self.uncompleted.check = self.brain.has_metadata();
                     self.recheck();
                 }
-                if wish.cancel {
+                if request.cancel {
                     self.cancel_check();
                 }
             }
@@ -102,14 +102,14 @@ impl Driver {
         if self.paused {
             self.stop_announcing();
             if self.handle.plain_options().graceful && self.brain.is_running() {
-                self.brain.drain(now);
+                self.brain.pause_gracefully(now);
             } else {
                 self.brain.stop();
                 self.publish(now);
                 self.post(kind::TORRENT_PAUSED, || Detail::None);
             }
         } else {
-            self.leave_doubt();
+            self.accept_known_content();
             self.brain.start(now);
             if !self.brain.state().is_checking() {
                 self.start_announcing(now);

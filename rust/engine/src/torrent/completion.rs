@@ -97,8 +97,8 @@ pub(super) struct Uncompleted {
 type FailureEvent = (Kind, Box<dyn FnOnce(Error) -> Detail + Send + Sync>);
 
 /// The event that says that moving the files or renaming one failed.
-fn failure_of_placing(placing: &StorageCommand) -> FailureEvent {
-    match placing {
+fn failure_of_storage_command(command: &StorageCommand) -> FailureEvent {
+    match command {
         StorageCommand::Move { to, .. } => {
             let to = to.display().to_string();
             let detail = |error: Error| Detail::FileError(error.about(to));
@@ -126,11 +126,11 @@ fn failure_of_read(piece: PieceIndex) -> FailureEvent {
 /// answer's end.
 pub(super) fn post_failure(services: &Arc<Services>, handle: &TorrentHandle, command: &Command) {
     let (kind, detail) = match command {
-        Command::Place(placing) => {
-            if matches!(**placing, StorageCommand::Move { .. }) {
+        Command::Storage(command) => {
+            if matches!(**command, StorageCommand::Move { .. }) {
                 handle.shared.asked.saw_one(CommandTopic::Move);
             }
-            failure_of_placing(placing)
+            failure_of_storage_command(command)
         }
         Command::SaveResumeData(_) => (
             kind::SAVE_RESUME_DATA_FAILED,
@@ -166,8 +166,8 @@ impl Driver {
     }
 
     /// A guard for moving the files or renaming one.
-    pub(super) fn guard_of_placing(&self, placing: &StorageCommand) -> CompletionGuard {
-        let (kind, detail) = failure_of_placing(placing);
+    pub(super) fn guard_of_storage_command(&self, command: &StorageCommand) -> CompletionGuard {
+        let (kind, detail) = failure_of_storage_command(command);
         self.guard(kind, detail)
     }
 
@@ -184,10 +184,10 @@ impl Driver {
 
     /// The torrent ends before a command was carried out. What needs no work
     /// is done; of everything else that has an event the failure is posted.
-    pub(super) fn leave_undone(&mut self, command: Command) {
+    pub(super) fn leave_unfinished(&mut self, command: Command) {
         match command {
             Command::Flush(_) => self.uncompleted.flushes += 1,
-            Command::Ask(question) => self.answer(question),
+            Command::Ask(request) => self.answer(request),
             Command::Scrape(tracker) => {
                 self.announcer.scrape(tracker);
                 self.announce_pending();
@@ -195,8 +195,8 @@ impl Driver {
             Command::Look(PendingState::Options) => self.read_options(),
             Command::Look(PendingState::Priorities) => self.sort_files(),
             Command::Look(PendingState::Check) => {
-                let wish = std::mem::take(&mut *self.handle.shared.check.lock());
-                self.uncompleted.check |= wish.begin.is_some();
+                let requested = std::mem::take(&mut *self.handle.shared.check.lock());
+                self.uncompleted.check |= requested.begin.is_some();
             }
             other => post_failure(&self.context.services, &self.handle, &other),
         }
@@ -209,7 +209,7 @@ impl Driver {
         if let Some(storage) = self.storage.slot.get() {
             storage.cut_short();
         }
-        if self.location.places.give_up() {
+        if self.location.work.give_up() {
             drop(self.guard(kind::METADATA_FAILED, Detail::Error));
         }
         self.records.saver.give_up();

@@ -28,7 +28,7 @@ pub(super) struct Dialled {
 /// The peer that a connection was made with.
 struct Reached {
     stream: Stream,
-    theirs: Handshake,
+    handshake: Handshake,
     connect_time: Duration,
 }
 
@@ -73,18 +73,18 @@ impl Driver {
         match result {
             Ok(Reached {
                 stream,
-                theirs,
+                handshake,
                 connect_time,
             }) => {
                 let meta = PeerMeta {
                     endpoint,
-                    id: theirs.peer_id,
+                    id: handshake.peer_id,
                     connection: stream.kind(),
                     incoming: false,
                     source: self.brain.peer_list().sources(endpoint).unwrap_or_default(),
                     connect_time,
                 };
-                self.join(stream, meta, Features::of(theirs.reserved));
+                self.join(stream, meta, Features::of(handshake.reserved));
             }
             Err(error) => {
                 let stats = &self.context.services.stats;
@@ -129,7 +129,7 @@ async fn connect(
     haste: Haste,
 ) -> Result<Reached, HandshakeError> {
     let mut settings = context.services.settings.subscribe();
-    let place = context.connect_limiter.turn(&mut settings, haste).await;
+    let place = context.connect_limiter.acquire(&mut settings, haste).await;
     let settings = settings.borrow().clone();
     context.services.stats.connection_attempts.add(1);
     let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
@@ -141,7 +141,7 @@ async fn connect(
     let connect_time = begun.elapsed();
     drop(place);
     let limit = seconds(settings.handshake_timeout);
-    let theirs = handshake::outgoing(
+    let handshake = handshake::outgoing(
         &mut stream,
         handle.info_hash(),
         handle.shared.peer_id,
@@ -150,7 +150,7 @@ async fn connect(
     .await?;
     Ok(Reached {
         stream,
-        theirs,
+        handshake,
         connect_time,
     })
 }

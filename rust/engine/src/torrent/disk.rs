@@ -110,7 +110,7 @@ impl Driver {
                 self.post(kind::HASH_FAILED, || Detail::Piece(piece));
                 self.post_rejected(error.message.clone(), "");
                 let trusted = self.storage.slot.get().map(Storage::trusted);
-                self.doubt(&trusted.unwrap_or_default());
+                self.mark_unknown(&trusted.unwrap_or_default());
                 self.recheck();
             }
             DiskEvent::CheckProgress { check, done, total } if self.is_current(check) => {
@@ -170,10 +170,10 @@ impl Driver {
 
     /// What a check found counts.
     pub(super) fn found(&mut self, now: Instant, have: &Bitfield) {
-        self.checking.in_doubt = self.checking.pending_check.is_some();
+        self.checking.content_unknown = self.checking.pending_check.is_some();
         self.checked(now, have);
         // What could not be read meanwhile.
-        self.check_owed();
+        self.run_pending_check();
     }
 
     /// What was verified before the check still is. All other pieces are still to be checked.
@@ -184,14 +184,14 @@ impl Driver {
             let have = storage.have();
             self.checked(now, &have);
         }
-        self.check_owed();
+        self.run_pending_check();
     }
 
     /// Applies an error, unless it is older than the game's statement that
     /// its cause is gone.
     pub(super) fn storage_failed(&mut self, error: DiskError) {
         if error.is_transient() {
-            return self.strained(error);
+            return self.shortage_began(error);
         }
         if error.kind == DiskErrorKind::FolderGone {
             return self.folder_gone();
@@ -208,7 +208,7 @@ impl Driver {
     pub(super) fn checked(&mut self, now: Instant, have: &Bitfield) {
         self.brain.checked(now, have);
         self.adopt_unfinished();
-        self.location.places.was_checked();
+        self.location.work.was_checked();
         self.uncompleted.check = false;
         self.checked_for_saving(have);
         self.publish_pieces();

@@ -38,7 +38,7 @@ pub(super) struct Checking {
     pub(super) waiting: Option<CheckMode>,
     pub(super) progress: f64,
     /// More may be on disk than is known, until a check is over.
-    pub(super) in_doubt: bool,
+    pub(super) content_unknown: bool,
     pub(super) pending_check: PendingCheck,
 }
 
@@ -60,8 +60,8 @@ pub(super) struct Location {
     /// Its places on disk, until the end.
     pub(super) lease: Arc<PathLease>,
     /// They are its own: a record may say so.
-    pub(super) is_settled: bool,
-    pub(super) places: StorageWork,
+    pub(super) owns_paths: bool,
+    pub(super) work: StorageWork,
     pub(super) root: SavePathState,
 }
 

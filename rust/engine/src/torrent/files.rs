@@ -232,7 +232,7 @@ impl Driver {
         if !self.storage.work.seed_mode {
             return Vec::new();
         }
-        if self.is_in_the_dark() {
+        if self.is_content_unknown() {
             return self.records.resume_state.record.verified.clone();
         }
         let verified = self.handle.shared.view.verified.load();

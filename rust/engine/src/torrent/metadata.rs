@@ -67,7 +67,7 @@ impl Driver {
     /// The metadata of a torrent that began without it is here, and has the
     /// right hash.
     pub(super) fn metadata_known(&mut self, info: Arc<Info>) {
-        if self.brain.has_metadata() || self.location.places.holds_metadata(&info) {
+        if self.brain.has_metadata() || self.location.work.holds_metadata(&info) {
             return;
         }
         if let Err(error) = self.judge_names(&info) {
@@ -131,7 +131,7 @@ impl Driver {
                 &options.part_file_dir,
             )
         };
-        self.location.places.hold();
+        self.location.work.hold();
         let lease = Arc::clone(&self.location.lease);
         let session = Arc::clone(&self.context.services);
         self.tasks.spawn(async move {
@@ -144,12 +144,12 @@ impl Driver {
                 }
                 Err(error) => Err(error),
             };
-            TaskEnd::Settled(info, taken)
+            TaskEnd::PathsClaimed(info, taken)
         });
     }
 
-    pub(super) fn place_taken(&mut self, info: Arc<Info>, outcome: Result<(), Error>) {
-        self.location.places.let_go();
+    pub(super) fn paths_claimed(&mut self, info: Arc<Info>, outcome: Result<(), Error>) {
+        self.location.work.let_go();
         match outcome {
             Ok(()) => self.metadata_known(info),
             Err(error) => self.metadata_refused(error),

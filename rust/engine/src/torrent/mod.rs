@@ -54,7 +54,7 @@ use crate::error::Error;
 use crate::event::{Detail, kind, unix_millis};
 use crate::peer::PeerReport;
 use crate::peer::mailbox::Mailbox;
-use claim_paths::Settled;
+use claim_paths::ClaimOutcome;
 use completion::Uncompleted;
 use driver_parts::{
     Announcing, Checking, Failure, Location, Peers, Records, Times, TorrentStorage,
@@ -89,7 +89,7 @@ enum TaskEnd {
     Dialled(dial::Dialled),
     StorageFailed(DiskError),
     Files(FilesEnd),
-    Places(StorageWorkEnd),
+    StorageWork(StorageWorkEnd),
     /// What a look at the folder of the files found.
     Root(Look),
     /// The same, when bytes were not there.
@@ -97,7 +97,7 @@ enum TaskEnd {
     Reannounce(Reannounce),
     Metadata(Result<Arc<Info>, MetainfoError>),
     /// The place for what the metadata names is taken, or another torrent's.
-    Settled(Arc<Info>, crate::error::Result<()>),
+    PathsClaimed(Arc<Info>, crate::error::Result<()>),
     ResumeChecked(Box<Result<ResumeAccepted, ResumeRejected>>),
     Gathered(Box<RecordParts>, Vec<Asked>),
     Flushed(Option<oneshot::Sender<()>>),
@@ -137,17 +137,17 @@ enum LoopEnd {
 
 /// Runs a torrent from its arrival to its end.
 pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
-    let settled = match claim_paths::claim_paths(&context, &mut new).await {
-        Ok(Settled::Removed) => return claim_paths::leave(&context, &new.handle),
-        Ok(settled) => settled,
+    let outcome = match claim_paths::claim_paths(&context, &mut new).await {
+        Ok(ClaimOutcome::Removed) => return claim_paths::leave(&context, &new.handle),
+        Ok(outcome) => outcome,
         Err(error) => return claim_paths::refuse(&context, &mut new, error),
     };
     let (reports, report_queue) = mpsc::channel(REPORT_QUEUE);
     let (disk_events, disk_queue) = mpsc::channel(DISK_QUEUE);
     let handle = new.handle.clone();
     let storage = StorageSlot::default();
-    let is_in_place = matches!(settled, Settled::InPlace);
-    if let Some(metainfo) = handle.metainfo().filter(|_| is_in_place) {
+    let is_claimed = matches!(outcome, ClaimOutcome::Claimed);
+    if let Some(metainfo) = handle.metainfo().filter(|_| is_claimed) {
         match metadata::spec(&metainfo.info, &handle) {
             Ok(spec) => {
                 // No other code fills it.
@@ -157,9 +157,9 @@ pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
         }
     }
     let mut driver = Driver::new(context, handle, storage, disk_events, reports, new.lease);
-    driver.location.is_settled = is_in_place || new.restored;
+    driver.location.owns_paths = is_claimed || new.restored;
     driver.storage.work.seed_mode = new.seed_mode;
-    driver.location.places = StorageWork::restored(new.places);
+    driver.location.work = StorageWork::restored(new.move_journal);
     driver.records.resume_state = ResumeState::new(new.resume, new.verify_files, new.rejected);
     driver
         .records
@@ -187,15 +187,15 @@ struct Queues {
 
 impl Queues {
     /// What becomes of a torrent whose session stops: it may have been removed
-    /// right before. Messages that are not carried out any more go to `undone`.
-    fn last_wish(&mut self, mut undone: impl FnMut(Command)) -> LoopEnd {
+    /// right before. Messages that are not carried out any more go to `unfinished`.
+    fn drain_commands(&mut self, mut unfinished: impl FnMut(Command)) -> LoopEnd {
         // A caller that goes on posting would keep it busy for ever.
         self.commands.close();
         let mut verdict = LoopEnd::SessionStopped;
         while let Some(command) = self.commands.try_recv() {
             match command {
                 Command::Remove { delete } => verdict = LoopEnd::Removed { delete },
-                command => undone(command),
+                command => unfinished(command),
             }
         }
         verdict
@@ -257,7 +257,7 @@ impl Driver {
                 running: None,
                 waiting: None,
                 progress: 0.0,
-                in_doubt: false,
+                content_unknown: false,
                 pending_check: PendingCheck::default(),
             },
             failure: Failure {
@@ -271,8 +271,8 @@ impl Driver {
             },
             location: Location {
                 lease,
-                is_settled: true,
-                places: StorageWork::default(),
+                owns_paths: true,
+                work: StorageWork::default(),
                 root: SavePathState::default(),
             },
             times: Times {
@@ -292,7 +292,7 @@ impl Driver {
 
     fn begin(&mut self, paused: bool, remembered: bool, without_effect: Vec<String>) {
         let now = Instant::now();
-        self.follow_tracker_turn();
+        self.enable_announcer();
         self.paused = paused;
         self.times
             .times
@@ -329,9 +329,9 @@ impl Driver {
         let mut settings = self.context.services.settings.subscribe();
         let mut filter = self.context.services.address_filter.filter();
         let mut session_paused = self.context.services.paused.subscribe();
-        let mut turn = self.handle.shared.seat.subscribe();
+        let mut queue_verdict = self.handle.shared.queue_verdict.subscribe();
         // They may have changed since the driver was made and looked at them.
-        turn.mark_changed();
+        queue_verdict.mark_changed();
         settings.mark_changed();
         session_paused.mark_changed();
         let mut reports = Vec::with_capacity(BATCH);
@@ -339,7 +339,7 @@ impl Driver {
         loop {
             coop::round().await;
             if *stopping.borrow_and_update() {
-                return queues.last_wish(|command| self.leave_undone(command));
+                return queues.drain_commands(|command| self.leave_unfinished(command));
             }
             let due = self.due();
             tokio::select! {
@@ -358,7 +358,7 @@ impl Driver {
                 command = queues.commands.recv() => match command {
                     Some(Command::Remove { delete }) => {
                         // Given before the removal, by another thread.
-                        queues.last_wish(|command| self.leave_undone(command));
+                        queues.drain_commands(|command| self.leave_unfinished(command));
                         return LoopEnd::Removed { delete };
                     }
                     Some(command) => self.handle_command(command),
@@ -374,7 +374,7 @@ impl Driver {
                 _ = settings.changed() => self.apply_settings(),
                 _ = filter.changed() => self.filter_changed(),
                 _ = session_paused.changed() => self.read_options(),
-                _ = turn.changed() => self.turn_changed(),
+                _ = queue_verdict.changed() => self.queue_verdict_changed(),
                 _ = stopping.changed() => {}
                 () = tokio::time::sleep_until(due.into()) => {
                     let now = Instant::now();
@@ -444,7 +444,7 @@ impl Driver {
             }
         }
         self.announce_pending();
-        self.follow_whereabouts();
+        self.follow_own_endpoints();
         let now = Instant::now();
         if let Some(standing) = self.brain.take_standing(now) {
             let session = &self.context.services;
@@ -461,19 +461,22 @@ impl Driver {
         match ended {
             Ok(TaskEnd::Peer(end)) => self.peer_ended(*end),
             Ok(TaskEnd::Dialled(dialled)) => self.dialled(dialled),
-            Ok(TaskEnd::Reannounce(wish)) => {
-                self.announcer
-                    .reannounce(Instant::now(), wish.tracker, wish.ignore_min_interval);
+            Ok(TaskEnd::Reannounce(request)) => {
+                self.announcer.reannounce(
+                    Instant::now(),
+                    request.tracker,
+                    request.ignore_min_interval,
+                );
             }
             Ok(TaskEnd::Metadata(Ok(info))) => self.metadata_known(info),
             Ok(TaskEnd::Metadata(Err(error))) => self.metadata_refused(error.into()),
-            Ok(TaskEnd::Settled(info, outcome)) => self.place_taken(info, outcome),
+            Ok(TaskEnd::PathsClaimed(info, outcome)) => self.paths_claimed(info, outcome),
             Ok(TaskEnd::StorageFailed(error)) => self.storage_failed(error),
             Ok(TaskEnd::ResumeChecked(outcome)) => self.resume_checked(*outcome),
             Ok(TaskEnd::Gathered(gathered, requests)) => self.gathered(*gathered, requests),
             Ok(TaskEnd::Kept(kept)) => self.kept(&kept),
             Ok(TaskEnd::Files(end)) => self.files_end(end),
-            Ok(TaskEnd::Places(end)) => self.placed(end),
+            Ok(TaskEnd::StorageWork(end)) => self.storage_work_ended(end),
             Ok(TaskEnd::Root(look)) => self.root_looked_for(look),
             Ok(TaskEnd::Gone(look)) => self.pieces_gone(look),
             Ok(TaskEnd::Flushed(answer)) => self.flush_over(answer),

@@ -28,7 +28,7 @@ pub(crate) struct NewTorrent {
     /// It is in the state directory already.
     pub(crate) remembered: bool,
     /// Where its files are, if that changed after its record was written.
-    pub(crate) places: Option<Box<MoveJournal>>,
+    pub(crate) move_journal: Option<Box<MoveJournal>>,
     pub(crate) seed_mode: bool,
     /// Says that the torrent has ended once it has, or never ran.
     pub(crate) ends: EndsWith,

@@ -32,16 +32,16 @@ impl Driver {
         );
         self.brain
             .set_limits(now, options.max_connections, options.max_uploads);
-        self.follow_tracker_turn();
+        self.enable_announcer();
         let paused = self.handle.waits(options) || *self.context.services.paused.borrow();
         if paused != self.paused {
             self.paused = paused;
             self.pause_changed(now);
-        } else if self.brain.is_draining() && !options.graceful {
+        } else if self.brain.is_pausing_gracefully() && !options.graceful {
             // It was not to take that long after all.
             self.brain.stop();
             self.post(kind::TORRENT_PAUSED, || Detail::None);
-        } else if answers && !self.brain.is_draining() {
+        } else if answers && !self.brain.is_pausing_gracefully() {
             // Paused and resumed, or the other way round, before it was seen:
             // a caller that waits for the last event learns that it holds.
             self.publish(now);
@@ -89,11 +89,11 @@ impl Driver {
         let mut options = self.handle.shared.options.lock();
         options.plain.modes.stop_when_ready = false;
         drop(options);
-        self.stand_still();
+        self.pause_until_resumed();
     }
 
     /// Pauses the torrent until the game resumes it.
-    pub(super) fn stand_still(&mut self) {
+    pub(super) fn pause_until_resumed(&mut self) {
         {
             let options = &mut self.handle.shared.options.lock().plain;
             options.paused = true;
@@ -120,7 +120,7 @@ impl Driver {
         let any = |kinds: &[crate::event::Kind]| kinds.iter().any(|&kind| events.wants(kind));
         self.brain.watch(Watched {
             progress: any(&[kind::BLOCK_DOWNLOADING, kind::BLOCK_FINISHED]),
-            trouble: any(&[kind::REQUEST_DROPPED, kind::BLOCK_TIMEOUT]),
+            request_failures: any(&[kind::REQUEST_DROPPED, kind::BLOCK_TIMEOUT]),
             peer: any(&[kind::UNWANTED_BLOCK, kind::INVALID_REQUEST]),
             upload: any(&[kind::BLOCK_UPLOADED]),
             asked: any(&[kind::INCOMING_REQUEST]),

@@ -124,7 +124,7 @@ impl Driver {
     }
 
     /// Informs the brain when others see us elsewhere, or we listen elsewhere.
-    pub(super) fn follow_whereabouts(&mut self) {
+    pub(super) fn follow_own_endpoints(&mut self) {
         let own = self.context.services.network.own();
         if !Arc::ptr_eq(&own, &self.peers.own_endpoints) {
             self.brain.set_own(own.to_vec());

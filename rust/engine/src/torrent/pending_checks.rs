@@ -49,7 +49,7 @@ impl Driver {
         let now = Instant::now();
         let mut pieces = Bitfield::new(self.brain.layout().num_pieces());
         pieces.set(piece.0);
-        self.doubt(&pieces);
+        self.mark_unknown(&pieces);
         self.checking.pending_check.add(CheckMode::Only(pieces));
         // Before the piece is missed: it must not be asked of peers.
         self.hold_download();
@@ -58,14 +58,14 @@ impl Driver {
             self.publish_pieces();
         }
         self.storage_failed(error);
-        self.check_owed();
+        self.run_pending_check();
     }
 
     /// A check could not be done: what it was to look at is as unknown as
     /// before it.
     pub(super) fn check_failed(&mut self, mode: CheckMode) {
         self.checking.pending_check.add(mode);
-        self.checking.in_doubt = true;
+        self.checking.content_unknown = true;
         self.hold_download();
     }
 
@@ -87,7 +87,7 @@ impl Driver {
 
     /// Runs the pending check, unless an error says that it would be in vain.
     /// Whether something is.
-    pub(super) fn check_owed(&mut self) -> bool {
+    pub(super) fn run_pending_check(&mut self) -> bool {
         if !self.checking.pending_check.is_some() {
             return false;
         }

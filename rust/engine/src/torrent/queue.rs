@@ -41,14 +41,14 @@ impl Driver {
     }
 
     /// Does as the queue has decided.
-    pub(super) fn turn_changed(&mut self) {
-        self.follow_tracker_turn();
+    pub(super) fn queue_verdict_changed(&mut self) {
+        self.enable_announcer();
         self.read_options();
     }
 
     /// Announces only if it may.
-    pub(super) fn follow_tracker_turn(&mut self) {
-        let announce = self.handle.shared.seat.borrow().announce;
+    pub(super) fn enable_announcer(&mut self) {
+        let announce = self.handle.shared.queue_verdict.borrow().announce;
         let allowed = announce || !self.handle.is_auto_managed();
         self.announcer.set_enabled(Instant::now(), allowed);
     }
@@ -73,8 +73,10 @@ impl Driver {
     /// Begins the check that waits, if it may: its turn is the queue's affair
     /// only where the torrent is.
     pub(super) fn try_check(&mut self) {
-        let is_turn = self.handle.shared.seat.borrow().check;
-        if self.ending || self.failure.shortage.holds() || !is_turn && self.handle.is_auto_managed()
+        let may_check = self.handle.shared.queue_verdict.borrow().check;
+        if self.ending
+            || self.failure.shortage.holds()
+            || !may_check && self.handle.is_auto_managed()
         {
             return;
         }
@@ -100,7 +102,7 @@ impl Driver {
         drop(settings);
         if wakes && self.paused && self.handle.is_auto_managed() {
             self.handle.wake();
-            self.turn_changed();
+            self.queue_verdict_changed();
         }
     }
 }

@@ -81,7 +81,7 @@ impl ResourceShortage {
 
 impl Driver {
     /// The system is short of something for the moment.
-    pub(super) fn strained(&mut self, error: impl Into<Error>) {
+    pub(super) fn shortage_began(&mut self, error: impl Into<Error>) {
         let error = error.into();
         if !self.failure.shortage.begin(Instant::now()) {
             return;
@@ -107,7 +107,7 @@ impl Driver {
                 self.start_check();
             }
             if later.look {
-                self.look_after_strain();
+                self.look_after_shortage();
             }
             if later.sort {
                 self.storage.work.sorting = false;
@@ -125,27 +125,27 @@ impl Driver {
     pub(super) fn start_later(&mut self, error: DiskError) {
         self.records.resume_state.judge_later();
         self.failure.shortage.later.start = true;
-        self.strained(error);
+        self.shortage_began(error);
     }
 
     /// Files could not be put where they belong: that is done when the wait is
     /// over.
     pub(super) fn sort_later(&mut self, error: DiskError) {
         self.failure.shortage.later.sort = true;
-        self.strained(error);
+        self.shortage_began(error);
     }
 
     /// The folder could not be looked at: that is done when the wait is over.
     pub(super) fn look_later(&mut self, error: Error) {
         self.failure.shortage.later.look = true;
-        self.strained(error);
+        self.shortage_began(error);
     }
 
     /// A check could not go on for want of something: it begins again when the
     /// wait is over.
     pub(super) fn check_later(&mut self, mode: CheckMode, error: DiskError) {
         self.checking.waiting = Some(mode);
-        self.strained(error);
+        self.shortage_began(error);
     }
 }
 
@@ -158,20 +158,20 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut shortage = ResourceShortage::new();
-        let mut trouble = |now, expected: u64| {
+        let mut shortage_at = |now, expected: u64| {
             assert!(shortage.begin(at(now)));
             assert!(!shortage.begin(at(now)), "one wait at a time");
             assert_eq!(shortage.poll_timeout(), Some(at(now + expected)));
             shortage.until = None;
         };
-        trouble(0, 1);
-        trouble(1, 2);
-        trouble(3, 4);
-        trouble(8, 8);
-        trouble(17, 16);
-        trouble(40, 30);
-        trouble(80, 30);
+        shortage_at(0, 1);
+        shortage_at(1, 2);
+        shortage_at(3, 4);
+        shortage_at(8, 8);
+        shortage_at(17, 16);
+        shortage_at(40, 30);
+        shortage_at(80, 30);
         // At ease for longer than it had waited.
-        trouble(200, 1);
+        shortage_at(200, 1);
     }
 }

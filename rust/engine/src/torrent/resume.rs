@@ -240,7 +240,7 @@ impl Driver {
             let nothing = Bitfield::new(self.brain.layout().num_pieces());
             self.checked(Instant::now(), &nothing);
         } else {
-            self.checking.in_doubt = true;
+            self.checking.content_unknown = true;
             self.run_check(CheckMode::All);
             if std::mem::take(&mut self.records.resume_state.cancelled) {
                 self.cancel_check();
@@ -293,8 +293,8 @@ impl Driver {
     fn judged(&mut self, outcome: Result<ResumeAccepted, ResumeRejected>) {
         match &outcome {
             Ok(accepted) if accepted.suspects.none() => {}
-            Ok(accepted) => self.doubt(&accepted.suspects),
-            Err(_) => self.checking.in_doubt = true,
+            Ok(accepted) => self.mark_unknown(&accepted.suspects),
+            Err(_) => self.checking.content_unknown = true,
         }
         if std::mem::take(&mut self.records.resume_state.recheck) {
             return self.run_check(CheckMode::All);
@@ -325,7 +325,7 @@ impl Driver {
     /// The record is not true: everything is looked at.
     fn reject(&mut self, reason: String, path: &str) {
         self.records.resume_state.claim = None;
-        self.checking.in_doubt = true;
+        self.checking.content_unknown = true;
         self.leave_seed_mode();
         self.post_rejected(reason, path);
         self.run_check(CheckMode::All);
@@ -481,9 +481,9 @@ impl Driver {
     }
 
     /// Whether it is not known what is on disk.
-    pub(super) fn is_in_the_dark(&self) -> bool {
+    pub(super) fn is_content_unknown(&self) -> bool {
         self.storage.slot.get().is_none()
-            || self.checking.in_doubt
+            || self.checking.content_unknown
             || self.brain.state().is_checking()
             || self.brain.state() == TorrentState::DownloadingMetadata
     }

@@ -242,7 +242,7 @@ impl Driver {
     }
 
     /// Looks at the folder now that the system may have what that takes.
-    pub(super) fn look_after_strain(&mut self) {
+    pub(super) fn look_after_shortage(&mut self) {
         if !self.location.root.gone.is_empty() {
             self.look_for_gone();
         }

@@ -236,10 +236,10 @@ impl Driver {
         // What cannot be seen is what it was.
         let is_hidden =
             self.location.root.is_awaited() && !self.location.root.is_awaited_to_start();
-        if is_hidden && !self.location.places.needs_check() {
+        if is_hidden && !self.location.work.needs_check() {
             return Some(synced.clone());
         }
-        if self.is_in_the_dark() {
+        if self.is_content_unknown() {
             return None;
         }
         let mut durable = Bitfield::new(synced.len());
@@ -255,7 +255,7 @@ impl Driver {
         let Some(state_store) = &self.records.saver.state_store else {
             return;
         };
-        let epoch = self.location.places.epoch();
+        let epoch = self.location.work.epoch();
         let kept = state_store.save(self.handle.info_hash(), Part::Resume, record);
         self.tasks.spawn(async move {
             // The directory's thread reports what fails, and tries again.
@@ -302,7 +302,7 @@ impl Driver {
             .slot
             .get()
             .cloned()
-            .filter(|_| !self.is_in_the_dark())
+            .filter(|_| !self.is_content_unknown())
         else {
             let record = self.record_of_now();
             return self.saved(&record, requests);
@@ -331,7 +331,7 @@ impl Driver {
         match self.take_in(gathered) {
             Ok((have, unfinished)) => {
                 let stats = self.records.saver.stats.clone();
-                let known = !self.is_in_the_dark();
+                let known = !self.is_content_unknown();
                 let record = self.record(known.then_some((&have, &unfinished)), &stats);
                 self.saved(&record, requests);
             }
@@ -414,8 +414,8 @@ impl Driver {
     }
 
     pub(super) fn kept(&mut self, kept: &SavedRecord) {
-        if kept.written && self.location.places.is_settled_by(kept.epoch) {
-            self.settle_places();
+        if kept.written && self.location.work.is_recorded_by(kept.epoch) {
+            self.drop_move_journal();
         }
         if kept.synced {
             self.save_over(true);
@@ -423,11 +423,11 @@ impl Driver {
     }
 
     /// The record says where the files are: what stands beside it goes.
-    fn settle_places(&mut self) {
+    fn drop_move_journal(&mut self) {
         self.keep_source();
         if let Some(state_store) = &self.records.saver.state_store {
             // It is on its way; what fails is tried again.
-            drop(state_store.drop_part(self.handle.info_hash(), Part::Places));
+            drop(state_store.drop_part(self.handle.info_hash(), Part::MoveJournal));
         }
     }
 
@@ -489,11 +489,11 @@ impl Driver {
             return;
         };
         let info_hash = self.handle.info_hash();
-        if !self.location.is_settled {
+        if !self.location.owns_paths {
             // What it is stands there; its place may be another torrent's.
             return;
         }
-        let epoch = self.location.places.epoch();
+        let epoch = self.location.work.epoch();
         let unsaved = self.handle.shared.unsaved.load(Ordering::Acquire);
         if SaveFlags::SETTINGS.intersects(SaveFlags::from_bits(unsaved)) {
             // The device may take longer than there is time for.
@@ -503,8 +503,8 @@ impl Driver {
         // What still has the files after it was asked to end hangs: what is known
         // is saved without them.
         let storage = self.storage.slot.get().cloned();
-        let storage = storage.filter(|_| !self.location.places.is_busy());
-        let record = match storage.filter(|_| !self.is_in_the_dark()) {
+        let storage = storage.filter(|_| !self.location.work.is_busy());
+        let record = match storage.filter(|_| !self.is_content_unknown()) {
             None => self.record_of_now(),
             Some(storage) => {
                 storage.flush().await;
@@ -522,8 +522,8 @@ impl Driver {
             }
         };
         let kept = state_store.save(info_hash, Part::Resume, record.encode().into());
-        if kept.await.is_ok() && self.location.places.is_settled_by(epoch) {
-            self.settle_places();
+        if kept.await.is_ok() && self.location.work.is_recorded_by(epoch) {
+            self.drop_move_journal();
         }
     }
 
@@ -538,7 +538,7 @@ impl Driver {
     /// Looks again at these pieces; the others stay what they are.
     fn recheck_some(&mut self, pieces: Bitfield) {
         if self.stop_for_check() {
-            self.doubt(&pieces);
+            self.mark_unknown(&pieces);
             self.run_check(CheckMode::Only(pieces));
         }
     }

@@ -79,7 +79,7 @@ impl Driver {
         tokio::pin!(deadline);
         // Dials and reads that are still under way have no receiver.
         while !self.peers.mailboxes.is_empty()
-            || self.location.places.is_busy()
+            || self.location.work.is_busy()
             || self.storage.work.sorting
             || saves && self.records.saver.is_asked()
         {
@@ -107,8 +107,10 @@ impl Driver {
     fn last_end(&mut self, ended: TaskEnd) {
         match ended {
             TaskEnd::Peer(end) => self.peer_ended(*end),
-            TaskEnd::Places(StorageWorkEnd::Redone(Err(_))) => self.location.places.look_failed(),
-            TaskEnd::Places(end) => self.placed(end),
+            TaskEnd::StorageWork(StorageWorkEnd::Redone(Err(_))) => {
+                self.location.work.look_failed()
+            }
+            TaskEnd::StorageWork(end) => self.storage_work_ended(end),
             TaskEnd::Gathered(gathered, requests) => self.gathered(*gathered, requests),
             TaskEnd::Files(FilesEnd::Sorted(outcome)) => self.last_sorted(outcome),
             TaskEnd::Flushed(answer) => self.flush_over(answer),
@@ -130,7 +132,7 @@ impl Driver {
             Deletion::Files => storage.delete_files().await,
             Deletion::PartFile => storage.delete_part_file().await,
         };
-        let deleted = match (deleted, self.location.places.unfinished_move()) {
+        let deleted = match (deleted, self.location.work.unfinished_move()) {
             (Err(error), _) => Err(Error::from(error)),
             // What a move that was cut short has carried there stays.
             (Ok(()), Some(to)) if what == Deletion::Files => {

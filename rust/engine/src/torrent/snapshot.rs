@@ -146,11 +146,11 @@ impl Driver {
     }
 
     /// Answers a question, as of now.
-    pub(super) fn answer(&mut self, question: PostRequest) {
+    pub(super) fn answer(&mut self, request: PostRequest) {
         self.publish(Instant::now());
         let storage = self.storage.slot.get();
         let open = || storage.map_or_else(Vec::new, Storage::open_files);
-        let (kind, detail) = self.handle.answer(question, open);
+        let (kind, detail) = self.handle.answer(request, open);
         self.post(kind, || detail);
     }
 

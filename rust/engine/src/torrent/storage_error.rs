@@ -29,7 +29,7 @@ impl Driver {
             return self.look_again();
         }
         let had_one = self.forget_error();
-        if !self.check_owed() && had_one {
+        if !self.run_pending_check() && had_one {
             self.prepare_files();
             if !self.brain.has_metadata() {
                 // What peers had was refused.

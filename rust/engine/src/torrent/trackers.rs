@@ -53,7 +53,7 @@ fn settings(settings: &Settings) -> AnnouncerSettings {
         all_tiers: settings.announce_to_all_tiers,
         prefer_udp: settings.prefer_udp_trackers,
         international: settings.allow_idna,
-        tell_stopped: settings.stop_tracker_timeout > 0,
+        announce_stopped: settings.stop_tracker_timeout > 0,
     }
 }
 

@@ -14,7 +14,7 @@ impl TorrentHandle {
     /// the path is empty, or an exported game gives one in `res://`.
     #[func]
     fn move_storage(&self, new_path: GString, #[opt(default = false)] replace_files: bool) -> bool {
-        self.tell("move_storage", |torrent| {
+        self.command("move_storage", |torrent| {
             let path = paths::to_save(&new_path)?;
             let mode = match replace_files {
                 true => MoveMode::AlwaysReplaceFiles,
@@ -29,7 +29,7 @@ impl TorrentHandle {
     /// [signal error_occurred].
     #[func]
     fn rename_file(&self, file_index: i64, new_name: GString) -> bool {
-        self.tell("rename_file", |torrent| {
+        self.command("rename_file", |torrent| {
             torrent.rename_file(convert::to_file(file_index)?, &new_name.to_string())
         })
     }

@@ -51,7 +51,7 @@ pub(crate) struct TorrentHandle {
     torrent: Option<Torrent>,
     errors: LastError,
     /// The progress that was emitted last.
-    told_progress: SharedField<f64>,
+    reported_progress: SharedField<f64>,
     availability: CachedValue<Arc<Vec<u32>>, Array<i64>>,
     pieces: CachedValue<Arc<Bitfield>, PackedByteArray>,
     _alive: Alive,
@@ -64,7 +64,7 @@ impl IRefCounted for TorrentHandle {
         Self {
             torrent: None,
             errors: LastError::default(),
-            told_progress: SharedField::default(),
+            reported_progress: SharedField::default(),
             availability: CachedValue::default(),
             pieces: CachedValue::default(),
             _alive: Alive::new(&base),
@@ -121,7 +121,7 @@ impl TorrentHandle {
 
     /// Remembers the progress; whether it is news.
     pub(crate) fn note_progress(&self, progress: f64) -> bool {
-        self.told_progress.replace(progress) != progress
+        self.reported_progress.replace(progress) != progress
     }
 
     /// The value of a success; a failure is reported and `None`.
@@ -135,9 +135,9 @@ impl TorrentHandle {
     }
 
     /// Sends a command to the torrent, on the main thread alone; whether that worked.
-    fn tell(&self, method: &str, call: impl FnOnce(&Torrent) -> Result<()>) -> bool {
-        let told = threads::require_main().and_then(|()| call(self.torrent()?));
-        self.report(method, told).is_some()
+    fn command(&self, method: &str, call: impl FnOnce(&Torrent) -> Result<()>) -> bool {
+        let done = threads::require_main().and_then(|()| call(self.torrent()?));
+        self.report(method, done).is_some()
     }
 
     /// Something that can always be read.
@@ -226,7 +226,7 @@ impl TorrentHandle {
     /// here.
     #[func]
     fn pause(&self, #[opt(default = false)] graceful: bool) -> bool {
-        self.tell("pause", |torrent| {
+        self.command("pause", |torrent| {
             if graceful {
                 torrent.pause_gracefully()
             } else {
@@ -238,7 +238,7 @@ impl TorrentHandle {
     /// Goes on after [method pause].
     #[func]
     fn resume(&self) -> bool {
-        self.tell("resume", Torrent::resume)
+        self.command("resume", Torrent::resume)
     }
 
     /// Whether the torrent was paused by [method pause].
@@ -251,19 +251,19 @@ impl TorrentHandle {
     /// Hashes everything on disk again. [method wait_checked] waits until that is done.
     #[func]
     fn force_recheck(&self) -> bool {
-        self.tell("force_recheck", Torrent::force_recheck)
+        self.command("force_recheck", Torrent::force_recheck)
     }
 
     /// Writes every complete piece to the files soon. Finished files are written anyway.
     #[func]
     fn flush_cache(&self) -> bool {
-        self.tell("flush_cache", Torrent::flush_cache)
+        self.command("flush_cache", Torrent::flush_cache)
     }
 
     /// Forgets the torrent's error and goes on.
     #[func]
     fn clear_error(&self) -> bool {
-        self.tell("clear_error", Torrent::clear_error)
+        self.command("clear_error", Torrent::clear_error)
     }
 
     /// The torrent's name.

@@ -9,7 +9,7 @@ impl TorrentHandle {
     /// anything else.
     #[func]
     fn set_super_seeding(&self, super_seeding: bool) -> bool {
-        self.tell("set_super_seeding", |torrent| {
+        self.command("set_super_seeding", |torrent| {
             torrent.set_super_seeding(super_seeding)
         })
     }
@@ -24,7 +24,7 @@ impl TorrentHandle {
     /// Asks for nothing any more, or does again. What is there is still sent.
     #[func]
     fn set_upload_mode(&self, upload_mode: bool) -> bool {
-        self.tell("set_upload_mode", |torrent| {
+        self.command("set_upload_mode", |torrent| {
             torrent.set_upload_mode(upload_mode)
         })
     }
@@ -40,7 +40,7 @@ impl TorrentHandle {
     /// received. No file is wanted any more.
     #[func]
     fn set_share_mode(&self, share_mode: bool) -> bool {
-        self.tell("set_share_mode", |torrent| {
+        self.command("set_share_mode", |torrent| {
             torrent.set_share_mode(share_mode)
         })
     }

@@ -19,7 +19,7 @@ impl TorrentHandle {
     /// this session itself, is given up, and while both are seeds there is nothing to do.
     #[func]
     fn connect_peer(&self, ip: GString, port: i64) -> bool {
-        self.tell("connect_peer", |torrent| {
+        self.command("connect_peer", |torrent| {
             torrent.connect_peer(endpoint(&ip, port)?)
         })
     }
@@ -28,13 +28,13 @@ impl TorrentHandle {
     /// it ends.
     #[func]
     fn ban_peer(&self, ip: GString) -> bool {
-        self.tell("ban_peer", |torrent| torrent.ban_peer(convert::to_ip(&ip)?))
+        self.command("ban_peer", |torrent| torrent.ban_peer(convert::to_ip(&ip)?))
     }
 
     /// Limits what this torrent receives, bytes per second; 0 for no limit of its own.
     #[func]
     fn set_download_limit(&self, bytes_per_second: i64) -> bool {
-        self.tell("set_download_limit", |torrent| {
+        self.command("set_download_limit", |torrent| {
             torrent.set_download_limit(bytes_per_second)
         })
     }
@@ -49,7 +49,7 @@ impl TorrentHandle {
     /// Limits what this torrent sends, bytes per second; 0 for no limit of its own.
     #[func]
     fn set_upload_limit(&self, bytes_per_second: i64) -> bool {
-        self.tell("set_upload_limit", |torrent| {
+        self.command("set_upload_limit", |torrent| {
             torrent.set_upload_limit(bytes_per_second)
         })
     }
@@ -64,7 +64,7 @@ impl TorrentHandle {
     /// Limits the connections of this torrent: -1 for no limit, else at least 2.
     #[func]
     fn set_max_connections(&self, limit: i64) -> bool {
-        self.tell("set_max_connections", |torrent| {
+        self.command("set_max_connections", |torrent| {
             torrent.set_max_connections(limit)
         })
     }
@@ -80,7 +80,7 @@ impl TorrentHandle {
     /// else at least 2.
     #[func]
     fn set_max_uploads(&self, limit: i64) -> bool {
-        self.tell("set_max_uploads", |torrent| torrent.set_max_uploads(limit))
+        self.command("set_max_uploads", |torrent| torrent.set_max_uploads(limit))
     }
 
     /// Most peers that may download from us at once; -1 the session's limit.

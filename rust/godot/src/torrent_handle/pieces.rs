@@ -10,7 +10,7 @@ impl TorrentHandle {
     /// Sets how much one piece is wanted: 0 not at all, 1 least, 4 normal, 7 most.
     #[func]
     fn set_piece_priority(&self, index: i64, priority: i64) -> bool {
-        self.tell("set_piece_priority", |torrent| {
+        self.command("set_piece_priority", |torrent| {
             torrent.set_piece_priority(convert::to_piece(index)?, convert::to_priority(priority)?)
         })
     }
@@ -34,7 +34,7 @@ impl TorrentHandle {
     /// Sets how much pieces are wanted, one byte for each, from the first piece on.
     #[func]
     fn prioritize_pieces(&self, priorities: PackedByteArray) -> bool {
-        self.tell("prioritize_pieces", |torrent| {
+        self.command("prioritize_pieces", |torrent| {
             torrent.prioritize_pieces(priorities.as_slice())
         })
     }
@@ -43,7 +43,7 @@ impl TorrentHandle {
     /// pieces follow; one that belongs to several files takes the highest of theirs.
     #[func]
     fn set_file_priority(&self, index: i64, priority: i64) -> bool {
-        self.tell("set_file_priority", |torrent| {
+        self.command("set_file_priority", |torrent| {
             torrent.set_file_priority(convert::to_file(index)?, convert::to_priority(priority)?)
         })
     }
@@ -72,7 +72,7 @@ impl TorrentHandle {
     /// ```
     #[func]
     fn prioritize_files(&self, priorities: PackedByteArray) -> bool {
-        self.tell("prioritize_files", |torrent| {
+        self.command("prioritize_files", |torrent| {
             torrent.prioritize_files(priorities.as_slice())
         })
     }
@@ -105,7 +105,7 @@ impl TorrentHandle {
     /// Reads a verified piece from the disk. It comes with [signal piece_read].
     #[func]
     fn read_piece(&self, index: i64) -> bool {
-        self.tell("read_piece", |torrent| {
+        self.command("read_piece", |torrent| {
             torrent.read_piece(convert::to_piece(index)?)
         })
     }
@@ -138,7 +138,7 @@ impl TorrentHandle {
     /// one: for what is shown or played while it comes. Its priority becomes 7.
     #[func]
     fn set_piece_deadline(&self, index: i64, milliseconds: i64) -> bool {
-        self.tell("set_piece_deadline", |torrent| {
+        self.command("set_piece_deadline", |torrent| {
             let after = u64::try_from(milliseconds)
                 .map_err(|_| invalid(format!("{milliseconds} milliseconds are no time")))?;
             let after = Duration::from_millis(after);
@@ -149,7 +149,7 @@ impl TorrentHandle {
     /// Takes a piece's deadline back.
     #[func]
     fn reset_piece_deadline(&self, index: i64) -> bool {
-        self.tell("reset_piece_deadline", |torrent| {
+        self.command("reset_piece_deadline", |torrent| {
             torrent.reset_piece_deadline(convert::to_piece(index)?)
         })
     }
@@ -157,14 +157,14 @@ impl TorrentHandle {
     /// Takes all deadlines back.
     #[func]
     fn clear_piece_deadlines(&self) -> bool {
-        self.tell("clear_piece_deadlines", Torrent::clear_piece_deadlines)
+        self.command("clear_piece_deadlines", Torrent::clear_piece_deadlines)
     }
 
     /// Fetches pieces in order instead of the rarest first. Worse for the swarm, good for
     /// what is played while it comes.
     #[func]
     fn set_sequential_download(&self, sequential: bool) -> bool {
-        self.tell("set_sequential_download", |torrent| {
+        self.command("set_sequential_download", |torrent| {
             torrent.set_sequential_download(sequential)
         })
     }

@@ -6,7 +6,7 @@ use super::*;
 
 impl TorrentHandle {
     fn shift(&self, method: &str, to: Move) -> bool {
-        self.tell(method, |torrent| torrent.move_in_queue(to))
+        self.command(method, |torrent| torrent.move_in_queue(to))
     }
 }
 
@@ -18,7 +18,7 @@ impl TorrentHandle {
     /// Turned off, the torrent stays as it is now. [method pause] turns it off too.
     #[func]
     fn set_auto_managed(&self, auto_managed: bool) -> bool {
-        self.tell("set_auto_managed", |torrent| {
+        self.command("set_auto_managed", |torrent| {
             torrent.set_auto_managed(auto_managed)
         })
     }
@@ -42,7 +42,7 @@ impl TorrentHandle {
     /// one.
     #[func]
     fn set_queue_position(&self, position: i64) -> bool {
-        self.tell("set_queue_position", |torrent| {
+        self.command("set_queue_position", |torrent| {
             let place = usize::try_from(position)
                 .map_err(|_| invalid(format!("a position is not negative, as {position} is")))?;
             torrent.move_in_queue(Move::To(place))

@@ -16,7 +16,7 @@ impl TorrentHandle {
     /// ```
     #[func]
     fn save_resume_data(&self) -> bool {
-        self.tell("save_resume_data", |torrent| {
+        self.command("save_resume_data", |torrent| {
             torrent.save_resume_data(SaveFlags::SAVE_INFO_DICT)
         })
     }

@@ -12,7 +12,7 @@ impl TorrentHandle {
         #[opt(default = 0)] seconds: i64,
         #[opt(default = -1)] tracker_index: i64,
     ) -> bool {
-        self.tell("force_reannounce", |torrent| {
+        self.command("force_reannounce", |torrent| {
             let (after, tracker) = convert::to_announce(seconds, tracker_index)?;
             torrent.force_reannounce(after, tracker)
         })
@@ -22,13 +22,13 @@ impl TorrentHandle {
     /// [method get_trackers] and [method TorrentStatus.get_num_complete].
     #[func]
     fn scrape_tracker(&self) -> bool {
-        self.tell("scrape_tracker", |torrent| torrent.scrape_tracker(None))
+        self.command("scrape_tracker", |torrent| torrent.scrape_tracker(None))
     }
 
     /// Adds a tracker. Those of a lower tier are tried first; a known one stays where it is.
     #[func]
     fn add_tracker(&self, url: GString, #[opt(default = 0)] tier: i64) -> bool {
-        self.tell("add_tracker", |torrent| {
+        self.command("add_tracker", |torrent| {
             let tier =
                 usize::try_from(tier).map_err(|_| invalid(format!("there is no tier {tier}")))?;
             torrent.add_tracker(&url.to_string(), tier)
@@ -38,7 +38,7 @@ impl TorrentHandle {
     /// Removes a tracker.
     #[func]
     fn remove_tracker(&self, url: GString) -> bool {
-        self.tell("remove_tracker", |torrent| {
+        self.command("remove_tracker", |torrent| {
             torrent.remove_tracker(&url.to_string())
         })
     }
@@ -47,7 +47,7 @@ impl TorrentHandle {
     /// or Dictionaries with url and tier, as [method get_trackers] returns them.
     #[func]
     fn replace_trackers(&self, trackers: AnyArray) -> bool {
-        self.tell("replace_trackers", |torrent| {
+        self.command("replace_trackers", |torrent| {
             torrent.replace_trackers(convert::to_tiers(&trackers)?)
         })
     }

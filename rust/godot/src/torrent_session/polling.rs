@@ -16,7 +16,7 @@ impl Polled for TorrentSession {
         &self.alive
     }
 
-    fn turn(this: Gd<Self>) {
+    fn on_frame(this: Gd<Self>) {
         Self::poll_once(this, true);
     }
 }

@@ -40,7 +40,7 @@ impl Swarm {
         {
             let count = self.nodes[node].counters.served.entry(job.piece.0);
             *count.or_default() += 1;
-            let due = self.nodes[node].disk.turn(now, &mut self.rng);
+            let due = self.nodes[node].disk.schedule(now, &mut self.rng);
             self.queue.push(due, Event::DiskRead(node, key, job));
         }
         self.send(node, key);
@@ -165,7 +165,7 @@ impl Swarm {
         self.pass_report(node, key);
         if !blocks.is_empty() {
             let time = self.now();
-            let due = self.nodes[node].disk.turn(time, &mut self.rng);
+            let due = self.nodes[node].disk.schedule(time, &mut self.rng);
             self.queue.push(due, Event::DiskWrite(node, key, blocks));
         }
         self.pump(node, key);

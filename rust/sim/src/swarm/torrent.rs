@@ -82,7 +82,7 @@ impl Swarm {
 
     pub(super) fn check_files(&mut self, node: usize) {
         let now = self.now();
-        let due = self.nodes[node].disk.turn(now, &mut self.rng);
+        let due = self.nodes[node].disk.schedule(now, &mut self.rng);
         self.queue.push(due, Event::DiskCheck(node));
     }
 
@@ -127,7 +127,7 @@ impl Swarm {
         self.choking(node);
         while let Some(output) = self.nodes[node].brain.poll_output() {
             match output {
-                Output::Peer(key, command) => self.tell(node, key, command),
+                Output::Peer(key, command) => self.send_command(node, key, command),
                 Output::Connect { endpoint, .. } => self.dial(node, endpoint),
                 Output::Ban(ip) => {
                     self.note(node, format_args!("ban {ip}"));
@@ -158,7 +158,7 @@ impl Swarm {
     }
 
     /// Sends a command to a connection: they come in order.
-    fn tell(&mut self, node: usize, key: PeerKey, command: PeerCommand) {
+    fn send_command(&mut self, node: usize, key: PeerKey, command: PeerCommand) {
         match &command {
             PeerCommand::Choke(choke) => {
                 let verb = if *choke { "choke" } else { "unchoke" };
@@ -171,7 +171,7 @@ impl Swarm {
                 let (count, first) = (blocks.len(), blocks[0]);
                 self.note(node, format_args!("lease p{} {count} from {first}", key.0));
             }
-            PeerCommand::Urgent(blocks) => {
+            PeerCommand::TimeCritical(blocks) => {
                 let (count, first) = (blocks.len(), blocks[0]);
                 self.note(node, format_args!("urgent p{} {count} from {first}", key.0));
             }
@@ -225,7 +225,7 @@ impl Swarm {
                 self.note(node, format_args!("deadline of {piece} cancelled"));
             }
             TorrentEvent::StoppedWhenReady => self.note(node, "stopped when ready"),
-            TorrentEvent::Drained => self.note(node, "drained"),
+            TorrentEvent::GracefullyPaused => self.note(node, "drained"),
         }
     }
 

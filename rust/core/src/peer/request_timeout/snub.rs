@@ -60,7 +60,7 @@ impl Connection {
     }
 
     fn give_up(&mut self, block: Block) {
-        if self.pending_report.watched.trouble {
+        if self.pending_report.watched.request_failures {
             self.pending_report.report.notes.push(Note::TimedOut(block));
         }
         self.pending_report.report.returned.push(block);

@@ -6,7 +6,7 @@ use super::*;
 fn only_what_is_watched_is_noted() {
     let everything = Watched {
         progress: true,
-        trouble: true,
+        request_failures: true,
         peer: true,
         upload: true,
         asked: true,

@@ -38,7 +38,7 @@ const GONE: &[PieceIndex] = &[PieceIndex(2)];
 fn a_request_that_crossed_the_news_is_no_crime() {
     let mut world = serving(true, 9);
     let now = world.now;
-    assert_eq!(world.conn.announce_lost(now, GONE), None);
+    assert_eq!(world.conn.send_dont_have(now, GONE), None);
     world.now += Duration::from_secs(1);
     for _ in 0..1000 {
         world.feed(&[request(8)]).unwrap();
@@ -66,9 +66,9 @@ fn who_cannot_be_told_is_left() {
             };
             world.feed(&[Message::Cancel(it)]).unwrap();
         }
-        world.conn.announce_lost(world.now, GONE)
+        world.conn.send_dont_have(world.now, GONE)
     };
-    let left = Some(CloseReason::CannotTell);
+    let left = Some(CloseReason::DontHaveUnsupported);
     for asks in [false, true] {
         assert_eq!(lose(true, 9, asks), None);
         assert_eq!(lose(true, 0, asks), None, "it hears of each request");
@@ -80,7 +80,10 @@ fn who_cannot_be_told_is_left() {
 
 #[test]
 fn a_read_that_failed_is_answered_or_ends_the_connection() {
-    for (fast, expected) in [(true, None), (false, Some(CloseReason::CannotTell))] {
+    for (fast, expected) in [
+        (true, None),
+        (false, Some(CloseReason::DontHaveUnsupported)),
+    ] {
         let mut world = serving(fast, 9);
         let job = world.conn.poll_read().unwrap();
         assert_eq!(world.conn.handle_read(&job, None), expected);

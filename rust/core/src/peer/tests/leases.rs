@@ -83,7 +83,9 @@ fn a_cancelled_lease_is_taken_back_on_the_wire_if_it_was_sent() {
 fn urgent_blocks_are_requested_before_all_others_be_the_window_full_or_not() {
     let mut world = World::new().downloading(12);
     assert_eq!(world.sent().len(), 1 + 4);
-    world.conn.lease_urgent(world.now, &[block(20), block(21)]);
+    world
+        .conn
+        .lease_time_critical(world.now, &[block(20), block(21)]);
     assert_eq!(world.sent(), ["request 5:0+16384", "request 5:16384+16384"]);
     assert_eq!(world.conn.final_report().stats.outstanding, 6);
 }
@@ -113,8 +115,10 @@ fn blocks_that_were_withdrawn_are_welcome_all_the_same() {
 fn urgent_blocks_beyond_the_limit_wait_in_their_order_before_all_others() {
     let mut world = World::with(|it| it.max_out_request_queue = 4).downloading(6);
     world.sent();
-    world.conn.lease_urgent(world.now, &[block(20), block(21)]);
-    world.conn.lease_urgent(world.now, &[block(24)]);
+    world
+        .conn
+        .lease_time_critical(world.now, &[block(20), block(21)]);
+    world.conn.lease_time_critical(world.now, &[block(24)]);
     world.conn.promote(world.now, &[block(5), block(30)]);
     assert_eq!(world.sent(), [""; 0]);
     world.conn.cancel(world.now, &[block(21)]);
@@ -138,7 +142,7 @@ fn urgent_blocks_come_back_at_a_choke_and_leave_nothing_behind() {
         let mut world = World::with(|it| it.max_out_request_queue = 1).downloading(0);
         world.conn.features.fast = fast;
         let urgent: Vec<Block> = (0..6).map(block).collect();
-        world.conn.lease_urgent(world.now, &urgent);
+        world.conn.lease_time_critical(world.now, &urgent);
         assert_eq!(world.sent(), ["interested", "request 0:0+16384"]);
         world.report();
         world.feed(&[Message::Choke]).unwrap();
@@ -146,9 +150,11 @@ fn urgent_blocks_come_back_at_a_choke_and_leave_nothing_behind() {
         let waiting = usize::from(fast);
         assert_eq!(given_back, urgent[waiting..], "fast: {fast}");
         world.feed(&[Message::Unchoke]).unwrap();
-        world.conn.lease_urgent(world.now, &[block(8), block(9)]);
+        world
+            .conn
+            .lease_time_critical(world.now, &[block(8), block(9)]);
         world.conn.lease(world.now, &[block(12)]);
-        world.conn.lease_urgent(world.now, &[block(10)]);
+        world.conn.lease_time_critical(world.now, &[block(10)]);
         let data = vec![7; BLOCK_SIZE as usize];
         let mut asked = world.sent();
         for at in [0, 8, 9, 10] {
@@ -166,13 +172,13 @@ fn what_an_allowed_piece_keeps_at_a_choke_stays_in_order() {
     world.conn.features.fast = true;
     world.feed(&[Message::AllowedFast(PieceIndex(1))]).unwrap();
     let urgent = [block(1), block(4), block(2), block(5)];
-    world.conn.lease_urgent(world.now, &urgent);
+    world.conn.lease_time_critical(world.now, &urgent);
     world.conn.lease(world.now, &[block(6), block(3)]);
     world.report();
     world.feed(&[Message::Choke]).unwrap();
     assert_eq!(world.report().returned, [block(1), block(2), block(3)]);
     world.feed(&[Message::Unchoke]).unwrap();
-    world.conn.lease_urgent(world.now, &[block(8)]);
+    world.conn.lease_time_critical(world.now, &[block(8)]);
     world.sent();
     let data = vec![7; BLOCK_SIZE as usize];
     let mut asked = Vec::new();

@@ -36,7 +36,11 @@ fn adjacent_requests_become_one_read() {
     );
     // What cannot be read is not sent.
     let left = world.conn.handle_read(&other, None);
-    assert_eq!(left, Some(CloseReason::CannotTell), "it knows no refusals");
+    assert_eq!(
+        left,
+        Some(CloseReason::DontHaveUnsupported),
+        "it knows no refusals"
+    );
     assert!(world.sent().is_empty());
 }
 
@@ -127,7 +131,7 @@ fn requests_for_what_cannot_be_read_are_refused() {
     assert_eq!(world.conn.handle_read(&read, None), None);
     assert_eq!(world.sent(), [refusal(4)]);
     // What still waits for a piece that is gone is not read in vain.
-    let told = world.conn.announce_lost(world.now, &[PieceIndex(2)]);
+    let told = world.conn.send_dont_have(world.now, &[PieceIndex(2)]);
     assert_eq!(told, None);
     assert_eq!(world.sent(), [refusal(8), refusal(9)]);
     assert_eq!(world.conn.poll_read(), None);

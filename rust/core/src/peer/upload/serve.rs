@@ -23,7 +23,7 @@ impl Connection {
         if self.uploads.choking && !(valid && self.use_grant(request)) {
             return self.refuse_choked(request);
         }
-        if !valid && self.lost.crossed(self.last_received, piece) {
+        if !valid && self.sent_dont_have.crossed(self.last_received, piece) {
             return self.reject(request);
         }
         if !valid {
@@ -112,7 +112,7 @@ impl Connection {
         match data.filter(|_| may_have) {
             Some(data) => {
                 self.send.blocks(job.piece, job.begin, data, &job.spans);
-                if self.limits.tell_served
+                if self.limits.report_served
                     && self.pending_report.report.served.last() != Some(&job.piece)
                 {
                     self.pending_report.report.served.push(job.piece);

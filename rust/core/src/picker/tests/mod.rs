@@ -3,7 +3,7 @@
 //! `*` for a piece that is had. Availability and priority are a digit a piece.
 
 mod settings;
-mod urgent;
+mod time_critical;
 
 use super::*;
 use crate::ids::BLOCK_SIZE;
@@ -302,7 +302,7 @@ fn a_failed_piece_is_fetched_anew() {
     assert_eq!(world.pick('c', "xxxxx", 9), "");
     assert_eq!(world.picker.wanted_left(), 0);
     assert!(!world.picker.is_finished());
-    world.picker.lost(PieceIndex(4));
+    world.picker.we_dont_have(PieceIndex(4));
     world.picker.check_invariants();
     assert_eq!(world.picker.wanted_left(), 4 * u64::from(BLOCK_SIZE));
     assert!(world.picker.contributors(PieceIndex(4)).is_empty());
@@ -475,7 +475,7 @@ fn padding_is_never_asked_for_and_counts_for_nothing() {
     assert!(world.picker.piece_complete_blocks(PieceIndex(0)));
     assert_eq!(world.picker.contributors(PieceIndex(0)), [peer('a')]);
     world.picker.set_have(PieceIndex(0));
-    world.picker.lost(PieceIndex(1));
+    world.picker.we_dont_have(PieceIndex(1));
     world.picker.check_invariants();
     assert_eq!(world.draw(), "**** **** ....");
     world.picker.set_have(PieceIndex(2));

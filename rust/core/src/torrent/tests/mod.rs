@@ -228,7 +228,7 @@ impl World {
                     format!("not met {piece}")
                 }
                 Output::Event(TorrentEvent::StoppedWhenReady) => "stopped when ready".into(),
-                Output::Event(TorrentEvent::Drained) => "drained".into(),
+                Output::Event(TorrentEvent::GracefullyPaused) => "drained".into(),
             })
             .collect()
     }
@@ -259,13 +259,13 @@ fn command_text(command: &PeerCommand) -> String {
         PeerCommand::RequestMetadata(piece) => format!("ask for metadata {piece}"),
         PeerCommand::Suggest(pieces) => format!("suggest{}", list(pieces)),
         PeerCommand::UploadOnly(only) => format!("upload only {only}"),
-        PeerCommand::Lost(pieces) => format!("lost{}", list(pieces)),
+        PeerCommand::DontHave(pieces) => format!("lost{}", list(pieces)),
         PeerCommand::Lease(blocks) => {
             let mut blocks = blocks.clone();
             blocks.sort_unstable();
             format!("lease{}", list(&blocks))
         }
-        PeerCommand::Urgent(blocks) => format!("urgent{}", list(blocks)),
+        PeerCommand::TimeCritical(blocks) => format!("urgent{}", list(blocks)),
         PeerCommand::Promote(blocks) => format!("promote{}", list(blocks)),
         PeerCommand::Withdraw(blocks) => format!("withdraw{}", list(blocks)),
         PeerCommand::Limits(_) => "limits".into(),

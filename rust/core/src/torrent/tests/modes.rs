@@ -56,9 +56,9 @@ fn draining_takes_in_what_was_asked_for_and_nothing_else() {
     let now = world.now();
     world.torrent.apply_choking(now, &unchoke);
     world.want('a', 1);
-    world.torrent.drain(now);
+    world.torrent.pause_gracefully(now);
     world.torrent.apply_choking(now, &unchoke);
-    assert!(world.torrent.is_draining() && !world.torrent.is_running());
+    assert!(world.torrent.is_pausing_gracefully() && !world.torrent.is_running());
     let out = world.out();
     let lease = out.iter().find(|line| line.starts_with("a lease"));
     let asked = lease.unwrap().rsplit(' ').next().unwrap().to_owned();
@@ -73,14 +73,14 @@ fn draining_takes_in_what_was_asked_for_and_nothing_else() {
     let out = world.out();
     assert!(out[0].starts_with("a close"), "{out:?}");
     assert_eq!(out[1..], ["drained"]);
-    assert!(!world.torrent.is_draining());
+    assert!(!world.torrent.is_pausing_gracefully());
     world.torrent.start(now);
     assert!(world.torrent.is_running());
     // No peer is there, and nothing is awaited.
     world.leave('a', false);
     world.leave('b', false);
     world.out();
-    world.torrent.drain(now);
+    world.torrent.pause_gracefully(now);
     assert_eq!(world.out(), ["drained"]);
 }
 

@@ -34,7 +34,7 @@ fn the_first_deadline_clears_the_way_and_is_asked_for_at_once() {
         deadline(&mut world, piece, 500, false);
         assert_eq!(world.out(), [format!("a urgent {piece}:0 {piece}:1")]);
     }
-    // Others are leased behind it, but nothing of the urgent pieces.
+    // Others are leased behind it, but nothing of the time critical pieces.
     world.want('a', 40);
     let rest = world.leases().join(" ");
     let urgent = |piece: &u32| rest.contains(&format!(" {piece}:"));

@@ -3,7 +3,7 @@
 //!
 //! The brain passes on deadlines, asks for a plan whenever a peer could take
 //! on blocks ([`Deadlines::assign`]) and once a tick ([`Deadlines::rescue`]),
-//! and sends what comes out as urgent leases. The pieces are kept out of the
+//! and sends what comes out as time critical leases. The pieces are kept out of the
 //! picker's ordinary choice meanwhile.
 
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ pub(crate) struct Runner<'a> {
     pub(crate) known: bool,
     pub(crate) snubbed: bool,
     /// Its outstanding blocks.
-    pub(crate) owed: u32,
+    pub(crate) outstanding: u32,
     /// Urgent blocks that it can take on.
     pub(crate) room: u32,
 }
@@ -55,7 +55,7 @@ impl Runner<'_> {
         } else {
             ASSUMED_RATE
         };
-        let bytes = (u64::from(self.owed) + u64::from(more)) * u64::from(BLOCK_SIZE);
+        let bytes = (u64::from(self.outstanding) + u64::from(more)) * u64::from(BLOCK_SIZE);
         Duration::from_millis(bytes * 1000 / rate).min(SNUBBED)
     }
 }
@@ -127,7 +127,7 @@ impl Deadlines {
             if room == 0 {
                 break;
             }
-            let open = picker.urgent_open(piece, room);
+            let open = picker.time_critical_open(piece, room);
             for block in open {
                 let best = runners
                     .iter_mut()
@@ -153,7 +153,7 @@ impl Deadlines {
         let mut plan = Vec::new();
         for (due, piece) in self.pressing() {
             let late: Vec<(Block, PeerKey, Duration)> = picker
-                .urgent_requested(piece)
+                .time_critical_requested(piece)
                 .filter(|&(.., peers)| peers == 1)
                 .filter_map(|(block, peer, _)| {
                     let holder = runners.iter().find(|runner| runner.key == peer);
@@ -183,8 +183,8 @@ fn lease(
     block: Block,
     plan: &mut Vec<(PeerKey, Block)>,
 ) {
-    if picker.lease_urgent(runner.key, &runner.pieces, block) {
-        runner.owed += 1;
+    if picker.lease_time_critical(runner.key, &runner.pieces, block) {
+        runner.outstanding += 1;
         runner.room -= 1;
         plan.push((runner.key, block));
     } else {
@@ -207,19 +207,19 @@ mod tests {
         let layout = Layout::new(4 * BLOCK_SIZE, [(16 * u64::from(BLOCK_SIZE), false)]).unwrap();
         let mut picker = Picker::new(&layout, 3);
         for piece in 0..4 {
-            picker.set_urgent(PieceIndex(piece), true);
+            picker.set_time_critical(PieceIndex(piece), true);
         }
         picker
     }
 
-    fn runner(key: PeerKey, rate: u64, owed: u32, room: u32) -> Runner<'static> {
+    fn runner(key: PeerKey, rate: u64, outstanding: u32, room: u32) -> Runner<'static> {
         Runner {
             key,
             pieces: PeerPieces::All,
             rate,
             known: true,
             snubbed: false,
-            owed,
+            outstanding,
             room,
         }
     }
@@ -252,24 +252,24 @@ mod tests {
     #[test]
     fn a_block_waits_for_the_better_peer_but_not_for_one_that_is_busy_for_long() {
         let mut one = picker();
-        let wish = deadlines(&[(0, 5000)]);
+        let single = deadlines(&[(0, 5000)]);
         // The quick peer has no room, and would still be the first to send.
         let mut runners = [runner(SLOW, 1024, 0, 9), runner(FAST, 1 << 20, 4, 0)];
-        assert!(wish.assign(&mut one, &mut runners).is_empty());
+        assert!(single.assign(&mut one, &mut runners).is_empty());
         let mut runners = [runner(SLOW, 1024, 0, 9), runner(FAST, 1 << 20, 4, 3)];
-        let plan = wish.assign(&mut one, &mut runners);
+        let plan = single.assign(&mut one, &mut runners);
         assert_eq!((count(&plan, FAST), count(&plan, SLOW)), (3, 0));
         // So much is outstanding at it that the slow one is quicker.
         let mut two = picker();
         let mut runners = [runner(SLOW, 1 << 16, 0, 9), runner(FAST, 1 << 20, 500, 9)];
-        assert_eq!(count(&wish.assign(&mut two, &mut runners), SLOW), 4);
+        assert_eq!(count(&single.assign(&mut two, &mut runners), SLOW), 4);
     }
 
     #[test]
     fn late_blocks_are_asked_for_twice_and_only_of_a_much_quicker_peer() {
         let mut picker = picker();
-        let wish = deadlines(&[(0, 5000)]);
-        let plan = wish.assign(&mut picker, &mut [runner(SLOW, 8 * 1024, 0, 9)]);
+        let single = deadlines(&[(0, 5000)]);
+        let plan = single.assign(&mut picker, &mut [runner(SLOW, 8 * 1024, 0, 9)]);
         assert_eq!(count(&plan, SLOW), 4);
         let mut runners = [runner(SLOW, 8 * 1024, 4, 5), runner(FAST, 1 << 20, 0, 9)];
         // It will be in time still ...
@@ -277,24 +277,24 @@ mod tests {
         assert!(early.rescue(at(0), &mut picker, &mut runners).is_empty());
         // ... or the other is hardly quicker ...
         let mut alike = [runner(SLOW, 8 * 1024, 4, 5), runner(FAST, 4096, 0, 9)];
-        assert!(wish.rescue(at(0), &mut picker, &mut alike).is_empty());
+        assert!(single.rescue(at(0), &mut picker, &mut alike).is_empty());
         // ... or late.
-        let plan = wish.rescue(at(0), &mut picker, &mut runners);
+        let plan = single.rescue(at(0), &mut picker, &mut runners);
         assert_eq!(count(&plan, FAST), 4);
-        assert!(wish.rescue(at(0), &mut picker, &mut runners).is_empty());
+        assert!(single.rescue(at(0), &mut picker, &mut runners).is_empty());
         picker.check_invariants();
     }
 
     #[test]
     fn a_snubbed_or_vanished_holder_is_no_help() {
         let mut picker = picker();
-        let wish = deadlines(&[(0, 5000)]);
-        wish.assign(&mut picker, &mut [runner(SLOW, 1 << 20, 0, 2)]);
+        let single = deadlines(&[(0, 5000)]);
+        single.assign(&mut picker, &mut [runner(SLOW, 1 << 20, 0, 2)]);
         let mut snubbed = runner(SLOW, 1 << 20, 2, 0);
         snubbed.snubbed = true;
         let mut unknown = runner(FAST, 0, 0, 9);
         unknown.known = false;
-        let plan = wish.rescue(at(0), &mut picker, &mut [snubbed, unknown]);
+        let plan = single.rescue(at(0), &mut picker, &mut [snubbed, unknown]);
         assert_eq!(count(&plan, FAST), 2);
     }
 }

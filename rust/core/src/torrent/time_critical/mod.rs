@@ -38,7 +38,7 @@ impl Torrent {
             self.update_state();
         }
         self.promote_leases(piece);
-        self.feed_urgent(now);
+        self.top_up_time_critical(now);
     }
 
     /// Takes back the deadline of `piece`.
@@ -47,7 +47,7 @@ impl Torrent {
             if alert {
                 self.event(TorrentEvent::DeadlineCancelled(piece));
             }
-            self.feed_hungry(now);
+            self.top_up_starved(now);
         }
     }
 
@@ -80,16 +80,16 @@ impl Torrent {
     }
 
     /// Hands out open blocks of pieces with a deadline.
-    pub(super) fn feed_urgent(&mut self, now: Instant) {
-        self.plan_urgent(now, false);
+    pub(super) fn top_up_time_critical(&mut self, now: Instant) {
+        self.plan_time_critical(now, false);
     }
 
     /// Looks for blocks that will be late.
-    pub(super) fn rescue_urgent(&mut self, now: Instant) {
-        self.plan_urgent(now, true);
+    pub(super) fn rescue_time_critical(&mut self, now: Instant) {
+        self.plan_time_critical(now, true);
     }
 
-    fn plan_urgent(&mut self, now: Instant, rescue: bool) {
+    fn plan_time_critical(&mut self, now: Instant, rescue: bool) {
         if self.pieces.deadlines.is_empty() || !self.may_download() {
             return;
         }
@@ -106,13 +106,13 @@ impl Torrent {
             if peer.download.choking_us || !peer.download.interested || peer.closing.is_some() {
                 continue;
             }
-            let most = peer.urgent_allowance(now, deadlines);
+            let most = peer.time_critical_allowance(now, deadlines);
             let rate = peer.traffic.rates.payload_download.rate(now);
             let target = peer.traffic.stats.target.max(FIRST_ROOM);
-            let mut owed = (0, 0);
+            let mut outstanding = (0, 0);
             for block in peer.download.leased() {
-                owed.0 += 1;
-                owed.1 += u32::from(deadlines.contains(block.piece));
+                outstanding.0 += 1;
+                outstanding.1 += u32::from(deadlines.contains(block.piece));
             }
             runners.push(Runner {
                 key,
@@ -122,18 +122,20 @@ impl Torrent {
                 rate,
                 known: peer.traffic.stats.payload_received > 0,
                 snubbed: peer.traffic.stats.snubbed,
-                owed: owed.0.min(target).max(owed.1),
-                room: (target + target / 4 + 1).saturating_sub(owed.1).min(most),
+                outstanding: outstanding.0.min(target).max(outstanding.1),
+                room: (target + target / 4 + 1)
+                    .saturating_sub(outstanding.1)
+                    .min(most),
             });
         }
         let mut plan = deadlines.assign(&mut self.pieces.picker, &mut runners);
         if rescue {
             plan.extend(deadlines.rescue(now, &mut self.pieces.picker, &mut runners));
         }
-        self.send_urgent(now, plan);
+        self.send_time_critical(now, plan);
     }
 
-    fn send_urgent(&mut self, now: Instant, mut plan: Vec<(PeerKey, Block)>) {
+    fn send_time_critical(&mut self, now: Instant, mut plan: Vec<(PeerKey, Block)>) {
         // Stable: each peer's blocks stay in the order of their deadlines.
         plan.sort_by_key(|&(key, _)| key);
         for part in plan.chunk_by(|a, b| a.0 == b.0) {
@@ -150,7 +152,7 @@ impl Torrent {
                 for block in &blocks {
                     peer.download.refusals.asked(now, block.piece);
                 }
-                self.command(key, PeerCommand::Urgent(blocks));
+                self.command(key, PeerCommand::TimeCritical(blocks));
             }
         }
     }
@@ -197,7 +199,7 @@ impl Peer {
 
     /// Urgent blocks that it may be asked for: one, to see, if that is about
     /// something that it refused.
-    fn urgent_allowance(&self, now: Instant, deadlines: &Deadlines) -> u32 {
+    fn time_critical_allowance(&self, now: Instant, deadlines: &Deadlines) -> u32 {
         let refused = || self.download.refusals.due(now).into_iter();
         match self.download.refusals.allowance(now) {
             RequestAllowance::Nothing => 0,

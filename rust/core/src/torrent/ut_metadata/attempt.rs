@@ -25,7 +25,7 @@ pub(super) struct Attempt {
     /// Since when its peers are asked, if they are.
     pub(super) active: Option<Instant>,
     /// Times that it made room for another.
-    pub(super) turns: u32,
+    pub(super) times_parked: u32,
 }
 
 impl Attempt {
@@ -38,14 +38,14 @@ impl Attempt {
             returned: BTreeSet::new(),
             last_progress: now,
             active: None,
-            turns: 0,
+            times_parked: 0,
         }
     }
 
     /// Makes room for another, if its peers were asked.
     pub(super) fn park(&mut self) {
         if self.active.take().is_some() {
-            self.turns = self.turns.saturating_add(1);
+            self.times_parked = self.times_parked.saturating_add(1);
         }
     }
 

@@ -20,10 +20,10 @@
 //! [`MetadataFetch::begin_again`] takes it up once more.
 
 mod attempt;
+mod schedule;
 mod source;
 #[cfg(test)]
 mod tests;
-mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -35,8 +35,8 @@ use sha1::{Digest, Sha1};
 use crate::ban::ban_unit;
 use crate::ids::{InfoHash, PeerKey};
 use attempt::Attempt;
+use schedule::Candidate;
 use source::{Reputation, Source};
-use turns::Candidate;
 
 /// Time after which a piece is asked of a second peer, if there is nothing
 /// else to ask it for.
@@ -159,7 +159,7 @@ impl MetadataFetch {
         }
         self.expire(now);
         let groups = self.update_attempts(now);
-        self.take_turns(now, &groups);
+        self.schedule_attempts(now, &groups);
         let mut requests = Vec::new();
         for (key, peers) in groups {
             if self
@@ -251,7 +251,7 @@ impl MetadataFetch {
     }
 
     /// Chooses the attempts whose peers are asked.
-    fn take_turns(&mut self, now: Instant, groups: &Groups) {
+    fn schedule_attempts(&mut self, now: Instant, groups: &Groups) {
         let mut candidates = Vec::new();
         for (&key, peers) in groups {
             let rested = peers.iter().filter_map(|peer| self.sources.get(peer));
@@ -266,19 +266,19 @@ impl MetadataFetch {
                 Some(strikes) => candidates.push(Candidate {
                     key,
                     active: attempt.active,
-                    rank: strikes.saturating_add(attempt.turns),
+                    rank: strikes.saturating_add(attempt.times_parked),
                     first_peer: peers.first().copied(),
                     addresses,
                 }),
             }
         }
-        let turns = turns::choose(now, candidates);
-        for key in turns.parked {
+        let schedule = schedule::choose(now, candidates);
+        for key in schedule.parked {
             if let Some(attempt) = self.attempts.get_mut(&key) {
                 attempt.park();
             }
         }
-        for key in turns.started {
+        for key in schedule.started {
             if let Some(attempt) = self.attempts.get_mut(&key) {
                 attempt.active = Some(now);
             }

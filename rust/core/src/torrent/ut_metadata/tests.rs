@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use super::turns::MAX_ACTIVE;
+use super::schedule::MAX_ACTIVE;
 use super::*;
 use crate::ext::METADATA_PIECE;
 use crate::testing::at;

@@ -1,7 +1,7 @@
 //! Who is asked, and when (BEP 12).
 //!
 //! [`Announcer`] belongs to the task of its torrent. Here is what happens to it
-//! and what it sends; `tiers` has the list of trackers, `turns` says who is
+//! and what it sends; `tiers` has the list of trackers, `schedule` says who is
 //! due, `scrapes` asks for the numbers of the swarm.
 
 mod request;
@@ -175,7 +175,7 @@ impl Announcer {
             return;
         };
         endpoint.forced = false;
-        if endpoint.is_telling(Event::Stopped) {
+        if endpoint.is_announcing(Event::Stopped) {
             return;
         }
         let mut knows_us = std::mem::take(&mut endpoint.knows_us);
@@ -186,7 +186,7 @@ impl Announcer {
             knows_us |= sent.event == Event::Started;
             endpoint.knows_complete |= sent.complete;
         }
-        if knows_us && self.settings.tell_stopped {
+        if knows_us && self.settings.announce_stopped {
             self.send(at, number, Event::Stopped);
         }
     }
@@ -220,13 +220,13 @@ impl Announcer {
         match index {
             None => {
                 let trackers = self.trackers.iter_mut();
-                trackers.for_each(|tracker| tracker.hurry(ignore_min));
+                trackers.for_each(|tracker| tracker.make_due(ignore_min));
             }
             Some(index) => {
                 let Some(tracker) = self.trackers.get_mut(index) else {
                     return;
                 };
-                tracker.hurry(ignore_min);
+                tracker.make_due(ignore_min);
                 tracker.gave_up = false;
                 for endpoint in &mut tracker.endpoints {
                     endpoint.forced = true;
@@ -242,9 +242,9 @@ impl Announcer {
         let (at, number) = self.find(id)?;
         let tracker = self.trackers.get_mut(at)?;
         let endpoint = tracker.endpoints.get_mut(number)?;
-        let told = endpoint.answered(now, reply, &self.settings, tracker.told_complete);
+        let announced = endpoint.answered(now, reply, &self.settings, tracker.completed_sent);
         tracker.verified = true;
-        tracker.told_complete |= told == Some(Event::Completed);
+        tracker.completed_sent |= announced == Some(Event::Completed);
         let is_new = tracker.learn_id(reply.tracker_id.as_ref());
         self.last_working = Some(tracker.url.clone());
         self.promote(at);
@@ -287,7 +287,10 @@ impl Announcer {
     /// When [`Self::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         // What is due at once was requested by the call that made it so.
-        self.plan().into_iter().filter_map(|turn| turn.due).min()
+        self.plan()
+            .into_iter()
+            .filter_map(|announce| announce.due)
+            .min()
     }
 
     /// When the next announce is due: now, if it is on its way.
@@ -321,9 +324,10 @@ impl Announcer {
         let plan = self.plan();
         let row = |(at, tracker)| {
             TrackerRow::new(tracker, now, |endpoint| {
-                let mut turns = plan.iter();
-                let turn = turns.find(|turn| turn.tracker == at && turn.endpoint == endpoint);
-                turn.map(|turn| turn.due)
+                let mut announces = plan.iter();
+                let announce = announces
+                    .find(|announce| announce.tracker == at && announce.endpoint == endpoint);
+                announce.map(|announce| announce.due)
             })
         };
         self.trackers.iter().enumerate().map(row).collect()

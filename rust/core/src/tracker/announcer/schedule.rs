@@ -18,16 +18,16 @@ impl Announcer {
     /// The trackers that have a turn coming, for each endpoint in the order of
     /// trying.
     pub(super) fn plan(&self) -> Vec<ScheduledAnnounce> {
-        let mut turns = Vec::new();
+        let mut announces = Vec::new();
         if self.run == Run::Running && self.enabled {
             for endpoint in 0..self.locals.len() {
-                self.plan_endpoint(endpoint, &mut turns);
+                self.plan_endpoint(endpoint, &mut announces);
             }
         }
-        turns
+        announces
     }
 
-    fn plan_endpoint(&self, number: usize, turns: &mut Vec<ScheduledAnnounce>) {
+    fn plan_endpoint(&self, number: usize, announces: &mut Vec<ScheduledAnnounce>) {
         let AnnouncerSettings {
             all_trackers,
             all_tiers,
@@ -46,17 +46,17 @@ impl Announcer {
                 continue;
             }
             let same_tier = shield == Some(tracker.tier);
-            let in_turn = match shield {
+            let in_order = match shield {
                 None => true,
                 Some(_) if same_tier => all_trackers,
                 Some(_) => all_tiers,
             };
             let owes = tracker.owes(endpoint, self.complete);
-            if in_turn && endpoint.is_working() {
+            if in_order && endpoint.is_working() {
                 shield = Some(tracker.tier);
             }
-            if endpoint.in_flight.is_none() && (in_turn || endpoint.forced || owes) {
-                turns.push(ScheduledAnnounce {
+            if endpoint.in_flight.is_none() && (in_order || endpoint.forced || owes) {
+                announces.push(ScheduledAnnounce {
                     tracker: at,
                     endpoint: number,
                     due: endpoint.due(owes),
@@ -66,11 +66,11 @@ impl Announcer {
     }
 
     pub(super) fn advance(&mut self, now: Instant) {
-        for turn in self.plan() {
-            let Some(tracker) = self.trackers.get(turn.tracker) else {
+        for announce in self.plan() {
+            let Some(tracker) = self.trackers.get(announce.tracker) else {
                 continue;
             };
-            let Some(endpoint) = tracker.endpoints.get(turn.endpoint) else {
+            let Some(endpoint) = tracker.endpoints.get(announce.endpoint) else {
                 continue;
             };
             // Another endpoint may have taken over to announce the completion.
@@ -79,7 +79,7 @@ impl Announcer {
                 continue;
             }
             let event = tracker.event(endpoint, self.complete, self.upload_only);
-            self.send(turn.tracker, turn.endpoint, event);
+            self.send(announce.tracker, announce.endpoint, event);
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct AnnouncerSettings {
     /// set from then on.
     pub international: bool,
     /// Announce to trackers that we stop (`stop_tracker_timeout` is not 0).
-    pub tell_stopped: bool,
+    pub announce_stopped: bool,
 }
 
 impl Default for AnnouncerSettings {
@@ -39,7 +39,7 @@ impl Default for AnnouncerSettings {
             all_tiers: false,
             prefer_udp: true,
             international: false,
-            tell_stopped: true,
+            announce_stopped: true,
         }
     }
 }

@@ -119,14 +119,14 @@ impl Announcer {
     /// The last announce to a tracker that is no longer ours.
     fn part_with(&mut self, gone: Tracker) {
         for endpoint in gone.endpoints {
-            if endpoint.is_telling(Event::Stopped) {
+            if endpoint.is_announcing(Event::Stopped) {
                 continue;
             }
             let unsent = endpoint
                 .in_flight
                 .is_some_and(|sent| super::withdraw(&mut self.requests, sent.id));
-            let greeted = endpoint.is_telling(Event::Started) && !unsent;
-            if self.settings.tell_stopped && (endpoint.knows_us || greeted) {
+            let greeted = endpoint.is_announcing(Event::Started) && !unsent;
+            if self.settings.announce_stopped && (endpoint.knows_us || greeted) {
                 let id = self.take_id();
                 self.requests
                     .push_back(TrackerRequest::Announce(AnnounceRequest {

@@ -61,7 +61,7 @@ fn downloading(now: Instant, requests: u32) -> Connection {
     connection.set_interested(now, true);
     // Requested at once, whatever the window, so that splits do not decide when.
     let blocks: Vec<Block> = (0..requests).map(block).collect();
-    connection.lease_urgent(now, &blocks);
+    connection.lease_time_critical(now, &blocks);
     connection
 }
 

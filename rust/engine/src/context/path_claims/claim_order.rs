@@ -41,7 +41,7 @@ impl ClaimOrder {
 
 impl Ticket {
     /// Waits until all tickets that were given out before are given back.
-    pub(super) async fn turn(&self) {
+    pub(super) async fn ready(&self) {
         while let Some(mut ahead) = self.ahead() {
             while ahead.changed().await.is_ok() {}
         }
@@ -73,13 +73,13 @@ mod tests {
         let line = Arc::new(ClaimOrder::default());
         let [first, second, third] = [(); 3].map(|()| line.ticket());
         let mut now = Context::from_waker(Waker::noop());
-        assert!(pin!(first.turn()).poll(&mut now).is_ready());
-        let mut turn = pin!(third.turn());
-        assert!(turn.as_mut().poll(&mut now).is_pending());
+        assert!(pin!(first.ready()).poll(&mut now).is_ready());
+        let mut ready = pin!(third.ready());
+        assert!(ready.as_mut().poll(&mut now).is_pending());
         drop(first);
-        assert!(turn.as_mut().poll(&mut now).is_pending());
+        assert!(ready.as_mut().poll(&mut now).is_pending());
         // One that gives up is passed over.
         drop(second);
-        assert!(turn.as_mut().poll(&mut now).is_ready());
+        assert!(ready.as_mut().poll(&mut now).is_ready());
     }
 }

@@ -9,7 +9,7 @@ use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{FileIndex, InfoHash};
 
 use super::area::{ClaimedPaths, Overlap};
-use super::survey::{Question, Survey};
+use super::survey::{PendingLook, Survey};
 use super::{Claimant, Moves, Reserved, Sharing};
 use crate::disk::{SharedFile, SharedFiles};
 use crate::error::{Error, ErrorKind, Result};
@@ -58,7 +58,7 @@ struct PathClaim {
 pub(super) enum Decision {
     Taken(Reserved),
     /// That depends on answers to these.
-    Open(Vec<Question>),
+    Open(Vec<PendingLook>),
 }
 
 impl PathClaim {
@@ -216,8 +216,8 @@ impl ClaimTable {
                 for (taken_number, taken) in &other.areas {
                     let overlaps = match survey.overlaps(wanted, *taken_number, taken) {
                         Ok(overlaps) => overlaps,
-                        Err(question) => {
-                            open.push(question);
+                        Err(pending_look) => {
+                            open.push(pending_look);
                             continue;
                         }
                     };

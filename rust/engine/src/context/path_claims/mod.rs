@@ -221,7 +221,7 @@ impl PathLease {
         // Of those that are added the order is kept. Others wait for no disk but
         // their own, and hold nothing up.
         let ticket = ticket.unwrap_or_else(|| self.ticket());
-        ticket.turn().await;
+        ticket.ready().await;
         let lease = Arc::clone(self);
         let decided = spawn_blocking(move || lease.decide(survey, sharing, moves));
         let decided = decided.await.map_err(failed)?;
@@ -238,7 +238,7 @@ impl PathLease {
             };
             match decision {
                 Decision::Taken(reserved) => return Ok(reserved),
-                Decision::Open(questions) => survey.answer(questions),
+                Decision::Open(pending_looks) => survey.answer(pending_looks),
             }
         }
     }

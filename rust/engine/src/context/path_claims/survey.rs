@@ -24,7 +24,7 @@ pub(super) struct Survey {
 
 /// Something that has to be looked up before it can be decided.
 #[derive(Debug)]
-pub(super) enum Question {
+pub(super) enum PendingLook {
     /// Whether names in a folder are compared without regard to case.
     Blind(PathBuf),
     /// Which files of a taken place are files of a wanted one.
@@ -49,14 +49,14 @@ impl Survey {
     }
 
     /// Finds out more. Waits for the disk.
-    pub(super) fn answer(&mut self, questions: Vec<Question>) {
-        for question in questions {
-            match question {
-                Question::Blind(folder) => {
+    pub(super) fn answer(&mut self, pending_looks: Vec<PendingLook>) {
+        for pending_look in pending_looks {
+            match pending_look {
+                PendingLook::Blind(folder) => {
                     let blind = is_case_blind(&folder);
                     self.blind.insert(folder, blind);
                 }
-                Question::Links {
+                PendingLook::Links {
                     wanted,
                     number,
                     taken,
@@ -78,17 +78,17 @@ impl Survey {
         wanted: usize,
         number: u64,
         taken: &Arc<ClaimedPaths>,
-    ) -> Result<Vec<Overlap>, Question> {
+    ) -> Result<Vec<Overlap>, PendingLook> {
         let Some(ours) = self.areas.get(wanted) else {
             return Ok(Vec::new());
         };
         let is_blind = |folder: &Path| self.blind.get(folder).copied();
         let mut overlaps = taken
             .overlaps(ours, is_blind)
-            .map_err(|IfBlind(folder)| Question::Blind(folder))?;
+            .map_err(|IfBlind(folder)| PendingLook::Blind(folder))?;
         if self.linked.get(wanted).is_some_and(|it| !it.is_empty()) {
             let links = self.links.get(&(wanted, number));
-            let links = links.ok_or_else(|| Question::Links {
+            let links = links.ok_or_else(|| PendingLook::Links {
                 wanted,
                 number,
                 taken: Arc::clone(taken),

@@ -178,7 +178,7 @@ async fn what_is_in_doubt_does_not_count_until_it_is_found() {
     let all = Bitfield::full(4);
     world.trust(&all).await;
     assert_eq!(world.storage.trusted().count(), 4);
-    world.storage.doubt(&all);
+    world.storage.mark_unknown(&all);
     // Padding is always there.
     assert_eq!(world.storage.have().iter().collect::<Vec<_>>(), [2, 3]);
     assert_eq!(found(&mut world, CheckMode::All).await, [0, 1, 2, 3]);

@@ -127,18 +127,18 @@ async fn bring_back(session: &Arc<SessionShared>) {
     let Some(state_store) = session.state_store.get() else {
         return;
     };
-    let mut reading = state_store.recall_all();
+    let mut reading = state_store.load_all();
     let mut torrents = Vec::new();
     while let Some(read) = reading.recv().await {
         match read {
             Ok(torrent) => torrents.push(torrent),
-            Err(error) => session.complain(error),
+            Err(error) => session.post_error(error),
         }
     }
     let order = session.state.lock().queue.clone();
-    let places: HashMap<InfoHash, usize> = order.iter().copied().zip(0..).collect();
+    let positions: HashMap<InfoHash, usize> = order.iter().copied().zip(0..).collect();
     torrents.sort_by_key(|torrent| {
-        let place = places.get(&torrent.info_hash).copied();
+        let place = positions.get(&torrent.info_hash).copied();
         let place = place.unwrap_or(usize::MAX);
         // What another one has is not for one that has only been added.
         (torrent.is_new, place, torrent.resume.added_time)
@@ -164,7 +164,7 @@ async fn bring_back(session: &Arc<SessionShared>) {
 
 impl SessionShared {
     /// Something was wrong with the state directory.
-    pub(crate) fn complain(&self, error: Error) {
+    pub(crate) fn post_error(&self, error: Error) {
         self.events
             .post(kind::FILE_ERROR, None, || Detail::Error(error));
     }
@@ -202,7 +202,7 @@ impl SessionShared {
     /// Reads what is remembered of a torrent.
     fn load(&self, info_hash: InfoHash) -> Option<Remembered> {
         let read = self.state_store.get()?.load(info_hash)?;
-        read.map_err(|error| self.complain(error)).ok()
+        read.map_err(|error| self.post_error(error)).ok()
     }
 
     /// A torrent that was added before the session had its folder becomes what
@@ -217,11 +217,11 @@ impl SessionShared {
         let Some(mut torrent) = self.load(new.handle.info_hash()) else {
             return;
         };
-        let (is_whole, places) = (!torrent.incomplete, torrent.places.take());
-        if let Some(places) = &places {
-            put_places(places, &mut torrent.resume);
+        let (is_whole, move_journal) = (!torrent.incomplete, torrent.move_journal.take());
+        if let Some(move_journal) = &move_journal {
+            apply_move_journal(move_journal, &mut torrent.resume);
         }
-        let complaint = torrent.complaint.clone();
+        let load_error = torrent.load_error.clone();
         let Ok(add) = as_it_was(torrent).inspect_err(|error| self.post_add_failure(error)) else {
             return;
         };
@@ -269,9 +269,9 @@ impl SessionShared {
         new.piece_priorities = add.piece_priorities;
         new.seed_mode = add.seed_mode;
         new.remembered = is_whole;
-        new.places = places.map(Box::new);
+        new.move_journal = move_journal.map(Box::new);
         new.handle.show_new();
-        if let Some(error) = complaint {
+        if let Some(error) = load_error {
             self.events.post(
                 kind::FASTRESUME_REJECTED,
                 Some(&new.handle.torrent_ref()),
@@ -282,19 +282,19 @@ impl SessionShared {
 
     /// Registers a torrent as it was. What stands against it is posted.
     fn register_again(self: &Arc<Self>, mut torrent: Remembered) -> Option<NewTorrent> {
-        let complaint = torrent.complaint.clone();
-        let (is_whole, places) = (!torrent.incomplete, torrent.places.take());
-        if let Some(places) = &places {
-            put_places(places, &mut torrent.resume);
+        let load_error = torrent.load_error.clone();
+        let (is_whole, move_journal) = (!torrent.incomplete, torrent.move_journal.take());
+        if let Some(move_journal) = &move_journal {
+            apply_move_journal(move_journal, &mut torrent.resume);
         }
         let registered =
             as_it_was(torrent).and_then(|add| self.register(add, Origin::StateDir { is_whole }));
         match registered {
             Ok((handle, mut new)) => {
                 if let Some(new) = &mut new {
-                    new.places = places.map(Box::new);
+                    new.move_journal = move_journal.map(Box::new);
                 }
-                if let Some(error) = complaint {
+                if let Some(error) = load_error {
                     self.events.post(
                         kind::FASTRESUME_REJECTED,
                         Some(&handle.torrent_ref()),
@@ -315,10 +315,10 @@ impl SessionShared {
 }
 
 /// What was written down last of where the files are goes before the record.
-fn put_places(places: &MoveJournal, resume: &mut ResumeData) {
-    resume.save_path.clone_from(&places.save_path);
-    resume.renamed_files.clone_from(&places.renamed);
-    if places.needs_check {
+fn apply_move_journal(move_journal: &MoveJournal, resume: &mut ResumeData) {
+    resume.save_path.clone_from(&move_journal.save_path);
+    resume.renamed_files.clone_from(&move_journal.renamed);
+    if move_journal.needs_check {
         resume.pieces.clear();
         resume.unfinished.clear();
         resume.file_stats.clear();
@@ -328,7 +328,7 @@ fn put_places(places: &MoveJournal, resume: &mut ResumeData) {
 
 /// Posts what the state directory does not take, and when it takes it
 /// again. Ends with the directory's thread.
-pub(crate) async fn tell_of_failures(session: Arc<SessionShared>) {
+pub(crate) async fn post_write_failures(session: Arc<SessionShared>) {
     let Some(state_store) = session.state_store.get() else {
         return;
     };

@@ -139,10 +139,10 @@ impl SessionShared {
         let StateDir {
             state_store,
             session: mut remembered,
-            mut complaints,
+            mut errors,
         } = folder;
         if let Some(filter) = remembered.ip_filter.take() {
-            complaints.extend(
+            errors.extend(
                 self.address_filter
                     .change_filter(|held| held.put_on(filter))
                     .err(),
@@ -154,8 +154,8 @@ impl SessionShared {
         if self.is_stopping() {
             state_store.begin_end();
         }
-        for error in complaints {
-            self.complain(error);
+        for error in errors {
+            self.post_error(error);
         }
     }
 }

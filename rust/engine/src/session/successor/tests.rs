@@ -378,7 +378,7 @@ fn a_session_stops_without_its_trackers_which_are_told_all_the_same() {
 fn a_program_that_ends_waits_for_no_tracker() {
     let it = Silenced::new();
     it.session.stop();
-    it.session.hurry();
+    it.session.skip_final_announces();
     assert!(it.session.join_threads(Duration::from_secs(30)));
     let _open = it.heard.recv_timeout(LIMIT).unwrap();
     it.tracker.join().unwrap();

@@ -165,8 +165,8 @@ fn a_full_queue_refuses_messages_and_no_state() {
         panic!("{last:?}");
     };
     assert_eq!(delete, Deletion::Files);
-    let wish = std::mem::take(&mut *handle.shared.check.lock());
-    assert!(wish.begin.is_some() && wish.cancel);
+    let requested = std::mem::take(&mut *handle.shared.check.lock());
+    assert!(requested.begin.is_some() && requested.cancel);
 }
 
 #[test]

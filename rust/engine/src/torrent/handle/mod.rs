@@ -56,7 +56,7 @@ pub(crate) use wait::EndsWith;
 
 use crate::command_queue::{CommandPermit, Pending, QueueError, Sender};
 use crate::context::Services;
-use crate::context::queue::{QueueDesk, Seat};
+use crate::context::queue::{SessionQueue, VerdictSender};
 use crate::disk::SharedFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::TorrentRef;
@@ -104,7 +104,7 @@ pub(crate) enum Command {
     /// Write everything that can be written to the files.
     Flush(Option<oneshot::Sender<()>>),
     /// Move or rename files.
-    Place(Box<StorageCommand>),
+    Storage(Box<StorageCommand>),
     /// Take in this connection.
     Incoming(Arrival),
     /// Choke and unchoke these.
@@ -127,7 +127,7 @@ impl Command {
     /// How many messages may wait before it is refused.
     fn limit(&self) -> usize {
         match self {
-            Self::Place(_)
+            Self::Storage(_)
             | Self::SaveResumeData(_)
             | Self::Flush(_)
             | Self::Metadata(_)
@@ -187,8 +187,8 @@ pub(crate) struct HandleShared {
     pub(crate) pending: Pending,
     pub(crate) view: View,
     pub(crate) commands: Sender<Command>,
-    pub(crate) queue: Arc<QueueDesk>,
-    pub(crate) seat: Seat,
+    pub(crate) queue: Arc<SessionQueue>,
+    pub(crate) queue_verdict: VerdictSender,
     pub(crate) removed: AtomicBool,
     /// When it was removed, as a number in the order of removals.
     pub(crate) removal: watch::Sender<Option<u64>>,
@@ -292,10 +292,10 @@ impl TorrentHandle {
     pub fn force_recheck(&self) -> Result<()> {
         self.known_metainfo()?;
         {
-            let mut wish = self.shared.check.lock();
+            let mut requested = self.shared.check.lock();
             let asked = &self.shared.asked;
             asked.ask(CommandTopic::Check);
-            *wish = RequestedCheck {
+            *requested = RequestedCheck {
                 begin: Some(asked.last(CommandTopic::Check)),
                 cancel: false,
             };

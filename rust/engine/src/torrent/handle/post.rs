@@ -45,15 +45,15 @@ impl PostRequest {
     /// The question of the call with this name.
     pub fn named(name: &str) -> Option<Self> {
         let found = Self::ALL.iter().find(|(known, _)| *known == name);
-        found.map(|&(_, question)| question)
+        found.map(|&(_, request)| request)
     }
 }
 
 impl TorrentHandle {
     /// Asks the torrent something; an event brings the answer, whatever the
     /// alert mask says.
-    pub fn ask(&self, question: PostRequest) -> Result<()> {
-        self.post(Command::Ask(question))
+    pub fn ask(&self, request: PostRequest) -> Result<()> {
+        self.post(Command::Ask(request))
     }
 
     /// Asks for a `state_update` event with this torrent alone.
@@ -96,14 +96,14 @@ impl TorrentHandle {
         self.ask(PostRequest::FileStatus)
     }
 
-    /// What is shown of the handle in answer to `question`. `files` are the
+    /// What is shown of the handle in answer to `request`. `files` are the
     /// open ones.
     pub(crate) fn answer(
         &self,
-        question: PostRequest,
+        request: PostRequest,
         files: impl FnOnce() -> Vec<crate::event::OpenFile>,
     ) -> (crate::event::Kind, Detail) {
-        let answer = match question {
+        let answer = match request {
             PostRequest::Status => {
                 return (kind::STATE_UPDATE, Detail::Statuses(vec![self.status()]));
             }
@@ -137,8 +137,8 @@ mod tests {
 
     #[test]
     fn every_question_has_a_call_of_its_own() {
-        for (name, question) in PostRequest::ALL {
-            assert_eq!(PostRequest::named(name), Some(*question));
+        for (name, request) in PostRequest::ALL {
+            assert_eq!(PostRequest::named(name), Some(*request));
         }
         assert_eq!(PostRequest::named("post_nothing"), None);
     }

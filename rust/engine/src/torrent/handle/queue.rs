@@ -12,12 +12,16 @@ use crate::event::command_sequence::CommandTopic;
 impl TorrentHandle {
     fn with_queue<T>(&self, act: impl FnOnce(&mut Queue, Instant) -> T) -> Option<T> {
         let shared = &self.shared;
-        shared.queue.with(shared.info_hash, &shared.seat, act)
+        shared
+            .queue
+            .with(shared.info_hash, &shared.queue_verdict, act)
     }
 
     fn ask_queue<T>(&self, ask: impl FnOnce(&Queue) -> T) -> Option<T> {
         let shared = &self.shared;
-        shared.queue.ask(shared.info_hash, &shared.seat, ask)
+        shared
+            .queue
+            .ask(shared.info_hash, &shared.queue_verdict, ask)
     }
 
     /// Takes the last place in the queue.
@@ -35,18 +39,22 @@ impl TorrentHandle {
                 ..Observation::default()
             }
         };
-        shared.queue.join(shared.info_hash, &shared.seat, seen);
+        shared
+            .queue
+            .join(shared.info_hash, &shared.queue_verdict, seen);
     }
 
     pub(crate) fn leave_queue(&self) {
         let shared = &self.shared;
-        shared.queue.leave(shared.info_hash, &shared.seat);
+        shared.queue.leave(shared.info_hash, &shared.queue_verdict);
     }
 
     /// Reports to the queue how the torrent is now.
     pub(crate) fn observed(&self, seen: Observation) {
         let shared = &self.shared;
-        shared.queue.observe(shared.info_hash, &shared.seat, seen);
+        shared
+            .queue
+            .observe(shared.info_hash, &shared.queue_verdict, seen);
     }
 
     /// Lets the torrent run until the queue is looked at the next time.
@@ -105,7 +113,7 @@ impl TorrentHandle {
     /// Whether these options and the queue keep it from running.
     pub(crate) fn waits(&self, options: PlainOptions) -> bool {
         if options.auto_managed {
-            !self.shared.seat.borrow().run
+            !self.shared.queue_verdict.borrow().run
         } else {
             options.paused
         }

@@ -90,8 +90,8 @@ impl TorrentHandle {
         if to.as_os_str().is_empty() {
             return Err(Error::new(ErrorKind::EmptySavePath));
         }
-        let placing = StorageCommand::Move { to, mode, answer };
-        let command = Command::Place(Box::new(placing));
+        let command = StorageCommand::Move { to, mode, answer };
+        let command = Command::Storage(Box::new(command));
         let place = self.place_for(&command)?;
         self.shared.asked.ask(CommandTopic::Move);
         place.send(command);
@@ -121,8 +121,8 @@ impl TorrentHandle {
     ) -> Result<()> {
         self.check_file(file)?;
         let name = name.to_owned();
-        let placing = StorageCommand::Rename { file, name, answer };
-        self.post(Command::Place(Box::new(placing)))
+        let command = StorageCommand::Rename { file, name, answer };
+        self.post(Command::Storage(Box::new(command)))
     }
 
     /// The files that have another name than the torrent gives them.

@@ -86,8 +86,8 @@ impl TorrentHandle {
     /// Whether every wanted piece is there. `None`: not yet.
     pub fn awaited_finish(&self) -> Option<Result<()>> {
         let is_finished = || {
-            let wishes = self.shared.pending.has(PendingState::Priorities as u32);
-            self.status().is_finished && !wishes
+            let pending = self.shared.pending.has(PendingState::Priorities as u32);
+            self.status().is_finished && !pending
         };
         self.outcome(is_finished)
     }

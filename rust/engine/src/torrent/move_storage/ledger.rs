@@ -49,7 +49,7 @@ impl From<Error> for Halted {
 pub(super) struct Ledger {
     pub(super) state_store: Option<Arc<StateStore>>,
     pub(super) lease: Arc<PathLease>,
-    pub(super) places: MoveJournal,
+    pub(super) journal: MoveJournal,
 }
 
 impl Ledger {
@@ -57,8 +57,8 @@ impl Ledger {
         let Some(state_store) = &self.state_store else {
             return Ok(());
         };
-        let data = self.places.encode().into();
-        let written = state_store.save(self.places.info_hash, Part::Places, data);
+        let data = self.journal.encode().into();
+        let written = state_store.save(self.journal.info_hash, Part::MoveJournal, data);
         written
             .await
             .map_err(|error| Error::from_io(&error, state_store.folder()))
@@ -76,21 +76,21 @@ impl Ledger {
         }
         let carried = storage.present(files).await.map_err(Error::from)?;
         let carried = carried.into_iter().collect();
-        self.places.change = Some(JournalChange { step, carried });
+        self.journal.change = Some(JournalChange { step, carried });
         self.write().await
     }
 
     /// It is over, and everything is where `places` says.
     async fn end(&mut self) {
-        self.places.change = None;
+        self.journal.change = None;
         // What stands there says both places, and the state directory goes on
         // trying.
         let _ = self.write().await;
     }
 
     fn moved(&mut self, moved: &Moved) {
-        self.places.save_path = path_bytes(&moved.to);
-        self.places.needs_check |= moved.needs_check;
+        self.journal.save_path = path_bytes(&moved.to);
+        self.journal.needs_check |= moved.needs_check;
     }
 
     pub(super) async fn relocate(
@@ -102,7 +102,7 @@ impl Ledger {
     ) -> Result<Moved> {
         let Some(storage) = storage else {
             // There is nothing to move yet.
-            self.places.save_path = path_bytes(&to);
+            self.journal.save_path = path_bytes(&to);
             self.write().await?;
             let needs_check = false;
             return Ok(Moved {
@@ -189,7 +189,7 @@ impl Ledger {
         };
         if outcome.is_ok() {
             self.lease.renamed(&reserved, file, &name);
-            self.places.renamed.insert(file, to);
+            self.journal.renamed.insert(file, to);
         } else {
             self.lease.give_up(&reserved);
         }
@@ -246,7 +246,7 @@ impl Ledger {
                     Halted::of(error, rename_failed)
                 })?;
                 self.lease.renamed(&reserved, file, &words);
-                self.places.renamed.insert(file, to);
+                self.journal.renamed.insert(file, to);
                 Some(StorageWorkResult::Renamed(file, old, name))
             }
         };

@@ -70,10 +70,11 @@ pub(super) struct StorageWork {
 
 impl StorageWork {
     /// What the state directory has beside the record.
-    pub(super) fn restored(places: Option<Box<MoveJournal>>) -> Self {
-        let written = places.is_some();
-        let (redo, needs_check) =
-            places.map_or((None, false), |places| (places.change, places.needs_check));
+    pub(super) fn restored(journal: Option<Box<MoveJournal>>) -> Self {
+        let written = journal.is_some();
+        let (redo, needs_check) = journal.map_or((None, false), |journal| {
+            (journal.change, journal.needs_check)
+        });
         Self {
             written,
             redo,
@@ -134,7 +135,7 @@ impl StorageWork {
     }
 
     /// Whether a record that was written makes what stands beside it void.
-    pub(super) fn is_settled_by(&mut self, record: Option<u64>) -> bool {
+    pub(super) fn is_recorded_by(&mut self, record: Option<u64>) -> bool {
         self.written && record.is_some() && record == self.epoch() && {
             self.written = false;
             true
@@ -178,50 +179,55 @@ impl Driver {
         Ledger {
             state_store: self.records.saver.state_store(),
             lease: Arc::clone(&self.location.lease),
-            places: MoveJournal {
+            journal: MoveJournal {
                 info_hash: self.handle.info_hash(),
                 save_path: path_bytes(&self.handle.save_path()),
                 renamed: renamed
                     .map(|(&file, name)| (file, name.clone().into_bytes()))
                     .collect(),
-                needs_check: self.location.places.needs_check,
+                needs_check: self.location.work.needs_check,
                 change: None,
             },
         }
     }
 
     /// The game wants something elsewhere.
-    pub(super) fn place(&mut self, placing: StorageCommand) {
-        if matches!(placing, StorageCommand::Move { .. }) {
+    pub(super) fn start_storage_command(&mut self, command: StorageCommand) {
+        if matches!(command, StorageCommand::Move { .. }) {
             self.handle.shared.asked.saw_one(CommandTopic::Move);
         }
-        let guard = self.guard_of_placing(&placing);
+        let guard = self.guard_of_storage_command(&command);
         let failed = self
             .failure
             .error
             .as_ref()
-            .filter(|_| self.location.places.redo.is_some());
+            .filter(|_| self.location.work.redo.is_some());
         if let Some(error) = failed.cloned() {
             // An earlier change cannot be finished.
-            return self.refuse_place(placing, guard, error);
+            return self.refuse_storage_command(command, guard, error);
         }
-        if self.is_moving() && matches!(placing, StorageCommand::Move { .. }) {
+        if self.is_moving() && matches!(command, StorageCommand::Move { .. }) {
             let busy = Error::because(ErrorKind::StorageMoveFailed, "it is being moved already");
-            return self.refuse_place(placing, guard, busy);
+            return self.refuse_storage_command(command, guard, busy);
         }
-        self.location.places.queue.push_back((placing, guard));
+        self.location.work.queue.push_back((command, guard));
         self.place_next();
     }
 
     /// Whether its files are being moved, or are going to be.
     pub(super) fn is_moving(&self) -> bool {
-        let mut waiting = self.location.places.queue.iter();
-        let is_move = |placing: &StorageCommand| matches!(placing, StorageCommand::Move { .. });
-        self.storage.work.moving || waiting.any(|(placing, _)| is_move(placing))
+        let mut waiting = self.location.work.queue.iter();
+        let is_move = |command: &StorageCommand| matches!(command, StorageCommand::Move { .. });
+        self.storage.work.moving || waiting.any(|(command, _)| is_move(command))
     }
 
-    fn refuse_place(&self, placing: StorageCommand, guard: CompletionGuard, error: Error) {
-        match placing {
+    fn refuse_storage_command(
+        &self,
+        command: StorageCommand,
+        guard: CompletionGuard,
+        error: Error,
+    ) {
+        match command {
             StorageCommand::Move { answer: sender, .. } => {
                 self.move_refused(error, StorageReply { sender, guard });
             }
@@ -240,17 +246,14 @@ impl Driver {
     }
 
     pub(super) fn place_next(&mut self) {
-        if self.location.places.busy
-            || self.location.places.held
-            || self.location.places.redo.is_some()
-        {
+        if self.location.work.busy || self.location.work.held || self.location.work.redo.is_some() {
             return;
         }
-        let Some((placing, guard)) = self.location.places.queue.pop_front() else {
+        let Some((command, guard)) = self.location.work.queue.pop_front() else {
             return;
         };
         let (storage, ledger) = (self.storage.slot.get().cloned(), self.ledger());
-        match placing {
+        match command {
             StorageCommand::Move { to, mode, answer } => {
                 let answer = StorageReply {
                     sender: answer,
@@ -264,7 +267,7 @@ impl Driver {
                 self.tasks.spawn(async move {
                     let to = std::path::absolute(&to).unwrap_or(to);
                     let moved = ledger.relocate(storage, from, to, mode).await;
-                    TaskEnd::Places(StorageWorkEnd::Moved(moved, answer))
+                    TaskEnd::StorageWork(StorageWorkEnd::Moved(moved, answer))
                 });
             }
             StorageCommand::Rename { file, name, answer } => {
@@ -279,7 +282,7 @@ impl Driver {
                 self.change_begins();
                 self.tasks.spawn(async move {
                     let outcome = ledger.rename(storage, file, name.clone()).await;
-                    TaskEnd::Places(StorageWorkEnd::Renamed {
+                    TaskEnd::StorageWork(StorageWorkEnd::Renamed {
                         file,
                         name,
                         outcome,
@@ -291,13 +294,13 @@ impl Driver {
     }
 
     fn change_begins(&mut self) {
-        self.location.places.busy = true;
-        self.location.places.epoch += 1;
-        self.location.places.written = true;
+        self.location.work.busy = true;
+        self.location.work.epoch += 1;
+        self.location.work.written = true;
     }
 
-    pub(super) fn placed(&mut self, end: StorageWorkEnd) {
-        self.location.places.busy = false;
+    pub(super) fn storage_work_ended(&mut self, end: StorageWorkEnd) {
+        self.location.work.busy = false;
         match end {
             StorageWorkEnd::Moved(outcome, answer) => {
                 self.storage.work.moving = false;
@@ -327,7 +330,7 @@ impl Driver {
         // The record is to say so too, or that nothing is under way.
         self.unsaved(SaveFlags::IF_CONFIG_CHANGED);
         self.publish(Instant::now());
-        if let Some(info) = self.location.places.metadata.take() {
+        if let Some(info) = self.location.work.metadata.take() {
             self.metadata_known(info);
         }
         self.place_next();
@@ -345,8 +348,8 @@ impl Driver {
         if needs_check {
             // What the record says of the old place is not so here.
             self.records.resume_state.claim_nothing();
-            self.location.places.needs_check = true;
-            self.doubt_all();
+            self.location.work.needs_check = true;
+            self.mark_all_unknown();
             self.recheck();
         }
     }
@@ -377,29 +380,29 @@ impl Driver {
     pub(super) fn redoes_change(&mut self) -> bool {
         let Some((change, storage)) = self
             .location
-            .places
+            .work
             .redo
             .clone()
             .zip(self.storage.slot.get().cloned())
         else {
             return false;
         };
-        if self.location.places.busy {
+        if self.location.work.busy {
             return true;
         }
         let there = match self.storage_after(&change.step) {
             Ok(there) => there,
             Err(error) => {
                 tracing::warn!(%error, "a change of places cannot be finished");
-                self.location.places.redo = None;
+                self.location.work.redo = None;
                 return false;
             }
         };
-        self.location.places.busy = true;
+        self.location.work.busy = true;
         let ledger = self.ledger();
         self.tasks.spawn(async move {
             let outcome = ledger.redo(storage, there, change).await;
-            TaskEnd::Places(StorageWorkEnd::Redone(outcome))
+            TaskEnd::StorageWork(StorageWorkEnd::Redone(outcome))
         });
         true
     }
@@ -427,20 +430,20 @@ impl Driver {
             Ok(done) => done,
             Err(Halted::Shortage(error)) => return self.start_later(error),
             Err(Halted::Failed(error)) => {
-                for (placing, guard) in std::mem::take(&mut self.location.places.queue) {
-                    self.refuse_place(placing, guard, error.clone());
+                for (command, guard) in std::mem::take(&mut self.location.work.queue) {
+                    self.refuse_storage_command(command, guard, error.clone());
                 }
                 return self.wait_for_root(error);
             }
         };
-        self.location.places.redo = None;
+        self.location.work.redo = None;
         self.root_is_back();
         match done {
             Some(StorageWorkResult::Moved(moved)) => {
                 let Moved { from, to, .. } = moved;
                 self.handle.shared.save_path.store(to.clone().into());
                 if moved.needs_check {
-                    self.location.places.needs_check = true;
+                    self.location.work.needs_check = true;
                     self.records.resume_state.claim_nothing();
                 }
                 self.post(kind::STORAGE_MOVED, || Detail::Moved { to, from });

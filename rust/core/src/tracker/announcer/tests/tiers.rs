@@ -195,7 +195,7 @@ fn a_changed_setting_counts_at_once() {
     world.announcer.set_enabled(at(0), false);
     assert_eq!(world.announcer.poll_timeout(), None);
     let quiet = AnnouncerSettings {
-        tell_stopped: false,
+        announce_stopped: false,
         ..AnnouncerSettings::default()
     };
     world.announcer.set_settings(at(0), quiet);

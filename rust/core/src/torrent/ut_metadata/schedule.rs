@@ -12,7 +12,7 @@ use crate::ids::PeerKey;
 pub(super) const MAX_ACTIVE: usize = 16;
 
 /// Time after which an attempt makes room for one that waits.
-const TURN: Duration = Duration::from_secs(5);
+const MIN_ACTIVE: Duration = Duration::from_secs(5);
 
 /// An attempt with peers that may be asked.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Candidate {
 
 /// The attempts that make room, and those that run from now on.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Turns {
+pub(super) struct Schedule {
     pub(super) parked: Vec<AttemptKey>,
     pub(super) started: Vec<AttemptKey>,
 }
@@ -39,14 +39,14 @@ pub(super) struct Turns {
 /// attempts that run, so that many connections of a few addresses keep no other
 /// one waiting. Beyond that the lowest rank is first, then most peers, then the
 /// peer that came first.
-pub(super) fn choose(now: Instant, candidates: Vec<Candidate>) -> Turns {
+pub(super) fn choose(now: Instant, candidates: Vec<Candidate>) -> Schedule {
     let (mut active, mut waiting): (Vec<_>, Vec<_>) =
         candidates.into_iter().partition(|it| it.active.is_some());
     active.sort_by_key(|it| (it.active, it.key));
     let room = MAX_ACTIVE.saturating_sub(active.len());
     let is_over = |it: &&Candidate| {
         let since = it.active.unwrap_or(now);
-        now.saturating_duration_since(since) >= TURN
+        now.saturating_duration_since(since) >= MIN_ACTIVE
     };
     let over = active.iter().take_while(is_over).count();
     let over = over.min(waiting.len().saturating_sub(room));
@@ -64,7 +64,7 @@ pub(super) fn choose(now: Instant, candidates: Vec<Candidate>) -> Turns {
         shares.add(&next);
         started.push(next.key);
     }
-    Turns { parked, started }
+    Schedule { parked, started }
 }
 
 /// Attempts that run, for each address with a peer in one.
@@ -116,10 +116,10 @@ mod tests {
     fn connections_of_few_addresses_leave_the_others_their_share() {
         let mut all = many(None, 0..32);
         all.push(candidate(99, 9, 7, None));
-        let turns = choose(at(0), all);
-        assert_eq!(turns.parked, []);
-        assert_eq!(turns.started.len(), MAX_ACTIVE);
-        assert!(turns.started.contains(&(1099, None)), "{turns:?}");
+        let schedule = choose(at(0), all);
+        assert_eq!(schedule.parked, []);
+        assert_eq!(schedule.started.len(), MAX_ACTIVE);
+        assert!(schedule.started.contains(&(1099, None)), "{schedule:?}");
 
         // It comes when all run already, and has the next turn.
         let comes = |millis| {
@@ -128,18 +128,18 @@ mod tests {
             all.push(candidate(99, 9, 7, None));
             choose(at(millis), all)
         };
-        assert_eq!(comes(4999), Turns::default());
-        let turns = comes(5000);
-        assert_eq!(turns.parked.len(), MAX_ACTIVE);
-        assert_eq!(turns.started.len(), MAX_ACTIVE);
-        assert!(turns.started.contains(&(1099, None)), "{turns:?}");
+        assert_eq!(comes(4999), Schedule::default());
+        let schedule = comes(5000);
+        assert_eq!(schedule.parked.len(), MAX_ACTIVE);
+        assert_eq!(schedule.started.len(), MAX_ACTIVE);
+        assert!(schedule.started.contains(&(1099, None)), "{schedule:?}");
     }
 
     #[test]
     fn at_one_address_ranks_and_the_order_of_peers_decide() {
         let one = |peer| candidate(peer, 1, u32::from(peer < 10), None);
-        let turns = choose(at(0), (0..30).map(one).collect());
-        let peers: Vec<u32> = turns.started.iter().map(|key| key.0 - 1000).collect();
+        let schedule = choose(at(0), (0..30).map(one).collect());
+        let peers: Vec<u32> = schedule.started.iter().map(|key| key.0 - 1000).collect();
         assert_eq!(peers, (10..26).collect::<Vec<u32>>());
     }
 }
