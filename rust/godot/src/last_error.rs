@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use godot::builtin::{GString, vslice};
 use godot::global;
-use godot::obj::Gd;
 use torrent_engine::error::{Error, ErrorKind, Result};
 
 use crate::threads::SharedField;
-use crate::torrent_error::TorrentError;
 
 /// How many characters of an error are printed.
 const LONGEST: usize = 1000;
@@ -33,10 +31,10 @@ impl LastError {
         }
     }
 
-    /// The last error for a script; without one it says so.
-    pub(crate) fn to_object(&self) -> Gd<TorrentError> {
+    /// The last error; [`ErrorKind::Ok`] without one.
+    pub(crate) fn get(&self) -> Error {
         let none = || Error::new(ErrorKind::Ok);
-        TorrentError::of(self.own.get().unwrap_or_else(none))
+        self.own.get().unwrap_or_else(none)
     }
 
     /// Keeps a failure.

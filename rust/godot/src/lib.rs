@@ -3,9 +3,9 @@
 //! Nothing is decided here. A `#[func]` converts its arguments, calls one
 //! method of an engine handle and converts the result. Each class has a file
 //! of its own; `convert` turns values into variants and back, `paths` knows
-//! what a path of a game stands for, `dispatch` turns
-//! events into signals and alerts, `report` turns errors into what a game
-//! sees, `lifetime` ends every session before the library is unloaded.
+//! what a path of a game stands for, `torrent_session::dispatch` turns events
+//! into signals and alerts, `last_error` turns errors into what a game sees,
+//! `live_sessions` ends every session before the library is unloaded.
 //!
 //! All methods take `&self` (with locks for what changes) or the object as a
 //! whole (`gd_self`) where signals are emitted: printing an error can call a
@@ -18,7 +18,6 @@ mod cached_value;
 mod convert;
 mod country_resolver;
 mod creation;
-mod dispatch;
 mod frame_budget;
 mod frame_poll;
 #[cfg(all(test, feature = "docs"))]
@@ -62,8 +61,12 @@ mod entry {
             // The classes go with this stage, and the code may be unloaded
             // soon after: no thread of ours may run it then.
             if stage == InitStage::Scene {
+                crate::threads::catch_up();
+                crate::waits::end();
+                crate::monitors::remove();
+                crate::country_resolver::forget();
                 crate::live_sessions::end_all();
-                crate::live_objects::keep_all();
+                crate::live_objects::keep_all(crate::torrent_creator::end);
                 crate::key_cache::forget();
                 crate::frame_poll::forget();
             }

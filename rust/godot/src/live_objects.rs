@@ -10,8 +10,6 @@ use godot::classes::{RefCounted, WeakRef};
 use godot::obj::{Base, Gd, InstanceId};
 use parking_lot::Mutex;
 
-use crate::torrent_creator::TorrentCreator;
-
 /// By slot; 0 where one is free.
 struct ObjectSlots {
     ids: Vec<i64>,
@@ -78,16 +76,14 @@ fn id_of(base: &Base<RefCounted>) -> i64 {
     unsafe { godot::sys::interface_fn!(object_get_instance_id)(base.obj_sys()) as i64 }
 }
 
-/// Ends what objects do in the background, and keeps Godot from freeing them.
-pub(crate) fn keep_all() {
+/// Ends with `end` what objects do in the background, and keeps Godot from freeing them.
+pub(crate) fn keep_all(end: impl Fn(&Gd<RefCounted>)) {
     let ids = ALIVE.lock().ids.clone();
     for id in ids.into_iter().filter_map(InstanceId::try_from_i64) {
         let Ok(object) = Gd::<RefCounted>::try_from_instance_id(id) else {
             continue;
         };
-        if let Ok(creator) = object.clone().try_cast::<TorrentCreator>() {
-            creator.bind().end();
-        }
+        end(&object);
         // Godot reports to the class when the last but one reference goes, too.
         std::mem::forget(object.clone());
         std::mem::forget(object);

@@ -9,7 +9,6 @@ use torrent_engine::log;
 use torrent_engine::session::Session;
 
 use crate::threads::SharedField;
-use crate::{country_resolver, monitors, threads, waits};
 
 /// The engine's session while one runs.
 pub(crate) type SharedRun = SharedField<Option<Session>>;
@@ -37,10 +36,6 @@ pub(crate) fn remember(session: &Session) {
 
 /// Stops what still runs and waits until all threads have ended.
 pub(crate) fn end_all() {
-    threads::catch_up();
-    waits::end();
-    monitors::remove();
-    country_resolver::forget();
     let sessions = take();
     for session in &sessions {
         session.stop();

@@ -55,6 +55,13 @@ pub(crate) struct TorrentCreator {
     base: Base<RefCounted>,
 }
 
+/// Ends what the object does in the background, if it is a creator.
+pub(crate) fn end(object: &Gd<RefCounted>) {
+    if let Ok(creator) = object.clone().try_cast::<TorrentCreator>() {
+        creator.bind().end();
+    }
+}
+
 #[godot_api]
 impl IRefCounted for TorrentCreator {
     fn init(base: Base<RefCounted>) -> Self {
@@ -478,7 +485,7 @@ impl TorrentCreator {
     /// [constant TorrentError.OK].
     #[func]
     fn get_last_error(&self) -> Gd<TorrentError> {
-        self.errors.to_object()
+        TorrentError::of(self.errors.get())
     }
 
     /// Forgets what [method get_last_error] returns.

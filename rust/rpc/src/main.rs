@@ -27,7 +27,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::app::App;
 use crate::input::Line;
-use crate::protocol::{RpcRequest, answer_line, invalid};
+use crate::params::invalid;
+use crate::protocol::{RpcRequest, answer_line};
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()

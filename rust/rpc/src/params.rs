@@ -7,9 +7,12 @@ use data_encoding::BASE64;
 use serde_json::{Map, Value as Json};
 use torrent_core::ids::PieceIndex;
 use torrent_core::value::{Fields, Value};
-use torrent_engine::error::Result;
+use torrent_engine::error::{Error, ErrorKind, Result};
 
-use crate::protocol::invalid;
+/// The error of a request that is itself at fault.
+pub(crate) fn invalid(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::because(ErrorKind::InvalidParameter, what)
+}
 
 /// The parameters that have not been taken yet.
 #[derive(Debug, Default)]

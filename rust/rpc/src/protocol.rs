@@ -8,10 +8,10 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use torrent_core::value::{Fields, Value};
-use torrent_engine::error::{Error, ErrorKind};
+use torrent_engine::error::Error;
 use torrent_engine::event::Alert;
 
-use crate::params::Params;
+use crate::params::{Params, invalid};
 
 /// The `id` of a request, kept as the text that it came as; `null` where a
 /// request has none or is too broken to have one.
@@ -67,11 +67,6 @@ fn command(fields: &HashMap<String, &RawValue>) -> Result<(String, Params), Erro
         Some(Err(error)) => return Err(invalid(format!("'params' cannot be read: {error}"))),
     };
     Ok((command, params))
-}
-
-/// A complaint about the request itself.
-pub(crate) fn invalid(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::because(ErrorKind::InvalidParameter, what)
 }
 
 /// The line that answers the request `id`.

@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::announcer::{AnnouncerSettings, RequestId};
 use super::reply::{Failure, Reply, Retry};
+use super::request::RequestId;
+use super::settings::AnnouncerSettings;
 use super::{Event, ScrapeReply};
 
 /// First wait after a failure, and the unit in which waits grow.

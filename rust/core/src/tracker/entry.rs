@@ -3,8 +3,8 @@
 
 use std::net::SocketAddr;
 
-use super::announcer::RequestId;
 use super::endpoint::Endpoint;
+use super::request::RequestId;
 use super::{Event, tracker_host};
 
 #[derive(Debug)]

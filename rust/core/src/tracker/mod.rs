@@ -14,19 +14,20 @@ mod endpoint;
 mod entry;
 mod http;
 mod reply;
+mod request;
 mod scrape;
+mod settings;
 mod status;
 pub mod udp;
 
-pub use announcer::{
-    AnnounceRequest, Announcer, AnnouncerSettings, Answered, RequestId, ScrapeRequest,
-    TrackerRequest,
-};
+pub use announcer::{Announcer, Answered};
 pub use http::{
     AnnounceStats, TrackerHost, UrlError, announce_url, check_url, scrape_url, tracker_host,
 };
 pub use reply::{Failure, Reply, ReplyError, Retry};
+pub use request::{AnnounceRequest, RequestId, ScrapeRequest, TrackerRequest};
 pub use scrape::ScrapeReply;
+pub use settings::AnnouncerSettings;
 pub use status::{EndpointRow, TrackerRow, TrackerState};
 
 /// Why we announce (BEP 3; `paused` BEP 21). The numbers are libtorrent's.

@@ -16,7 +16,7 @@ use super::fault_injection::DiskFaults;
 use super::path::{self, Access};
 use super::sparse::allow_holes;
 use super::storage::StorageShared;
-use crate::event::OpenFile;
+use crate::status::OpenFile;
 
 /// How often something is tried again when the process has no file descriptor
 /// or memory left, after the pool has given up its own files. Sockets come and

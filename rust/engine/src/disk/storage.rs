@@ -30,8 +30,8 @@ use super::root::Root;
 use super::spec::StorageSpec;
 use super::worker::WorkerMessage;
 use crate::buffers::BufferClass;
-use crate::event::OpenFile;
 use crate::hash::padding::ZeroBudget;
+use crate::status::OpenFile;
 
 /// What the handles of a storage and the workers share.
 pub(super) struct StorageShared {

@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use torrent_core::record;
 use torrent_core::value::{Fields, Value};
 
 use super::{Kind, kind};
-use crate::status::{PartialPiece, PeerInfo, TrackerStatus};
+use crate::status::{OpenFile, PartialPiece, PeerInfo, TrackerStatus};
 
 /// What a torrent answered.
 #[derive(Clone, Debug)]
@@ -26,19 +25,6 @@ pub enum Answer {
     FilePriorities(Arc<Vec<u8>>),
     /// Its files that are open.
     Files(Vec<OpenFile>),
-}
-
-record! {
-    /// A file of a torrent that is open.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub struct OpenFile {
-        /// The file.
-        pub file_index: u32,
-        /// 0 to be read, 2 to be written too.
-        pub open_mode: u8,
-        /// Seconds since it was last used.
-        pub last_use: u64,
-    }
 }
 
 impl Answer {

@@ -30,7 +30,7 @@ use torrent_core::wire::Request;
 
 use crate::error::Error;
 use crate::status::{TorrentState, TorrentStatus};
-pub use answer::{Answer, OpenFile};
+pub use answer::Answer;
 pub use command_sequence::CommandStamp;
 pub use kinds::{Audience, Kind, Priority, category, kind};
 pub use metric::{Metric, MetricType};

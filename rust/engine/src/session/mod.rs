@@ -3,6 +3,7 @@
 
 pub(crate) mod accept;
 pub mod add;
+pub(crate) mod bound;
 pub(crate) mod choker;
 pub(crate) mod disk_settings;
 pub(crate) mod helpers;
@@ -44,7 +45,8 @@ use crate::stats::{Metric, Numbers, TorrentNumbers};
 use crate::torrent::handle::storage::Deletion;
 use crate::torrent::handle::{Command, TorrentHandle};
 pub use add::{AddTorrent, TorrentSource};
-use runtime::{Bound, Start};
+use bound::Bound;
+use runtime::Start;
 use saved_state::SavedSession;
 
 use joiner::Joiner;

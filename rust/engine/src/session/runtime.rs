@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use torrent_core::ids::InfoHash;
-use torrent_core::settings::Settings;
 use torrent_core::turnover::Turnover;
 
 use crate::buffers::BufferPool;
@@ -24,8 +23,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::net::connect_limiter::ConnectLimiter;
 use crate::net::dial::Dialler;
-use crate::net::listen::{self, ListenSocket};
+use crate::net::listen;
 use crate::session::accept;
+use crate::session::bound::{Bound, settings_of_listening};
 use crate::session::joiner::{Done, Joiner};
 use crate::session::restore;
 use crate::session::shutdown::{self, close_folder, finish_announces, save_state};
@@ -60,22 +60,6 @@ pub(crate) enum Start {
         /// For how long at most.
         limit: Duration,
     },
-}
-
-/// Listen sockets, and the settings that they were opened by: those of the
-/// session may have changed since.
-pub(crate) struct Bound {
-    sockets: Vec<ListenSocket>,
-    settings: ListenSettings,
-}
-
-impl Bound {
-    pub(crate) fn new(sockets: Vec<ListenSocket>, settings: &Settings) -> Self {
-        Self {
-            sockets,
-            settings: settings_of_listening(settings),
-        }
-    }
 }
 
 /// Starts the disk workers and the thread of a session.
@@ -306,17 +290,6 @@ async fn run_torrent(session: Arc<SessionShared>, context: Arc<Context>, new: Ne
     if let Some(new) = new {
         torrent::run(context, new).await;
     }
-}
-
-/// The settings that decide where we listen.
-type ListenSettings = (String, i64, bool);
-
-fn settings_of_listening(settings: &Settings) -> ListenSettings {
-    (
-        settings.listen_interfaces.clone(),
-        settings.max_retry_port_bind,
-        settings.listen_system_port_fallback,
-    )
 }
 
 /// Listens where the settings say now. Connections that were made stay.

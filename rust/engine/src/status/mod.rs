@@ -1,6 +1,7 @@
 //! Snapshots: what a game reads. They are replaced as a whole by the torrent's
 //! task, so a reader never waits and never sees half an update.
 
+pub(crate) mod download_queue;
 pub mod info;
 
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{InfoHash, PeerId};
 use torrent_core::record;
 pub use torrent_core::torrent::TorrentState;
+use torrent_core::tracker::TrackerState;
 use torrent_core::value::Value;
 
 record! {
@@ -314,6 +316,22 @@ record! {
     }
 }
 
+impl TrackerStatus {
+    /// A tracker that has not been contacted yet.
+    pub(crate) fn not_contacted(url: &str, tier: u32) -> Self {
+        Self {
+            url: url.to_owned(),
+            tier,
+            status: TrackerState::NotContacted.name().to_owned(),
+            next_announce: -1,
+            scrape_complete: -1,
+            scrape_incomplete: -1,
+            scrape_downloaded: -1,
+            ..Self::default()
+        }
+    }
+}
+
 record! {
     /// One tracker, announced to from one of our endpoints.
     #[derive(Clone, Debug, Default, PartialEq)]
@@ -344,6 +362,19 @@ record! {
         pub scrape_incomplete: i64,
         /// Complete downloads that it counted; -1 unknown.
         pub scrape_downloaded: i64,
+    }
+}
+
+record! {
+    /// A file of a torrent that is open.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct OpenFile {
+        /// The file.
+        pub file_index: u32,
+        /// 0 to be read, 2 to be written too.
+        pub open_mode: u8,
+        /// Seconds since it was last used.
+        pub last_use: u64,
     }
 }
 

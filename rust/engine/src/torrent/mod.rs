@@ -70,7 +70,6 @@ use resume::ResumeState;
 use save_path::{Look, SavePathState};
 use save_resume::{Asked, RecordParts, SavedRecord, Saver};
 use snapshot::CountedStats;
-pub(crate) use snapshot::new_tracker;
 use times::TorrentTimes;
 use trackers::{Baseline, TrackerOutcome};
 

@@ -9,7 +9,6 @@ use torrent_core::clients;
 use torrent_core::ids::BLOCK_SIZE;
 use torrent_core::peer::Incoming;
 use torrent_core::torrent::{Peer, TorrentState};
-use torrent_core::tracker::TrackerState;
 
 use super::Driver;
 use super::times::seconds_since;
@@ -43,7 +42,7 @@ impl TorrentHandle {
         let trackers = tiers.flat_map(|(tier, number)| {
             tier.iter().map(move |url| TrackerStatus {
                 source: self.tracker_source(url),
-                ..new_tracker(url, number)
+                ..TrackerStatus::not_contacted(url, number)
             })
         });
         view.trackers.store(Shown::new(trackers.collect()));
@@ -90,20 +89,6 @@ impl TorrentHandle {
             status.num_pieces = pieces;
         }
         view.status.store(Shown::new(status));
-    }
-}
-
-/// A tracker that has not been asked yet.
-pub(crate) fn new_tracker(url: &str, tier: u32) -> TrackerStatus {
-    TrackerStatus {
-        url: url.to_owned(),
-        tier,
-        status: TrackerState::NotContacted.name().to_owned(),
-        next_announce: -1,
-        scrape_complete: -1,
-        scrape_incomplete: -1,
-        scrape_downloaded: -1,
-        ..TrackerStatus::default()
     }
 }
 

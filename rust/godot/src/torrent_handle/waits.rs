@@ -100,7 +100,7 @@ impl TorrentHandle {
     /// [constant TorrentError.OK].
     #[func]
     fn get_last_error(&self) -> Gd<TorrentError> {
-        self.errors.to_object()
+        TorrentError::of(self.errors.get())
     }
 
     /// Forgets what [method get_last_error] returns. The torrent's state stays as it is:

@@ -98,6 +98,6 @@ impl TorrentSession {
     /// code is [constant TorrentError.OK].
     #[func]
     fn get_last_error(&self) -> Gd<TorrentError> {
-        self.errors.to_object()
+        TorrentError::of(self.errors.get())
     }
 }

@@ -1,5 +1,6 @@
 //! `TorrentSession`: the torrents of a game, and their network.
 mod alerts;
+mod dispatch;
 mod ip_filter;
 mod network;
 mod persistence;
@@ -32,7 +33,6 @@ use torrent_engine::torrent::handle::TorrentHandle as Torrent;
 use crate::alert_manager::AlertManager;
 use crate::cached_value::CachedValue;
 use crate::convert::{self, invalid};
-use crate::dispatch::{self, Poll};
 use crate::frame_budget::{FrameBudget, Stopwatch};
 use crate::frame_poll::Polled;
 use crate::last_error::{self, LastError};

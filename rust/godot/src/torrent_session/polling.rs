@@ -1,5 +1,6 @@
 //! A session's turn: it takes what has happened and emits the signals.
 
+use super::dispatch::{self, Poll};
 use super::*;
 
 /// Ends the state of delivering, also when a listener made us panic.

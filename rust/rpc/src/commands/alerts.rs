@@ -10,8 +10,8 @@ use torrent_engine::event::{Alert, Audience, Kind, kind};
 use super::{done, field};
 use crate::alerts::Subscription;
 use crate::app::App;
-use crate::params::Params;
-use crate::protocol::{Outcome, invalid};
+use crate::params::{Params, invalid};
+use crate::protocol::Outcome;
 
 /// Longest wait for an alert, in milliseconds: a day.
 const MAX_WAIT: i64 = 86_400_000;

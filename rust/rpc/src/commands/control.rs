@@ -11,8 +11,8 @@ use torrent_engine::torrent::handle::{MAX_RATE, OptionsPatch, TorrentHandle};
 
 use super::{done, only_torrent, torrent};
 use crate::app::App;
-use crate::params::Params;
-use crate::protocol::{Outcome, invalid};
+use crate::params::{Params, invalid};
+use crate::protocol::Outcome;
 
 /// The farthest deadline of a piece, in milliseconds: as in libtorrent, what 32
 /// bits hold.

@@ -17,8 +17,8 @@ use torrent_engine::torrent::handle::TorrentHandle;
 use torrent_engine::torrent::handle::post::PostRequest;
 
 use crate::app::App;
-use crate::params::Params;
-use crate::protocol::{Outcome, invalid};
+use crate::params::{Params, invalid};
+use crate::protocol::Outcome;
 
 /// Carries out one command.
 pub(crate) async fn run(app: &mut App, command: &str, params: Params) -> Outcome {

@@ -11,8 +11,8 @@ use torrent_engine::torrent::handle::TorrentHandle;
 use super::torrent_files::{parse_file, read_torrent};
 use super::{field, only_torrent, torrent};
 use crate::app::App;
-use crate::params::Params;
-use crate::protocol::{Outcome, invalid};
+use crate::params::{Params, invalid};
+use crate::protocol::Outcome;
 
 /// Every field of a torrent's status, and which pieces it has.
 pub(super) fn status_fields(torrent: &TorrentHandle) -> Fields {

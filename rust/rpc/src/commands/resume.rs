@@ -5,8 +5,8 @@ use torrent_engine::torrent::handle::resume::SaveFlags;
 
 use super::{field, only_torrent, torrent};
 use crate::app::App;
-use crate::params::Params;
-use crate::protocol::{Outcome, invalid};
+use crate::params::{Params, invalid};
+use crate::protocol::Outcome;
 
 /// Whether anything has changed since resume data was last saved.
 pub(super) fn need_save(app: &App, params: Params) -> Outcome {

@@ -14,8 +14,8 @@ use torrent_engine::state_dir::StateDir;
 use super::query::status_fields;
 use super::{done, field};
 use crate::app::{App, run_blocking};
-use crate::params::Params;
-use crate::protocol::{Outcome, invalid};
+use crate::params::{Params, invalid};
+use crate::protocol::Outcome;
 
 /// The version of the protocol, raised when a client must know of a change.
 const PROTOCOL: i64 = 1;

@@ -13,8 +13,8 @@ use torrent_engine::event::unix_millis;
 use torrent_engine::status::info::{info_fields, magnet_fields};
 
 use crate::app::run_blocking;
-use crate::params::Params;
-use crate::protocol::{Outcome, invalid};
+use crate::params::{Params, invalid};
+use crate::protocol::Outcome;
 
 /// Reads the torrent file at `path`; of one with more than `limit` bytes, no
 /// more than it takes to see that.

@@ -4,10 +4,8 @@
 //! and what it sends; `tiers` has the list of trackers, `schedule` says who is
 //! due, `scrapes` asks for the numbers of the swarm.
 
-mod request;
 mod schedule;
 mod scrapes;
-mod settings;
 #[cfg(test)]
 mod tests;
 mod tiers;
@@ -18,11 +16,10 @@ use std::time::Instant;
 
 use rand::{SeedableRng, rngs::StdRng};
 
-pub use request::{AnnounceRequest, RequestId, ScrapeRequest, TrackerRequest};
-pub use settings::AnnouncerSettings;
-
 use super::entry::Tracker;
 use super::reply::{Failure, Reply, Retry};
+use super::request::{AnnounceRequest, RequestId, ScrapeRequest, TrackerRequest};
+use super::settings::AnnouncerSettings;
 use super::status::{TrackerRow, most};
 use super::{Event, ScrapeReply};
 

@@ -13,7 +13,7 @@ use torrent_core::settings::Settings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::listen;
 use crate::session::SessionShared;
-use crate::session::runtime::Bound;
+use crate::session::bound::Bound;
 use crate::state_dir::{Ending, Folder, StateDir};
 
 /// How long the end of an earlier session is waited for. It takes some seconds

@@ -101,7 +101,7 @@ impl TorrentHandle {
     pub(crate) fn answer(
         &self,
         request: PostRequest,
-        files: impl FnOnce() -> Vec<crate::event::OpenFile>,
+        files: impl FnOnce() -> Vec<crate::status::OpenFile>,
     ) -> (crate::event::Kind, Detail) {
         let answer = match request {
             PostRequest::Status => {

@@ -11,9 +11,8 @@ use torrent_core::bitfield::Bitfield;
 use super::TorrentHandle;
 use crate::error::Error;
 use crate::event::command_sequence::{CommandNumbers, CommandTopic};
+use crate::status::download_queue::DownloadQueue;
 use crate::status::{PartialPiece, PeerInfo, TorrentState, TorrentStatus, TrackerStatus};
-use crate::torrent::download_queue::DownloadQueue;
-use crate::torrent::new_tracker;
 
 /// Everything that can be read of a torrent; each part is replaced as a whole.
 #[derive(Debug, Default)]
@@ -149,7 +148,7 @@ impl TorrentHandle {
                 tier,
                 source: self.tracker_source(url),
                 fail_limit: options.fail_limits.get(url).copied().unwrap_or(0),
-                ..known.unwrap_or_else(|| new_tracker(url, tier))
+                ..known.unwrap_or_else(|| TrackerStatus::not_contacted(url, tier))
             }
         });
         Arc::new(rows.collect())
