@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use crate::buffers::receive::ReceiveBuffer;
-use crate::net::http::{HttpLimits, read_response};
+use crate::net::http::{HttpLimits, RequestPolicy, read_response};
 
 /// The body of the HTTP response that comes over `connection`, unpacked. `None`
 /// for what is no response, and for one of more than `limit` bytes.
@@ -18,9 +18,11 @@ pub async fn http_answer(
         silence: Duration::from_secs(60),
         body: limit,
         user_agent: String::new(),
-        mitigate: true,
         validate: true,
-        filtered: false,
+        policy: RequestPolicy {
+            local_path: None,
+            filtered: false,
+        },
     };
     let response = read_response(connection, &limits).await.ok()?;
     Some(response.bytes)

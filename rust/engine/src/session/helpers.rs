@@ -40,7 +40,7 @@ pub(crate) fn spawn(session: &Arc<SessionShared>, context: &Arc<Context>) -> Joi
     helpers.add("state directory", restore::run(Arc::clone(session)));
     let failures = restore::post_write_failures(Arc::clone(session));
     helpers.add("state directory", failures);
-    helpers.add("upkeep", disk_settings::run(Arc::clone(context)));
+    helpers.add("disk settings", disk_settings::run(Arc::clone(context)));
     helpers.tasks
 }
 

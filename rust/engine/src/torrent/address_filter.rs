@@ -11,7 +11,7 @@ impl Driver {
     /// Whether a connection with `peer` must not be; says so if it is.
     pub(super) fn is_blocked(&self, peer: SocketAddr) -> bool {
         let address_filter = &self.context.services.address_filter;
-        let blocked = address_filter.blocks(peer.ip(), self.filtered);
+        let blocked = address_filter.blocks(peer.ip(), self.peers.filtered);
         if blocked {
             self.post_blocked(peer, BlockReason::IpFilter);
         }
@@ -42,7 +42,7 @@ impl Driver {
 
     /// Follows the torrent's option about the filter.
     pub(super) fn set_filtered(&mut self, filtered: bool) {
-        if std::mem::replace(&mut self.filtered, filtered) != filtered {
+        if std::mem::replace(&mut self.peers.filtered, filtered) != filtered {
             self.context
                 .services
                 .address_filter
@@ -53,7 +53,7 @@ impl Driver {
 
     /// Closes the connections that the filter blocks now.
     pub(super) fn filter_changed(&mut self) {
-        if !self.filtered {
+        if !self.peers.filtered {
             return;
         }
         let filter = self.context.services.address_filter.filter();

@@ -20,13 +20,14 @@ impl Driver {
                 self.times
                     .times
                     .state_changed(Instant::now(), state, self.paused);
-                self.announcer
+                self.announcing
+                    .announcer
                     .set_upload_only(state == TorrentState::Finished);
                 match state {
-                    TorrentState::Seeding => self.announcer.completed(Instant::now()),
+                    TorrentState::Seeding => self.announcing.announcer.completed(Instant::now()),
                     // A check is not over yet.
                     _ if state.is_checking() => {}
-                    _ => self.announcer.incomplete(),
+                    _ => self.announcing.announcer.incomplete(),
                 }
                 // A consumer that gets the change finds it in the snapshot too.
                 self.publish(Instant::now());

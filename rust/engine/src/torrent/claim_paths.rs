@@ -29,41 +29,77 @@ pub(super) enum ClaimOutcome {
 /// Waits until it is known where the remembered torrents are, takes the place
 /// if it is free, and waits for those that are being removed from it.
 pub(super) async fn claim_paths(context: &Context, new: &mut NewTorrent) -> Result<ClaimOutcome> {
+    match take_paths(context, new).await {
+        Ok(taken) => taken.map(|()| ClaimOutcome::Claimed),
+        Err(Interrupted::Stopping) => Ok(ClaimOutcome::Stopping),
+        Err(Interrupted::Removed) => Ok(removed(context, new).await),
+    }
+}
+
+async fn take_paths(
+    context: &Context,
+    new: &mut NewTorrent,
+) -> std::result::Result<Result<()>, Interrupted> {
     let session = &context.services;
-    let mut stopping = session.stopping.subscribe();
-    let mut removal = new.handle.shared.removal.subscribe();
+    let mut interruption = Interruption {
+        stopping: session.stopping.subscribe(),
+        removal: new.handle.shared.removal.subscribe(),
+    };
     let ticket = match new.ticket.take() {
         Some(ticket) => ticket,
         None => {
-            tokio::select! {
-                biased;
-                () = holds(&mut stopping, |stopping| *stopping) => return Ok(ClaimOutcome::Stopping),
-                () = holds(&mut removal, Option::is_some) => return Ok(removed(context, new).await),
-                ticket = session.path_claims.newcomer_ticket() => ticket,
-            }
+            let ticket = session.path_claims.newcomer_ticket();
+            interruption.or(true, ticket).await?
         }
     };
     let Some(area) = new.area.take() else {
-        return Ok(ClaimOutcome::Claimed);
+        return Ok(Ok(()));
     };
+    // One that is remembered may have files to delete: it begins all the same.
+    let by_removal = !new.restored;
     let take = new.lease.take(ticket, area, Sharing::Same);
     // The disk may hang, this torrent's or that of one with an earlier ticket.
-    let taken = tokio::select! {
-        biased;
-        () = holds(&mut stopping, |stopping| *stopping) => return Ok(ClaimOutcome::Stopping),
-        () = holds(&mut removal, Option::is_some), if !new.restored => return Ok(removed(context, new).await),
-        taken = take => taken,
+    let reserved = match interruption.or(by_removal, take).await? {
+        Ok(reserved) => reserved,
+        Err(error) => {
+            let words = error.message().to_owned();
+            let refused = Error::because(ErrorKind::TorrentAddFailed, words);
+            return Ok(Err(refused.about(error.context())));
+        }
     };
-    let reserved = taken.map_err(|error| {
-        let words = error.message().to_owned();
-        Error::because(ErrorKind::TorrentAddFailed, words).about(error.context())
-    })?;
-    tokio::select! {
-        biased;
-        () = all_left(reserved.after) => Ok(ClaimOutcome::Claimed),
-        () = holds(&mut stopping, |stopping| *stopping) => Ok(ClaimOutcome::Stopping),
-        // One that is remembered may have files to delete.
-        () = holds(&mut removal, Option::is_some), if !new.restored => Ok(removed(context, new).await),
+    if !reserved.after.is_empty() {
+        let left = all_left(reserved.after);
+        interruption.or(by_removal, left).await?;
+    }
+    Ok(Ok(()))
+}
+
+/// Why the claim was not waited for.
+enum Interrupted {
+    Stopping,
+    Removed,
+}
+
+/// What a claim is not waited for any longer for.
+struct Interruption {
+    stopping: watch::Receiver<bool>,
+    removal: watch::Receiver<Option<u64>>,
+}
+
+impl Interruption {
+    /// The result of `work`, unless the session stops before, or the torrent is
+    /// removed and that counts (`by_removal`).
+    async fn or<T>(
+        &mut self,
+        by_removal: bool,
+        work: impl Future<Output = T>,
+    ) -> std::result::Result<T, Interrupted> {
+        tokio::select! {
+            biased;
+            () = holds(&mut self.stopping, |stopping| *stopping) => Err(Interrupted::Stopping),
+            () = holds(&mut self.removal, Option::is_some), if by_removal => Err(Interrupted::Removed),
+            done = work => Ok(done),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ impl Driver {
                 });
             }
             Command::Scrape(tracker) => {
-                self.announcer.scrape(tracker);
+                self.announcing.announcer.scrape(tracker);
             }
             Command::Connect(peer) => self.connect_to(now, peer),
             Command::Peers(peers) => self.brain.add_peers(now, peers, Sources::MANUAL),

@@ -189,7 +189,7 @@ impl Driver {
             Command::Flush(_) => self.uncompleted.flushes += 1,
             Command::Ask(request) => self.answer(request),
             Command::Scrape(tracker) => {
-                self.announcer.scrape(tracker);
+                self.announcing.announcer.scrape(tracker);
                 self.announce_pending();
             }
             Command::Look(PendingState::Options) => self.read_options(),

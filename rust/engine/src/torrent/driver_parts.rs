@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{
-    Baseline, CheckHandle, CheckMode, CountedStats, DiskEvent, Error, FileWork, JoinSet, Mailbox,
-    PathLease, PeerKey, PeerReport, PendingCheck, ResourceShortage, ResumeState, SavePathState,
-    Saver, StorageSlot, StorageWork, SuspendWatch, TorrentTimes, TrackerOutcome, mpsc,
+    Announcer, Baseline, CheckHandle, CheckMode, CountedStats, DiskEvent, Error, FileWork, JoinSet,
+    Mailbox, PathLease, PeerKey, PeerReport, PendingCheck, ResourceShortage, ResumeState,
+    SavePathState, Saver, StorageSlot, StorageWork, SuspendWatch, TorrentTimes, TrackerOutcome,
+    mpsc,
 };
 
-/// The announces that are under way, and what they say of us.
+/// Which tracker is announced to and when, the announces that are under way, and
+/// what they say of us.
 pub(super) struct Announcing {
+    pub(super) announcer: Announcer,
     pub(super) tasks: JoinSet<TrackerOutcome>,
     /// Distinguishes us from others behind the same address (BEP 7).
     pub(super) key: u32,
@@ -23,6 +26,8 @@ pub(super) struct Announcing {
 
 /// The connection tasks, as the torrent reaches them.
 pub(super) struct Peers {
+    /// The session's IP filter holds for them and for the trackers.
+    pub(super) filtered: bool,
     pub(super) mailboxes: HashMap<PeerKey, Arc<Mailbox>>,
     pub(super) next_key: u64,
     /// Our own endpoints as the brain knows them.

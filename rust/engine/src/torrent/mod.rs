@@ -36,7 +36,7 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use torrent_core::ids::{PeerKey, TorrentKey};
+use torrent_core::ids::PeerKey;
 use torrent_core::metainfo::{Info, MetainfoError};
 use torrent_core::peerlist::Sources;
 use torrent_core::suspend::SuspendWatch;
@@ -108,9 +108,7 @@ enum TaskEnd {
 struct Driver {
     context: Arc<Context>,
     handle: TorrentHandle,
-    key: TorrentKey,
     brain: Torrent,
-    announcer: Announcer,
     storage: TorrentStorage,
     location: Location,
     failure: Failure,
@@ -119,8 +117,6 @@ struct Driver {
     tasks: JoinSet<TaskEnd>,
     announcing: Announcing,
     paused: bool,
-    /// The session's IP filter holds.
-    filtered: bool,
     times: Times,
     records: Records,
     uncompleted: Uncompleted,
@@ -233,20 +229,19 @@ impl Driver {
                     None => Torrent::without_metadata(handle.info_hash(), id, settings, now),
                 }
             },
-            announcer: trackers::announcer(&handle, now, &settings, &listening, seed),
-            key: handle.key(),
             tasks: JoinSet::new(),
             paused: true,
-            filtered: true,
             uncompleted: Uncompleted::default(),
             ending: false,
             announcing: Announcing {
+                announcer: trackers::announcer(&handle, now, &settings, &listening, seed),
                 tasks: JoinSet::new(),
                 key: rand::random(),
                 baseline: Baseline::default(),
                 endpoints: listening,
             },
             peers: Peers {
+                filtered: true,
                 mailboxes: HashMap::new(),
                 next_key: 0,
                 own_endpoints: Arc::default(),
@@ -383,7 +378,7 @@ impl Driver {
                     let room = self.context.services.free_connections();
                     self.brain.set_session_room(room);
                     self.brain.handle_timeout(now);
-                    self.announcer.handle_timeout(now);
+                    self.announcing.announcer.handle_timeout(now);
                     self.shortage_over(now);
                     if self.location.root.poll_timeout().is_some_and(|at| now >= at) {
                         self.look_again();
@@ -415,7 +410,7 @@ impl Driver {
     fn due(&self) -> Instant {
         let machines = [
             self.brain.poll_timeout(),
-            self.announcer.poll_timeout(),
+            self.announcing.announcer.poll_timeout(),
             self.storage.work.retry_at,
             self.failure.shortage.poll_timeout(),
             self.location.root.poll_timeout(),
@@ -448,7 +443,7 @@ impl Driver {
         if let Some(standing) = self.brain.take_standing(now) {
             let session = &self.context.services;
             let to = Arc::clone(&self.handle.shared);
-            session.choking.report(self.key, standing, to);
+            session.choking.report(self.handle.key(), standing, to);
         }
         self.autosave(now);
         if now >= self.times.times.next_snapshot() {
@@ -461,7 +456,7 @@ impl Driver {
             Ok(TaskEnd::Peer(end)) => self.peer_ended(*end),
             Ok(TaskEnd::Dialled(dialled)) => self.dialled(dialled),
             Ok(TaskEnd::Reannounce(request)) => {
-                self.announcer.reannounce(
+                self.announcing.announcer.reannounce(
                     Instant::now(),
                     request.tracker,
                     request.ignore_min_interval,

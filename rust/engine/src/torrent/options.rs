@@ -26,7 +26,7 @@ impl Driver {
         self.brain.set_sequential_range(options.sequential_range);
         self.set_filtered(options.apply_ip_filter);
         self.context.services.bandwidth.set_torrent(
-            self.key,
+            self.handle.key(),
             options.download_limit,
             options.upload_limit,
         );

@@ -134,7 +134,7 @@ impl Driver {
 
     fn valve(&self, direction: Direction, peer: SocketAddr) -> Valve {
         let rates = Arc::clone(&self.context.services.bandwidth);
-        Valve::new(rates, direction, self.key, peer)
+        Valve::new(rates, direction, self.handle.key(), peer)
     }
 
     /// What we say of ourselves to this peer (BEP 10).

@@ -50,7 +50,9 @@ impl Driver {
     pub(super) fn enable_announcer(&mut self) {
         let announce = self.handle.shared.queue_verdict.borrow().announce;
         let allowed = announce || !self.handle.is_auto_managed();
-        self.announcer.set_enabled(Instant::now(), allowed);
+        self.announcing
+            .announcer
+            .set_enabled(Instant::now(), allowed);
     }
 
     /// Hashes what is on disk, when it is the torrent's turn.

@@ -362,7 +362,7 @@ impl Driver {
         let now = Instant::now();
         let options = self.handle.shared.options.lock().clone();
         let plain = options.plain;
-        let swarm = self.announcer.swarm();
+        let swarm = self.announcing.announcer.swarm();
         let totals = self.brain.totals();
         let (received, sent) = (totals.payload_received, totals.payload_sent);
         let list = self.brain.peer_list();

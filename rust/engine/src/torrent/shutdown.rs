@@ -23,7 +23,10 @@ impl Driver {
         self.brain.clear_deadlines(Instant::now());
         self.brain.stop();
         self.set_filtered(true);
-        self.context.services.bandwidth.set_torrent(self.key, 0, 0);
+        self.context
+            .services
+            .bandwidth
+            .set_torrent(self.handle.key(), 0, 0);
         // Only the last announces are waited for.
         self.announcing.tasks.abort_all();
         self.stop_announcing();
@@ -54,7 +57,7 @@ impl Driver {
         tokio::join!(closing, announced);
         self.flushed();
         // After the last output of the brain.
-        self.context.services.choking.gone(self.key);
+        self.context.services.choking.gone(self.handle.key());
         if let Some(storage) = self.storage.slot.get() {
             // A move may have ended after its receiver was gone.
             self.handle
@@ -63,7 +66,7 @@ impl Driver {
                 .store(storage.save_path().into());
         }
         self.publish(Instant::now());
-        let (hash, key) = (self.handle.info_hash(), self.key);
+        let (hash, key) = (self.handle.info_hash(), self.handle.key());
         self.context.services.forget(hash, key);
         if matches!(verdict, LoopEnd::Removed { .. }) {
             self.handle.shared.left.store(true, Ordering::Release);

@@ -201,11 +201,16 @@ impl Driver {
         let options = self.handle.plain_options();
         let rates = &self.context.services.bandwidth;
         let waiting = [Direction::Down, Direction::Up]
-            .map(|direction| rates.waiting(direction, self.key) as u32);
+            .map(|direction| rates.waiting(direction, self.handle.key()) as u32);
         let state = self.brain.state();
-        let swarm = self.announcer.swarm();
-        let next_announce = self.announcer.next_announce(now);
-        let current_tracker = self.announcer.last_working().unwrap_or_default().to_owned();
+        let swarm = self.announcing.announcer.swarm();
+        let next_announce = self.announcing.announcer.next_announce(now);
+        let current_tracker = self
+            .announcing
+            .announcer
+            .last_working()
+            .unwrap_or_default()
+            .to_owned();
         let list = self.brain.peer_list();
         let (list_peers, list_seeds) = (list.len() as u32, list.num_seeds() as u32);
         let candidates = list.num_candidates() as u32;

@@ -88,12 +88,12 @@ fn endpoints(listening: &[SocketAddr]) -> Vec<SocketAddr> {
 impl Driver {
     /// Begins to announce.
     pub(super) fn start_announcing(&mut self, now: Instant) {
-        if self.announcer.is_running() {
+        if self.announcing.announcer.is_running() {
             return;
         }
         // A torrent that begins complete has not just been downloaded.
         if self.brain.has_metadata() && self.brain.picker().is_seed() {
-            self.announcer.completed(now);
+            self.announcing.announcer.completed(now);
         }
         let totals = self.brain.totals();
         self.announcing.baseline = Baseline {
@@ -102,19 +102,20 @@ impl Driver {
             failed: totals.failed,
             redundant: totals.redundant,
         };
-        self.announcer.start(now);
+        self.announcing.announcer.start(now);
     }
 
     /// Announces to trackers that we stop, with the numbers as they are now: what the
     /// torrent does next may change them.
     pub(super) fn stop_announcing(&mut self) {
-        self.announcer.stop();
+        self.announcing.announcer.stop();
         self.announce_pending();
     }
 
     /// Puts changed settings into effect.
     pub(super) fn set_announcer(&mut self, config: &Settings) {
-        self.announcer
+        self.announcing
+            .announcer
             .set_settings(Instant::now(), settings(config));
     }
 
@@ -126,9 +127,10 @@ impl Driver {
             asked.saw(CommandTopic::Trackers, asked.last(CommandTopic::Trackers));
             options.clone()
         };
-        self.announcer
+        self.announcing
+            .announcer
             .set_fail_limits(now, HashMap::clone(&options.fail_limits));
-        self.announcer.set_tiers(now, &options.trackers);
+        self.announcing.announcer.set_tiers(now, &options.trackers);
         self.times.times.snapshot_now();
     }
 
@@ -136,11 +138,12 @@ impl Driver {
     pub(super) fn announce_pending(&mut self) {
         let listening = self.context.services.network.listening();
         if !Arc::ptr_eq(&listening, &self.announcing.endpoints) {
-            self.announcer
+            self.announcing
+                .announcer
                 .set_endpoints(Instant::now(), endpoints(&listening));
             self.announcing.endpoints = listening;
         }
-        while let Some(request) = self.announcer.poll_output() {
+        while let Some(request) = self.announcing.announcer.poll_output() {
             match request {
                 TrackerRequest::Announce(request) => self.announce(request),
                 TrackerRequest::Scrape(request) => self.scrape(request),
@@ -154,7 +157,7 @@ impl Driver {
             TrackerFact::Announce(request.event)
         });
         let report = self.announce_report(request.local);
-        let (context, filtered) = (Arc::clone(&self.context), self.filtered);
+        let (context, filtered) = (Arc::clone(&self.context), self.peers.filtered);
         self.announcing.tasks.spawn(async move {
             let asked = context.trackers.announce(&request, &report, filtered);
             let result = asked.await;
@@ -164,7 +167,7 @@ impl Driver {
 
     fn scrape(&mut self, request: ScrapeRequest) {
         let info_hash = self.handle.info_hash();
-        let (context, filtered) = (Arc::clone(&self.context), self.filtered);
+        let (context, filtered) = (Arc::clone(&self.context), self.peers.filtered);
         let (url, local) = (request.url.to_string(), request.local);
         let guard = self.guard(kind::SCRAPE_FAILED, move |error| {
             Detail::Tracker(TrackerNews {
@@ -256,7 +259,7 @@ impl Driver {
     fn announced(&mut self, request: &AnnounceRequest, reply: Reply) {
         let now = Instant::now();
         let AnnounceRequest { id, url, local, .. } = request;
-        let Some(answered) = self.announcer.on_reply(now, *id, &reply) else {
+        let Some(answered) = self.announcing.announcer.on_reply(now, *id, &reply) else {
             return;
         };
         // A consumer that gets the answer finds the tracker as it left it.
@@ -285,7 +288,10 @@ impl Driver {
         self.context.services.stats.num_failed_announces.add(1);
         let AnnounceRequest { id, url, local, .. } = request;
         let now = Instant::now();
-        let failed = self.announcer.on_failure(now, *id, &error.failure());
+        let failed = self
+            .announcing
+            .announcer
+            .on_failure(now, *id, &error.failure());
         if let Some(times_in_row) = failed {
             self.publish(now);
             self.tracker_news(kind::TRACKER_ERROR, url, *local, || TrackerFact::Error {
@@ -299,7 +305,11 @@ impl Driver {
 
     fn scraped(&mut self, request: &ScrapeRequest, result: Result<ScrapeReply, TrackerError>) {
         let ScrapeRequest { id, url, local } = request;
-        if !self.announcer.on_scrape(*id, result.as_ref().ok()) {
+        if !self
+            .announcing
+            .announcer
+            .on_scrape(*id, result.as_ref().ok())
+        {
             return;
         }
         match result {
@@ -335,7 +345,7 @@ impl Driver {
 
     /// The trackers as users see them.
     pub(super) fn tracker_statuses(&self, now: Instant) -> Vec<TrackerStatus> {
-        let rows = self.announcer.status(now).into_iter();
+        let rows = self.announcing.announcer.status(now).into_iter();
         rows.map(|row| TrackerStatus {
             source: self.handle.tracker_source(&row.url),
             ..tracker_status(row)

@@ -120,7 +120,7 @@ fn crate_files(name: &str) -> Vec<File> {
         .collect()
 }
 
-fn is_test(module: &[String]) -> bool {
+pub(crate) fn is_test(module: &[String]) -> bool {
     let name = |it: &String| it == "tests" || it == "testing" || it.ends_with("_tests");
     module.iter().any(name)
 }

@@ -6,6 +6,7 @@
 //! folders in it form no cycle. Modules that only tests compile are excused.
 
 mod layers;
+mod locks;
 mod reader_tests;
 mod source;
 mod style;

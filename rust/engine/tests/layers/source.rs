@@ -156,6 +156,24 @@ pub(crate) fn paths(tokens: &[Token]) -> Vec<Named> {
     reader.found
 }
 
+/// The code without what only tests compile.
+pub(crate) fn code_of(tokens: &[Token]) -> Vec<Token> {
+    let reader = Reader {
+        tokens,
+        found: Vec::new(),
+    };
+    let (mut code, mut at) = (Vec::new(), 0);
+    while at < tokens.len() {
+        if reader.is_for_tests(at) {
+            at = reader.item_end(closing(tokens, at + 1));
+        } else {
+            code.push(tokens[at].clone());
+            at += 1;
+        }
+    }
+    code
+}
+
 struct Reader<'a> {
     tokens: &'a [Token],
     found: Vec<Named>,

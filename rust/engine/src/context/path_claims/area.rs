@@ -23,6 +23,8 @@ pub(crate) struct ClaimedPaths {
     parts: PathBuf,
     /// One file alone.
     only: Option<FileIndex>,
+    /// The first components of its names, folded.
+    firsts: Arc<HashSet<String>>,
 }
 
 /// A folder, by one of its names.
@@ -76,8 +78,9 @@ impl ClaimedPaths {
             metainfo,
             renamed,
             only: None,
+            firsts: Arc::default(),
         };
-        area.topped()
+        area.with_names_known()
     }
 
     /// The same in another folder, which is not looked at.
@@ -85,13 +88,13 @@ impl ClaimedPaths {
         let mut area = self.clone();
         area.given.path = save_path.to_owned();
         area.real.path = save_path.to_owned();
-        area.topped()
+        area.with_tops()
     }
 
     /// The same with a look at where its folder leads to.
     pub(super) fn looked_up(mut self) -> Self {
         self.real.path = real(&self.given.path);
-        self.topped()
+        self.with_tops()
     }
 
     /// The place of one file alone by another name.
@@ -101,20 +104,26 @@ impl ClaimedPaths {
             only: Some(file),
             ..self.clone()
         }
-        .topped()
+        .with_names_known()
     }
 
     pub(super) fn rename(&mut self, file: FileIndex, name: &str) {
         self.renamed.insert(file, name.to_owned());
-        *self = self.clone().topped();
+        *self = self.clone().with_names_known();
     }
 
-    fn topped(mut self) -> Self {
+    /// Reads all names once; a torrent may have many.
+    fn with_names_known(mut self) -> Self {
         let first = |name: PathBuf| name.iter().next().map(|first| fold_name(first.as_ref()));
-        let firsts: HashSet<_> = self.files().filter_map(|(_, name)| first(name)).collect();
+        let firsts = self.files().filter_map(|(_, name)| first(name)).collect();
+        self.firsts = Arc::new(firsts);
+        self.with_tops()
+    }
+
+    fn with_tops(mut self) -> Self {
         for root in [&mut self.given, &mut self.real] {
             let folder = fold_name(&root.path);
-            let tops = firsts.iter().map(|first| format!("{folder}/{first}"));
+            let tops = self.firsts.iter().map(|first| format!("{folder}/{first}"));
             root.tops = tops.collect();
         }
         self

@@ -92,6 +92,10 @@ impl TrackerError {
     }
 }
 
+/// What the path of a tracker in the local network begins with, as libtorrent
+/// has it.
+const LOCAL_PATH: &str = "/announce";
+
 /// The settings that count for one request.
 struct AnnounceLimits {
     total: Duration,
@@ -115,9 +119,11 @@ impl AnnounceLimits {
                 silence: Duration::from_secs(settings.tracker_receive_timeout.unsigned_abs()),
                 body: size(settings.tracker_maximum_response_length),
                 user_agent: settings.user_agent.clone(),
-                mitigate: settings.ssrf_mitigation,
                 validate: settings.validate_https_trackers,
-                filtered: filtered && settings.apply_ip_filter_to_trackers,
+                policy: crate::net::http::RequestPolicy {
+                    local_path: settings.ssrf_mitigation.then_some(LOCAL_PATH),
+                    filtered: filtered && settings.apply_ip_filter_to_trackers,
+                },
             },
         }
     }
@@ -262,7 +268,7 @@ impl TrackerClient {
                 Host::Ipv4(ip) => literal(ip.into(), tracker.port, local)?,
                 Host::Ipv6(ip) => literal(ip.into(), tracker.port, local)?,
             };
-            if limits.http.filtered {
+            if limits.http.policy.filtered {
                 targets.retain(|target| !self.filter.borrow().blocks(target.ip()));
                 if targets.is_empty() {
                     return Err(HttpError::Filtered(name).into());

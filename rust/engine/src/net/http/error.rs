@@ -42,9 +42,9 @@ pub(crate) enum HttpError {
     /// A redirect to something that is no HTTP URL.
     #[error("a redirect to '{0}', which is not an HTTP address")]
     BadRedirect(String),
-    /// Not a tracker's path on a machine of the local network, or a redirect
-    /// from outside to there.
-    #[error("'{0}' is in the local network and does not look like a tracker")]
+    /// A machine of the local network that the caller's policy leaves out, or a
+    /// redirect from outside to there.
+    #[error("'{0}' is in the local network, where this path is not asked for")]
     Blocked(String),
     /// The server has no address that is reached from ours.
     #[error("'{0}' has no address that is reached from {1}")]

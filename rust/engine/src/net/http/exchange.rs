@@ -50,7 +50,7 @@ fn io_error(error: &io::Error) -> HttpError {
     HttpError::Protocol(error.to_string())
 }
 
-/// Waits for the tracker, but not longer than it may be silent.
+/// Waits for the server, but not longer than it may be silent.
 async fn hear<T>(
     limits: &HttpLimits,
     answer: impl Future<Output = Result<T, HttpError>>,
@@ -331,9 +331,11 @@ mod tests {
             silence: Duration::from_secs(60),
             body: 100,
             user_agent: String::new(),
-            mitigate: true,
             validate: true,
-            filtered: false,
+            policy: crate::net::http::RequestPolicy {
+                local_path: None,
+                filtered: false,
+            },
         };
         let text = b"\r\n\nHTTP/1.1 100 Continue\r\n\r\n\
             HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";

@@ -1,7 +1,6 @@
 //! Requests by HTTP (BEP 3, 48).
 //!
-//! A machine of the local network is only asked at a path that begins with
-//! `/announce`, and never because an outside server redirects there; names are
+//! Which machines may be asked is a [`RequestPolicy`] of the caller. Names are
 //! looked up and addresses judged in one step, so a second look-up cannot give
 //! another answer.
 //!
@@ -58,7 +57,7 @@ impl Default for Rules {
     }
 }
 
-/// Fetches what trackers say. It holds no connection between requests.
+/// Fetches over HTTP. It holds no connection between requests.
 pub(crate) struct HttpClient {
     rules: Rules,
     blocks: Blocks,
@@ -78,10 +77,18 @@ pub(crate) struct HttpLimits {
     /// Bytes of the body, unpacked.
     pub(crate) body: usize,
     pub(crate) user_agent: String,
-    /// Machines of the local network are only asked for announces.
-    pub(crate) mitigate: bool,
     /// The server's certificate is checked.
     pub(crate) validate: bool,
+    pub(crate) policy: RequestPolicy,
+}
+
+/// Which machines a request may go to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestPolicy {
+    /// Machines of the local network are asked only at paths that begin so, and
+    /// never because a server outside redirects there (SSRF); `None` for no such
+    /// rule.
+    pub(crate) local_path: Option<&'static str>,
     /// The IP filter holds for the server.
     pub(crate) filtered: bool,
 }
@@ -149,10 +156,12 @@ impl HttpClient {
         local: IpAddr,
         limits: &HttpLimits,
     ) -> Result<Vec<SocketAddr>, HttpError> {
-        let like_a_tracker = inside_allowed && url.path().starts_with("/announce");
-        let anywhere = like_a_tracker || !limits.mitigate;
-        let left_out = |ip| !anywhere && (self.rules.is_internal)(ip);
-        let filtered = |ip| limits.filtered && (self.blocks)(ip);
+        let may_be_local = match limits.policy.local_path {
+            Some(path) => inside_allowed && url.path().starts_with(path),
+            None => true,
+        };
+        let left_out = |ip| !may_be_local && (self.rules.is_internal)(ip);
+        let filtered = |ip| limits.policy.filtered && (self.blocks)(ip);
         let port = url.port_or_known_default().unwrap_or(80);
         let ip = match url.host() {
             Some(Host::Ipv4(ip)) => IpAddr::from(ip),
