@@ -49,7 +49,7 @@ impl Peer for Feeder {
                 if bytes.len() as u64 != info.layout.total_length() {
                     return Err(format!("{} has not the torrent's length", file.display()).into());
                 }
-                let id = info.hash.to_string();
+                let id = info.hash().to_string();
                 let payload = Arc::new(Payload { info, bytes });
                 thread::spawn(move || accept(&listener, &payload));
                 Ok(json!({"torrent_id": id}))

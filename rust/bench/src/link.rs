@@ -40,13 +40,13 @@ impl Link {
         stream.set_nodelay(true)?;
         let ours = Handshake {
             reserved: [0; 8],
-            info_hash: info.hash,
+            info_hash: info.hash(),
             peer_id: PeerId(*b"-GB0000-raw-raw-raw-"),
         };
         stream.write_all(&ours.encode())?;
         let mut bytes = [0; HANDSHAKE_LEN];
         stream.read_exact(&mut bytes)?;
-        if Handshake::decode(&bytes)?.info_hash != info.hash {
+        if Handshake::decode(&bytes)?.info_hash != info.hash() {
             return Err("the other side came for another torrent".into());
         }
         let limit = message_limit(info.layout.num_pieces());

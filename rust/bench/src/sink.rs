@@ -38,7 +38,7 @@ impl Peer for Sink {
             "init" => Ok(json!({"listen_port": 0})),
             "add_torrent_file" => {
                 let info = link::load(text(params, "path")?)?;
-                let id = info.hash.to_string();
+                let id = info.hash().to_string();
                 self.info = Some(info);
                 Ok(json!({"torrent_id": id}))
             }

@@ -9,19 +9,18 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use data_encoding::{BASE32_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
+use data_encoding::{BASE32_NOPAD, HEXLOWER_PERMISSIVE};
 
-use crate::ids::{FileIndex, InfoHash};
+use crate::ids::{FileIndex, InfoHash, InfoHashV2, InfoHashes};
 use crate::metainfo::{Info, MAX_LISTED, Metainfo, web_seeds};
 use crate::{text, uri};
 
-/// A magnet link. At least one of the hashes is there when it was parsed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A magnet link.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MagnetUri {
-    /// Hash of a version 1 torrent, `xt=urn:btih:`.
-    pub info_hash: Option<InfoHash>,
-    /// Hash of a version 2 torrent (SHA-256), `xt=urn:btmh:1220`.
-    pub info_hash_v2: Option<[u8; 32]>,
+    /// Hash of a version 1 torrent, `xt=urn:btih:`, that of a version 2 torrent
+    /// (SHA-256), `xt=urn:btmh:1220`, or both.
+    pub hashes: InfoHashes,
     /// A name to show until the torrent's own is known, `dn`. May be empty.
     pub name: String,
     /// Trackers, `tr`, each a tier of its own.
@@ -58,11 +57,16 @@ pub enum MagnetError {
 const MAX_FILE_INDEX: u32 = 10_000;
 
 impl MagnetUri {
-    /// A link that says no more than the hash.
-    pub fn of_hash(info_hash: InfoHash) -> Self {
+    /// A link that says no more than this.
+    pub fn of_hashes(hashes: impl Into<InfoHashes>) -> Self {
         Self {
-            info_hash: Some(info_hash),
-            ..Self::default()
+            hashes: hashes.into(),
+            name: String::new(),
+            trackers: Vec::new(),
+            url_seeds: Vec::new(),
+            peers: Vec::new(),
+            dht_nodes: Vec::new(),
+            select_only: None,
         }
     }
 
@@ -70,35 +74,23 @@ impl MagnetUri {
     /// it comes out of mails and clipboards. Parameters that make no sense are
     /// ignored, save for the hashes.
     pub fn parse(text: &str) -> Result<Self, MagnetError> {
-        let mut rest = strip_scheme(text).ok_or(MagnetError::NotMagnet)?;
-        let mut magnet = Self::default();
+        let query = strip_scheme(text).ok_or(MagnetError::NotMagnet)?;
+        let mut magnet = Self::of_hashes(topics(query)?);
         let mut selection = None;
-        while !rest.is_empty() {
-            let (key, after) = split(rest, '=');
-            let (value, after) = split(after, '&');
-            rest = after;
-            let key = strip_number(key);
+        for (key, value) in parameters(query) {
             if key.eq_ignore_ascii_case("so") {
                 Selection::take(&mut selection, value);
             } else {
-                magnet.take(key, value)?;
+                magnet.take(key, value);
             }
         }
         magnet.select_only = selection.map(Selection::finish);
-        match (magnet.info_hash, magnet.info_hash_v2) {
-            (None, None) => Err(MagnetError::MissingInfoHash),
-            _ => Ok(magnet),
-        }
+        Ok(magnet)
     }
 
-    fn take(&mut self, key: &str, value: &str) -> Result<(), MagnetError> {
-        let unescaped = || uri::unescape(value.as_bytes());
-        let plain = || String::from_utf8(unescaped()?).ok();
+    fn take(&mut self, key: &str, value: &str) {
+        let plain = || String::from_utf8(uri::unescape(value.as_bytes())?).ok();
         match key.to_ascii_lowercase().as_str() {
-            "xt" => {
-                let topic = unescaped().ok_or(MagnetError::InvalidEscape)?;
-                self.take_topic(&topic)?;
-            }
             "dn" => {
                 // Up to where the encoding makes no sense.
                 let (name, _) = uri::unescape_prefix(value.as_bytes());
@@ -113,21 +105,39 @@ impl MagnetUri {
             "dht" => add(&mut self.dht_nodes, plain().and_then(|it| parse_node(&it))),
             _ => {}
         }
-        Ok(())
     }
+}
 
-    fn take_topic(&mut self, topic: &[u8]) -> Result<(), MagnetError> {
+/// The hashes that the `xt` of a link name.
+fn topics(query: &str) -> Result<InfoHashes, MagnetError> {
+    let (mut v1, mut v2) = (None, None);
+    for (_, value) in parameters(query).filter(|(key, _)| key.eq_ignore_ascii_case("xt")) {
+        let topic = uri::unescape(value.as_bytes()).ok_or(MagnetError::InvalidEscape)?;
         // URNs are the same in any case (RFC 8141).
         let Some((urn, hash)) = topic.trim_ascii().split_at_checked(b"urn:btih:".len()) else {
-            return Ok(());
+            continue;
         };
         if urn.eq_ignore_ascii_case(b"urn:btih:") {
-            self.info_hash = Some(parse_v1(hash).ok_or(MagnetError::InvalidInfoHash)?);
+            v1 = Some(parse_v1(hash).ok_or(MagnetError::InvalidInfoHash)?);
         } else if urn.eq_ignore_ascii_case(b"urn:btmh:") {
-            self.info_hash_v2 = Some(parse_v2(hash).ok_or(MagnetError::InvalidInfoHash)?);
+            v2 = Some(parse_v2(hash).ok_or(MagnetError::InvalidInfoHash)?);
         }
-        Ok(())
     }
+    InfoHashes::new(v1, v2).ok_or(MagnetError::MissingInfoHash)
+}
+
+/// The parameters of a link, each by its name without a number.
+fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = query;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (key, after) = split(rest, '=');
+        let (value, after) = split(after, '&');
+        rest = after;
+        Some((strip_number(key), value))
+    })
 }
 
 /// What follows the scheme of a link.
@@ -219,9 +229,10 @@ fn parse_v1(hash: &[u8]) -> Option<InfoHash> {
 }
 
 /// A multihash in hexadecimal: SHA-256 (0x12), 32 bytes (0x20).
-fn parse_v2(hash: &[u8]) -> Option<[u8; 32]> {
+fn parse_v2(hash: &[u8]) -> Option<InfoHashV2> {
     let digits = hash.strip_prefix(b"1220")?;
-    HEXLOWER_PERMISSIVE.decode(digits).ok()?.try_into().ok()
+    let bytes = HEXLOWER_PERMISSIVE.decode(digits).ok()?;
+    Some(InfoHashV2(bytes.try_into().ok()?))
 }
 
 fn parse_peer(text: &str) -> Option<SocketAddr> {
@@ -248,11 +259,11 @@ impl fmt::Display for MagnetUri {
             let separator = if std::mem::take(&mut first) { "" } else { "&" };
             write!(f, "{separator}{key}={value}")
         };
-        if let Some(hash) = self.info_hash {
+        if let Some(hash) = self.hashes.v1() {
             write("xt", &format!("urn:btih:{hash}"))?;
         }
-        if let Some(hash) = self.info_hash_v2 {
-            write("xt", &format!("urn:btmh:1220{}", HEXLOWER.encode(&hash)))?;
+        if let Some(hash) = self.hashes.v2() {
+            write("xt", &format!("urn:btmh:1220{hash}"))?;
         }
         if !self.name.is_empty() {
             write("dn", &uri::escape(self.name.as_bytes()))?;
@@ -329,12 +340,11 @@ impl Metainfo {
     /// A magnet link to this torrent, with its trackers, web seeds and nodes.
     pub fn magnet(&self) -> MagnetUri {
         MagnetUri {
-            info_hash: Some(self.info.hash),
             name: self.info.name.clone(),
             trackers: self.tiers.iter().flatten().cloned().collect(),
             url_seeds: self.url_seeds.clone(),
             dht_nodes: self.nodes.clone(),
-            ..MagnetUri::default()
+            ..MagnetUri::of_hashes(self.info.hashes)
         }
     }
 }
@@ -354,21 +364,22 @@ mod tests {
 
     #[test]
     fn hashes_are_read_in_every_spelling() {
-        let hash = InfoHash::from_hex(HEX);
-        assert_eq!(parse("").info_hash, hash);
-        let base32 = BASE32_NOPAD.encode(&hash.unwrap().0);
+        let hash = InfoHash::from_hex(HEX).unwrap();
+        let v1 = InfoHashes::V1(hash);
+        assert_eq!(parse("").hashes, v1);
+        let base32 = BASE32_NOPAD.encode(&hash.0);
         for spelling in [
             base32.clone(),
             base32.to_lowercase(),
             base32.replace('I', "1"),
         ] {
             let magnet = MagnetUri::parse(&format!("magnet:?xt=urn:btih:{spelling}"));
-            assert_eq!(magnet.unwrap().info_hash, hash, "{spelling}");
+            assert_eq!(magnet.unwrap().hashes, v1, "{spelling}");
         }
         let both = format!("magnet:?xt.1=urn:btih:{HEX}&XT.2=urn%3Abtmh%3A1220{V2}");
         let both = MagnetUri::parse(&both).unwrap();
-        assert_eq!(both.info_hash, hash);
-        assert_eq!(both.info_hash_v2.map(|hash| hash[1]), Some(0x11));
+        let v2 = InfoHashV2::from_hex(V2).unwrap();
+        assert_eq!(both.hashes, InfoHashes::Hybrid(hash, v2));
     }
 
     #[test]
@@ -383,7 +394,7 @@ mod tests {
             assert_eq!(MagnetUri::parse(&link).as_ref(), Ok(&expected), "{link}");
         }
         let v2 = format!("magnet:?xt=urn:BTMH:1220{}\n", V2.to_uppercase());
-        assert!(MagnetUri::parse(&v2).unwrap().info_hash_v2.is_some());
+        assert!(MagnetUri::parse(&v2).unwrap().hashes.v2().is_some());
     }
 
     #[test]
@@ -477,19 +488,20 @@ mod tests {
 
         #[test]
         fn what_is_written_reads_back(
-            hash: [u8; 20],
+            hash: Option<[u8; 20]>,
             v2: Option<[u8; 32]>,
             name in "\\PC*",
             peers in prop::collection::vec(any::<SocketAddr>(), 0..3),
             selected in prop::option::of(prop::collection::btree_set(0..=MAX_FILE_INDEX, 0..20)),
         ) {
+            let v2 = v2.map(InfoHashV2);
+            let hashes = InfoHashes::new(hash.map(InfoHash).or(v2.is_none().then_some(InfoHash([1; 20]))), v2);
+            let hashes = hashes.unwrap();
             let magnet = MagnetUri {
-                info_hash: Some(InfoHash(hash)),
-                info_hash_v2: v2,
                 name,
                 peers: peers.into_iter().map(|peer| SocketAddr::new(peer.ip(), peer.port().max(1))).collect(),
                 select_only: selected.map(|files| files.into_iter().map(FileIndex).collect()),
-                ..MagnetUri::default()
+                ..MagnetUri::of_hashes(hashes)
             };
             prop_assert_eq!(MagnetUri::parse(&magnet.to_string()), Ok(magnet));
         }

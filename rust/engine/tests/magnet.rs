@@ -2,8 +2,8 @@
 
 mod support;
 
-use support::{Node, Payload, wait_until};
-use torrent_engine::core::ids::{FileIndex, PieceIndex};
+use support::{Node, Payload, wait, wait_until};
+use torrent_engine::core::ids::{FileIndex, InfoHash, InfoHashV2, InfoHashes, PieceIndex};
 use torrent_engine::core::resume::ResumeData;
 use torrent_engine::core::torrent::TorrentState;
 use torrent_engine::core::value::Value;
@@ -11,6 +11,7 @@ use torrent_engine::error::ErrorKind;
 use torrent_engine::event::{Detail, Event, kind};
 use torrent_engine::session::AddTorrent;
 use torrent_engine::torrent::handle::TorrentHandle;
+use torrent_engine::torrent::handle::resume::SaveFlags;
 
 fn files() -> Payload {
     Payload::new(&[("a.bin", 300_001), ("deep/b.bin", 200_003)], 65_536, 3)
@@ -192,7 +193,7 @@ fn names_for_files_are_judged_when_the_files_are_known() {
     // A record's are not believed, nor is anything else in it.
     payload.write(leech.folder.path());
     let record = ResumeData {
-        info_hash: Some(seeding.info_hash()),
+        hashes: Some(seeding.hashes()),
         renamed_files: [(FileIndex(0), b"payload/deep/b.bin".to_vec())].into(),
         pieces: vec![0],
         ..ResumeData::default()
@@ -204,4 +205,68 @@ fn names_for_files_are_judged_when_the_files_are_known() {
     leech.wait(kind::FASTRESUME_REJECTED);
     wait_until("seeding", || handle.status().is_seeding);
     assert!(handle.renamed_files().is_empty());
+}
+
+/// A hybrid torrent has two names (BEP 52), and is one torrent by either.
+#[test]
+fn a_torrent_is_found_by_each_of_its_hashes() {
+    let node = Node::new();
+    let add = |uri: &str| {
+        let add = AddTorrent::from_magnet(uri, node.folder.path()).unwrap();
+        node.session.add_torrent(add).unwrap()
+    };
+    let (v1, v2) = (InfoHash([9; 20]), InfoHashV2([7; 32]));
+    let both = format!("magnet:?xt=urn:btih:{v1}&xt=urn:btmh:1220{v2}");
+    let hybrid = add(&both);
+    assert_eq!(hybrid.hashes(), InfoHashes::Hybrid(v1, v2));
+    assert_eq!(
+        (hybrid.info_hash(), hybrid.torrent_ref().info_hash()),
+        (v1, v1)
+    );
+    let find = |hashes: InfoHashes| node.session.find_torrent(hashes);
+    let names: [InfoHashes; 4] = [
+        v1.into(),
+        v2.into(),
+        v2.truncated().into(),
+        InfoHashes::Hybrid(v1, v2),
+    ];
+    for name in names {
+        assert_eq!(find(name).as_ref(), Some(&hybrid), "{name:?}");
+    }
+    // Only its first 20 bytes are the same.
+    let mut other = v2;
+    other.0[20] ^= 1;
+    assert_eq!(find(other.into()), None);
+    // The same torrent by one of its names.
+    for uri in [
+        format!("magnet:?xt=urn:btih:{v1}"),
+        format!(
+            "magnet:?xt=urn:btih:{}&xt=urn:btmh:1220{v2}",
+            "08".repeat(20)
+        ),
+    ] {
+        assert_eq!(add(&uri), hybrid, "{uri}");
+    }
+    let first = add(&format!("magnet:?xt=urn:btih:{}", "05".repeat(20)));
+    let torrents = [first.clone(), hybrid.clone()];
+    assert_eq!(
+        node.session.torrents(),
+        torrents,
+        "in the order of the hashes"
+    );
+
+    // Both names are remembered.
+    let record = wait(hybrid.save_resume_data_now(SaveFlags::default())).unwrap();
+    let decoded = ResumeData::decode(&record).unwrap();
+    assert_eq!(decoded.hashes, Some(InfoHashes::Hybrid(v1, v2)));
+    node.session.remove_torrent(&hybrid, false).unwrap();
+    for name in names {
+        assert_eq!(find(name), None, "{name:?}");
+    }
+    let again = AddTorrent::from_info_hash(v1, node.folder.path());
+    let again = again.with_resume_data(&record).unwrap();
+    let again = node.session.add_torrent(again).unwrap();
+    assert_eq!(again.hashes(), InfoHashes::Hybrid(v1, v2));
+    assert_ne!(again.key(), hybrid.key());
+    assert_eq!(find(v2.into()), Some(again));
 }

@@ -88,7 +88,7 @@ impl IRefCounted for TorrentCreator {
         let is_at_work = self.job.lock().is_some();
         let state = match self.created.get() {
             _ if is_at_work => "at work".to_owned(),
-            Some(created) => created.metainfo.info.hash.to_string(),
+            Some(created) => created.metainfo.info.hash().to_string(),
             None => format!("{} sources", self.sources.lock().len()),
         };
         GString::from(&format!("TorrentCreator({state})"))
@@ -449,7 +449,7 @@ impl TorrentCreator {
         let created = self.created.get();
         let hash = created
             .as_ref()
-            .map(|created| created.metainfo.info.hash.to_string());
+            .map(|created| created.metainfo.info.hash().to_string());
         hash.as_ref().map(GString::from).unwrap_or_default()
     }
 

@@ -103,7 +103,7 @@ impl IRefCounted for TorrentInfo {
 
     fn to_string(&self) -> GString {
         GString::from(&match self.metainfo.as_deref() {
-            Some(Metainfo { info, .. }) => format!("TorrentInfo({}, {})", info.name, info.hash),
+            Some(Metainfo { info, .. }) => format!("TorrentInfo({}, {})", info.name, info.hash()),
             None => "TorrentInfo(empty)".to_owned(),
         })
     }
@@ -169,7 +169,7 @@ impl TorrentInfo {
     /// The torrent's info-hash: 40 hexadecimal digits.
     #[func]
     fn get_info_hash(&self) -> GString {
-        self.read(|metainfo| GString::from(&metainfo.info.hash.to_string()))
+        self.read(|metainfo| GString::from(&metainfo.info.hash().to_string()))
     }
 
     /// Whether peers may come from the torrent's trackers alone.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
 use crate::bencode::Dict;
-use crate::ids::{InfoHash, PieceIndex};
+use crate::ids::{InfoHash, InfoHashes, PieceIndex};
 use crate::layout::{Layout, LayoutError};
 use crate::piece_hash::{PieceHash, PieceHashes};
 use crate::text;
@@ -22,8 +22,8 @@ use super::{MAX_LISTED, MetainfoLimits, paths_taken, symlinks};
 /// A torrent's info dict, read and made safe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
-    /// SHA-1 of `raw`.
-    pub hash: InfoHash,
+    /// SHA-1 of `raw`. The v2 part of a hybrid torrent is not read yet.
+    pub hashes: InfoHashes,
     /// The dict as it came, byte for byte.
     pub raw: Bytes,
     /// The torrent's name, safe as a file name: that of its only file, or of
@@ -61,6 +61,11 @@ impl Info {
         // It takes more memory than anything else, and what follows needs some.
         drop(document);
         draft.finish(raw, limits).map(Arc::new)
+    }
+
+    /// The 20 bytes that name the torrent: [`InfoHashes::handshake_hash`].
+    pub fn hash(&self) -> InfoHash {
+        self.hashes.handshake_hash()
     }
 
     /// The hash of every piece, in order.
@@ -158,7 +163,7 @@ impl Draft {
             range.map(|range| raw.slice(range)).unwrap_or_default()
         };
         Ok(Info {
-            hash: self.hash,
+            hashes: self.hash.into(),
             pieces: PieceHashes::sha1(part(self.pieces)),
             name: self.name,
             layout,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::InfoHash;
+use crate::ids::TorrentKey;
 
 /// A place in the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,16 +22,16 @@ pub enum Move {
 /// Torrents in the order in which they are downloaded.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    order: Vec<InfoHash>,
+    order: Vec<TorrentKey>,
     changed: bool,
 }
 
 impl Line {
-    pub(super) fn position(&self, torrent: InfoHash) -> Option<usize> {
+    pub(super) fn position(&self, torrent: TorrentKey) -> Option<usize> {
         self.order.iter().position(|&other| other == torrent)
     }
 
-    pub(super) fn order(&self) -> &[InfoHash] {
+    pub(super) fn order(&self) -> &[TorrentKey] {
         &self.order
     }
 
@@ -41,30 +41,30 @@ impl Line {
     }
 
     /// Puts those that `order` names first, in that order.
-    pub(super) fn arrange(&mut self, order: &[InfoHash]) {
-        let mut places: BTreeMap<InfoHash, usize> = BTreeMap::new();
+    pub(super) fn arrange(&mut self, order: &[TorrentKey]) {
+        let mut places: BTreeMap<TorrentKey, usize> = BTreeMap::new();
         for (place, &torrent) in order.iter().enumerate() {
             places.entry(torrent).or_insert(place);
         }
-        let place = |torrent: &InfoHash| places.get(torrent).copied().unwrap_or(usize::MAX);
+        let place = |torrent: &TorrentKey| places.get(torrent).copied().unwrap_or(usize::MAX);
         self.changed |= !self.order.is_sorted_by_key(place);
         self.order.sort_by_key(place);
     }
 
     /// The places of all torrents.
-    pub(super) fn places(&self) -> BTreeMap<InfoHash, usize> {
+    pub(super) fn places(&self) -> BTreeMap<TorrentKey, usize> {
         self.order.iter().copied().zip(0..).collect()
     }
 
     /// Takes the last place, unless it has one.
-    pub(super) fn join(&mut self, torrent: InfoHash) {
+    pub(super) fn join(&mut self, torrent: TorrentKey) {
         if self.position(torrent).is_none() {
             self.order.push(torrent);
             self.changed = true;
         }
     }
 
-    pub(super) fn leave(&mut self, torrent: InfoHash) {
+    pub(super) fn leave(&mut self, torrent: TorrentKey) {
         if let Some(at) = self.position(torrent) {
             self.order.remove(at);
             self.changed = true;
@@ -72,7 +72,7 @@ impl Line {
     }
 
     /// Whether the torrent is in the line.
-    pub(super) fn shift(&mut self, torrent: InfoHash, to: Move) -> bool {
+    pub(super) fn shift(&mut self, torrent: TorrentKey, to: Move) -> bool {
         let Some(at) = self.position(torrent) else {
             return false;
         };
@@ -96,8 +96,8 @@ impl Line {
 mod tests {
     use super::*;
 
-    fn torrent(name: u8) -> InfoHash {
-        InfoHash([name; 20])
+    fn torrent(name: u8) -> TorrentKey {
+        TorrentKey(name.into())
     }
 
     #[test]

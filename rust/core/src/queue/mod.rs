@@ -25,7 +25,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::ids::InfoHash;
+use crate::ids::TorrentKey;
 use crate::settings::Settings;
 use download_order::Line;
 pub use download_order::Move;
@@ -169,11 +169,11 @@ impl QueueLimits {
 #[derive(Debug)]
 pub struct Queue {
     limits: QueueLimits,
-    members: BTreeMap<InfoHash, Member>,
+    members: BTreeMap<TorrentKey, Member>,
     line: Line,
     /// When the line is looked at again; `None` before there is one.
     next_look: Option<Instant>,
-    news: BTreeSet<InfoHash>,
+    news: BTreeSet<TorrentKey>,
     scrapes: Scrapes,
 }
 
@@ -198,7 +198,7 @@ impl Queue {
 
     /// A torrent has come; it takes the last place. One that is auto-managed
     /// goes on as it is until the queue has been looked at.
-    pub fn add(&mut self, now: Instant, torrent: InfoHash, seen: Observation) {
+    pub fn add(&mut self, now: Instant, torrent: TorrentKey, seen: Observation) {
         let verdict = QueueVerdict::before(&seen);
         let member = Member {
             seen,
@@ -215,7 +215,7 @@ impl Queue {
     }
 
     /// A torrent has gone.
-    pub fn remove(&mut self, now: Instant, torrent: InfoHash) {
+    pub fn remove(&mut self, now: Instant, torrent: TorrentKey) {
         if self.members.remove(&torrent).is_some() {
             self.line.leave(torrent);
             self.news.remove(&torrent);
@@ -226,7 +226,7 @@ impl Queue {
 
     /// How a torrent is now. To be called when that has changed; once a second
     /// is enough for rates and numbers.
-    pub fn observe(&mut self, now: Instant, torrent: InfoHash, seen: Observation) {
+    pub fn observe(&mut self, now: Instant, torrent: TorrentKey, seen: Observation) {
         let Some(member) = self.members.get_mut(&torrent) else {
             return;
         };
@@ -263,7 +263,7 @@ impl Queue {
 
     /// A peer has come to a torrent that waits: it runs until the queue is
     /// looked at the next time, and as long as there is a place for it.
-    pub fn wake(&mut self, torrent: InfoHash) {
+    pub fn wake(&mut self, torrent: TorrentKey) {
         if let Some(member) = self.members.get_mut(&torrent)
             && member.is_managed()
             && member.seen.phase != Phase::Checking
@@ -278,7 +278,7 @@ impl Queue {
 
     /// Moves a torrent in the line; one that is finished has no place there.
     /// Whether it has.
-    pub fn shift(&mut self, now: Instant, torrent: InfoHash, to: Move) -> bool {
+    pub fn shift(&mut self, now: Instant, torrent: TorrentKey, to: Move) -> bool {
         let is_in_line = self.line.shift(torrent, to);
         if is_in_line {
             self.look_soon(now);
@@ -287,18 +287,18 @@ impl Queue {
     }
 
     /// A torrent's place in the line, from 0; `None` when it is finished.
-    pub fn position(&self, torrent: InfoHash) -> Option<usize> {
+    pub fn position(&self, torrent: TorrentKey) -> Option<usize> {
         self.line.position(torrent)
     }
 
     /// The torrents in the line, the first one first.
-    pub fn order(&self) -> &[InfoHash] {
+    pub fn order(&self) -> &[TorrentKey] {
         self.line.order()
     }
 
     /// Puts those in the line that `order` names into that order, before the
     /// others.
-    pub fn arrange(&mut self, now: Instant, order: &[InfoHash]) {
+    pub fn arrange(&mut self, now: Instant, order: &[TorrentKey]) {
         self.line.arrange(order);
         self.look_soon(now);
     }
@@ -309,13 +309,13 @@ impl Queue {
     }
 
     /// How much a torrent is needed as a seed; 0 when it is not finished.
-    pub fn seed_rank(&self, torrent: InfoHash) -> u32 {
+    pub fn seed_rank(&self, torrent: TorrentKey) -> u32 {
         let member = self.members.get(&torrent);
         member.map_or(0, |member| self.limits.rank(member))
     }
 
     /// How a torrent was when it was last observed.
-    pub fn seen(&self, torrent: InfoHash) -> Option<Observation> {
+    pub fn seen(&self, torrent: TorrentKey) -> Option<Observation> {
         self.members.get(&torrent).map(|member| member.seen)
     }
 
@@ -341,12 +341,12 @@ impl Queue {
     /// The next torrent whose tracker is to be asked for the numbers of its
     /// swarm, because it waits and announces nothing. To be polled after
     /// [`Self::handle_timeout`].
-    pub fn poll_scrape(&mut self, now: Instant) -> Option<InfoHash> {
+    pub fn poll_scrape(&mut self, now: Instant) -> Option<TorrentKey> {
         self.scrapes.next(now, self.limits.scrapes)
     }
 
     /// The next torrent whose verdict is new.
-    pub fn poll_verdict(&mut self) -> Option<(InfoHash, QueueVerdict)> {
+    pub fn poll_verdict(&mut self) -> Option<(TorrentKey, QueueVerdict)> {
         let torrent = self.news.pop_first()?;
         Some((torrent, self.members.get(&torrent)?.verdict))
     }
@@ -401,7 +401,7 @@ impl Queue {
 
     /// Lets the first few torrents check, in the order of the line; one that
     /// has begun goes on.
-    fn choose_checks(&mut self, places: &BTreeMap<InfoHash, usize>) {
+    fn choose_checks(&mut self, places: &BTreeMap<TorrentKey, usize>) {
         let mut waiting: Vec<_> = self
             .members
             .iter()
@@ -425,7 +425,12 @@ impl Queue {
     }
 
     /// Gives places to torrents of one kind, best first.
-    fn grant(&mut self, torrents: impl Iterator<Item = InfoHash>, places: usize, left: &mut Left) {
+    fn grant(
+        &mut self,
+        torrents: impl Iterator<Item = TorrentKey>,
+        places: usize,
+        left: &mut Left,
+    ) {
         let mut places = places;
         for torrent in torrents {
             let Some(member) = self.members.get_mut(&torrent) else {

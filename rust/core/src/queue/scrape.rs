@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
-use crate::ids::InfoHash;
+use crate::ids::TorrentKey;
 use crate::settings::Settings;
 
 /// How often a torrent is to be asked about, and how soon another one
@@ -39,15 +39,15 @@ impl Intervals {
 /// Whose turn it is, and when.
 #[derive(Debug, Default)]
 pub(super) struct Scrapes {
-    waiting: BTreeSet<InfoHash>,
+    waiting: BTreeSet<TorrentKey>,
     /// When the last one was, or the first torrent began to wait.
     last: Option<Instant>,
-    previous: Option<InfoHash>,
+    previous: Option<TorrentKey>,
 }
 
 impl Scrapes {
     /// These torrents wait for their turn.
-    pub(super) fn set_waiting(&mut self, now: Instant, waiting: BTreeSet<InfoHash>) {
+    pub(super) fn set_waiting(&mut self, now: Instant, waiting: BTreeSet<TorrentKey>) {
         if !waiting.is_empty() {
             self.last.get_or_insert(now);
         }
@@ -55,7 +55,7 @@ impl Scrapes {
     }
 
     /// A torrent waits no longer.
-    pub(super) fn forget(&mut self, torrent: InfoHash) {
+    pub(super) fn forget(&mut self, torrent: TorrentKey) {
         self.waiting.remove(&torrent);
     }
 
@@ -66,7 +66,7 @@ impl Scrapes {
     }
 
     /// The torrent to ask about now, if one is due.
-    pub(super) fn next(&mut self, now: Instant, intervals: Intervals) -> Option<InfoHash> {
+    pub(super) fn next(&mut self, now: Instant, intervals: Intervals) -> Option<TorrentKey> {
         self.due(intervals).filter(|&due| due <= now)?;
         let after = self.previous.map_or(Bound::Unbounded, Bound::Excluded);
         let mut rest = self.waiting.range((after, Bound::Unbounded));

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::testing::at;
 
-fn torrent(name: u8) -> InfoHash {
-    InfoHash([name; 20])
+fn torrent(name: u8) -> TorrentKey {
+    TorrentKey(name.into())
 }
 
 fn seen(phase: Phase) -> Observation {
@@ -23,7 +23,7 @@ struct World {
     queue: Queue,
     settings: Settings,
     now: u64,
-    torrents: BTreeMap<InfoHash, (Observation, QueueVerdict)>,
+    torrents: BTreeMap<TorrentKey, (Observation, QueueVerdict)>,
 }
 
 impl World {
@@ -102,7 +102,7 @@ impl World {
     fn which(&self, wanted: impl Fn(&QueueVerdict) -> bool) -> Vec<u8> {
         let torrents = self.torrents.iter();
         let found = torrents.filter(|(_, (_, verdict))| wanted(verdict));
-        found.map(|(torrent, _)| torrent.0[0]).collect()
+        found.map(|(torrent, _)| torrent.0 as u8).collect()
     }
 
     fn running(&self) -> Vec<u8> {
@@ -351,7 +351,7 @@ fn those_that_wait_are_asked_about_in_turn() {
         while world.now < begun + seconds {
             world.sleep(1);
             while let Some(torrent) = world.queue.poll_scrape(world.time()) {
-                asked.push((world.now - begun, torrent.0[0]));
+                asked.push((world.now - begun, torrent.0 as u8));
             }
         }
         asked

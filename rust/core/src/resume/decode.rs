@@ -12,7 +12,7 @@ use super::{
     ResumeError, UNLIMITED,
 };
 use crate::bencode::{DecodeLimits, Dict, DictItem, Document, Item, List};
-use crate::ids::{FileIndex, InfoHash, PieceIndex};
+use crate::ids::{FileIndex, InfoHash, InfoHashV2, InfoHashes, PieceIndex};
 use crate::metainfo::{MAX_FILES, MAX_LISTED};
 use crate::text;
 
@@ -67,14 +67,13 @@ impl ResumeData {
     }
 
     fn read_identity(&mut self, root: Dict<'_>) -> Result<(), ResumeError> {
-        self.info_hash = hash(root, "info-hash").map(InfoHash);
-        self.info_hash_v2 = hash(root, "info-hash2");
-        if self.info_hash.is_none() && self.info_hash_v2.is_none() {
-            return Err(ResumeError::MissingInfoHash);
-        }
+        let v1 = hash(root, "info-hash").map(InfoHash);
+        let v2 = hash(root, "info-hash2").map(InfoHashV2);
+        let hashes = InfoHashes::new(v1, v2).ok_or(ResumeError::MissingInfoHash)?;
+        self.hashes = Some(hashes);
         if let Some(info) = root.dict("info") {
             let digest: [u8; 20] = Sha1::digest(info.raw()).into();
-            if self.info_hash.is_some_and(|hash| hash.0 != digest) {
+            if v1.is_some_and(|hash| hash.0 != digest) {
                 return Err(ResumeError::MismatchingInfoHash);
             }
             self.info = Some(Bytes::copy_from_slice(info.raw()));

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Allocation, FILE_FORMAT, FILE_STATS, FILE_VERSION, ResumeData};
 use crate::bencode::{DictItem, Item};
-use crate::ids::FileIndex;
+use crate::ids::{FileIndex, InfoHashes};
 use crate::metainfo::MAX_FILES;
 
 impl ResumeData {
@@ -24,8 +24,10 @@ impl ResumeData {
 
     fn write_identity(&self, root: &mut DictItem) {
         let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        root.insert("info-hash", self.info_hash.unwrap_or_default().0)
-            .insert("info-hash2", self.info_hash_v2.unwrap_or_default())
+        let v1 = self.hashes.and_then(InfoHashes::v1);
+        let v2 = self.hashes.and_then(InfoHashes::v2);
+        root.insert("info-hash", v1.map_or([0; 20], |hash| hash.0))
+            .insert("info-hash2", v2.map_or([0; 32], |hash| hash.0))
             .insert_some("info", self.info.clone().map(Item::Raw))
             .insert_some("name", filled(&self.name))
             .insert_some("comment", filled(&self.comment))

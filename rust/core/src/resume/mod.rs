@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use crate::bencode::DecodeError;
 use crate::bitfield::Bitfield;
-use crate::ids::{FileIndex, InfoHash, PieceIndex};
+use crate::ids::{FileIndex, InfoHash, InfoHashes, PieceIndex};
 
 /// The value of `file-format`.
 const FILE_FORMAT: &str = "libtorrent resume file";
@@ -150,12 +150,10 @@ pub struct FileStat {
 /// for the origin of the names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResumeData {
-    /// The hash of version 1.
-    pub info_hash: Option<InfoHash>,
-    /// The hash of version 2 (BEP 52).
-    pub info_hash_v2: Option<[u8; 32]>,
-    /// The info dict as it stands in the torrent file; its SHA-1 is
-    /// `info_hash` where there is one.
+    /// What names the torrent; always there in a record that was decoded.
+    pub hashes: Option<InfoHashes>,
+    /// The info dict as it stands in the torrent file; its SHA-1 is the v1 hash
+    /// where there is one.
     pub info: Option<Bytes>,
     /// The display name.
     pub name: String,
@@ -264,9 +262,10 @@ impl ResumeData {
         Bitfield::from_wire(self.unfinished.get(&piece)?, blocks)
     }
 
-    /// Whether the record is of the torrent with this hash.
+    /// Whether the record is of the torrent with this hash, as
+    /// [`InfoHashes::handshake_hash`].
     pub fn is_of(&self, info_hash: InfoHash) -> bool {
-        self.info_hash == Some(info_hash)
+        self.hashes.map(InfoHashes::handshake_hash) == Some(info_hash)
     }
 }
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bencode::{DictItem, Document, Item};
+use crate::ids::InfoHashV2;
 use crate::metainfo::{MAX_FILES, MAX_LISTED};
 
 /// The least that is a record, with `more` in it.
@@ -55,10 +56,7 @@ fn what_names_the_record_must_be_right() {
             .insert("info-hash2", [1u8; 32]);
     })
     .unwrap();
-    assert_eq!(
-        (only_v2.info_hash, only_v2.info_hash_v2),
-        (None, Some([1; 32]))
-    );
+    assert_eq!(only_v2.hashes, Some(InfoHashV2([1; 32]).into()));
     let mismatch = decode(|it| {
         it.insert("info", DictItem::new());
     });
@@ -200,7 +198,7 @@ fn a_file_that_no_torrent_has_costs_nothing() {
     let last = FileIndex(MAX_FILES as u32 - 1);
     let name = || b"x".to_vec();
     let of = |files: &[FileIndex]| ResumeData {
-        info_hash: Some(InfoHash([7; 20])),
+        hashes: Some(InfoHash([7; 20]).into()),
         renamed_files: files.iter().map(|&file| (file, name())).collect(),
         ..ResumeData::default()
     };
@@ -282,8 +280,10 @@ prop_compose! {
         (trees, full) in (any::<bool>(), any::<bool>()),
     ) -> ResumeData {
         ResumeData {
-            info_hash: Some(InfoHash(info_hash)).filter(|hash| hash.0 != [0; 20]),
-            info_hash_v2: info_hash_v2.or(Some([1; 32])),
+            hashes: InfoHashes::new(
+                Some(InfoHash(info_hash)).filter(|hash| hash.0 != [0; 20]),
+                info_hash_v2.or(Some([1; 32])).map(InfoHashV2),
+            ),
             name, comment, save_path, pieces, verified, piece_priorities, file_priorities,
             unfinished, trackers, renamed_files, peers, banned_peers, file_stats,
             url_seeds: url_seeds.map(|urls| urls.into_iter().collect()),

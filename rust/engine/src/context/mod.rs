@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::sync::watch;
 use torrent_core::external_ip::Witness;
-use torrent_core::ids::{InfoHash, TorrentKey};
+use torrent_core::ids::TorrentKey;
 use torrent_core::settings::Settings;
 use torrent_core::torrent::Room;
 
@@ -52,8 +52,8 @@ pub(crate) struct Context {
 
 /// What a torrent asks of the session that it is part of.
 pub(crate) trait Owner: fmt::Debug + Send + Sync {
-    /// Takes the torrent out of the session, if it is still this one.
-    fn forget(&self, torrent: InfoHash, key: TorrentKey);
+    /// Takes the torrent out of the session, if it is still there.
+    fn forget(&self, torrent: TorrentKey);
 
     /// Bans an address in all torrents.
     fn ban(&self, ip: IpAddr);
@@ -117,9 +117,9 @@ impl Services {
     }
 
     /// As [`Owner::forget`]. A session that is gone has no torrents.
-    pub(crate) fn forget(&self, torrent: InfoHash, key: TorrentKey) {
+    pub(crate) fn forget(&self, torrent: TorrentKey) {
         if let Some(owner) = self.owner() {
-            owner.forget(torrent, key);
+            owner.forget(torrent);
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use torrent_core::ids::InfoHash;
+use torrent_core::ids::{InfoHash, TorrentKey};
 use torrent_core::queue::{Observation, Queue, QueueVerdict};
 use torrent_core::settings::Settings;
 
@@ -25,7 +25,7 @@ pub(crate) struct Due {
     /// The order of torrents is another one, and is to be saved.
     pub(crate) order_changed: bool,
     /// A torrent whose swarm's numbers are wanted.
-    pub(crate) scrape: Option<InfoHash>,
+    pub(crate) scrape: Option<TorrentKey>,
 }
 
 /// The queue, and where its verdicts go.
@@ -38,23 +38,17 @@ pub(crate) struct SessionQueue {
 #[derive(Debug)]
 struct QueueState {
     queue: Queue,
-    verdicts: HashMap<InfoHash, VerdictSender>,
+    /// Where each torrent finds its verdict, and the hash by which the order is
+    /// saved.
+    verdicts: HashMap<TorrentKey, (VerdictSender, InfoHash)>,
 }
 
 impl QueueState {
-    /// Whether the torrent has its place here: another one of the same hash
-    /// may have come after it.
-    fn is_of(&self, torrent: InfoHash, queue_verdict: &VerdictSender) -> bool {
-        let known = self.verdicts.get(&torrent);
-        known.is_some_and(|known| Arc::ptr_eq(known, queue_verdict))
-    }
-
     /// Informs torrents of what is new.
     fn send_verdicts(&mut self) {
         while let Some((torrent, verdict)) = self.queue.poll_verdict() {
-            if let Some(queue_verdict) = self.verdicts.get(&torrent) {
-                queue_verdict
-                    .send_if_modified(|known| std::mem::replace(known, verdict) != verdict);
+            if let Some((sender, _)) = self.verdicts.get(&torrent) {
+                sender.send_if_modified(|known| std::mem::replace(known, verdict) != verdict);
             }
         }
     }
@@ -71,11 +65,17 @@ impl SessionQueue {
         }
     }
 
-    /// A torrent has come.
-    pub(crate) fn join(&self, torrent: InfoHash, queue_verdict: &VerdictSender, seen: Observation) {
+    /// A torrent has come, whose place in the order is saved under `hash`.
+    pub(crate) fn join(
+        &self,
+        torrent: TorrentKey,
+        hash: InfoHash,
+        sender: &VerdictSender,
+        seen: Observation,
+    ) {
         {
             let mut state = self.state.lock();
-            state.verdicts.insert(torrent, Arc::clone(queue_verdict));
+            state.verdicts.insert(torrent, (Arc::clone(sender), hash));
             state.queue.add(Instant::now(), torrent, seen);
             state.send_verdicts();
         }
@@ -85,13 +85,12 @@ impl SessionQueue {
     /// Does something to the queue, if the torrent has its place in it.
     pub(crate) fn with<T>(
         &self,
-        torrent: InfoHash,
-        queue_verdict: &VerdictSender,
+        torrent: TorrentKey,
         act: impl FnOnce(&mut Queue, Instant) -> T,
     ) -> Option<T> {
         let done = {
             let mut state = self.state.lock();
-            if !state.is_of(torrent, queue_verdict) {
+            if !state.verdicts.contains_key(&torrent) {
                 return None;
             }
             let done = act(&mut state.queue, Instant::now());
@@ -102,40 +101,28 @@ impl SessionQueue {
         Some(done)
     }
 
-    pub(crate) fn leave(&self, torrent: InfoHash, queue_verdict: &VerdictSender) {
+    pub(crate) fn leave(&self, torrent: TorrentKey) {
         {
             let mut state = self.state.lock();
-            if !state.is_of(torrent, queue_verdict) {
+            if state.verdicts.remove(&torrent).is_none() {
                 return;
             }
-            state.verdicts.remove(&torrent);
             state.queue.remove(Instant::now(), torrent);
         }
         self.changed.notify_one();
     }
 
     /// Reads something of the queue, if the torrent has its place in it.
-    pub(crate) fn ask<T>(
-        &self,
-        torrent: InfoHash,
-        queue_verdict: &VerdictSender,
-        ask: impl FnOnce(&Queue) -> T,
-    ) -> Option<T> {
+    pub(crate) fn ask<T>(&self, torrent: TorrentKey, ask: impl FnOnce(&Queue) -> T) -> Option<T> {
         let state = self.state.lock();
-        state
-            .is_of(torrent, queue_verdict)
-            .then(|| ask(&state.queue))
+        let is_here = state.verdicts.contains_key(&torrent);
+        is_here.then(|| ask(&state.queue))
     }
 
     /// How the torrent is now.
-    pub(crate) fn observe(
-        &self,
-        torrent: InfoHash,
-        queue_verdict: &VerdictSender,
-        seen: Observation,
-    ) {
+    pub(crate) fn observe(&self, torrent: TorrentKey, seen: Observation) {
         let mut state = self.state.lock();
-        if !state.is_of(torrent, queue_verdict) {
+        if !state.verdicts.contains_key(&torrent) {
             return;
         }
         // The task is woken only where something has come of it: this happens
@@ -148,14 +135,29 @@ impl SessionQueue {
         }
     }
 
-    /// The torrents that wait to be downloaded, the first one first.
+    /// The torrents that wait to be downloaded, the first one first, as they
+    /// are saved.
     pub(crate) fn order(&self) -> Vec<InfoHash> {
-        self.state.lock().queue.order().to_vec()
+        let state = self.state.lock();
+        let hash = |torrent: &TorrentKey| state.verdicts.get(torrent).map(|&(_, hash)| hash);
+        state.queue.order().iter().filter_map(hash).collect()
     }
 
     /// Puts torrents into an order from before.
     pub(crate) fn arrange(&self, order: &[InfoHash]) {
-        self.state.lock().queue.arrange(Instant::now(), order);
+        {
+            let mut state = self.state.lock();
+            let keys = state
+                .verdicts
+                .iter()
+                .map(|(&torrent, &(_, hash))| (hash, torrent));
+            let keys: HashMap<InfoHash, TorrentKey> = keys.collect();
+            let order: Vec<_> = order
+                .iter()
+                .filter_map(|it| keys.get(it).copied())
+                .collect();
+            state.queue.arrange(Instant::now(), &order);
+        }
         self.changed.notify_one();
     }
 

@@ -286,9 +286,7 @@ fn update(known: &mut Vec<Arc<TorrentStatus>>, newer: Vec<Arc<TorrentStatus>>) {
 
 #[cfg(test)]
 mod tests {
-    use torrent_core::ids::PieceIndex;
-
-    use torrent_core::ids::{InfoHashes, TorrentKey};
+    use torrent_core::ids::{InfoHash, PieceIndex, TorrentKey};
 
     use super::*;
     use crate::error::{Error, ErrorKind};
@@ -521,7 +519,7 @@ mod tests {
     fn a_merged_event_answers_what_its_newest_does() {
         let torrent = Arc::new(TorrentRef {
             key: TorrentKey(1),
-            hashes: InfoHashes::default(),
+            hashes: InfoHash([1; 20]).into(),
             name: "a".into(),
             asked: Arc::default(),
         });

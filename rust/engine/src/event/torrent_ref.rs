@@ -23,9 +23,10 @@ pub struct TorrentRef {
 }
 
 impl TorrentRef {
-    /// v1 info-hash.
+    /// The v1 info-hash, or the first 20 bytes of the v2 one where there is no
+    /// other: see [`InfoHashes::handshake_hash`].
     pub fn info_hash(&self) -> InfoHash {
-        self.hashes.v1.unwrap_or_default()
+        self.hashes.handshake_hash()
     }
 
     /// The same torrent by another name.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use torrent_core::ids::InfoHash;
 use torrent_core::wire::Features;
 
 use crate::context::supervise;
@@ -20,7 +21,7 @@ use crate::net::stream::Stream;
 use crate::peer::Arrival;
 use crate::peer::handshake::{self, HandshakeError};
 use crate::session::SessionShared;
-use crate::torrent::handle::Command;
+use crate::torrent::handle::{Command, TorrentHandle};
 
 /// Connections in the handshake at once; further ones wait in the system's
 /// backlog for a moment, until the one that has waited longest is closed.
@@ -120,10 +121,7 @@ async fn welcome(
         },
     });
     let limit = Duration::from_secs(settings.handshake_timeout.unsigned_abs());
-    let known = |hash| {
-        let registry = session.registry.lock();
-        registry.get(&hash).map(|handle| handle.shared.peer_id)
-    };
+    let known = |hash| named(&session, hash).map(|handle| handle.shared.peer_id);
     let exchange = handshake::incoming(&mut stream, limit, known);
     let exchanged = tokio::select! {
         exchanged = exchange => exchanged,
@@ -141,7 +139,7 @@ async fn welcome(
             return;
         }
     };
-    let torrent = session.registry.lock().get(&handshake.info_hash).cloned();
+    let torrent = named(&session, handshake.info_hash);
     if let Some(torrent) = torrent {
         let arrival = Arrival {
             stream,
@@ -152,6 +150,13 @@ async fn welcome(
         // A torrent too busy to take commands takes no connections either.
         torrent.offer(Command::Incoming(arrival));
     }
+}
+
+/// The torrent that a handshake names, by the same hash as ours do.
+fn named(session: &SessionShared, hash: InfoHash) -> Option<TorrentHandle> {
+    let registry = session.registry.lock();
+    let torrent = registry.find(hash.into());
+    torrent.filter(|it| it.info_hash() == hash).cloned()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use torrent_core::ids::InfoHash;
+use torrent_core::ids::TorrentKey;
 
 use super::SessionShared;
 use crate::context::{Context, supervise};
@@ -70,11 +70,11 @@ fn warn_of_limits(session: &Arc<SessionShared>) -> impl Fn(Direction) + Send + u
 
 /// Asks a tracker for the numbers of a swarm. A session that is paused as a whole
 /// keeps silent.
-fn scrape(session: &SessionShared, torrent: InfoHash) {
+fn scrape(session: &SessionShared, torrent: TorrentKey) {
     if *session.paused.borrow() {
         return;
     }
-    let handle = session.registry.lock().get(&torrent).cloned();
+    let handle = session.registry.lock().get(torrent).cloned();
     if let Some(handle) = handle {
         // A full queue of commands only means that others come first.
         let _ = handle.scrape_tracker(None);

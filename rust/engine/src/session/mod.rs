@@ -19,6 +19,7 @@ pub(crate) mod shutdown;
 pub(crate) mod successor;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod torrent_index;
 pub(crate) mod turnover;
 pub(crate) mod updates;
 
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use torrent_core::ids::InfoHash;
+use torrent_core::ids::InfoHashes;
 use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
 
@@ -281,7 +282,7 @@ impl Session {
         if handle.shared.removed.swap(true, Ordering::AcqRel) {
             return Err(Error::new(ErrorKind::InvalidTorrentHandle));
         }
-        self.shared.forget(handle.info_hash(), handle.key());
+        self.shared.forget(handle.key());
         self.shared.path_claims.removed(&handle.shared.removal);
         let delete = delete.into();
         // Never refused; only a task that has ended by a fault cannot do it.
@@ -303,20 +304,23 @@ impl Session {
         }
     }
 
-    /// The torrent with this hash.
-    pub fn find_torrent(&self, hash: InfoHash) -> Option<TorrentHandle> {
-        self.shared.registry.lock().get(&hash).cloned()
+    /// The torrent with this hash, or one of these: a v1 hash, a v2 hash, or
+    /// one that is truncated to 20 bytes (BEP 52).
+    pub fn find_torrent(&self, hash: impl Into<InfoHashes>) -> Option<TorrentHandle> {
+        self.shared.registry.lock().find(hash.into()).cloned()
     }
 
     /// The torrent that an event names, unless it has been removed since.
     pub fn torrent_of(&self, named: &TorrentRef) -> Option<TorrentHandle> {
-        let handle = self.find_torrent(named.info_hash())?;
-        (handle.key() == named.key && handle.is_valid()).then_some(handle)
+        let handle = self.shared.registry.lock().get(named.key).cloned();
+        handle.filter(TorrentHandle::is_valid)
     }
 
     /// All torrents, in the order of their hashes.
     pub fn torrents(&self) -> Vec<TorrentHandle> {
-        self.shared.registry.lock().values().cloned().collect()
+        let mut torrents = self.shared.registry.lock().all();
+        torrents.sort_by_key(TorrentHandle::info_hash);
+        torrents
     }
 
     /// Bans an address, an IPv6 one with its whole /64, in all torrents: its

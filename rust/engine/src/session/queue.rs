@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use torrent_core::ids::InfoHash;
+use torrent_core::ids::TorrentKey;
 pub use torrent_core::queue::Move;
 use torrent_core::settings::Settings;
 
@@ -19,7 +19,7 @@ pub(crate) async fn run(
     queue: Arc<SessionQueue>,
     mut settings: watch::Receiver<Arc<Settings>>,
     order_changed: impl Fn() + Send,
-    scrape: impl Fn(InfoHash) + Send,
+    scrape: impl Fn(TorrentKey) + Send,
 ) {
     // They may have changed since the queue was made.
     settings.mark_changed();

@@ -49,7 +49,7 @@ impl SessionShared {
         origin: Origin,
     ) -> Result<(TorrentHandle, Option<NewTorrent>)> {
         self.check_running()?;
-        let info_hash = add.info_hash()?;
+        let hashes = add.hashes()?;
         let save_path = std::path::absolute(&add.save_path)
             .map_err(|error| Error::from_io(&error, &add.save_path))?;
         let (commands, inbox) = command_queue::queue();
@@ -71,15 +71,17 @@ impl SessionShared {
             TorrentSource::Magnet(magnet) => (magnet.name.clone(), OnceLock::new(), Some(magnet)),
         };
         let asked = Arc::new(CommandSequence::default());
+        let key = new_key();
         let named = TorrentRef {
-            key: new_key(),
-            hashes: info_hash.into(),
+            key,
+            hashes,
             name: name.into(),
             asked: Arc::clone(&asked),
         };
         let handle = TorrentHandle {
             shared: Arc::new(HandleShared {
-                info_hash,
+                key,
+                hashes,
                 named: ArcSwap::from_pointee(named),
                 peer_id: new_peer_id(&self.settings.borrow().peer_fingerprint),
                 magnet,
@@ -116,7 +118,7 @@ impl SessionShared {
         // adds in the meantime waits for that.
         let ticket = (origin != Origin::Game).then(|| self.path_claims.ticket());
         for note in &without_effect {
-            tracing::warn!(torrent = %info_hash, "add_torrent: {note}");
+            tracing::warn!(torrent = %hashes.handshake_hash(), "add_torrent: {note}");
         }
         let new = NewTorrent {
             handle: handle.clone(),
@@ -153,7 +155,7 @@ impl SessionShared {
         let mut registry = self.registry.lock();
         // A session that stops marks those that it finds here, once.
         self.check_running()?;
-        if let Some(known) = registry.get(&handle.info_hash()) {
+        if let Some(known) = registry.holder(handle.hashes()) {
             return Ok(Err(known.clone()));
         }
         let owner: Arc<dyn Claimant> = Arc::clone(&handle.shared) as _;
@@ -163,7 +165,7 @@ impl SessionShared {
             let text = error.message().to_owned();
             Error::because(ErrorKind::TorrentAddFailed, text).about(error.context())
         })?;
-        registry.insert(handle.info_hash(), handle.clone());
+        registry.insert(handle.clone());
         handle.join_queue();
         Ok(Ok(lease))
     }

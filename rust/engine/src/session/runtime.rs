@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use torrent_core::ids::InfoHash;
+use torrent_core::ids::{InfoHash, TorrentKey};
 use torrent_core::turnover::Turnover;
 
 use crate::buffers::BufferPool;
@@ -151,7 +151,9 @@ struct SessionTask {
     session: Arc<SessionShared>,
     context: Arc<Context>,
     /// Torrents that run, or are still shutting down.
-    torrents: JoinSet<InfoHash>,
+    torrents: JoinSet<(TorrentKey, InfoHash)>,
+    /// By the hash that names what is saved of a torrent: those that wait for it
+    /// to close its files.
     alive: HashMap<InfoHash, Vec<NewTorrent>>,
     updates: Updates,
     /// When the session's state is to be saved.
@@ -310,7 +312,7 @@ impl SessionTask {
     /// Runs a torrent; one whose predecessor of the same hash is still closing
     /// its files waits for that.
     fn add(&mut self, mut new: NewTorrent) {
-        let hash = new.handle.info_hash();
+        let (key, hash) = (new.handle.key(), new.handle.info_hash());
         if let Some(waiting) = self.alive.get_mut(&hash) {
             waiting.push(new);
             return;
@@ -325,13 +327,13 @@ impl SessionTask {
         self.torrents.spawn(async move {
             let services = Arc::clone(&context.services);
             supervise_owned(services, "torrent", run_torrent(session, context, new)).await;
-            hash
+            (key, hash)
         });
     }
 
-    fn ended(&mut self, hash: Option<InfoHash>) {
-        let Some(hash) = hash else { return };
-        self.updates.forget(hash);
+    fn ended(&mut self, torrent: Option<(TorrentKey, InfoHash)>) {
+        let Some((key, hash)) = torrent else { return };
+        self.updates.forget(key);
         for next in self.alive.remove(&hash).into_iter().flatten() {
             self.add(next);
         }

@@ -1,7 +1,6 @@
 //! What the tasks of a session share with its public face, and torrents do not
 //! see.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use torrent_core::ids::{InfoHash, TorrentKey};
+use torrent_core::ids::TorrentKey;
 use torrent_core::session_state::SessionState;
 use torrent_core::settings::Settings;
 
@@ -20,8 +19,9 @@ use crate::disk::DiskWatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::session::restore::Restoring;
+use crate::session::torrent_index::TorrentIndex;
 use crate::torrent::NewTorrent;
-use crate::torrent::handle::{Command, TorrentHandle};
+use crate::torrent::handle::Command;
 
 /// Messages that wait for the session's task; beyond that the caller gets an
 /// error, since only a stuck task lets them become so many.
@@ -46,7 +46,7 @@ pub(crate) struct SessionShared {
     pub(crate) skip_final_announces: watch::Sender<bool>,
     /// How long the shutdown may take, where it is not as usual.
     pub(crate) shutdown_limit: OnceLock<Duration>,
-    pub(crate) registry: Mutex<BTreeMap<InfoHash, TorrentHandle>>,
+    pub(crate) registry: Mutex<TorrentIndex>,
     /// The session's state as it was taken over, for what only others use.
     pub(crate) state: Mutex<SessionState>,
     /// The session's state is not what is saved.
@@ -110,7 +110,7 @@ impl SessionShared {
 
     pub(crate) fn stop(&self) {
         if self.running.swap(false, Ordering::AcqRel) {
-            for handle in self.registry.lock().values() {
+            for handle in self.registry.lock().all() {
                 handle.shared.removed.store(true, Ordering::Release);
             }
             if let Some(state_store) = self.state_store.get() {
@@ -183,12 +183,12 @@ impl SessionShared {
 }
 
 impl Owner for SessionShared {
-    fn forget(&self, torrent: InfoHash, key: TorrentKey) {
+    fn forget(&self, torrent: TorrentKey) {
+        // Under the lock: another one of its hashes takes its place after this.
         let mut registry = self.registry.lock();
-        let Some(handle) = registry.get(&torrent).filter(|it| it.key() == key).cloned() else {
+        let Some(handle) = registry.remove(torrent) else {
             return;
         };
-        registry.remove(&torrent);
         // A session that stops remembers which torrents waited.
         if self.running.load(Ordering::Acquire) {
             handle.leave_queue();
@@ -201,7 +201,7 @@ impl Owner for SessionShared {
         }
         self.events
             .post(kind::IP_BAN, None, || Detail::Banned(ip.to_canonical()));
-        let torrents: Vec<TorrentHandle> = self.registry.lock().values().cloned().collect();
+        let torrents = self.registry.lock().all();
         for torrent in torrents {
             // Never refused: each address is banned once.
             torrent.shared.commands.send(Command::Ban(ip));

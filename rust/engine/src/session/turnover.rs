@@ -6,7 +6,7 @@ use std::time::Instant;
 use torrent_core::turnover::{Holding, Turnover, plan};
 
 use crate::session::SessionShared;
-use crate::torrent::handle::{Command, TorrentHandle};
+use crate::torrent::handle::Command;
 
 /// Closes some connections if it is time.
 pub(crate) fn look(session: &SessionShared, turnover: &mut Turnover) {
@@ -14,7 +14,7 @@ pub(crate) fn look(session: &SessionShared, turnover: &mut Turnover) {
     if !turnover.due(Instant::now(), &settings) {
         return;
     }
-    let torrents: Vec<TorrentHandle> = session.registry.lock().values().cloned().collect();
+    let torrents = session.registry.lock().all();
     let holdings: Vec<Holding> = torrents
         .iter()
         .map(|torrent| {

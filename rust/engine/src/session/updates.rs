@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use torrent_core::ids::InfoHash;
+use torrent_core::ids::TorrentKey;
 
 use super::SessionShared;
 use crate::event::{Detail, kind};
@@ -13,8 +13,8 @@ use crate::status::TorrentStatus;
 /// The statuses as of the last events of either kind.
 #[derive(Debug, Default)]
 pub(crate) struct Updates {
-    last_tick: HashMap<InfoHash, Arc<TorrentStatus>>,
-    last_update: HashMap<InfoHash, Arc<TorrentStatus>>,
+    last_tick: HashMap<TorrentKey, Arc<TorrentStatus>>,
+    last_update: HashMap<TorrentKey, Arc<TorrentStatus>>,
 }
 
 impl Updates {
@@ -35,7 +35,7 @@ impl Updates {
     }
 
     /// A torrent has ended.
-    pub(crate) fn forget(&mut self, torrent: InfoHash) {
+    pub(crate) fn forget(&mut self, torrent: TorrentKey) {
         self.last_tick.remove(&torrent);
         self.last_update.remove(&torrent);
     }
@@ -44,14 +44,14 @@ impl Updates {
 /// The statuses that differ from those in `last`, which is brought up to date.
 fn changes(
     session: &SessionShared,
-    last: &mut HashMap<InfoHash, Arc<TorrentStatus>>,
+    last: &mut HashMap<TorrentKey, Arc<TorrentStatus>>,
 ) -> Vec<Arc<TorrentStatus>> {
-    let handles: Vec<_> = session.registry.lock().values().cloned().collect();
+    let handles = session.registry.lock().all();
     handles
         .iter()
         .filter_map(|handle| {
             let status = handle.status();
-            let known = last.insert(handle.info_hash(), Arc::clone(&status));
+            let known = last.insert(handle.key(), Arc::clone(&status));
             let is_news = known
                 .is_none_or(|known| !Arc::ptr_eq(&known, &status) && status.is_news_after(&known));
             is_news.then_some(status)

@@ -135,7 +135,7 @@ pub(super) fn read_torrent(
     let path = Part::Torrent.path(folder, info_hash);
     let torrent = read_newest(faults, &path, MAX_TORRENT, &mut errors, |data| {
         let metainfo = Metainfo::parse_with(data, &limits)?;
-        if metainfo.info.hash == info_hash {
+        if metainfo.info.hash() == info_hash {
             return Ok(Arc::new(metainfo));
         }
         Err(other_torrent(info_hash))
@@ -143,7 +143,7 @@ pub(super) fn read_torrent(
     let path = Part::Magnet.path(folder, info_hash);
     let magnet = read_newest(faults, &path, MAX_MAGNET, &mut errors, |data| {
         let magnet = MagnetUri::parse(&String::from_utf8_lossy(data))?;
-        if magnet.info_hash == Some(info_hash) {
+        if magnet.hashes.handshake_hash() == info_hash {
             return Ok(magnet);
         }
         Err(other_torrent(info_hash))

@@ -7,7 +7,7 @@ const HASH: InfoHash = InfoHash([7; 20]);
 
 fn record(uploaded: u64) -> ResumeData {
     ResumeData {
-        info_hash: Some(HASH),
+        hashes: Some(HASH.into()),
         save_path: b"/games".to_vec(),
         total_uploaded: uploaded,
         ..ResumeData::default()
@@ -89,7 +89,7 @@ fn a_record_that_makes_no_sense_gives_way_to_the_one_before() {
 
     // Of another torrent, and nothing left but how it began.
     let other = ResumeData {
-        info_hash: Some(InfoHash([8; 20])),
+        hashes: Some(InfoHash([8; 20]).into()),
         ..record(5)
     };
     fs::write(&path, other.encode()).unwrap();

@@ -1,8 +1,7 @@
 //! What a torrent file or a magnet link says, by name: for dictionaries of the
 //! binding and answers of the shim.
 
-use data_encoding::HEXLOWER;
-use torrent_core::ids::InfoHash;
+use torrent_core::ids::{InfoHash, InfoHashes};
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{FileEntry, Files, Metainfo};
 use torrent_core::value::{Fields, Value};
@@ -17,10 +16,10 @@ pub fn info_fields(metainfo: &Metainfo) -> Fields {
     let total = stored_bytes(&info.files);
     vec![
         ("name".into(), info.name.clone().into()),
-        ("info_hash".into(), info.hash.to_string().into()),
-        ("info_hash_v2".into(), "".into()),
-        ("has_v1".into(), true.into()),
-        ("has_v2".into(), false.into()),
+        ("info_hash".into(), info.hash().to_string().into()),
+        ("info_hash_v2".into(), v2_text(info.hashes).into()),
+        ("has_v1".into(), info.hashes.v1().is_some().into()),
+        ("has_v2".into(), info.hashes.v2().is_some().into()),
         ("total_size".into(), total.into()),
         ("num_files".into(), files.into()),
         ("file_count".into(), files.into()),
@@ -50,6 +49,12 @@ pub fn info_fields(metainfo: &Metainfo) -> Fields {
         ),
         ("magnet_uri".into(), metainfo.magnet().to_string().into()),
     ]
+}
+
+/// The v2 hash; empty where there is none.
+fn v2_text(hashes: InfoHashes) -> String {
+    let v2 = hashes.v2();
+    v2.map_or_else(String::new, |hash| hash.to_string())
 }
 
 /// Bytes of the files that are stored: all but padding.
@@ -120,12 +125,8 @@ fn hashes(inner: &[InfoHash], outer: &[InfoHash]) -> Value {
 /// `select_only` lists the only files to download and is null for all of them;
 /// `magnet_uri` is the link in its usual form, without what was not understood.
 pub fn magnet_fields(magnet: &MagnetUri) -> Fields {
-    let v1 = magnet
-        .info_hash
-        .map_or_else(String::new, |hash| hash.to_string());
-    let v2 = magnet
-        .info_hash_v2
-        .map_or_else(String::new, |hash| HEXLOWER.encode(&hash));
+    let v1 = magnet.hashes.v1();
+    let v1 = v1.map_or_else(String::new, |hash| hash.to_string());
     let peers: Vec<_> = magnet.peers.iter().map(ToString::to_string).collect();
     let selected = magnet
         .select_only
@@ -133,7 +134,7 @@ pub fn magnet_fields(magnet: &MagnetUri) -> Fields {
         .map(|files| files.iter().map(|file| file.0).collect::<Vec<_>>());
     vec![
         ("info_hash".into(), v1.into()),
-        ("info_hash_v2".into(), v2.into()),
+        ("info_hash_v2".into(), v2_text(magnet.hashes).into()),
         ("name".into(), magnet.name.clone().into()),
         ("trackers".into(), magnet.trackers.clone().into()),
         ("url_seeds".into(), magnet.url_seeds.clone().into()),

@@ -142,7 +142,7 @@ async fn holds<T>(state: &mut watch::Receiver<T>, is_so: impl FnMut(&T) -> bool)
 pub(super) fn refuse(context: &Context, new: &mut NewTorrent, error: Error) {
     let handle = new.handle.clone();
     let handle = &handle;
-    context.services.forget(handle.info_hash(), handle.key());
+    context.services.forget(handle.key());
     handle.shared.removed.store(true, Ordering::Release);
     show_error(context, handle, &error);
     let events = &context.services.events;

@@ -109,7 +109,7 @@ impl ResumeState {
     /// The folder that the record names, if there is a record. It is empty if
     /// it names none.
     pub(super) fn recorded_path(&self) -> Option<PathBuf> {
-        let is_record = self.record.info_hash.is_some();
+        let is_record = self.record.hashes.is_some();
         is_record.then(|| path_of(&self.record.save_path))
     }
 
@@ -369,7 +369,7 @@ impl Driver {
         let resume_state = &self.records.resume_state.record;
         let unlimited = |limit: i64| u32::try_from(limit).ok();
         let mut record = ResumeData {
-            info_hash: Some(self.handle.info_hash()),
+            hashes: Some(self.handle.hashes()),
             name: self.handle.name().to_owned(),
             save_path: path_bytes(&self.handle.save_path()),
             part_file_dir: path_bytes(&options.part_file_dir),

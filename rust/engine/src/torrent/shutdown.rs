@@ -66,8 +66,7 @@ impl Driver {
                 .store(storage.save_path().into());
         }
         self.publish(Instant::now());
-        let (hash, key) = (self.handle.info_hash(), self.handle.key());
-        self.context.services.forget(hash, key);
+        self.context.services.forget(self.handle.key());
         if matches!(verdict, LoopEnd::Removed { .. }) {
             self.handle.shared.left.store(true, Ordering::Release);
             self.post(kind::TORRENT_REMOVED, || Detail::None);

@@ -91,7 +91,7 @@ fn metadata_that_comes_during_a_move_counts_where_it_leads() {
     let info = Metainfo::parse(&file).unwrap().info;
     let handle = node
         .session
-        .add_torrent(AddTorrent::from_info_hash(info.hash, &old))
+        .add_torrent(AddTorrent::from_info_hash(info.hash(), &old))
         .unwrap();
     handle.move_storage(&new, MoveMode::FailIfExist).unwrap();
     handle.set_metadata(&info.raw).unwrap();

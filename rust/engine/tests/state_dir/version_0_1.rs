@@ -88,7 +88,7 @@ fn a_folder_of_version_0_1_opens() {
             torrent_engine::core::metainfo::Metainfo::parse(&torrent)
                 .unwrap()
                 .info
-                .hash
+                .hash()
         };
         let whole = find(InfoHash::from_hex(WHOLE).unwrap());
         let part = find(hash_of(&part));

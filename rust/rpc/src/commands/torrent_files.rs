@@ -99,7 +99,7 @@ pub(super) async fn create(mut params: Params) -> Outcome {
         ("torrent".into(), created.data.into()),
         (
             "info_hash".into(),
-            created.metainfo.info.hash.to_string().into(),
+            created.metainfo.info.hash().to_string().into(),
         ),
         ("info_hash_v2".into(), "".into()),
     ])

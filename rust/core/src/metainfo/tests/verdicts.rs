@@ -22,7 +22,7 @@ fn a_single_file_torrent_is_read() {
         Some(PieceHash::Sha1([b'h'; 20]))
     );
     assert_eq!(info.piece_hash(PieceIndex(u32::MAX)), None);
-    assert_eq!(info.hash.0, *Sha1::digest(dict(single()).encode()));
+    assert_eq!(info.hash().0, *Sha1::digest(dict(single()).encode()));
     assert!(!info.private && info.source.is_empty());
 }
 
@@ -121,7 +121,7 @@ fn what_stands_beside_the_info_dict_is_read() {
             "magnet:?xt=urn:btih:{}&dn=root&tr=http%3a%2f%2fa.example%2f&tr=udp%3a%2f%2fb.example%3a1\
              &tr=wss%3a%2f%2fc.example%2f&ws=http%3a%2f%2fw.example%2fa%2520b%2f&ws=http%3a%2f%2fv.example%2f\
              &dht=h.example:6881",
-            metainfo.info.hash
+            metainfo.info.hash()
         )
     );
 }

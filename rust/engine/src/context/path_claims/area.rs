@@ -74,7 +74,7 @@ impl ClaimedPaths {
         let area = Self {
             given: root(save_path),
             real: root(save_path),
-            parts: part_file_in(part_file_dir, metainfo.info.hash),
+            parts: part_file_in(part_file_dir, metainfo.info.hash()),
             metainfo,
             renamed,
             only: None,

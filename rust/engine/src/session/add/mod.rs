@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use torrent_core::bitfield::Bitfield;
-use torrent_core::ids::{FileIndex, InfoHash};
+use torrent_core::ids::{FileIndex, InfoHash, InfoHashes};
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{MAX_FILES, Metainfo, MetainfoError, MetainfoLimits};
 use torrent_core::resume::ResumeData;
@@ -43,11 +43,11 @@ pub enum TorrentSource {
 }
 
 impl TorrentSource {
-    /// The v1 hash; a version 2 magnet link has none.
-    pub(crate) fn info_hash(&self) -> Option<InfoHash> {
+    /// What names its swarms.
+    pub(crate) fn hashes(&self) -> InfoHashes {
         match self {
-            Self::File(metainfo) => Some(metainfo.info.hash),
-            Self::Magnet(magnet) => magnet.info_hash,
+            Self::File(metainfo) => metainfo.info.hashes,
+            Self::Magnet(magnet) => magnet.hashes,
         }
     }
 }
@@ -125,14 +125,18 @@ pub struct AddTorrent {
 }
 
 impl AddTorrent {
-    /// The v1 hash. Fails for a version 2 magnet link, which has none.
-    pub(crate) fn info_hash(&self) -> Result<InfoHash> {
-        self.source.info_hash().ok_or_else(|| {
-            Error::because(
+    /// What names its swarms, by its source and its record. Fails for a torrent of version 2 alone, which is
+    /// not supported yet.
+    pub(crate) fn hashes(&self) -> Result<InfoHashes> {
+        let recorded = self.resume.as_ref().and_then(|resume| resume.hashes);
+        let hashes = self.source.hashes();
+        match recorded.map_or(hashes, |recorded| hashes.with(recorded)) {
+            InfoHashes::V2(_) => Err(Error::because(
                 ErrorKind::InvalidMagnetUri,
                 "the link names a version 2 torrent only, which is not supported",
-            )
-        })
+            )),
+            hashes => Ok(hashes),
+        }
     }
 
     /// Adds the torrent file `data`, of up to 30 MiB, downloading into
@@ -170,7 +174,7 @@ impl AddTorrent {
 
     /// Adds a torrent of which only the hash is known.
     pub fn from_info_hash(info_hash: InfoHash, save_path: impl Into<PathBuf>) -> Self {
-        let source = TorrentSource::Magnet(MagnetUri::of_hash(info_hash));
+        let source = TorrentSource::Magnet(MagnetUri::of_hashes(info_hash));
         Self::new(source, save_path)
     }
 
@@ -316,7 +320,7 @@ impl AddTorrent {
             }
             TorrentSource::File(metainfo) => {
                 let info = &metainfo.info;
-                let parts = part_file_in(&self.part_file_dir, info.hash);
+                let parts = part_file_in(&self.part_file_dir, info.hash());
                 check_names(info, &self.renamed_files, &parts)
             }
             TorrentSource::Magnet(_) => check_plain_names(&self.renamed_files),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use torrent_core::ids::InfoHashes;
 use torrent_core::metainfo::{Info, MetainfoLimits};
 use torrent_core::resume::{Allocation, ResumeData, ResumeError};
 
@@ -25,7 +26,8 @@ impl AddTorrent {
 
     /// As [`Self::with_resume_data`], with a record that is decoded already.
     pub fn with_resume(mut self, mut resume: ResumeData) -> Result<Self> {
-        if self.source.info_hash() != resume.info_hash || resume.info_hash.is_none() {
+        let hashes = self.source.hashes();
+        if !resume.hashes.is_some_and(|recorded| recorded.agree(hashes)) {
             return Err(ResumeError::MismatchingInfoHash.into());
         }
         if let (TorrentSource::Magnet(magnet), Some(raw)) = (&self.source, resume.info.take()) {
@@ -105,7 +107,8 @@ impl AddTorrent {
     /// Without an info dict in the record the metadata comes from peers.
     pub fn from_resume_data(data: &[u8]) -> Result<Self> {
         let resume = ResumeData::decode(data)?;
-        let info_hash = resume.info_hash.ok_or(ResumeError::MissingInfoHash)?;
+        let info_hash = resume.hashes.and_then(InfoHashes::v1);
+        let info_hash = info_hash.ok_or(ResumeError::MissingInfoHash)?;
         let save_path = path_of(&resume.save_path);
         Self::from_info_hash(info_hash, save_path).with_resume(resume)
     }

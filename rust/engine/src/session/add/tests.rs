@@ -53,7 +53,7 @@ fn refused(more: &[(&'static str, Value)]) -> Error {
 }
 
 fn hash() -> InfoHash {
-    Metainfo::parse(&torrent()).unwrap().info.hash
+    Metainfo::parse(&torrent()).unwrap().info.hash()
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn the_part_file_stays_below_the_save_path() {
         assert!(error.to_string().contains("part_file_dir"), "{error}");
         // A record that says so does not justify an error.
         let record = ResumeData {
-            info_hash: Some(InfoHash([7; 20])),
+            hashes: Some(InfoHash([7; 20]).into()),
             part_file_dir: path.as_bytes().to_vec(),
             ..ResumeData::default()
         };
@@ -301,7 +301,7 @@ fn files_can_be_unwanted_unless_named() {
 
 fn record() -> ResumeData {
     ResumeData {
-        info_hash: Some(hash()),
+        hashes: Some(hash().into()),
         save_path: path_bytes("/recorded".as_ref()),
         upload_limit: Some(7),
         download_limit: Some(8),
@@ -355,7 +355,7 @@ fn resume_data_gives_way_to_what_is_said() {
     let alone: Fields = vec![("resume_data".into(), data)];
     let add = AddTorrent::from_fields(&alone).unwrap();
     assert_eq!(add.save_path, PathBuf::from("/recorded"));
-    assert_eq!(add.source.info_hash(), Some(hash()));
+    assert_eq!(add.source.hashes().v1(), Some(hash()));
     let none = AddTorrent::from_fields(&vec![("save_path".into(), "/save".into())]);
     assert!(none.unwrap_err().to_string().contains("'torrent_data'"));
 }

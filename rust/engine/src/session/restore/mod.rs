@@ -172,7 +172,7 @@ impl SessionShared {
     /// Adds a torrent; as it was, if it is remembered and not back yet.
     pub(crate) fn add(self: &Arc<Self>, add: AddTorrent) -> Result<TorrentHandle> {
         add.check()?;
-        let info_hash = add.info_hash()?;
+        let info_hash = add.hashes()?.handshake_hash();
         let place = self.place()?;
         // Held until it is registered, so that no other caller brings it back.
         let mut met = self.restoring.met.lock();
@@ -336,7 +336,7 @@ pub(crate) async fn post_write_failures(session: Arc<SessionShared>) {
         return;
     };
     while let Some(StoreNotice { torrent, outcome }) = notices.recv().await {
-        let handle = torrent.and_then(|it| session.registry.lock().get(&it).cloned());
+        let handle = torrent.and_then(|it| session.registry.lock().find(it.into()).cloned());
         match (outcome, handle) {
             (Err(error), handle) => {
                 let torrent = handle.map(|handle| handle.torrent_ref());
@@ -372,7 +372,7 @@ fn as_it_was(torrent: Remembered) -> Result<AddTorrent> {
     } else {
         add.source = TorrentSource::Magnet(MagnetUri {
             name: torrent.resume.name.clone(),
-            ..MagnetUri::of_hash(torrent.info_hash)
+            ..MagnetUri::of_hashes(torrent.info_hash)
         });
     }
     let add = add.with_resume(torrent.resume)?;

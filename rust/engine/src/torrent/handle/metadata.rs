@@ -48,10 +48,10 @@ impl TorrentHandle {
     pub fn set_metadata(&self, info_dict: &[u8]) -> Result<()> {
         self.check_valid()?;
         let info = Info::parse(info_dict, &MetainfoLimits::metadata())?;
-        if info.hash != self.info_hash() {
+        if !self.hashes().agree(info.hashes) {
             return Err(Error::because(
                 ErrorKind::TorrentInfoParseError,
-                format!("the info dictionary has the hash {}", info.hash),
+                format!("the info dictionary has the hash {}", info.hash()),
             )
             .about(self.info_hash().to_string()));
         }
@@ -75,7 +75,7 @@ impl TorrentHandle {
     /// The link that it was added by, or one of its hash alone.
     pub(crate) fn magnet_link(&self) -> MagnetUri {
         let link = self.shared.magnet.clone();
-        link.unwrap_or_else(|| MagnetUri::of_hash(self.info_hash()))
+        link.unwrap_or_else(|| MagnetUri::of_hashes(self.hashes()))
     }
 
     /// The .torrent file as bytes, with the present trackers; an error until

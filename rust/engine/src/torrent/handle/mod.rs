@@ -37,7 +37,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use torrent_core::choker::Changes;
-use torrent_core::ids::{InfoHash, PeerId, PieceIndex, TorrentKey};
+use torrent_core::ids::{InfoHash, InfoHashes, PeerId, PieceIndex, TorrentKey};
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{Info, Metainfo};
 
@@ -168,7 +168,10 @@ pub(crate) struct RequestedCheck {
 pub(crate) struct HandleShared {
     /// Who we are in this swarm; as in libtorrent, another one in each.
     pub(crate) peer_id: PeerId,
-    pub(crate) info_hash: InfoHash,
+    /// Names it within its process.
+    pub(crate) key: TorrentKey,
+    /// What names its swarms.
+    pub(crate) hashes: InfoHashes,
     /// What its events name it by.
     pub(crate) named: ArcSwap<TorrentRef>,
     /// The link that it was added by, where it was not a torrent file.
@@ -268,9 +271,15 @@ impl TorrentHandle {
         !self.shared.removed.load(Ordering::Acquire)
     }
 
-    /// v1 info-hash.
+    /// The v1 info-hash, or the first 20 bytes of the v2 one where there is no
+    /// other: see [`InfoHashes::handshake_hash`].
     pub fn info_hash(&self) -> InfoHash {
-        self.shared.info_hash
+        self.shared.hashes.handshake_hash()
+    }
+
+    /// What names its swarms.
+    pub fn hashes(&self) -> InfoHashes {
+        self.shared.hashes
     }
 
     /// What events name it by.
@@ -280,7 +289,7 @@ impl TorrentHandle {
 
     /// Names it within its process.
     pub fn key(&self) -> TorrentKey {
-        self.shared.named.load().key
+        self.shared.key
     }
 
     /// Unix time at which it was added.

@@ -12,16 +12,12 @@ use crate::event::command_sequence::CommandTopic;
 impl TorrentHandle {
     fn with_queue<T>(&self, act: impl FnOnce(&mut Queue, Instant) -> T) -> Option<T> {
         let shared = &self.shared;
-        shared
-            .queue
-            .with(shared.info_hash, &shared.queue_verdict, act)
+        shared.queue.with(shared.key, act)
     }
 
     fn ask_queue<T>(&self, ask: impl FnOnce(&Queue) -> T) -> Option<T> {
         let shared = &self.shared;
-        shared
-            .queue
-            .ask(shared.info_hash, &shared.queue_verdict, ask)
+        shared.queue.ask(shared.key, ask)
     }
 
     /// Takes the last place in the queue.
@@ -39,27 +35,24 @@ impl TorrentHandle {
                 ..Observation::default()
             }
         };
+        let hash = shared.hashes.handshake_hash();
         shared
             .queue
-            .join(shared.info_hash, &shared.queue_verdict, seen);
+            .join(shared.key, hash, &shared.queue_verdict, seen);
     }
 
     pub(crate) fn leave_queue(&self) {
-        let shared = &self.shared;
-        shared.queue.leave(shared.info_hash, &shared.queue_verdict);
+        self.shared.queue.leave(self.key());
     }
 
     /// Reports to the queue how the torrent is now.
     pub(crate) fn observed(&self, seen: Observation) {
-        let shared = &self.shared;
-        shared
-            .queue
-            .observe(shared.info_hash, &shared.queue_verdict, seen);
+        self.shared.queue.observe(self.key(), seen);
     }
 
     /// Lets the torrent run until the queue is looked at the next time.
     pub(crate) fn wake(&self) {
-        let torrent = self.info_hash();
+        let torrent = self.key();
         self.with_queue(|queue, _| queue.wake(torrent));
     }
 
@@ -127,7 +120,7 @@ impl TorrentHandle {
         }
         let paused = self.is_paused();
         if auto_managed {
-            let torrent = self.info_hash();
+            let torrent = self.key();
             self.with_queue(|queue, now| {
                 if let Some(seen) = queue.seen(torrent) {
                     let seen = Observation {
@@ -154,14 +147,14 @@ impl TorrentHandle {
     /// Its place in the queue, from 0; -1 for one that is finished, which has
     /// none.
     pub fn queue_position(&self) -> i64 {
-        let torrent = self.info_hash();
+        let torrent = self.key();
         let place = self.ask_queue(|queue| queue.position(torrent));
         place.flatten().map_or(-1, |place| place as i64)
     }
 
     /// How much it is needed as a seed; 0 until it is finished.
     pub(crate) fn seed_rank(&self) -> u32 {
-        let torrent = self.info_hash();
+        let torrent = self.key();
         let rank = self.ask_queue(|queue| queue.seed_rank(torrent));
         rank.unwrap_or_default()
     }
@@ -169,7 +162,7 @@ impl TorrentHandle {
     /// Moves it in the queue, where one that is finished has no place.
     pub fn move_in_queue(&self, to: Move) -> Result<()> {
         self.check_valid()?;
-        let torrent = self.info_hash();
+        let torrent = self.key();
         self.with_queue(|queue, now| queue.shift(now, torrent, to));
         self.shared.asked.ask(CommandTopic::Options);
         self.look(PendingState::Options);

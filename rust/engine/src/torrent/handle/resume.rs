@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use torrent_core::ids::{FileIndex, InfoHash};
+use torrent_core::ids::FileIndex;
 use torrent_core::resume::ResumeData;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -198,9 +198,4 @@ impl TorrentHandle {
 pub fn save_path_in(resume_data: &[u8]) -> Result<Option<PathBuf>> {
     let resume = ResumeData::decode(resume_data)?;
     Ok((!resume.save_path.is_empty()).then(|| path_of(&resume.save_path)))
-}
-
-/// The torrent that a record is of.
-pub fn info_hash_in(resume_data: &[u8]) -> Result<Option<InfoHash>> {
-    Ok(ResumeData::decode(resume_data)?.info_hash)
 }
