@@ -17,7 +17,6 @@ const TABLES: &[(&str, &str)] = &[
         "rust/core/src/metainfo/tests/verdicts.rs",
         "broken_torrents_are_refused_by_name",
     ),
-    ("rust/core/tests/metainfo_memory.rs", "worst"),
     ("rust/engine/src/event/fields.rs", "of"),
     ("rust/engine/src/torrent/snapshot.rs", "status"),
 ];
