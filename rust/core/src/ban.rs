@@ -92,7 +92,7 @@ pub struct Sent {
 
 /// A block of a piece that failed.
 #[derive(Clone, Copy, Debug)]
-struct Record {
+struct BlockRecord {
     block: u32,
     ip: IpAddr,
     digest: u64,
@@ -112,7 +112,7 @@ pub struct Suspects {
     parole: bool,
     suspects: BTreeMap<IpAddr, Suspect>,
     order: VecDeque<IpAddr>,
-    records: BTreeMap<PieceIndex, Vec<Record>>,
+    records: BTreeMap<PieceIndex, Vec<BlockRecord>>,
     /// Pieces of `records`, the oldest first.
     pieces: VecDeque<PieceIndex>,
     num_records: usize,
@@ -218,7 +218,7 @@ impl Suspects {
         if digests.is_empty() {
             return Vec::new();
         }
-        let lied = |record: &&Record| {
+        let lied = |record: &&BlockRecord| {
             let right = digests.get(record.block as usize).copied().flatten();
             right.is_some_and(|right| right != record.digest)
         };
@@ -267,11 +267,11 @@ impl Suspects {
             self.pieces.push_back(piece);
         }
         let records = self.records.entry(piece).or_default();
-        records.push(Record { block, ip, digest });
+        records.push(BlockRecord { block, ip, digest });
         self.num_records += 1;
     }
 
-    fn forget(&mut self, piece: PieceIndex) -> Vec<Record> {
+    fn forget(&mut self, piece: PieceIndex) -> Vec<BlockRecord> {
         let Some(records) = self.records.remove(&piece) else {
             return Vec::new();
         };

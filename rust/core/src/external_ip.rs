@@ -26,13 +26,13 @@ pub enum Witness {
 
 /// The count for one family of addresses.
 #[derive(Debug, Default)]
-struct Poll {
+struct AddressVotes {
     votes: BTreeMap<IpAddr, BTreeSet<IpAddr>>,
     voters: BTreeSet<IpAddr>,
     winner: Option<IpAddr>,
 }
 
-impl Poll {
+impl AddressVotes {
     fn vote(&mut self, candidate: IpAddr, voter: IpAddr, witness: Witness) -> Option<IpAddr> {
         let decided = self.count(candidate, voter);
         if decided.is_none() && self.winner.is_none() && witness == Witness::Tracker {
@@ -68,8 +68,8 @@ impl Poll {
 /// What others say our addresses are.
 #[derive(Debug, Default)]
 pub struct ExternalIp {
-    v4: Poll,
-    v6: Poll,
+    v4: AddressVotes,
+    v6: AddressVotes,
 }
 
 impl ExternalIp {

@@ -42,12 +42,12 @@ pub struct Layout {
     pieces: u32,
     files: Vec<FilePlace>,
     /// The runs of padding, in order, none touching the next.
-    padding: Vec<Padding>,
+    padding: Vec<PaddingRun>,
 }
 
 /// A run of padding: of one file, or of several in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Padding {
+struct PaddingRun {
     start: u64,
     end: u64,
     /// Bytes of padding before it.
@@ -85,7 +85,7 @@ impl Layout {
         let mut total = 0u64;
         let files = files.into_iter();
         let mut places = Vec::with_capacity(files.size_hint().0);
-        let mut padding: Vec<Padding> = Vec::new();
+        let mut padding: Vec<PaddingRun> = Vec::new();
         for (length, pad) in files {
             places.push(FilePlace {
                 offset: total,
@@ -102,7 +102,7 @@ impl Layout {
                     Some(last) if last.end == start => last.end = total,
                     last => {
                         let before = last.map_or(0, |last| last.before + last.end - last.start);
-                        padding.push(Padding {
+                        padding.push(PaddingRun {
                             start,
                             end: total,
                             before,

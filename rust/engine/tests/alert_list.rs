@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use torrent_engine::event::{Audience, Priority, category, kind};
+use torrent_engine::event::{AlertPriority, Audience, category, kind};
 
 const LIST: &str = include_str!("../../../oracle_tests/libtorrent_alerts.csv");
 
@@ -15,7 +15,7 @@ struct Row {
     number: u32,
     name: &'static str,
     category: u32,
-    priority: Priority,
+    priority: AlertPriority,
     /// Why we have no such alert; empty when we have.
     missing: &'static str,
 }
@@ -64,10 +64,10 @@ fn list() -> Vec<Row> {
                 .map(bit)
                 .sum(),
             priority: match priority {
-                "normal" => Priority::Normal,
-                "high" => Priority::High,
-                "critical" => Priority::Critical,
-                "meta" => Priority::Meta,
+                "normal" => AlertPriority::Normal,
+                "high" => AlertPriority::High,
+                "critical" => AlertPriority::Critical,
+                "meta" => AlertPriority::Meta,
                 other => panic!("no priority is called {other}"),
             },
             missing,

@@ -12,7 +12,7 @@ use support::defaults::DEFAULTS;
 use torrent_engine::core::settings::{Effect, SettingInfo, Settings, SettingsError};
 use torrent_engine::core::value::Value;
 use torrent_engine::error::{ErrorCategory, ErrorKind};
-use torrent_engine::event::{Audience, Kind, Priority, category, kind};
+use torrent_engine::event::{AlertPriority, Audience, Kind, category, kind};
 
 /// Names that stand for another setting: what they take, and what they do.
 const ALIASES: &[(&str, Value, &str, &str)] = &[
@@ -288,10 +288,10 @@ fn alert_row(page: &mut String, kind: Kind, meaning: &str, fields: &str) {
         categories.push("always");
     }
     let priority = match kind.priority {
-        Priority::Normal => "normal",
-        Priority::High => "high",
-        Priority::Critical => "critical",
-        Priority::Meta => "always kept",
+        AlertPriority::Normal => "normal",
+        AlertPriority::High => "high",
+        AlertPriority::Critical => "critical",
+        AlertPriority::Meta => "always kept",
     };
     let number = kind.number.to_string();
     let cells = [

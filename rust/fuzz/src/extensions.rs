@@ -1,7 +1,7 @@
 //! Payloads of the extension protocol (BEP 10): its handshake, ut_metadata and
 //! the others that we know. The first byte says which.
 
-use torrent_core::ext::{Handshake, MetadataMessage, decode_dont_have, decode_upload_only};
+use torrent_core::ext::{ExtendedHandshake, MetadataMessage, decode_dont_have, decode_upload_only};
 
 pub(crate) fn payload(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else {
@@ -9,8 +9,8 @@ pub(crate) fn payload(data: &[u8]) {
     };
     match kind % 4 {
         0 => {
-            if let Ok(handshake) = Handshake::decode(data) {
-                let again = Handshake::decode(&handshake.encode()).expect("what we wrote");
+            if let Ok(handshake) = ExtendedHandshake::decode(data) {
+                let again = ExtendedHandshake::decode(&handshake.encode()).expect("what we wrote");
                 assert_eq!(again, handshake);
             }
         }

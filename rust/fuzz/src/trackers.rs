@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 use torrent_core::ids::{InfoHash, PeerId};
 use torrent_core::tracker::udp::{Ask, QueryId, UdpOutput, UdpQuery, UdpTrackers};
-use torrent_core::tracker::{AnnounceStats, Event, Reply, ScrapeReply};
+use torrent_core::tracker::{AnnounceEvent, AnnounceStats, Reply, ScrapeReply};
 use torrent_engine::fuzzing;
 
 /// The torrent that is asked about.
@@ -110,7 +110,7 @@ pub(crate) fn udp(mut data: &[u8]) {
     };
     let asks = [
         Ask::Announce {
-            event: Event::Started,
+            event: AnnounceEvent::Started,
             num_want: 50,
             report,
         },

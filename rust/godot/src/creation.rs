@@ -9,7 +9,7 @@ use torrent_engine::error::{Error, Result};
 
 use crate::convert::invalid;
 use crate::threads::SharedField;
-use crate::waits::Reply;
+use crate::waits::WaitReply;
 
 type CreationOutcome = Arc<OnceLock<Result<Created>>>;
 
@@ -39,7 +39,7 @@ impl Making {
     }
 
     /// What one who waits looks at.
-    pub(crate) fn look(&self) -> impl Fn() -> Option<Result<Reply>> + Send + use<> {
+    pub(crate) fn look(&self) -> impl Fn() -> Option<Result<WaitReply>> + Send + use<> {
         let begun = self.0.get();
         move || match &begun {
             Some(outcome) => Some(reply(outcome.get()?)),
@@ -56,7 +56,9 @@ impl Drop for Making {
     }
 }
 
-fn reply(made: &Result<Created>) -> Result<Reply> {
+fn reply(made: &Result<Created>) -> Result<WaitReply> {
     let created = made.as_ref().map_err(Error::clone)?;
-    Ok(Reply::Data(PackedByteArray::from(created.data.as_ref())))
+    Ok(WaitReply::Data(PackedByteArray::from(
+        created.data.as_ref(),
+    )))
 }

@@ -56,12 +56,12 @@ pub(crate) struct Time {
 
 /// Verified pieces of one torrent, each with the time of its alert.
 #[derive(Debug)]
-struct Run {
+struct SignalRun {
     event: Event,
     pieces: VecDeque<(i64, PieceIndex)>,
 }
 
-impl Run {
+impl SignalRun {
     fn new(event: Event, pieces: &[PieceIndex]) -> Self {
         let mut run = Self {
             event,
@@ -91,9 +91,9 @@ impl Run {
 enum Item {
     Once(Notice),
     /// Pieces, to be emitted together first.
-    Batch(Run),
+    Batch(SignalRun),
     /// Pieces, to be emitted one by one.
-    Run(Run),
+    Run(SignalRun),
     File(Event),
     Alert(Event),
     Progress(Arc<TorrentStatus>),
@@ -101,16 +101,16 @@ enum Item {
 
 /// What there was no time for, each sort in its order.
 #[derive(Debug, Default)]
-struct Late {
+struct LateSignals {
     progress: VecDeque<Arc<TorrentStatus>>,
     files: VecDeque<Event>,
-    pieces: VecDeque<Run>,
+    pieces: VecDeque<SignalRun>,
     alerts: VecDeque<Event>,
     /// Whose turn it is of the last two.
     alert_is_next: bool,
 }
 
-impl Late {
+impl LateSignals {
     fn put_progress(&mut self, status: Arc<TorrentStatus>) {
         let mut known = self.progress.iter_mut();
         match known.find(|known| known.info_hash == status.info_hash) {
@@ -119,8 +119,8 @@ impl Late {
         }
     }
 
-    fn put_run(&mut self, run: Run) {
-        let of_same = |known: &&mut Run| known.event.torrent == run.event.torrent;
+    fn put_run(&mut self, run: SignalRun) {
+        let of_same = |known: &&mut SignalRun| known.event.torrent == run.event.torrent;
         match self.pieces.iter_mut().find(of_same) {
             Some(known) => known.pieces.extend(run.pieces),
             None => self.pieces.push_back(run),
@@ -159,7 +159,7 @@ pub(crate) struct SignalQueue {
     taken: usize,
     /// Where in `fresh` the batch of a torrent is, counted with those taken.
     batches: Vec<(Option<Arc<TorrentRef>>, usize)>,
-    late: Late,
+    late: LateSignals,
     /// What this poll emits in any case.
     spare_once: usize,
     spare_progresses: usize,
@@ -213,7 +213,7 @@ impl SignalQueue {
                     None => {
                         let place = self.taken + self.fresh.len();
                         self.batches.push((event.torrent.clone(), place));
-                        let run = Run::new(event.clone(), pieces);
+                        let run = SignalRun::new(event.clone(), pieces);
                         self.fresh.push_back(Item::Batch(run));
                     }
                 }
@@ -239,7 +239,7 @@ impl SignalQueue {
         }
     }
 
-    fn batch_of(&mut self, torrent: &Option<Arc<TorrentRef>>) -> Option<&mut Run> {
+    fn batch_of(&mut self, torrent: &Option<Arc<TorrentRef>>) -> Option<&mut SignalRun> {
         let (_, place) = self.batches.iter().find(|(known, _)| known == torrent)?;
         match self.fresh.get_mut(place - self.taken)? {
             Item::Batch(run) => Some(run),
@@ -307,7 +307,7 @@ impl SignalQueue {
     }
 
     /// The news of all pieces of a run; that of each comes after it.
-    fn together(&mut self, run: Run) -> Notice {
+    fn together(&mut self, run: SignalRun) -> Notice {
         let torrent = run.event.torrent.clone();
         self.batches.retain(|(known, _)| *known != torrent);
         let pieces = run.pieces.iter().map(|&(_, piece)| piece).collect();

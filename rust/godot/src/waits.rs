@@ -42,7 +42,7 @@ const ASKED: usize = 32;
 
 /// What comes of a wait.
 #[derive(Clone, Debug)]
-pub(crate) enum Reply {
+pub(crate) enum WaitReply {
     /// True; false when it fails.
     Done,
     /// These bytes; none when it fails.
@@ -68,7 +68,7 @@ impl Failing {
 }
 
 /// What has come of it, if anything has. Asked again, it may have changed.
-type Look = Box<dyn FnMut() -> Option<Result<Reply>> + Send>;
+type Look = Box<dyn FnMut() -> Option<Result<WaitReply>> + Send>;
 
 struct Wait {
     emitter: InstanceId,
@@ -101,7 +101,7 @@ pub(crate) fn signal(
     timeout: f64,
     failing: Failing,
     errors: &LastError,
-    look: impl FnMut() -> Option<Result<Reply>> + Send + 'static,
+    look: impl FnMut() -> Option<Result<WaitReply>> + Send + 'static,
 ) -> Signal {
     let mut emitter = RefCounted::new_gd();
     emitter.add_user_signal(DONE);
@@ -270,7 +270,7 @@ fn abandoned(waits: &mut Vec<Wait>) -> Vec<Wait> {
 
 impl Wait {
     /// How it ended, once that is certain.
-    fn outcome(&mut self, now: Instant) -> Option<Result<Reply>> {
+    fn outcome(&mut self, now: Instant) -> Option<Result<WaitReply>> {
         let outcome = (self.look)();
         let seen = std::mem::replace(&mut self.seen, outcome.is_some());
         match outcome {
@@ -288,10 +288,10 @@ impl Wait {
         emitter.is_ok_and(|emitter| !emitter.get_signal_connection_list(DONE).is_empty())
     }
 
-    fn emit(self, outcome: Result<Reply>) {
+    fn emit(self, outcome: Result<WaitReply>) {
         let value = match outcome {
-            Ok(Reply::Done) => true.to_variant(),
-            Ok(Reply::Data(data)) => data.to_variant(),
+            Ok(WaitReply::Done) => true.to_variant(),
+            Ok(WaitReply::Data(data)) => data.to_variant(),
             Err(error) => {
                 self.errors.keep(&error);
                 self.failing.value()

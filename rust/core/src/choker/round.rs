@@ -25,7 +25,7 @@ struct RankedPeer {
 }
 
 /// The slots of one torrent.
-struct Room {
+struct FreeSlots {
     max: usize,
     /// Who wants one.
     interested: usize,
@@ -37,7 +37,7 @@ pub(super) struct Table<'a> {
     settings: &'a ChokerSettings,
     now: Instant,
     entries: Vec<RankedPeer>,
-    rooms: BTreeMap<TorrentKey, Room>,
+    rooms: BTreeMap<TorrentKey, FreeSlots>,
     slots: usize,
 }
 
@@ -54,7 +54,7 @@ impl<'a> Table<'a> {
             let peers = || standing.candidates.iter();
             rooms.insert(
                 torrent,
-                Room {
+                FreeSlots {
                     max: standing.max_uploads.map_or(usize::MAX, |max| max as usize),
                     interested: peers().filter(|peer| peer.interested).count(),
                     taken: 0,

@@ -57,7 +57,7 @@ pub enum ExtError {
 
 /// The other end's numbers for its extensions; 0 for those it does not support.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Numbers {
+pub struct ExtensionIds {
     /// ut_metadata (BEP 9).
     pub metadata: u8,
     /// upload_only (BEP 21).
@@ -68,9 +68,9 @@ pub struct Numbers {
 
 /// An extended handshake. Whatever is not said is `None` or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Handshake {
+pub struct ExtendedHandshake {
     /// Which extensions the sender supports, and by which numbers.
-    pub numbers: Numbers,
+    pub numbers: ExtensionIds,
     /// The sender's program, `v`.
     pub client: String,
     /// The port that the sender listens on, `p`.
@@ -95,7 +95,7 @@ const LIMITS: DecodeLimits = DecodeLimits {
     tokens: 2000,
 };
 
-impl Handshake {
+impl ExtendedHandshake {
     /// Reads the payload of an extended handshake. Entries that make no sense
     /// are as good as absent.
     pub fn decode(payload: &[u8]) -> Result<Self, ExtError> {
@@ -131,7 +131,7 @@ impl Handshake {
     /// extensions in `numbers` only which are there counts.
     pub fn encode(&self) -> Vec<u8> {
         let mut names = DictItem::new();
-        let Numbers {
+        let ExtensionIds {
             metadata,
             upload_only,
             dont_have,
@@ -166,12 +166,12 @@ fn compact(ip: IpAddr) -> Bytes {
 
 /// The numbers of a peer. Two extensions with one number are a peer's mistake
 /// that only it suffers from; a number beyond a byte stands for none.
-fn numbers(dict: Dict<'_>) -> Numbers {
+fn numbers(dict: Dict<'_>) -> ExtensionIds {
     let number = |name: &str| {
         let number = dict.int(name).and_then(|number| u8::try_from(number).ok());
         number.unwrap_or(0)
     };
-    Numbers {
+    ExtensionIds {
         metadata: number("ut_metadata"),
         upload_only: number("upload_only"),
         dont_have: number("lt_donthave"),
@@ -212,14 +212,14 @@ mod tests {
 
     use super::*;
 
-    fn decode(text: &str) -> Handshake {
-        Handshake::decode(text.as_bytes()).unwrap()
+    fn decode(text: &str) -> ExtendedHandshake {
+        ExtendedHandshake::decode(text.as_bytes()).unwrap()
     }
 
     #[test]
     fn a_handshake_round_trips() {
-        let handshake = Handshake {
-            numbers: Numbers {
+        let handshake = ExtendedHandshake {
+            numbers: ExtensionIds {
                 metadata: 2,
                 upload_only: 3,
                 dont_have: 7,
@@ -233,10 +233,13 @@ mod tests {
             metadata_size: Some(31_235),
             upload_only: Some(true),
         };
-        assert_eq!(Handshake::decode(&handshake.encode()), Ok(handshake));
-        let empty = Handshake::default();
+        assert_eq!(
+            ExtendedHandshake::decode(&handshake.encode()),
+            Ok(handshake)
+        );
+        let empty = ExtendedHandshake::default();
         assert_eq!(empty.encode(), b"d1:mdee");
-        assert_eq!(Handshake::decode(b"de"), Ok(empty));
+        assert_eq!(ExtendedHandshake::decode(b"de"), Ok(empty));
     }
 
     #[test]
@@ -247,13 +250,13 @@ mod tests {
         assert_eq!(read.reqq, Some(1), "a peer takes one request at least");
         assert_eq!(
             read,
-            Handshake {
+            ExtendedHandshake {
                 reqq: Some(1),
-                ..Handshake::default()
+                ..ExtendedHandshake::default()
             }
         );
         let read = decode("d1:md11:lt_donthavei7e11:ut_metadatai7e11:upload_onlyi999eee");
-        let numbers = Numbers {
+        let numbers = ExtensionIds {
             metadata: 7,
             upload_only: 0,
             dont_have: 7,
@@ -278,13 +281,13 @@ mod tests {
         let nested = format!("d1:x{}{}e", "l".repeat(100), "e".repeat(100));
         for text in ["", "le", "i1e", "d", nested.as_str()] {
             assert_eq!(
-                Handshake::decode(text.as_bytes()),
+                ExtendedHandshake::decode(text.as_bytes()),
                 Err(ExtError::NotADict),
                 "{text}"
             );
         }
         let long = format!("d1:v70000:{}e", "x".repeat(70_000));
-        let refused = Handshake::decode(long.as_bytes());
+        let refused = ExtendedHandshake::decode(long.as_bytes());
         assert!(matches!(refused, Err(ExtError::HandshakeTooLong(_))));
         assert!(decode_dont_have(&[0; 3]).is_err() && decode_upload_only(&[]).is_err());
         assert_eq!(decode_dont_have(&[0, 0, 1, 2]), Ok(258));
@@ -293,7 +296,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Handshake::decode(&bytes);
+            let _ = ExtendedHandshake::decode(&bytes);
             let _ = MetadataMessage::decode(&bytes);
         }
     }

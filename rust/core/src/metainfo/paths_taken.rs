@@ -34,7 +34,7 @@ pub(super) fn resolve(
         };
         match taken.owner(hash, index) {
             None => {}
-            Some(Owner::File(other)) if pads_share(other) => {}
+            Some(PathOwner::File(other)) if pads_share(other) => {}
             Some(_) => {
                 let path = taken.free_name(path, below, index, &mut tries_left)?;
                 files.rename(index, &path)?;
@@ -45,7 +45,7 @@ pub(super) fn resolve(
 }
 
 /// Who has a path.
-enum Owner {
+enum PathOwner {
     Directory,
     File(usize),
 }
@@ -102,18 +102,18 @@ impl Taken {
     }
 
     /// Who had a path before the file `index` wants it.
-    fn owner(&self, hash: u64, index: usize) -> Option<Owner> {
+    fn owner(&self, hash: u64, index: usize) -> Option<PathOwner> {
         if self.directories.binary_search(&hash).is_ok() {
-            return Some(Owner::Directory);
+            return Some(PathOwner::Directory);
         }
         if let Some(&file) = self.renamed.get(&hash) {
-            return Some(Owner::File(file as usize));
+            return Some(PathOwner::File(file as usize));
         }
         // Where an earlier file had to take another name, a later file has
         // this one all the more.
         let at = self.files.partition_point(|&(other, _)| other < hash);
         let &(first, file) = self.files.get(at)?;
-        (first == hash && (file as usize) < index).then_some(Owner::File(file as usize))
+        (first == hash && (file as usize) < index).then_some(PathOwner::File(file as usize))
     }
 
     /// Finds and takes a free name like `path`.

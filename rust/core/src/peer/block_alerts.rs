@@ -6,7 +6,7 @@ use crate::wire::Request;
 
 /// Something about one block or request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Note {
+pub enum BlockNote {
     /// We asked for the block.
     Requested(Block),
     /// A block that we asked for came.
@@ -37,14 +37,14 @@ pub enum Note {
 /// Which notes are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watched {
-    /// [`Note::Requested`], [`Note::Finished`].
+    /// [`BlockNote::Requested`], [`BlockNote::Finished`].
     pub progress: bool,
-    /// [`Note::Dropped`], [`Note::TimedOut`].
+    /// [`BlockNote::Dropped`], [`BlockNote::TimedOut`].
     pub request_failures: bool,
-    /// [`Note::Unwanted`], [`Note::Invalid`].
+    /// [`BlockNote::Unwanted`], [`BlockNote::Invalid`].
     pub peer: bool,
-    /// [`Note::Uploaded`].
+    /// [`BlockNote::Uploaded`].
     pub upload: bool,
-    /// [`Note::Asked`].
+    /// [`BlockNote::Asked`].
     pub asked: bool,
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::message_stats::Sort;
 use super::report::MetadataReply;
 use super::{Connection, PeerError};
-use crate::ext::{self, Handshake, METADATA_PIECE, MetadataMessage, Numbers};
+use crate::ext::{self, ExtendedHandshake, ExtensionIds, METADATA_PIECE, MetadataMessage};
 use crate::ids::InfoHash;
 use crate::wire::{Features, Message};
 
@@ -65,7 +65,7 @@ pub(super) struct Extensions {
     pub(super) opening: Option<Opening>,
     greeted: bool,
     upload_only: bool,
-    pub(super) peer_ids: Numbers,
+    pub(super) peer_ids: ExtensionIds,
     /// Requests that the peer queues, at least 1.
     reqq: Option<u32>,
     metadata: Metadata,
@@ -142,8 +142,8 @@ impl Connection {
             _ => None,
         };
         let offered = !matches!(it.metadata, Metadata::Withheld);
-        let handshake = Handshake {
-            numbers: Numbers {
+        let handshake = ExtendedHandshake {
+            numbers: ExtensionIds {
                 metadata: if offered { ext::UT_METADATA } else { 0 },
                 upload_only: ext::UPLOAD_ONLY,
                 dont_have: ext::DONT_HAVE,
@@ -154,7 +154,7 @@ impl Connection {
             your_ip: Some(opening.remote.ip().to_canonical()),
             metadata_size,
             upload_only: it.upload_only.then_some(true),
-            ..Handshake::default()
+            ..ExtendedHandshake::default()
         };
         self.send.message(&Message::Extended {
             id: ext::HANDSHAKE,
@@ -169,7 +169,7 @@ impl Connection {
         }
         match id {
             ext::HANDSHAKE => {
-                let hello = Handshake::decode(payload)?;
+                let hello = ExtendedHandshake::decode(payload)?;
                 self.extensions.peer_ids = hello.numbers;
                 self.extensions.reqq = hello.reqq;
                 self.keep_to_reqq();

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use sha1::{Digest, Sha1};
 
-use super::{Connection, Note, PeerError};
+use super::{BlockNote, Connection, PeerError};
 use crate::bitfield::Bitfield;
 use crate::ids::{BLOCK_SIZE, Block, InfoHash, PieceIndex};
 use crate::wire::{Message, Request};
@@ -244,7 +244,7 @@ impl Connection {
             self.pending_report
                 .report
                 .notes
-                .extend(refused.map(Note::Dropped));
+                .extend(refused.map(BlockNote::Dropped));
         }
         self.pending_report.report.returned.extend(refused);
         let of_choke = self.requests.peer_choking && !self.fast.allowed.contains(&piece);

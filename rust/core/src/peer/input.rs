@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use super::{Connection, Incoming, Note, PeerError};
+use super::{BlockNote, Connection, Incoming, PeerError};
 use crate::ids::{BLOCK_SIZE, Block};
 use crate::wire::{HANDSHAKE_LEN, Message};
 
@@ -123,7 +123,12 @@ impl Connection {
                     self.give_back_leased();
                 } else {
                     if self.pending_report.watched.request_failures {
-                        let dropped = self.requests.outstanding.iter().copied().map(Note::Dropped);
+                        let dropped = self
+                            .requests
+                            .outstanding
+                            .iter()
+                            .copied()
+                            .map(BlockNote::Dropped);
                         self.pending_report.report.notes.extend(dropped);
                     }
                     if !self.requests.fruitful {
@@ -171,7 +176,10 @@ impl Connection {
                     self.requests.fruitful = true;
                     self.pending_report.report.blocks.push(block);
                     if self.pending_report.watched.progress {
-                        self.pending_report.report.notes.push(Note::Finished(block));
+                        self.pending_report
+                            .report
+                            .notes
+                            .push(BlockNote::Finished(block));
                     }
                     blocks.push(BlockIn {
                         block,
@@ -180,7 +188,10 @@ impl Connection {
                 } else {
                     self.pending_report.report.stats.redundant += u64::from(length);
                     if self.pending_report.watched.peer {
-                        self.pending_report.report.notes.push(Note::Unwanted(block));
+                        self.pending_report
+                            .report
+                            .notes
+                            .push(BlockNote::Unwanted(block));
                     }
                 }
                 self.pending_report.dirty = true;

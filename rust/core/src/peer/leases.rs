@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::{Connection, Note};
+use super::{BlockNote, Connection};
 use crate::ids::Block;
 use crate::wire::{Message, Request};
 
@@ -69,7 +69,7 @@ impl Connection {
         let request = self.request_for(block);
         self.send.message(&Message::Request(request));
         if self.pending_report.watched.progress {
-            self.pending_report.note(Note::Requested(block));
+            self.pending_report.note(BlockNote::Requested(block));
         }
     }
 

@@ -40,7 +40,7 @@ use crate::bitfield::Bitfield;
 use crate::ids::PieceIndex;
 use crate::layout::Layout;
 use crate::wire::{Features, Message, message_limit};
-pub use block_alerts::{Note, Watched};
+pub use block_alerts::{BlockNote, Watched};
 pub use command::{CloseReason, PeerCommand};
 pub use connection_kind::ConnectionKind;
 use dont_have::SentDontHave;

@@ -5,7 +5,7 @@
 //! wake.
 
 use super::block_progress::BlockProgress;
-use super::{ConnectionReport, Note, Traffic, Watched};
+use super::{BlockNote, ConnectionReport, Traffic, Watched};
 use crate::ids::BLOCK_SIZE;
 
 /// The next report.
@@ -26,7 +26,7 @@ pub(super) struct PendingReport {
 
 impl PendingReport {
     /// Notes something, which is news by itself.
-    pub(super) fn note(&mut self, note: Note) {
+    pub(super) fn note(&mut self, note: BlockNote) {
         self.report.notes.push(note);
         self.dirty = true;
     }

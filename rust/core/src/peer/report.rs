@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::Note;
+use super::BlockNote;
 use crate::bitfield::Bitfield;
-use crate::ext::Handshake;
+use crate::ext::ExtendedHandshake;
 use crate::ids::{Block, PieceIndex};
 
 /// A block of which a part has come.
@@ -66,9 +66,9 @@ pub struct ConnectionReport {
     /// It began or ceased to be interested in us.
     pub interested: Option<bool>,
     /// What was watched ([`Watched`](super::Watched)), in order.
-    pub notes: Vec<Note>,
+    pub notes: Vec<BlockNote>,
     /// Its extended handshake (BEP 10), when one came.
-    pub hello: Option<Box<Handshake>>,
+    pub hello: Option<Box<ExtendedHandshake>>,
     /// It began or ceased to download nothing any more (BEP 21).
     pub upload_only: Option<bool>,
     /// Pieces that it has no longer (BEP 54).

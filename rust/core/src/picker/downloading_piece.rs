@@ -33,9 +33,9 @@ pub enum BlockState {
 
 /// Who sent a block; [`PeerKey::NONE`] where it is not here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Sender(PeerKey);
+struct BlockSender(PeerKey);
 
-impl Default for Sender {
+impl Default for BlockSender {
     fn default() -> Self {
         Self(PeerKey::NONE)
     }
@@ -59,7 +59,7 @@ pub(super) struct DownloadingPiece {
     blocks: u32,
     /// The runs of blocks that are padding, in order.
     padding: Box<[Range<u32>]>,
-    senders: BlockTable<Sender>,
+    senders: BlockTable<BlockSender>,
     /// The blocks that were asked for, each with the first peer that holds it.
     leased: BTreeMap<u32, PeerKey>,
     /// Second and later leases (block, peer), only in the end game and of
@@ -196,7 +196,7 @@ impl DownloadingPiece {
 
     /// Who sent the block, if it is here.
     fn sender(&self, index: u32) -> Option<PeerKey> {
-        let Sender(peer) = *self.senders.get(index)?;
+        let BlockSender(peer) = *self.senders.get(index)?;
         (peer != PeerKey::NONE).then_some(peer)
     }
 
@@ -296,7 +296,7 @@ impl DownloadingPiece {
         let Some(sender) = self.senders.get_mut(index) else {
             return false;
         };
-        *sender = Sender(peer);
+        *sender = BlockSender(peer);
         match self.leased.remove(&index) {
             None => self.open -= 1,
             Some(first) if first != peer => cancels.push(first),

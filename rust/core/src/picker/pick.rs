@@ -9,7 +9,7 @@ use crate::ids::{Block, PeerKey, PieceIndex};
 const END_GAME_BATCH: usize = 16;
 
 /// A begun piece with open blocks that the peer has.
-struct Candidate {
+struct PieceCandidate {
     piece: u32,
     priority: Priority,
     /// Another, fast peer is at work on it by itself.
@@ -89,13 +89,13 @@ impl Picker {
         }
     }
 
-    fn candidates(&self, order: &Order<'_>) -> Vec<Candidate> {
+    fn candidates(&self, order: &Order<'_>) -> Vec<PieceCandidate> {
         self.loose
             .iter()
             .filter(|&&piece| order.has.has(piece))
             .filter_map(|&piece| {
                 let partial = self.partials.get(&piece)?;
-                Some(Candidate {
+                Some(PieceCandidate {
                     piece,
                     priority: self.priority(PieceIndex(piece)),
                     reserved: partial.is_reserved(order.peer),
@@ -143,9 +143,9 @@ impl Picker {
     /// Leases of begun pieces as long as they pass, and blocks are to be had.
     fn lease_while(
         &mut self,
-        begun: &mut std::iter::Peekable<impl Iterator<Item = Candidate>>,
+        begun: &mut std::iter::Peekable<impl Iterator<Item = PieceCandidate>>,
         order: &mut Order<'_>,
-        passes: impl Fn(&Candidate) -> bool,
+        passes: impl Fn(&PieceCandidate) -> bool,
     ) {
         while order.left() > 0
             && let Some(next) = begun.next_if(&passes)

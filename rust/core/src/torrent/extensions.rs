@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::ut_metadata::FetchVerdict;
 use super::{CloseReason, Output, Peer, PeerCommand, Torrent, TorrentEvent};
 use crate::bitfield::Bitfield;
-use crate::ext::Handshake;
+use crate::ext::ExtendedHandshake;
 use crate::ids::{PeerKey, PieceIndex};
 use crate::peer::{ConnectionReport, MetadataReply};
 
@@ -41,7 +41,7 @@ impl Torrent {
         }
     }
 
-    fn note_hello(&mut self, now: Instant, key: PeerKey, hello: &Handshake) {
+    fn note_hello(&mut self, now: Instant, key: PeerKey, hello: &ExtendedHandshake) {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };

@@ -33,7 +33,7 @@ enum RedialState {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Named {
+struct NamedPeer {
     state: RedialState,
     /// What is waited when its connection ends.
     wait: Duration,
@@ -42,13 +42,13 @@ struct Named {
 /// The peers that the game named.
 #[derive(Debug, Default)]
 pub(super) struct Redials {
-    peers: BTreeMap<SocketAddr, Named>,
+    peers: BTreeMap<SocketAddr, NamedPeer>,
 }
 
 impl Redials {
     /// The game names a peer.
     fn name(&mut self, endpoint: SocketAddr) {
-        let named = self.peers.entry(endpoint).or_insert(Named {
+        let named = self.peers.entry(endpoint).or_insert(NamedPeer {
             state: RedialState::Due,
             wait: FIRST_WAIT,
         });

@@ -23,7 +23,7 @@ const SHOWN: usize = 2;
 const STALLED: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
-struct Shown {
+struct RevealedPiece {
     /// Pieces that are still to be passed on.
     pieces: Vec<PieceIndex>,
     /// When it was last shown a piece or got one.
@@ -33,7 +33,7 @@ struct Shown {
 /// Which pieces were shown to which peer.
 #[derive(Debug)]
 pub(super) struct SuperSeed {
-    peers: BTreeMap<PeerKey, Shown>,
+    peers: BTreeMap<PeerKey, RevealedPiece>,
     rng: StdRng,
 }
 
@@ -67,7 +67,7 @@ impl SuperSeed {
         // Once all pieces are out, no more have to be looked for.
         let mut all_out = false;
         for (&key, peer) in peers.iter().filter(|(_, peer)| downloads(peer)) {
-            let shown = self.peers.entry(key).or_insert(Shown {
+            let shown = self.peers.entry(key).or_insert(RevealedPiece {
                 pieces: Vec::new(),
                 since: now,
             });

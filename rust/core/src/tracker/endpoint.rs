@@ -4,10 +4,10 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::reply::{Failure, Reply, Retry};
+use super::reply::{Reply, Retry, TrackerFailure};
 use super::request::RequestId;
 use super::settings::AnnouncerSettings;
-use super::{Event, ScrapeReply};
+use super::{AnnounceEvent, ScrapeReply};
 
 /// First wait after a failure, and the unit in which waits grow.
 const BACKOFF_MIN: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ const AWAY: Duration = Duration::from_secs(60 * 60);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InFlight {
     pub(super) id: RequestId,
-    pub(super) event: Event,
+    pub(super) event: AnnounceEvent,
     /// Whether the torrent was complete when it was sent.
     pub(super) complete: bool,
 }
@@ -80,7 +80,7 @@ impl Endpoint {
     }
 
     /// An announce of this event is on its way.
-    pub(super) fn is_announcing(&self, event: Event) -> bool {
+    pub(super) fn is_announcing(&self, event: AnnounceEvent) -> bool {
         self.in_flight.is_some_and(|sent| sent.event == event)
     }
 
@@ -117,7 +117,7 @@ impl Endpoint {
         self.forced = false;
     }
 
-    pub(super) fn sent(&mut self, id: RequestId, event: Event, complete: bool) {
+    pub(super) fn sent(&mut self, id: RequestId, event: AnnounceEvent, complete: bool) {
         self.forced = false;
         self.in_flight = Some(InFlight {
             id,
@@ -134,7 +134,7 @@ impl Endpoint {
         reply: &Reply,
         settings: &AnnouncerSettings,
         completed_sent: bool,
-    ) -> Option<Event> {
+    ) -> Option<AnnounceEvent> {
         let sent = self.in_flight.take()?;
         self.verified = true;
         self.fails = 0;
@@ -146,7 +146,7 @@ impl Endpoint {
             incomplete: reply.incomplete,
             downloaded: reply.downloaded,
         });
-        if sent.event == Event::Stopped {
+        if sent.event == AnnounceEvent::Stopped {
             self.knows_us = false;
             self.reset();
             return Some(sent.event);
@@ -170,7 +170,12 @@ impl Endpoint {
     }
 
     /// The announce has failed.
-    pub(super) fn failed(&mut self, now: Instant, failure: &Failure, settings: &AnnouncerSettings) {
+    pub(super) fn failed(
+        &mut self,
+        now: Instant,
+        failure: &TrackerFailure,
+        settings: &AnnouncerSettings,
+    ) {
         let Some(sent) = self.in_flight.take() else {
             return;
         };
@@ -181,7 +186,7 @@ impl Endpoint {
             return;
         }
         self.fails = self.fails.saturating_add(1);
-        if sent.event == Event::Stopped {
+        if sent.event == AnnounceEvent::Stopped {
             // Announced once, received or not.
             self.knows_us = false;
             return self.reset();

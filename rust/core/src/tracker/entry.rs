@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::endpoint::Endpoint;
 use super::request::RequestId;
-use super::{Event, tracker_host};
+use super::{AnnounceEvent, tracker_host};
 
 #[derive(Debug)]
 pub(super) struct Tracker {
@@ -68,7 +68,7 @@ impl Tracker {
 
     /// It knows us at this endpoint but not yet that the torrent is complete.
     pub(super) fn owes_completed(&self, endpoint: &Endpoint, complete: bool) -> bool {
-        let announced = |endpoint: &Endpoint| endpoint.is_announcing(Event::Completed);
+        let announced = |endpoint: &Endpoint| endpoint.is_announcing(AnnounceEvent::Completed);
         complete
             && endpoint.knows_us
             && !endpoint.knows_complete
@@ -88,15 +88,20 @@ impl Tracker {
     }
 
     /// What a regular announce has to say now.
-    pub(super) fn event(&self, endpoint: &Endpoint, complete: bool, upload_only: bool) -> Event {
+    pub(super) fn event(
+        &self,
+        endpoint: &Endpoint,
+        complete: bool,
+        upload_only: bool,
+    ) -> AnnounceEvent {
         if !endpoint.knows_us {
-            Event::Started
+            AnnounceEvent::Started
         } else if self.owes_completed(endpoint, complete) {
-            Event::Completed
+            AnnounceEvent::Completed
         } else if upload_only && !complete {
-            Event::Paused
+            AnnounceEvent::Paused
         } else {
-            Event::None
+            AnnounceEvent::None
         }
     }
 

@@ -233,7 +233,7 @@ pub fn announce_url(request: &AnnounceRequest, report: &AnnounceStats) -> String
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Event, RequestId};
+    use super::super::{AnnounceEvent, RequestId};
     use super::*;
     use proptest::prelude::*;
 
@@ -241,7 +241,7 @@ mod tests {
         AnnounceRequest {
             id: RequestId(1),
             url: url.to_owned(),
-            event: Event::None,
+            event: AnnounceEvent::None,
             tracker_id: None,
             num_want: 200,
             local: "0.0.0.0:6881".parse().unwrap(),
@@ -265,7 +265,7 @@ mod tests {
             ipv6: vec!["2001:db8::1".parse().unwrap()],
         };
         let request = AnnounceRequest {
-            event: Event::Started,
+            event: AnnounceEvent::Started,
             tracker_id: Some(b"a b".to_vec()),
             ..request("http://t.example/announce")
         };

@@ -4,7 +4,7 @@
 //! [`Announcer`] is the machine: one a torrent, owned by the task that drives
 //! it. It puts out a [`TrackerRequest`] whenever a tracker is due at one of our
 //! endpoints; the driver adds the torrent's [`AnnounceStats`], carries it out and
-//! brings back the reply or a [`Failure`]. For HTTP that means to fetch
+//! brings back the reply or a [`TrackerFailure`]. For HTTP that means to fetch
 //! [`announce_url`] or [`scrape_url`] and to read the body with
 //! [`Reply::parse`] or [`ScrapeReply::parse`]; for UDP there is a machine of
 //! its own, [`udp::UdpTrackers`], one a session.
@@ -24,7 +24,7 @@ pub use announcer::{Announcer, Answered};
 pub use http::{
     AnnounceStats, TrackerHost, UrlError, announce_url, check_url, scrape_url, tracker_host,
 };
-pub use reply::{Failure, Reply, ReplyError, Retry};
+pub use reply::{Reply, ReplyError, Retry, TrackerFailure};
 pub use request::{AnnounceRequest, RequestId, ScrapeRequest, TrackerRequest};
 pub use scrape::ScrapeReply;
 pub use settings::AnnouncerSettings;
@@ -33,7 +33,7 @@ pub use status::{EndpointRow, TrackerRow, TrackerState};
 /// Why we announce (BEP 3; `paused` BEP 21). The numbers are libtorrent's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Event {
+pub enum AnnounceEvent {
     /// At the interval, or on request.
     #[default]
     None = 0,
@@ -47,7 +47,7 @@ pub enum Event {
     Paused = 4,
 }
 
-impl Event {
+impl AnnounceEvent {
     /// libtorrent's number, as in its `tracker_announce` alert.
     pub const fn code(self) -> u8 {
         self as u8

@@ -56,7 +56,7 @@ pub enum Retry {
 
 /// An announce that failed, as it is reported to [`Announcer`](super::Announcer).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct TrackerFailure {
     /// What went wrong.
     pub message: String,
     /// When to try again.
@@ -86,7 +86,7 @@ pub enum ReplyError {
     },
 }
 
-impl From<ReplyError> for Failure {
+impl From<ReplyError> for TrackerFailure {
     fn from(error: ReplyError) -> Self {
         Self {
             message: error.to_string(),
@@ -158,7 +158,7 @@ impl Reply {
                 retry: retry(&dict),
             });
         }
-        let mut found = Found::default();
+        let mut found = ReplyPeers::default();
         if let Some(value) = dict.get("peers") {
             found.read::<6>("peers", value);
         }
@@ -240,14 +240,14 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 
 /// The peers of a reply.
 #[derive(Default)]
-struct Found {
+struct ReplyPeers {
     peers: Vec<SocketAddr>,
     named: Vec<(String, u16)>,
     /// What is wrong with the lists.
     complaint: Option<String>,
 }
 
-impl Found {
+impl ReplyPeers {
     /// Takes what is usable of a list: a string of entries of `ENTRY` bytes
     /// (BEP 23, 7), or dicts (BEP 3).
     fn read<const ENTRY: usize>(&mut self, key: &str, value: Value<'_>) {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::tracker::Event;
+use crate::tracker::AnnounceEvent;
 
 /// Names one request, within its torrent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,7 +27,7 @@ pub struct AnnounceRequest {
     /// Our endpoint that is announced: the request leaves from its address.
     pub local: SocketAddr,
     /// Why.
-    pub event: Event,
+    pub event: AnnounceEvent,
     /// What the tracker gave us to send back.
     pub tracker_id: Option<Vec<u8>>,
     /// Peers wanted, at most.

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 /// Collects the announces of torrents that end.
 #[derive(Debug, Default)]
-pub(crate) struct FinalAnnounces(Mutex<Inner>);
+pub(crate) struct FinalAnnounces(Mutex<PendingAnnounces>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct PendingAnnounces {
     begun: Option<Instant>,
     announces: JoinSet<()>,
 }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use torrent_core::ids::{FileIndex, PieceIndex};
 use torrent_core::layout::{Layout, Span};
 
-use crate::create::walk::Found;
+use crate::create::walk::WalkedFile;
 use crate::create::{Interrupt, Progress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash::Sha1Hasher;
@@ -28,12 +28,12 @@ const RUN: u32 = 1024 * 1024;
 /// however little of them was read by then.
 pub(super) fn pieces(
     layout: &Layout,
-    files: &[Option<&Found>],
+    files: &[Option<&WalkedFile>],
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Vec<[u8; 20]>> {
     let count = layout.num_pieces();
-    let job = Job {
+    let job = HashJob {
         layout,
         files,
         progress,
@@ -65,7 +65,7 @@ pub(super) fn pieces(
 }
 
 /// Fails when a file is no longer what was found.
-fn check_unchanged(file: &Found) -> Result<()> {
+fn check_unchanged(file: &WalkedFile) -> Result<()> {
     let failed = |error: std::io::Error| Error::from_io(&error, &file.disk);
     if file.symlink.is_some() {
         return Ok(());
@@ -77,9 +77,9 @@ fn check_unchanged(file: &Found) -> Result<()> {
     }
 }
 
-struct Job<'a> {
+struct HashJob<'a> {
     layout: &'a Layout,
-    files: &'a [Option<&'a Found>],
+    files: &'a [Option<&'a WalkedFile>],
     progress: &'a Progress,
     interrupt: &'a Interrupt,
     /// Pieces that a thread takes at a time.
@@ -91,7 +91,7 @@ struct Job<'a> {
     failure: Mutex<Option<Error>>,
 }
 
-impl Job<'_> {
+impl HashJob<'_> {
     /// One thread's part.
     fn work(&self) {
         if let Err(error) = self.hash_runs() {
@@ -141,7 +141,7 @@ impl Job<'_> {
 
 /// Reads files through one buffer, and keeps the last one open.
 struct PieceReader<'a> {
-    files: &'a [Option<&'a Found>],
+    files: &'a [Option<&'a WalkedFile>],
     open: Option<(FileIndex, File)>,
     buffer: Vec<u8>,
 }
@@ -152,7 +152,7 @@ impl PieceReader<'_> {
         let length = most.min(self.buffer.len() as u64) as usize;
         let buffer = &mut self.buffer[..length];
         let found = self.files.get(span.file.0 as usize).copied().flatten();
-        let Some(Found { disk: path, .. }) = found.filter(|_| !span.pad) else {
+        let Some(WalkedFile { disk: path, .. }) = found.filter(|_| !span.pad) else {
             buffer.fill(0);
             return Ok(buffer);
         };
@@ -198,12 +198,12 @@ mod tests {
         .unwrap()
     }
 
-    fn hash(layout: &Layout, files: &[Found]) -> Result<Vec<[u8; 20]>> {
+    fn hash(layout: &Layout, files: &[WalkedFile]) -> Result<Vec<[u8; 20]>> {
         let files: Vec<_> = files.iter().map(Some).collect();
         pieces(layout, &files, &Progress::default(), &Interrupt::default())
     }
 
-    fn found(folder: &Folder, files: &[&[u8]]) -> Vec<Found> {
+    fn found(folder: &Folder, files: &[&[u8]]) -> Vec<WalkedFile> {
         let files = files.iter().enumerate();
         files
             .map(|(at, content)| walk::file(&folder.file(&at.to_string(), content)).unwrap())

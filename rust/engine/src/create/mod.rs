@@ -19,7 +19,7 @@ use bytes::Bytes;
 use torrent_core::create::{CreateEntry, CreateError, TorrentBuilder};
 use torrent_core::metainfo::{Metainfo, MetainfoError, MetainfoLimits};
 
-use self::walk::Found;
+use self::walk::WalkedFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::threads;
 
@@ -125,7 +125,7 @@ impl CreateTorrent {
     fn run(mut self, progress: &Progress, interrupt: &Interrupt) -> Result<Created> {
         let files = self.find(interrupt)?;
         let details = self.details;
-        let entry = |file: &Found| CreateEntry {
+        let entry = |file: &WalkedFile| CreateEntry {
             path: file.elements.clone(),
             length: file.length,
             mtime: details
@@ -164,7 +164,7 @@ impl CreateTorrent {
     }
 
     /// The files of all sources, with their paths in the torrent.
-    fn find(&self, interrupt: &Interrupt) -> Result<Vec<Found>> {
+    fn find(&self, interrupt: &Interrupt) -> Result<Vec<WalkedFile>> {
         let root = match self.sources.as_slice() {
             [_] => None,
             _ => Some(self.common_folder()?),

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// A file on its way into a torrent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct WalkedFile {
     /// Where it is on disk.
     pub(super) disk: PathBuf,
     /// Its name, or the path to it from the folder on that was added.
@@ -40,7 +40,7 @@ pub(super) struct Found {
 const MAX_DEPTH: usize = 100;
 
 /// The one file at `path`.
-pub(super) fn file(path: &Path) -> Result<Found> {
+pub(super) fn file(path: &Path) -> Result<WalkedFile> {
     let metadata = fs::metadata(path).map_err(|error| Error::from_io(&error, path))?;
     if metadata.is_dir() {
         return Err(refused(path, "it is a folder, not a file"));
@@ -58,7 +58,7 @@ pub(super) fn folder(
     hidden: bool,
     links: bool,
     interrupt: &Interrupt,
-) -> Result<Vec<Found>> {
+) -> Result<Vec<WalkedFile>> {
     let root = path
         .canonicalize()
         .map_err(|error| Error::from_io(&error, path))?;
@@ -76,7 +76,7 @@ pub(super) fn folder(
         let metadata = walk.look_at(&disk)?;
         if metadata.is_symlink() {
             let symlink = Some(walk.target(&disk)?);
-            files.push(Found {
+            files.push(WalkedFile {
                 symlink,
                 ..found(disk, elements, &metadata)
             });
@@ -208,8 +208,8 @@ fn check_kind(disk: &Path, metadata: &Metadata) -> Result<()> {
     }
 }
 
-fn found(disk: PathBuf, elements: Vec<String>, metadata: &Metadata) -> Found {
-    Found {
+fn found(disk: PathBuf, elements: Vec<String>, metadata: &Metadata) -> WalkedFile {
+    WalkedFile {
         length: if metadata.is_symlink() {
             0
         } else {
@@ -257,12 +257,12 @@ mod tests {
     use super::*;
     use crate::create::tests::Folder;
 
-    fn names(files: &[Found]) -> Vec<String> {
-        let below = |file: &Found| file.elements[1..].join("/");
+    fn names(files: &[WalkedFile]) -> Vec<String> {
+        let below = |file: &WalkedFile| file.elements[1..].join("/");
         files.iter().map(below).collect()
     }
 
-    fn walk(folder: &Folder, hidden: bool) -> Result<Vec<Found>> {
+    fn walk(folder: &Folder, hidden: bool) -> Result<Vec<WalkedFile>> {
         super::folder(&folder.0, hidden, false, &Interrupt::default())
     }
 

@@ -38,7 +38,7 @@ pub(super) struct FilePool {
 }
 
 struct Open {
-    files: HashMap<Key, PooledFile>,
+    files: HashMap<FileKey, PooledFile>,
     limit: usize,
     /// Fewer than that, since the process had no file descriptor left, and
     /// since when so few.
@@ -49,7 +49,7 @@ struct Open {
 }
 
 /// The storage's number and the file's index in it.
-type Key = (u64, FileIndex);
+type FileKey = (u64, FileIndex);
 
 struct PooledFile {
     file: Arc<File>,
@@ -76,7 +76,7 @@ impl Open {
 
     /// The process has no file descriptor left: all files are given up, and
     /// for a while only half as many are opened again.
-    fn give_up(&mut self) -> HashMap<Key, PooledFile> {
+    fn give_up(&mut self) -> HashMap<FileKey, PooledFile> {
         if !self.files.is_empty() {
             let half = (self.files.len() / 2).max(1);
             let before = self.reduced.map_or(self.limit, |(fewer, _)| fewer);
@@ -91,7 +91,7 @@ impl Open {
         self.files.remove(&least).map(|entry| entry.file)
     }
 
-    fn find(&mut self, key: Key, access: Access) -> Option<Arc<File>> {
+    fn find(&mut self, key: FileKey, access: Access) -> Option<Arc<File>> {
         self.clock += 1;
         let entry = self.files.get_mut(&key)?;
         if !entry.access.serves(access) {
@@ -106,7 +106,7 @@ impl Open {
     /// well. Returns what is to be used, and what is to be closed.
     fn keep(
         &mut self,
-        key: Key,
+        key: FileKey,
         access: Access,
         file: Arc<File>,
     ) -> (Arc<File>, Option<Arc<File>>) {

@@ -18,7 +18,7 @@ use crate::hash::padding::{ZeroHashes, ZeroRun};
 
 /// Where one block is.
 #[derive(Default)]
-pub(super) enum BlockState {
+pub(super) enum BlockSlot {
     /// Not come yet, or padding (BEP 47), which never comes and is never stored.
     #[default]
     Empty,
@@ -29,7 +29,7 @@ pub(super) enum BlockState {
     Stored(Option<u64>),
 }
 
-impl BlockState {
+impl BlockSlot {
     fn digest(&self, keys: &RandomState) -> Option<u64> {
         match self {
             Self::Held(data) => Some(keys.hash_one(data)),
@@ -60,14 +60,14 @@ pub(super) enum Next {
 
 /// A block of a piece: where it is and who sent it.
 pub(super) struct BufferedBlock {
-    slot: BlockState,
+    slot: BlockSlot,
     from: PeerKey,
 }
 
 impl Default for BufferedBlock {
     fn default() -> Self {
         Self {
-            slot: BlockState::default(),
+            slot: BlockSlot::default(),
             from: PeerKey::NONE,
         }
     }
@@ -118,7 +118,7 @@ impl PieceBuffer {
             return None;
         }
         let entry = self.entries.get_mut(index)?;
-        matches!(entry.slot, BlockState::Empty).then_some(entry)
+        matches!(entry.slot, BlockSlot::Empty).then_some(entry)
     }
 
     /// The run of padding that the block is part of.
@@ -134,7 +134,7 @@ impl PieceBuffer {
         };
         let length = data.len();
         *entry = BufferedBlock {
-            slot: BlockState::Held(data),
+            slot: BlockSlot::Held(data),
             from,
         };
         self.held_ahead += length;
@@ -145,7 +145,7 @@ impl PieceBuffer {
     pub(super) fn adopt(&mut self, index: u32) {
         if let Some(entry) = self.missing(index) {
             *entry = BufferedBlock {
-                slot: BlockState::Stored(None),
+                slot: BlockSlot::Stored(None),
                 from: PeerKey::UNKNOWN,
             };
         }
@@ -155,7 +155,7 @@ impl PieceBuffer {
     pub(super) fn stored_blocks(&self) -> Bitfield {
         let mut blocks = Bitfield::new(self.entries.len());
         for (index, entry) in self.entries.iter() {
-            if matches!(entry.slot, BlockState::Stored(_)) {
+            if matches!(entry.slot, BlockSlot::Stored(_)) {
                 blocks.set(index);
             }
         }
@@ -172,18 +172,18 @@ impl PieceBuffer {
                 return Next::Padding(end - u64::from(self.hashed) * unit);
             }
             match self.entries.get(self.hashed).map(|entry| &entry.slot) {
-                None | Some(BlockState::Empty) => return Next::Wait,
-                Some(BlockState::Held(data)) => {
+                None | Some(BlockSlot::Empty) => return Next::Wait,
+                Some(BlockSlot::Held(data)) => {
                     self.hasher.update(data);
                     self.hashed += 1;
                     self.held_ahead -= data.len();
                     self.held_hashed += data.len();
                 }
-                Some(BlockState::Stored(_)) => {
+                Some(BlockSlot::Stored(_)) => {
                     let first = self.hashed;
                     let stored = |&index: &u32| {
                         let entry = self.entries.get(index);
-                        entry.is_some_and(|entry| matches!(entry.slot, BlockState::Stored(_)))
+                        entry.is_some_and(|entry| matches!(entry.slot, BlockSlot::Stored(_)))
                     };
                     let rest = first + 1..first.saturating_add(most.max(1));
                     let more = rest.take_while(stored).count();
@@ -265,7 +265,7 @@ impl PieceBuffer {
             if hashed_only && index >= self.hashed {
                 break;
             }
-            let BlockState::Held(data) = &entry.slot else {
+            let BlockSlot::Held(data) = &entry.slot else {
                 continue;
             };
             match runs.last_mut() {
@@ -287,9 +287,9 @@ impl PieceBuffer {
             .iter_mut()
             .take_while(|(index, _)| *index < end)
         {
-            if matches!(entry.slot, BlockState::Held(_)) {
+            if matches!(entry.slot, BlockSlot::Held(_)) {
                 let digest = entry.slot.digest(keys);
-                entry.slot = BlockState::Stored(digest);
+                entry.slot = BlockSlot::Stored(digest);
             }
         }
         self.held_hashed = 0;

@@ -165,14 +165,14 @@ fn weight(event: &Event) -> usize {
 #[derive(Debug, Default)]
 struct Late {
     events: Vec<Event>,
-    places: HashMap<Key, usize>,
+    places: HashMap<MergeKey, usize>,
 }
 
 impl Late {
     /// Takes an event in. How many alerts less that makes.
     fn put(&mut self, event: Event) -> usize {
         let next = self.events.len();
-        let place = *self.places.entry(Key::of(&event)).or_insert(next);
+        let place = *self.places.entry(MergeKey::of(&event)).or_insert(next);
         match self.events.get_mut(place) {
             Some(known) => merge(known, event),
             None => {
@@ -193,7 +193,7 @@ impl Late {
 
 /// What makes two events the same news.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Key {
+struct MergeKey {
     kind: u32,
     torrent: Option<TorrentKey>,
     subject: Subject,
@@ -208,7 +208,7 @@ enum Subject {
     Code(i32),
 }
 
-impl Key {
+impl MergeKey {
     fn of(event: &Event) -> Self {
         Self {
             kind: event.kind.number,

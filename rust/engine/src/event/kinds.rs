@@ -58,7 +58,7 @@ pub mod category {
 /// times one more than this. On the way to the queue it counts only for what
 /// only readers of alerts want.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
+pub enum AlertPriority {
     /// May be dropped first.
     Normal = 0,
     /// Gets twice the queue.
@@ -81,7 +81,7 @@ pub struct Kind {
     /// It answers a question, and passes every mask.
     pub always: bool,
     /// Its claim on the queue.
-    pub priority: Priority,
+    pub priority: AlertPriority,
     /// Who lives by it.
     pub audience: Audience,
 }
@@ -111,7 +111,7 @@ macro_rules! event_kinds {
     ($( $name:ident = $number:literal, $text:literal, $category:expr, $priority:ident, $audience:ident $(, $always:ident)?; )*) => {
         /// The kinds of event, one constant each.
         pub mod kind {
-            use super::{Audience, Kind, Priority, category};
+            use super::{Audience, Kind, AlertPriority, category};
             $(
                 #[doc = concat!("`", $text, "`")]
                 pub const $name: Kind = Kind {
@@ -119,7 +119,7 @@ macro_rules! event_kinds {
                     name: $text,
                     category: $category,
                     always: event_kinds!(@always $($always)?),
-                    priority: Priority::$priority,
+                    priority: AlertPriority::$priority,
                     audience: Audience::$audience,
                 };
             )*

@@ -32,7 +32,7 @@ use crate::error::Error;
 use crate::status::{TorrentState, TorrentStatus};
 pub use answer::Answer;
 pub use command_sequence::CommandStamp;
-pub use kinds::{Audience, Kind, Priority, category, kind};
+pub use kinds::{AlertPriority, Audience, Kind, category, kind};
 pub use metric::{Metric, MetricType};
 pub(crate) use peer::of_note;
 pub use peer::{CloseCode, PeerFact, PeerFault, PeerRef};

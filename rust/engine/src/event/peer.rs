@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use torrent_core::ext::ExtError;
 use torrent_core::ids::PeerId;
-use torrent_core::peer::{CloseReason, ConnectionKind, Note, PeerError};
+use torrent_core::peer::{BlockNote, CloseReason, ConnectionKind, PeerError};
 use torrent_core::value::{Fields, Value};
 use torrent_core::wire::WireError;
 
@@ -286,18 +286,18 @@ impl PeerFact {
 }
 
 /// The event of what a connection noted.
-pub(crate) fn of_note(peer: PeerRef, note: Note) -> (Kind, Detail) {
+pub(crate) fn of_note(peer: PeerRef, note: BlockNote) -> (Kind, Detail) {
     let (kind, block) = match note {
-        Note::Requested(block) => (kind::BLOCK_DOWNLOADING, block),
-        Note::Finished(block) => (kind::BLOCK_FINISHED, block),
-        Note::Dropped(block) => (kind::REQUEST_DROPPED, block),
-        Note::TimedOut(block) => (kind::BLOCK_TIMEOUT, block),
-        Note::Unwanted(block) => (kind::UNWANTED_BLOCK, block),
-        Note::Uploaded(block) => (kind::BLOCK_UPLOADED, block),
-        Note::Asked(request) => {
+        BlockNote::Requested(block) => (kind::BLOCK_DOWNLOADING, block),
+        BlockNote::Finished(block) => (kind::BLOCK_FINISHED, block),
+        BlockNote::Dropped(block) => (kind::REQUEST_DROPPED, block),
+        BlockNote::TimedOut(block) => (kind::BLOCK_TIMEOUT, block),
+        BlockNote::Unwanted(block) => (kind::UNWANTED_BLOCK, block),
+        BlockNote::Uploaded(block) => (kind::BLOCK_UPLOADED, block),
+        BlockNote::Asked(request) => {
             return (kind::INCOMING_REQUEST, Detail::Asked { peer, request });
         }
-        Note::Invalid {
+        BlockNote::Invalid {
             request,
             we_have,
             interested,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use torrent_core::tracker::Event;
+use torrent_core::tracker::AnnounceEvent;
 use torrent_core::value::{Fields, Value};
 
 use crate::operation::Operation;
@@ -22,7 +22,7 @@ pub struct TrackerNews {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrackerFact {
     /// It is announced to.
-    Announce(Event),
+    Announce(AnnounceEvent),
     /// It answered.
     Reply {
         /// Peers in the answer.
@@ -98,7 +98,7 @@ impl TrackerNews {
     pub(super) fn note(&self) -> String {
         let Self { url, what, .. } = self;
         match what {
-            TrackerFact::Announce(Event::None) => url.clone(),
+            TrackerFact::Announce(AnnounceEvent::None) => url.clone(),
             TrackerFact::Announce(event) => format!("{url}: {}", event.name()),
             TrackerFact::Reply { num_peers } => format!("{url}: {num_peers} peers"),
             TrackerFact::Error {
@@ -143,7 +143,10 @@ mod tests {
             names(error),
             ["error", "failure_reason", "op", "operation", "times_in_row"]
         );
-        assert_eq!(names(TrackerFact::Announce(Event::Started)), ["event"]);
+        assert_eq!(
+            names(TrackerFact::Announce(AnnounceEvent::Started)),
+            ["event"]
+        );
         assert_eq!(names(TrackerFact::Reply { num_peers: 1 }), ["num_peers"]);
         assert_eq!(names(TrackerFact::Warning("x".into())), ["warning_message"]);
     }

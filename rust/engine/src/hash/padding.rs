@@ -32,14 +32,14 @@ const ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
 
 /// A run of zeros: the digest and the length of what is before it, and its own
 /// length.
-type Run = ([u8; 20], u64, u64);
+type PaddingRun = ([u8; 20], u64, u64);
 
 /// What is known of hashes of zeros. Shared by all disk workers.
 #[derive(Default)]
 pub(crate) struct ZeroHashes {
     /// After one, two, … strides of zeros and nothing else.
     table: Mutex<Vec<Sha1Hasher>>,
-    known: Mutex<HashMap<Run, Sha1Hasher>>,
+    known: Mutex<HashMap<PaddingRun, Sha1Hasher>>,
     #[cfg(test)]
     hashed: AtomicU64,
 }
@@ -50,7 +50,7 @@ pub(crate) struct ZeroRun {
     /// Bytes that are hashed.
     done: u64,
     /// Under which name it is remembered.
-    name: Option<Run>,
+    name: Option<PaddingRun>,
     spent: u64,
 }
 

@@ -18,14 +18,14 @@ use crate::threads;
 const LINE_QUEUE: usize = 4096;
 
 /// A thread that writes, and what is disconnected when it has nothing left.
-struct Writer {
+struct FileWriter {
     thread: JoinHandle<()>,
     ended: Receiver<()>,
 }
 
 /// The writers that may still run. A library may only be unloaded when they
 /// have ended.
-static WRITERS: Mutex<Vec<Writer>> = Mutex::new(Vec::new());
+static WRITERS: Mutex<Vec<FileWriter>> = Mutex::new(Vec::new());
 
 /// An open log file. Closed when dropped, once every line is written.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl LogFile {
             .map_err(failed)?;
         let mut writers = WRITERS.lock();
         writers.retain(|writer| !writer.thread.is_finished());
-        writers.push(Writer { thread, ended });
+        writers.push(FileWriter { thread, ended });
         Ok(Self { lines })
     }
 

@@ -182,10 +182,10 @@ impl std::fmt::Display for Record {
 
 /// A game's log: cheap to clone, all clones are one.
 #[derive(Clone, Debug)]
-pub struct Logger(Arc<Inner>);
+pub struct Logger(Arc<LoggerState>);
 
 #[derive(Debug)]
-struct Inner {
+struct LoggerState {
     enabled: AtomicBool,
     level: AtomicU8,
     categories: AtomicU32,
@@ -197,7 +197,7 @@ struct Inner {
 }
 
 /// Every logger that is alive.
-static LOGGERS: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
+static LOGGERS: Mutex<Vec<Weak<LoggerState>>> = Mutex::new(Vec::new());
 
 /// Hands a record of the engine's to every logger that wants it.
 fn publish(level: Level, category: Category, message: &dyn Fn() -> String) {
@@ -232,7 +232,7 @@ fn loudest() -> Level {
     levels.max().unwrap_or(Level::None)
 }
 
-impl Inner {
+impl LoggerState {
     fn level(&self) -> Level {
         Level::ALL[usize::from(self.level.load(Ordering::Relaxed))]
     }
@@ -270,7 +270,7 @@ impl Inner {
 impl Default for Logger {
     /// A logger that is off, at [`Level::Info`], with all categories.
     fn default() -> Self {
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(LoggerState {
             enabled: AtomicBool::new(false),
             level: AtomicU8::new(Level::Info as u8),
             categories: AtomicU32::new(u32::MAX),

@@ -14,7 +14,9 @@ use torrent_core::bandwidth::ip_overhead;
 use torrent_core::ids::TorrentKey;
 
 use super::address::is_local;
-use crate::net::bandwidth::{BandwidthLimiter, Direction, Note, Share, Slot, Ticket};
+use crate::net::bandwidth::{
+    BandwidthLimiter, BandwidthNote, BandwidthTicket, Direction, Share, Slot,
+};
 
 /// What a connection asks for at first; a fast one soon asks for more.
 const FIRST_REQUEST: u64 = 16 * 1024;
@@ -97,9 +99,9 @@ impl Valve {
                 return usize::MAX;
             }
             if !self.waiting {
-                let ticket = Ticket(Arc::clone(&self.slot));
+                let ticket = BandwidthTicket(Arc::clone(&self.slot));
                 let want = self.request.max(least - self.quota);
-                rates.note(Note::Wants(share, ticket, want));
+                rates.note(BandwidthNote::Wants(share, ticket, want));
                 self.waiting = true;
             }
         }
@@ -151,8 +153,8 @@ impl Valve {
             direction: self.direction.other(),
             ..share
         };
-        self.rates.note(Note::Overhead(share, with));
-        self.rates.note(Note::Overhead(other, against));
+        self.rates.note(BandwidthNote::Overhead(share, with));
+        self.rates.note(BandwidthNote::Overhead(other, against));
     }
 
     /// Waits until [`Self::open`] has something else to say.
@@ -167,9 +169,9 @@ impl Drop for Valve {
         if unused == 0 && !self.waiting {
             return;
         }
-        self.rates.note(Note::Ended {
+        self.rates.note(BandwidthNote::Ended {
             share: self.share(),
-            ticket: Ticket(Arc::clone(&self.slot)),
+            ticket: BandwidthTicket(Arc::clone(&self.slot)),
             unused,
             epoch: self.epoch,
         });

@@ -55,9 +55,9 @@ pub(crate) struct Slot {
 
 /// A connection in line.
 #[derive(Clone, Debug)]
-pub(crate) struct Ticket(pub(crate) Arc<Slot>);
+pub(crate) struct BandwidthTicket(pub(crate) Arc<Slot>);
 
-impl PartialEq for Ticket {
+impl PartialEq for BandwidthTicket {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -65,17 +65,17 @@ impl PartialEq for Ticket {
 
 /// Notes for the task, in the order in which things happened.
 #[derive(Debug)]
-pub(crate) enum Note {
+pub(crate) enum BandwidthNote {
     /// A limit is another one, in either direction.
     Limits(Scope, [Option<u64>; 2]),
     /// A connection waits for an allowance.
-    Wants(Share, Ticket, u64),
+    Wants(Share, BandwidthTicket, u64),
     /// Bytes went beside the allowances.
     Overhead(Share, u64),
     /// A connection has ended.
     Ended {
         share: Share,
-        ticket: Ticket,
+        ticket: BandwidthTicket,
         /// What it had and did not use, of the limits of this epoch.
         unused: u64,
         epoch: u64,
@@ -130,7 +130,7 @@ impl BandwidthLimits {
 
 /// The connections that waited when bytes were last given out.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Queued {
+pub(crate) struct QueuedRequest {
     all: u64,
     bytes: u64,
     torrents: BTreeMap<TorrentKey, u64>,
@@ -142,7 +142,7 @@ pub(crate) struct Lane {
     limits: ArcSwap<BandwidthLimits>,
     /// Raised by every change of a limit: allowances from before are void.
     pub(crate) epoch: AtomicU64,
-    queued: ArcSwap<Queued>,
+    queued: ArcSwap<QueuedRequest>,
 }
 
 impl Lane {
@@ -166,9 +166,9 @@ pub(crate) struct BandwidthLimiter {
     spare_local: AtomicBool,
     /// Not bounded: a connection waits for one allowance at a time, and reports
     /// headers some kilobytes at a time.
-    notes: mpsc::UnboundedSender<Note>,
+    notes: mpsc::UnboundedSender<BandwidthNote>,
     /// For the task, which takes it.
-    inbox: Mutex<Option<mpsc::UnboundedReceiver<Note>>>,
+    inbox: Mutex<Option<mpsc::UnboundedReceiver<BandwidthNote>>>,
 }
 
 /// Bytes a second as settings and options have it: 0 and less is no limit.
@@ -229,7 +229,7 @@ impl BandwidthLimiter {
                 break;
             }
         }
-        self.note(Note::Limits(scope, limits));
+        self.note(BandwidthNote::Limits(scope, limits));
     }
 
     fn is_limited(&self) -> bool {
@@ -252,7 +252,7 @@ impl BandwidthLimiter {
         self.spare_local.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn note(&self, note: Note) {
+    pub(crate) fn note(&self, note: BandwidthNote) {
         // Where no task is, nothing moves any more.
         let _ = self.notes.send(note);
     }
@@ -326,8 +326,8 @@ pub(crate) async fn run(
 /// Gives out what the limits allow.
 struct Distributor {
     limiter: Arc<BandwidthLimiter>,
-    down: Bandwidth<Ticket>,
-    up: Bandwidth<Ticket>,
+    down: Bandwidth<BandwidthTicket>,
+    up: Bandwidth<BandwidthTicket>,
 }
 
 impl Distributor {
@@ -339,16 +339,16 @@ impl Distributor {
         }
     }
 
-    fn bandwidth(&mut self, direction: Direction) -> &mut Bandwidth<Ticket> {
+    fn bandwidth(&mut self, direction: Direction) -> &mut Bandwidth<BandwidthTicket> {
         match direction {
             Direction::Down => &mut self.down,
             Direction::Up => &mut self.up,
         }
     }
 
-    fn hear(&mut self, note: Note, now: Instant) {
+    fn hear(&mut self, note: BandwidthNote, now: Instant) {
         match note {
-            Note::Limits(scope, limits) => {
+            BandwidthNote::Limits(scope, limits) => {
                 for (direction, limit) in Direction::BOTH.into_iter().zip(limits) {
                     if self.bandwidth(direction).set_limit(now, scope, limit) {
                         let epoch = &self.limiter.lane(direction).epoch;
@@ -356,15 +356,15 @@ impl Distributor {
                     }
                 }
             }
-            Note::Wants(share, ticket, bytes) => {
+            BandwidthNote::Wants(share, ticket, bytes) => {
                 let bandwidth = self.bandwidth(share.direction);
                 bandwidth.request(ticket, share.torrent, share.exempt, bytes);
             }
-            Note::Overhead(share, bytes) => {
+            BandwidthNote::Overhead(share, bytes) => {
                 let bandwidth = self.bandwidth(share.direction);
                 bandwidth.add_overhead(share.torrent, share.exempt, bytes);
             }
-            Note::Ended {
+            BandwidthNote::Ended {
                 share,
                 ticket,
                 unused,
@@ -410,7 +410,7 @@ impl Distributor {
         if is_empty {
             self.publish(direction);
         }
-        for (Ticket(slot), bytes) in grants {
+        for (BandwidthTicket(slot), bytes) in grants {
             slot.granted.fetch_add(bytes, Ordering::Release);
             slot.arrived.notify_one();
         }
@@ -420,9 +420,9 @@ impl Distributor {
     /// Shows who waits.
     fn publish(&mut self, direction: Direction) {
         let bandwidth = self.bandwidth(direction);
-        let mut queued = Queued {
+        let mut queued = QueuedRequest {
             bytes: bandwidth.waiting_bytes(),
-            ..Queued::default()
+            ..QueuedRequest::default()
         };
         for torrent in bandwidth.torrents_waiting() {
             queued.all += 1;

@@ -42,7 +42,7 @@ use crate::event::{Detail, TorrentRef, kind};
 use crate::ip_filter::{Filter, IpFilter, Loaded, read_list};
 use crate::net::listen::{self, Listening};
 use crate::state_dir::Folder;
-use crate::stats::{Metric, Numbers, TorrentNumbers};
+use crate::stats::{Metric, SessionNumbers, TorrentNumbers};
 use crate::torrent::handle::storage::Deletion;
 use crate::torrent::handle::{Command, TorrentHandle};
 pub use add::{AddTorrent, TorrentSource};
@@ -421,7 +421,7 @@ impl Session {
         self.numbers().metrics()
     }
 
-    fn numbers(&self) -> Numbers {
+    fn numbers(&self) -> SessionNumbers {
         let torrents = self.torrents();
         let torrents = torrents.iter().map(|torrent| TorrentNumbers {
             status: torrent.status(),

@@ -48,17 +48,17 @@ fn temporaries(path: &Path) -> impl Iterator<Item = PathBuf> {
 
 /// What stands at a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
+enum FoundFile {
     Nothing,
     File,
     Other,
 }
 
-fn look(path: &Path) -> io::Result<Found> {
+fn look(path: &Path) -> io::Result<FoundFile> {
     match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_file() => Ok(Found::File),
-        Ok(_) => Ok(Found::Other),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
+        Ok(metadata) if metadata.is_file() => Ok(FoundFile::File),
+        Ok(_) => Ok(FoundFile::Other),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(FoundFile::Nothing),
         Err(error) => Err(error),
     }
 }
@@ -131,7 +131,7 @@ fn create_temporary(faults: &StateFaults, path: &Path) -> io::Result<(PathBuf, F
 
 fn put_in_place(faults: &StateFaults, temporary: &Path, path: &Path, keep: bool) -> io::Result<()> {
     match look(path)? {
-        Found::File if keep => {
+        FoundFile::File if keep => {
             let kept = faults
                 .strike(FileOp::Rename, path)
                 .and_then(|()| when_movable(|| fs::rename(path, previous(path))));
@@ -141,8 +141,8 @@ fn put_in_place(faults: &StateFaults, temporary: &Path, path: &Path, keep: bool)
                 tracing::warn!(path = %path.display(), %error, "the contents before are not kept");
             }
         }
-        Found::Other => put_aside(faults, path)?,
-        Found::File | Found::Nothing => {}
+        FoundFile::Other => put_aside(faults, path)?,
+        FoundFile::File | FoundFile::Nothing => {}
     }
     faults.strike(FileOp::Rename, temporary)?;
     when_movable(|| fs::rename(temporary, path))
@@ -150,7 +150,7 @@ fn put_in_place(faults: &StateFaults, temporary: &Path, path: &Path, keep: bool)
 
 /// Deletes a file that may be missing. What is no file is left alone.
 pub(super) fn remove(faults: &StateFaults, path: &Path) -> io::Result<()> {
-    if look(path)? != Found::File {
+    if look(path)? != FoundFile::File {
         return Ok(());
     }
     faults.strike(FileOp::Remove, path)?;
@@ -167,14 +167,14 @@ pub(super) fn remove_all(faults: &StateFaults, path: &Path) -> io::Result<()> {
 /// Puts aside what makes no sense, for a human to look at.
 pub(super) fn put_aside(faults: &StateFaults, path: &Path) -> io::Result<()> {
     faults.strike(FileOp::Rename, path)?;
-    let is_file = look(path)? == Found::File;
+    let is_file = look(path)? == FoundFile::File;
     let mut outcome = Ok(());
     for aside in numbered(path, ".bad", ASIDE) {
         match look(&aside)? {
-            Found::Nothing => {}
+            FoundFile::Nothing => {}
             // The latest is enough.
-            Found::File if is_file => {}
-            Found::File | Found::Other => continue,
+            FoundFile::File if is_file => {}
+            FoundFile::File | FoundFile::Other => continue,
         }
         outcome = absent_is_fine(when_movable(|| fs::rename(path, &aside)));
         if outcome.is_ok() {
@@ -231,16 +231,16 @@ fn open(path: &Path) -> io::Result<File> {
 #[cfg(not(unix))]
 fn open(path: &Path) -> io::Result<File> {
     match look(path)? {
-        Found::File => when_free(|| File::open(path)),
-        Found::Nothing => Err(io::ErrorKind::NotFound.into()),
-        Found::Other => Err(no_file()),
+        FoundFile::File => when_free(|| File::open(path)),
+        FoundFile::Nothing => Err(io::ErrorKind::NotFound.into()),
+        FoundFile::Other => Err(no_file()),
     }
 }
 
 /// Opens the file of a lock, which is created if it is missing; what stands
 /// there instead of a file is an error.
 pub(super) fn open_lock(path: &Path) -> io::Result<File> {
-    if look(path)? == Found::Other {
+    if look(path)? == FoundFile::Other {
         return Err(no_file());
     }
     let mut options = OpenOptions::new();

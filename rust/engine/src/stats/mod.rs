@@ -119,12 +119,12 @@ counters! {
 
 /// Every number of a session, counters apart from gauges.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Numbers {
+pub(crate) struct SessionNumbers {
     pub(crate) counters: Fields,
     pub(crate) gauges: Fields,
 }
 
-impl Numbers {
+impl SessionNumbers {
     /// All of them.
     pub(crate) fn all(self) -> Fields {
         let Self {
@@ -158,7 +158,10 @@ pub(crate) struct TorrentNumbers {
 
 impl Stats {
     /// Everything by name: the counters, then what `torrents` are at now.
-    pub(crate) fn numbers(&self, torrents: impl IntoIterator<Item = TorrentNumbers>) -> Numbers {
+    pub(crate) fn numbers(
+        &self,
+        torrents: impl IntoIterator<Item = TorrentNumbers>,
+    ) -> SessionNumbers {
         let mut gauges = Gauges {
             has_incoming_connections: u64::from(self.incoming_connections.get() > 0),
             ..Gauges::default()
@@ -177,7 +180,7 @@ impl Stats {
         counters.extend(self.traffic.fields());
         // libtorrent calls it a counter, although pieces can be lost.
         counters.push(("ses.num_have_pieces".into(), have.into()));
-        Numbers {
+        SessionNumbers {
             counters,
             gauges: gauges.fields(),
         }

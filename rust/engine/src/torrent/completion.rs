@@ -21,11 +21,11 @@ use crate::torrent::handle::{Command, PendingState, TorrentHandle};
 pub(super) struct CompletionGuard {
     services: Arc<Services>,
     handle: TorrentHandle,
-    failure: Option<Failure>,
+    failure: Option<PendingFailure>,
 }
 
 /// The event that says that something failed.
-struct Failure {
+struct PendingFailure {
     kind: Kind,
     detail: Box<dyn FnOnce(Error) -> Detail + Send + Sync>,
 }
@@ -41,7 +41,7 @@ impl CompletionGuard {
         Self {
             services: Arc::clone(services),
             handle: handle.clone(),
-            failure: Some(Failure {
+            failure: Some(PendingFailure {
                 kind,
                 detail: Box::new(detail),
             }),
@@ -62,7 +62,7 @@ impl std::fmt::Debug for CompletionGuard {
 
 impl Drop for CompletionGuard {
     fn drop(&mut self) {
-        if let Some(Failure { kind, detail }) = self.failure.take() {
+        if let Some(PendingFailure { kind, detail }) = self.failure.take() {
             let error = cut_short(&self.services, &self.handle);
             let events = &self.services.events;
             let torrent = self.handle.torrent_ref();

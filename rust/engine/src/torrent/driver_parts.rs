@@ -48,7 +48,7 @@ pub(super) struct Checking {
 }
 
 /// What keeps the torrent from going on.
-pub(super) struct Failure {
+pub(super) struct ErrorState {
     pub(super) shortage: ResourceShortage,
     pub(super) error: Option<Error>,
     pub(super) cleared: Option<Instant>,

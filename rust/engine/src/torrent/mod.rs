@@ -57,7 +57,7 @@ use crate::peer::mailbox::Mailbox;
 use claim_paths::ClaimOutcome;
 use completion::Uncompleted;
 use driver_parts::{
-    Announcing, Checking, Failure, Location, Peers, Records, Times, TorrentStorage,
+    Announcing, Checking, ErrorState, Location, Peers, Records, Times, TorrentStorage,
 };
 use files::{FileWork, FilesEnd};
 use handle::storage::Deletion;
@@ -67,7 +67,7 @@ pub(crate) use new_torrent::NewTorrent;
 use pending_checks::PendingCheck;
 use resource_shortage::ResourceShortage;
 use resume::ResumeState;
-use save_path::{Look, SavePathState};
+use save_path::{FolderLook, SavePathState};
 use save_resume::{Asked, RecordParts, SavedRecord, Saver};
 use snapshot::CountedStats;
 use times::TorrentTimes;
@@ -90,9 +90,9 @@ enum TaskEnd {
     Files(FilesEnd),
     StorageWork(StorageWorkEnd),
     /// What a look at the folder of the files found.
-    Root(Look),
+    Root(FolderLook),
     /// The same, when bytes were not there.
-    Gone(Look),
+    Gone(FolderLook),
     Reannounce(Reannounce),
     Metadata(Result<Arc<Info>, MetainfoError>),
     /// The place for what the metadata names is taken, or another torrent's.
@@ -111,7 +111,7 @@ struct Driver {
     brain: Torrent,
     storage: TorrentStorage,
     location: Location,
-    failure: Failure,
+    failure: ErrorState,
     checking: Checking,
     peers: Peers,
     tasks: JoinSet<TaskEnd>,
@@ -254,7 +254,7 @@ impl Driver {
                 content_unknown: false,
                 pending_check: PendingCheck::default(),
             },
-            failure: Failure {
+            failure: ErrorState {
                 shortage: ResourceShortage::new(),
                 error: None,
                 cleared: None,

@@ -7,7 +7,7 @@ use torrent_core::move_journal::MoveJournal;
 use torrent_core::resume::ResumeData;
 
 use crate::command_queue::Receiver;
-use crate::context::path_claims::{ClaimedPaths, PathLease, Ticket};
+use crate::context::path_claims::{ClaimTicket, ClaimedPaths, PathLease};
 use crate::error::Error;
 use crate::torrent::handle::{Command, EndsWith, Options, TorrentHandle};
 
@@ -40,7 +40,7 @@ pub(crate) struct NewTorrent {
     pub(crate) area: Option<ClaimedPaths>,
     /// Its turn to take it. `None` before the places of the torrents of the
     /// state directory are known.
-    pub(crate) ticket: Option<Ticket>,
+    pub(crate) ticket: Option<ClaimTicket>,
     /// What was given and has no effect.
     pub(crate) without_effect: Vec<String>,
     /// It came before the session had its folder: what it was registered with,

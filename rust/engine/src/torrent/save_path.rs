@@ -45,7 +45,7 @@ pub(super) enum SavePathAction {
 
 /// What a look at the folder found.
 #[derive(Debug)]
-pub(super) enum Look {
+pub(super) enum FolderLook {
     There,
     /// It is missing, out of reach, or there is nothing in it.
     Missing,
@@ -67,14 +67,14 @@ struct Looking {
 }
 
 impl Looking {
-    async fn look(self) -> Look {
+    async fn look(self) -> FolderLook {
         // A panic is none of the folder's.
         spawn_blocking(move || self.look_now())
             .await
-            .unwrap_or(Look::There)
+            .unwrap_or(FolderLook::There)
     }
 
-    fn look_now(&self) -> Look {
+    fn look_now(&self) -> FolderLook {
         let is_known = || {
             let storage = self.storage.as_ref();
             storage.is_some_and(Storage::is_root_on_its_device)
@@ -84,17 +84,17 @@ impl Looking {
             Ok(_) if self.may_be_empty || is_known() => false,
             Ok(_) => match is_folder_empty(&self.folder) {
                 Ok(is_empty) => is_empty,
-                Err(error) => return Look::Shortage(error),
+                Err(error) => return FolderLook::Shortage(error),
             },
-            Err(error) if is_shortage(&error) => return Look::Shortage(error),
+            Err(error) if is_shortage(&error) => return FolderLook::Shortage(error),
             // Whatever keeps us from it, it says nothing of the files.
             Err(_) => true,
         };
         let is_other = |recorded: &PathBuf| real(recorded) != real(&self.folder);
         match is_missing {
-            false => Look::There,
-            true if self.recorded.as_ref().is_some_and(is_other) => Look::Elsewhere,
-            true => Look::Missing,
+            false => FolderLook::There,
+            true if self.recorded.as_ref().is_some_and(is_other) => FolderLook::Elsewhere,
+            true => FolderLook::Missing,
         }
     }
 }
@@ -205,13 +205,13 @@ impl Driver {
             .spawn(async move { TaskEnd::Gone(looking.look().await) });
     }
 
-    pub(super) fn pieces_gone(&mut self, look: Look) {
-        if let Look::Shortage(error) = look {
+    pub(super) fn pieces_gone(&mut self, look: FolderLook) {
+        if let FolderLook::Shortage(error) = look {
             let error = Error::from_io(&error, &self.handle.save_path());
             return self.look_later(error);
         }
         let gone = std::mem::take(&mut self.location.root.gone);
-        if !matches!(look, Look::There) {
+        if !matches!(look, FolderLook::There) {
             // Other pieces may have been found gone by the time it is back.
             return self.folder_gone();
         }
@@ -271,19 +271,19 @@ impl Driver {
             .spawn(async move { TaskEnd::Root(looking.look().await) });
     }
 
-    pub(super) fn root_looked_for(&mut self, look: Look) {
+    pub(super) fn root_looked_for(&mut self, look: FolderLook) {
         self.location.root.looking = false;
         match look {
-            Look::There => {}
-            Look::Missing => {
+            FolderLook::There => {}
+            FolderLook::Missing => {
                 let error = error(&self.handle.save_path());
                 return self.wait_for_root(error);
             }
-            Look::Elsewhere => {
+            FolderLook::Elsewhere => {
                 self.records.resume_state.was_elsewhere();
                 self.leave_seed_mode();
             }
-            Look::Shortage(error) => {
+            FolderLook::Shortage(error) => {
                 let error = Error::from_io(&error, &self.handle.save_path());
                 return self.look_later(error);
             }

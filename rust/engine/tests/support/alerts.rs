@@ -420,7 +420,7 @@ fn of_trackers() -> [Group; 8] {
     [
         group(
             news(TrackerFact::Announce(
-                torrent_engine::core::tracker::Event::None,
+                torrent_engine::core::tracker::AnnounceEvent::None,
             )),
             [(kind::TRACKER_ANNOUNCE, "A tracker is asked for peers.")],
         ),

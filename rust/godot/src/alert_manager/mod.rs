@@ -45,7 +45,7 @@ use crate::threads::{self, SharedField, main_only};
 pub(crate) struct AlertManager {
     queue: Arc<AlertQueue>,
     subscribers: SharedField<Vec<(&'static str, Callable)>>,
-    sessions: SharedField<Vec<Source>>,
+    sessions: SharedField<Vec<AlertSource>>,
     /// Which of the two settings the game has set here.
     named: SharedField<Named>,
     _alive: Alive,
@@ -55,7 +55,7 @@ pub(crate) struct AlertManager {
 /// A session that fills the queue: it stops making what is masked, and what
 /// fails here is its last error.
 #[derive(Clone)]
-struct Source {
+struct AlertSource {
     run: Weak<SharedRun>,
     errors: LastError,
 }
@@ -97,7 +97,7 @@ impl AlertManager {
     pub(crate) fn attach(&self, session: &Running, errors: LastError) {
         let mut sessions = self.sessions.lock();
         sessions.retain(|known| known.run.strong_count() > 0);
-        sessions.push(Source {
+        sessions.push(AlertSource {
             run: Arc::downgrade(session),
             errors,
         });

@@ -5,7 +5,7 @@ use torrent_engine::torrent::handle::resume::SaveFlags;
 
 use super::*;
 use crate::torrent_error::TorrentError;
-use crate::waits::{self, Failing, Reply};
+use crate::waits::{self, Failing, WaitReply};
 
 impl TorrentHandle {
     /// A signal for what `look` says of the torrent.
@@ -17,7 +17,7 @@ impl TorrentHandle {
     ) -> Signal {
         let torrent = self.report(method, self.torrent().cloned());
         let look = move || match &torrent {
-            Some(torrent) => Some(look(torrent)?.map(|()| Reply::Done)),
+            Some(torrent) => Some(look(torrent)?.map(|()| WaitReply::Done)),
             None => Some(Err(Error::new(ErrorKind::InvalidTorrentHandle))),
         };
         waits::signal(timeout, Failing::False, &self.errors, look)
@@ -90,7 +90,7 @@ impl TorrentHandle {
                 };
             }
             let data = answer.clone()?;
-            Some(data.map(|data| Reply::Data(PackedByteArray::from(data.as_ref()))))
+            Some(data.map(|data| WaitReply::Data(PackedByteArray::from(data.as_ref()))))
         };
         waits::signal(timeout, Failing::NoData, &self.errors, look)
     }

@@ -18,12 +18,12 @@ use crate::torrent_handle::TorrentHandle;
 use crate::torrent_session::TorrentSession;
 
 /// A poll of a session: the objects it emits from, and how long that takes.
-pub(crate) struct Poll<'a> {
+pub(crate) struct SessionPoll<'a> {
     pub(crate) session: &'a Gd<TorrentSession>,
     pub(crate) stopwatch: Stopwatch,
 }
 
-impl Poll<'_> {
+impl SessionPoll<'_> {
     /// Emits something: what handlers take is not our time.
     fn emit(&self, emit: impl FnOnce()) {
         self.stopwatch.emission(emit);
@@ -37,7 +37,7 @@ pub(crate) fn is_held(session: &Gd<TorrentSession>) -> bool {
 }
 
 /// Emits to the game.
-pub(crate) fn deliver(poll: &Poll<'_>, notice: Notice) {
+pub(crate) fn deliver(poll: &SessionPoll<'_>, notice: Notice) {
     let session = poll.session;
     match notice {
         Notice::Started => poll.emit(|| session.signals().session_started().emit()),
@@ -104,7 +104,7 @@ fn is_cut_short(session: &Gd<TorrentSession>, event: &Event, error: &Error) -> b
         && torrent.is_some_and(|torrent| session.bind().torrent_of(torrent).is_none())
 }
 
-fn announce_alerts(poll: &Poll<'_>, event: &Event) {
+fn announce_alerts(poll: &SessionPoll<'_>, event: &Event) {
     let session = poll.session;
     let manager = session.bind().manager();
     let alerts = manager.bind().queue(event);
@@ -117,7 +117,7 @@ fn announce_alerts(poll: &Poll<'_>, event: &Event) {
     }
 }
 
-fn emit_signals(poll: &Poll<'_>, event: &Event) {
+fn emit_signals(poll: &SessionPoll<'_>, event: &Event) {
     let session = poll.session;
     match (event.kind, &event.detail) {
         (kind::EXTERNAL_IP, Detail::Address(ip)) => {
@@ -139,7 +139,7 @@ fn emit_signals(poll: &Poll<'_>, event: &Event) {
     }
 }
 
-fn emit_of_torrent(poll: &Poll<'_>, handle: &Gd<TorrentHandle>, event: &Event) {
+fn emit_of_torrent(poll: &SessionPoll<'_>, handle: &Gd<TorrentHandle>, event: &Event) {
     let session = poll.session;
     match (event.kind, &event.detail) {
         (kind::ADD_TORRENT, _) => poll.emit(|| session.signals().torrent_added().emit(handle)),
@@ -208,7 +208,7 @@ fn emit_of_torrent(poll: &Poll<'_>, handle: &Gd<TorrentHandle>, event: &Event) {
 }
 
 /// Something went wrong with a torrent.
-fn failed(poll: &Poll<'_>, handle: &Gd<TorrentHandle>, event: &Event) {
+fn failed(poll: &SessionPoll<'_>, handle: &Gd<TorrentHandle>, event: &Event) {
     let message = message(event);
     poll.emit(|| {
         handle.signals().error_occurred().emit(&message);
@@ -218,7 +218,7 @@ fn failed(poll: &Poll<'_>, handle: &Gd<TorrentHandle>, event: &Event) {
 }
 
 /// The pieces that a torrent has had verified since the last frame.
-fn all_pieces(poll: &Poll<'_>, torrent: Option<&TorrentRef>, pieces: &[PieceIndex]) {
+fn all_pieces(poll: &SessionPoll<'_>, torrent: Option<&TorrentRef>, pieces: &[PieceIndex]) {
     let session = poll.session.bind();
     let Some(torrent) = torrent.and_then(|torrent| session.torrent_of(torrent)) else {
         return;
@@ -239,7 +239,7 @@ fn object_with(session: &Gd<TorrentSession>, status: &TorrentStatus) -> Option<G
 
 /// The progress of one torrent, if it is news: that of now, because the status may
 /// have waited.
-fn progress(poll: &Poll<'_>, status: &TorrentStatus) {
+fn progress(poll: &SessionPoll<'_>, status: &TorrentStatus) {
     let Some(handle) = object_with(poll.session, status) else {
         return;
     };
@@ -249,7 +249,7 @@ fn progress(poll: &Poll<'_>, status: &TorrentStatus) {
     }
 }
 
-fn progress_of(poll: &Poll<'_>, handle: &Gd<TorrentHandle>, progress: f64) {
+fn progress_of(poll: &SessionPoll<'_>, handle: &Gd<TorrentHandle>, progress: f64) {
     let is_news = handle.bind().note_progress(progress);
     if is_news {
         poll.emit(|| handle.signals().progress_changed().emit(progress));
@@ -257,7 +257,7 @@ fn progress_of(poll: &Poll<'_>, handle: &Gd<TorrentHandle>, progress: f64) {
 }
 
 /// The torrents whose status changed, all together.
-fn updates(poll: &Poll<'_>, event: &Event) {
+fn updates(poll: &SessionPoll<'_>, event: &Event) {
     let Detail::Statuses(statuses) = &event.detail else {
         return;
     };
@@ -274,7 +274,7 @@ fn updates(poll: &Poll<'_>, event: &Event) {
     }
 }
 
-fn removed(poll: &Poll<'_>, event: &Event) {
+fn removed(poll: &SessionPoll<'_>, event: &Event) {
     let session = poll.session;
     let Some(torrent) = &event.torrent else {
         return;

@@ -1,6 +1,6 @@
 //! A session's turn: it takes what has happened and emits the signals.
 
-use super::dispatch::{self, Poll};
+use super::dispatch::{self, SessionPoll};
 use super::*;
 
 /// Ends the state of delivering, also when a listener made us panic.
@@ -109,7 +109,7 @@ impl TorrentSession {
         let begun = Instant::now();
         this.bind().collect();
         let allowance = this.bind().allowance(begun);
-        let poll = Poll {
+        let poll = SessionPoll {
             session: &this,
             stopwatch: Stopwatch::start(),
         };
@@ -147,7 +147,7 @@ impl TorrentSession {
         }
     }
 
-    fn next(poll: &Poll<'_>, allowance: &FrameBudget) -> Option<Notice> {
+    fn next(poll: &SessionPoll<'_>, allowance: &FrameBudget) -> Option<Notice> {
         let time = poll.stopwatch.left(allowance);
         poll.session.bind().signal_queue.lock().next(time)
     }

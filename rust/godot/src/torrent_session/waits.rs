@@ -3,7 +3,7 @@
 use godot::builtin::Signal;
 
 use super::*;
-use crate::waits::{self, Failing, Reply};
+use crate::waits::{self, Failing, WaitReply};
 
 #[godot_api(secondary)]
 impl TorrentSession {
@@ -22,7 +22,7 @@ impl TorrentSession {
         let look = move || {
             let is_running = run.as_ref().is_some_and(Session::is_running);
             match &run {
-                Some(session) if is_running => session.is_restored().then_some(Ok(Reply::Done)),
+                Some(session) if is_running => session.is_restored().then_some(Ok(WaitReply::Done)),
                 _ => Some(Err(Error::new(ErrorKind::SessionNotRunning))),
             }
         };
@@ -48,7 +48,7 @@ impl TorrentSession {
             .collect();
         let look = move || {
             let have_ended = runs.iter().all(|run| run.join(Duration::ZERO));
-            have_ended.then_some(Ok(Reply::Done))
+            have_ended.then_some(Ok(WaitReply::Done))
         };
         waits::signal(timeout, Failing::False, &self.errors, look)
     }

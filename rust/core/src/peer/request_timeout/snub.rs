@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::ids::Block;
-use crate::peer::{Connection, Note};
+use crate::peer::{BlockNote, Connection};
 
 /// Time between two blocks that are asked of others.
 const STEP: Duration = Duration::from_secs(1);
@@ -61,7 +61,10 @@ impl Connection {
 
     fn give_up(&mut self, block: Block) {
         if self.pending_report.watched.request_failures {
-            self.pending_report.report.notes.push(Note::TimedOut(block));
+            self.pending_report
+                .report
+                .notes
+                .push(BlockNote::TimedOut(block));
         }
         self.pending_report.report.returned.push(block);
         self.expect_late(block);

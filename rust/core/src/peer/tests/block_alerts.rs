@@ -32,17 +32,17 @@ fn only_what_is_watched_is_noted() {
             .feed(&[Message::Request(request), Message::Choke])
             .unwrap();
         let expected = vec![
-            Note::Requested(block(0)),
-            Note::Requested(block(1)),
-            Note::Finished(block(0)),
-            Note::Unwanted(block(16)),
-            Note::Invalid {
+            BlockNote::Requested(block(0)),
+            BlockNote::Requested(block(1)),
+            BlockNote::Finished(block(0)),
+            BlockNote::Unwanted(block(16)),
+            BlockNote::Invalid {
                 request,
                 we_have: false,
                 interested: false,
                 withheld: false,
             },
-            Note::Dropped(block(1)),
+            BlockNote::Dropped(block(1)),
         ];
         let noted = world.conn.final_report().notes;
         let quiet = watched == Watched::default();

@@ -1,7 +1,7 @@
 //! Pieces that are gone, and peers that ask for them all the same.
 
 use super::*;
-use crate::ext::{Handshake, Numbers};
+use crate::ext::{ExtendedHandshake, ExtensionIds};
 use crate::wire::Features;
 
 /// A connection that may download, whose peer asks for the first block of the
@@ -12,12 +12,12 @@ fn serving(fast: bool, dont_have: u8) -> World {
         fast,
         extensions: true,
     };
-    let hello = Handshake {
-        numbers: Numbers {
+    let hello = ExtendedHandshake {
+        numbers: ExtensionIds {
             dont_have,
-            ..Numbers::default()
+            ..ExtensionIds::default()
         },
-        ..Handshake::default()
+        ..ExtendedHandshake::default()
     };
     world
         .feed(&[Message::Extended {

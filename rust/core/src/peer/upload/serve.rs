@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use crate::ids::{BLOCK_SIZE, Block};
-use crate::peer::{CloseReason, Connection, Note, PeerError, ReadJob};
+use crate::peer::{BlockNote, CloseReason, Connection, PeerError, ReadJob};
 use crate::wire::{Message, Request};
 
 impl Connection {
@@ -29,7 +29,7 @@ impl Connection {
         if !valid {
             self.pending_report.traffic.invalid_requests += 1;
             if self.pending_report.watched.peer {
-                self.pending_report.note(Note::Invalid {
+                self.pending_report.note(BlockNote::Invalid {
                     request,
                     we_have: self.announced.get(piece.0),
                     interested: self.uploads.peer_interested,
@@ -44,7 +44,10 @@ impl Connection {
         }
         self.uploads.push(request);
         if self.pending_report.watched.asked {
-            self.pending_report.report.notes.push(Note::Asked(request));
+            self.pending_report
+                .report
+                .notes
+                .push(BlockNote::Asked(request));
         }
         self.pending_report.dirty = true;
         Ok(())
@@ -119,7 +122,8 @@ impl Connection {
                 }
                 if self.pending_report.watched.upload {
                     let blocks = job.spans.iter().map(|&(begin, _)| begin / BLOCK_SIZE);
-                    let notes = blocks.map(|index| Note::Uploaded(Block::new(job.piece, index)));
+                    let notes =
+                        blocks.map(|index| BlockNote::Uploaded(Block::new(job.piece, index)));
                     self.pending_report.report.notes.extend(notes);
                 }
                 self.pending_report.dirty = true;

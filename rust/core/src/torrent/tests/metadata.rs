@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
 use super::*;
-use crate::ext::{Handshake, Numbers};
+use crate::ext::{ExtendedHandshake, ExtensionIds};
 use crate::ids::InfoHash;
 use crate::peer::MetadataReply;
 
@@ -14,15 +14,15 @@ fn hash() -> InfoHash {
     InfoHash(Sha1::digest(INFO_DICT).into())
 }
 
-fn hello(metadata_size: Option<u32>) -> Option<Box<Handshake>> {
-    Some(Box::new(Handshake {
-        numbers: Numbers {
+fn hello(metadata_size: Option<u32>) -> Option<Box<ExtendedHandshake>> {
+    Some(Box::new(ExtendedHandshake {
+        numbers: ExtensionIds {
             metadata: 9,
-            ..Numbers::default()
+            ..ExtensionIds::default()
         },
         client: "Friend 1".to_owned(),
         metadata_size,
-        ..Handshake::default()
+        ..ExtendedHandshake::default()
     }))
 }
 use crate::choker::ChokerSettings;

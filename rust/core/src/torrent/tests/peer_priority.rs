@@ -1,7 +1,7 @@
 //! The ports on which callers listen, and which connection is closed for which (BEP 40).
 
 use super::*;
-use crate::ext::Handshake;
+use crate::ext::ExtendedHandshake;
 use crate::peer::ConnectionKind;
 use crate::peerlist::canonical_priority;
 
@@ -24,9 +24,9 @@ fn call(world: &mut World, peer: char, from: [u8; 4]) -> Result<(), CloseReason>
 }
 
 fn listens(world: &mut World, peer: char, port: u16) {
-    let hello = Handshake {
+    let hello = ExtendedHandshake {
         port: Some(port),
-        ..Handshake::default()
+        ..ExtendedHandshake::default()
     };
     world.say(peer, |it| it.hello = Some(Box::new(hello)));
 }

@@ -36,7 +36,7 @@ use crate::ban::ban_unit;
 use crate::ids::{InfoHash, PeerKey};
 use attempt::Attempt;
 use schedule::Candidate;
-use source::{Reputation, Source};
+use source::{MetadataSource, Reputation};
 
 /// Time after which a piece is asked of a second peer, if there is nothing
 /// else to ask it for.
@@ -67,7 +67,7 @@ type Groups = BTreeMap<AttemptKey, Vec<PeerKey>>;
 pub(super) struct MetadataFetch {
     info_hash: InfoHash,
     max_size: u32,
-    sources: BTreeMap<PeerKey, Source>,
+    sources: BTreeMap<PeerKey, MetadataSource>,
     attempts: BTreeMap<AttemptKey, Attempt>,
     /// Sizes for which each peer is an attempt of its own.
     suspect: BTreeSet<u32>,
@@ -120,7 +120,7 @@ impl MetadataFetch {
         let source = self
             .sources
             .entry(peer)
-            .or_insert_with(|| Source::new(ip, now + wait));
+            .or_insert_with(|| MetadataSource::new(ip, now + wait));
         let before = source.size;
         if size == 0 || size == before {
             return true;
@@ -197,7 +197,7 @@ impl MetadataFetch {
         while let Some((at, &peer)) = ready
             .iter()
             .enumerate()
-            .min_by_key(|(_, peer)| self.sources.get(*peer).map(Source::load))
+            .min_by_key(|(_, peer)| self.sources.get(*peer).map(MetadataSource::load))
         {
             let Some(source) = self.sources.get_mut(&peer) else {
                 return;
@@ -360,7 +360,7 @@ impl MetadataFetch {
         match (data, attempt) {
             (Some(data), Some(attempt)) => {
                 attempt.add(now, piece, data, peer);
-                source.into_iter().for_each(Source::succeeded);
+                source.into_iter().for_each(MetadataSource::succeeded);
             }
             (_, attempt) => {
                 attempt.into_iter().for_each(|it| it.give_back(piece));
@@ -408,13 +408,13 @@ impl MetadataFetch {
 fn late_pieces(
     now: Instant,
     attempt: &Attempt,
-    sources: &BTreeMap<PeerKey, Source>,
+    sources: &BTreeMap<PeerKey, MetadataSource>,
     peers: &[PeerKey],
 ) -> Vec<u32> {
     // For each piece, when it was asked for last.
     let mut under_way: BTreeMap<u32, Instant> = BTreeMap::new();
     let asked = peers.iter().filter_map(|peer| sources.get(peer));
-    for (piece, at) in asked.flat_map(Source::asked) {
+    for (piece, at) in asked.flat_map(MetadataSource::asked) {
         let last = under_way.entry(piece).or_insert(at);
         *last = at.max(*last);
     }

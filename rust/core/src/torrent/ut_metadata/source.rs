@@ -30,7 +30,7 @@ const MAX_WAIT: u32 = 5;
 
 /// A peer that supports ut_metadata.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct MetadataSource {
     pub(super) ip: IpAddr,
     /// Bytes in the info dict as the peer says; 0 when it does not.
     pub(super) size: u32,
@@ -45,7 +45,7 @@ pub(super) struct Source {
     rest_until: Instant,
 }
 
-impl Source {
+impl MetadataSource {
     pub(super) fn new(ip: IpAddr, rest_until: Instant) -> Self {
         Self {
             ip,
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_a_silent_peer_says_at_last_is_used() {
-        let mut source = Source::new(Ipv4Addr::LOCALHOST.into(), at(0));
+        let mut source = MetadataSource::new(Ipv4Addr::LOCALHOST.into(), at(0));
         source.ask(at(0), 3);
         assert!(source.expire(at(4999)).is_empty());
         assert_eq!(source.expire(at(5000)), [3]);

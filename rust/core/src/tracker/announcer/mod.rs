@@ -17,11 +17,11 @@ use std::time::Instant;
 use rand::{SeedableRng, rngs::StdRng};
 
 use super::entry::Tracker;
-use super::reply::{Failure, Reply, Retry};
+use super::reply::{Reply, Retry, TrackerFailure};
 use super::request::{AnnounceRequest, RequestId, ScrapeRequest, TrackerRequest};
 use super::settings::AnnouncerSettings;
 use super::status::{TrackerRow, most};
-use super::{Event, ScrapeReply};
+use super::{AnnounceEvent, ScrapeReply};
 
 /// What became of an announce that was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,7 +172,7 @@ impl Announcer {
             return;
         };
         endpoint.forced = false;
-        if endpoint.is_announcing(Event::Stopped) {
+        if endpoint.is_announcing(AnnounceEvent::Stopped) {
             return;
         }
         let mut knows_us = std::mem::take(&mut endpoint.knows_us);
@@ -180,11 +180,11 @@ impl Announcer {
             && !withdraw(&mut self.requests, sent.id)
         {
             // An announce without an answer may have arrived all the same.
-            knows_us |= sent.event == Event::Started;
+            knows_us |= sent.event == AnnounceEvent::Started;
             endpoint.knows_complete |= sent.complete;
         }
         if knows_us && self.settings.announce_stopped {
-            self.send(at, number, Event::Stopped);
+            self.send(at, number, AnnounceEvent::Stopped);
         }
     }
 
@@ -241,7 +241,7 @@ impl Announcer {
         let endpoint = tracker.endpoints.get_mut(number)?;
         let announced = endpoint.answered(now, reply, &self.settings, tracker.completed_sent);
         tracker.verified = true;
-        tracker.completed_sent |= announced == Some(Event::Completed);
+        tracker.completed_sent |= announced == Some(AnnounceEvent::Completed);
         let is_new = tracker.learn_id(reply.tracker_id.as_ref());
         self.last_working = Some(tracker.url.clone());
         self.promote(at);
@@ -254,7 +254,12 @@ impl Announcer {
     /// An announce has failed. How often in a row it has for this tracker from
     /// this endpoint; `None` if that is of no interest: the request was no
     /// longer of interest, or another endpoint may reach the tracker.
-    pub fn on_failure(&mut self, now: Instant, id: RequestId, failure: &Failure) -> Option<u32> {
+    pub fn on_failure(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        failure: &TrackerFailure,
+    ) -> Option<u32> {
         let (at, number) = self.find(id)?;
         let tracker = self.trackers.get_mut(at)?;
         let endpoint = tracker.endpoints.get_mut(number)?;
@@ -330,7 +335,7 @@ impl Announcer {
         self.trackers.iter().enumerate().map(row).collect()
     }
 
-    fn send(&mut self, at: usize, number: usize, event: Event) {
+    fn send(&mut self, at: usize, number: usize, event: AnnounceEvent) {
         let id = self.take_id();
         let Some(tracker) = self.trackers.get_mut(at) else {
             return;
@@ -347,7 +352,7 @@ impl Announcer {
                 event,
                 tracker_id: tracker.tracker_id.clone(),
                 num_want: match event {
-                    Event::Stopped => 0,
+                    AnnounceEvent::Stopped => 0,
                     _ => self.settings.num_want,
                 },
             }));

@@ -9,7 +9,7 @@ use std::time::Instant;
 use rand::seq::SliceRandom;
 
 use super::{AnnounceRequest, Announcer, TrackerRequest};
-use crate::tracker::Event;
+use crate::tracker::AnnounceEvent;
 use crate::tracker::entry::Tracker;
 
 /// Trackers of one torrent, at most; a file may name any number.
@@ -119,13 +119,13 @@ impl Announcer {
     /// The last announce to a tracker that is no longer ours.
     fn part_with(&mut self, gone: Tracker) {
         for endpoint in gone.endpoints {
-            if endpoint.is_announcing(Event::Stopped) {
+            if endpoint.is_announcing(AnnounceEvent::Stopped) {
                 continue;
             }
             let unsent = endpoint
                 .in_flight
                 .is_some_and(|sent| super::withdraw(&mut self.requests, sent.id));
-            let greeted = endpoint.is_announcing(Event::Started) && !unsent;
+            let greeted = endpoint.is_announcing(AnnounceEvent::Started) && !unsent;
             if self.settings.announce_stopped && (endpoint.knows_us || greeted) {
                 let id = self.take_id();
                 self.requests
@@ -133,7 +133,7 @@ impl Announcer {
                         id,
                         url: gone.url.clone(),
                         local: endpoint.local,
-                        event: Event::Stopped,
+                        event: AnnounceEvent::Stopped,
                         tracker_id: gone.tracker_id.clone(),
                         num_want: 0,
                     }));

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::{AnnounceStats, Event, Failure, Reply, Retry, ScrapeReply};
+use super::{AnnounceEvent, AnnounceStats, Reply, Retry, ScrapeReply, TrackerFailure};
 use crate::ids::InfoHash;
 use packet::{Action, UdpResponse};
 
@@ -45,7 +45,7 @@ pub enum Ask {
     /// An announce.
     Announce {
         /// Why.
-        event: Event,
+        event: AnnounceEvent,
         /// Peers wanted, at most.
         num_want: u32,
         /// The torrent's numbers.
@@ -95,7 +95,7 @@ pub enum UdpError {
     Send(String),
 }
 
-impl From<UdpError> for Failure {
+impl From<UdpError> for TrackerFailure {
     fn from(error: UdpError) -> Self {
         Self {
             message: error.to_string(),

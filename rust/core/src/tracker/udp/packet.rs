@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::super::reply::{MAX_TEXT, read_compact, seconds, text};
-use super::super::{AnnounceStats, Event, Reply, ScrapeReply};
+use super::super::{AnnounceEvent, AnnounceStats, Reply, ScrapeReply};
 use crate::ids::InfoHash;
 
 /// The number that opens every connect request.
@@ -124,7 +124,7 @@ fn header(first: u64, action: Action, transaction: u32) -> Vec<u8> {
 pub(super) fn announce(
     connection: u64,
     transaction: u32,
-    event: Event,
+    event: AnnounceEvent,
     num_want: u32,
     report: &AnnounceStats,
     path: &str,
@@ -137,7 +137,7 @@ pub(super) fn announce(
     }
     // The protocol knows no "paused" (BEP 21 is about HTTP).
     let event = match event {
-        Event::Paused => Event::None,
+        AnnounceEvent::Paused => AnnounceEvent::None,
         event => event,
     };
     let ip = report.ip.parse().unwrap_or(Ipv4Addr::UNSPECIFIED);
@@ -186,7 +186,7 @@ mod tests {
             ip: "10.0.0.9".to_owned(),
             ..AnnounceStats::default()
         };
-        let packet = announce(7, 8, Event::Started, 200, &report, "/a?b");
+        let packet = announce(7, 8, AnnounceEvent::Started, 200, &report, "/a?b");
         assert_eq!(packet.len(), 98 + 2 + 4);
         assert_eq!(
             packet[..16],
@@ -206,7 +206,14 @@ mod tests {
     #[test]
     fn a_long_path_takes_several_options() {
         let path = "/".repeat(600);
-        let packet = announce(7, 8, Event::None, 0, &AnnounceStats::default(), &path);
+        let packet = announce(
+            7,
+            8,
+            AnnounceEvent::None,
+            0,
+            &AnnounceStats::default(),
+            &path,
+        );
         assert_eq!(packet.len(), 98 + 600 + 3 * 2);
         assert_eq!((packet[98], packet[99]), (2, 255));
         assert_eq!((packet[98 + 257], packet[99 + 257]), (2, 255));
@@ -215,7 +222,14 @@ mod tests {
 
     #[test]
     fn a_finished_torrent_is_paused_over_http_only() {
-        let packet = announce(7, 8, Event::Paused, 0, &AnnounceStats::default(), "");
+        let packet = announce(
+            7,
+            8,
+            AnnounceEvent::Paused,
+            0,
+            &AnnounceStats::default(),
+            "",
+        );
         assert_eq!(packet[80..84], [0; 4]);
     }
 

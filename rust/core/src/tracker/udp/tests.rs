@@ -44,7 +44,7 @@ impl World {
 
     fn announce(&mut self, targets: &[u8]) -> QueryId {
         let ask = Ask::Announce {
-            event: Event::Started,
+            event: AnnounceEvent::Started,
             num_want: 200,
             report: AnnounceStats::default(),
         };

@@ -15,9 +15,9 @@ use crate::disk::{FileId, fold_name, linked, part_file_in, real};
 #[derive(Clone, Debug)]
 pub(crate) struct ClaimedPaths {
     /// The save path as it was given.
-    given: Root,
+    given: NamedFolder,
     /// Where that leads to, once it was looked up.
-    real: Root,
+    real: NamedFolder,
     metainfo: Arc<Metainfo>,
     renamed: BTreeMap<FileIndex, String>,
     parts: PathBuf,
@@ -29,7 +29,7 @@ pub(crate) struct ClaimedPaths {
 
 /// A folder, by one of its names.
 #[derive(Clone, Debug)]
-struct Root {
+struct NamedFolder {
     path: PathBuf,
     /// The topmost folders and files of the torrent in it, folded.
     tops: Vec<String>,
@@ -67,7 +67,7 @@ impl ClaimedPaths {
         renamed: BTreeMap<FileIndex, String>,
         part_file_dir: &Path,
     ) -> Self {
-        let root = |path: &Path| Root {
+        let root = |path: &Path| NamedFolder {
             path: path.to_owned(),
             tops: Vec::new(),
         };
@@ -133,7 +133,7 @@ impl ClaimedPaths {
         &self.metainfo.info
     }
 
-    fn root(&self, by: By) -> &Root {
+    fn root(&self, by: By) -> &NamedFolder {
         match by {
             By::Given => &self.given,
             By::Real => &self.real,

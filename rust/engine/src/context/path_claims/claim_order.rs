@@ -21,25 +21,25 @@ struct Tickets {
 
 /// A number in the line, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Ticket {
+pub(crate) struct ClaimTicket {
     line: Arc<ClaimOrder>,
     number: u64,
 }
 
 impl ClaimOrder {
-    pub(super) fn ticket(self: &Arc<Self>) -> Ticket {
+    pub(super) fn ticket(self: &Arc<Self>) -> ClaimTicket {
         let mut waiting = self.0.lock();
         waiting.last += 1;
         let number = waiting.last;
         waiting.tickets.insert(number, watch::Sender::new(()));
-        Ticket {
+        ClaimTicket {
             line: Arc::clone(self),
             number,
         }
     }
 }
 
-impl Ticket {
+impl ClaimTicket {
     /// Waits until all tickets that were given out before are given back.
     pub(super) async fn ready(&self) {
         while let Some(mut ahead) = self.ahead() {
@@ -55,7 +55,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for ClaimTicket {
     fn drop(&mut self) {
         self.line.0.lock().tickets.remove(&self.number);
     }

@@ -14,7 +14,7 @@
 //! symbolic links (`disk::path`). Two sessions do not know each other's paths.
 //!
 //! The disk is looked at by a [`Survey`], in a thread that may wait for it.
-//! [`ClaimTable`] decides under a lock, in the order of [`Ticket`]s, by what the
+//! [`ClaimTable`] decides under a lock, in the order of [`ClaimTicket`]s, by what the
 //! survey says. Before that a torrent is refused at once where the names that
 //! were given are enough to say so ([`PathLease::want`]).
 
@@ -35,7 +35,7 @@ use torrent_core::ids::FileIndex;
 
 pub(crate) use area::ClaimedPaths;
 use claim_order::ClaimOrder;
-pub(crate) use claim_order::Ticket;
+pub(crate) use claim_order::ClaimTicket;
 use claims::{ClaimTable, Decision};
 use survey::Survey;
 
@@ -112,7 +112,7 @@ impl PathClaims {
     }
 
     /// A place in the line of those that take places.
-    pub(crate) fn ticket(&self) -> Ticket {
+    pub(crate) fn ticket(&self) -> ClaimTicket {
         self.line.ticket()
     }
 
@@ -123,12 +123,12 @@ impl PathClaims {
 
     /// A ticket for a torrent that is not of the state directory, if all that
     /// are have theirs.
-    pub(crate) fn try_newcomer_ticket(&self) -> Option<Ticket> {
+    pub(crate) fn try_newcomer_ticket(&self) -> Option<ClaimTicket> {
         (!*self.incomplete.borrow()).then(|| self.ticket())
     }
 
     /// The same, when it is so.
-    pub(crate) async fn newcomer_ticket(&self) -> Ticket {
+    pub(crate) async fn newcomer_ticket(&self) -> ClaimTicket {
         let mut incomplete = self.incomplete.subscribe();
         // The sender is borrowed: it does not go away.
         let _ = incomplete.wait_for(|incomplete| !*incomplete).await;
@@ -153,7 +153,7 @@ impl PathLease {
     /// Takes a place, if no other torrent has it, or shares it.
     pub(crate) async fn take(
         self: &Arc<Self>,
-        ticket: Ticket,
+        ticket: ClaimTicket,
         area: ClaimedPaths,
         sharing: Sharing,
     ) -> Result<Reserved> {
@@ -201,7 +201,7 @@ impl PathLease {
         self.at_once(reserve.await?, words, about)
     }
 
-    fn ticket(&self) -> Ticket {
+    fn ticket(&self) -> ClaimTicket {
         self.path_claims.ticket()
     }
 
@@ -211,7 +211,7 @@ impl PathLease {
 
     async fn reserve(
         self: &Arc<Self>,
-        ticket: Option<Ticket>,
+        ticket: Option<ClaimTicket>,
         look: impl FnOnce() -> Vec<ClaimedPaths> + Send + 'static,
         sharing: Sharing,
         moves: Moves,

@@ -21,8 +21,8 @@ use torrent_core::ids::InfoHash;
 use torrent_core::settings::Settings;
 use torrent_core::tracker::udp::{Ask, UdpError, UdpQuery, UdpReply};
 use torrent_core::tracker::{
-    AnnounceRequest, AnnounceStats, Event, Failure, Reply, ReplyError, Retry, ScrapeReply,
-    ScrapeRequest, TrackerHost, UrlError, announce_url, scrape_url, tracker_host,
+    AnnounceEvent, AnnounceRequest, AnnounceStats, Reply, ReplyError, Retry, ScrapeReply,
+    ScrapeRequest, TrackerFailure, TrackerHost, UrlError, announce_url, scrape_url, tracker_host,
 };
 use url::{Host, Url};
 
@@ -76,10 +76,10 @@ impl TrackerError {
     }
 
     /// What the announcer has to know of it.
-    pub(crate) fn failure(&self) -> Failure {
+    pub(crate) fn failure(&self) -> TrackerFailure {
         match self {
             Self::Reply(error) => error.clone().into(),
-            error => Failure {
+            error => TrackerFailure {
                 message: error.to_string(),
                 retry: match error {
                     // Gone.
@@ -105,9 +105,9 @@ struct AnnounceLimits {
 }
 
 impl AnnounceLimits {
-    fn new(settings: &Settings, event: Event, filtered: bool) -> Self {
+    fn new(settings: &Settings, event: AnnounceEvent, filtered: bool) -> Self {
         let total = match event {
-            Event::Stopped => settings.stop_tracker_timeout,
+            AnnounceEvent::Stopped => settings.stop_tracker_timeout,
             _ => settings.tracker_completion_timeout,
         };
         let size = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
@@ -174,7 +174,7 @@ impl TrackerClient {
         }
     }
 
-    fn limits(&self, event: Event, filtered: bool) -> AnnounceLimits {
+    fn limits(&self, event: AnnounceEvent, filtered: bool) -> AnnounceLimits {
         AnnounceLimits::new(&self.settings.borrow(), event, filtered)
     }
 
@@ -224,7 +224,7 @@ impl TrackerClient {
         info_hash: InfoHash,
         filtered: bool,
     ) -> Result<ScrapeReply, TrackerError> {
-        let limits = self.limits(Event::None, filtered);
+        let limits = self.limits(AnnounceEvent::None, filtered);
         let host = tracker_host(&request.url, limits.international)?;
         let local = request.local.ip();
         if host.udp {

@@ -37,14 +37,14 @@ const MAX_INTERIM: usize = 8;
 pub(super) struct Response {
     pub(super) head: Head,
     pub(super) from: SocketAddr,
-    stream: Box<dyn Stream>,
+    stream: Box<dyn HttpStream>,
     /// Bytes of the body that came with the head.
     rest: Vec<u8>,
 }
 
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait HttpStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> HttpStream for T {}
 
 fn io_error(error: &io::Error) -> HttpError {
     HttpError::Protocol(error.to_string())
@@ -84,7 +84,7 @@ pub(super) async fn get(
 
 /// Reads the head of the response that comes over `stream`.
 pub(super) async fn answer(
-    mut stream: Box<dyn Stream>,
+    mut stream: Box<dyn HttpStream>,
     from: SocketAddr,
     limits: &HttpLimits,
 ) -> Result<Response, HttpError> {
@@ -156,7 +156,7 @@ fn has_empty_line(received: &[u8], known: usize) -> bool {
 
 /// Receives once; 0 at the end. One end of TLS that closes without saying so
 /// has closed.
-async fn receive(stream: &mut Box<dyn Stream>, buffer: &mut [u8]) -> Result<usize, HttpError> {
+async fn receive(stream: &mut Box<dyn HttpStream>, buffer: &mut [u8]) -> Result<usize, HttpError> {
     match stream.read(buffer).await {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
         received => received.map_err(|error| io_error(&error)),
@@ -217,7 +217,7 @@ async fn connect(
     local: IpAddr,
     tls: Option<Arc<ClientConfig>>,
     limits: &HttpLimits,
-) -> Result<(Box<dyn Stream>, SocketAddr), HttpError> {
+) -> Result<(Box<dyn HttpStream>, SocketAddr), HttpError> {
     let targets = targets.get(..MAX_ADDRESSES).unwrap_or(targets);
     let each = limits.silence / u32::try_from(targets.len().max(1)).unwrap_or(1);
     let each = each.max(LEAST_TIME);
@@ -250,7 +250,7 @@ async fn secure(
     url: &Url,
     stream: TcpStream,
     tls: Option<Arc<ClientConfig>>,
-) -> Result<Box<dyn Stream>, HttpError> {
+) -> Result<Box<dyn HttpStream>, HttpError> {
     let Some(config) = tls else {
         return Ok(Box::new(stream));
     };

@@ -90,9 +90,9 @@ async fn take(
 
 /// An attempt to open the folder, in a thread that may be left behind. When it is
 /// given up, a session that comes after waits for what becomes of it.
-struct Attempt(Option<Ending>);
+struct StartAttempt(Option<Ending>);
 
-impl Drop for Attempt {
+impl Drop for StartAttempt {
     fn drop(&mut self) {
         if let Some(ending) = &self.0 {
             ending.begin();
@@ -107,7 +107,7 @@ async fn await_folder(
 ) -> Result<StateDir> {
     loop {
         let (name, ending, open) = (folder.clone(), Ending::default(), open.clone());
-        let mut attempt = Attempt(Some(ending.clone()));
+        let mut attempt = StartAttempt(Some(ending.clone()));
         // The disk may hang: then only this thread does.
         let opened = tokio::task::spawn_blocking(|| open(name, ending));
         let opened = tokio::time::timeout_at(deadline, opened).await;

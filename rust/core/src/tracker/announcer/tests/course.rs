@@ -42,7 +42,10 @@ fn one_tracker_from_start_to_stop() {
     world.silent();
     world.sleep(600);
     let request = world.poll().remove(0);
-    assert_eq!((request.event, request.num_want), (Event::None, 200));
+    assert_eq!(
+        (request.event, request.num_want),
+        (AnnounceEvent::None, 200)
+    );
     assert_eq!(request.tracker_id.as_deref(), Some(&b"tid"[..]));
     world.reply(request.id);
     assert_eq!(
@@ -54,7 +57,10 @@ fn one_tracker_from_start_to_stop() {
     world.announcer.stop();
     assert!(!world.announcer.is_quiet());
     let request = world.poll().remove(0);
-    assert_eq!((request.event, request.num_want), (Event::Stopped, 0));
+    assert_eq!(
+        (request.event, request.num_want),
+        (AnnounceEvent::Stopped, 0)
+    );
     world.reply(request.id);
     assert!(world.announcer.is_quiet());
     assert_eq!(world.announcer.poll_timeout(), None);

@@ -48,8 +48,8 @@ fn tiers(text: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-fn failure(retry: Retry) -> Failure {
-    Failure {
+fn failure(retry: Retry) -> TrackerFailure {
+    TrackerFailure {
         message: "no".to_owned(),
         retry,
     }

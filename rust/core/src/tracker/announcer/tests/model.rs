@@ -9,7 +9,7 @@ use super::*;
 /// What a tracker would believe, and what is on its way to it.
 #[derive(Default)]
 struct Model {
-    in_flight: Option<(RequestId, Event)>,
+    in_flight: Option<(RequestId, AnnounceEvent)>,
     started: bool,
     completed: u32,
 }
@@ -42,7 +42,7 @@ proptest! {
                     }
                     if step < 7 {
                         let current = world.announcer.on_reply(now, request.id, &Reply::default()).is_some();
-                        if current && request.event == Event::Started {
+                        if current && request.event == AnnounceEvent::Started {
                             model.started = true;
                         }
                     } else {
@@ -61,12 +61,12 @@ proptest! {
             for request in world.poll() {
                 let model = models.entry(request.url.clone()).or_default();
                 match request.event {
-                    Event::Stopped => {
-                        prop_assert!(model.started || matches!(model.in_flight, Some((_, Event::Started))));
+                    AnnounceEvent::Stopped => {
+                        prop_assert!(model.started || matches!(model.in_flight, Some((_, AnnounceEvent::Started))));
                         model.started = false;
                     }
-                    Event::Started => prop_assert!(running && !model.started && model.in_flight.is_none()),
-                    Event::Completed => {
+                    AnnounceEvent::Started => prop_assert!(running && !model.started && model.in_flight.is_none()),
+                    AnnounceEvent::Completed => {
                         prop_assert!(running && model.started && model.in_flight.is_none());
                         model.completed += 1;
                     }

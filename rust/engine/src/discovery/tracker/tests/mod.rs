@@ -28,7 +28,7 @@ fn request(url: String) -> AnnounceRequest {
     AnnounceRequest {
         id: RequestId(1),
         url,
-        event: Event::Started,
+        event: AnnounceEvent::Started,
         tracker_id: None,
         num_want: 50,
         local: "0.0.0.0:6881".parse().unwrap(),
@@ -207,7 +207,7 @@ async fn stopping_has_a_limit_of_its_own() {
     let settings = settings(|settings| settings.stop_tracker_timeout = 0);
     let client = new_client(&settings);
     let request = AnnounceRequest {
-        event: Event::Stopped,
+        event: AnnounceEvent::Stopped,
         ..request(format!("http://{}/announce/silent", server.addr))
     };
     let error = client

@@ -167,7 +167,7 @@ async fn refusals_and_silence_say_so() {
     assert!(silent.to_string().ends_with("within 1 s"), "{silent}");
     assert_eq!(silent.operation(), "sock_read");
     let request = AnnounceRequest {
-        event: Event::Stopped,
+        event: AnnounceEvent::Stopped,
         ..request("udp://no-such-host.invalid:1/".to_owned())
     };
     let unknown = client
