@@ -407,7 +407,7 @@ fn not_there_yet_page() {
     let mut page = "\
 # Not there yet
 
-Members of the API that rest on a feature which the library does not have yet. They are not registered before the feature works: a script that calls one is told so, and nothing pretends. This page is written from the list that the tests hold the classes against.
+Members of the API that rest on a feature which the library does not have yet. They are not registered before the feature works: a script that calls one fails with an error, as for any unknown method. This page is written from the list that the tests hold the classes against.
 
 "
     .to_owned();

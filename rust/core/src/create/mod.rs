@@ -164,7 +164,7 @@ pub fn automatic_piece_size(total: u64) -> u32 {
 }
 
 impl TorrentBuilder {
-    /// Checks everything, so that nothing is hashed in vain.
+    /// Checks everything before the hashing, which takes long.
     pub fn plan(mut self) -> Result<Plan, CreateError> {
         let first = self.entries.first().ok_or(CreateError::NoFiles)?;
         let root = first.path.first().cloned().unwrap_or_default();

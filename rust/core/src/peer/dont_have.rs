@@ -59,7 +59,7 @@ impl Connection {
         helpless.then_some(CloseReason::DontHaveUnsupported)
     }
 
-    /// Refuses what was read in vain; the connection is to be closed if the
+    /// Rejects requests whose blocks could not be read; the connection is to be closed if the
     /// peer cannot be informed.
     pub(super) fn reject_read(&mut self, job: &ReadJob) -> Option<CloseReason> {
         if !self.features.fast {

@@ -164,7 +164,7 @@ impl Connection {
 
     pub(super) fn handle_extended(&mut self, id: u8, payload: &[u8]) -> Result<(), PeerError> {
         if !self.features.extensions {
-            // It did not say so, and we did not greet it.
+            // Its handshake has no extension bit, so we sent it no extension handshake.
             return Err(PeerError::NotNegotiated);
         }
         match id {

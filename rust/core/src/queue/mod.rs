@@ -75,7 +75,7 @@ pub struct Observation {
 /// What the queue decides of a torrent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueVerdict {
-    /// It runs, if it is auto-managed; else that is not the queue's affair.
+    /// It runs, if it is auto-managed; the queue decides nothing about others.
     pub run: bool,
     /// It may check its files, if it is auto-managed.
     pub check: bool,

@@ -1,4 +1,5 @@
-//! Tasks whose panic becomes an event instead of a torrent that stands still.
+//! Runs tasks so that a panic becomes an event; otherwise the torrent would stop
+//! without a sign.
 
 use std::future::Future;
 use std::sync::Arc;

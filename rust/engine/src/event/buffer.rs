@@ -2,7 +2,7 @@
 //! sink puts events in under its lock; the consumer swaps all out.
 //!
 //! What only readers of alerts want is dropped beyond the alert limit, and
-//! counted. What signals live by has a bound of its own, far away. Beyond it
+//! counted. Events that signals depend on have a much higher bound of their own. Beyond it
 //! nothing is dropped either: an event takes in the one of its kind, torrent
 //! and subject that waits already. So a caller that awaits something learns of it, and
 //! what waits is bounded by the torrents, their pieces and files, and what the
@@ -17,7 +17,7 @@ use torrent_core::ids::TorrentKey;
 use crate::event::{Audience, Detail, Event, Kind, kind};
 use crate::status::TorrentStatus;
 
-/// How many events that signals live by wait one by one: some 20 MB. Torrents
+/// How many events that signals depend on wait one by one: some 20 MB. Torrents
 /// report verified pieces in batches, so that a game which is busy for ten
 /// seconds stays below it.
 const SIGNALS: usize = 65_536;

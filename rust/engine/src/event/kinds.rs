@@ -1,5 +1,5 @@
 //! The kinds of event: libtorrent's alert numbers, names, categories and
-//! priorities, and who lives by each. `oracle_tests/libtorrent_alerts.csv` is
+//! priorities, and which consumer depends on each. `oracle_tests/libtorrent_alerts.csv` is
 //! libtorrent's whole list, and says why a kind is not here.
 
 /// Alert categories: libtorrent's bits.
@@ -82,7 +82,7 @@ pub struct Kind {
     pub always: bool,
     /// Its claim on the queue.
     pub priority: AlertPriority,
-    /// Who lives by it.
+    /// Which consumer depends on it.
     pub audience: Audience,
 }
 

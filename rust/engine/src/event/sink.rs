@@ -98,7 +98,7 @@ impl EventSink {
     }
 
     /// The same, but takes nothing while another thread is at the events: that
-    /// thread may have been put to sleep by the system, and a game's frame does
+    /// thread may have been suspended by the system, and a game's frame does
     /// not wait for it. False if so.
     pub fn try_take(&self, into: &mut Vec<Event>) -> bool {
         let buffer = self.buffer.try_lock();

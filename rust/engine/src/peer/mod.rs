@@ -321,7 +321,7 @@ impl PeerTask {
     }
 }
 
-/// Waits for the socket, or for ever where there is nothing to wait for.
+/// Waits for the socket, or never resolves where there is nothing to wait for.
 async fn ready(stream: &Stream, interest: Option<Interest>) -> io::Result<tokio::io::Ready> {
     match interest {
         Some(interest) => stream.ready(interest).await,

@@ -1,6 +1,6 @@
 //! Reads the torrents of a state directory: all of them in the thread of the
 //! `state_store`, or a single one for a game that asks for it before its turn. Each
-//! is read by itself: what is wrong with one is no affair of the others.
+//! is read by itself: a fault in one does not concern the others.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

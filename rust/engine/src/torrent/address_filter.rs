@@ -8,7 +8,7 @@ use super::Driver;
 use crate::event::BlockReason;
 
 impl Driver {
-    /// Whether a connection with `peer` must not be; says so if it is.
+    /// Whether a connection with `peer` is forbidden; posts `peer_blocked` if so.
     pub(super) fn is_blocked(&self, peer: SocketAddr) -> bool {
         let address_filter = &self.context.services.address_filter;
         let blocked = address_filter.blocks(peer.ip(), self.peers.filtered);
@@ -18,8 +18,8 @@ impl Driver {
         blocked
     }
 
-    /// Whether `peer` listens on a port that the settings forbid; says so if it
-    /// does.
+    /// Whether `peer` listens on a port that the settings forbid; posts
+    /// `peer_blocked` if so.
     pub(super) fn is_privileged(&self, peer: SocketAddr) -> bool {
         let settings = self.context.services.settings.borrow().clone();
         let privileged = settings.no_connect_privileged_ports && peer.port() < FIRST_UNPRIVILEGED;
@@ -34,7 +34,7 @@ impl Driver {
         session.post_blocked(Some(&self.handle.torrent_ref()), peer, reason);
     }
 
-    /// The brain has found a peer guilty.
+    /// The core has decided to ban an address.
     pub(super) fn ban(&self, ip: IpAddr) {
         self.context.services.stats.banned_for_hash_failure.add(1);
         self.context.services.ban(ip);

@@ -1,4 +1,4 @@
-//! Checks that are cancelled, and what is not known then.
+//! Cancels checks, and keeps account of pieces whose state is unknown.
 //!
 //! Owned by the torrent's driver. Code that begins a check because something
 //! turned out to be other than it should says so first ([`Driver::mark_unknown`]):
@@ -15,7 +15,7 @@ use torrent_core::bitfield::Bitfield;
 use super::Driver;
 
 impl Driver {
-    /// These pieces may be there or not: it takes a check to know.
+    /// Only a check can say whether these pieces are on disk.
     pub(super) fn mark_unknown(&mut self, pieces: &Bitfield) {
         self.checking.content_unknown = true;
         if let Some(storage) = self.storage.slot.get() {
@@ -23,7 +23,7 @@ impl Driver {
         }
     }
 
-    /// Everything on disk is in doubt.
+    /// The state of every piece is unknown.
     pub(super) fn mark_all_unknown(&mut self) {
         self.mark_unknown(&Bitfield::full(self.brain.layout().num_pieces()));
     }
@@ -33,7 +33,7 @@ impl Driver {
         if self.cancel_after_resume() || !self.has_check() {
             return;
         }
-        // What cannot be seen is not taken for missing.
+        // Files that cannot be looked at do not count as missing.
         if self.location.root.is_awaited() && !self.location.root.cancel_check() {
             return;
         }
@@ -46,7 +46,7 @@ impl Driver {
             .as_ref()
             .is_some_and(|check| !check.cancel())
         {
-            // Its end is on its way.
+            // It is over; its result is in the queue of disk events.
             return;
         }
         self.checking.running = None;

@@ -1,6 +1,6 @@
-//! The way of a torrent to its place on disk, before it begins. Until it has
-//! it, nothing of it is touched; calls on its handle work, and what they ask
-//! for is done when it begins.
+//! Claims the paths of a torrent before it begins. Until the claim is granted
+//! none of its files is touched; calls on its handle work, and what they ask
+//! for is done when the torrent begins.
 
 use std::sync::atomic::Ordering;
 
@@ -16,18 +16,19 @@ use crate::event::{Detail, kind};
 use crate::torrent::handle::storage::Deletion;
 use crate::torrent::handle::{Command, Shown, TorrentHandle};
 
-/// What became of the way.
+/// What became of the claim.
 pub(super) enum ClaimOutcome {
-    /// It has its place, or needs none yet.
+    /// The torrent has its paths, or has no metadata and needs none yet.
     Claimed,
-    /// The session stops: it does nothing but end.
+    /// The session stops: the torrent does nothing but end.
     Stopping,
-    /// It was removed before it had touched anything.
+    /// The torrent was removed before it had touched a file.
     Removed,
 }
 
-/// Waits until it is known where the remembered torrents are, takes the place
-/// if it is free, and waits for those that are being removed from it.
+/// Waits until the paths of the torrents in the state directory are known, claims
+/// those of this torrent if they are free, and waits for torrents that are being
+/// removed from them.
 pub(super) async fn claim_paths(context: &Context, new: &mut NewTorrent) -> Result<ClaimOutcome> {
     match take_paths(context, new).await {
         Ok(taken) => taken.map(|()| ClaimOutcome::Claimed),
@@ -55,7 +56,8 @@ async fn take_paths(
     let Some(area) = new.area.take() else {
         return Ok(Ok(()));
     };
-    // One that is remembered may have files to delete: it begins all the same.
+    // A torrent of the state directory may have files to delete: it begins even
+    // if it is removed.
     let by_removal = !new.restored;
     let take = new.lease.take(ticket, area, Sharing::Same);
     // The disk may hang, this torrent's or that of one with an earlier ticket.
@@ -74,13 +76,13 @@ async fn take_paths(
     Ok(Ok(()))
 }
 
-/// Why the claim was not waited for.
+/// Why a claim was given up.
 enum Interrupted {
     Stopping,
     Removed,
 }
 
-/// What a claim is not waited for any longer for.
+/// What makes a torrent give up its claim.
 struct Interruption {
     stopping: watch::Receiver<bool>,
     removal: watch::Receiver<Option<u64>>,
@@ -103,14 +105,14 @@ impl Interruption {
     }
 }
 
-/// It is removed: the command is on its way. What was asked for before and
-/// beside it ends with the event that says so.
+/// The torrent is removed: the command for it is in the queue or about to be.
+/// Every other command ends with its failure event.
 async fn removed(context: &Context, new: &mut NewTorrent) -> ClaimOutcome {
     let session = &context.services;
     while let Some(command) = new.commands.recv().await {
         if let Command::Remove { delete } = command {
             if delete != Deletion::Nothing {
-                // There is nothing of it.
+                // No file of it exists.
                 let torrent = new.handle.torrent_ref();
                 let events = &session.events;
                 events.post(kind::TORRENT_DELETED, Some(&torrent), || Detail::None);
@@ -131,14 +133,14 @@ fn give_up_commands(context: &Context, new: &mut NewTorrent) {
     }
 }
 
-/// Waits until it is so. Never, where it cannot become so any more.
+/// Resolves when the state is as `is_so` wants it; never, if the sender is gone.
 async fn holds<T>(state: &mut watch::Receiver<T>, is_so: impl FnMut(&T) -> bool) {
     if state.wait_for(is_so).await.is_err() {
         std::future::pending().await
     }
 }
 
-/// A torrent that cannot even begin: it says why and leaves.
+/// A torrent that cannot begin: posts why, and removes it from the session.
 pub(super) fn refuse(context: &Context, new: &mut NewTorrent, error: Error) {
     let handle = new.handle.clone();
     let handle = &handle;
@@ -153,7 +155,7 @@ pub(super) fn refuse(context: &Context, new: &mut NewTorrent, error: Error) {
     leave(context, handle);
 }
 
-/// The last that is seen of a torrent.
+/// Shows the error in the torrent's last snapshot.
 fn show_error(context: &Context, handle: &TorrentHandle, error: &Error) {
     let asked = &handle.shared.asked;
     for topic in [CommandTopic::Check, CommandTopic::Error, CommandTopic::Move] {
@@ -169,7 +171,7 @@ fn show_error(context: &Context, handle: &TorrentHandle, error: &Error) {
         .store(Shown::at(status, asked.seen(), session_paused));
 }
 
-/// A torrent that has not begun is gone.
+/// Posts that a torrent which has not begun is removed.
 pub(super) fn leave(context: &Context, handle: &TorrentHandle) {
     handle.shared.left.store(true, Ordering::Release);
     let events = &context.services.events;

@@ -1,5 +1,4 @@
-//! Carries out commands from handles, and
-//! changed settings.
+//! Carries out commands from handles, and applies changed settings.
 
 use std::time::Instant;
 
@@ -53,7 +52,7 @@ impl Driver {
 
     /// A state has changed.
     fn look(&mut self, state: PendingState) {
-        // Before it is looked at: a change from now on asks for another look.
+        // Before the state is read: a later change must notify the task again.
         self.handle.shared.pending.looking(state as u32);
         match state {
             PendingState::Options => {

@@ -1,7 +1,6 @@
-//! Work that a caller has asked for and that ends with an event: when it
-//! cannot come to its end, because the torrent is removed, the session stops or
-//! the task fails, the event that says so comes all the same, and before the
-//! torrent's last event.
+//! Work that a caller has asked for and that ends with an event. When it cannot
+//! be completed, because the torrent is removed, the session stops or the task
+//! panics, its failure event is posted, before the torrent's last event.
 
 use std::sync::Arc;
 
@@ -48,7 +47,7 @@ impl CompletionGuard {
         }
     }
 
-    /// The work has come to an end, which its own event reports.
+    /// The work is complete, which its own event reports.
     pub(super) fn complete(mut self) {
         self.failure = None;
     }
@@ -71,7 +70,7 @@ impl Drop for CompletionGuard {
     }
 }
 
-/// Why work of a torrent does not come to its end.
+/// Why work of a torrent is not completed.
 fn cut_short(session: &Services, handle: &TorrentHandle) -> Error {
     let (kind, reason) = if *session.stopping.borrow() {
         (ErrorKind::SessionNotRunning, "the session stops")
@@ -83,7 +82,7 @@ fn cut_short(session: &Services, handle: &TorrentHandle) -> Error {
     Error::because(kind, reason)
 }
 
-/// What ends with an event and has no task of its own.
+/// Work that ends with an event and has no task of its own.
 #[derive(Debug, Default)]
 pub(super) struct Uncompleted {
     /// `flush_cache` calls that are not answered.
@@ -202,8 +201,7 @@ impl Driver {
         }
     }
 
-    /// Work that is under way ends now or as soon as it can, and what has not
-    /// begun never will.
+    /// Cancels work that is under way, and drops work that has not begun.
     pub(super) fn cut_short(&mut self) {
         self.ending = true;
         if let Some(storage) = self.storage.slot.get() {

@@ -32,9 +32,9 @@ impl From<DiskError> for Error {
 }
 
 impl Driver {
-    /// Forgets what we have and looks at the disk again; a check that is under
-    /// way has looked too early, and begins anew. An error from before no
-    /// longer counts: what the check finds does.
+    /// Forgets which pieces we have and checks the files again. A check that is
+    /// under way may have read files before they changed, and begins anew. An
+    /// earlier error no longer counts: what the check finds does.
     pub(super) fn recheck(&mut self) {
         if self.location.root.is_awaited() {
             self.records.resume_state.recheck_after_start();
@@ -105,7 +105,7 @@ impl Driver {
             }
             DiskEvent::ReadFailed { piece, error } => self.read_failed(piece, error),
             DiskEvent::Oversized => self.post(kind::OVERSIZED_FILE, || Detail::None),
-            // Every reader that is turned away says so: once is enough.
+            // Each read that was refused reports it: one event is enough.
             DiskEvent::TrustBroken { piece, error } if self.checking.running.is_none() => {
                 self.post(kind::HASH_FAILED, || Detail::Piece(piece));
                 self.post_rejected(error.message.clone(), "");
@@ -141,7 +141,7 @@ impl Driver {
                 self.post(kind::INTERNAL_ERROR, || {
                     Detail::Error(Error::new(ErrorKind::InternalException))
                 });
-                // It went down with the worker.
+                // The disk worker has panicked.
                 if let Some(check) = self.checking.running.take() {
                     check.cancel();
                     self.check_given_up(now, Some(check));
@@ -172,7 +172,7 @@ impl Driver {
     pub(super) fn found(&mut self, now: Instant, have: &Bitfield) {
         self.checking.content_unknown = self.checking.pending_check.is_some();
         self.checked(now, have);
-        // What could not be read meanwhile.
+        // Pieces that could not be read during the check.
         self.run_pending_check();
     }
 

@@ -62,15 +62,15 @@ pub(super) struct Records {
 
 /// Where the files are, who may use that place, and what changes it.
 pub(super) struct Location {
-    /// Its places on disk, until the end.
+    /// The claim of its paths, held until the end.
     pub(super) lease: Arc<PathLease>,
-    /// They are its own: a record may say so.
+    /// The paths are claimed for this torrent alone: a record may name them.
     pub(super) owns_paths: bool,
     pub(super) work: StorageWork,
     pub(super) root: SavePathState,
 }
 
-/// How time has passed for the torrent.
+/// Active and seeding times, and what counts by the clock.
 pub(super) struct Times {
     pub(super) times: TorrentTimes,
     pub(super) sleep: SuspendWatch,

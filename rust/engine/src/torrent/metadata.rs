@@ -1,5 +1,5 @@
-//! What a torrent consists of: opened at once for one that begins with its
-//! metadata, and for any other when the metadata comes (BEP 9).
+//! Opens the storage of a torrent: at once if it begins with its metadata,
+//! otherwise when the metadata has come from peers (BEP 9).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(super) fn spec(info: &Info, handle: &TorrentHandle) -> Result<StorageSpec, E
     spec_at(info, handle, &handle.save_path(), renamed)
 }
 
-/// The same at another place.
+/// The same at another save path.
 pub(super) fn spec_at(
     info: &Info,
     handle: &TorrentHandle,
@@ -101,9 +101,9 @@ impl Driver {
 }
 
 impl Driver {
-    /// Judges the names that files were given when it was not known which
-    /// there are. Bad ones of a record make that worthless; bad ones of the
-    /// game are an error.
+    /// Judges names that were given to files before the metadata was known. Bad
+    /// names in a record make the record worthless; bad names from the game are
+    /// an error of the torrent.
     fn judge_names(&mut self, info: &Info) -> Result<(), Error> {
         let part_file = part_file(&self.handle);
         let mut options = self.handle.shared.options.lock();
@@ -117,9 +117,9 @@ impl Driver {
         )
     }
 
-    /// Takes the place of the files, now that it is known which they are, and
-    /// waits for torrents that are being removed from it. Changes of places
-    /// wait meanwhile, and the metadata comes again when it is over.
+    /// Claims the paths of the files, now that they are known, and waits for
+    /// torrents that are being removed from them. Moves and renames wait
+    /// meanwhile; [`Self::paths_claimed`] goes on with the metadata.
     fn take_place(&mut self, info: Arc<Info>) {
         let metainfo = self.handle.magnet_link().with_info(Arc::clone(&info));
         let area = {
@@ -163,7 +163,7 @@ impl Driver {
         let limits = MetainfoLimits::of_settings(&self.context.services.settings.borrow());
         self.tasks.spawn(async move {
             let read = spawn_blocking(move || Info::parse(&info_dict, &limits)).await;
-            // A parser that panics has a fault, and the torrent no metadata.
+            // A panic of the parser is a fault of ours; the torrent stays without metadata.
             TaskEnd::Metadata(read.unwrap_or(Err(MetainfoError::NotADict)))
         });
     }

@@ -184,7 +184,7 @@ impl Queues {
     /// What becomes of a torrent whose session stops: it may have been removed
     /// right before. Messages that are not carried out any more go to `unfinished`.
     fn drain_commands(&mut self, mut unfinished: impl FnMut(Command)) -> LoopEnd {
-        // A caller that goes on posting would keep it busy for ever.
+        // A caller that goes on posting would keep this loop from ending.
         self.commands.close();
         let mut verdict = LoopEnd::SessionStopped;
         while let Some(command) = self.commands.try_recv() {

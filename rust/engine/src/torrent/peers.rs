@@ -123,7 +123,7 @@ impl Driver {
         });
     }
 
-    /// Informs the brain when others see us elsewhere, or we listen elsewhere.
+    /// Informs the core when our external address or our listen endpoints change.
     pub(super) fn follow_own_endpoints(&mut self) {
         let own = self.context.services.network.own();
         if !Arc::ptr_eq(&own, &self.peers.own_endpoints) {

@@ -1,8 +1,8 @@
 //! Checks that are pending: a read that fails, for a peer or in a check,
-//! says nothing of the bytes. The pieces in question do not count and are not
-//! fetched; when storage is said to work again ([`Driver::clear_error`], by
-//! the game or the retry) they are hashed first, and only what is really bad
-//! comes from peers. Until then records claim nothing.
+//! does not mean that the bytes are bad. The pieces concerned do not count and
+//! are not requested; when the error is cleared ([`Driver::clear_error`], by the
+//! game or the retry) they are hashed first, and only bad ones are downloaded
+//! again. Until then records claim no piece.
 //!
 //! Owned by the torrent's driver.
 
@@ -14,7 +14,7 @@ use torrent_core::ids::PieceIndex;
 use super::Driver;
 use crate::disk::{CheckMode, DiskError};
 
-/// What has to be looked at before anything is fetched.
+/// The check that has to be done before anything is requested.
 #[derive(Debug, Default)]
 pub(super) struct PendingCheck(Option<CheckMode>);
 
@@ -36,7 +36,8 @@ impl PendingCheck {
         });
     }
 
-    /// What a check in this mode has to look at, which settles the debt.
+    /// What a check in this mode has to look at, the pending check included;
+    /// none is pending then.
     pub(super) fn resolve_mode(&mut self, mode: CheckMode) -> CheckMode {
         self.add(mode);
         self.0.take().unwrap_or(CheckMode::All)
@@ -51,7 +52,7 @@ impl Driver {
         pieces.set(piece.0);
         self.mark_unknown(&pieces);
         self.checking.pending_check.add(CheckMode::Only(pieces));
-        // Before the piece is missed: it must not be asked of peers.
+        // First, so that the missing piece is not requested from peers.
         self.hold_download();
         if self.brain.picker().we_have(piece) {
             self.brain.piece_lost(now, piece);
@@ -61,8 +62,7 @@ impl Driver {
         self.run_pending_check();
     }
 
-    /// A check could not be done: what it was to look at is as unknown as
-    /// before it.
+    /// A check could not be done: the pieces that it was for are still unknown.
     pub(super) fn check_failed(&mut self, mode: CheckMode) {
         self.checking.pending_check.add(mode);
         self.checking.content_unknown = true;
@@ -79,14 +79,14 @@ impl Driver {
                 self.checking.running = None;
                 self.run_check(CheckMode::All);
             }
-            // Its end is on its way.
+            // It is over; its result is in the queue of disk events.
             Some(_) => self.checking.pending_check.add(CheckMode::All),
             None => {}
         }
     }
 
-    /// Runs the pending check, unless an error says that it would be in vain.
-    /// Whether something is.
+    /// Runs the pending check, unless an error keeps it from being done.
+    /// Whether a check is pending.
     pub(super) fn run_pending_check(&mut self) -> bool {
         if !self.checking.pending_check.is_some() {
             return false;

@@ -40,13 +40,13 @@ impl Driver {
         });
     }
 
-    /// Does as the queue has decided.
+    /// Applies the queue's verdict.
     pub(super) fn queue_verdict_changed(&mut self) {
         self.enable_announcer();
         self.read_options();
     }
 
-    /// Announces only if it may.
+    /// Enables announces if the queue's verdict or the owner allows them.
     pub(super) fn enable_announcer(&mut self) {
         let announce = self.handle.shared.queue_verdict.borrow().announce;
         let allowed = announce || !self.handle.is_auto_managed();
@@ -55,7 +55,7 @@ impl Driver {
             .set_enabled(Instant::now(), allowed);
     }
 
-    /// Hashes what is on disk, when it is the torrent's turn.
+    /// Checks the files as soon as the queue allows it.
     pub(super) fn run_check(&mut self, mode: CheckMode) {
         if self.storage.slot.get().is_some() {
             self.checking.progress = 0.0;
@@ -72,8 +72,8 @@ impl Driver {
             || self.location.root.is_awaited()
     }
 
-    /// Begins the check that waits, if it may: its turn is the queue's affair
-    /// only where the torrent is.
+    /// Begins the check that waits, if it may: the queue decides when an
+    /// auto-managed torrent is checked.
     pub(super) fn try_check(&mut self) {
         let may_check = self.handle.shared.queue_verdict.borrow().check;
         if self.ending
@@ -97,7 +97,7 @@ impl Driver {
         }
     }
 
-    /// A peer has come to a torrent that waits for its turn.
+    /// A peer has connected to a torrent that waits in the queue.
     pub(super) fn wake_for_peer(&mut self) {
         let settings = self.context.services.settings.borrow();
         let wakes = settings.incoming_starts_queued_torrents;

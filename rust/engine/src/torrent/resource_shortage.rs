@@ -28,14 +28,14 @@ pub(super) struct ResourceShortage {
     later: Later,
 }
 
-/// What is done when the wait is over, beyond what always is.
+/// What has to be done again when the wait is over.
 #[derive(Debug, Default)]
 struct Later {
-    /// It is found out what there is, from the beginning.
+    /// Starting: finding out which files and pieces exist.
     start: bool,
-    /// Files are put where their priorities say.
+    /// Moving files in or out of the part file, as priorities say.
     sort: bool,
-    /// A look at the folder of the files.
+    /// Looking at the save path.
     look: bool,
 }
 
@@ -54,7 +54,7 @@ impl ResourceShortage {
             return false;
         }
         let wait = match self.last {
-            // No longer at ease than it waited.
+            // The shortage came back after less time than the last wait.
             Some((wait, over)) if now < over + wait => (2 * wait).min(LONGEST_WAIT),
             _ => FIRST_WAIT,
         };
@@ -80,7 +80,7 @@ impl ResourceShortage {
 }
 
 impl Driver {
-    /// The system is short of something for the moment.
+    /// The system has no descriptor or no memory for us at the moment.
     pub(super) fn shortage_began(&mut self, error: impl Into<Error>) {
         let error = error.into();
         if !self.failure.shortage.begin(Instant::now()) {
@@ -171,7 +171,7 @@ mod tests {
         shortage_at(17, 16);
         shortage_at(40, 30);
         shortage_at(80, 30);
-        // At ease for longer than it had waited.
+        // No shortage for longer than the last wait.
         shortage_at(200, 1);
     }
 }

@@ -59,7 +59,7 @@ impl Driver {
         // After the last output of the brain.
         self.context.services.choking.gone(self.handle.key());
         if let Some(storage) = self.storage.slot.get() {
-            // A move may have ended after its receiver was gone.
+            // A move may have ended when its receiver was already dropped.
             self.handle
                 .shared
                 .save_path
@@ -73,9 +73,9 @@ impl Driver {
         }
     }
 
-    /// Waits for connections to close and for work on the files to end, which
-    /// was asked to; what hangs is left. `saves` if saves are waited
-    /// for: the device is synced anyway.
+    /// Waits for connections to close and for work on the files to end, both of
+    /// which were asked to; tasks that hang are left behind. With `saves` it also
+    /// waits for saves: the device is synced anyway.
     async fn join_tasks(&mut self, saves: bool) {
         let deadline = tokio::time::sleep(TASKS_LIMIT);
         tokio::pin!(deadline);
@@ -104,8 +104,8 @@ impl Driver {
         }
     }
 
-    /// A task has ended while the torrent ends: what it has come to counts, and
-    /// nothing follows from it.
+    /// A task has ended while the torrent ends: its result is recorded, and no
+    /// further work begins.
     fn last_end(&mut self, ended: TaskEnd) {
         match ended {
             TaskEnd::Peer(end) => self.peer_ended(*end),
@@ -136,7 +136,7 @@ impl Driver {
         };
         let deleted = match (deleted, self.location.work.unfinished_move()) {
             (Err(error), _) => Err(Error::from(error)),
-            // What a move that was cut short has carried there stays.
+            // Files that an interrupted move has already carried there stay.
             (Ok(()), Some(to)) if what == Deletion::Files => {
                 let reason = "a move was cut short, and files may be left there";
                 Err(Error::because(ErrorKind::StorageMoveFailed, reason)

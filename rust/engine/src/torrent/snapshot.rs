@@ -1,4 +1,4 @@
-//! What others see of a torrent: builds the snapshots that readers copy.
+//! Builds the snapshots of a torrent that readers copy.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -32,7 +32,7 @@ impl Driver {
         if !self.run_pending_check() && had_one {
             self.prepare_files();
             if !self.brain.has_metadata() {
-                // What peers had was refused.
+                // Peers' blocks were refused meanwhile.
                 self.brain.fetch_metadata(Instant::now());
             }
         }

@@ -120,12 +120,12 @@ impl TorrentSession {
         Self::start_object(&this, "start_session_with_settings", patch)
     }
 
-    /// Stops the session: its torrents say goodbye to their trackers, files are closed,
+    /// Stops the session: its torrents announce their stop to their trackers, files are closed,
     /// threads end. That happens in the background; [signal session_stopped] says when it
     /// is done, within a second where only trackers do not answer: those are still informed in the
     /// background. All handles become invalid at once. A game that quits waits for a second at
     /// most for trackers, and for five for the disk. When it is done, lambdas and bound
-    /// callables are disconnected from them, which could keep them alive for ever; and from the
+    /// callables are disconnected from them, which could keep them from being freed; and from the
     /// session too, when the game lets go of it after that.
     #[func]
     fn stop_session(&self) {

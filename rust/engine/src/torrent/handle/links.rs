@@ -1,5 +1,4 @@
-//! A torrent as the layers above see it: the choker, the register of places on
-//! disk, connections. They know it by traits of their own.
+//! A torrent as the layers above see it: the choker, the claims of paths, connections. They know it by traits of their own.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

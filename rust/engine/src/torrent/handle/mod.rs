@@ -2,8 +2,7 @@
 //! torrent is gone. Reads come from the last snapshot; commands are posted to
 //! the torrent's task.
 //!
-//! Here is what a handle shares with its task, and how notice gets from one to
-//! the other. Each module adds the methods of one topic; those of `modes`,
+//! Here is what a handle shares with its task, and how the task is notified. Each module adds the methods of one topic; those of `modes`,
 //! `storage`, `post` and `resume` are beside the types that they use.
 //! Sessions make handles (`session`), games and the shim call them.
 
@@ -71,11 +70,11 @@ use storage::{Deletion, StorageCommand};
 /// for too much at once.
 const CALLS: usize = 1024;
 
-/// The same for what is rare and matters more: files that are moved, records
-/// that are saved, metadata; and for the choker's decisions.
+/// The same for commands that are rare and matter more: moves, saves, metadata;
+/// and for the choker's decisions.
 const WEIGHTY: usize = 2 * CALLS;
 
-/// The same for peers that call: they take no place from the game.
+/// The same for incoming connections: they take no place from the game's commands.
 const PEERS: usize = CALLS / 2;
 
 /// Commands for a torrent.
@@ -109,13 +108,13 @@ pub(crate) enum Command {
     Incoming(Arrival),
     /// Choke and unchoke these.
     Choking(Changes),
-    /// Have nothing to do with this address any more.
+    /// Ban this address.
     Ban(IpAddr),
     /// Closes up to so many of the least useful connections for new ones.
     TurnOver(usize),
     /// This is the torrent's info dictionary.
     Metadata(Arc<Info>),
-    /// Answer this question with an event.
+    /// Answer this `post_*` request with an event.
     Ask(PostRequest),
     /// Save resume data.
     SaveResumeData(SaveRequest),
