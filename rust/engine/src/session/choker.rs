@@ -18,7 +18,7 @@ use crate::event::performance::PerformanceWarning;
 use crate::event::sink::EventSink;
 use crate::timer::sleep_until;
 
-/// Says so when no slot, or next to none, is given for merit.
+/// Posts a warning when no slot, or next to none, is given for merit.
 fn warn(settings: &Settings, events: &EventSink) {
     let slots = settings.unchoke_slots_limit;
     let optimistic = settings.num_optimistic_unchoke_slots;

@@ -76,7 +76,7 @@ fn scrape(session: &SessionShared, torrent: TorrentKey) {
     }
     let handle = session.registry.lock().get(torrent).cloned();
     if let Some(handle) = handle {
-        // A full queue of commands only means that others come first.
+        // If the torrent's queue is full, the next scrape comes later.
         let _ = handle.scrape_tracker(None);
     }
 }

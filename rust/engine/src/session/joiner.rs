@@ -1,4 +1,4 @@
-//! The end of a session, as those see it who wait for it: [`Joiner`] for one
+//! Waits for the end of sessions: [`Joiner`] for one
 //! session, [`join_all`] for all of them.
 
 use std::sync::Arc;
@@ -64,7 +64,7 @@ pub(crate) struct Joiner {
 }
 
 impl Joiner {
-    /// For a session that says through `done` how far its end is.
+    /// The joiner of a session that reports its progress through `done`.
     pub(crate) fn new(done: Arc<Done>, thread: std::thread::JoinHandle<()>) -> Self {
         Self {
             done,

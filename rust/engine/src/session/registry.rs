@@ -1,4 +1,4 @@
-//! How a torrent enters a session: its handle is made and put into the
+//! Registers torrents: the handle of a torrent is made and put into the
 //! registry in the caller's thread, so that it is there at once; everything else is
 //! done by the torrent's task, for which a [`NewTorrent`] is on its way then.
 

@@ -41,17 +41,17 @@ use crate::torrent::{self, NewTorrent};
 /// changes become one save.
 const SAVE_DELAY: Duration = Duration::from_millis(500);
 
-/// What runtime threads that hang in the operating system (a name look-up)
-/// are given before they are left behind.
+/// How long the end waits for runtime threads that hang in the operating system
+/// (a name look-up) before it leaves them behind.
 const RUNTIME_LIMIT: Duration = Duration::from_millis(300);
 
 /// Disk workers, at most; the setting `aio_threads` says how many of them work
 /// at once.
 const MAX_WORKERS: usize = 64;
 
-/// How a session comes to its folder and its listen sockets.
+/// How a session gets its folder and its listen sockets.
 pub(crate) enum Start {
-    /// It has them.
+    /// The session has both already.
     Now(Bound),
     /// An earlier session, which is ending, has the folder, the ports or both.
     Waiting {

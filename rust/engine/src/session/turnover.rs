@@ -28,7 +28,7 @@ pub(crate) fn look(session: &SessionShared, turnover: &mut Turnover) {
         })
         .collect();
     for (at, count) in plan(&settings, &holdings) {
-        // One that is too busy to listen is left alone until the next time.
+        // A torrent whose queue is full is left out until the next time.
         torrents[at].offer(Command::TurnOver(count));
     }
 }

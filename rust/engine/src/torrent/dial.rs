@@ -33,8 +33,8 @@ struct Reached {
 }
 
 impl Driver {
-    /// The game names a peer. One that is not called is reported, as one that
-    /// cannot be reached is.
+    /// Connects to a peer that the game names. If no connection is tried, an event
+    /// reports it, as for a peer that cannot be reached.
     pub(super) fn connect_to(&mut self, now: Instant, endpoint: SocketAddr) {
         if self.is_blocked(endpoint) {
             return;

@@ -1,5 +1,5 @@
-//! Which files are wanted: carries out what the game asks for in that, and
-//! posts the outcome. And what becomes of files that cannot be read.
+//! Carries out changes of file priorities and posts the outcome; and handles
+//! files that cannot be read.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ pub(super) struct FileWork {
     pub(super) retry_at: Option<Instant>,
 }
 
-/// What work on the files came to.
+/// The outcome of work on the files.
 pub(super) enum FilesEnd {
     Sorted(std::result::Result<Vec<(FileIndex, DiskError)>, DiskError>),
     /// Seed mode: whether the files are as long as they should be.
@@ -92,7 +92,7 @@ impl Driver {
             .into_iter()
             .partition(|(_, error)| error.is_transient());
         if let Some((_, error)) = short.pop() {
-            // Until the wait is over it is as if they were being sorted.
+            // Until the wait is over they count as being sorted.
             self.storage.work.sorting = true;
             return self.sort_later(error);
         }
@@ -150,7 +150,7 @@ impl Driver {
 
     // ---- holding ------------------------------------------------------------
 
-    /// Asks for no blocks while they could not be stored.
+    /// Requests no blocks while they could not be stored.
     pub(super) fn hold_download(&mut self) {
         let held = self.storage.work.moving
             || self.failure.error.is_some()
@@ -161,8 +161,8 @@ impl Driver {
 
     // ---- seed mode ----------------------------------------------------------
 
-    /// Believes that everything is there, after a look at the length of each
-    /// file. False where the torrent is not in seed mode.
+    /// Takes all pieces as had (seed mode) if every file has its length. False
+    /// where the torrent is not in seed mode.
     pub(super) fn begin_seed_mode(&mut self) -> bool {
         let Some(storage) = self.storage.slot.get().cloned() else {
             return false;
@@ -246,7 +246,7 @@ impl Driver {
     pub(super) fn read_failed(&mut self, piece: PieceIndex, error: DiskError) {
         let gone = error.is_absence();
         match error.kind {
-            // They say nothing of the piece.
+            // Such an error says nothing of the piece.
             DiskErrorKind::Closed | DiskErrorKind::OutOfRange => return,
             DiskErrorKind::TooManyOpenFiles | DiskErrorKind::NoMemory => {}
             _ if gone => return self.piece_gone(piece, error),
@@ -256,7 +256,7 @@ impl Driver {
         self.post(kind::FILE_ERROR, || Detail::Error(error));
     }
 
-    /// Plans to try again by itself.
+    /// Schedules the automatic retry.
     pub(super) fn plan_retry(&mut self) {
         let settings = self.context.services.settings.borrow();
         let wait = Duration::from_secs(settings.optimistic_disk_retry.unsigned_abs());

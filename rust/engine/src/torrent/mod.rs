@@ -82,20 +82,20 @@ const DISK_QUEUE: usize = 1024;
 /// Messages taken at once from each channel, so that work per wake is bounded.
 const BATCH: usize = 128;
 
-/// What a task of the torrent ended with.
+/// The outcome of a task of the torrent.
 enum TaskEnd {
     Peer(Box<peers::PeerEnd>),
     Dialled(dial::Dialled),
     StorageFailed(DiskError),
     Files(FilesEnd),
     StorageWork(StorageWorkEnd),
-    /// What a look at the folder of the files found.
+    /// What a look at the save path found.
     Root(FolderLook),
-    /// The same, when bytes were not there.
+    /// The same, after a read found bytes missing.
     Gone(FolderLook),
     Reannounce(Reannounce),
     Metadata(Result<Arc<Info>, MetainfoError>),
-    /// The place for what the metadata names is taken, or another torrent's.
+    /// The claim of the paths that the metadata names, and its outcome.
     PathsClaimed(Arc<Info>, crate::error::Result<()>),
     ResumeChecked(Box<Result<ResumeAccepted, ResumeRejected>>),
     Gathered(Box<RecordParts>, Vec<Asked>),
@@ -181,8 +181,8 @@ struct Queues {
 }
 
 impl Queues {
-    /// What becomes of a torrent whose session stops: it may have been removed
-    /// right before. Messages that are not carried out any more go to `unfinished`.
+    /// How a torrent ends whose session stops: it may have been removed right
+    /// before. Messages that are not carried out any more go to `unfinished`.
     fn drain_commands(&mut self, mut unfinished: impl FnMut(Command)) -> LoopEnd {
         // A caller that goes on posting would keep this loop from ending.
         self.commands.close();
@@ -197,7 +197,7 @@ impl Queues {
     }
 }
 
-/// Waits until these torrents have left their places.
+/// Waits until these torrents have given up their paths.
 async fn all_left(after: Vec<watch::Receiver<bool>>) {
     for mut left in after {
         // Without a sender it has left.

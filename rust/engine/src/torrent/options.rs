@@ -1,4 +1,4 @@
-//! What the game wants of the torrent, put into effect.
+//! Applies the options of a torrent.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::event::{Detail, PeerRef, kind};
 use crate::torrent::handle::PendingState;
 
 impl Driver {
-    /// Puts the game's options into effect, all but the priorities.
+    /// Applies the options, all but the priorities.
     pub(super) fn read_options(&mut self) {
         let now = Instant::now();
         let (options, answers) = {
@@ -61,7 +61,7 @@ impl Driver {
     /// only when they changed.
     pub(super) fn read_priorities(&mut self) {
         let shared = &self.handle.shared;
-        // Before they are read: a change from now on asks for another look.
+        // Before they are read: a later change must notify the task again.
         shared.pending.looking(PendingState::Priorities as u32);
         let priorities = shared.options.lock().piece_priorities.clone();
         self.sort_files();

@@ -1,6 +1,5 @@
-//! A torrent that goes on where an earlier session left it: what its record
-//! claims is looked at before it counts, and what the torrent remembers
-//! becomes a record again.
+//! Resumes a torrent from its record: what the record claims is checked against
+//! the files before it counts. And makes records of the torrent's state.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,7 +28,7 @@ const MAX_PEERS: usize = 100;
 /// The port of a banned address, of which only the address is known.
 const ANY_PORT: u16 = 1;
 
-/// What the torrent has of earlier sessions.
+/// What the torrent knows from earlier sessions.
 #[derive(Debug, Default)]
 pub(super) struct ResumeState {
     /// The record without its claims: totals and times up to now, and what
@@ -52,7 +51,7 @@ pub(super) struct ResumeState {
     unfinished: BTreeMap<PieceIndex, Bitfield>,
 }
 
-/// What a record claims to be on disk.
+/// The pieces, blocks and files that a record claims to be on disk.
 #[derive(Debug)]
 struct RecordClaim {
     pieces: Vec<u8>,
@@ -129,7 +128,7 @@ impl ResumeState {
         self.judging = false;
     }
 
-    /// Everything is to be looked at.
+    /// Everything has to be checked.
     pub(super) fn claim_nothing(&mut self) {
         self.claim = None;
     }
@@ -269,7 +268,7 @@ impl Driver {
         if let Err(ResumeRejected::Disk(error)) = &outcome
             && !error.is_absence()
         {
-            // It says nothing of the record.
+            // Such an error says nothing of the record.
             return match error.is_transient() {
                 true => self.start_later(error.clone()),
                 false => self.judge_later(error.clone()),
@@ -322,7 +321,7 @@ impl Driver {
         }
     }
 
-    /// The record is not true: everything is looked at.
+    /// The record is not true: everything is checked.
     fn reject(&mut self, reason: String, path: &str) {
         self.records.resume_state.claim = None;
         self.checking.content_unknown = true;
@@ -331,7 +330,7 @@ impl Driver {
         self.run_check(CheckMode::All);
     }
 
-    /// Says that resume data was not believed.
+    /// Posts that resume data was rejected.
     pub(super) fn post_rejected(&self, reason: String, path: &str) {
         tracing::warn!(torrent = %self.handle.info_hash(), reason, path, "resume data rejected");
         let error = Error::because(ErrorKind::ResumeDataParseError, reason)
@@ -352,7 +351,7 @@ impl Driver {
         }
     }
 
-    /// What there is to remember. `found` is what is durable on disk; `None`
+    /// The record of the torrent. `found` is what is durable on disk; `None`
     /// while that is not known.
     pub(super) fn record(
         &mut self,
@@ -475,12 +474,12 @@ impl Driver {
                 record.unfinished.clone_from(&claim.unfinished);
                 record.file_stats.clone_from(&claim.stats);
             }
-            // Nothing is known: the next session has to look.
+            // Nothing is known: the next session has to check the files.
             (None, None) => {}
         }
     }
 
-    /// Whether it is not known what is on disk.
+    /// Whether it is unknown which pieces are on disk.
     pub(super) fn is_content_unknown(&self) -> bool {
         self.storage.slot.get().is_none()
             || self.checking.content_unknown

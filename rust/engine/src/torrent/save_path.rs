@@ -1,7 +1,6 @@
-//! The folder that the files are in may be gone: a disk that is not mounted
-//! yet, or no more. Then what the torrent has is neither lost nor wrong; it
-//! cannot be seen. The torrent is in error until the folder is back, and what
-//! is remembered of it stays as it is.
+//! Handles a save path that is missing, as on a disk that is not mounted. The
+//! pieces are then neither lost nor wrong, only out of reach: the torrent is in
+//! error until the folder is back, and its record stays as it is.
 //!
 //! A torrent that had data looks for its folder before its record is judged,
 //! before a check, when a check finds less than there was, when the bytes of a
@@ -30,7 +29,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// What goes on once the folder is there.
+/// What the torrent goes on with once the folder is there.
 #[derive(Debug)]
 pub(super) enum SavePathAction {
     /// The record is judged, or everything is checked.
@@ -47,11 +46,11 @@ pub(super) enum SavePathAction {
 #[derive(Debug)]
 pub(super) enum FolderLook {
     There,
-    /// It is missing, out of reach, or there is nothing in it.
+    /// The folder is missing, out of reach or empty.
     Missing,
-    /// The same, and it is not the folder that the record is of.
+    /// The same, and the record names another folder.
     Elsewhere,
-    /// The system is short of something for the moment.
+    /// The system has no descriptor or no memory for us at the moment.
     Shortage(io::Error),
 }
 
@@ -68,7 +67,7 @@ struct Looking {
 
 impl Looking {
     async fn look(self) -> FolderLook {
-        // A panic is none of the folder's.
+        // A panic says nothing of the folder.
         spawn_blocking(move || self.look_now())
             .await
             .unwrap_or(FolderLook::There)
@@ -87,7 +86,7 @@ impl Looking {
                 Err(error) => return FolderLook::Shortage(error),
             },
             Err(error) if is_shortage(&error) => return FolderLook::Shortage(error),
-            // Whatever keeps us from it, it says nothing of the files.
+            // Whatever the error is, it says nothing of the files.
             Err(_) => true,
         };
         let is_other = |recorded: &PathBuf| real(recorded) != real(&self.folder);
@@ -134,7 +133,7 @@ impl SavePathState {
         self.backoff.poll_timeout().filter(|_| !self.looking)
     }
 
-    /// Whether something waits for it.
+    /// Whether something waits for the folder.
     pub(super) fn is_awaited(&self) -> bool {
         self.next.is_some()
     }
@@ -150,7 +149,7 @@ impl SavePathState {
         gives_up
     }
 
-    /// Whether nothing has been found out yet.
+    /// Whether the first look is not done yet.
     pub(super) fn is_awaited_to_start(&self) -> bool {
         matches!(self.next, Some(SavePathAction::Start))
     }
@@ -182,7 +181,7 @@ impl Driver {
         looks
     }
 
-    /// The start does not wait for the folder any more.
+    /// The start no longer waits for the folder.
     pub(super) fn starts(&mut self) {
         if self.location.root.is_awaited_to_start() {
             self.location.root.next = None;
@@ -235,13 +234,13 @@ impl Driver {
     /// The folder was there, and is gone while it is in use: nothing is done
     /// with it until it is back, and then everything is looked at.
     pub(super) fn folder_gone(&mut self) {
-        // A check that is under way finds it out too.
+        // A check that is under way fails for the same reason.
         if self.stop_for_check() {
             self.look_for_root(SavePathAction::Return);
         }
     }
 
-    /// Looks at the folder now that the system may have what that takes.
+    /// Looks at the folder again now that the shortage is over.
     pub(super) fn look_after_shortage(&mut self) {
         if !self.location.root.gone.is_empty() {
             self.look_for_gone();
@@ -306,7 +305,7 @@ impl Driver {
         }
     }
 
-    /// What waits goes on waiting, and the torrent is in error.
+    /// The action stays pending, and the torrent is in error.
     pub(super) fn wait_for_root(&mut self, error: impl Into<Error>) {
         self.location.root.next.get_or_insert(SavePathAction::Start);
         self.location.root.backoff.failed(Instant::now());
@@ -324,7 +323,7 @@ impl Driver {
         if self.location.root.looking {
             return;
         }
-        // Not once more while it lasts.
+        // Posted once for each time that the folder is missing.
         self.location.root.backoff.attempt();
         match self.location.root.next.take() {
             // From the beginning: a move may have to be finished first.

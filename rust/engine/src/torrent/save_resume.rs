@@ -24,7 +24,7 @@ use crate::event::{Detail, kind};
 use crate::state_dir::{Part, StateStore};
 use crate::torrent::handle::resume::{SaveFlags, SaveRequest};
 
-/// What is known of saving.
+/// The state of saving.
 pub(super) struct Saver {
     state_store: Option<Arc<StateStore>>,
     schedule: SaveSchedule,
@@ -53,7 +53,7 @@ impl Asked {
     fn give(self, outcome: Result<Bytes>) {
         self.guard.complete();
         if let Some(answer) = self.request.answer {
-            // Who asked may be gone.
+            // The caller may no longer wait.
             let _ = answer.send(outcome);
         }
     }
@@ -68,7 +68,7 @@ pub(super) struct SavedRecord {
     written: bool,
 }
 
-/// What a save found on disk.
+/// What a save has gathered from the disk.
 pub(super) struct RecordParts {
     have: Bitfield,
     unfinished: BTreeMap<PieceIndex, Bitfield>,
@@ -79,10 +79,10 @@ pub(super) struct RecordParts {
 /// What is on the device: pieces, and blocks of unfinished ones.
 type Durable = (Bitfield, BTreeMap<PieceIndex, Bitfield>);
 
-/// Why it is not, and the pieces that would have been.
+/// Why the sync failed, and the pieces that it was for.
 type NotDurable = (Box<DiskError>, Bitfield);
 
-/// Makes durable what is there. `have` is what was verified before the call.
+/// Syncs the files. `have` are the pieces that were verified before the call.
 async fn gather(
     storage: Storage,
     have: Bitfield,
@@ -139,7 +139,7 @@ impl Saver {
         &self.synced
     }
 
-    /// These have just come, for the first time or again.
+    /// These files have just become complete, for the first time or again.
     pub(super) fn not_durable_yet(&mut self, pieces: &[PieceIndex]) {
         for piece in pieces {
             self.synced.clear(piece.0);
@@ -151,7 +151,7 @@ impl Saver {
         self.answering
     }
 
-    /// The torrent ends: what has not begun never will.
+    /// The torrent ends: drops the requests that wait for a sync.
     pub(super) fn give_up(&mut self) {
         self.waiting.clear();
     }
@@ -172,7 +172,7 @@ impl Driver {
         self.records.saver.changed(Instant::now(), what);
     }
 
-    /// What was just checked is as good as durable: it was read.
+    /// Pieces that a check has just read count as durable.
     pub(super) fn checked_for_saving(&mut self, have: &Bitfield) {
         self.records.saver.synced = have.clone();
         let layout = self.brain.layout();
@@ -188,7 +188,7 @@ impl Driver {
         self.unsaved(SaveFlags::IF_DOWNLOAD_PROGRESS);
     }
 
-    /// Saves unasked if it is time.
+    /// Starts an automatic save if one is due.
     pub(super) fn autosave(&mut self, now: Instant) {
         if self.records.saver.state_store.is_none() {
             return;
@@ -233,7 +233,7 @@ impl Driver {
         if synced.is_empty() || synced.len() != self.brain.layout().num_pieces() {
             return None;
         }
-        // What cannot be seen is what it was.
+        // Files out of reach are taken to be unchanged.
         let is_hidden =
             self.location.root.is_awaited() && !self.location.root.is_awaited_to_start();
         if is_hidden && !self.location.work.needs_check() {
@@ -336,7 +336,7 @@ impl Driver {
                 self.saved(&record, requests);
             }
             Err((error, have)) => {
-                // Nothing of it is saved.
+                // It is not part of any record.
                 self.handle.note_unsaved(self.records.saver.covers);
                 self.not_durable(*error, &have, requests);
                 self.save_over(false);
@@ -359,11 +359,11 @@ impl Driver {
         }
     }
 
-    /// The device did not take what was written: it is not saved as had, and
-    /// what was not durable before is looked at again.
+    /// A sync failed: its pieces are not recorded as had, and those that were not
+    /// durable before are checked again.
     fn not_durable(&mut self, error: DiskError, have: &Bitfield, requests: Vec<Asked>) {
         if error.is_transient() {
-            // The device was not even asked.
+            // The sync was not tried.
             self.refuse_save(requests, &Error::from(error.clone()));
             return self.storage_failed(error);
         }
@@ -387,8 +387,8 @@ impl Driver {
         }
     }
 
-    /// The record is as good as the device: the callers that wait get it, and the
-    /// state directory.
+    /// The files are synced, so the record is true: the callers that wait and the
+    /// state directory get it.
     fn saved(&mut self, record: &ResumeData, requests: Vec<Asked>) {
         let plain = Bytes::from(record.encode());
         let mut last = plain.clone();
@@ -426,7 +426,7 @@ impl Driver {
     fn drop_move_journal(&mut self) {
         self.keep_source();
         if let Some(state_store) = &self.records.saver.state_store {
-            // It is on its way; what fails is tried again.
+            // The state directory's thread tries again what fails.
             drop(state_store.drop_part(self.handle.info_hash(), Part::MoveJournal));
         }
     }
@@ -443,8 +443,8 @@ impl Driver {
         }
     }
 
-    /// Says why nothing was saved: once for each request, or once if the save
-    /// came by itself.
+    /// Posts why nothing was saved: once for each request, or once for an
+    /// automatic save.
     fn refuse_save(&self, requests: Vec<Asked>, error: &Error) {
         tracing::debug!(torrent = %self.handle.info_hash(), %error, "not saved");
         for _ in 0..requests.len().max(1) {
@@ -457,8 +457,8 @@ impl Driver {
         }
     }
 
-    /// Puts into the state directory what the torrent is and where, so that
-    /// it comes back even without a later record.
+    /// Writes the torrent file or link and a first record into the state
+    /// directory, so that the torrent comes back even without a later record.
     pub(super) fn keep_source(&mut self) {
         let Some(state_store) = self.records.saver.state_store.clone() else {
             return;

@@ -191,10 +191,10 @@ impl Driver {
             let done = self.brain.picker().done();
             layout.total_length().saturating_sub(done)
         } else {
-            // Not a seed, whatever else it may turn out to be.
+            // Not a seed, whatever a check finds later.
             u64::from(BLOCK_SIZE)
         };
-        // A private tracker's peers are ours alone (BEP 27), so it may know
+        // A private tracker is the only source of peers (BEP 27), so it may know
         // where else we are; others have no need to.
         let private = self.handle.metainfo().is_some_and(|meta| meta.info.private);
         let listening = session.network.listening();

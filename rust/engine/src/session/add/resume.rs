@@ -1,4 +1,4 @@
-//! A torrent that goes on where a record of it left off.
+//! Adding a torrent with resume data.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::torrent::handle::resume::{disclaim, names_in, path_of};
 use crate::torrent::handle::storage::{StorageMode, is_folder_below};
 
 impl AddTorrent {
-    /// Lets the torrent go on where a record left it. What the record says of
+    /// Resumes the torrent from a record. What the record says of
     /// pausing, order, priorities and trackers is taken over, and so is its
     /// info dict where there is no torrent file; fields that are set after
     /// this call go before it. Fails for data that is no record or one of
@@ -82,7 +82,7 @@ impl AddTorrent {
         }
         self.part_file_dir = path_of(&resume.part_file_dir);
         if let Err(error) = self.check_places() {
-            // What it claims is somewhere else.
+            // The record's claims are about another folder.
             self.renamed_files.clear();
             self.part_file_dir = PathBuf::new();
             self.seed_mode = false;

@@ -1,4 +1,4 @@
-//! The torrents of a state directory come back: read in the background by the
+//! Restores the torrents of a state directory: they are read in the background by the
 //! directory's own thread, so that a start waits for no disk, and added again
 //! in the order that they had in the queue.
 //!
@@ -37,7 +37,7 @@ pub(crate) struct Restoring {
     /// them is old. `None` when all are back.
     met: Mutex<Option<BTreeSet<InfoHash>>>,
     done: watch::Sender<bool>,
-    /// Places for torrents that are looked up.
+    /// Permits for torrents that are being looked up.
     lookups: Semaphore,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Restoring {
 const LOOKUPS: usize = 4;
 
 impl Restoring {
-    /// There is something to bring back if `begun`.
+    /// With torrents to bring back if `begun`.
     pub(crate) fn new(begun: bool) -> Self {
         Self {
             met: Mutex::new(begun.then(BTreeSet::new)),

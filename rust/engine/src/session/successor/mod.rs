@@ -20,13 +20,13 @@ use crate::state_dir::{Ending, Folder, StateDir};
 /// at most unless its disk hangs.
 pub const SUCCESSION_LIMIT: Duration = Duration::from_secs(30);
 
-/// How often a session that waits looks whether its turn has come.
+/// How often a waiting session looks whether the folder and the ports are free.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The sessions of this process.
 static SESSIONS: Mutex<Vec<Weak<SessionShared>>> = Mutex::new(Vec::new());
 
-/// A session begins.
+/// Registers a session that begins.
 pub(crate) fn enter(session: &Arc<SessionShared>) {
     let mut sessions = SESSIONS.lock();
     sessions.retain(|known| known.strong_count() > 0);
@@ -108,7 +108,7 @@ async fn await_folder(
     loop {
         let (name, ending, open) = (folder.clone(), Ending::default(), open.clone());
         let mut attempt = StartAttempt(Some(ending.clone()));
-        // The disk may hang: then only this thread does.
+        // If the disk hangs, only this thread does.
         let opened = tokio::task::spawn_blocking(|| open(name, ending));
         let opened = tokio::time::timeout_at(deadline, opened).await;
         match opened {
@@ -150,7 +150,7 @@ impl SessionShared {
         }
         self.state.lock().put_on(remembered);
         let _ = self.state_store.set(Arc::clone(&state_store));
-        // It may have been asked to stop meanwhile.
+        // The session may have been asked to stop meanwhile.
         if self.is_stopping() {
             state_store.begin_end();
         }

@@ -17,9 +17,9 @@ use crate::operation::Operation;
 use crate::state_dir::{Part, StateStore};
 use crate::torrent::handle::resume::{path_bytes, path_of};
 
-/// Why a change that was cut short could not be finished.
+/// Why an interrupted change could not be finished.
 pub(in super::super) enum Halted {
-    /// The system is short of something for the moment.
+    /// The system has no descriptor or no memory for us at the moment.
     Shortage(DiskError),
     Failed(Error),
 }
@@ -80,10 +80,10 @@ impl Ledger {
         self.write().await
     }
 
-    /// It is over, and everything is where `places` says.
+    /// The change is over, and all files are where `journal` says.
     async fn end(&mut self) {
         self.journal.change = None;
-        // What stands there says both places, and the state directory goes on
+        // The journal on disk names both places, and the state directory goes on
         // trying.
         let _ = self.write().await;
     }
@@ -101,7 +101,7 @@ impl Ledger {
         mode: MoveMode,
     ) -> Result<Moved> {
         let Some(storage) = storage else {
-            // There is nothing to move yet.
+            // No file exists yet.
             self.journal.save_path = path_bytes(&to);
             self.write().await?;
             let needs_check = false;
@@ -139,7 +139,7 @@ impl Ledger {
         outcome
     }
 
-    /// Takes the place for the files, if no other torrent has it.
+    /// Claims the new paths of all files, if no other torrent has them.
     async fn take_folder(&self, to: &Path, mode: MoveMode) -> Result<Reserved> {
         let sharing = match mode.moves() {
             true => Sharing::Never,
@@ -154,7 +154,7 @@ impl Ledger {
         })
     }
 
-    /// Takes the place of a file by another name, if no other torrent has it.
+    /// Claims the new path of a renamed file, if no other torrent has it.
     async fn take_name(&self, file: FileIndex, name: &str) -> Result<Reserved> {
         let taken = self.lease.take_name(file, name.to_owned()).await;
         taken.map_err(|error| {

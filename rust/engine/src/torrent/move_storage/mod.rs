@@ -46,14 +46,14 @@ impl StorageReply {
     }
 }
 
-/// What the driver knows of changes of places.
+/// The state of moves and renames.
 #[derive(Debug, Default)]
 pub(super) struct StorageWork {
-    /// What the game asked for and has not begun.
+    /// Moves and renames that have not begun.
     queue: VecDeque<(StorageCommand, CompletionGuard)>,
     /// A change is under way.
     busy: bool,
-    /// Changes wait until the torrent has a place.
+    /// Changes wait until the torrent's paths are claimed.
     held: bool,
     /// A change of an earlier session that was cut short.
     redo: Option<JournalChange>,
@@ -98,14 +98,14 @@ impl StorageWork {
         self.busy
     }
 
-    /// The torrent ends: what has not begun never will. Whether metadata had
-    /// waited.
+    /// The torrent ends: drops changes that have not begun. Whether metadata had
+    /// waited for one.
     pub(super) fn give_up(&mut self) -> bool {
         self.queue.clear();
         self.metadata.take().is_some()
     }
 
-    /// The look at a change that was cut short did not come to its end.
+    /// The look at an interrupted change failed.
     pub(super) fn look_failed(&mut self) {
         self.busy = false;
     }
@@ -119,7 +119,7 @@ impl StorageWork {
         self.busy || self.held
     }
 
-    /// A place is going to be taken: no change begins meanwhile.
+    /// Paths are being claimed: no change begins meanwhile.
     pub(super) fn hold(&mut self) {
         self.held = true;
     }
@@ -153,7 +153,7 @@ impl StorageWork {
     }
 }
 
-/// What a change of places came to.
+/// The outcome of a move or rename.
 pub(super) enum StorageWorkEnd {
     Moved(Result<Moved>, StorageReply),
     Renamed {
@@ -191,7 +191,7 @@ impl Driver {
         }
     }
 
-    /// The game wants something elsewhere.
+    /// Starts or queues a move or a rename.
     pub(super) fn start_storage_command(&mut self, command: StorageCommand) {
         if matches!(command, StorageCommand::Move { .. }) {
             self.handle.shared.asked.saw_one(CommandTopic::Move);
@@ -203,7 +203,7 @@ impl Driver {
             .as_ref()
             .filter(|_| self.location.work.redo.is_some());
         if let Some(error) = failed.cloned() {
-            // An earlier change cannot be finished.
+            // An interrupted change of an earlier session cannot be finished.
             return self.refuse_storage_command(command, guard, error);
         }
         if self.is_moving() && matches!(command, StorageCommand::Move { .. }) {
