@@ -1,4 +1,4 @@
-//! How objects get their turn once a frame.
+//! Calls objects once a frame.
 //!
 //! An object is known by a weak reference alone, so that one that is not referenced is
 //! freed. Not as the object of a connected `Callable`, which holds no
@@ -16,13 +16,13 @@ use godot::obj::{Bounds, Gd, GodotClass, Inherits, InstanceId, Singleton, bounds
 use crate::live_objects::{self, Alive, ObjectSlot};
 use crate::threads;
 
-/// An object that gets a turn each frame.
+/// An object that is called each frame.
 pub(crate) trait Polled:
     GodotClass + Inherits<RefCounted> + Bounds<Declarer = bounds::DeclUser>
 {
     /// Its place among those that are alive.
     fn alive(&self) -> &Alive;
-    /// Its turn. `this` may be the last reference.
+    /// Called each frame. `this` may be the last reference.
     fn on_frame(this: Gd<Self>);
 }
 
@@ -40,7 +40,7 @@ thread_local! {
     static TREE: Cell<Option<InstanceId>> = const { Cell::new(None) };
 }
 
-/// Gives the object its turn each process frame from now on, as long as it
+/// Calls the object each process frame from now on, as long as it
 /// lives. Under another main loop than a SceneTree the game calls `poll` itself.
 pub(crate) fn follow<T: Polled>(object: &Gd<T>) {
     let place = object.bind().alive().place();
@@ -89,14 +89,14 @@ fn connect() -> bool {
     true
 }
 
-/// The turn of every object. Each may call anything, [`follow`] too.
+/// Calls every object. Each may call anything, [`follow`] too.
 fn poll_all() {
     let mut followers = FOLLOWERS.take();
     followers.retain(|follower| {
         let object = live_objects::upgrade(follower.place, &follower.weak);
         let is_alive = !object.is_nil();
         if is_alive {
-            // What fails with one is printed, and the others have their turn.
+            // A panic in one is printed, and the others are called all the same.
             let _ = catch_unwind(AssertUnwindSafe(|| (follower.on_frame)(object)));
         }
         is_alive

@@ -2,7 +2,7 @@
 //!
 //! A lambda holds what it uses, a bound callable its arguments, and a function
 //! that awaits all its variables. Connected to a signal of what they hold, they
-//! keep it alive for ever. So they are disconnected when the game has let go of
+//! keep it from being freed. So they are disconnected when the game has let go of
 //! an object that emits nothing any more: the handle of a torrent that is gone, or
 //! a session that was stopped. As long as the game holds a session, it can be
 //! started again with all that is connected to it. A method of an object,

@@ -106,7 +106,7 @@ struct LateSignals {
     files: VecDeque<Event>,
     pieces: VecDeque<SignalRun>,
     alerts: VecDeque<Event>,
-    /// Whose turn it is of the last two.
+    /// Which of the last two is next.
     alert_is_next: bool,
 }
 

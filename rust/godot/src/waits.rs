@@ -157,7 +157,7 @@ fn main_loop() -> Option<Gd<MainLoop>> {
     Engine::singleton().get_main_loop()
 }
 
-/// The main loop's turn, with each process frame while anything is awaited.
+/// Called by the main loop with each process frame while anything is awaited.
 fn frame() {
     WATCHED.replace(false);
     look_before(Some(Engine::singleton().get_process_frames()));

@@ -4,7 +4,7 @@
 //! Part of [`Connection`]; the torrent learns of it by reports. A peer announces
 //! all pieces first and once. Some do so again, and the last message counts then;
 //! but it costs us far more than the few bytes that say it, so that it may not
-//! go on for ever.
+//! go on without end.
 
 use super::pre_metadata::EarlyPieces;
 use super::{Connection, PeerError};

@@ -3,7 +3,7 @@
 //! Part of [`Connection`]. What is read from disk for a peer stops at the
 //! watermark; the small messages do not, and much of what a peer says makes us
 //! send some: requests each time that it unchokes us, refusals, interest. One
-//! that says such things for ever and reads nothing would fill our memory, and
+//! that sends such messages without end and reads nothing would fill our memory, and
 //! is never silent. So it is left when more of them wait than any well-behaved peer
 //! has waiting. Announcements of our pieces do not count: no peer can make us
 //! send more of them than there are pieces.

@@ -5,7 +5,7 @@ use super::{PeerPieces, Picker, Priority, Speed};
 use crate::ids::{Block, PeerKey, PieceIndex};
 
 /// Most blocks leased again in one pick of the end game: what a peer may send
-/// in vain stays small beside what it might save.
+/// without result stays small beside what it might save.
 const END_GAME_BATCH: usize = 16;
 
 /// A begun piece with open blocks that the peer has.

@@ -1,4 +1,4 @@
-//! Scrapes of torrents that wait for their turn: so that their rank follows
+//! Scrapes of torrents that wait in the queue: so that their rank follows
 //! from how their swarms are now, although they do not announce themselves.
 //!
 //! Owned by the queue, which says who waits whenever it has looked at the line.
@@ -36,7 +36,7 @@ impl Intervals {
     }
 }
 
-/// Whose turn it is, and when.
+/// Which torrent is scraped next, and when.
 #[derive(Debug, Default)]
 pub(super) struct Scrapes {
     waiting: BTreeSet<TorrentKey>,
@@ -46,7 +46,7 @@ pub(super) struct Scrapes {
 }
 
 impl Scrapes {
-    /// These torrents wait for their turn.
+    /// These torrents wait in the queue.
     pub(super) fn set_waiting(&mut self, now: Instant, waiting: BTreeSet<TorrentKey>) {
         if !waiting.is_empty() {
             self.last.get_or_insert(now);

@@ -80,7 +80,7 @@ impl Activity {
     pub(super) fn check_invariants(&self) {
         assert!(
             self.running || !self.graceful_pause,
-            "what stands still is over"
+            "a stopped torrent has no graceful pause"
         );
     }
 }

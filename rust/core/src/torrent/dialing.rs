@@ -92,7 +92,7 @@ impl Dialing {
             && self.connecting.len() < self.session_room
     }
 
-    /// Whether others wait in vain for the place of one of `open` connections.
+    /// Whether candidates wait while all places are taken by `open` connections.
     pub(super) fn is_full(&self, open: usize) -> bool {
         self.session_room == 0 || open + self.connecting.len() >= self.max_connections
     }

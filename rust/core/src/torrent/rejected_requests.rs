@@ -77,8 +77,8 @@ impl Refused {
         now >= self.pause.until
     }
 
-    /// One block is asked for. If nothing comes of it, it is the turn of another
-    /// one after as long a pause.
+    /// One block is requested. If it is not sent, the next try follows after as
+    /// long a pause.
     fn probe(&mut self, now: Instant) {
         self.probing = true;
         self.pause.until = now + self.pause.length;

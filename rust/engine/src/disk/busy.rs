@@ -29,7 +29,7 @@ pub(crate) fn when_free<T>(work: impl FnMut() -> io::Result<T>) -> io::Result<T>
 }
 
 /// Renames or deletes a file, again while it or the one to be replaced is busy:
-/// Windows may also call that a want of rights. Blocks the thread.
+/// Windows may also report that as missing permissions. Blocks the thread.
 pub(crate) fn when_movable<T>(work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let may_be_busy = |error: &io::Error| {
         cfg!(windows) && error.kind() == io::ErrorKind::PermissionDenied || is_busy(error)

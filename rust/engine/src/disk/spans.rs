@@ -68,7 +68,7 @@ impl Common {
         Ok(())
     }
 
-    /// Does with what was written as the settings say.
+    /// Applies the write mode of the settings to what was written.
     fn after_write(&self, file: &File) -> Result<(), Fault> {
         match self.tuned(|tuning| tuning.writes).unwrap_or_default() {
             WriteMode::Cached => {}
@@ -176,7 +176,7 @@ impl Common {
         Some(buffer.freeze(length))
     }
 
-    /// There is no asking the page cache alone on this system.
+    /// This system has no read from the page cache alone.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub(super) fn read_cached(&self, _: &StorageShared, _: u64, _: u32) -> Option<Bytes> {
         None

@@ -385,8 +385,8 @@ impl Storage {
         drop(permit);
     }
 
-    /// Has moving, renaming and taking files out of the part file end as soon as
-    /// it can, with everything where it was; none begins from now on. For a
+    /// Cancels moving, renaming and taking files out of the part file: each ends as
+    /// soon as it can, with every file where it was, and none begins from now on. For a
     /// torrent that ends.
     pub fn cut_short(&self) {
         let shared = &self.handle.shared;

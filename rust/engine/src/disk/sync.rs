@@ -66,7 +66,7 @@ impl StorageShared {
     fn sync_file(&self, common: &Common, index: FileIndex) -> Result<(), DiskError> {
         let file = common.files.file(self, index, Access::Sync)?;
         if is_deleted(&file) {
-            // What was written is nowhere.
+            // The file is deleted, and what was written to it is gone.
             common.files.close(self, index);
             let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
             return Err(self.error(DiskOp::Sync, Some(index), gone.into()));

@@ -1,12 +1,12 @@
 //! How many disk workers work at once: the setting `aio_threads`, which may
 //! change while they run. A worker takes a [`WorkerPermit`] when it has found work and
-//! keeps it until it looks for more. None waits for another one meanwhile, so
-//! every turn comes to its end; turns begin in the order in which they were
-//! asked for, so a worker with endless work starves no other.
+//! keeps it until it looks for more. Workers do not wait for one another while they hold a permit, so
+//! every permit is given back; permits are given in the order of requests, so a
+//! worker with endless work starves no other.
 
 use parking_lot::{Condvar, Mutex};
 
-/// The turns of all workers.
+/// The permits of all workers.
 #[derive(Debug)]
 pub(super) struct WorkerLimit {
     state: Mutex<WorkerLimitState>,
@@ -16,7 +16,7 @@ pub(super) struct WorkerLimit {
 #[derive(Debug)]
 struct WorkerLimitState {
     limit: u64,
-    /// Turns asked for, and turns that are over.
+    /// Permits requested, and permits given back.
     asked: u64,
     ended: u64,
 }
@@ -43,7 +43,7 @@ impl WorkerLimit {
         self.changed.notify_all();
     }
 
-    /// Waits for a turn.
+    /// Waits for a permit.
     pub(super) fn take(&self) -> WorkerPermit<'_> {
         let mut state = self.state.lock();
         let number = state.asked;

@@ -29,10 +29,30 @@ pub(super) struct Peers {
     /// The session's IP filter holds for them and for the trackers.
     pub(super) filtered: bool,
     pub(super) mailboxes: HashMap<PeerKey, Arc<Mailbox>>,
-    pub(super) next_key: u64,
+    /// Greater than that of any peer before.
+    next_key: u64,
     /// Our own endpoints as the brain knows them.
     pub(super) own_endpoints: Arc<Vec<SocketAddr>>,
     pub(super) reports: mpsc::Sender<PeerReport>,
+}
+
+impl Peers {
+    pub(super) fn new(reports: mpsc::Sender<PeerReport>) -> Self {
+        Self {
+            filtered: true,
+            mailboxes: HashMap::new(),
+            next_key: 0,
+            own_endpoints: Arc::default(),
+            reports,
+        }
+    }
+
+    /// A key that no peer of the torrent had before.
+    pub(super) fn new_key(&mut self) -> PeerKey {
+        let key = PeerKey(self.next_key);
+        self.next_key += 1;
+        key
+    }
 }
 
 /// The check of what is on disk: the one that runs or waits, and what makes another one

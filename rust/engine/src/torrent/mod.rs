@@ -30,7 +30,6 @@ mod storage_error;
 mod times;
 mod trackers;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -240,13 +239,7 @@ impl Driver {
                 baseline: Baseline::default(),
                 endpoints: listening,
             },
-            peers: Peers {
-                filtered: true,
-                mailboxes: HashMap::new(),
-                next_key: 0,
-                own_endpoints: Arc::default(),
-                reports,
-            },
+            peers: Peers::new(reports),
             checking: Checking {
                 running: None,
                 waiting: None,

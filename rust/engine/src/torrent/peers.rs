@@ -47,8 +47,7 @@ impl Driver {
     /// Takes a connection in, or closes it again.
     pub(super) fn join(&mut self, stream: Stream, meta: PeerMeta, features: Features) {
         let now = Instant::now();
-        let key = PeerKey(self.peers.next_key);
-        self.peers.next_key += 1;
+        let key = self.peers.new_key();
         let mailbox = Arc::new(Mailbox::default());
         let endpoint = meta.endpoint;
         let peer = PeerRef {

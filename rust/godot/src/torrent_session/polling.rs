@@ -1,4 +1,4 @@
-//! A session's turn: it takes what has happened and emits the signals.
+//! What a session does each frame: it takes the events and emits the signals.
 
 use super::dispatch::{self, SessionPoll};
 use super::*;

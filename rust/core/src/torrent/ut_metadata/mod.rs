@@ -13,7 +13,7 @@
 //! enough. A peer whose whole result is wrong is recorded as such by its address
 //! ([`Reputation`]).
 //!
-//! Attempts are run a few at a time, in turns, of which every address has its
+//! Attempts run a few at a time and in rotation, in which every address has its
 //! share, however many connections it has. What they hold is what came;
 //! beyond twice the largest size that is accepted, one of them begins again.
 //! What has the right hash ends the search; if it cannot be used after all,

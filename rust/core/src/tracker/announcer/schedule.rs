@@ -1,11 +1,11 @@
-//! Whose turn it is at each of our endpoints, and when it comes. A call that
+//! Which tracker each of our endpoints announces to next, and when. A call that
 //! may have made a tracker due ends in [`Announcer::advance`], which asks it.
 
 use std::time::Instant;
 
 use super::{Announcer, AnnouncerSettings, Run};
 
-/// A tracker that has a turn coming at one of our endpoints.
+/// A tracker that is announced to next from one of our endpoints.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ScheduledAnnounce {
     pub(super) tracker: usize,
@@ -15,7 +15,7 @@ pub(super) struct ScheduledAnnounce {
 }
 
 impl Announcer {
-    /// The trackers that have a turn coming, for each endpoint in the order of
+    /// The trackers that are announced to next, for each endpoint in the order of
     /// trying.
     pub(super) fn plan(&self) -> Vec<ScheduledAnnounce> {
         let mut announces = Vec::new();
