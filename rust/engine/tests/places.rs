@@ -7,6 +7,7 @@ mod places {
 
     mod newcomers;
     mod sharing;
+    mod state_folder;
 }
 mod support;
 

@@ -22,7 +22,7 @@ use torrent_core::torrent::Room;
 
 use crate::buffers::BufferPool;
 use crate::discovery::tracker::TrackerClient;
-use crate::disk::Disk;
+use crate::disk::{AwaitedFolders, Disk};
 use crate::event::sink::EventSink;
 use crate::event::{BlockReason, Detail, TorrentRef, kind};
 use crate::net::bandwidth::BandwidthLimiter;
@@ -77,6 +77,8 @@ pub(crate) struct Services {
     pub(crate) address_filter: AddressFilter,
     /// Which torrent has which place on disk.
     pub(crate) path_claims: Arc<PathClaims>,
+    /// The folders that torrents wait for.
+    pub(crate) awaited_folders: Arc<AwaitedFolders>,
     /// The state directory, where there is one; from the time on at which the
     /// session has it.
     pub(crate) state_store: OnceLock<Arc<StateStore>>,
@@ -102,6 +104,7 @@ impl Services {
             choking: Arc::default(),
             address_filter,
             path_claims: Arc::default(),
+            awaited_folders: Arc::default(),
             state_store: OnceLock::new(),
             owner: OnceLock::new(),
         }

@@ -12,6 +12,7 @@
 //! concerns the piece and the torrent it happened to, no other.
 
 mod atomic_bitfield;
+mod awaited;
 mod budget;
 mod busy;
 mod canonical;
@@ -61,6 +62,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use torrent_core::piece_hash::PieceHash;
 
+pub(crate) use awaited::{AwaitedFolder, AwaitedFolders};
 pub(crate) use busy::{when_free, when_movable};
 pub(crate) use canonical::{is_case_blind, real};
 pub use check::{CheckHandle, CheckId, CheckMode};

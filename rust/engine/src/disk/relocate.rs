@@ -173,6 +173,9 @@ impl StorageShared {
         if mode == MoveMode::FailIfExist && carried.is_none() {
             self.refuse_existing(common, &new, &files)?;
         }
+        if self.spec.awaited.is_awaited(&root, None) {
+            return Err(at(DiskOp::Create, &root, Fault::FolderGone));
+        }
         let mut made = path::missing_ancestors(&root);
         path::create_root(&root).map_err(|fault| at(DiskOp::Create, &root, fault))?;
         if !mode.moves() {

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use torrent_core::ids::FileIndex;
 
 use super::error::{DiskError, DiskOp, Fault};
 use super::storage::{Storage, StorageShared};
@@ -53,6 +54,22 @@ impl Storage {
         self.parts().0.root.seen.load(Ordering::Acquire)
     }
 
+    /// Whether one of these files is there, or the part file. Looks at the disk,
+    /// and fails where the system is short of something for the moment.
+    pub(crate) fn has_any(&self, files: &[FileIndex]) -> io::Result<bool> {
+        let (shared, _) = self.parts();
+        let paths = shared.file_paths();
+        for &file in files.iter().chain([&shared.parts_file()]) {
+            match std::fs::symlink_metadata(paths.root.join(paths.name(file))) {
+                Err(error) if super::canonical::is_absence(&error) => {}
+                Err(error) if super::error::is_shortage(&error) => return Err(error),
+                // Whatever keeps us from it, something is there.
+                Ok(_) | Err(_) => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether the folder is there and on the device that it was on when it was
     /// seen last.
     pub(crate) fn is_root_on_its_device(&self) -> bool {
@@ -81,12 +98,15 @@ impl StorageShared {
     }
 
     /// Makes the folder where it was never seen, and fails where it was and is
-    /// gone, or is what is left of it where its disk was mounted. Called before
-    /// every file that is made.
+    /// gone, or is what is left of it where its disk was mounted, for this
+    /// torrent or another one. Called before every file that is made.
     pub(super) fn make_root(&self) -> Result<(), DiskError> {
         let root = &self.file_paths().root;
         let failed = |error: io::Error| self.error(DiskOp::Create, None, error.into());
         let gone = || self.error(DiskOp::Create, None, Fault::FolderGone);
+        if self.spec.awaited.is_awaited(root, None) {
+            return Err(gone());
+        }
         if !self.root.seen.load(Ordering::Acquire) {
             super::path::create_root(root)
                 .map_err(|fault| self.error(DiskOp::Create, None, fault))?;

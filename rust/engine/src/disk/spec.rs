@@ -11,6 +11,7 @@ use torrent_core::ids::{FileIndex, PieceIndex};
 use torrent_core::layout::Layout;
 use torrent_core::piece_hash::{PieceHash, PieceHashKind, PieceHashes};
 
+use super::awaited::AwaitedFolders;
 use super::file_paths::FilePaths;
 use super::names::{NameError, is_plain, judge};
 use crate::hash::PieceHasher;
@@ -46,6 +47,7 @@ pub struct StorageSpec {
     /// The files that may be run as programs.
     pub(super) executables: BTreeSet<FileIndex>,
     pub(super) shared: SharedFiles,
+    pub(super) awaited: Arc<AwaitedFolders>,
 }
 
 /// Why a [`StorageSpec`] makes no sense.
@@ -119,6 +121,7 @@ impl StorageSpec {
             links: BTreeMap::new(),
             executables: BTreeSet::new(),
             shared: SharedFiles::default(),
+            awaited: Arc::default(),
         })
     }
 
@@ -172,6 +175,12 @@ impl StorageSpec {
     /// Which files other torrents have too.
     pub fn shared(mut self, files: SharedFiles) -> Self {
         self.shared = files;
+        self
+    }
+
+    /// The folders that other torrents wait for.
+    pub(crate) fn awaited(mut self, folders: Arc<AwaitedFolders>) -> Self {
+        self.awaited = folders;
         self
     }
 

@@ -142,6 +142,7 @@ impl Session {
         let (commands, inbox) = command_queue::queue();
         let services = Arc::new(Services::new(settings, AddressFilter::new(filter)));
         if let Some(state_store) = state_store {
+            services.path_claims.keep_out_of(state_store.folder());
             let _ = services.state_store.set(state_store);
         }
         let restores = has_folder || waits;

@@ -21,20 +21,19 @@ use crate::context::queue::VerdictSender;
 use crate::disk::SharedFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::command_sequence::CommandSequence;
-use crate::event::{Detail, Kind, TorrentRef, category, kind, unix_millis};
+use crate::event::{Audience, Detail, Kind, TorrentRef, category, kind, unix_millis};
 use crate::session::SessionShared;
 use crate::session::add::{AddTorrent, TorrentSource};
-use crate::torrent::NewTorrent;
-use crate::torrent::handle::{
-    Command, EndsWith, HandleShared, Options, PlainOptions, TorrentHandle, View,
-};
+use crate::torrent::handle::{EndsWith, HandleShared, Options, TorrentHandle, View};
+use crate::torrent::{NewTorrent, SecondAdd};
 
 /// Where a torrent that is registered comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// The game adds it.
     Game,
-    /// The same, before the session has its folder.
+    /// The same, before all of the state directory are back: it may be one of
+    /// them.
     Early,
     /// It comes back; all of it is written there if `is_whole`.
     StateDir { is_whole: bool },
@@ -55,12 +54,9 @@ impl SessionShared {
         let (commands, inbox) = command_queue::queue();
         add.complete_source();
         let options = add.options()?;
+        let again = add.again(&options, &save_path);
         let without_effect = add.without_effect();
-        let known_since = add.resume.as_ref().map_or(0, |resume| resume.added_time);
-        let added_time = match known_since {
-            0 => unix_millis() / 1000,
-            time => time,
-        };
+        let added_time = added_time(&add);
         let area = claimed_paths(&add.source, &save_path, &options);
         let believed = add.believed_pieces();
         let restored = matches!(origin, Origin::StateDir { .. });
@@ -88,6 +84,7 @@ impl SessionShared {
                 metainfo,
                 save_path: ArcSwap::from_pointee(save_path),
                 shared_files: SharedFiles::default(),
+                awaited_folders: Arc::clone(&self.awaited_folders),
                 added_time: AtomicI64::new(added_time),
                 options: Mutex::new(options),
                 check: Mutex::default(),
@@ -107,19 +104,19 @@ impl SessionShared {
             }),
         };
         handle.show_new();
-        let lease = match self.enter(&handle, area.clone(), believed, restored)? {
+        // Where those are that come back is not known by the names given now.
+        let anyway = origin != Origin::Game;
+        let lease = match self.enter(&handle, area.clone(), believed, anyway)? {
             Ok(lease) => Arc::new(lease),
             Err(known) => {
-                known.take_over(&handle, add.peers);
+                self.add_again(&known, &again, add.peers);
                 return Ok((known, None));
             }
         };
         // Its turn is before those that come once all are back; what the game
         // adds in the meantime waits for that.
         let ticket = (origin != Origin::Game).then(|| self.path_claims.ticket());
-        for note in &without_effect {
-            tracing::warn!(torrent = %hashes.handshake_hash(), "add_torrent: {note}");
-        }
+        log_without_effect(&handle, &without_effect);
         let new = NewTorrent {
             handle: handle.clone(),
             commands: inbox,
@@ -136,21 +133,41 @@ impl SessionShared {
             restored,
             lease,
             area,
+            awaited: None,
             ticket,
             without_effect,
-            early: None,
+            early: (origin == Origin::Early).then(|| Box::new(again)),
         };
         Ok((handle, Some(new)))
     }
 
+    /// A torrent that is there was added again: an alert names what it does not
+    /// take over.
+    fn add_again(&self, known: &TorrentHandle, again: &SecondAdd, peers: Vec<SocketAddr>) {
+        let left_out = again.give_to(known, peers);
+        if left_out.is_empty() {
+            return;
+        }
+        log_without_effect(known, &left_out);
+        // Signals say that it was added: it was not.
+        let alert = Kind {
+            audience: Audience::Alerts,
+            ..kind::ADD_TORRENT
+        };
+        self.events.post(alert, Some(&known.torrent_ref()), || {
+            Detail::Added(known.added(left_out))
+        });
+    }
+
     /// Puts a torrent into the registry with a claim to its paths, or returns
-    /// the one that is there already.
+    /// the one that is there already; fails if the names alone say that another
+    /// torrent has those paths, unless `anyway`.
     fn enter(
         &self,
         handle: &TorrentHandle,
         area: Option<ClaimedPaths>,
         believed: Bitfield,
-        restored: bool,
+        anyway: bool,
     ) -> Result<std::result::Result<PathLease, TorrentHandle>> {
         let mut registry = self.registry.lock();
         // A session that stops marks those that it finds here, once.
@@ -160,7 +177,7 @@ impl SessionShared {
         }
         let owner: Arc<dyn Claimant> = Arc::clone(&handle.shared) as _;
         let lease = self.path_claims.lease(&owner, believed);
-        let wanted = area.map(|area| lease.want(area, restored));
+        let wanted = area.map(|area| lease.want(area, anyway));
         wanted.transpose().map_err(|error| {
             let text = error.message().to_owned();
             Error::because(ErrorKind::TorrentAddFailed, text).about(error.context())
@@ -199,67 +216,18 @@ fn claimed_paths(
     }
 }
 
-impl TorrentHandle {
-    /// It was added again, in this way: trackers and peers are taken over, the
-    /// others stay as they are here, and what would be another is named.
-    fn take_over(&self, again: &Self, peers: Vec<SocketAddr>) {
-        let (new, known) = {
-            let new = again.shared.options.lock().clone();
-            (new, self.shared.options.lock().clone())
-        };
-        for (url, tier) in new.trackers.iter().zip(0..).flat_map(|(urls, tier)| {
-            let urls = urls.iter();
-            urls.map(move |url| (url, tier))
-        }) {
-            let is_known = known.trackers.iter().flatten().any(|it| it == url);
-            if !is_known && let Err(error) = self.add_tracker(url, tier) {
-                tracing::warn!(%error, "a tracker of a torrent that is added again");
-            }
-        }
-        if !peers.is_empty() && !self.offer(Command::Peers(peers)) {
-            tracing::warn!("the peers of a torrent that is added again are not taken over");
-        }
-        let limits = |it: PlainOptions| {
-            (
-                it.max_connections,
-                it.max_uploads,
-                it.download_limit,
-                it.upload_limit,
-            )
-        };
-        let flags = |it: PlainOptions| {
-            (
-                it.paused,
-                it.auto_managed,
-                it.sequential,
-                it.modes,
-                it.discovery,
-                it.apply_ip_filter,
-            )
-        };
-        for (name, differs) in [
-            ("save_path", *again.save_path() != *self.save_path()),
-            (
-                "file_priorities",
-                new.file_priorities != known.file_priorities,
-            ),
-            (
-                "piece_priorities",
-                new.piece_priorities != known.piece_priorities,
-            ),
-            ("renamed_files", new.renamed_files != known.renamed_files),
-            ("limits", limits(new.plain) != limits(known.plain)),
-            ("flags", flags(new.plain) != flags(known.plain)),
-            (
-                "storage_mode",
-                new.plain.storage_mode != known.plain.storage_mode,
-            ),
-        ] {
-            if differs {
-                let torrent = self.info_hash();
-                tracing::warn!(%torrent, "it is part of the session already: '{name}' stays");
-            }
-        }
+/// When a torrent was added first, in Unix time.
+fn added_time(add: &AddTorrent) -> i64 {
+    match add.resume.as_ref().map_or(0, |resume| resume.added_time) {
+        0 => unix_millis() / 1000,
+        time => time,
+    }
+}
+
+/// What was given when a torrent was added, and has no effect.
+pub(crate) fn log_without_effect(handle: &TorrentHandle, notes: &[String]) {
+    for note in notes {
+        tracing::warn!(torrent = %handle.info_hash(), "add_torrent: {note}");
     }
 }
 

@@ -281,15 +281,11 @@ async fn begin(session: &Arc<SessionShared>, context: &Context, start: Start) ->
     None
 }
 
-/// Runs a torrent. One that came before the session had its folder is looked up
-/// there first: by its own task, so that the disk keeps no other one waiting and
+/// Runs a torrent. One that came before those of the state directory is looked
+/// up there first: by its own task, so that the disk keeps no other one waiting and
 /// a panic ends this torrent alone.
 async fn run_torrent(session: Arc<SessionShared>, context: Arc<Context>, new: NewTorrent) {
-    let new = match new.early {
-        None => Some(new),
-        Some(_) => restore::looked_up(&session, new).await,
-    };
-    if let Some(new) = new {
+    if let Some(new) = restore::looked_up(&session, new).await {
         torrent::run(context, new).await;
     }
 }

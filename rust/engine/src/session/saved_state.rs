@@ -67,7 +67,7 @@ impl SessionShared {
     fn saved_session(&self) -> SavedSession {
         let mut state = self.state.lock().clone();
         // Until all torrents are back the order is the one they had.
-        if self.restoring.is_done() {
+        if self.restoring.is_complete() {
             state.queue = self.queue.order();
         }
         let filter = self.address_filter.filter().borrow().clone();

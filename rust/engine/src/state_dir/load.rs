@@ -9,7 +9,6 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
 use torrent_core::ids::InfoHash;
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{Info, Metainfo, MetainfoLimits};
@@ -17,7 +16,8 @@ use torrent_core::move_journal::{self, MoveJournal};
 use torrent_core::resume::{self, ResumeData};
 
 use super::faults::{FileOp, StateFaults};
-use super::{Part, files, read_newest, tombstone, torrents};
+use super::{Part, Reading, tombstone, torrents};
+use crate::disk::is_shortage;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Bytes of a magnet link that are read.
@@ -48,18 +48,71 @@ pub(crate) struct Remembered {
     pub(crate) load_error: Option<Error>,
 }
 
+/// Why a torrent that has a file was not read.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// It may be readable another time.
+    Later(Error),
+    /// What there is of it makes no sense.
+    Bad(Error),
+}
+
+/// A torrent, if it is remembered.
+pub(crate) type LoadResult = std::result::Result<Option<Box<Remembered>>, Unread>;
+
+/// What is done about a file that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// It is read another time.
+    Waits,
+    /// The one before it counts, unless the system was short of something.
+    GivesUp,
+}
+
+/// How often a file that cannot be read is tried again: 15 s.
+const ATTEMPTS: u32 = 4;
+
+impl Patience {
+    /// What is done after so many attempts.
+    pub(crate) fn after(attempts: u32) -> Self {
+        match attempts {
+            ..ATTEMPTS => Self::Waits,
+            _ => Self::GivesUp,
+        }
+    }
+
+    /// Whether a file that cannot be read is to be read another time.
+    pub(super) fn waits_for(self, error: &io::Error) -> bool {
+        let is_lasting = matches!(
+            error.kind(),
+            // What it says is that it is no file of the engine's.
+            io::ErrorKind::InvalidInput
+                | io::ErrorKind::FileTooLarge
+                | io::ErrorKind::PermissionDenied
+                | io::ErrorKind::NotADirectory
+        );
+        is_shortage(error) || self == Self::Waits && !is_lasting
+    }
+}
+
 /// Reads a torrent; `None` if it is not remembered.
 pub(super) fn load(
     faults: &StateFaults,
     folder: &Path,
     info_hash: InfoHash,
-) -> Option<Result<Remembered>> {
-    let has_file = Part::ALL.into_iter().any(|part| {
-        let path = part.path(folder, info_hash);
-        path.exists() || files::previous(&path).exists()
-    });
-    let is_known = has_file && !tombstone(folder, info_hash).exists();
-    is_known.then(|| read_torrent(faults, folder, info_hash))
+    patience: Patience,
+) -> LoadResult {
+    let tombstone = tombstone(folder, info_hash);
+    let is_removed = faults
+        .strike(FileOp::Read, &tombstone)
+        .and_then(|()| tombstone.try_exists());
+    match is_removed {
+        Ok(true) => Ok(None),
+        Err(error) if patience.waits_for(&error) => {
+            Err(Unread::Later(Error::from_io(&error, &tombstone)))
+        }
+        Ok(false) | Err(_) => read_torrent(faults, folder, info_hash, patience),
+    }
 }
 
 /// What a state directory holds.
@@ -71,24 +124,13 @@ pub(super) struct KnownTorrents {
     pub(super) removed: BTreeSet<InfoHash>,
 }
 
-/// Lists the torrents. An entry that cannot be read is complained about.
-pub(super) fn known(
-    faults: &StateFaults,
-    folder: &Path,
-    taker: &mpsc::UnboundedSender<Result<Remembered>>,
-) -> io::Result<KnownTorrents> {
+/// Lists the torrents: all of them, or it fails.
+pub(super) fn known(faults: &StateFaults, folder: &Path) -> io::Result<KnownTorrents> {
     let mut known = KnownTorrents::default();
     let folder = torrents(folder);
     faults.strike(FileOp::List, &folder)?;
     for entry in fs::read_dir(&folder)? {
-        match entry {
-            Ok(entry) => known.note(&entry.file_name()),
-            Err(error) => {
-                // Who asked may be gone.
-                let _ = taker.send(Err(Error::from_io(&error, &folder)));
-                break;
-            }
-        }
+        known.note(&entry?.file_name());
     }
     let removed = &known.removed;
     known.torrents.retain(|it| !removed.contains(it));
@@ -121,56 +163,27 @@ fn read_record(data: &[u8], info_hash: InfoHash) -> Result<ResumeData> {
     Err(other_torrent(info_hash))
 }
 
-/// What is remembered of a torrent that has a file.
-pub(super) fn read_torrent(
+/// What is remembered of a torrent, unless it has no file.
+fn read_torrent(
     faults: &StateFaults,
     folder: &Path,
     info_hash: InfoHash,
-) -> Result<Remembered> {
-    let mut errors = Vec::new();
-    let limits = MetainfoLimits {
-        bytes: MAX_TORRENT,
-        ..MetainfoLimits::widest()
-    };
-    let path = Part::Torrent.path(folder, info_hash);
-    let torrent = read_newest(faults, &path, MAX_TORRENT, &mut errors, |data| {
-        let metainfo = Metainfo::parse_with(data, &limits)?;
-        if metainfo.info.hash() == info_hash {
-            return Ok(Arc::new(metainfo));
-        }
-        Err(other_torrent(info_hash))
-    });
-    let path = Part::Magnet.path(folder, info_hash);
-    let magnet = read_newest(faults, &path, MAX_MAGNET, &mut errors, |data| {
-        let magnet = MagnetUri::parse(&String::from_utf8_lossy(data))?;
-        if magnet.hashes.handshake_hash() == info_hash {
-            return Ok(magnet);
-        }
-        Err(other_torrent(info_hash))
-    });
-    let path = Part::MoveJournal.path(folder, info_hash);
-    let move_journal = read_newest(
-        faults,
-        &path,
-        move_journal::MAX_BYTES,
-        &mut errors,
-        |data| {
-            let move_journal = MoveJournal::decode(data).map_err(|error| {
-                Error::because(ErrorKind::ResumeDataParseError, error.to_string())
-            })?;
-            if move_journal.info_hash == info_hash {
-                return Ok(move_journal);
-            }
-            Err(other_torrent(info_hash))
-        },
-    );
-    let [resume, mut added] = [Part::Resume, Part::Added].map(|part| {
-        let path = part.path(folder, info_hash);
-        read_newest(faults, &path, resume::MAX_BYTES, &mut errors, |data| {
-            read_record(data, info_hash)
-        })
-    });
-    let load_error = errors.into_iter().next();
+    patience: Patience,
+) -> LoadResult {
+    let mut reading = Reading::new(faults, patience);
+    let read = read_parts(&mut reading, folder, info_hash);
+    let Parts {
+        torrent,
+        magnet,
+        move_journal,
+        resume,
+        mut added,
+    } = read.map_err(Unread::Later)?;
+    let has_any = torrent.is_some() || magnet.is_some() || move_journal.is_some();
+    let load_error = reading.finish().into_iter().next();
+    if !has_any && resume.is_none() && added.is_none() && load_error.is_none() {
+        return Ok(None);
+    }
     // The torrent itself stands there twice.
     let copies = [&resume, &added].map(|record| record.as_ref().and_then(|it| it.info.clone()));
     let has_copy = copies.iter().any(Option::is_some);
@@ -189,15 +202,15 @@ pub(super) fn read_torrent(
     let Some(resume) = resume.or(added) else {
         // Without a record its folder is unknown: it stays for a human.
         let path = Part::Resume.path(folder, info_hash);
-        return Err(load_error.unwrap_or_else(|| {
+        return Err(Unread::Bad(load_error.unwrap_or_else(|| {
             Error::because(
                 ErrorKind::ResumeDataParseError,
                 "there is no resume data that says where its files are",
             )
             .about(path.display().to_string())
-        }));
+        })));
     };
-    Ok(Remembered {
+    Ok(Some(Box::new(Remembered {
         info_hash,
         metainfo,
         magnet,
@@ -206,6 +219,61 @@ pub(super) fn read_torrent(
         move_journal,
         incomplete,
         load_error,
+    })))
+}
+
+/// What stands in the files of a torrent.
+struct Parts {
+    torrent: Option<Arc<Metainfo>>,
+    magnet: Option<MagnetUri>,
+    move_journal: Option<MoveJournal>,
+    resume: Option<ResumeData>,
+    added: Option<ResumeData>,
+}
+
+/// Reads all files of a torrent; fails where one of them is to be read later.
+fn read_parts(reading: &mut Reading<'_>, folder: &Path, info_hash: InfoHash) -> Result<Parts> {
+    let limits = MetainfoLimits {
+        bytes: MAX_TORRENT,
+        ..MetainfoLimits::widest()
+    };
+    let path = |part: Part| part.path(folder, info_hash);
+    let torrent = reading.newest(&path(Part::Torrent), MAX_TORRENT, |data| {
+        let metainfo = Metainfo::parse_with(data, &limits)?;
+        if metainfo.info.hash() == info_hash {
+            return Ok(Arc::new(metainfo));
+        }
+        Err(other_torrent(info_hash))
+    })?;
+    let magnet = reading.newest(&path(Part::Magnet), MAX_MAGNET, |data| {
+        let magnet = MagnetUri::parse(&String::from_utf8_lossy(data))?;
+        if magnet.hashes.handshake_hash() == info_hash {
+            return Ok(magnet);
+        }
+        Err(other_torrent(info_hash))
+    })?;
+    let move_journal =
+        reading.newest(&path(Part::MoveJournal), move_journal::MAX_BYTES, |data| {
+            let move_journal = MoveJournal::decode(data).map_err(|error| {
+                Error::because(ErrorKind::ResumeDataParseError, error.to_string())
+            })?;
+            if move_journal.info_hash == info_hash {
+                return Ok(move_journal);
+            }
+            Err(other_torrent(info_hash))
+        })?;
+    let mut record = |part| {
+        let parse = |data: &[u8]| read_record(data, info_hash);
+        reading.newest(&path(part), resume::MAX_BYTES, parse)
+    };
+    let resume = record(Part::Resume)?;
+    let added = record(Part::Added)?;
+    Ok(Parts {
+        torrent,
+        magnet,
+        move_journal,
+        resume,
+        added,
     })
 }
 

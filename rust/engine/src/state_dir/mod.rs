@@ -25,6 +25,7 @@ mod files;
 mod load;
 mod lock;
 mod pending_writes;
+mod recall;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -40,9 +41,10 @@ use torrent_core::settings::Settings;
 use crate::error::{Error, ErrorKind, Result};
 #[doc(hidden)]
 pub use faults::{FileOp, StateFaults};
-pub(crate) use load::Remembered;
+pub(crate) use load::{LoadResult, Patience, Remembered, Unread};
 pub(crate) use lock::Ending;
 use lock::FolderLock;
+pub(crate) use recall::{Recalled, pauses};
 pub(crate) use store::{StateStore, StoreNotice};
 
 /// A file of a torrent.
@@ -179,7 +181,7 @@ impl StateDir {
         fs::create_dir_all(torrents(&folder)).map_err(|error| Error::from_io(&error, &folder))?;
         let lock = FolderLock::take(&folder, ending)?;
         let mut errors = Vec::new();
-        let session = read_session(&faults, &folder, &mut errors);
+        let session = read_session(&faults, &folder, &mut errors)?;
         // Whether they can be read shows now; reading them may take its time.
         fs::read_dir(torrents(&folder)).map_err(|error| Error::from_io(&error, &folder))?;
         let state_store = StateStore::start(folder.clone(), lock, faults)
@@ -218,42 +220,82 @@ impl StateDir {
     }
 }
 
-/// A file's newest contents that make sense; those that do not are put aside
-/// and complained about.
-fn read_newest<T>(
-    faults: &StateFaults,
-    path: &Path,
-    limit: usize,
-    errors: &mut Vec<Error>,
-    parse: impl Fn(&[u8]) -> Result<T>,
-) -> Option<T> {
-    for path in [path.to_owned(), files::previous(path)] {
-        let data = match files::read(faults, &path, limit) {
-            Ok(None) => continue,
-            Ok(Some(data)) => data,
-            // It may be readable another time: it stays where it is.
-            Err(error) => {
-                errors.push(Error::from_io(&error, &path));
-                continue;
-            }
-        };
-        match parse(&data) {
-            Ok(parsed) => return Some(parsed),
-            Err(error) => {
-                let error = error.about(path.display().to_string());
-                tracing::warn!(%error, "a file of the state directory makes no sense");
-                errors.push(error);
-                if let Err(error) = files::put_aside(faults, &path) {
-                    tracing::warn!(%error, path = %path.display(), "it cannot be put aside");
+/// The reading of files of which the ones before are kept. What makes no sense
+/// is put aside once all is read.
+struct Reading<'a> {
+    faults: &'a StateFaults,
+    patience: Patience,
+    /// What is wrong with what was read.
+    errors: Vec<Error>,
+    /// Files that make no sense.
+    nonsense: Vec<PathBuf>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(faults: &'a StateFaults, patience: Patience) -> Self {
+        Self {
+            faults,
+            patience,
+            errors: Vec::new(),
+            nonsense: Vec::new(),
+        }
+    }
+
+    /// A file's newest contents that make sense. Fails where they are to be
+    /// read another time.
+    fn newest<T>(
+        &mut self,
+        path: &Path,
+        limit: usize,
+        parse: impl Fn(&[u8]) -> Result<T>,
+    ) -> Result<Option<T>> {
+        for path in [path.to_owned(), files::previous(path)] {
+            let data = match files::read(self.faults, &path, limit) {
+                Ok(None) => continue,
+                Ok(Some(data)) => data,
+                Err(error) if self.patience.waits_for(&error) => {
+                    return Err(Error::from_io(&error, &path));
+                }
+                // It may be readable in another session: it stays where it is.
+                Err(error) => {
+                    self.errors.push(Error::from_io(&error, &path));
+                    continue;
+                }
+            };
+            match parse(&data) {
+                Ok(parsed) => return Ok(Some(parsed)),
+                Err(error) => {
+                    let error = error.about(path.display().to_string());
+                    tracing::warn!(%error, "a file of the state directory makes no sense");
+                    self.errors.push(error);
+                    self.nonsense.push(path);
                 }
             }
         }
+        Ok(None)
     }
-    None
+
+    /// All is read. Returns what was wrong.
+    fn finish(self) -> Vec<Error> {
+        for path in &self.nonsense {
+            if let Err(error) = files::put_aside(self.faults, path) {
+                tracing::warn!(%error, path = %path.display(), "it cannot be put aside");
+            }
+        }
+        self.errors
+    }
 }
 
-fn read_session(faults: &StateFaults, folder: &Path, errors: &mut Vec<Error>) -> SessionState {
+/// Fails where the system is short of something for the moment.
+fn read_session(
+    faults: &StateFaults,
+    folder: &Path,
+    errors: &mut Vec<Error>,
+) -> Result<SessionState> {
     let parse = |data: &[u8]| Ok(SessionState::decode(data)?);
     let path = session_file(folder);
-    read_newest(faults, &path, session_state::MAX_BYTES, errors, parse).unwrap_or_default()
+    let mut reading = Reading::new(faults, Patience::GivesUp);
+    let state = reading.newest(&path, session_state::MAX_BYTES, parse)?;
+    errors.extend(reading.finish());
+    Ok(state.unwrap_or_default())
 }

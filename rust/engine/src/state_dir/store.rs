@@ -21,15 +21,16 @@ use tokio::sync::{mpsc, oneshot};
 use torrent_core::ids::InfoHash;
 
 use super::faults::StateFaults;
-use super::load::{self, Remembered};
+use super::load::{self, LoadResult, Patience};
 use super::lock::{Ending, FolderLock};
 use super::pending_writes::{PendingWrite, PendingWrites, WriteSubject};
+use super::recall::{Recall, Recalled};
 use super::{Part, files, session_file, tombstone};
 use crate::error::{Error, Result};
 
 enum StoreMessage {
     LoadAll {
-        taker: mpsc::UnboundedSender<Result<Remembered>>,
+        taker: mpsc::UnboundedSender<Recalled>,
     },
     Do {
         subject: WriteSubject,
@@ -73,6 +74,7 @@ impl StateStore {
             folder: folder.clone(),
             faults: faults.clone(),
             pending: PendingWrites::default(),
+            recall: None,
             notify,
         };
         let thread = std::thread::Builder::new()
@@ -159,17 +161,18 @@ impl StateStore {
         )
     }
 
-    /// Has all torrents read, and then everything else done that is asked for
-    /// from now on. Reading ends early when the receiver is dropped.
-    pub(crate) fn load_all(&self) -> mpsc::UnboundedReceiver<Result<Remembered>> {
+    /// Has all torrents read, those that can be read at once before everything
+    /// else that is asked for from now on. Reading ends early when the receiver
+    /// is dropped.
+    pub(crate) fn load_all(&self) -> mpsc::UnboundedReceiver<Recalled> {
         let (taker, torrents) = mpsc::unbounded_channel();
         self.send(StoreMessage::LoadAll { taker });
         torrents
     }
 
     /// Reads a torrent in the caller's thread; `None` if it is not remembered.
-    pub(crate) fn load(&self, info_hash: InfoHash) -> Option<Result<Remembered>> {
-        load::load(&self.faults, &self.folder, info_hash)
+    pub(crate) fn load(&self, info_hash: InfoHash, patience: Patience) -> LoadResult {
+        load::load(&self.faults, &self.folder, info_hash, patience)
     }
 
     fn send(&self, message: StoreMessage) {
@@ -218,18 +221,22 @@ struct StoreWorker {
     folder: PathBuf,
     faults: StateFaults,
     pending: PendingWrites,
+    /// What is still to be read.
+    recall: Option<Recall>,
     notify: mpsc::UnboundedSender<StoreNotice>,
 }
 
 impl StoreWorker {
     fn run(mut self, inbox: &Receiver<StoreMessage>) {
         loop {
-            let message = match self.pending.poll_timeout() {
+            let recall = self.recall.as_ref().and_then(Recall::poll_timeout);
+            let due = self.pending.poll_timeout().into_iter().chain(recall).min();
+            let message = match due {
                 Some(due) => inbox.recv_deadline(due),
                 None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match message {
-                Ok(StoreMessage::LoadAll { taker }) => self.load_all(&taker),
+                Ok(StoreMessage::LoadAll { taker }) => self.read_on(Recall::new(taker)),
                 Ok(StoreMessage::Do {
                     subject,
                     task,
@@ -239,9 +246,14 @@ impl StoreWorker {
                     let _ = done.send(self.accept(subject, task));
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    for subject in self.pending.due(Instant::now()) {
+                    let now = Instant::now();
+                    for subject in self.pending.due(now) {
                         // What fails stays undone.
                         let _ = self.try_again(subject);
+                    }
+                    let is_due = |it: &mut Recall| it.poll_timeout().is_some_and(|it| it <= now);
+                    if let Some(recall) = self.recall.take_if(is_due) {
+                        self.read_on(recall);
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -308,29 +320,16 @@ impl StoreWorker {
         }
     }
 
-    /// Reads all torrents, as long as there is a receiver. Those whose removal
-    /// was cut short are removed first.
-    fn load_all(&mut self, taker: &mpsc::UnboundedSender<Result<Remembered>>) {
-        let known = match load::known(&self.faults, &self.folder, taker) {
-            Ok(known) => known,
-            Err(error) => {
-                // Who asked may be gone.
-                let _ = taker.send(Err(Error::from_io(&error, &self.folder)));
-                return;
-            }
-        };
-        for info_hash in known.removed {
+    /// Reads torrents. Those whose removal was cut short are removed first.
+    fn read_on(&mut self, mut recall: Recall) {
+        for info_hash in recall.list(Instant::now(), &self.faults, &self.folder) {
             // What cannot be deleted now is tried again: it brings nothing
             // back meanwhile.
             let task = PendingWrite::Forget { info_hash };
             let _ = self.accept(WriteSubject::Torrent(info_hash), task);
         }
-        for info_hash in known.torrents {
-            let read = load::read_torrent(&self.faults, &self.folder, info_hash);
-            if taker.send(read).is_err() {
-                return;
-            }
-        }
+        let goes_on = recall.read(Instant::now(), &self.faults, &self.folder);
+        self.recall = goes_on.then_some(recall);
     }
 }
 

@@ -34,8 +34,10 @@ fn loaded(folder: &Path) -> (Vec<Remembered>, Vec<Error>) {
     let (mut torrents, mut errors) = (Vec::new(), Vec::new());
     while let Some(read) = reading.blocking_recv() {
         match read {
-            Ok(torrent) => torrents.push(torrent),
-            Err(error) => errors.push(error),
+            Recalled::Torrent(torrent) => torrents.push(*torrent),
+            Recalled::Failed(error) => errors.push(error),
+            Recalled::Late => {}
+            Recalled::All => break,
         }
     }
     (torrents, errors)

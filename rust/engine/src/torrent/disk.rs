@@ -208,6 +208,7 @@ impl Driver {
     pub(super) fn checked(&mut self, now: Instant, have: &Bitfield) {
         self.brain.checked(now, have);
         self.adopt_unfinished();
+        self.records.resume_state.was_checked();
         self.location.work.was_checked();
         self.uncompleted.check = false;
         self.checked_for_saving(have);

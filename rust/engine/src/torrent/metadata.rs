@@ -56,6 +56,7 @@ pub(super) fn spec_at(
     .and_then(|spec| spec.renamed(renamed))
     .and_then(|spec| spec.part_file(part_file(handle)))
     .map(|spec| spec.shared(Arc::clone(&handle.shared.shared_files)))
+    .map(|spec| spec.awaited(Arc::clone(&handle.shared.awaited_folders)))
     .map(|spec| spec.wanted(wanted).allocate(mode == StorageMode::Allocate))
     .map_err(|error| {
         Error::because(ErrorKind::InvalidPath, error.to_string())

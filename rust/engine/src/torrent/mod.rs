@@ -24,6 +24,7 @@ mod resource_shortage;
 mod resume;
 mod save_path;
 mod save_resume;
+mod second_add;
 mod shutdown;
 mod snapshot;
 mod storage_error;
@@ -68,6 +69,7 @@ use resource_shortage::ResourceShortage;
 use resume::ResumeState;
 use save_path::{FolderLook, SavePathState};
 use save_resume::{Asked, RecordParts, SavedRecord, Saver};
+pub(crate) use second_add::SecondAdd;
 use snapshot::CountedStats;
 use times::TorrentTimes;
 use trackers::{Baseline, TrackerOutcome};
@@ -154,6 +156,7 @@ pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
     driver.location.owns_paths = is_claimed || new.restored;
     driver.storage.work.seed_mode = new.seed_mode;
     driver.location.work = StorageWork::restored(new.move_journal);
+    driver.location.root.begin(new.awaited);
     driver.records.resume_state = ResumeState::new(new.resume, new.verify_files, new.rejected);
     driver
         .records

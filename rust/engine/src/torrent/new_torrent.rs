@@ -8,8 +8,10 @@ use torrent_core::resume::ResumeData;
 
 use crate::command_queue::Receiver;
 use crate::context::path_claims::{ClaimTicket, ClaimedPaths, PathLease};
+use crate::disk::AwaitedFolder;
 use crate::error::Error;
-use crate::torrent::handle::{Command, EndsWith, Options, TorrentHandle};
+use crate::torrent::SecondAdd;
+use crate::torrent::handle::{Command, EndsWith, TorrentHandle};
 
 /// What a torrent is added with, until its task takes it over.
 #[derive(Debug)]
@@ -38,12 +40,14 @@ pub(crate) struct NewTorrent {
     pub(crate) lease: Arc<PathLease>,
     /// The paths that it is going to claim, if its files are known.
     pub(crate) area: Option<ClaimedPaths>,
+    /// The folder that its record says had files of it.
+    pub(crate) awaited: Option<AwaitedFolder>,
     /// Its position in the order of claims. `None` before the paths of the torrents
     /// of the state directory are known.
     pub(crate) ticket: Option<ClaimTicket>,
     /// What was given and has no effect.
     pub(crate) without_effect: Vec<String>,
-    /// It came before the session had its folder: what it was registered with,
-    /// until what the folder remembers of it is looked up.
-    pub(crate) early: Option<Box<Options>>,
+    /// It came before the torrents of the state directory: what it was added
+    /// with, until it is looked up what the directory remembers of it.
+    pub(crate) early: Option<Box<SecondAdd>>,
 }

@@ -45,6 +45,8 @@ pub(super) struct ResumeState {
     recheck: bool,
     /// The game wants no check to follow.
     cancelled: bool,
+    /// The files were checked: what the record says of them is old.
+    checked: bool,
     /// The record is of files in another folder, and there are none in this one.
     elsewhere: bool,
     /// Unfinished pieces that are taken up once the check is over.
@@ -89,7 +91,7 @@ impl ResumeState {
 impl ResumeState {
     /// Whether an earlier session had something on disk, beyond padding.
     pub(super) fn had_data(&self, layout: &Layout) -> bool {
-        if self.elsewhere {
+        if self.elsewhere || self.checked {
             return false;
         }
         let Some(claim) = &self.claim else {
@@ -103,6 +105,24 @@ impl ResumeState {
             have.clear(piece.0);
         }
         !have.none() || !claim.unfinished.is_empty()
+    }
+
+    /// The files of which the record claims pieces.
+    pub(super) fn claimed_files(&self, layout: &Layout) -> Vec<FileIndex> {
+        let pieces = self.claim.as_ref().map(|claim| &claim.pieces);
+        let have = pieces.and_then(|it| Bitfield::from_wire(it, layout.num_pieces()));
+        let have = have.unwrap_or_default();
+        let places = (0..).map(FileIndex).zip(layout.files());
+        places
+            .filter(|(_, place)| !place.pad && place.length > 0)
+            .map(|(file, _)| file)
+            .filter(|&file| layout.file_pieces(file).any(|piece| have.get(piece)))
+            .collect()
+    }
+
+    /// It is known what there is.
+    pub(super) fn was_checked(&mut self) {
+        self.checked = true;
     }
 
     /// The folder that the record names, if there is a record. It is empty if

@@ -7,19 +7,29 @@
 //! piece are not there, and when a file cannot be made because the folder is
 //! gone (`disk::root`). A record that names another folder than the one that is
 //! used says nothing of this one: that is made where it is missing.
+//!
+//! A folder in which not one of the files is that the record claims is missing,
+//! too: a mount point without its disk may have a stray file in it. A deleted
+//! file among others is fetched again; where all of them were deleted the game
+//! says so, by asking for a check. Other torrents neither make nor fill a folder
+//! that is awaited (`disk::awaited`).
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
 use torrent_core::backoff::Backoff;
 use torrent_core::bitfield::Bitfield;
-use torrent_core::ids::PieceIndex;
+use torrent_core::ids::{FileIndex, PieceIndex};
 
 use super::{Driver, TaskEnd};
-use crate::disk::{CheckMode, DiskError, Storage, is_folder_empty, is_shortage, real};
+use crate::disk::{
+    AwaitedFolder, AwaitedFolders, CheckMode, DiskError, Storage, is_folder_empty, is_shortage,
+    real,
+};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
 
@@ -63,6 +73,12 @@ struct Looking {
     may_be_empty: bool,
     /// The folder that the record is of.
     recorded: Option<PathBuf>,
+    /// The files of which the record claims pieces.
+    claimed: Vec<FileIndex>,
+    /// The folder was never there, and is made when the first file is.
+    is_new: bool,
+    all: Arc<AwaitedFolders>,
+    own: Option<Arc<AwaitedFolder>>,
 }
 
 impl Looking {
@@ -78,23 +94,41 @@ impl Looking {
             let storage = self.storage.as_ref();
             storage.is_some_and(Storage::is_root_on_its_device)
         };
+        if self.all.is_awaited(&self.folder, self.own.as_deref()) {
+            return FolderLook::Missing;
+        }
         let is_missing = match std::fs::metadata(&self.folder) {
             Ok(metadata) if !metadata.is_dir() => true,
             Ok(_) if self.may_be_empty || is_known() => false,
-            Ok(_) => match is_folder_empty(&self.folder) {
-                Ok(is_empty) => is_empty,
+            Ok(_) => match self.has_nothing() {
+                Ok(has_nothing) => has_nothing,
                 Err(error) => return FolderLook::Shortage(error),
             },
             Err(error) if is_shortage(&error) => return FolderLook::Shortage(error),
-            // Whatever the error is, it says nothing of the files.
+            Err(error) if self.is_new && error.kind() == io::ErrorKind::NotFound => false,
+            // Whatever keeps us from it, it says nothing of the files.
             Err(_) => true,
         };
+        if is_missing && let Some(own) = &self.own {
+            own.wait_for_real(&self.folder);
+        }
         let is_other = |recorded: &PathBuf| real(recorded) != real(&self.folder);
         match is_missing {
             false => FolderLook::There,
             true if self.recorded.as_ref().is_some_and(is_other) => FolderLook::Elsewhere,
             true => FolderLook::Missing,
         }
+    }
+}
+
+impl Looking {
+    /// Whether the folder is empty, or has none of the claimed files.
+    fn has_nothing(&self) -> io::Result<bool> {
+        if is_folder_empty(&self.folder)? {
+            return Ok(true);
+        }
+        let storage = self.storage.as_ref().filter(|_| !self.claimed.is_empty());
+        storage.map_or(Ok(false), |it| Ok(!it.has_any(&self.claimed)?))
     }
 }
 
@@ -111,6 +145,9 @@ pub(super) struct SavePathState {
     /// Pieces whose bytes were gone when they were read, while that is being
     /// looked into.
     gone: BTreeMap<PieceIndex, DiskError>,
+    /// Keeps other torrents from making the folder, from before the torrent
+    /// looks for it until it is there.
+    awaited: Option<Arc<AwaitedFolder>>,
     backoff: Backoff,
 }
 
@@ -122,12 +159,18 @@ impl Default for SavePathState {
             seen: false,
             may_be_empty: false,
             gone: BTreeMap::new(),
+            awaited: None,
             backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
         }
     }
 }
 
 impl SavePathState {
+    /// The torrent begins: it had its files there if the folder is `awaited`.
+    pub(super) fn begin(&mut self, awaited: Option<AwaitedFolder>) {
+        self.awaited = awaited.map(Arc::new);
+    }
+
     /// When to look for it again.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.backoff.poll_timeout().filter(|_| !self.looking)
@@ -158,7 +201,7 @@ impl SavePathState {
 fn error(folder: &Path) -> Error {
     let folder = folder.display().to_string();
     let words = format!(
-        "the folder {folder}, in which there were files, is missing, empty or out of reach"
+        "the folder {folder} is missing or out of reach, or the files that were there are gone"
     );
     Error::because(ErrorKind::PathNotFound, words).about(folder)
 }
@@ -186,6 +229,7 @@ impl Driver {
         if self.location.root.is_awaited_to_start() {
             self.location.root.next = None;
         }
+        self.location.root.awaited = None;
     }
 
     /// The bytes of a piece are not there: it is lost, unless the whole folder
@@ -228,6 +272,10 @@ impl Driver {
             storage: self.storage.slot.get().cloned(),
             may_be_empty,
             recorded: None,
+            claimed: Vec::new(),
+            is_new: false,
+            all: Arc::clone(&self.handle.shared.awaited_folders),
+            own: self.location.root.awaited.clone(),
         }
     }
 
@@ -258,9 +306,17 @@ impl Driver {
                 SavePathAction::Return => !self.had_data(),
                 SavePathAction::Check(_) | SavePathAction::Accept(_) => true,
             };
+        let had_data = self.had_data();
+        if had_data && !self.location.root.may_be_empty {
+            let folders = &self.handle.shared.awaited_folders;
+            let awaited = || Arc::new(folders.wait_for(&self.handle.save_path()));
+            self.location.root.awaited.get_or_insert_with(awaited);
+        }
         let mut looking = self.looking(may_be_empty);
+        looking.is_new = !had_data && !self.storage.slot.get().is_some_and(Storage::has_root);
         if matches!(next, SavePathAction::Start) {
             looking.recorded = self.records.resume_state.recorded_path();
+            looking.claimed = self.records.resume_state.claimed_files(self.brain.layout());
         }
         self.location.root.next = Some(next);
         if self.ending || std::mem::replace(&mut self.location.root.looking, true) {
@@ -313,6 +369,7 @@ impl Driver {
     }
 
     pub(super) fn root_is_back(&mut self) {
+        self.location.root.awaited = None;
         if self.location.root.backoff.succeeded() {
             self.forget_error();
         }
@@ -339,6 +396,8 @@ impl Driver {
     /// The game wants a check while the folder is awaited: it follows.
     pub(super) fn recheck_when_root_is_back(&mut self) {
         self.location.root.may_be_empty = true;
+        // Where several wait for one folder, the game says it of each.
+        self.location.root.awaited = None;
         if !self.location.root.is_awaited_to_start() {
             self.location.root.next = Some(SavePathAction::Check(CheckMode::All));
         }

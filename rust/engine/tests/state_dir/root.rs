@@ -144,9 +144,8 @@ fn a_new_torrent_creates_its_folder_and_a_deleted_file_is_fetched_again() {
     handle.connect_peer(seed.endpoint()).unwrap();
     until(|| handle.status().is_seeding);
     stop(&node);
-    // The folder is there, and its files were deleted.
-    fs::remove_dir_all(folder.join("payload")).unwrap();
-    fs::write(folder.join("mine"), b"mine").unwrap();
+    // The folder is there, and a file was deleted.
+    fs::remove_file(folder.join("payload/a.bin")).unwrap();
     let mut node = start(state.path());
     node.wait(kind::FASTRESUME_REJECTED);
     let handle = node.session.find_torrent(handle.info_hash()).unwrap();
@@ -155,6 +154,115 @@ fn a_new_torrent_creates_its_folder_and_a_deleted_file_is_fetched_again() {
     until(|| handle.status().is_seeding);
     payload.assert_at(&folder);
     stop(&node);
+}
+
+#[test]
+fn a_folder_with_none_of_the_files_is_missing_until_the_game_asks_for_a_check() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mounted, away) = (disk.path().join("games"), disk.path().join("away"));
+    let payload = Payload::of_two_files(46);
+    payload.write(&mounted);
+    let node = start(state.path());
+    let handle = added(&node, &payload, &mounted);
+    until(|| handle.status().is_seeding);
+    stop(&node);
+    // The mount point has a file of its own.
+    fs::rename(&mounted, &away).unwrap();
+    fs::create_dir(&mounted).unwrap();
+    fs::write(mounted.join(".keep"), b"").unwrap();
+    let mut node = start(state.path());
+    let handle = node.session.find_torrent(handle.info_hash()).unwrap();
+    assert_missing(&mut node, &handle, &mounted);
+    handle.set_max_uploads(9).unwrap();
+    // Only another look.
+    handle.clear_error().unwrap();
+    until(|| !handle.need_save_resume_data());
+    assert_eq!(pieces(killed(state.path()).path(), &handle), 30);
+    stop(&node);
+    assert_eq!(pieces(state.path(), &handle), 30);
+    // It is mounted.
+    fs::remove_dir_all(&mounted).unwrap();
+    fs::rename(&away, &mounted).unwrap();
+    let node = start(state.path());
+    let handle = node.session.find_torrent(handle.info_hash()).unwrap();
+    until(|| handle.status().is_seeding);
+    assert!(!node.has_seen(kind::FASTRESUME_REJECTED));
+    stop(&node);
+    // Deleted by hand, and to be fetched again.
+    fs::remove_dir_all(mounted.join("payload")).unwrap();
+    fs::write(mounted.join("mine"), b"mine").unwrap();
+    let mut node = start(state.path());
+    let handle = node.session.find_torrent(handle.info_hash()).unwrap();
+    assert_missing(&mut node, &handle, &mounted);
+    handle.force_recheck().unwrap();
+    until(|| handle.status().state == TorrentState::Downloading);
+    assert_eq!(handle.status().error, "");
+    let seed = Node::new();
+    seed.seed(&payload);
+    handle.connect_peer(seed.endpoint()).unwrap();
+    until(|| handle.status().is_seeding);
+    payload.assert_at(&mounted);
+    stop(&node);
+}
+
+#[test]
+fn no_other_torrent_makes_a_folder_that_is_awaited() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mounted, away) = (disk.path().join("games"), disk.path().join("away"));
+    let payload = Payload::of_two_files(47);
+    payload.write(&mounted);
+    // The first one is known to have no data, and comes before in the queue.
+    let others = [
+        Payload::new(&[("c.bin", 99_999)], 32 * 1024, 48),
+        Payload::new(&[("d.bin", 99_999)], 32 * 1024, 49),
+        Payload::new(&[("e.bin", 99_999)], 32 * 1024, 50),
+    ];
+    let folders = [mounted.clone(), mounted.join("below"), mounted.clone()];
+    let giver = Node::new();
+    for other in &others {
+        giver.seed(other);
+    }
+    let node = start(state.path());
+    let before = added(&node, &others[0], &folders[0]);
+    until(|| before.status().state == TorrentState::Downloading);
+    let handle = added(&node, &payload, &mounted);
+    until(|| handle.status().is_seeding);
+    stop(&node);
+    fs::rename(&mounted, &away).unwrap();
+    for empty in [false, true] {
+        if empty {
+            fs::create_dir(&mounted).unwrap();
+        }
+        let mut node = start(state.path());
+        let handle = node.session.find_torrent(handle.info_hash()).unwrap();
+        let mut all: Vec<_> = node
+            .session
+            .find_torrent(before.info_hash())
+            .into_iter()
+            .collect();
+        all.push(added(&node, &others[1], &folders[1]));
+        all.push(added(&node, &others[2], &folders[2]));
+        for (other, folder) in all.iter().zip(&folders) {
+            other.connect_peer(giver.endpoint()).unwrap();
+            until(|| other.status().error.contains(&folder.display().to_string()));
+        }
+        assert_missing(&mut node, &handle, &mounted);
+        assert_eq!(mounted.exists(), empty);
+        assert!(!empty || fs::read_dir(&mounted).unwrap().next().is_none());
+        if empty {
+            fs::remove_dir(&mounted).unwrap();
+            fs::rename(&away, &mounted).unwrap();
+            until(|| handle.status().is_seeding);
+            for ((other, folder), payload) in all.iter().zip(&folders).zip(&others) {
+                until(|| other.status().error.is_empty());
+                other.connect_peer(giver.endpoint()).unwrap();
+                until(|| other.status().is_seeding);
+                payload.assert_at(folder);
+            }
+        }
+        stop(&node);
+    }
+    assert_eq!(pieces(state.path(), &handle), 30);
 }
 
 #[test]

@@ -249,6 +249,7 @@ impl TorrentHandle {
     }
 
     /// Hashes everything on disk again. [method wait_checked] waits until that is done.
+    /// A torrent whose files are all gone is in error; this starts it anew, if its folder exists.
     #[func]
     fn force_recheck(&self) -> bool {
         self.command("force_recheck", Torrent::force_recheck)
@@ -260,7 +261,7 @@ impl TorrentHandle {
         self.command("flush_cache", Torrent::flush_cache)
     }
 
-    /// Forgets the torrent's error and goes on.
+    /// Forgets the torrent's error and goes on. Where its files are all gone it looks for them again; [method force_recheck] starts anew without them.
     #[func]
     fn clear_error(&self) -> bool {
         self.command("clear_error", Torrent::clear_error)

@@ -219,6 +219,42 @@ impl ClaimedPaths {
         }
     }
 
+    /// A file that would be in `folder`, or in its place, as far as the names
+    /// say that were given. More may turn out when both are looked up.
+    pub(super) fn in_folder_by_name(&self, folder: &Path) -> Option<PathBuf> {
+        self.find_in(folder, By::Given, false)
+    }
+
+    /// A file that would be in `folder`, or in its place, where both are.
+    /// `is_blind` knows whether names there are compared without regard to case.
+    pub(super) fn in_folder(
+        &self,
+        folder: &Path,
+        is_blind: impl FnOnce() -> bool,
+    ) -> Option<PathBuf> {
+        let folded = self.find_in(folder, By::Real, true)?;
+        self.find_in(folder, By::Real, false)
+            .or_else(|| is_blind().then_some(folded))
+    }
+
+    fn find_in(&self, folder: &Path, by: By, folded: bool) -> Option<PathBuf> {
+        let root = self.root(by);
+        let name = fold_name(folder);
+        if !root.tops.iter().any(|top| lie_together(top, &name)) {
+            return None;
+        }
+        let key = |path: &Path| match folded {
+            true => PathBuf::from(fold_name(path)),
+            false => path.to_owned(),
+        };
+        let folder = key(folder);
+        let mut paths = self.files().map(|(_, name)| root.path.join(name));
+        paths.find(|path| {
+            let path = key(path);
+            path.starts_with(&folder) || folder.starts_with(&path)
+        })
+    }
+
     /// Whether a top of one is a top of the other, or is below it.
     fn is_near(&self, ours: &Self, by: By) -> bool {
         let (theirs, ours) = (&self.root(by).tops, &ours.root(by).tops);
@@ -342,6 +378,28 @@ mod tests {
         assert_eq!(one.overlaps(&same, |_| None), Ok(vec![CLASH]));
         let none = area("/games", "date", 2);
         assert_eq!(one.overlaps(&none, |_| None), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_folder_of_its_own_has_no_files_of_a_torrent() {
+        for (save_path, name, lies_there) in [
+            ("/games/state", "data", true),
+            ("/games/state/torrents", "data", true),
+            ("/games", "state", true),
+            ("/games", "state2", false),
+            ("/games/state2", "data", false),
+            ("/", "games", true),
+        ] {
+            let area = area(save_path, name, 1);
+            let found = area.in_folder_by_name(Path::new("/games/state"));
+            assert_eq!(found.is_some(), lies_there, "{save_path} {name}");
+            let found = area.in_folder(Path::new("/games/state"), || false);
+            assert_eq!(found.is_some(), lies_there, "{save_path} {name}");
+            for is_blind in [false, true] {
+                let found = area.in_folder(Path::new("/Games/STATE"), || is_blind);
+                assert_eq!(found.is_some(), lies_there && is_blind);
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! but where both say the same of a file (length, and hashes of the same
 //! pieces), and the first has all of it, both may have it and neither writes
 //! it: see [`SharedFiles`]. A torrent that is being removed is waited for. Of
-//! several that share a file and are removed, the last one deletes it.
+//! several that share a file and are removed, the last one deletes it. The
+//! session's state directory belongs to no torrent.
 //!
 //! Paths are compared where they lead to (`disk::canonical`), without regard to the
 //! case of letters unless the file system turns out to distinguish names by it; two
@@ -24,8 +25,8 @@ mod claims;
 mod survey;
 
 use std::fmt;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -39,7 +40,7 @@ pub(crate) use claim_order::ClaimTicket;
 use claims::{ClaimTable, Decision};
 use survey::Survey;
 
-use crate::disk::SharedFiles;
+use crate::disk::{SharedFiles, is_case_blind, real};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::TorrentRef;
 
@@ -68,6 +69,8 @@ pub(crate) struct PathClaims {
     line: Arc<ClaimOrder>,
     /// Torrents that were removed so far.
     removals: Mutex<u64>,
+    /// The state directory: no torrent has files in it.
+    state_dir: OnceLock<PathBuf>,
     /// Torrents of the state directory have not all got their tickets yet.
     incomplete: watch::Sender<bool>,
 }
@@ -96,7 +99,31 @@ pub(crate) struct Reserved {
     pub(crate) after: Vec<watch::Receiver<bool>>,
 }
 
+/// That a file would be in the state directory.
+fn in_state_dir(path: &Path) -> Error {
+    let words = "the session keeps its state there";
+    Error::because(ErrorKind::InvalidPath, words).about(path.display().to_string())
+}
+
+/// Fails where a file of these places would be in the state directory. Waits for
+/// the disk.
+fn check_outside(areas: &[ClaimedPaths], state_dir: &Path) -> Result<()> {
+    let folder = real(state_dir);
+    for area in areas {
+        if let Some(path) = area.in_folder(&folder, || is_case_blind(&folder)) {
+            return Err(in_state_dir(&path));
+        }
+    }
+    Ok(())
+}
+
 impl PathClaims {
+    /// Keeps the files of torrents out of the state directory, an absolute path.
+    /// That is said once.
+    pub(crate) fn keep_out_of(&self, state_dir: &Path) {
+        let _ = self.state_dir.set(state_dir.to_owned());
+    }
+
     /// A right to places for `owner`, none at first. Its record says that
     /// `believed` is there.
     pub(crate) fn lease(
@@ -145,8 +172,14 @@ impl PathClaims {
 
 impl PathLease {
     /// Says which place it is going to take. Fails if the names alone say that
-    /// another torrent has it, unless `anyway`.
+    /// another torrent has it, or that it is in the state directory, unless
+    /// `anyway`.
     pub(crate) fn want(&self, area: ClaimedPaths, anyway: bool) -> Result<()> {
+        if let Some(state_dir) = self.path_claims.state_dir.get().filter(|_| !anyway)
+            && let Some(path) = area.in_folder_by_name(state_dir)
+        {
+            return Err(in_state_dir(&path));
+        }
         self.path_claims.claims.lock().want(self.id, area, anyway)
     }
 
@@ -216,8 +249,15 @@ impl PathLease {
         sharing: Sharing,
         moves: Moves,
     ) -> Result<Reserved> {
-        let surveyed = spawn_blocking(|| Survey::of(look()));
-        let survey = surveyed.await.map_err(failed)?;
+        let state_dir = self.path_claims.state_dir.get().cloned();
+        let surveyed = spawn_blocking(move || {
+            let areas = look();
+            if let Some(state_dir) = state_dir {
+                check_outside(&areas, &state_dir)?;
+            }
+            Ok::<_, Error>(Survey::of(areas))
+        });
+        let survey = surveyed.await.map_err(failed)??;
         // Of those that are added the order is kept. Others wait for no disk but
         // their own, and hold nothing up.
         let ticket = ticket.unwrap_or_else(|| self.ticket());

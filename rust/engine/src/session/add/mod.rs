@@ -12,7 +12,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use torrent_core::bitfield::Bitfield;
@@ -23,6 +23,7 @@ use torrent_core::resume::ResumeData;
 
 use crate::disk::part_file_in;
 use crate::error::{Error, ErrorKind, Result};
+use crate::torrent::SecondAdd;
 use crate::torrent::handle::modes::{Discovery, Modes};
 use crate::torrent::handle::resume as record;
 use crate::torrent::handle::storage::{
@@ -235,6 +236,34 @@ impl AddTorrent {
         let given = given.into_iter().filter(|(given, _)| *given);
         let given = given.map(|(_, note)| note.to_owned());
         given.chain(self.notes.iter().cloned()).collect()
+    }
+
+    /// What it gives to a torrent that is there already: with these options,
+    /// to be in this folder.
+    pub(crate) fn again(&self, options: &Options, save_path: &Path) -> SecondAdd {
+        let limits = [
+            self.max_connections,
+            self.max_uploads,
+            self.download_limit,
+            self.upload_limit,
+        ];
+        SecondAdd {
+            options: options.clone(),
+            save_path: save_path.to_owned(),
+            metainfo: match &self.source {
+                TorrentSource::File(metainfo) => Some(Arc::clone(metainfo)),
+                TorrentSource::Magnet(_) => None,
+            },
+            name: self.name.clone(),
+            url_seeds: self.url_seeds.clone(),
+            dht_nodes: self.dht_nodes.clone(),
+            piece_priorities: self.piece_priorities.clone(),
+            limits: limits.map(|limit| limit.is_some()),
+            gives_file_priorities: !self.file_priorities.is_empty() || self.default_dont_download,
+            seed_mode: self.seed_mode,
+            verify_files: self.verify_files,
+            has_resume: self.resume.is_some(),
+        }
     }
 
     /// Turns a flag of libtorrent's `torrent_flags` on or off, by its name.

@@ -3,13 +3,15 @@
 //! in the order that they had in the queue.
 //!
 //! [`run`] is a task of the session. A torrent that the game adds before its
-//! turn is read at once ([`SessionShared::add`]): it comes back as it was, as
-//! it would a moment later.
+//! turn ([`SessionShared::add`]) is looked up by its own task ([`looked_up`]):
+//! it comes back as it was, as it would a moment later, and what that add gives
+//! beside counts as it does then ([`SecondAdd`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
@@ -20,15 +22,17 @@ use torrent_core::move_journal::MoveJournal;
 use torrent_core::resume::ResumeData;
 
 use crate::context::path_claims::ClaimedPaths;
+use crate::disk::AwaitedFolder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::session::add::{AddTorrent, TorrentSource};
-use crate::session::registry::Origin;
+use crate::session::registry::{Origin, log_without_effect};
 use crate::session::{SessionCommand, SessionShared};
-use crate::state_dir::{Remembered, StoreNotice};
-use crate::torrent::NewTorrent;
+use crate::state_dir::{LoadResult, Patience, Recalled, Remembered, StoreNotice, Unread, pauses};
+use crate::timer::sleep_until;
 use crate::torrent::handle::TorrentHandle;
 use crate::torrent::handle::resume::path_of;
+use crate::torrent::{NewTorrent, SecondAdd};
 
 /// How far a session is with bringing back its torrents.
 #[derive(Debug)]
@@ -37,6 +41,8 @@ pub(crate) struct Restoring {
     /// them is old. `None` when all are back.
     met: Mutex<Option<BTreeSet<InfoHash>>>,
     done: watch::Sender<bool>,
+    /// All are back: the session did not end before.
+    complete: AtomicBool,
     /// Permits for torrents that are being looked up.
     lookups: Semaphore,
 }
@@ -51,13 +57,19 @@ impl Restoring {
         Self {
             met: Mutex::new(begun.then(BTreeSet::new)),
             done: watch::Sender::new(!begun),
+            complete: AtomicBool::new(!begun),
             lookups: Semaphore::new(LOOKUPS),
         }
     }
 
-    /// Whether all are back.
+    /// Whether all are back, or never will be.
     pub(crate) fn is_done(&self) -> bool {
         *self.done.borrow()
+    }
+
+    /// Whether all are back.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Acquire)
     }
 
     /// Waits until all are back, or never will be.
@@ -95,8 +107,10 @@ pub(crate) async fn run(session: Arc<SessionShared>) {
     }
 }
 
-/// A torrent that came before the session had its folder, as it was if that
-/// remembers it. `None` when the session's threads end meanwhile.
+/// A torrent that came before those of the state directory, as it was if it is
+/// remembered there. What cannot be read is tried again, until the torrent is
+/// removed or the session stops; the record stays as it is then. `None` when the
+/// session's threads end meanwhile.
 ///
 /// # Panics
 ///
@@ -105,14 +119,53 @@ pub(crate) async fn looked_up(
     session: &Arc<SessionShared>,
     mut new: NewTorrent,
 ) -> Option<NewTorrent> {
+    let Some(given) = new.early.take() else {
+        return Some(new);
+    };
+    let mut stopping = session.stopping.subscribe();
+    let mut removal = new.handle.shared.removal.subscribe();
+    let mut backoff = pauses();
+    for attempts in 0.. {
+        let patience = Patience::after(attempts);
+        let error = match load(session, &new.handle, patience).await? {
+            Ok(remembered) => {
+                session.take_up(&mut new, *given, remembered);
+                break;
+            }
+            Err(Unread::Bad(error)) => {
+                session.post_error(error);
+                session.take_up(&mut new, *given, None);
+                break;
+            }
+            Err(Unread::Later(error)) => error,
+        };
+        if backoff.failed(Instant::now()) {
+            session.post_error(error);
+        }
+        tokio::select! {
+            () = sleep_until(backoff.poll_timeout()) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => break,
+            _ = removal.wait_for(Option::is_some) => break,
+        }
+    }
+    Some(new)
+}
+
+/// Reads a torrent in a thread that may wait. `None` when the session's threads
+/// end meanwhile.
+async fn load(
+    session: &Arc<SessionShared>,
+    handle: &TorrentHandle,
+    patience: Patience,
+) -> Option<LoadResult> {
     let _place = session.restoring.lookups.acquire().await.ok()?;
-    let session = Arc::clone(session);
-    let looked_up = spawn_blocking(move || {
-        session.look_up(&mut new);
-        new
-    });
-    match looked_up.await.map_err(JoinError::try_into_panic) {
-        Ok(new) => Some(new),
+    let Some(state_store) = session.state_store.get().cloned() else {
+        return Some(Ok(None));
+    };
+    let info_hash = handle.info_hash();
+    let loaded = spawn_blocking(move || state_store.load(info_hash, patience));
+    match loaded.await.map_err(JoinError::try_into_panic) {
+        Ok(loaded) => Some(loaded),
         Err(Ok(panic)) => resume_unwind(panic),
         Err(Err(_)) => None,
     }
@@ -124,42 +177,51 @@ fn meet(met: &mut Option<BTreeSet<InfoHash>>, info_hash: InfoHash) -> bool {
 }
 
 async fn bring_back(session: &Arc<SessionShared>) {
-    let Some(state_store) = session.state_store.get() else {
-        return;
-    };
-    let mut reading = state_store.load_all();
-    let mut torrents = Vec::new();
-    while let Some(read) = reading.recv().await {
-        match read {
-            Ok(torrent) => torrents.push(torrent),
-            Err(error) => session.post_error(error),
+    if let Some(state_store) = session.state_store.get() {
+        let mut reading = state_store.load_all();
+        let mut torrents = Vec::new();
+        loop {
+            match reading.recv().await {
+                Some(Recalled::Torrent(torrent)) => torrents.push(*torrent),
+                Some(Recalled::Failed(error)) => session.post_error(error),
+                Some(Recalled::Late) => add_all(session, std::mem::take(&mut torrents)),
+                Some(Recalled::All) => break,
+                // The directory's thread has ended.
+                None => return,
+            }
         }
+        add_all(session, torrents);
+        // The game's own may have come in between.
+        let order = session.state.lock().queue.clone();
+        session.queue.arrange(&order);
     }
+    session.restoring.complete.store(true, Ordering::Release);
+    session.state_changed();
+}
+
+/// Adds torrents that have been read, in the order that they had in the queue.
+fn add_all(session: &Arc<SessionShared>, mut torrents: Vec<Remembered>) {
     let order = session.state.lock().queue.clone();
-    let positions: HashMap<InfoHash, usize> = order.iter().copied().zip(0..).collect();
+    let positions: HashMap<InfoHash, usize> = order.into_iter().zip(0..).collect();
     torrents.sort_by_key(|torrent| {
         let place = positions.get(&torrent.info_hash).copied();
         let place = place.unwrap_or(usize::MAX);
         // What another one has is not for one that has only been added.
         (torrent.is_new, place, torrent.resume.added_time)
     });
-    for torrent in torrents {
-        let back = {
-            let mut met = session.restoring.met.lock();
-            meet(&mut met, torrent.info_hash)
-                .then(|| session.register_again(torrent))
-                .flatten()
-        };
-        // There are as many as there are torrents in the folder.
-        if let Some(new) = back
-            && !session.commands.send(SessionCommand::Add(Box::new(new)))
-        {
-            return;
-        }
+    let back = torrents.into_iter().filter_map(|torrent| {
+        let mut met = session.restoring.met.lock();
+        meet(&mut met, torrent.info_hash)
+            .then(|| session.register_again(torrent))
+            .flatten()
+    });
+    // Before one of them begins, it is known which folders all of them await.
+    let back: Vec<_> = back.collect();
+    for new in back {
+        // There are as many as there are torrents in the folder. A session
+        // that takes none any more ends.
+        session.commands.send(SessionCommand::Add(Box::new(new)));
     }
-    // The game's own may have come in between.
-    session.queue.arrange(&order);
-    session.state_changed();
 }
 
 impl SessionShared {
@@ -169,60 +231,52 @@ impl SessionShared {
             .post(kind::FILE_ERROR, None, || Detail::Error(error));
     }
 
-    /// Adds a torrent; as it was, if it is remembered and not back yet.
+    /// Adds a torrent; as it was, if it is remembered and not back yet. Waits
+    /// for no disk.
     pub(crate) fn add(self: &Arc<Self>, add: AddTorrent) -> Result<TorrentHandle> {
         add.check()?;
         let info_hash = add.hashes()?.handshake_hash();
         let place = self.place()?;
         // Held until it is registered, so that no other caller brings it back.
         let mut met = self.restoring.met.lock();
-        let is_up = self.up.load(Ordering::Acquire);
-        // Even if it can be looked up only later: it does not come back twice.
         let is_first = meet(&mut met, info_hash);
-        let again = (is_up && is_first)
-            .then(|| self.load(info_hash))
-            .flatten()
-            .and_then(|torrent| self.register_again(torrent));
-        let (handle, mut new) = match again {
-            Some(new) => (new.handle.clone(), Some(new)),
-            None if is_up => self.register(add, Origin::Game)?,
-            None => self.register(add, Origin::Early)?,
+        let origin = match is_first || !self.up.load(Ordering::Acquire) {
+            true => Origin::Early,
+            false => Origin::Game,
         };
-        drop(met);
-        if !is_up && let Some(new) = &mut new {
-            let options = handle.shared.options.lock().clone();
-            new.early = Some(Box::new(options));
+        let registered = self.register(add, origin);
+        if let (Err(_), true, Some(met)) = (&registered, is_first, met.as_mut()) {
+            // What is remembered comes back all the same.
+            met.remove(&info_hash);
         }
+        drop(met);
+        let (handle, new) = registered?;
         if let Some(new) = new {
             place.send(SessionCommand::Add(Box::new(new)));
         }
         Ok(handle)
     }
 
-    /// Reads what is remembered of a torrent.
-    fn load(&self, info_hash: InfoHash) -> Option<Remembered> {
-        let read = self.state_store.get()?.load(info_hash)?;
-        read.map_err(|error| self.post_error(error)).ok()
-    }
-
-    /// A torrent that was added before the session had its folder becomes what
+    /// A torrent that was added before those of the state directory becomes what
     /// it was, if it is remembered there. What the game has changed of it since
     /// stays as the game wants it.
-    pub(crate) fn look_up(&self, new: &mut NewTorrent) {
-        let Some(given) = new.early.take() else {
-            return;
-        };
+    fn take_up(&self, new: &mut NewTorrent, given: SecondAdd, remembered: Option<Box<Remembered>>) {
         // If it is not remembered, those that are go before it.
         let ticket = new.ticket.take();
-        let Some(mut torrent) = self.load(new.handle.info_hash()) else {
+        let Some(mut torrent) = remembered else {
             return;
         };
+        if torrent.metainfo.is_none() {
+            // Its files are where it was all the same.
+            torrent.metainfo = given.metainfo.clone();
+            torrent.incomplete = true;
+        }
         let (is_whole, move_journal) = (!torrent.incomplete, torrent.move_journal.take());
         if let Some(move_journal) = &move_journal {
             apply_move_journal(move_journal, &mut torrent.resume);
         }
         let load_error = torrent.load_error.clone();
-        let Ok(add) = as_it_was(torrent).inspect_err(|error| self.post_add_failure(error)) else {
+        let Ok(add) = as_it_was(*torrent).inspect_err(|error| self.post_add_failure(error)) else {
             return;
         };
         let shared = &new.handle.shared;
@@ -245,16 +299,17 @@ impl SessionShared {
         (new.restored, new.ticket) = (true, ticket);
         {
             let mut held = shared.options.lock();
-            if held.plain.paused == given.plain.paused {
+            if held.plain.paused == given.options.plain.paused {
                 new.paused = add.paused;
             }
-            held.take_up(&given, remembered);
+            held.take_up(&given.options, remembered);
             if let TorrentSource::File(metainfo) = &add.source {
                 // Known already if it was added by its torrent file. Under the
                 // lock: from now on there is a priority for each piece.
                 new.handle.put_metainfo(Arc::clone(metainfo));
             }
         }
+        new.awaited = self.awaited_folder(&add);
         shared.save_path.store(Arc::new(add.save_path));
         if let Some(resume) = &add.resume
             && resume.added_time != 0
@@ -270,6 +325,9 @@ impl SessionShared {
         new.seed_mode = add.seed_mode;
         new.remembered = is_whole;
         new.move_journal = move_journal.map(Box::new);
+        let left_out = given.left_out(&new.handle);
+        log_without_effect(&new.handle, &left_out);
+        new.without_effect.extend(left_out);
         new.handle.show_new();
         if let Some(error) = load_error {
             self.events.post(
@@ -280,6 +338,12 @@ impl SessionShared {
         }
     }
 
+    /// The folder of a torrent that has files in it, as far as is known.
+    fn awaited_folder(&self, add: &AddTorrent) -> Option<AwaitedFolder> {
+        let has_files = !add.believed_pieces().none();
+        has_files.then(|| self.awaited_folders.wait_for(&add.save_path))
+    }
+
     /// Registers a torrent as it was. What stands against it is posted.
     fn register_again(self: &Arc<Self>, mut torrent: Remembered) -> Option<NewTorrent> {
         let load_error = torrent.load_error.clone();
@@ -287,11 +351,15 @@ impl SessionShared {
         if let Some(move_journal) = &move_journal {
             apply_move_journal(move_journal, &mut torrent.resume);
         }
-        let registered =
-            as_it_was(torrent).and_then(|add| self.register(add, Origin::StateDir { is_whole }));
+        let mut awaited = None;
+        let registered = as_it_was(torrent).and_then(|add| {
+            awaited = self.awaited_folder(&add);
+            self.register(add, Origin::StateDir { is_whole })
+        });
         match registered {
             Ok((handle, mut new)) => {
                 if let Some(new) = &mut new {
+                    new.awaited = awaited;
                     new.move_journal = move_journal.map(Box::new);
                 }
                 if let Some(error) = load_error {

@@ -149,6 +149,7 @@ impl SessionShared {
             );
         }
         self.state.lock().put_on(remembered);
+        self.path_claims.keep_out_of(state_store.folder());
         let _ = self.state_store.set(Arc::clone(&state_store));
         // The session may have been asked to stop meanwhile.
         if self.is_stopping() {

@@ -56,7 +56,7 @@ pub(crate) use wait::EndsWith;
 use crate::command_queue::{CommandPermit, Pending, QueueError, Sender};
 use crate::context::Services;
 use crate::context::queue::{SessionQueue, VerdictSender};
-use crate::disk::SharedFiles;
+use crate::disk::{AwaitedFolders, SharedFiles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::TorrentRef;
 use crate::event::command_sequence::{CommandSequence, CommandTopic};
@@ -180,6 +180,8 @@ pub(crate) struct HandleShared {
     pub(crate) save_path: ArcSwap<PathBuf>,
     /// The files that other torrents have too.
     pub(crate) shared_files: SharedFiles,
+    /// The folders that torrents of the session wait for.
+    pub(crate) awaited_folders: Arc<AwaitedFolders>,
     pub(crate) added_time: AtomicI64,
     pub(crate) options: Mutex<Options>,
     /// The check that was asked for and that the task has not seen.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::validate::check_tracker;
-use super::{Command, PendingState, TorrentHandle};
+use super::{Command, PendingState, TorrentHandle, merge};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::command_sequence::CommandTopic;
 use crate::torrent::handle::resume::SaveFlags;
@@ -78,14 +78,7 @@ impl TorrentHandle {
     pub fn add_tracker(&self, url: &str, tier: usize) -> Result<()> {
         check_tracker(url)?;
         self.change_trackers(|tiers| {
-            if !tiers.iter().flatten().any(|known| known == url) {
-                // A tier far beyond the last one means "after all others".
-                let tier = tier.min(tiers.len());
-                if tier == tiers.len() {
-                    tiers.push(Vec::new());
-                }
-                tiers[tier].push(url.to_owned());
-            }
+            merge::add_tracker(tiers, url, tier);
             Ok(())
         })
     }
