@@ -18,7 +18,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
-use crate::ids::PieceIndex;
+use crate::ids::{PeerKey, PieceIndex};
 
 /// Addresses under suspicion that are remembered; the oldest are forgotten.
 const MAX_SUSPECTS: usize = 4096;
@@ -76,6 +76,18 @@ impl BanList {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = IpAddr> + '_ {
         self.order.iter().copied()
     }
+}
+
+/// One block of a piece as the disk has received it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceivedBlock {
+    /// Which block.
+    pub block: u32,
+    /// The connection that it came from.
+    pub sender: PeerKey,
+    /// Equal for equal bytes, within one storage; `None` where the bytes were never
+    /// in memory.
+    pub digest: Option<u64>,
 }
 
 /// One block of a piece as it came: from whom, and a digest of its bytes. All
@@ -198,14 +210,14 @@ impl Suspects {
         self.convict(guilty)
     }
 
-    /// A piece passed. `senders` are those of its blocks; `digests`, of all of
-    /// its blocks in order, come where the piece had failed before. Returns who
+    /// A piece passed. `senders` are those of its blocks; `digests`, each with its
+    /// block and in their order, come where the piece had failed before. Returns who
     /// is to be banned.
     pub fn piece_passed(
         &mut self,
         piece: PieceIndex,
         senders: impl IntoIterator<Item = IpAddr>,
-        digests: &[Option<u64>],
+        digests: &[(u32, u64)],
     ) -> Vec<IpAddr> {
         let senders: BTreeSet<IpAddr> = senders.into_iter().map(ban_unit).collect();
         for ip in &senders {
@@ -219,8 +231,9 @@ impl Suspects {
             return Vec::new();
         }
         let lied = |record: &&BlockRecord| {
-            let right = digests.get(record.block as usize).copied().flatten();
-            right.is_some_and(|right| right != record.digest)
+            let found = digests.binary_search_by_key(&record.block, |&(block, _)| block);
+            let right = found.ok().and_then(|at| digests.get(at));
+            right.is_some_and(|&(_, right)| right != record.digest)
         };
         let guilty: BTreeSet<IpAddr> = records.iter().filter(lied).map(|it| it.ip).collect();
         if !guilty.is_empty() {
@@ -309,7 +322,8 @@ mod tests {
 
     fn passed(suspects: &mut Suspects, piece: u32, drawing: &str) -> String {
         let blocks = sent(drawing);
-        let digests: Vec<Option<u64>> = blocks.iter().map(|sent| sent.digest).collect();
+        let digest = |sent: &Sent| Some((sent.block, sent.digest?));
+        let digests: Vec<(u32, u64)> = blocks.iter().filter_map(digest).collect();
         let senders = blocks.iter().filter_map(|sent| sent.ip);
         names(suspects.piece_passed(PieceIndex(piece), senders, &digests))
     }

@@ -11,6 +11,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -20,7 +21,7 @@ use torrent_engine::core::ids::{BLOCK_SIZE, Block, PeerKey, PieceIndex};
 use torrent_engine::core::layout::Layout;
 use torrent_engine::core::picker::{PeerPieces, Picker, Speed};
 use torrent_engine::core::piece_hash::PieceHashes;
-use torrent_engine::disk::{Disk, DiskConfig, StorageSpec};
+use torrent_engine::disk::{Disk, DiskConfig, DiskEvent, StorageSpec};
 use torrent_engine::status::{BlockInfo, BlockProgress, TorrentState};
 
 use support::raw_peer::shake_from;
@@ -109,25 +110,59 @@ async fn receive_blocks() {
     storage.flush().await;
     let used = LIVE.load(Relaxed) - before;
     assert!(used <= received + 8 * MIB, "{used} bytes for {received}");
-
-    // Peers that have nothing to do cost little, however often they ask.
-    for round in 0..50 {
-        for peer in 0..PEERS {
-            let mut again = Vec::new();
-            let peer = PeerKey(u64::from(1000 + peer));
-            let none = torrent_engine::core::bitfield::Bitfield::new(layout.num_pieces());
-            picker.pick(
-                peer,
-                &PeerPieces::Some(&none),
-                5,
-                Speed::Slow,
-                &[],
-                &mut again,
-            );
-            assert!(again.is_empty(), "round {round}");
-        }
-    }
     disk.stop().await;
+}
+
+/// Pieces of padding with one block each, which is wrong, and a torrent that has no
+/// time for what becomes of them.
+#[test]
+fn pieces_that_fail_cost_what_is_received_while_they_wait_to_be_reported() {
+    const PIECES: usize = 300;
+    const LENGTH: u32 = 64 << 20;
+    let _alone = ALONE.lock();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    runtime.block_on(async {
+        // The padding is in front, where all pieces have the same.
+        let piece = [
+            (u64::from(LENGTH - BLOCK_SIZE), true),
+            (u64::from(BLOCK_SIZE), false),
+        ];
+        let files = std::iter::repeat_n(piece, PIECES).flatten();
+        let layout = Layout::new(LENGTH, files).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let hashes = PieceHashes::V1(vec![0; 20 * PIECES].into());
+        let paths = (0..2 * PIECES).map(|file| PathBuf::from(file.to_string()));
+        let spec = StorageSpec::new(layout.clone(), paths.collect(), hashes, folder.path());
+        let disk = Disk::start(DiskConfig::default(), BufferPool::default()).unwrap();
+        let (sender, mut events) = mpsc::channel(1);
+        let storage = disk.open(spec.unwrap(), sender);
+
+        let before = LIVE.load(Relaxed);
+        for piece in layout.pieces() {
+            let block = Block::new(piece, layout.blocks_in_piece(piece) - 1);
+            let data = Bytes::from(vec![7; BLOCK_SIZE as usize]);
+            storage.write(vec![(block, data)], PeerKey(1));
+        }
+        // Until all of them are hashed.
+        while disk.queued_bytes() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let used = LIVE.load(Relaxed).saturating_sub(before);
+        let received = PIECES * BLOCK_SIZE as usize;
+        assert!(
+            used <= received + 8 * MIB,
+            "{used} bytes for {received} received"
+        );
+        for _ in 0..PIECES {
+            let event = events.recv().await.unwrap();
+            let DiskEvent::PieceFailed { blocks, .. } = event else {
+                panic!("{event:?}");
+            };
+            assert_eq!(blocks.len(), 1);
+        }
+        disk.stop().await;
+    });
 }
 
 /// A torrent of `pieces` pieces of 511 MiB, all of whose hashes are wrong.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::RngExt;
 use rand::rngs::StdRng;
+use torrent_core::ban::ReceivedBlock;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{Block, PeerKey, PieceIndex};
 use torrent_core::peer::ReadJob;
@@ -40,9 +41,9 @@ impl Default for DiskSpec {
 #[derive(Debug)]
 pub(crate) enum DiskEvent {
     Verified(PieceIndex),
-    PieceFailed(PieceIndex, Vec<PeerKey>, Vec<Option<u64>>),
+    PieceFailed(PieceIndex, Vec<ReceivedBlock>),
     /// Verified, after it had failed.
-    Audited(PieceIndex, Vec<Option<u64>>),
+    Audited(PieceIndex, Vec<(u32, u64)>),
     WriteFailed(PieceIndex),
     Checked(Bitfield),
 }
@@ -130,11 +131,18 @@ impl Disk {
 
     fn complete(&mut self, piece: PieceIndex, slots: Vec<SimPiece>) -> DiskEvent {
         let (data, senders): (Vec<Bytes>, Vec<PeerKey>) = slots.into_iter().flatten().unzip();
-        let digests: Vec<Option<u64>> = data.iter().map(|it| Some(digest(it))).collect();
+        let digests = (0..).zip(data.iter().map(|it| digest(it)));
+        let digests: Vec<(u32, u64)> = digests.collect();
         let data = data.concat();
         if !self.payload.is_right(piece, &data) {
             self.failed.insert(piece);
-            return DiskEvent::PieceFailed(piece, senders, digests);
+            let received = |(&(block, digest), sender)| ReceivedBlock {
+                block,
+                sender,
+                digest: Some(digest),
+            };
+            let blocks = digests.iter().zip(senders).map(received).collect();
+            return DiskEvent::PieceFailed(piece, blocks);
         }
         if self.failing_writes > 0 {
             self.failing_writes -= 1;

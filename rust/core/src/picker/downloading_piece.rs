@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::block_table::BlockTable;
+use crate::block_table::{BlockTable, visit};
 use crate::ids::PeerKey;
 
 /// How many peers may hold a lease on the same block in the end game.
@@ -196,6 +196,7 @@ impl DownloadingPiece {
 
     /// Who sent the block, if it is here.
     fn sender(&self, index: u32) -> Option<PeerKey> {
+        visit();
         let BlockSender(peer) = *self.senders.get(index)?;
         (peer != PeerKey::NONE).then_some(peer)
     }
@@ -245,6 +246,7 @@ impl DownloadingPiece {
 
     /// How many peers hold a lease on the block.
     pub(super) fn holders(&self, index: u32) -> u32 {
+        visit();
         match self.leased.contains_key(&index) {
             true => 1 + self.spares(index).len() as u32,
             false => 0,
@@ -323,6 +325,7 @@ impl DownloadingPiece {
 
     /// The state of one block; open when there is no such block.
     pub(super) fn state(&self, index: u32) -> BlockState {
+        visit();
         if let Some(&peer) = self.leased.get(&index) {
             let peers = self.holders(index);
             BlockState::Requested { peer, peers }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::{CloseReason, Output, Peer, Torrent, TorrentEvent};
-use crate::ban::{Sent, Suspects, ban_unit};
+use crate::ban::{ReceivedBlock, Sent, Suspects, ban_unit};
 use crate::ids::{PeerKey, PieceIndex};
 use crate::settings::Settings;
 
@@ -54,24 +54,16 @@ impl SmartBan {
 }
 
 impl Torrent {
-    /// A piece did not have the right hash. `senders` are those of its blocks,
-    /// in order ([`PeerKey::NONE`] for padding), and `digests` what the disk
-    /// makes of each: equal for equal bytes.
-    pub fn piece_failed(
-        &mut self,
-        now: Instant,
-        piece: PieceIndex,
-        senders: &[PeerKey],
-        digests: &[Option<u64>],
-    ) {
+    /// A piece did not have the right hash. `blocks` are those that it was made
+    /// of, without padding.
+    pub fn piece_failed(&mut self, now: Instant, piece: PieceIndex, blocks: &[ReceivedBlock]) {
         self.totals.failed += u64::from(self.pieces.layout.piece_payload(piece));
-        let blocks: Vec<Sent> = (0..)
-            .zip(senders)
-            .filter(|(_, key)| **key != PeerKey::NONE)
-            .map(|(block, &key)| Sent {
-                block,
-                ip: self.smart_ban.ip(key, &self.peers),
-                digest: digests.get(block as usize).copied().flatten(),
+        let blocks: Vec<Sent> = blocks
+            .iter()
+            .map(|received| Sent {
+                block: received.block,
+                ip: self.smart_ban.ip(received.sender, &self.peers),
+                digest: received.digest,
             })
             .collect();
         self.event(TorrentEvent::HashFailed(piece));
@@ -81,9 +73,9 @@ impl Torrent {
         self.piece_lost(now, piece);
     }
 
-    /// A piece that had failed before is right now, and this is what the disk
-    /// makes of its blocks. Comes before [`Self::pieces_verified`].
-    pub fn piece_audited(&mut self, piece: PieceIndex, digests: &[Option<u64>]) {
+    /// A piece that had failed before is right now, with these digests of its blocks,
+    /// each with its block and in their order. Comes before [`Self::pieces_verified`].
+    pub fn piece_audited(&mut self, piece: PieceIndex, digests: &[(u32, u64)]) {
         let guilty = self.smart_ban.suspects.piece_passed(piece, [], digests);
         self.note_suspects();
         self.convict(guilty);

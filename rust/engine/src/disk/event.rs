@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use torrent_core::ban::ReceivedBlock;
 use torrent_core::bitfield::Bitfield;
-use torrent_core::ids::{PeerKey, PieceIndex};
+use torrent_core::ids::PieceIndex;
 
 use super::check::CheckId;
 use super::error::DiskError;
@@ -22,19 +23,17 @@ pub enum DiskEvent {
     PieceFailed {
         /// The piece, now empty.
         piece: PieceIndex,
-        /// Who sent it: one key per block, in order; [`PeerKey::NONE`] for
-        /// padding.
-        senders: Vec<PeerKey>,
-        /// What its blocks were: equal numbers for equal bytes, within this
-        /// storage; `None` where that is not known.
-        digests: Vec<Option<u64>>,
+        /// The blocks that it was made of, in order. Padding is none: what waits to
+        /// be reported must stay in proportion to what was received.
+        blocks: Vec<ReceivedBlock>,
     },
     /// A piece that had failed is right now; [`Self::Verified`] follows.
     Audited {
         /// The piece.
         piece: PieceIndex,
-        /// What its blocks are, as in [`Self::PieceFailed`].
-        digests: Vec<Option<u64>>,
+        /// The digests of its blocks as in [`Self::PieceFailed`], in order, where they
+        /// are known.
+        digests: Vec<(u32, u64)>,
     },
     /// Blocks came that were there already.
     Redundant {
@@ -174,8 +173,7 @@ mod tests {
         event_queue.push(DiskEvent::Redundant { bytes: 5 });
         event_queue.push(DiskEvent::PieceFailed {
             piece: PieceIndex(3),
-            senders: Vec::new(),
-            digests: Vec::new(),
+            blocks: Vec::new(),
         });
         assert!(!event_queue.post(&sender));
         event_queue.push(verified(3));
@@ -196,8 +194,7 @@ mod tests {
                 DiskEvent::Redundant { bytes: 10 },
                 DiskEvent::PieceFailed {
                     piece: PieceIndex(3),
-                    senders: Vec::new(),
-                    digests: Vec::new(),
+                    blocks: Vec::new(),
                 },
                 DiskEvent::Verified(vec![PieceIndex(3), PieceIndex(4)]),
             ]

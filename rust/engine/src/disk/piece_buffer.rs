@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 use bytes::Bytes;
+use torrent_core::ban::ReceivedBlock;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::block_table::BlockTable;
 use torrent_core::ids::{BLOCK_SIZE, PeerKey};
@@ -227,23 +228,18 @@ impl PieceBuffer {
         self.hasher.finish()
     }
 
-    /// Who sent each block; padding has no sender.
-    pub(super) fn senders(&self) -> Vec<PeerKey> {
-        let mut senders = vec![PeerKey::NONE; self.entries.len() as usize];
-        for (index, entry) in self.entries.iter() {
-            senders[index as usize] = entry.from;
-        }
-        senders
-    }
-
-    /// A number for each block that is the same for the same bytes, under the
-    /// same `keys`; without them, other bytes of the same number cannot be found.
-    pub(super) fn digests(&self, keys: &RandomState) -> Vec<Option<u64>> {
-        let mut digests = vec![None; self.entries.len() as usize];
-        for (index, entry) in self.entries.iter() {
-            digests[index as usize] = entry.slot.digest(keys);
-        }
-        digests
+    /// The blocks that are here, in order, each with a digest that is the same for
+    /// the same bytes under the same `keys`; without them, other bytes of the same
+    /// digest cannot be found.
+    pub(super) fn received_blocks(&self, keys: &RandomState) -> Vec<ReceivedBlock> {
+        let here = self.entries.iter();
+        let here = here.filter(|(_, entry)| !matches!(entry.slot, BlockSlot::Empty));
+        here.map(|(block, entry)| ReceivedBlock {
+            block,
+            sender: entry.from,
+            digest: entry.slot.digest(keys),
+        })
+        .collect()
     }
 
     /// Bytes in memory.
@@ -319,6 +315,12 @@ mod tests {
         (partial, data)
     }
 
+    /// The blocks that are here, each with who sent it.
+    fn senders(partial: &PieceBuffer) -> Vec<(u32, u64)> {
+        let blocks = partial.received_blocks(&RandomState::new()).into_iter();
+        blocks.map(|it| (it.block, it.sender.0)).collect()
+    }
+
     #[test]
     fn the_hash_follows_the_contiguous_blocks() {
         let (mut partial, data) = piece(4);
@@ -338,7 +340,7 @@ mod tests {
         partial.insert(2, data[2].clone(), PeerKey(8));
         assert_eq!(partial.advance(16), Next::Complete);
         assert_eq!(partial.digest(), PieceHash::Sha1(sha1(&data.concat())));
-        assert_eq!(partial.senders(), [from, from, PeerKey(8), from]);
+        assert_eq!(senders(&partial), [(0, 7), (1, 7), (2, 8), (3, 7)]);
         assert_eq!(partial.runs(false).len(), 1);
     }
 
@@ -359,8 +361,7 @@ mod tests {
         assert_eq!(partial.advance(16), Next::Complete);
         let whole = [&data[0][..], &[0; SIZE], &data[2], &[0; 100]].concat();
         assert_eq!(partial.digest(), PieceHash::Sha1(sha1(&whole)));
-        let nobody = PeerKey::NONE;
-        assert_eq!(partial.senders(), [PeerKey(1), nobody, PeerKey(2), nobody]);
+        assert_eq!(senders(&partial), [(0, 1), (2, 2)]);
         let runs = partial.runs(false).into_iter();
         let runs: Vec<_> = runs.map(|(at, run)| (at, run.len())).collect();
         assert_eq!(runs, [(0, 1), (2 * SIZE as u64, 1)]);

@@ -6,6 +6,7 @@ use std::hash::RandomState;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use torrent_core::ban::ReceivedBlock;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{BLOCK_SIZE, Block, PeerKey, PieceIndex};
 
@@ -210,15 +211,16 @@ impl Local {
             self.note_failed(piece);
             DiskEvent::PieceFailed {
                 piece,
-                senders: buffer.senders(),
-                digests: buffer.digests(&self.keys),
+                blocks: buffer.received_blocks(&self.keys),
             }
         } else if let Err(error) = self.write(tools, piece, &buffer, false) {
             DiskEvent::WriteFailed { piece, error }
         } else {
             self.shared.have.set(piece.0);
             if self.failed.remove(&piece) {
-                let digests = buffer.digests(&self.keys);
+                let blocks = buffer.received_blocks(&self.keys).into_iter();
+                let digest = |it: ReceivedBlock| Some((it.block, it.digest?));
+                let digests = blocks.filter_map(digest).collect();
                 self.event_queue.push(DiskEvent::Audited { piece, digests });
             }
             DiskEvent::Verified(vec![piece])

@@ -86,16 +86,12 @@ impl Driver {
                 self.brain.pieces_verified(&pieces);
             }
             DiskEvent::Audited { piece, digests } => self.brain.piece_audited(piece, &digests),
-            DiskEvent::PieceFailed {
-                piece,
-                senders,
-                digests,
-            } => {
+            DiskEvent::PieceFailed { piece, blocks } => {
                 stats.num_piece_failed.add(1);
                 stats
                     .recv_failed_bytes
                     .add(u64::from(self.brain.layout().piece_len(piece)));
-                self.brain.piece_failed(now, piece, &senders, &digests);
+                self.brain.piece_failed(now, piece, &blocks);
             }
             // The brain has counted them from the connections' reports.
             DiskEvent::Redundant { .. } => {}

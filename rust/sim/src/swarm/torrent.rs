@@ -61,8 +61,8 @@ impl Swarm {
                 brain.piece_audited(piece, &digests);
                 brain.pieces_verified(&[piece]);
             }
-            DiskEvent::PieceFailed(piece, senders, digests) => {
-                brain.piece_failed(now, piece, &senders, &digests);
+            DiskEvent::PieceFailed(piece, blocks) => {
+                brain.piece_failed(now, piece, &blocks);
                 self.nodes[node].counters.hash_failures += 1;
             }
             DiskEvent::WriteFailed(piece) => {

@@ -2,6 +2,7 @@
 //! letter for a lease of that peer, a capital for a block that the peer sent,
 //! `*` for a piece that is had. Availability and priority are a digit a piece.
 
+mod long_pieces;
 mod settings;
 mod time_critical;
 

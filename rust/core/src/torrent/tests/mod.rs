@@ -15,6 +15,7 @@ mod turnover;
 use std::net::SocketAddr;
 
 use super::*;
+use crate::ban::ReceivedBlock;
 use crate::choker::Choker;
 use crate::ids::{BLOCK_SIZE, Block, TorrentKey};
 use crate::peer::{ConnectionKind, ConnectionReport};
@@ -167,9 +168,14 @@ impl World {
     }
 
     fn failed(&mut self, piece: u32, senders: &[char]) {
-        let senders: Vec<PeerKey> = senders.iter().copied().map(key).collect();
+        let received = |(block, &sender): (u32, &char)| ReceivedBlock {
+            block,
+            sender: key(sender),
+            digest: None,
+        };
+        let blocks: Vec<ReceivedBlock> = (0..).zip(senders).map(received).collect();
         self.torrent
-            .piece_failed(self.now(), PieceIndex(piece), &senders, &[]);
+            .piece_failed(self.now(), PieceIndex(piece), &blocks);
         self.torrent.check_invariants();
     }
 

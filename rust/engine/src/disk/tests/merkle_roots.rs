@@ -64,10 +64,11 @@ async fn a_bad_block_fails_its_piece_which_may_come_again() {
     bad[3].1 = spoilt.into();
     world.storage.write(bad, PEER);
     let events = world.settle().await;
-    let [DiskEvent::PieceFailed { piece, senders, .. }] = &events[..] else {
+    let [DiskEvent::PieceFailed { piece, blocks }] = &events[..] else {
         panic!("{events:?}");
     };
-    assert_eq!((piece.0, &senders[..]), (1, &[PEER; 4][..]));
+    let senders: Vec<_> = blocks.iter().map(|it| it.sender).collect();
+    assert_eq!((piece.0, senders), (1, vec![PEER; 4]));
     world.storage.write(good, PEER);
     assert_eq!(verified(&world.settle().await), [1]);
 }

@@ -78,14 +78,14 @@ async fn a_bad_piece_names_its_senders_and_may_come_again() {
     let [
         DiskEvent::PieceFailed {
             piece: PieceIndex(1),
-            senders,
-            digests: before,
+            blocks: before,
         },
     ] = &events[..]
     else {
         panic!("{events:?}");
     };
-    assert_eq!(*senders, [PeerKey(9), PeerKey(8)]);
+    let senders: Vec<_> = before.iter().map(|it| (it.block, it.sender)).collect();
+    assert_eq!(senders, [(0, PeerKey(9)), (1, PeerKey(8))]);
     assert!(!world.path(0).exists(), "a bad piece was written");
     assert!(world.storage.have().none());
     assert_eq!(world.disk.queued_bytes(), 0);
@@ -103,8 +103,12 @@ async fn a_bad_piece_names_its_senders_and_may_come_again() {
     };
     assert_eq!(*verdict, DiskEvent::Verified(vec![PieceIndex(1)]));
     // The digests show which block was the bad one.
+    let before: Vec<_> = before
+        .iter()
+        .map(|it| (it.block, it.digest.unwrap()))
+        .collect();
     assert_eq!(before[0], after[0]);
-    assert!(before[1].is_some() && before[1] != after[1]);
+    assert!(after[1].0 == 1 && before[1] != after[1]);
 }
 
 #[tokio::test]
