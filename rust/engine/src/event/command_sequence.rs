@@ -31,7 +31,8 @@ pub(crate) enum CommandTopic {
 }
 
 impl CommandTopic {
-    /// What an event of this kind seems to answer.
+    /// What an event of this kind seems to answer. Events of an error do only where
+    /// `clear_error` ends it: their poster knows.
     fn of(kind: Kind) -> Option<Self> {
         match kind {
             kind::TORRENT_CHECKED | kind::TORRENT_FINISHED | kind::STATE_CHANGED => {
@@ -103,9 +104,14 @@ impl PartialEq for CommandStamp {
 impl CommandStamp {
     /// The stamp of an event of this kind, where it may pass for an answer.
     pub(crate) fn of(kind: Kind, torrent: Option<&TorrentRef>) -> Option<Self> {
-        let (topic, asked) = (CommandTopic::of(kind)?, Arc::clone(&torrent?.asked));
+        Some(Self::about(CommandTopic::of(kind)?, torrent?))
+    }
+
+    /// The stamp of an event about which commands on `topic` are.
+    pub(crate) fn about(topic: CommandTopic, torrent: &TorrentRef) -> Self {
+        let asked = Arc::clone(&torrent.asked);
         let seen = asked.seen();
-        Some(Self { asked, topic, seen })
+        Self { asked, topic, seen }
     }
 
     /// Whether a command that the event would seem to answer came after it.

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::event::buffer::{Dropped, EventBuffer};
-
+use crate::event::command_sequence::{CommandStamp, CommandTopic};
 use crate::event::performance::Warnings;
 use crate::event::{Alert, Audience, Detail, Event, Kind, TorrentRef, category, kind};
 
@@ -66,10 +66,27 @@ impl EventSink {
         torrent: Option<&Arc<TorrentRef>>,
         detail: impl FnOnce() -> Detail,
     ) {
-        if !self.wants(kind) {
-            return;
+        if self.wants(kind) {
+            self.push(Event::new(kind, torrent.cloned(), detail()));
         }
-        let event = Event::new(kind, torrent.cloned(), detail());
+    }
+
+    /// The same, of an event that a later command on `topic` makes out of date.
+    pub(crate) fn post_about(
+        &self,
+        topic: CommandTopic,
+        kind: Kind,
+        torrent: &Arc<TorrentRef>,
+        detail: impl FnOnce() -> Detail,
+    ) {
+        if self.wants(kind) {
+            let mut event = Event::new(kind, Some(Arc::clone(torrent)), detail());
+            event.stamp = Some(CommandStamp::about(topic, torrent));
+            self.push(event);
+        }
+    }
+
+    fn push(&self, event: Event) {
         log(&event);
         let limit = self.limit.load(Ordering::Relaxed);
         let mask = self.mask();

@@ -82,6 +82,7 @@ impl Driver {
             PendingState::Error => {
                 let asked = &self.handle.shared.asked;
                 asked.saw(CommandTopic::Error, asked.last(CommandTopic::Error));
+                self.failure.repeat = self.location.root.is_awaited();
                 self.clear_error();
                 self.times.times.snapshot_now();
             }

@@ -72,6 +72,9 @@ pub(super) struct ErrorState {
     pub(super) shortage: ResourceShortage,
     pub(super) error: Option<Error>,
     pub(super) cleared: Option<Instant>,
+    /// `clear_error` was called and the error lasts until a look at the disk is over:
+    /// when nothing is better then, that is posted once more.
+    pub(super) repeat: bool,
 }
 
 /// The record that the torrent began with, and those that are written of it.

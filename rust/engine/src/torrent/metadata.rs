@@ -176,7 +176,7 @@ impl Driver {
         self.publish(Instant::now());
         let failure = error.clone();
         self.post(kind::METADATA_FAILED, || Detail::Error(failure));
-        self.post(kind::TORRENT_ERROR, || Detail::Error(error));
+        self.post_error(kind::TORRENT_ERROR, error);
     }
 }
 

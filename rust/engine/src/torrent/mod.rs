@@ -254,6 +254,7 @@ impl Driver {
                 shortage: ResourceShortage::new(),
                 error: None,
                 cleared: None,
+                repeat: false,
             },
             records: Records {
                 resume_state: ResumeState::default(),

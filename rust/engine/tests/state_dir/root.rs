@@ -68,6 +68,10 @@ fn a_start_without_the_disk_loses_nothing() {
         // What is set is saved all the same, and so is what was verified.
         handle.set_max_uploads(9 + i64::from(empty)).unwrap();
         handle.clear_error().unwrap();
+        if !empty {
+            // Nothing is better, which is the answer.
+            assert_missing(&mut node, &handle, &mounted);
+        }
         handle.force_recheck().unwrap_or_default();
         if empty {
             // The game knows better.

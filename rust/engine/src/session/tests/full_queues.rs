@@ -291,6 +291,35 @@ fn an_event_does_not_answer_a_later_command() {
 }
 
 #[test]
+fn an_error_that_was_cleared_is_not_posted_after_that() {
+    let (session, folder) = (session(), TempDir::new().unwrap());
+    let (handle, _new) = registered(&session, &folder);
+    let fail = || {
+        let error = || Detail::Error(Error::new(ErrorKind::DiskFull));
+        let events = &session.shared.events;
+        let torrent = handle.torrent_ref();
+        events.post_about(CommandTopic::Error, kind::FILE_ERROR, &torrent, error);
+    };
+    let errors = || {
+        let mut taken = Vec::new();
+        session.events().take(&mut taken);
+        taken.retain(|event| event.kind == kind::FILE_ERROR);
+        taken.len()
+    };
+    fail();
+    handle.pause().unwrap();
+    assert_eq!(errors(), 1, "another command changes nothing of it");
+    fail();
+    handle.clear_error().unwrap();
+    assert_eq!(errors(), 0);
+    // What comes of that is said.
+    let asked = &handle.shared.asked;
+    asked.saw(CommandTopic::Error, asked.last(CommandTopic::Error));
+    fail();
+    assert_eq!(errors(), 1);
+}
+
+#[test]
 fn settings_of_two_threads_are_both_taken() {
     let session = session();
     let apply = |name: &'static str| {

@@ -76,6 +76,29 @@ fn what_could_not_be_read_is_found_again_and_not_fetched() {
 }
 
 #[test]
+fn an_error_that_was_cleared_is_not_posted_any_more() {
+    let payload = Payload::of_two_files(63);
+    let mut node = Node::with(&[NEVER]);
+    let handle = node.seed(&payload);
+    node.drain();
+    fail(&node, DiskOp::Read, Errno::IO);
+    wait(handle.read_piece_now(PieceIndex(3))).unwrap_err();
+    // No event is taken meanwhile.
+    wait_until("in error", || !handle.status().error.is_empty());
+    faults(&node).lift();
+    handle.clear_error().unwrap();
+    wait_until("it seeds again", || {
+        let status = handle.status();
+        status.is_seeding && status.error.is_empty()
+    });
+    let mut events = Vec::new();
+    node.session.events().take(&mut events);
+    assert!(!events.is_empty());
+    events.retain(|event| event.kind == kind::FILE_ERROR);
+    assert!(events.is_empty(), "{events:?}");
+}
+
+#[test]
 fn the_retry_finds_it_too() {
     let payload = Payload::of_two_files(62);
     let giver = Node::new();
