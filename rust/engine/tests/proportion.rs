@@ -131,7 +131,7 @@ fn pieces_that_fail_cost_what_is_received_while_they_wait_to_be_reported() {
         let files = std::iter::repeat_n(piece, PIECES).flatten();
         let layout = Layout::new(LENGTH, files).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let hashes = PieceHashes::V1(vec![0; 20 * PIECES].into());
+        let hashes = PieceHashes::sha1(vec![0; 20 * PIECES]);
         let paths = (0..2 * PIECES).map(|file| PathBuf::from(file.to_string()));
         let spec = StorageSpec::new(layout.clone(), paths.collect(), hashes, folder.path());
         let disk = Disk::start(DiskConfig::default(), BufferPool::default()).unwrap();

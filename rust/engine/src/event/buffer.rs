@@ -517,12 +517,8 @@ mod tests {
 
     #[test]
     fn a_merged_event_answers_what_its_newest_does() {
-        let torrent = Arc::new(TorrentRef {
-            key: TorrentKey(1),
-            hashes: InfoHash([1; 20]).into(),
-            name: "a".into(),
-            asked: Arc::default(),
-        });
+        let torrent = TorrentRef::new(TorrentKey(1), InfoHash([1; 20]).into(), "a");
+        let torrent = Arc::new(torrent);
         let checked = || {
             Event::new(
                 kind::TORRENT_CHECKED,

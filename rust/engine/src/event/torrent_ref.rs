@@ -23,6 +23,16 @@ pub struct TorrentRef {
 }
 
 impl TorrentRef {
+    /// A torrent of which no command is known.
+    pub fn new(key: TorrentKey, hashes: InfoHashes, name: &str) -> Self {
+        Self {
+            key,
+            hashes,
+            name: name.into(),
+            asked: Arc::default(),
+        }
+    }
+
     /// The v1 info-hash, or the first 20 bytes of the v2 one where there is no
     /// other: see [`InfoHashes::handshake_hash`].
     pub fn info_hash(&self) -> InfoHash {

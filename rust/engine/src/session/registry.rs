@@ -68,12 +68,8 @@ impl SessionShared {
         };
         let asked = Arc::new(CommandSequence::default());
         let key = new_key();
-        let named = TorrentRef {
-            key,
-            hashes,
-            name: name.into(),
-            asked: Arc::clone(&asked),
-        };
+        let mut named = TorrentRef::new(key, hashes, &name);
+        named.asked = Arc::clone(&asked);
         let handle = TorrentHandle {
             shared: Arc::new(HandleShared {
                 key,

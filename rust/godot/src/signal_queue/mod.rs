@@ -7,9 +7,17 @@
 //! wait, each sort in its order, and follow as there is time. A progress is
 //! replaced by a newer one; neither it nor a file waits for pieces.
 //!
+//! Where many of those wait that come once, as after the start of a session with
+//! thousands of torrents, the end, the errors and the states of a torrent that the
+//! game knows overtake them: all but what waits of that torrent itself.
+//!
 //! Bounded by what there is: each torrent has so many pieces and files, and
 //! alerts are taken from the engine, whose queue is bounded, only when none wait
 //! here.
+
+#[cfg(test)]
+mod tests;
+mod urgent;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,6 +26,8 @@ use torrent_core::ids::PieceIndex;
 use torrent_engine::event::{Audience, Detail, Event, TorrentRef, kind};
 use torrent_engine::status::TorrentStatus;
 
+use urgent::Urgent;
+
 /// How many progresses, and how many files, a poll emits whatever time there
 /// is. Few torrents complete more files at once.
 const SPARE: usize = 64;
@@ -25,6 +35,9 @@ const SPARE: usize = 64;
 /// How many of those that come once a poll emits in any case: a machine that is
 /// busy with something else may leave no time at all.
 const SPARE_ONCE: usize = 8;
+
+/// As many of those that come once are emitted in the order in which things happened.
+const IN_ORDER: usize = 64;
 
 /// What is emitted to the game at once.
 #[derive(Debug)]
@@ -155,6 +168,7 @@ impl LateSignals {
 #[derive(Debug, Default)]
 pub(crate) struct SignalQueue {
     fresh: VecDeque<Item>,
+    urgent: Urgent,
     /// How many have been taken from `fresh` since it was empty.
     taken: usize,
     /// Where in `fresh` the batch of a torrent is, counted with those taken.
@@ -178,7 +192,7 @@ impl SignalQueue {
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.fresh.is_empty() && self.late.len() == 0
+        self.fresh.is_empty() && self.urgent.events.is_empty() && self.late.len() == 0
     }
 
     /// Whether there are alerts that wait.
@@ -195,11 +209,12 @@ impl SignalQueue {
             _ => 1,
         };
         let rest = self.fresh.iter().map(rest).sum::<usize>() + self.late.len();
-        (self.fresh.len(), rest)
+        (self.fresh.len() + self.urgent.events.len(), rest)
     }
 
     /// Puts in what is no event.
     pub(crate) fn put_notice(&mut self, notice: Notice) {
+        self.urgent.put(&notice);
         self.fresh.push_back(Item::Once(notice));
     }
 
@@ -235,8 +250,19 @@ impl SignalQueue {
             (_, kind) if kind.audience == Audience::Alerts => {
                 self.fresh.push_back(Item::Alert(event));
             }
+            _ if self.urgent.takes(&event) => {
+                let place = self.taken + self.fresh.len();
+                self.urgent.events.push_back((place, event));
+            }
             _ => self.put_notice(Notice::Event(event)),
         }
+    }
+
+    /// Whether the first of the urgent is next: its turn has come, or too many others
+    /// wait.
+    fn is_urgent_next(&self) -> bool {
+        let first = self.urgent.events.front();
+        first.is_some_and(|&(place, _)| place <= self.taken || self.urgent.others > IN_ORDER)
     }
 
     fn batch_of(&mut self, torrent: &Option<Arc<TorrentRef>>) -> Option<&mut SignalRun> {
@@ -249,7 +275,18 @@ impl SignalQueue {
 
     /// What is emitted next, if there is time for it.
     pub(crate) fn next(&mut self, time: Time) -> Option<Notice> {
-        while let Some(item) = self.fresh.pop_front() {
+        loop {
+            if self.is_urgent_next() {
+                if !time.once && self.spare_once == 0 {
+                    return None;
+                }
+                self.spare_once = self.spare_once.saturating_sub(1);
+                let first = self.urgent.events.pop_front();
+                return first.map(|(_, event)| Notice::Event(event));
+            }
+            let Some(item) = self.fresh.pop_front() else {
+                break;
+            };
             self.taken += 1;
             match item {
                 Item::Once(_) | Item::Batch(_) if !time.once && self.spare_once == 0 => {
@@ -257,6 +294,7 @@ impl SignalQueue {
                     return None;
                 }
                 Item::Once(notice) => {
+                    self.urgent.taken(&notice);
                     self.spare_once = self.spare_once.saturating_sub(1);
                     return Some(notice);
                 }
@@ -331,180 +369,4 @@ fn spend(spare: &mut usize, time: Time) -> bool {
     let has_spare = *spare > 0;
     *spare = spare.saturating_sub(1);
     time.rest || has_spare
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PLENTY: Time = Time {
-        once: true,
-        rest: true,
-    };
-    const SHORT: Time = Time {
-        once: true,
-        rest: false,
-    };
-
-    fn event(kind: torrent_engine::event::Kind, detail: Detail) -> Event {
-        Event::new(kind, None, detail)
-    }
-
-    fn pieces(of: impl IntoIterator<Item = u32>) -> Event {
-        let pieces = of.into_iter().map(PieceIndex).collect();
-        event(kind::PIECE_FINISHED, Detail::Pieces(pieces))
-    }
-
-    fn progress(hash: &str, done: u64) -> Arc<TorrentStatus> {
-        Arc::new(TorrentStatus {
-            info_hash: hash.to_owned(),
-            total_done: done,
-            ..TorrentStatus::default()
-        })
-    }
-
-    fn updated(of: &[Arc<TorrentStatus>]) -> Event {
-        event(kind::TORRENTS_UPDATED, Detail::Statuses(of.to_vec()))
-    }
-
-    fn name(notice: &Notice) -> String {
-        match notice {
-            Notice::Started => "started".to_owned(),
-            Notice::Stopped => "stopped".to_owned(),
-            Notice::Pieces(_, pieces) => format!("{} pieces", pieces.len()),
-            Notice::Progress(status) => format!("{} {}", status.info_hash, status.total_done),
-            Notice::Event(event) => match &event.detail {
-                Detail::Pieces(pieces) => format!("piece {}", pieces[0].0),
-                Detail::File(file) => format!("file {file}"),
-                _ => event.kind.name.to_owned(),
-            },
-        }
-    }
-
-    /// What a poll emits that has time as given.
-    fn poll(signal_queue: &mut SignalQueue, time: Time) -> Vec<String> {
-        signal_queue.begin();
-        std::iter::from_fn(|| signal_queue.next(time))
-            .map(|notice| name(&notice))
-            .collect()
-    }
-
-    #[test]
-    fn all_in_order_while_there_is_time() {
-        let mut signal_queue = SignalQueue::default();
-        signal_queue.put(event(kind::PEER_CONNECT, Detail::None));
-        signal_queue.put(pieces([1]));
-        signal_queue.put(event(kind::FILE_COMPLETED, Detail::File(7)));
-        signal_queue.put(pieces([2]));
-        signal_queue.put(event(kind::TORRENT_FINISHED, Detail::None));
-        let told = poll(&mut signal_queue, PLENTY);
-        let all = [
-            "peer_connect",
-            "2 pieces",
-            "piece 1",
-            "piece 2",
-            "file 7",
-            "torrent_finished",
-        ];
-        assert_eq!(told, all);
-        assert_eq!(signal_queue.waiting(), (0, 0));
-    }
-
-    #[test]
-    fn what_comes_once_never_waits_for_pieces() {
-        let mut signal_queue = SignalQueue::default();
-        signal_queue.put(pieces(0..5000));
-        let told = poll(&mut signal_queue, SHORT);
-        assert_eq!(told, ["5000 pieces", "piece 0"]);
-        signal_queue.put(event(kind::PEER_CONNECT, Detail::None));
-        signal_queue.put(event(kind::FILE_COMPLETED, Detail::File(7)));
-        signal_queue.put(pieces(5000..5002));
-        signal_queue.put(event(kind::STATE_CHANGED, Detail::None));
-        signal_queue.put(event(kind::TORRENT_FINISHED, Detail::None));
-        let told = poll(&mut signal_queue, SHORT);
-        let once = ["file 7", "2 pieces", "state_changed", "torrent_finished"];
-        assert_eq!(told[1..], once, "and one of the rest: {}", told[0]);
-        let rest = poll(&mut signal_queue, PLENTY);
-        let all: Vec<_> = (1..5002).map(|piece| format!("piece {piece}")).collect();
-        assert_eq!(rest, all, "each once, in order");
-    }
-
-    #[test]
-    fn something_of_the_rest_comes_with_each_poll() {
-        let mut signal_queue = SignalQueue::default();
-        signal_queue.put(pieces(0..3));
-        let mut told = Vec::new();
-        for _ in 0..3 {
-            signal_queue.put(event(kind::STATE_CHANGED, Detail::None));
-            told.extend(poll(&mut signal_queue, SHORT));
-        }
-        told.retain(|told| told.starts_with("piece "));
-        assert_eq!(told, ["piece 0", "piece 1", "piece 2"]);
-    }
-
-    #[test]
-    fn alerts_and_pieces_take_turns() {
-        let mut signal_queue = SignalQueue::default();
-        let no_time = Time {
-            once: false,
-            rest: false,
-        };
-        signal_queue.put(pieces(0..3));
-        for _ in 0..3 {
-            signal_queue.put(event(kind::PEER_CONNECT, Detail::None));
-        }
-        poll(&mut signal_queue, SHORT);
-        assert!(signal_queue.has_alerts());
-        let told = poll(&mut signal_queue, PLENTY);
-        let turns = ["peer_connect", "piece 1", "peer_connect", "piece 2"];
-        assert_eq!(told[..4], turns);
-        assert!(!signal_queue.has_alerts());
-        assert!(poll(&mut signal_queue, no_time).is_empty());
-    }
-
-    #[test]
-    fn a_progress_gives_way_to_a_newer_one() {
-        let mut signal_queue = SignalQueue::default();
-        let many: Vec<_> = (0..SPARE)
-            .map(|number| progress(&format!("other{number}"), 1))
-            .collect();
-        signal_queue.put(updated(&many));
-        signal_queue.put(updated(&[progress("a", 1)]));
-        let told = poll(&mut signal_queue, SHORT);
-        assert_eq!(told.len(), SPARE + 2, "{told:?}");
-        assert!(!told.contains(&"a 1".to_owned()));
-        signal_queue.put(updated(&[progress("a", 2)]));
-        let told = poll(&mut signal_queue, SHORT);
-        assert_eq!(told, ["torrents_updated", "a 2"]);
-    }
-
-    #[test]
-    fn what_comes_once_waits_in_order_when_there_is_no_time_at_all() {
-        let mut signal_queue = SignalQueue::default();
-        for _ in 0..SPARE_ONCE {
-            signal_queue.put(event(kind::STATE_CHANGED, Detail::None));
-        }
-        signal_queue.put(pieces([1]));
-        signal_queue.put(event(kind::PEER_CONNECT, Detail::None));
-        signal_queue.put(event(kind::TORRENT_FINISHED, Detail::None));
-        let no_time = Time {
-            once: false,
-            rest: false,
-        };
-        let told = poll(&mut signal_queue, no_time);
-        assert_eq!(told, ["state_changed"; SPARE_ONCE], "a few in any case");
-        assert!(signal_queue.has_alerts(), "not looked at yet");
-        signal_queue.put(pieces([2]));
-        signal_queue.put_notice(Notice::Stopped);
-        let told = poll(&mut signal_queue, PLENTY);
-        let all = [
-            "2 pieces",
-            "piece 1",
-            "piece 2",
-            "peer_connect",
-            "torrent_finished",
-            "stopped",
-        ];
-        assert_eq!(told, all);
-    }
 }
