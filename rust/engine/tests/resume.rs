@@ -4,6 +4,7 @@ mod support;
 
 use std::path::Path;
 
+use sha1::{Digest, Sha1};
 use support::{Node, PIECE, Payload, until, wait, wait_until};
 use torrent_engine::core::bitfield::Bitfield;
 use torrent_engine::core::ids::FileIndex;
@@ -511,4 +512,61 @@ fn only_the_folder_of_the_record_is_missed() {
     until(|| handle.status().is_seeding);
     node.look();
     assert!(!node.has_seen(kind::FASTRESUME_REJECTED));
+}
+
+#[test]
+fn a_repair_is_the_last_completion() {
+    let payload = Payload::of_two_files(23);
+    let folder = tempfile::tempdir().unwrap();
+    let mut record = complete_record(&payload, folder.path());
+    record.completed_time = 2_000_000;
+    let giver = Node::new();
+    giver.seed(&payload);
+    let node = Node::new();
+    let handle = resumed(&node, &payload, folder.path(), &record);
+    until(|| handle.status().is_seeding);
+    assert_eq!(handle.status().completed_time, 2_000_000);
+    let path = folder.path().join("payload/a.bin");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[3 * PIECE] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    handle.force_recheck().unwrap();
+    until(|| handle.status().state == TorrentState::Downloading);
+    handle.connect_peer(giver.endpoint()).unwrap();
+    until(|| handle.status().is_seeding);
+    until(|| handle.status().completed_time > 2_000_000);
+}
+
+/// Names that other programs keep, on files that they have made.
+#[test]
+fn data_made_elsewhere_is_found_under_its_names() {
+    let names = [
+        "\u{6cc}\u{200c}\u{647}.bin".to_owned(),
+        "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}.bin".to_owned(),
+        "\u{1f3ae}".to_owned(),
+        format!("{}.bin", "n".repeat(251)),
+        format!("{}n", "\u{e9}".repeat(127)),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = String::new();
+    let mut content = Vec::new();
+    std::fs::create_dir(folder.path().join("mods")).unwrap();
+    for (number, name) in (1..).zip(&names) {
+        let bytes = vec![number; 1000];
+        std::fs::write(folder.path().join("mods").join(name), &bytes).unwrap();
+        content.extend(bytes);
+        files += &format!("d6:lengthi1000e4:pathl{}:{name}ee", name.len());
+    }
+    let head = format!("d4:infod5:filesl{files}e4:name4:mods12:piece lengthi16384e6:pieces20:");
+    let mut torrent = head.into_bytes();
+    torrent.extend(Sha1::digest(&content));
+    torrent.extend(b"ee");
+    let node = Node::new();
+    let add = AddTorrent::from_data(&torrent, folder.path()).unwrap();
+    let handle = node.session.add_torrent(add).unwrap();
+    until(|| handle.status().is_seeding);
+    for (at, name) in names.iter().enumerate() {
+        let path = handle.file_path(FileIndex(at as u32)).unwrap();
+        assert_eq!(path, format!("mods/{name}"));
+    }
 }
