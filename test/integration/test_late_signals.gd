@@ -33,7 +33,7 @@ func _unheard_download() -> Array:
 	var data := make_torrent(PIECES * 16 * KIB, 16 * KIB)
 	await seed_torrent(seeder, data)
 	var session := start_session({"alert_mask": AlertManager.CATEGORY_ALL})
-	var handle := session.add_torrent_file(data, folder + "/save")
+	var handle := session.add_torrent_file(data, folder + "/save%d" % _handler_usec)
 	assert_true(await handle.wait_checked())
 	_listen(handle)
 	assert_true(handle.connect_peer("127.0.0.1", port_of(seeder)))

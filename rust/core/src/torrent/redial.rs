@@ -3,8 +3,10 @@
 //! and at last every 60 seconds.
 //!
 //! The brain says what becomes of connections, and calls who is due once a
-//! tick ([`Redials::next`]). A peer pauses while there is nothing to do with it:
-//! the torrent is stopped, both are seeds, or we gave its place to others.
+//! tick ([`Redials::next`]), if there is room. A peer pauses while there is nothing
+//! to do with it: the torrent is stopped, both are seeds, or neither side has wanted
+//! anything for long. One whose place went to others is called again, after a
+//! turnover when those have had a minute: the game has named it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -82,6 +84,14 @@ impl Redials {
         }
         named.state = RedialState::Waits(now + named.wait);
         named.wait = (named.wait * 2).min(LAST_WAIT);
+    }
+
+    /// Its place went to others, which are tried first.
+    fn turned_over(&mut self, now: Instant, endpoint: SocketAddr) {
+        if let Some(named) = self.peers.get_mut(&endpoint) {
+            named.state = RedialState::Waits(now + LAST_WAIT);
+            named.wait = LAST_WAIT;
+        }
     }
 
     /// There is nothing to do with it for now.
@@ -187,8 +197,6 @@ impl Torrent {
                 self.dialing.redials.forget(endpoint);
             }
             CloseReason::Stopped => self.dialing.redials.rest(endpoint),
-            // It waits for room as all others do.
-            CloseReason::TooMany | CloseReason::Crowded => self.dialing.redials.rest(endpoint),
             // Another connection stands for it, whose end counts.
             CloseReason::Duplicate if peers.any(|it| it.listed == Some(endpoint)) => {}
             _ => self.dialing.redials.ended(now, endpoint),
@@ -202,17 +210,11 @@ impl Torrent {
             Some(CloseReason::Banned | CloseReason::Filtered) => {
                 self.dialing.redials.forget(endpoint)
             }
-            Some(CloseReason::Stopped | CloseReason::Redundant) => {
+            Some(CloseReason::Stopped | CloseReason::Redundant | CloseReason::Inactive) => {
                 self.dialing.redials.rest(endpoint)
             }
-            // Its place is for others; then it is called as any peer is.
-            Some(
-                CloseReason::Turnover
-                | CloseReason::Inactive
-                | CloseReason::TooMany
-                | CloseReason::Crowded,
-            ) => self.dialing.redials.rest(endpoint),
             _ if both_seeds => self.dialing.redials.rest(endpoint),
+            Some(CloseReason::Turnover) => self.dialing.redials.turned_over(now, endpoint),
             _ => self.dialing.redials.ended(now, endpoint),
         }
     }

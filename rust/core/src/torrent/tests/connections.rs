@@ -378,6 +378,32 @@ fn a_named_peer_is_let_alone_where_there_is_nothing_to_do() {
 }
 
 #[test]
+fn a_named_peer_whose_place_went_to_others_is_called_again() {
+    for (why, seconds, expected) in [
+        (CloseReason::TooMany, 8, &[1, 3, 7][..]),
+        (CloseReason::Crowded, 8, &[1, 3, 7]),
+        // The others are tried first.
+        (CloseReason::Turnover, 130, &[60, 120]),
+    ] {
+        let mut world = World::new("..");
+        world.torrent.connect_to(world.now(), endpoint('a'));
+        world.peer('a', "xx");
+        world.torrent.close(key('a'), why);
+        world.leave('a', false);
+        world.out();
+        assert_eq!(calls(&mut world, seconds, refuse), expected, "{why:?}");
+    }
+    // Neither side wanted anything: there is nothing to do with it.
+    let mut world = World::new("..");
+    world.torrent.connect_to(world.now(), endpoint('a'));
+    world.peer('a', "xx");
+    world.torrent.close(key('a'), CloseReason::Inactive);
+    world.leave('a', false);
+    world.out();
+    assert!(calls(&mut world, 50, refuse).is_empty());
+}
+
+#[test]
 fn two_who_name_each_other_keep_one_connection() {
     let call = SocketAddr::from(([10, 0, 0, 97], 50_000));
     for (letter, ours_stays) in [(b'A', true), (b'Z', false)] {
