@@ -45,6 +45,7 @@ pub mod block_table;
 pub mod choker;
 pub mod clients;
 pub mod create;
+pub mod datagram;
 pub mod ext;
 pub mod external_ip;
 pub mod ids;

@@ -46,6 +46,21 @@ async fn listening_follows_the_settings() {
 }
 
 #[tokio::test]
+async fn udp_listens_beside_tcp_and_goes_with_it() {
+    let session = start("127.0.0.1:0");
+    let is_free = |at| std::net::UdpSocket::bind(at).is_ok();
+    let first = session.listening()[0];
+    assert!(!is_free(first));
+    session.reopen_network_sockets().unwrap();
+    until(|| session.listening().first().is_some_and(|&now| now != first)).await;
+    let second = session.listening()[0];
+    assert!(is_free(first) && !is_free(second));
+    session.stop();
+    assert!(session.join(LIMIT));
+    assert!(is_free(second));
+}
+
+#[tokio::test]
 async fn sockets_are_opened_anew_when_asked() {
     let session = start("127.0.0.1:0");
     let first = session.listening()[0];

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 use torrent_core::ids::{InfoHash, PeerId};
-use torrent_core::tracker::udp::{Ask, QueryId, UdpOutput, UdpQuery, UdpTrackers};
+use torrent_core::tracker::udp::{Ask, QueryId, UdpOutput, UdpPath, UdpQuery, UdpTrackers};
 use torrent_core::tracker::{AnnounceEvent, AnnounceStats, Reply, ScrapeReply};
 use torrent_engine::fuzzing;
 
@@ -101,6 +101,7 @@ impl AsyncWrite for Parts {
 pub(crate) fn udp(mut data: &[u8]) {
     let tracker = ([127, 0, 0, 1], 6969).into();
     let other = ([127, 0, 0, 2], 6969).into();
+    let local = ([127, 0, 0, 3], 6881).into();
     let mut now = Instant::now();
     let mut machine = UdpTrackers::new(1);
     let report = AnnounceStats {
@@ -118,6 +119,7 @@ pub(crate) fn udp(mut data: &[u8]) {
     ];
     for (id, ask) in (0..).zip(asks) {
         let query = UdpQuery {
+            local,
             targets: vec![tracker, other],
             path: "/announce".to_owned(),
             ask,
@@ -153,8 +155,8 @@ pub(crate) fn udp(mut data: &[u8]) {
             now = now.max(due);
             machine.handle_timeout(now);
         }
-        let from = if how & 4 == 0 { tracker } else { other };
-        machine.datagram(now, from, &datagram);
+        let tracker = if how & 4 == 0 { tracker } else { other };
+        machine.datagram(now, UdpPath { local, tracker }, &datagram);
     }
     // Each query ends, whatever came.
     while let Some(due) = machine.poll_timeout() {

@@ -28,6 +28,7 @@ use crate::event::{BlockReason, Detail, TorrentRef, kind};
 use crate::net::bandwidth::BandwidthLimiter;
 use crate::net::connect_limiter::ConnectLimiter;
 use crate::net::dial::Dialler;
+use crate::net::udp::UdpSockets;
 use crate::state_dir::StateStore;
 use crate::stats::Stats;
 use address_filter::AddressFilter;
@@ -45,6 +46,7 @@ pub(crate) struct Context {
     pub(crate) disk: Disk,
     pub(crate) pool: BufferPool,
     pub(crate) trackers: TrackerClient,
+    pub(crate) udp: Arc<UdpSockets>,
     pub(crate) connect_limiter: ConnectLimiter,
     pub(crate) dialler: Dialler,
     pub(crate) final_announces: FinalAnnounces,

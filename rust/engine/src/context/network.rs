@@ -9,7 +9,7 @@ use torrent_core::external_ip::Witness;
 use crate::event::sink::EventSink;
 use crate::event::{Detail, kind};
 use crate::net::external_address::ExternalAddress;
-use crate::net::listen::Listening;
+use crate::net::listen::{ListenError, ListenSocket};
 
 /// Where the session listens at the moment.
 #[derive(Debug, Default)]
@@ -48,9 +48,9 @@ impl Network {
     }
 
     /// Takes note of what was opened, and informs the game.
-    pub(crate) fn show(&self, events: &EventSink, opened: &Listening) {
+    pub(crate) fn show(&self, events: &EventSink, opened: &[ListenSocket], failed: &[ListenError]) {
         let mut endpoints = Vec::new();
-        for socket in &opened.sockets {
+        for socket in opened {
             let Ok(endpoint) = socket.local_addr() else {
                 continue;
             };
@@ -62,7 +62,7 @@ impl Network {
             });
         }
         let mut errors = Vec::new();
-        for failed in &opened.errors {
+        for failed in failed {
             let (endpoint, error) = (failed.endpoint, failed.error.to_string());
             errors.push((endpoint, error.clone()));
             events.post(kind::LISTEN_FAILED, None, || Detail::Listen {

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use torrent_core::ids::TorrentKey;
+use torrent_core::peer::ConnectionKind;
 
 use crate::event::{Audience, Detail, Event, Kind, kind};
 use crate::status::TorrentStatus;
@@ -204,7 +205,7 @@ struct MergeKey {
 enum Subject {
     All,
     Index(u32),
-    Endpoint(SocketAddr),
+    Endpoint(SocketAddr, ConnectionKind),
     Code(i32),
 }
 
@@ -218,7 +219,11 @@ impl MergeKey {
                 Detail::Renamed { file, .. } | Detail::RenameFailed { file, .. } => {
                     Subject::Index(file.0)
                 }
-                Detail::Listen { endpoint, .. } => Subject::Endpoint(*endpoint),
+                Detail::Listen {
+                    endpoint,
+                    connection,
+                    ..
+                } => Subject::Endpoint(*endpoint, *connection),
                 Detail::Error(error) | Detail::FileError(error) => Subject::Code(error.code()),
                 _ => Subject::All,
             },

@@ -4,6 +4,10 @@
 //! by one address family finds us at the same port of the other, and trackers
 //! are given one port. When the port is taken on one of them, all move on to
 //! the next, and part ways only when no port is free on all.
+//!
+//! Each endpoint has a UDP socket too, on the same port. A port of the system's
+//! choice is free for both; where the port is given and taken for UDP alone,
+//! peers can connect by TCP and the rest is an error.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -14,6 +18,7 @@ use torrent_core::settings::{Settings, SettingsError};
 
 use super::interfaces;
 use super::stream::Stream;
+use super::udp::BoundUdp;
 
 /// Connections that may wait to be accepted; systems cap it further. A swarm
 /// that comes back after an outage arrives all at once.
@@ -28,6 +33,8 @@ const SHARED_PORT_ATTEMPTS: u32 = 8;
 pub(crate) struct Listening {
     /// Open endpoints.
     pub(crate) sockets: Vec<ListenSocket>,
+    /// The UDP sockets of these endpoints.
+    pub(crate) udp: Vec<BoundUdp>,
     /// What could not be opened.
     pub(crate) errors: Vec<ListenError>,
 }
@@ -50,6 +57,15 @@ impl ListenError {
             endpoint,
             kind,
             error,
+        }
+    }
+
+    /// Has the endpoint without its UDP socket.
+    fn udp(endpoint: SocketAddr, error: &io::Error) -> Self {
+        Self {
+            endpoint,
+            kind: ConnectionKind::Utp,
+            error: io::Error::new(error.kind(), format!("UDP: {error}")),
         }
     }
 }
@@ -155,38 +171,43 @@ pub(crate) fn bind(settings: &Settings) -> Result<Listening, SettingsError> {
 /// them, or else each on the first that is free for it alone.
 fn bind_group(mut group: Vec<Wanted>, ports: &[u16], listening: &mut Listening) {
     for &port in ports {
-        match bind_together(&mut group, port, &mut listening.errors) {
-            Some(sockets) => return listening.sockets.extend(sockets),
-            None => continue,
+        if let Some(opened) = bind_together(&mut group, port, port == 0, &mut listening.errors) {
+            return opened.into_iter().for_each(|it| it.enter(listening));
         }
     }
-    for Wanted { endpoint, local } in group {
-        match bind_alone(endpoint, ports) {
-            Ok(socket) => listening.sockets.push(ListenSocket { socket, local }),
-            Err(error) => listening.errors.push(ListenError::tcp(endpoint, error)),
+    for wanted in group {
+        match bind_alone(wanted, ports) {
+            Ok(opened) => opened.enter(listening),
+            Err(error) => {
+                let failed = ListenError::tcp(wanted.endpoint, error);
+                listening.errors.push(failed);
+            }
         }
     }
 }
 
 /// Opens all of `group` on `port` (0: one that the system chooses), or none.
-/// Endpoints that fail for another reason than the port leave the group.
+/// Endpoints that fail for another reason than the port leave the group. A port
+/// `of_system` has to be free for UDP too.
 fn bind_together(
     group: &mut Vec<Wanted>,
     mut port: u16,
+    of_system: bool,
     errors: &mut Vec<ListenError>,
-) -> Option<Vec<ListenSocket>> {
+) -> Option<Vec<Opened>> {
     let mut sockets = Vec::with_capacity(group.len());
     let mut at = 0;
-    while let Some(&Wanted { endpoint, local }) = group.get(at) {
-        match open(SocketAddr::new(endpoint.ip(), port)) {
-            Ok((socket, bound)) => {
-                port = bound;
-                sockets.push(ListenSocket { socket, local });
+    while let Some(&wanted) = group.get(at) {
+        match open(wanted, port) {
+            Ok(opened) if of_system && opened.is_udp_taken() => return None,
+            Ok(opened) => {
+                port = opened.at.port();
+                sockets.push(opened);
                 at += 1;
             }
             Err(error) if is_about_port(&error) => return None,
             Err(error) => {
-                errors.push(ListenError::tcp(endpoint, error));
+                errors.push(ListenError::tcp(wanted.endpoint, error));
                 group.remove(at);
             }
         }
@@ -194,15 +215,19 @@ fn bind_together(
     Some(sockets)
 }
 
-fn bind_alone(endpoint: SocketAddr, ports: &[u16]) -> io::Result<TcpListener> {
-    let mut last = None;
+/// Opens one on the first of `ports` that is free for it, preferably for UDP too
+/// where the system chooses.
+fn bind_alone(wanted: Wanted, ports: &[u16]) -> io::Result<Opened> {
+    let mut last = Err(io::ErrorKind::AddrInUse.into());
     for &port in ports {
-        match open(SocketAddr::new(endpoint.ip(), port)) {
-            Ok((socket, _)) => return Ok(socket),
-            Err(error) => last = Some(error),
+        match open(wanted, port) {
+            Ok(opened) if port == 0 && opened.is_udp_taken() => last = Ok(opened),
+            Ok(opened) => return Ok(opened),
+            Err(error) if last.is_err() => last = Err(error),
+            Err(_) => {}
         }
     }
-    Err(last.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
+    last
 }
 
 /// Whether another port may do: it is taken, or needs a right that we lack
@@ -214,8 +239,45 @@ fn is_about_port(error: &io::Error) -> bool {
     )
 }
 
-/// A listening socket and the port it got.
-fn open(endpoint: SocketAddr) -> io::Result<(TcpListener, u16)> {
+/// An endpoint that has been opened, with its UDP socket or why it has none.
+struct Opened {
+    socket: ListenSocket,
+    /// Where it is.
+    at: SocketAddr,
+    udp: io::Result<BoundUdp>,
+}
+
+impl Opened {
+    fn is_udp_taken(&self) -> bool {
+        self.udp.as_ref().is_err_and(is_about_port)
+    }
+
+    fn enter(self, listening: &mut Listening) {
+        listening.sockets.push(self.socket);
+        match self.udp {
+            Ok(udp) => listening.udp.push(udp),
+            Err(error) => listening.errors.push(ListenError::udp(self.at, &error)),
+        }
+    }
+}
+
+/// Opens an endpoint on a port.
+///
+/// # Errors
+/// Those of its listening socket.
+fn open(wanted: Wanted, port: u16) -> io::Result<Opened> {
+    let Wanted { endpoint, local } = wanted;
+    let socket = listen(SocketAddr::new(endpoint.ip(), port))?;
+    let at = socket.local_addr()?;
+    Ok(Opened {
+        socket: ListenSocket { socket, local },
+        at,
+        udp: BoundUdp::beside(at, local),
+    })
+}
+
+/// A listening socket.
+fn listen(endpoint: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(endpoint),
         Type::STREAM,
@@ -234,9 +296,7 @@ fn open(endpoint: SocketAddr) -> io::Result<(TcpListener, u16)> {
     socket.bind(&endpoint.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
-    let listener = TcpListener::from(socket);
-    let port = listener.local_addr()?.port();
-    Ok((listener, port))
+    Ok(socket.into())
 }
 
 #[cfg(test)]
@@ -278,6 +338,67 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
             TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         }
+    }
+
+    #[test]
+    fn each_endpoint_has_a_udp_socket_on_its_port() {
+        let listening = bind(&settings("127.0.0.1:0,[::1]:0")).unwrap();
+        let udp: Vec<u16> = listening
+            .udp
+            .iter()
+            .map(|it| it.endpoint().port())
+            .collect();
+        assert_eq!(udp, ports(&listening));
+        for udp in &listening.udp {
+            let error = std::net::UdpSocket::bind(udp.endpoint()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        }
+    }
+
+    /// A port that is free for TCP alone, as long as the guard lives.
+    fn taken_for_udp() -> (std::net::UdpSocket, u16) {
+        loop {
+            let guard = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let at = guard.local_addr().unwrap();
+            if TcpListener::bind(at).is_ok() {
+                return (guard, at.port());
+            }
+        }
+    }
+
+    #[test]
+    fn a_given_port_that_is_taken_for_udp_serves_tcp_and_is_an_error() {
+        let (_guard, port) = taken_for_udp();
+        let listening = bind(&settings(&format!("127.0.0.1:{port}"))).unwrap();
+        assert_eq!(ports(&listening), [port]);
+        assert!(listening.udp.is_empty());
+        let [failed] = &listening.errors[..] else {
+            panic!("{:?}", listening.errors);
+        };
+        let endpoint = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        assert_eq!(failed.endpoint, endpoint);
+        assert_eq!(failed.kind, ConnectionKind::Utp);
+        assert_eq!(failed.error.kind(), io::ErrorKind::AddrInUse);
+        assert!(failed.error.to_string().starts_with("UDP: "), "{failed:?}");
+    }
+
+    #[test]
+    fn a_port_of_the_system_that_is_taken_for_udp_is_not_used() {
+        let (_guard, port) = taken_for_udp();
+        let endpoint = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let wanted = Wanted {
+            endpoint,
+            local: false,
+        };
+        let mut errors = Vec::new();
+        let mut group = vec![wanted];
+        assert!(bind_together(&mut group, port, true, &mut errors).is_none());
+        assert!(
+            errors.is_empty() && group == [wanted],
+            "another one will do"
+        );
+        let opened = bind_alone(wanted, &[0; 8]).unwrap();
+        assert!(opened.udp.is_ok() && opened.at.port() != port);
     }
 
     #[test]

@@ -3,19 +3,22 @@
 
 use torrent_core::settings::Settings;
 
-use crate::net::listen::ListenSocket;
+use crate::net::listen::{ListenSocket, Listening};
+use crate::net::udp::BoundUdp;
 
 /// Listen sockets, and the settings that they were opened by: those of the
 /// session may have changed since.
 pub(crate) struct Bound {
     pub(super) sockets: Vec<ListenSocket>,
+    pub(super) udp: Vec<BoundUdp>,
     pub(super) settings: ListenSettings,
 }
 
 impl Bound {
-    pub(crate) fn new(sockets: Vec<ListenSocket>, settings: &Settings) -> Self {
+    pub(crate) fn new(listening: Listening, settings: &Settings) -> Self {
         Self {
-            sockets,
+            sockets: listening.sockets,
+            udp: listening.udp,
             settings: settings_of_listening(settings),
         }
     }

@@ -157,8 +157,10 @@ impl Session {
                 limit,
             },
             false => {
-                shared.network.show(&shared.events, &listening);
-                Start::Now(Bound::new(listening.sockets, &shared.settings.borrow()))
+                shared
+                    .network
+                    .show(&shared.events, &listening.sockets, &listening.errors);
+                Start::Now(Bound::new(listening, &shared.settings.borrow()))
             }
         };
         let joiner = runtime::spawn(Arc::clone(&shared), inbox, start)?;

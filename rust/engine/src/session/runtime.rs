@@ -17,13 +17,14 @@ use crate::command_queue::Receiver;
 use crate::context::final_announces::FinalAnnounces;
 use crate::context::{Context, Services, supervise_owned};
 use crate::coop;
-use crate::discovery::tracker::{ErrorSink, TrackerClient};
+use crate::discovery::tracker::TrackerClient;
 use crate::disk::{Disk, DiskConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::net::connect_limiter::ConnectLimiter;
 use crate::net::dial::Dialler;
 use crate::net::listen;
+use crate::net::udp::{ErrorSink, UdpSockets};
 use crate::session::accept;
 use crate::session::bound::{Bound, settings_of_listening};
 use crate::session::joiner::{Done, Joiner};
@@ -115,12 +116,14 @@ pub(crate) fn context(session: &SessionShared) -> io::Result<Arc<Context>> {
         max_queued_bytes: settings.max_queued_disk_bytes as usize,
     };
     let services = Arc::clone(&session.services);
+    let udp = Arc::new(UdpSockets::new(udp_errors(&services)));
     Ok(Arc::new(Context {
         trackers: TrackerClient::new(
             session.settings.subscribe(),
             session.address_filter.filter(),
-            udp_errors(&services),
+            Arc::clone(&udp),
         ),
+        udp,
         connect_limiter: ConnectLimiter::default(),
         dialler: Dialler::default(),
         final_announces: FinalAnnounces::default(),
@@ -130,7 +133,7 @@ pub(crate) fn context(session: &SessionShared) -> io::Result<Arc<Context>> {
     }))
 }
 
-/// Posts what goes wrong at the sockets for UDP trackers.
+/// Posts what goes wrong at UDP sockets.
 fn udp_errors(session: &Arc<Services>) -> ErrorSink {
     let session = Arc::downgrade(session);
     Arc::new(move |endpoint, operation, error| {
@@ -173,6 +176,7 @@ async fn run(
     let mut listen_settings = bound.settings;
     tracing::info!("the session runs");
     let mut listeners = accept::spawn(session, bound.sockets);
+    context.udp.open(bound.udp);
     let mut helpers = helpers::spawn(session, context);
     let mut task = SessionTask {
         session: Arc::clone(session),
@@ -197,7 +201,7 @@ async fn run(
             command = inbox.recv() => match command {
                 Some(SessionCommand::Add(new)) => task.add(*new),
                 Some(SessionCommand::PostUpdates) => task.updates.post_updates(session),
-                Some(SessionCommand::Reopen) => reopen(session, &mut listeners).await,
+                Some(SessionCommand::Reopen) => reopen(session, context, &mut listeners).await,
                 None => break,
             },
             Some(ended) = task.torrents.join_next() => task.ended(ended.ok()),
@@ -219,7 +223,7 @@ async fn run(
                 let wanted = settings_of_listening(&settings.borrow_and_update());
                 if wanted != listen_settings {
                     listen_settings = wanted;
-                    reopen(session, &mut listeners).await;
+                    reopen(session, context, &mut listeners).await;
                 }
             }
             _ = stopping.changed() => {}
@@ -231,7 +235,10 @@ async fn run(
         }
     }
     context.final_announces.begin();
+    // Final announces leave from other ports: a session that comes after may have
+    // these from here on.
     listeners.shutdown().await;
+    context.udp.shut_down().await;
     session.listening.store(false, Ordering::Release);
     // What was added right before runs for as long as it takes to write down
     // that it is there.
@@ -291,12 +298,17 @@ async fn run_torrent(session: Arc<SessionShared>, context: Arc<Context>, new: Ne
 }
 
 /// Listens where the settings say now. Connections that were made stay.
-async fn reopen(session: &Arc<SessionShared>, listeners: &mut JoinSet<()>) {
+async fn reopen(session: &Arc<SessionShared>, context: &Context, listeners: &mut JoinSet<()>) {
     listeners.shutdown().await;
+    context.udp.close().await;
     let settings = session.settings.borrow().clone();
     match listen::bind(&settings) {
         Ok(listening) => {
-            session.network.show(&session.events, &listening);
+            // Before torrents announce the new endpoints.
+            context.udp.open(listening.udp);
+            session
+                .network
+                .show(&session.events, &listening.sockets, &listening.errors);
             *listeners = accept::spawn(session, listening.sockets);
         }
         // Settings that cannot be read are never applied.
@@ -349,7 +361,10 @@ mod tests {
         let session = &node.session.shared;
         let context = context(session).unwrap();
         let (sender, inbox) = command_queue::queue();
-        let start = Start::Now(Bound::new(Vec::new(), &session.settings.borrow()));
+        let start = Start::Now(Bound::new(
+            listen::Listening::default(),
+            &session.settings.borrow(),
+        ));
         let task = run(session, &context, inbox, start);
         let feed = move || assert!(sender.send(SessionCommand::PostUpdates));
         assert_gives_way(task, feed).await;

@@ -22,7 +22,7 @@ const CORE: &str = "
     bitfield crc32c ids text bencode uri value settings merkle layout
     piece_hash metainfo
     magnet create ip_filter move_journal resume session_state rate
-    bandwidth backoff save_schedule suspend block_table external_ip clients
+    bandwidth backoff datagram save_schedule suspend block_table external_ip clients
     ban peerlist picker window wire ext peer choker queue turnover torrent
     tracker active_time";
 
@@ -55,10 +55,6 @@ const SOCKETS: &[&str] = &[
     "UnixStream",
     "socket2",
 ];
-
-/// Files outside of `net` that still name a socket. An entry that is not needed
-/// any more fails the test.
-const STILL_WITH_SOCKETS: &[&str] = &["rust/engine/src/discovery/tracker/udp.rs"];
 
 /// A file of a crate.
 struct File {
@@ -247,9 +243,8 @@ fn imports_point_up_the_list() {
     );
 }
 
-/// The sockets that files outside of `net` name, as `file:line: text`, with the
-/// file.
-fn sockets(files: &[File]) -> Vec<(String, String)> {
+/// The sockets that files outside of `net` name, as `file:line: text`.
+fn sockets(files: &[File]) -> Vec<String> {
     let above = |file: &&File| file.module.first().is_none_or(|first| first != "net");
     let mut found = Vec::new();
     for file in files.iter().filter(above).filter(|it| !is_test(&it.module)) {
@@ -258,8 +253,8 @@ fn sockets(files: &[File]) -> Vec<(String, String)> {
         let lines: Vec<&str> = file.text.lines().collect();
         for named in paths(&tokens(&file.text)) {
             if named.segments.iter().any(|it| SOCKETS.contains(&&**it)) {
-                let place = format!("{path}:{}: {}", named.line, lines[named.line - 1].trim());
-                found.push((path.clone(), place));
+                let text = lines[named.line - 1].trim();
+                found.push(format!("{path}:{}: {text}", named.line));
             }
         }
     }
@@ -268,16 +263,8 @@ fn sockets(files: &[File]) -> Vec<(String, String)> {
 
 #[test]
 fn only_net_names_sockets() {
-    let mut found = Vec::new();
-    for name in ["core", "engine", "godot", "rpc"] {
-        found.extend(sockets(&crate_files(name)));
-    }
-    for known in STILL_WITH_SOCKETS {
-        let needed = found.iter().any(|(path, _)| path == known);
-        assert!(needed, "{known} names no socket: take it off the list");
-    }
-    found.retain(|(path, _)| !STILL_WITH_SOCKETS.contains(&&**path));
-    let wrong: Vec<String> = found.into_iter().map(|(_, place)| place).collect();
+    let crates = ["core", "engine", "godot", "rpc"].into_iter();
+    let wrong: Vec<String> = crates.flat_map(|it| sockets(&crate_files(it))).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -370,7 +357,7 @@ fn sockets_are_found() {
             "#[cfg(test)]\nmod tests { use std::net::TcpStream; }",
         ),
     ];
-    let found: Vec<String> = sockets(&files).into_iter().map(|it| it.1).collect();
+    let found = sockets(&files);
     let expected = [
         "peer.rs:1: use tokio::net::{self, TcpStream as S};",
         "torrent::dial.rs:1: fn f(it: tokio::net::TcpListener) {}",

@@ -1,13 +1,14 @@
 //! The UDP tracker protocol (BEP 15, 41), for all torrents of a session.
 //!
-//! One [`UdpTrackers`] serves a session. The task that owns the sockets gives
+//! One [`UdpTrackers`] serves a session. Its driver gives
 //! it queries ([`UdpTrackers::ask`]) and datagrams ([`UdpTrackers::datagram`]),
 //! calls [`UdpTrackers::handle_timeout`] when [`UdpTrackers::poll_timeout`]
 //! says so, and after each of these polls outputs until there are none.
 //!
 //! A tracker gives out connection ids, which prove that we are where we say we
-//! are. One id serves all queries to that tracker for a minute, and queries
-//! that come while one is being asked for wait for it together. Whatever goes
+//! are. One id serves all queries to that tracker from the same endpoint of ours
+//! for a minute, and queries that come while one is being asked for wait for it
+//! together. Whatever goes
 //! unanswered is repeated after 15·2ⁿ seconds, within the query's own limit. A
 //! query with several addresses gives the next one its turn instead.
 
@@ -55,9 +56,20 @@ pub enum Ask {
     Scrape(InfoHash),
 }
 
+/// Both ends of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UdpPath {
+    /// The endpoint of ours that asks.
+    pub local: SocketAddr,
+    /// The tracker.
+    pub tracker: SocketAddr,
+}
+
 /// A query, from a tracker's point of view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UdpQuery {
+    /// The endpoint of ours that asks.
+    pub local: SocketAddr,
     /// The tracker's addresses, of one family, best first; eight are tried.
     pub targets: Vec<SocketAddr>,
     /// What follows the host in its URL (BEP 41).
@@ -109,8 +121,8 @@ impl From<UdpError> for TrackerFailure {
 pub enum UdpOutput {
     /// Send a datagram.
     Send {
-        /// To this address.
-        to: SocketAddr,
+        /// From and to these addresses.
+        path: UdpPath,
         /// Its bytes.
         packet: Vec<u8>,
     },
@@ -130,7 +142,7 @@ struct Sent {
     due: Instant,
 }
 
-/// One address of a tracker.
+/// One address of a tracker, for one endpoint of ours.
 #[derive(Debug, Default)]
 struct Server {
     connection: Option<UdpConnection>,
@@ -147,9 +159,10 @@ struct UdpConnection {
 
 #[derive(Debug)]
 struct Query {
+    local: SocketAddr,
     /// The first is the one that is being asked.
     targets: VecDeque<SocketAddr>,
-    path: String,
+    url_path: String,
     ask: Ask,
     limit: Duration,
     deadline: Instant,
@@ -160,10 +173,18 @@ struct Query {
     on_old_connection: bool,
 }
 
+impl Query {
+    /// The path on which it is asked.
+    fn path(&self) -> Option<UdpPath> {
+        let (local, tracker) = (self.local, *self.targets.front()?);
+        Some(UdpPath { local, tracker })
+    }
+}
+
 /// Whose answer a transaction is.
 #[derive(Clone, Copy, Debug)]
 enum Owner {
-    Server(SocketAddr),
+    Server(UdpPath),
     Query(QueryId),
 }
 
@@ -172,7 +193,7 @@ enum Owner {
 pub struct UdpTrackers {
     rng: StdRng,
     token_expiry: Duration,
-    servers: HashMap<SocketAddr, Server>,
+    servers: HashMap<UdpPath, Server>,
     queries: HashMap<QueryId, Query>,
     transactions: HashMap<u32, Owner>,
     outputs: VecDeque<UdpOutput>,
@@ -203,6 +224,7 @@ impl UdpTrackers {
     /// [cancelled](Self::cancel).
     pub fn ask(&mut self, now: Instant, id: QueryId, query: UdpQuery) {
         let UdpQuery {
+            local,
             targets,
             path,
             ask,
@@ -211,8 +233,9 @@ impl UdpTrackers {
         self.forget_idle_servers(now);
         let targets = targets.into_iter().filter(|to| to.port() != 0);
         let query = Query {
+            local,
             targets: targets.take(MAX_TARGETS).collect(),
-            path,
+            url_path: path,
             ask,
             limit,
             deadline: now + limit,
@@ -231,31 +254,53 @@ impl UdpTrackers {
         }
     }
 
-    /// A datagram has arrived. Whether it was an answer that a query waits
-    /// for; everything else is ignored.
-    pub fn datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) -> bool {
+    /// A datagram has arrived: at `path.local`, from `path.tracker`. Whether it was
+    /// an answer that a query waits for; everything else is ignored.
+    pub fn datagram(&mut self, now: Instant, path: UdpPath, bytes: &[u8]) -> bool {
         let Some(answer) = UdpResponse::parse(bytes) else {
             return false;
         };
         match self.transactions.get(&answer.transaction) {
-            Some(&Owner::Server(address)) if address == from => self.connected(now, from, answer),
-            Some(&Owner::Query(id)) if self.target(id) == Some(from) => {
-                self.answered(now, id, from, answer)
+            Some(&Owner::Server(asked)) if asked == path => self.connected(now, path, answer),
+            Some(&Owner::Query(id)) if self.path(id) == Some(path) => {
+                self.answered(now, id, path, answer)
             }
             _ => false,
         }
     }
 
-    /// A datagram to this address could not be sent.
-    pub fn send_failed(&mut self, now: Instant, to: SocketAddr, why: &str) {
-        if let Some(connecting) = self.servers.remove(&to).and_then(|gone| gone.connecting) {
+    /// A datagram could not be sent on this path.
+    pub fn send_failed(&mut self, now: Instant, path: UdpPath, why: &str) {
+        if let Some(connecting) = self.servers.remove(&path).and_then(|gone| gone.connecting) {
             self.transactions.remove(&connecting.transaction);
         }
-        for id in self.asking(to, |_| true) {
+        for id in self.asking(path, |_| true) {
             self.unsend(id);
             if !self.next_target(now, id) {
                 self.finish(id, Err(UdpError::Send(why.to_owned())));
             }
+        }
+    }
+
+    /// Sockets of ours have been replaced: the same endpoints may send from other
+    /// ports now. Answers to what is under way are lost and connection ids may not
+    /// be good for the new ports, so all of it begins anew, within its limits.
+    pub fn sockets_replaced(&mut self, now: Instant) {
+        for server in self.servers.values_mut() {
+            if let Some(connecting) = server.connecting.take() {
+                self.transactions.remove(&connecting.transaction);
+            }
+            *server = Server::default();
+        }
+        let ids = self.matching(|_| true);
+        for &id in &ids {
+            self.unsend(id);
+            if let Some(query) = self.queries.get_mut(&id) {
+                query.attempt = 0;
+            }
+        }
+        for id in ids {
+            self.proceed(now, id);
         }
     }
 
@@ -279,13 +324,13 @@ impl UdpTrackers {
         let silent: Vec<_> = self
             .servers
             .iter()
-            .filter_map(|(&address, server)| {
+            .filter_map(|(&path, server)| {
                 let connecting = server.connecting.filter(|sent| sent.due <= now)?;
-                Some((address, connecting))
+                Some((path, connecting))
             })
             .collect();
-        for (address, connecting) in silent {
-            self.reconnect(now, address, connecting);
+        for (path, connecting) in silent {
+            self.reconnect(now, path, connecting);
         }
         self.forget_idle_servers(now);
     }
@@ -306,8 +351,8 @@ impl UdpTrackers {
         self.outputs.pop_front()
     }
 
-    fn target(&self, id: QueryId) -> Option<SocketAddr> {
-        self.queries.get(&id)?.targets.front().copied()
+    fn path(&self, id: QueryId) -> Option<UdpPath> {
+        self.queries.get(&id)?.path()
     }
 
     /// The queries that `wanted` picks, in the order in which they were asked
@@ -321,12 +366,12 @@ impl UdpTrackers {
         ids
     }
 
-    fn asking(&self, address: SocketAddr, wanted: impl Fn(&Query) -> bool) -> Vec<QueryId> {
-        self.matching(|query| query.targets.front() == Some(&address) && wanted(query))
+    fn asking(&self, path: UdpPath, wanted: impl Fn(&Query) -> bool) -> Vec<QueryId> {
+        self.matching(|query| query.path() == Some(path) && wanted(query))
     }
 
-    fn waiting_at(&self, address: SocketAddr) -> Vec<QueryId> {
-        self.asking(address, |query| query.sent.is_none())
+    fn waiting_at(&self, path: UdpPath) -> Vec<QueryId> {
+        self.asking(path, |query| query.sent.is_none())
     }
 
     /// Sends the query, or asks for a connection id first.
@@ -334,19 +379,19 @@ impl UdpTrackers {
         let Some(query) = self.queries.get(&id) else {
             return;
         };
-        let Some(&target) = query.targets.front() else {
+        let Some(path) = query.path() else {
             return self.finish(id, Err(UdpError::NoAddress));
         };
-        let server = self.servers.entry(target).or_default();
+        let server = self.servers.entry(path).or_default();
         let fresh = |known: &UdpConnection| now < known.since + self.token_expiry;
         match server.connection.filter(fresh) {
-            Some(connection) => self.send_query(now, id, target, connection),
+            Some(connection) => self.send_query(now, id, path, connection),
             None if server.connecting.is_some() => {}
-            None => self.send_connect(now, target),
+            None => self.send_connect(now, path),
         }
     }
 
-    fn send_query(&mut self, now: Instant, id: QueryId, to: SocketAddr, connection: UdpConnection) {
+    fn send_query(&mut self, now: Instant, id: QueryId, path: UdpPath, connection: UdpConnection) {
         let transaction = self.new_transaction(Owner::Query(id));
         let Some(query) = self.queries.get_mut(&id) else {
             return;
@@ -367,38 +412,38 @@ impl UdpTrackers {
                 *event,
                 *num_want,
                 report,
-                &query.path,
+                &query.url_path,
             ),
             Ask::Scrape(info_hash) => packet::scrape(connection.id, transaction, *info_hash),
         };
-        self.outputs.push_back(UdpOutput::Send { to, packet });
+        self.outputs.push_back(UdpOutput::Send { path, packet });
     }
 
-    fn send_connect(&mut self, now: Instant, to: SocketAddr) {
-        let transaction = self.new_transaction(Owner::Server(to));
-        let server = self.servers.entry(to).or_default();
+    fn send_connect(&mut self, now: Instant, path: UdpPath) {
+        let transaction = self.new_transaction(Owner::Server(path));
+        let server = self.servers.entry(path).or_default();
         server.connection = None;
         server.connecting = Some(Sent {
             transaction,
             due: now + wait(server.attempt),
         });
         let packet = packet::connect(transaction);
-        self.outputs.push_back(UdpOutput::Send { to, packet });
+        self.outputs.push_back(UdpOutput::Send { path, packet });
     }
 
     /// No answer to a connect request: those who have another address go
     /// there, the others try again.
-    fn reconnect(&mut self, now: Instant, address: SocketAddr, silent: Sent) {
+    fn reconnect(&mut self, now: Instant, path: UdpPath, silent: Sent) {
         self.transactions.remove(&silent.transaction);
-        if let Some(server) = self.servers.get_mut(&address) {
+        if let Some(server) = self.servers.get_mut(&path) {
             server.connecting = None;
             server.attempt = server.attempt.saturating_add(1);
         }
-        for id in self.waiting_at(address) {
+        for id in self.waiting_at(path) {
             self.next_target(now, id);
         }
-        if !self.waiting_at(address).is_empty() {
-            self.send_connect(now, address);
+        if !self.waiting_at(path).is_empty() {
+            self.send_connect(now, path);
         }
     }
 
@@ -417,7 +462,7 @@ impl UdpTrackers {
     }
 
     /// The tracker answers a connect request.
-    fn connected(&mut self, now: Instant, from: SocketAddr, answer: UdpResponse<'_>) -> bool {
+    fn connected(&mut self, now: Instant, path: UdpPath, answer: UdpResponse<'_>) -> bool {
         let failure = match answer.action {
             Action::Connect => None,
             Action::Error => Some(UdpError::Refused(answer.error())),
@@ -426,14 +471,14 @@ impl UdpTrackers {
         self.transactions.remove(&answer.transaction);
         let id = answer.connection().unwrap_or_default();
         let connection = UdpConnection { id, since: now };
-        if let Some(server) = self.servers.get_mut(&from) {
+        if let Some(server) = self.servers.get_mut(&path) {
             server.connecting = None;
             server.attempt = 0;
             server.connection = failure.is_none().then_some(connection);
         }
-        for id in self.waiting_at(from) {
+        for id in self.waiting_at(path) {
             match &failure {
-                None => self.send_query(now, id, from, connection),
+                None => self.send_query(now, id, path, connection),
                 Some(error) => self.finish(id, Err(error.clone())),
             }
         }
@@ -445,20 +490,22 @@ impl UdpTrackers {
         &mut self,
         now: Instant,
         id: QueryId,
-        from: SocketAddr,
+        path: UdpPath,
         answer: UdpResponse<'_>,
     ) -> bool {
         let Some(query) = self.queries.get_mut(&id) else {
             return false;
         };
         let result = match (answer.action, &query.ask) {
-            (Action::Announce, Ask::Announce { .. }) => Ok(UdpReply::Announce(answer.reply(from))),
+            (Action::Announce, Ask::Announce { .. }) => {
+                Ok(UdpReply::Announce(answer.reply(path.tracker)))
+            }
             (Action::Scrape, Ask::Scrape(_)) => Ok(UdpReply::Scrape(answer.scraped())),
             // The tracker may have been restarted since it gave out the id,
             // or gives it less than a minute.
             (Action::Error, _) if query.on_old_connection => {
                 self.unsend(id);
-                if let Some(server) = self.servers.get_mut(&from) {
+                if let Some(server) = self.servers.get_mut(&path) {
                     server.connection = None;
                 }
                 self.proceed(now, id);
@@ -488,14 +535,12 @@ impl UdpTrackers {
     /// connection id may still be of use.
     fn forget_idle_servers(&mut self, now: Instant) {
         let (queries, expiry) = (&self.queries, self.token_expiry);
-        self.servers.retain(|address, server| {
+        self.servers.retain(|path, server| {
             server.connecting.is_some()
                 || server
                     .connection
                     .is_some_and(|known| now < known.since + expiry)
-                || queries
-                    .values()
-                    .any(|query| query.targets.front() == Some(address))
+                || queries.values().any(|query| query.path() == Some(*path))
         });
     }
 

@@ -9,6 +9,18 @@ fn tracker(name: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, name], 80))
 }
 
+fn local(name: u8) -> SocketAddr {
+    SocketAddr::from(([192, 168, 0, name], 6881))
+}
+
+/// From our only endpoint to a tracker.
+fn path(name: u8) -> UdpPath {
+    UdpPath {
+        local: local(1),
+        tracker: tracker(name),
+    }
+}
+
 /// A machine with a clock in seconds.
 struct World {
     machine: UdpTrackers,
@@ -33,6 +45,7 @@ impl World {
         self.last_id += 1;
         let id = QueryId(self.last_id);
         let query = UdpQuery {
+            local: local(1),
             targets: targets.iter().map(|&name| tracker(name)).collect(),
             path: "/announce".to_owned(),
             ask,
@@ -65,7 +78,11 @@ impl World {
     fn all_sent(&mut self) -> Vec<(u8, u8, Vec<u8>)> {
         let datagram = |output| match output {
             UdpOutput::Send {
-                to: SocketAddr::V4(to),
+                path:
+                    UdpPath {
+                        tracker: SocketAddr::V4(to),
+                        ..
+                    },
                 packet,
             } => (to.ip().octets()[3], packet[11], packet[12..16].to_vec()),
             other => panic!("{other:?}"),
@@ -82,7 +99,7 @@ impl World {
         packet.extend_from_slice(transaction);
         packet.extend_from_slice(body);
         let now = self.time();
-        self.machine.datagram(now, tracker(from), &packet)
+        self.machine.datagram(now, path(from), &packet)
     }
 
     fn done(&mut self) -> (QueryId, Result<UdpReply, UdpError>) {
@@ -273,20 +290,82 @@ fn the_next_address_has_its_turn_after_silence_or_an_error() {
     assert_eq!(world.sent().0, 1);
     world.sleep(15);
     assert_eq!(world.sent().0, 2);
-    world
-        .machine
-        .send_failed(world.time(), tracker(2), "no route");
+    world.machine.send_failed(world.time(), path(2), "no route");
     world.connect(3);
     let (to, action, _) = world.sent();
     assert_eq!((to, action), (3, 1));
-    world
-        .machine
-        .send_failed(world.time(), tracker(3), "no route");
+    world.machine.send_failed(world.time(), path(3), "no route");
     assert_eq!(
         world.done(),
         (id, Err(UdpError::Send("no route".to_owned())))
     );
     assert_eq!(world.machine.poll_timeout(), None);
+}
+
+#[test]
+fn each_endpoint_of_ours_has_a_connection_of_its_own() {
+    let mut world = World::new();
+    let first = world.announce(&[1]);
+    world.connect(1);
+    let (_, _, transaction) = world.sent();
+    let elsewhere = UdpPath {
+        local: local(2),
+        tracker: tracker(1),
+    };
+    let query = UdpQuery {
+        local: local(2),
+        targets: vec![tracker(1)],
+        path: String::new(),
+        ask: Ask::Scrape(InfoHash::default()),
+        limit: Duration::from_secs(60),
+    };
+    let second = QueryId(99);
+    world.machine.ask(world.time(), second, query);
+    let sent = world.outputs();
+    let [UdpOutput::Send { path, packet }] = &sent[..] else {
+        panic!("{sent:?}");
+    };
+    assert_eq!((*path, packet[11]), (elsewhere, 0), "a connect request");
+    // An answer counts where the question was asked.
+    let answer = [&[0, 0, 0, 1], &transaction[..], ANSWER].concat();
+    let now = world.time();
+    assert!(!world.machine.datagram(now, elsewhere, &answer));
+    assert!(world.hear(1, 1, &transaction, ANSWER));
+    assert_eq!(world.done().0, first);
+    world.machine.send_failed(now, elsewhere, "no route");
+    assert_eq!(
+        world.done(),
+        (second, Err(UdpError::Send("no route".to_owned())))
+    );
+}
+
+#[test]
+fn all_begins_anew_on_other_sockets() {
+    let mut world = World::new();
+    // One has its connection id and was sent, one waits for an id.
+    let first = world.announce(&[1]);
+    world.connect(1);
+    let (_, _, lost) = world.sent();
+    world.announce(&[2]);
+    let (_, _, lost_too) = world.sent();
+    world.machine.sockets_replaced(world.time());
+    let mut sent = world.all_sent();
+    sent.sort();
+    let targets: Vec<_> = sent.iter().map(|it| (it.0, it.1)).collect();
+    assert_eq!(targets, [(1, 0), (2, 0)], "connect requests, at once");
+    assert!(!world.hear(1, 1, &lost, ANSWER));
+    assert!(!world.hear(2, 0, &lost_too, &[9; 8]));
+    assert!(world.hear(1, 0, &sent[0].2, &[9; 8]));
+    let (_, action, transaction) = world.sent();
+    assert_eq!(action, 1);
+    assert!(world.hear(1, 1, &transaction, ANSWER));
+    assert_eq!(world.done().0, first);
+    // Old ids are not used, and where nothing is under way nothing is sent.
+    world.machine.cancel(QueryId(2));
+    world.machine.sockets_replaced(world.time());
+    world.silent();
+    world.announce(&[1]);
+    assert_eq!(world.sent().1, 0);
 }
 
 #[test]
@@ -314,18 +393,19 @@ fn what_is_cancelled_is_forgotten() {
 proptest! {
     /// Whatever happens, every query that is not cancelled ends exactly once.
     #[test]
-    fn every_query_ends_once(steps in prop::collection::vec((0u8..6, 0u8..4, 0u64..40), 1..60)) {
+    fn every_query_ends_once(steps in prop::collection::vec((0u8..7, 0u8..4, 0u64..40), 1..60)) {
         let mut world = World::new();
         let mut open = std::collections::HashSet::new();
         let mut last: Vec<(u8, u8, Vec<u8>)> = Vec::new();
         for (step, name, wait) in steps {
             match step {
+                6 => world.machine.sockets_replaced(world.time()),
                 0 => { open.insert(world.announce(&[name, name + 1])); }
                 1 => {
                     let id = world.ask_any(&[name], Ask::Scrape(InfoHash::default()), wait + 1);
                     open.insert(id);
                 }
-                2 => world.machine.send_failed(world.time(), tracker(name), "x"),
+                2 => world.machine.send_failed(world.time(), path(name), "x"),
                 3 | 4 => {
                     for (from, action, transaction) in std::mem::take(&mut last) {
                         let answer = if step == 3 { action } else { 3 };
@@ -339,7 +419,7 @@ proptest! {
             }
             for output in world.outputs() {
                 match output {
-                    UdpOutput::Send { to: SocketAddr::V4(to), packet } => {
+                    UdpOutput::Send { path: UdpPath { tracker: SocketAddr::V4(to), .. }, packet } => {
                         last.push((to.ip().octets()[3], packet[11], packet[12..16].to_vec()));
                     }
                     UdpOutput::Send { .. } => unreachable!("IPv4 only"),

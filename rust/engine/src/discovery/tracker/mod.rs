@@ -28,8 +28,8 @@ use url::{Host, Url};
 
 use crate::ip_filter::Filter;
 use crate::net::http::{HttpClient, HttpError, Rules};
+use crate::net::udp::UdpSockets;
 use announce_slots::AnnounceSlots;
-pub(crate) use udp::ErrorSink;
 use udp::UdpClient;
 
 /// Why a request failed.
@@ -147,19 +147,19 @@ pub(crate) struct TrackerClient {
 
 impl TrackerClient {
     /// A client that goes by the settings and the filter in force at each
-    /// request; `errors` receives errors of the UDP sockets.
+    /// request, and asks UDP trackers from these sockets.
     pub(crate) fn new(
         settings: watch::Receiver<Arc<Settings>>,
         filter: FilterWatch,
-        errors: ErrorSink,
+        sockets: Arc<UdpSockets>,
     ) -> Self {
-        Self::with_rules(settings, filter, errors, Rules::default())
+        Self::with_rules(settings, filter, sockets, Rules::default())
     }
 
     fn with_rules(
         settings: watch::Receiver<Arc<Settings>>,
         filter: FilterWatch,
-        errors: ErrorSink,
+        sockets: Arc<UdpSockets>,
         rules: Rules,
     ) -> Self {
         let slots = settings.borrow().max_concurrent_http_announces;
@@ -168,7 +168,7 @@ impl TrackerClient {
         Self {
             slots: AnnounceSlots::new(usize::try_from(slots).unwrap_or(1)),
             http: HttpClient::new(rules, blocks),
-            udp: UdpClient::new(settings.clone(), errors),
+            udp: UdpClient::new(settings.clone(), sockets),
             settings,
             filter,
         }
@@ -196,7 +196,7 @@ impl TrackerClient {
                 num_want: request.num_want,
                 report: report.clone(),
             };
-            match self.ask_by_udp(host, local, ask, &limits).await? {
+            match self.ask_by_udp(host, request.local, ask, &limits).await? {
                 UdpReply::Announce(reply) => reply,
                 UdpReply::Scrape(_) => return Err(ReplyError::NotADict.into()),
             }
@@ -228,7 +228,7 @@ impl TrackerClient {
         let host = tracker_host(&request.url, limits.international)?;
         let local = request.local.ip();
         if host.udp {
-            let asked = self.ask_by_udp(host, local, Ask::Scrape(info_hash), &limits);
+            let asked = self.ask_by_udp(host, request.local, Ask::Scrape(info_hash), &limits);
             return match asked.await? {
                 UdpReply::Scrape(reply) => Ok(reply),
                 UdpReply::Announce(_) => Err(ReplyError::NotADict.into()),
@@ -254,19 +254,21 @@ impl TrackerClient {
     async fn ask_by_udp(
         &self,
         tracker: TrackerHost,
-        local: IpAddr,
+        local: SocketAddr,
         ask: Ask,
         limits: &AnnounceLimits,
     ) -> Result<UdpReply, TrackerError> {
         let asked = async {
             let name = tracker.host.to_string();
             let mut targets = match tracker.host {
-                Host::Domain(_) => crate::net::http::resolve::addresses(&name, tracker.port, local)
-                    .await
-                    .map_err(|error| HttpError::LookUp(name.clone(), error.to_string()))?
-                    .map_err(HttpError::from)?,
-                Host::Ipv4(ip) => literal(ip.into(), tracker.port, local)?,
-                Host::Ipv6(ip) => literal(ip.into(), tracker.port, local)?,
+                Host::Domain(_) => {
+                    crate::net::http::resolve::addresses(&name, tracker.port, local.ip())
+                        .await
+                        .map_err(|error| HttpError::LookUp(name.clone(), error.to_string()))?
+                        .map_err(HttpError::from)?
+                }
+                Host::Ipv4(ip) => literal(ip.into(), tracker.port, local.ip())?,
+                Host::Ipv6(ip) => literal(ip.into(), tracker.port, local.ip())?,
             };
             if limits.http.policy.filtered {
                 targets.retain(|target| !self.filter.borrow().blocks(target.ip()));
@@ -275,6 +277,7 @@ impl TrackerClient {
                 }
             }
             let query = UdpQuery {
+                local,
                 targets,
                 path: tracker.path,
                 ask,

@@ -1,32 +1,25 @@
-//! The task that owns the sockets of UDP trackers (BEP 15) and drives
-//! `torrent_core::tracker::udp` for all torrents of a session: one socket for
-//! each address family, opened when it is first needed.
+//! The task that drives `torrent_core::tracker::udp` (BEP 15) for all torrents of
+//! a session. The sockets are those of the listening endpoints (`net::udp`): a
+//! query leaves from the endpoint that is announced.
 
 use std::collections::HashMap;
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::UdpSocket;
 use tokio::sync::{OnceCell, mpsc, oneshot, watch};
+use torrent_core::datagram::DatagramKind;
 use torrent_core::settings::Settings;
-use torrent_core::tracker::udp::{QueryId, UdpError, UdpOutput, UdpQuery, UdpReply, UdpTrackers};
+use torrent_core::tracker::udp::{
+    QueryId, UdpError, UdpOutput, UdpPath, UdpQuery, UdpReply, UdpTrackers,
+};
 
 use crate::coop;
+use crate::net::udp::{Datagram, UdpSockets};
 use crate::timer::sleep_until;
 
-/// Longest datagram that is read; longer ones are cut, and no tracker sends
-/// any.
-const MAX_DATAGRAM: usize = 64 * 1024;
-
-/// Datagrams taken at once from a socket.
-const BATCH: usize = 64;
-
-/// Receives errors of the sockets: where to or from, what failed, why.
-pub(crate) type ErrorSink = Arc<dyn Fn(SocketAddr, &'static str, &io::Error) + Send + Sync>;
+/// Answers that wait to be read; further ones are dropped, and asked for again.
+const INBOX: usize = 128;
 
 type ReplySender = oneshot::Sender<Result<UdpReply, UdpError>>;
 
@@ -39,7 +32,7 @@ enum UdpCommand {
 /// The way to the task, which begins with the first query and ends with this.
 pub(super) struct UdpClient {
     settings: watch::Receiver<Arc<Settings>>,
-    errors: ErrorSink,
+    sockets: Arc<UdpSockets>,
     next_id: AtomicU64,
     task: OnceCell<mpsc::UnboundedSender<UdpCommand>>,
 }
@@ -61,10 +54,10 @@ impl Drop for CancelOnDrop<'_> {
 }
 
 impl UdpClient {
-    pub(super) fn new(settings: watch::Receiver<Arc<Settings>>, errors: ErrorSink) -> Self {
+    pub(super) fn new(settings: watch::Receiver<Arc<Settings>>, sockets: Arc<UdpSockets>) -> Self {
         Self {
             settings,
-            errors,
+            sockets,
             next_id: AtomicU64::new(0),
             task: OnceCell::new(),
         }
@@ -76,7 +69,7 @@ impl UdpClient {
             .task
             .get_or_init(|| async {
                 let (sender, commands) = mpsc::unbounded_channel();
-                let task = UdpTask::new(self.settings.clone(), Arc::clone(&self.errors));
+                let task = UdpTask::new(self.settings.clone(), Arc::clone(&self.sockets));
                 tokio::spawn(task.run(commands));
                 sender
             })
@@ -93,27 +86,26 @@ impl UdpClient {
 
 struct UdpTask {
     settings: watch::Receiver<Arc<Settings>>,
-    errors: ErrorSink,
+    sockets: Arc<UdpSockets>,
+    inbox: mpsc::Receiver<Datagram>,
+    replaced: watch::Receiver<()>,
     machine: UdpTrackers,
     answers: HashMap<QueryId, ReplySender>,
-    v4: Option<UdpSocket>,
-    v6: Option<UdpSocket>,
 }
 
 impl UdpTask {
-    fn new(settings: watch::Receiver<Arc<Settings>>, errors: ErrorSink) -> Self {
+    fn new(settings: watch::Receiver<Arc<Settings>>, sockets: Arc<UdpSockets>) -> Self {
         Self {
             settings,
-            errors,
+            inbox: sockets.subscribe(DatagramKind::Tracker, INBOX),
+            replaced: sockets.replaced(),
+            sockets,
             machine: UdpTrackers::new(rand::random()),
             answers: HashMap::new(),
-            v4: None,
-            v6: None,
         }
     }
 
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<UdpCommand>) {
-        let mut buffer = vec![0; MAX_DATAGRAM];
         loop {
             coop::round().await;
             let due = self.machine.poll_timeout();
@@ -122,11 +114,17 @@ impl UdpTask {
                     Some(command) => self.handle_command(command),
                     None => return,
                 },
-                () = readable(self.v4.as_ref()) => self.read(false, &mut buffer),
-                () = readable(self.v6.as_ref()) => self.read(true, &mut buffer),
+                Some(datagram) = self.inbox.recv() => {
+                    let Datagram { local, from, bytes } = datagram;
+                    let path = UdpPath { local, tracker: from };
+                    self.machine.datagram(Instant::now(), path, &bytes);
+                }
+                Ok(()) = self.replaced.changed() => {
+                    self.machine.sockets_replaced(Instant::now());
+                }
                 () = sleep_until(due) => self.machine.handle_timeout(Instant::now()),
             }
-            self.settle().await;
+            self.drain_outputs().await;
         }
     }
 
@@ -146,41 +144,16 @@ impl UdpTask {
         }
     }
 
-    fn read(&mut self, v6: bool, buffer: &mut [u8]) {
-        let slot = if v6 { &mut self.v6 } else { &mut self.v4 };
-        let Some(socket) = slot else { return };
-        for _ in 0..BATCH {
-            match socket.try_recv_from(buffer) {
-                Ok((length, from)) => {
-                    let datagram = buffer.get(..length).unwrap_or_default();
-                    self.machine.datagram(Instant::now(), from, datagram);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // Some systems report here that an earlier datagram of ours
-                // reached no socket.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
-                    ) => {}
-                Err(error) => {
-                    (self.errors)(any(v6), "sock_read", &error);
-                    // The next datagram opens another one.
-                    *slot = None;
-                    return;
-                }
-            }
-        }
-    }
-
-    async fn settle(&mut self) {
+    async fn drain_outputs(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             match output {
-                UdpOutput::Send { to, packet } => {
-                    if let Err((operation, error)) = self.send(to, &packet).await {
-                        (self.errors)(to, operation, &error);
+                UdpOutput::Send { path, packet } => {
+                    let UdpPath { local, tracker } = path;
+                    let sent = self.sockets.send(local, tracker, &packet).await;
+                    if let Err((operation, error)) = sent {
+                        self.sockets.report(tracker, operation, &error);
                         let why = error.to_string();
-                        self.machine.send_failed(Instant::now(), to, &why);
+                        self.machine.send_failed(Instant::now(), path, &why);
                     }
                 }
                 UdpOutput::Done { id, result } => {
@@ -192,61 +165,19 @@ impl UdpTask {
             }
         }
     }
-
-    async fn send(
-        &mut self,
-        to: SocketAddr,
-        packet: &[u8],
-    ) -> Result<(), (&'static str, io::Error)> {
-        let slot = if to.is_ipv6() {
-            &mut self.v6
-        } else {
-            &mut self.v4
-        };
-        let socket = match slot {
-            Some(socket) => socket,
-            None => slot.insert(open(to.is_ipv6()).map_err(|error| ("sock_bind", error))?),
-        };
-        let sent = socket.send_to(packet, to).await;
-        sent.map(drop).map_err(|error| ("sock_write", error))
-    }
-}
-
-async fn readable(socket: Option<&UdpSocket>) {
-    match socket {
-        // An error shows when the socket is read.
-        Some(socket) => drop(socket.readable().await),
-        None => std::future::pending().await,
-    }
-}
-
-fn any(v6: bool) -> SocketAddr {
-    if v6 {
-        (Ipv6Addr::UNSPECIFIED, 0).into()
-    } else {
-        (Ipv4Addr::UNSPECIFIED, 0).into()
-    }
-}
-
-fn open(v6: bool) -> io::Result<UdpSocket> {
-    let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
-    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-    if v6 {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&any(v6).into())?;
-    UdpSocket::from_std(socket.into())
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::coop::testing::assert_gives_way;
 
     fn task() -> UdpTask {
         let settings = watch::Sender::new(Arc::<Settings>::default());
-        UdpTask::new(settings.subscribe(), Arc::new(|_, _, _| {}))
+        let sockets = UdpSockets::new(Arc::new(|_, _, _| {}));
+        UdpTask::new(settings.subscribe(), Arc::new(sockets))
     }
 
     #[tokio::test]
@@ -260,12 +191,14 @@ mod tests {
     async fn datagrams_without_end_leave_others_their_turn() {
         let (_sender, commands) = mpsc::unbounded_channel();
         let mut task = task();
-        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let (to, from) = (socket.local_addr().unwrap(), socket.try_clone().unwrap());
-        socket.set_nonblocking(true).unwrap();
-        task.v4 = Some(UdpSocket::from_std(socket).unwrap());
-        // More than it takes in one round.
-        let feed = move || (0..=BATCH).for_each(|_| drop(from.send_to(b"nonsense", to)));
+        let (inbox, datagrams) = mpsc::channel(INBOX);
+        task.inbox = datagrams;
+        let datagram = Datagram {
+            local: ([127, 0, 0, 1], 1).into(),
+            from: ([127, 0, 0, 1], 2).into(),
+            bytes: Bytes::from_static(b"\0\0\0\x03TRAN"),
+        };
+        let feed = move || drop(inbox.try_send(datagram.clone()));
         assert_gives_way(task.run(commands), feed).await;
     }
 }

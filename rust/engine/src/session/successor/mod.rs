@@ -84,8 +84,10 @@ async fn take(
     }
     let settings = session.settings.borrow().clone();
     let listening = listen::bind(&settings)?;
-    session.network.show(&session.events, &listening);
-    Ok(Bound::new(listening.sockets, &settings))
+    session
+        .network
+        .show(&session.events, &listening.sockets, &listening.errors);
+    Ok(Bound::new(listening, &settings))
 }
 
 /// An attempt to open the folder, in a thread that may be left behind. When it is

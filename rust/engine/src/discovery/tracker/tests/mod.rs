@@ -36,14 +36,14 @@ fn request(url: String) -> AnnounceRequest {
 }
 
 fn new_client(settings: &watch::Sender<Arc<Settings>>) -> TrackerClient {
-    TrackerClient::new(settings.subscribe(), no_filter(), no_errors())
+    TrackerClient::new(settings.subscribe(), no_filter(), new_sockets())
 }
 
 fn with_rules(rules: Rules) -> TrackerClient {
     TrackerClient::with_rules(
         settings(|_| {}).subscribe(),
         no_filter(),
-        no_errors(),
+        new_sockets(),
         rules,
     )
 }
@@ -52,9 +52,12 @@ fn no_filter() -> FilterWatch {
     watch::Sender::default().subscribe()
 }
 
-/// The sockets have no errors in these tests.
-fn no_errors() -> ErrorSink {
-    Arc::new(|endpoint, operation, error| panic!("{endpoint}: {operation}: {error}"))
+/// No endpoints are open. The sockets have no errors in these tests.
+fn new_sockets() -> Arc<UdpSockets> {
+    let errors = |endpoint, operation, error: &std::io::Error| {
+        panic!("{endpoint}: {operation}: {error}");
+    };
+    Arc::new(UdpSockets::new(Arc::new(errors)))
 }
 
 async fn announce(client: &TrackerClient, url: String) -> Result<Reply, TrackerError> {
@@ -473,7 +476,7 @@ async fn a_filtered_tracker_is_not_asked() {
     }
     let filter = watch::Sender::new(blocking);
     let settings = settings(|_| {});
-    let client = TrackerClient::new(settings.subscribe(), filter.subscribe(), no_errors());
+    let client = TrackerClient::new(settings.subscribe(), filter.subscribe(), new_sockets());
     let port = server.addr.port();
     let ask = async |url: String, filtered| {
         let (request, report) = (request(url), AnnounceStats::default());

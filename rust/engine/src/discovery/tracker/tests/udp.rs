@@ -10,10 +10,12 @@ use super::*;
 const ID: [u8; 8] = *b"connect!";
 
 /// A tracker whose answers are the keywords that it is given: "connect",
-/// "announce", "scrape", "error", "wrong-id", "stranger", "short", "silence".
+/// "announce", "scrape", "error", "wrong-id", "stranger", "short", "flood",
+/// "silence".
 struct UdpServer {
     addr: SocketAddr,
     seen: Arc<parking_lot::Mutex<Vec<Vec<u8>>>>,
+    senders: Arc<parking_lot::Mutex<Vec<SocketAddr>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -24,6 +26,8 @@ impl UdpServer {
         let addr = socket.local_addr().unwrap();
         let seen = Arc::<parking_lot::Mutex<Vec<Vec<u8>>>>::default();
         let requests = Arc::clone(&seen);
+        let senders = Arc::<parking_lot::Mutex<Vec<SocketAddr>>>::default();
+        let sent_by = Arc::clone(&senders);
         let mut words: VecDeque<_> = words.iter().copied().collect();
         let task = tokio::spawn(async move {
             let mut buffer = [0; 2048];
@@ -31,6 +35,7 @@ impl UdpServer {
                 let request = buffer[..length].to_vec();
                 let mut transaction = request[12..16].to_vec();
                 requests.lock().push(request);
+                sent_by.lock().push(from);
                 // Several answers to one request are joined by a plus.
                 for word in words.pop_front().unwrap_or("silence").split('+') {
                     let (action, body) = match word {
@@ -53,6 +58,10 @@ impl UdpServer {
                             (3, b"wrong id".to_vec())
                         }
                         "stranger" => (3, b"stranger".to_vec()),
+                        "flood" => {
+                            flood(&socket, from).await;
+                            continue;
+                        }
                         _ => continue,
                     };
                     let mut packet = vec![0, 0, 0, action];
@@ -70,7 +79,12 @@ impl UdpServer {
                 }
             }
         });
-        Self { addr, seen, task }
+        Self {
+            addr,
+            seen,
+            senders,
+            task,
+        }
     }
 
     fn url(&self) -> String {
@@ -79,6 +93,27 @@ impl UdpServer {
 
     fn actions(&self) -> Vec<u8> {
         self.seen.lock().iter().map(|request| request[11]).collect()
+    }
+}
+
+/// Sends what no query has asked for: nonsense, answers to others, packets of
+/// other protocols.
+async fn flood(socket: &UdpSocket, to: SocketAddr) {
+    let mut packet = [0; 32];
+    for round in 0..100u32 {
+        packet[4..8].copy_from_slice(&round.to_be_bytes());
+        for first in [
+            [0, 0, 0, 0],
+            [0, 0, 0, 1],
+            [0, 0, 0, 3],
+            *b"d1:t",
+            [0x41; 4],
+            [0xff; 4],
+        ] {
+            packet[..4].copy_from_slice(&first);
+            socket.send_to(&packet, to).await.unwrap();
+        }
+        tokio::task::yield_now().await;
     }
 }
 
@@ -197,4 +232,90 @@ async fn an_announce_that_is_dropped_is_given_up() {
     announce(&client, other.url()).await.unwrap();
     assert_eq!(other.actions(), [0, 1]);
     assert_eq!(server.actions(), [0]);
+}
+
+/// Opens an endpoint of ours; for the settings, its address.
+fn endpoint(sockets: &UdpSockets, ip: &str) -> SocketAddr {
+    let settings = Settings {
+        listen_interfaces: format!("{ip}:0"),
+        ..Settings::default()
+    };
+    let listening = crate::net::listen::bind(&settings).unwrap();
+    let at = listening.sockets[0].local_addr().unwrap();
+    sockets.open(listening.udp);
+    at
+}
+
+/// A client, and the sockets that it asks from.
+fn client_and_sockets() -> (TrackerClient, Arc<UdpSockets>) {
+    let sockets = new_sockets();
+    let settings = settings(|_| {});
+    let client = TrackerClient::new(settings.subscribe(), no_filter(), Arc::clone(&sockets));
+    (client, sockets)
+}
+
+async fn announce_from(
+    client: &TrackerClient,
+    local: SocketAddr,
+    url: String,
+) -> Result<Reply, TrackerError> {
+    let request = AnnounceRequest {
+        local,
+        ..request(url)
+    };
+    client
+        .announce(&request, &AnnounceStats::default(), true)
+        .await
+}
+
+#[tokio::test]
+async fn an_announce_leaves_from_the_endpoint_that_it_is_for() {
+    let (client, sockets) = client_and_sockets();
+    let ips = ["127.0.0.1", "[::1]"];
+    // All of them first: what is under way when one is opened is sent again.
+    let ends = ips.map(|ip| [endpoint(&sockets, ip), endpoint(&sockets, ip)]);
+    for (ip, ours) in ips.into_iter().zip(ends) {
+        let words = ["connect", "announce", "connect", "announce"];
+        let server = UdpServer::start(&format!("{ip}:0"), &words).await;
+        for local in ours {
+            announce_from(&client, local, server.url()).await.unwrap();
+        }
+        let senders = server.senders.lock().clone();
+        assert_eq!(senders, [ours[0], ours[0], ours[1], ours[1]]);
+    }
+}
+
+#[tokio::test]
+async fn an_announce_under_way_goes_on_when_sockets_are_replaced() {
+    let (client, sockets) = client_and_sockets();
+    let words = ["silence", "connect", "announce"];
+    let server = UdpServer::start("127.0.0.1:0", &words).await;
+    let local = endpoint(&sockets, "127.0.0.1");
+    let asking = announce_from(&client, local, server.url());
+    let replaced = async {
+        while server.actions().is_empty() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        sockets.shut_down().await;
+        std::future::pending::<()>().await
+    };
+    tokio::select! {
+        answer = asking => answer.unwrap(),
+        () = replaced => unreachable!(),
+    };
+    let senders = server.senders.lock().clone();
+    assert_eq!(server.actions(), [0, 0, 1]);
+    assert_eq!(senders[0], local);
+    assert_ne!(senders[1], local, "its port is given up");
+    assert_eq!(senders[1], senders[2]);
+    std::net::UdpSocket::bind(local).unwrap();
+}
+
+#[tokio::test]
+async fn a_flood_holds_no_announce_up() {
+    let (client, sockets) = client_and_sockets();
+    let words = ["flood+connect+flood", "flood+announce+flood"];
+    let server = UdpServer::start("127.0.0.1:0", &words).await;
+    let local = endpoint(&sockets, "127.0.0.1");
+    announce_from(&client, local, server.url()).await.unwrap();
 }
