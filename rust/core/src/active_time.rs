@@ -13,7 +13,7 @@ use crate::resume::ResumeData;
 use crate::torrent::TorrentState;
 
 /// The times of one torrent.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ActiveTime {
     counted_to: Instant,
     running: bool,

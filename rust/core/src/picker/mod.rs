@@ -29,6 +29,7 @@ mod model_tests;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -60,7 +61,8 @@ struct Order {
 pub struct Picker {
     /// Lengths and padding only: the files play no part here.
     layout: Layout,
-    have: Bitfield,
+    /// Shared with who looks at it, and copied only when it changes then.
+    have: Arc<Bitfield>,
     /// Wanted pieces that we lack, open or begun.
     lacking: Bitfield,
     priorities: Vec<Priority>,
@@ -88,7 +90,7 @@ impl Picker {
         let pieces = layout.num_pieces();
         let mut picker = Self {
             layout: layout.lengths_only(),
-            have: Bitfield::new(pieces),
+            have: Arc::new(Bitfield::new(pieces)),
             lacking: Bitfield::full(pieces),
             priorities: vec![Priority::NORMAL; pieces as usize],
             availability: Availability::new(pieces),
@@ -116,9 +118,10 @@ impl Picker {
 
     /// Notes that `piece` is here and verified. Leases on it end.
     pub fn set_have(&mut self, piece: PieceIndex) {
-        if !self.have.set(piece.0) {
+        if !self.exists(piece) || self.have.get(piece.0) {
             return;
         }
+        Arc::make_mut(&mut self.have).set(piece.0);
         self.availability.got(piece.0);
         self.drop_partial(piece.0);
         self.close(piece.0);
@@ -136,7 +139,8 @@ impl Picker {
             return;
         }
         let wanted = self.priority(piece).is_wanted();
-        if self.have.clear(piece.0) {
+        if self.have.get(piece.0) {
+            Arc::make_mut(&mut self.have).clear(piece.0);
             self.availability.we_dont_have(piece.0);
             let length = u64::from(self.layout.piece_payload(piece));
             self.bytes.remove_piece(length, wanted);

@@ -1,6 +1,8 @@
 //! What a picker answers without changing: what is here, what is wanted, what a
 //! peer has for us.
 
+use std::sync::Arc;
+
 use super::bit_scan::Common;
 use super::downloading_piece::DownloadingPiece;
 use super::{PartialPiece, PeerPieces, Picker};
@@ -16,7 +18,7 @@ impl Picker {
     }
 
     /// The pieces that are here and verified.
-    pub fn have(&self) -> &Bitfield {
+    pub fn have(&self) -> &Arc<Bitfield> {
         &self.have
     }
 

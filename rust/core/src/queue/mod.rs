@@ -108,6 +108,8 @@ impl QueueVerdict {
 #[derive(Debug)]
 struct Member {
     seen: Observation,
+    /// When; since then nothing has changed but that time has passed.
+    seen_at: Instant,
     /// It transfers too little to take a place.
     idle: bool,
     /// Since when it looks otherwise than `idle` says.
@@ -118,6 +120,20 @@ struct Member {
 impl Member {
     fn is_managed(&self) -> bool {
         self.seen.auto_managed && !self.seen.failed
+    }
+
+    /// What its rank follows from, with the time that has passed since it was
+    /// observed.
+    fn seeding(&self, now: Instant) -> Seeding {
+        let mut seeding = self.seen.seeding;
+        if !self.seen.paused {
+            let passed = now.saturating_duration_since(self.seen_at);
+            seeding.active += passed;
+            if self.seen.phase.is_finished() {
+                seeding.finished += passed;
+            }
+        }
+        seeding
     }
 }
 
@@ -173,6 +189,9 @@ pub struct Queue {
     line: Line,
     /// When the line is looked at again; `None` before there is one.
     next_look: Option<Instant>,
+    /// When the first torrent that looks otherwise than it counts has done so
+    /// for long enough; it may be too early.
+    next_doubt: Option<Instant>,
     news: BTreeSet<TorrentKey>,
     scrapes: Scrapes,
 }
@@ -185,6 +204,7 @@ impl Queue {
             members: BTreeMap::new(),
             line: Line::default(),
             next_look: None,
+            next_doubt: None,
             news: BTreeSet::new(),
             scrapes: Scrapes::default(),
         }
@@ -202,6 +222,7 @@ impl Queue {
         let verdict = QueueVerdict::before(&seen);
         let member = Member {
             seen,
+            seen_at: now,
             idle: false,
             doubtful_since: None,
             verdict,
@@ -224,14 +245,17 @@ impl Queue {
         }
     }
 
-    /// How a torrent is now. To be called when that has changed; once a second
-    /// is enough for rates and numbers.
+    /// How a torrent is now. To be called when that has changed, by more than
+    /// that time has passed; once a second is enough for rates and numbers.
     pub fn observe(&mut self, now: Instant, torrent: TorrentKey, seen: Observation) {
         let Some(member) = self.members.get_mut(&torrent) else {
             return;
         };
         let before = std::mem::replace(&mut member.seen, seen);
+        member.seen_at = now;
         let idle_changed = self.limits.watch(now, member);
+        let doubt = self.limits.end_of_doubt(member);
+        self.next_doubt = earliest(self.next_doubt, doubt);
         if seen.auto_managed && !before.auto_managed {
             let check = member.verdict.check;
             member.verdict = QueueVerdict {
@@ -309,9 +333,9 @@ impl Queue {
     }
 
     /// How much a torrent is needed as a seed; 0 when it is not finished.
-    pub fn seed_rank(&self, torrent: TorrentKey) -> u32 {
+    pub fn seed_rank(&self, now: Instant, torrent: TorrentKey) -> u32 {
         let member = self.members.get(&torrent);
-        member.map_or(0, |member| self.limits.rank(member))
+        member.map_or(0, |member| self.limits.rank(now, member))
     }
 
     /// How a torrent was when it was last observed.
@@ -326,8 +350,26 @@ impl Queue {
 
     /// Looks at the line. To be called at [`Self::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.next_doubt.is_some_and(|due| due <= now) {
+            self.end_doubts(now);
+        }
         if self.next_look.is_some_and(|due| due <= now) {
             self.look(now);
+        }
+    }
+
+    /// Takes torrents for idle, or not, that have looked so for long enough.
+    fn end_doubts(&mut self, now: Instant) {
+        self.next_doubt = None;
+        for member in self.members.values_mut() {
+            if member.doubtful_since.is_none() {
+                continue;
+            }
+            if self.limits.watch(now, member) {
+                self.next_look = Some(now);
+            }
+            let doubt = self.limits.end_of_doubt(member);
+            self.next_doubt = earliest(self.next_doubt, doubt);
         }
     }
 
@@ -335,7 +377,7 @@ impl Queue {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let look = self.next_look.filter(|_| !self.members.is_empty());
         let scrape = self.scrapes.due(self.limits.scrapes);
-        [look, scrape].into_iter().flatten().min()
+        [look, scrape, self.next_doubt].into_iter().flatten().min()
     }
 
     /// The next torrent whose tracker is to be asked for the numbers of its
@@ -373,7 +415,7 @@ impl Queue {
                 Phase::Checking => {}
                 Phase::Downloading => downloads.push((place(torrent), torrent)),
                 Phase::Finished | Phase::Seeding => {
-                    seeds.push((Reverse(self.limits.rank(member)), torrent));
+                    seeds.push((Reverse(self.limits.rank(now, member)), torrent));
                 }
             }
         }
@@ -488,13 +530,22 @@ impl QueueLimits {
         true
     }
 
-    fn rank(&self, member: &Member) -> u32 {
+    /// Until when a torrent that looks otherwise than it counts is watched.
+    fn end_of_doubt(&self, member: &Member) -> Option<Instant> {
+        Some(member.doubtful_since? + self.startup)
+    }
+
+    fn rank(&self, now: Instant, member: &Member) -> u32 {
         let is_seed = match member.seen.phase {
             Phase::Checking | Phase::Downloading => return 0,
             Phase::Finished => false,
             Phase::Seeding => true,
         };
         self.rank
-            .rank(&member.seen.seeding, is_seed, member.seen.paused)
+            .rank(&member.seeding(now), is_seed, member.seen.paused)
     }
+}
+
+fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }

@@ -181,8 +181,9 @@ fn seeds_run_by_rank_after_downloads_or_before() {
     }
     world.sleep(30);
     assert_eq!(world.running(), [1, 3]);
-    assert!(world.queue.seed_rank(torrent(3)) > world.queue.seed_rank(torrent(4)));
-    assert_eq!(world.queue.seed_rank(torrent(1)), 0);
+    let rank = |name| world.queue.seed_rank(world.time(), torrent(name));
+    assert!(rank(3) > rank(4));
+    assert_eq!(rank(1), 0);
     world.settings.active_seeds = 2;
     world.settings.auto_manage_prefer_seeds = true;
     world.queue.set_settings(world.time(), &world.settings);
@@ -210,6 +211,50 @@ fn idle_torrents_take_no_place() {
     world.change(2, |seen| seen.download_rate = 0);
     world.sleep(100);
     assert_eq!(world.running(), [1, 2]);
+}
+
+#[test]
+fn what_has_not_changed_need_not_be_observed_again() {
+    let mut world = World::with(
+        |settings| settings.active_downloads = 1,
+        &[Phase::Downloading; 2],
+    );
+    world.change(1, |seen| seen.download_rate = 0);
+    let due = world.queue.poll_timeout().unwrap();
+    world.queue.handle_timeout(due);
+    let mut world = Silent { queue: world.queue };
+    assert_eq!(world.run_until(at(59_000)), []);
+    assert_eq!(world.run_until(at(60_000)), [torrent(2)]);
+
+    // The rank of a seed follows the time that it has seeded.
+    let mut seed = seen(Phase::Seeding);
+    seed.paused = false;
+    world.queue.add(at(60_000), torrent(3), seed);
+    let rank = |seconds: u64| world.queue.seed_rank(at(seconds * 1000), torrent(3));
+    assert_eq!(rank(61), rank(60));
+    assert!(
+        rank(60 + 30 * 60) < rank(60),
+        "it has not just started then"
+    );
+}
+
+/// A queue to which nothing is reported.
+struct Silent {
+    queue: Queue,
+}
+
+impl Silent {
+    /// Which torrents are let run until then.
+    fn run_until(&mut self, until: Instant) -> Vec<TorrentKey> {
+        let mut running = Vec::new();
+        while let Some(due) = self.queue.poll_timeout().filter(|&due| due <= until) {
+            self.queue.handle_timeout(due);
+            while let Some((torrent, verdict)) = self.queue.poll_verdict() {
+                running.extend(verdict.run.then_some(torrent));
+            }
+        }
+        running
+    }
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl Torrent {
             peer.upload.revealed = Some(nothing.clone());
             nothing
         } else {
-            self.pieces.picker.have().clone()
+            Bitfield::clone(self.pieces.picker.have())
         };
         peer.upload_only_sent = self.activity.upload_only_sent();
         self.peers.insert(key, peer);

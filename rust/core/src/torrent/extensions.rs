@@ -45,7 +45,7 @@ impl Torrent {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
-        peer.client.clone_from(&hello.client);
+        peer.client = hello.client.as_str().into();
         peer.upload_only = hello.upload_only.unwrap_or(peer.upload_only);
         let endpoint = peer.meta.endpoint;
         if let Some(ip) = hello.your_ip {

@@ -72,6 +72,13 @@ impl FileProgress {
     }
 }
 
+/// Verified bytes of each file of a torrent of which these pieces are here.
+pub fn file_progress(layout: &Layout, have: &Bitfield) -> Vec<u64> {
+    let mut files = FileProgress::new(layout);
+    files.reset(layout, have);
+    files.progress(layout, have)
+}
+
 /// The files without a byte, padding apart.
 pub(super) fn empty(layout: &Layout) -> impl Iterator<Item = u32> + use<> {
     let files = layout.files().iter().zip(0..);

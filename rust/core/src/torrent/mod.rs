@@ -55,6 +55,7 @@ use activity::Activity;
 use choking::Choking;
 pub use connections::Room;
 use dialing::Dialing;
+pub use files::file_progress;
 pub use modes::Modes;
 pub use output::{Haste, Output, TorrentEvent, TorrentState};
 pub use peer::{Peer, PeerMeta};
@@ -189,11 +190,6 @@ impl Torrent {
     /// Known endpoints.
     pub fn peer_list(&self) -> &PeerList {
         &self.dialing.list
-    }
-
-    /// Verified bytes of each file.
-    pub fn file_progress(&self) -> Vec<u64> {
-        self.pieces.file_progress()
     }
 
     /// Connections, those being made included.

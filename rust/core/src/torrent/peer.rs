@@ -38,7 +38,7 @@ pub struct Peer {
     /// Who it is.
     pub meta: PeerMeta,
     /// What the peer's program calls itself (BEP 10); empty when it does not.
-    pub client: String,
+    pub client: Arc<str>,
     /// The entry in the list of peers that stands for it, if one does: an
     /// incoming connection comes from a port on which the peer does not listen.
     pub(super) listed: Option<SocketAddr>,
@@ -72,7 +72,7 @@ impl Peer {
     pub(super) fn new(meta: PeerMeta, num_pieces: u32, now: Instant) -> Self {
         Self {
             meta,
-            client: String::new(),
+            client: Arc::default(),
             listed: (!meta.incoming).then_some(meta.endpoint),
             failures: 0,
             connected_at: now,

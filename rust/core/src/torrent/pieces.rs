@@ -137,11 +137,6 @@ impl Pieces {
         self.files.reset(&self.layout, self.picker.have());
     }
 
-    /// Verified bytes of each file.
-    pub(super) fn file_progress(&self) -> Vec<u64> {
-        self.files.progress(&self.layout, self.picker.have())
-    }
-
     /// The files without a byte, which no piece will ever complete.
     pub(super) fn empty_files(&self) -> impl Iterator<Item = u32> + use<> {
         files::empty(&self.layout)

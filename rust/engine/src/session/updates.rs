@@ -50,11 +50,11 @@ fn changes(
     handles
         .iter()
         .filter_map(|handle| {
-            let status = handle.status();
+            let status = handle.status_of_snapshot();
             let known = last.insert(handle.key(), Arc::clone(&status));
             let is_news = known
                 .is_none_or(|known| !Arc::ptr_eq(&known, &status) && status.is_news_after(&known));
-            is_news.then_some(status)
+            is_news.then(|| handle.status())
         })
         .collect()
 }

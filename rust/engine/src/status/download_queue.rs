@@ -42,6 +42,10 @@ pub(crate) struct BegunBlock {
 }
 
 impl DownloadQueue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
     pub(crate) fn new(layout: Arc<Layout>, pieces: Vec<BegunPiece>) -> Self {
         Self {
             layout: Some(layout),

@@ -11,7 +11,6 @@ use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{InfoHash, PeerId};
 use torrent_core::record;
 pub use torrent_core::torrent::TorrentState;
-use torrent_core::tracker::TrackerState;
 use torrent_core::value::Value;
 
 record! {
@@ -313,22 +312,6 @@ record! {
         /// How it does for each endpoint that we listen on; the fields above
         /// are those of the one that does best.
         pub endpoints: Vec<TrackerEndpoint>,
-    }
-}
-
-impl TrackerStatus {
-    /// A tracker that has not been contacted yet.
-    pub(crate) fn not_contacted(url: &str, tier: u32) -> Self {
-        Self {
-            url: url.to_owned(),
-            tier,
-            status: TrackerState::NotContacted.name().to_owned(),
-            next_announce: -1,
-            scrape_complete: -1,
-            scrape_incomplete: -1,
-            scrape_downloaded: -1,
-            ..Self::default()
-        }
     }
 }
 

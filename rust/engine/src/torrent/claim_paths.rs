@@ -13,6 +13,7 @@ use crate::context::path_claims::Sharing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::command_sequence::CommandTopic;
 use crate::event::{Detail, kind};
+use crate::torrent::handle::snapshots::StatusSnapshot;
 use crate::torrent::handle::storage::Deletion;
 use crate::torrent::handle::{Command, Shown, TorrentHandle};
 
@@ -167,8 +168,11 @@ fn show_error(context: &Context, handle: &TorrentHandle, error: &Error) {
     let view = &handle.shared.view;
     let session_paused = *context.services.paused.borrow();
     view.failure.store(Some(error.clone().into()));
-    view.status
-        .store(Shown::at(status, asked.seen(), session_paused));
+    view.status.store(Shown::at(
+        StatusSnapshot::still(status),
+        asked.seen(),
+        session_paused,
+    ));
 }
 
 /// Posts that a torrent which has not begun is removed.

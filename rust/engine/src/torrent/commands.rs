@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use torrent_core::peerlist::Sources;
 use torrent_core::save_schedule::Changed;
+use torrent_core::suspend::SuspendWatch;
 
 use super::{Driver, TaskEnd};
 use crate::event::command_sequence::CommandTopic;
@@ -98,6 +99,8 @@ impl Driver {
     }
 
     pub(super) fn pause_changed(&mut self, now: Instant) {
+        // Timers have not fired while it was paused.
+        self.times.sleep = SuspendWatch::default();
         self.times.times.paused_changed(now, self.paused);
         if self.paused {
             self.stop_announcing();

@@ -15,6 +15,9 @@ use crate::status::{BlockProgress, PeerAddress};
 impl Driver {
     /// Every begun piece with the state of its blocks.
     pub(super) fn download_queue(&mut self) -> DownloadQueue {
+        if self.brain.picker().partial_pieces().next().is_none() {
+            return DownloadQueue::default();
+        }
         let mut peers: HashMap<PeerKey, (SocketAddr, Option<Incoming>)> = HashMap::new();
         for (key, peer) in self.brain.peers() {
             peers.insert(key, (peer.meta.endpoint, peer.traffic.stats.incoming));

@@ -54,6 +54,7 @@ use crate::error::Error;
 use crate::event::{Detail, kind, unix_millis};
 use crate::peer::PeerReport;
 use crate::peer::mailbox::Mailbox;
+use crate::timer::sleep_until;
 use claim_paths::ClaimOutcome;
 use completion::Uncompleted;
 use driver_parts::{
@@ -333,6 +334,8 @@ impl Driver {
                 return queues.drain_commands(|command| self.leave_unfinished(command));
             }
             let due = self.due();
+            // Most of what wakes a torrent changes it; its timers change it rarely.
+            let mut quiet = None;
             tokio::select! {
                 count = queues.reports.recv_many(&mut reports, BATCH) => {
                     debug_assert!(count > 0, "the driver holds a sender itself");
@@ -367,8 +370,9 @@ impl Driver {
                 _ = session_paused.changed() => self.read_options(),
                 _ = queue_verdict.changed() => self.queue_verdict_changed(),
                 _ = stopping.changed() => {}
-                () = tokio::time::sleep_until(due.into()) => {
+                () = sleep_until(due) => {
                     let now = Instant::now();
+                    quiet = Some(self.shape());
                     if self.times.sleep.look(now, unix_millis()) {
                         self.brain.woke_up(now);
                     }
@@ -384,8 +388,22 @@ impl Driver {
                     }
                 }
             }
+            if quiet.is_none_or(|shape| shape != self.shape()) {
+                self.times.times.changed();
+            }
             self.drain_outputs();
         }
+    }
+
+    /// What a timer may have changed, apart from what it has carried out.
+    fn shape(&self) -> impl PartialEq + use<> {
+        let list = self.brain.peer_list();
+        (
+            self.brain.num_connections(),
+            list.len(),
+            list.num_seeds(),
+            self.announcing.announcer.revision(),
+        )
     }
 
     fn peer_reports(&mut self, reports: impl Iterator<Item = PeerReport>) {
@@ -403,8 +421,9 @@ impl Driver {
         self.peer_reports(std::iter::from_fn(|| reports.try_recv().ok()).take(waiting));
     }
 
-    /// When the next of the machines wants to be woken.
-    fn due(&self) -> Instant {
+    /// When the next of the machines wants to be woken; never, where a torrent has
+    /// nothing to do.
+    fn due(&self) -> Option<Instant> {
         let machines = [
             self.brain.poll_timeout(),
             self.announcing.announcer.poll_timeout(),
@@ -416,12 +435,14 @@ impl Driver {
             .into_iter()
             .flatten()
             .chain(self.records.saver.poll_timeout())
-            .fold(self.times.times.next_snapshot(), Instant::min)
+            .chain(self.times.times.next_snapshot())
+            .min()
     }
 
     /// Carries out what the machines decided, and shows it.
     fn drain_outputs(&mut self) {
         while let Some(output) = self.brain.poll_output() {
+            self.times.times.changed();
             match output {
                 Output::Peer(key, command) => {
                     if let Some(mailbox) = self.peers.mailboxes.get(&key) {
@@ -443,7 +464,7 @@ impl Driver {
             session.choking.report(self.handle.key(), standing, to);
         }
         self.autosave(now);
-        if now >= self.times.times.next_snapshot() {
+        if self.times.times.next_snapshot().is_some_and(|at| now >= at) {
             self.publish(now);
         }
     }

@@ -16,7 +16,7 @@ use torrent_core::torrent::TorrentState;
 use super::{Driver, TaskEnd};
 use crate::disk::{CheckMode, DiskError, ResumeAccepted, ResumeClaim, ResumeRejected};
 use crate::error::{Error, ErrorKind};
-use crate::event::{Detail, kind};
+use crate::event::{Detail, kind, unix_millis};
 use crate::operation::Operation;
 use crate::torrent::handle;
 use crate::torrent::handle::resume::{names_in, path_bytes, path_of, put_priorities};
@@ -437,6 +437,9 @@ impl Driver {
             verified: self.seed_mode_record(),
             ..resume_state.clone()
         };
+        if self.brain.state() == TorrentState::Seeding {
+            self.times.times.last_seen_complete = unix_millis() / 1000;
+        }
         self.times.times.record(now, &mut record);
         if let Some(metainfo) = self.handle.metainfo() {
             // What an earlier record says of these stays.

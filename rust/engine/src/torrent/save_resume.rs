@@ -320,7 +320,7 @@ impl Driver {
 
     /// What a sync from now on covers.
     fn durable_soon(&self, storage: &Storage) -> Bitfield {
-        let mut have = self.brain.picker().have().clone();
+        let mut have = Bitfield::clone(self.brain.picker().have());
         for piece in storage.have().iter() {
             have.set(piece);
         }

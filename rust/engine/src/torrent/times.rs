@@ -14,7 +14,11 @@ use crate::event::unix_millis;
 #[derive(Debug)]
 pub(super) struct TorrentTimes {
     times: ActiveTime,
-    pub(super) next_snapshot: Instant,
+    /// Before this there is no other snapshot, but of a change that is shown at
+    /// once.
+    next_snapshot: Instant,
+    /// There is something to show.
+    is_changed: bool,
 }
 
 impl TorrentTimes {
@@ -22,6 +26,7 @@ impl TorrentTimes {
         Self {
             times: ActiveTime::new(now),
             next_snapshot: now,
+            is_changed: true,
         }
     }
 
@@ -40,13 +45,28 @@ impl TorrentTimes {
         self.times.finished(today());
     }
 
-    pub(super) fn next_snapshot(&self) -> Instant {
-        self.next_snapshot
+    /// When the next snapshot is due. None is where nothing has changed but that
+    /// time has passed.
+    pub(super) fn next_snapshot(&self) -> Option<Instant> {
+        self.is_changed.then_some(self.next_snapshot)
+    }
+
+    /// Something has changed, which the next snapshot shows.
+    pub(super) fn changed(&mut self) {
+        self.is_changed = true;
     }
 
     /// Asks for a snapshot at the end of this wake.
     pub(super) fn snapshot_now(&mut self) {
+        self.is_changed = true;
         self.next_snapshot = self.times.counted_to();
+    }
+
+    /// A snapshot was made. The next one is not before `next`, and comes by
+    /// itself if the torrent `is_moving`.
+    pub(super) fn published(&mut self, next: Instant, is_moving: bool) {
+        self.next_snapshot = next;
+        self.is_changed = is_moving;
     }
 }
 

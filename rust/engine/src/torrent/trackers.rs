@@ -10,8 +10,8 @@ use torrent_core::ids::BLOCK_SIZE;
 use torrent_core::peerlist::Sources;
 use torrent_core::settings::Settings;
 use torrent_core::tracker::{
-    AnnounceRequest, AnnounceStats, Announcer, AnnouncerSettings, EndpointRow, Reply, ScrapeReply,
-    ScrapeRequest, TrackerRequest, TrackerRow, TrackerState,
+    AnnounceRequest, AnnounceStats, Announcer, AnnouncerSettings, Reply, ScrapeReply,
+    ScrapeRequest, TrackerRequest,
 };
 
 use super::Driver;
@@ -20,8 +20,8 @@ use crate::discovery::tracker::TrackerError;
 use crate::event::command_sequence::CommandTopic;
 use crate::event::{Detail, Kind, TrackerFact, TrackerNews, kind};
 use crate::net::address::is_local;
-use crate::status::{TrackerEndpoint, TrackerStatus};
 use crate::torrent::handle::TorrentHandle;
+use crate::torrent::handle::snapshots::known;
 
 /// How a request to a tracker ended.
 pub(super) enum TrackerOutcome {
@@ -341,63 +341,5 @@ impl Driver {
                 what: fact(),
             })
         });
-    }
-
-    /// The trackers as users see them.
-    pub(super) fn tracker_statuses(&self, now: Instant) -> Vec<TrackerStatus> {
-        let rows = self.announcing.announcer.status(now).into_iter();
-        rows.map(|row| TrackerStatus {
-            source: self.handle.tracker_source(&row.url),
-            ..tracker_status(row)
-        })
-        .collect()
-    }
-}
-
-fn known(number: Option<u32>) -> i64 {
-    number.map_or(-1, i64::from)
-}
-
-fn seconds(duration: Option<Duration>) -> i64 {
-    duration.map_or(-1, |duration| duration.as_secs() as i64)
-}
-
-fn tracker_status(row: TrackerRow) -> TrackerStatus {
-    let id = row.tracker_id.unwrap_or_default();
-    TrackerStatus {
-        url: row.url,
-        tier: row.tier,
-        source: 0,
-        status: row.state.name().to_owned(),
-        message: row.message,
-        next_announce: seconds(row.next_announce),
-        min_announce: row.min_announce.as_secs() as i64,
-        fails: row.fails,
-        fail_limit: row.fail_limit,
-        last_error: row.last_error,
-        scrape_complete: known(row.swarm.complete),
-        scrape_incomplete: known(row.swarm.incomplete),
-        scrape_downloaded: known(row.swarm.downloaded),
-        verified: row.verified,
-        trackerid: String::from_utf8_lossy(&id).into_owned(),
-        endpoints: row.endpoints.into_iter().map(endpoint).collect(),
-    }
-}
-
-fn endpoint(row: EndpointRow) -> TrackerEndpoint {
-    TrackerEndpoint {
-        local_endpoint: row.local.to_string(),
-        enabled: row.enabled,
-        message: row.message,
-        last_error: row.last_error,
-        next_announce: seconds(row.next_announce),
-        min_announce: row.min_announce.as_secs() as i64,
-        fails: row.fails,
-        updating: row.state == TrackerState::Updating,
-        start_sent: row.start_sent,
-        complete_sent: row.complete_sent,
-        scrape_complete: known(row.swarm.complete),
-        scrape_incomplete: known(row.swarm.incomplete),
-        scrape_downloaded: known(row.swarm.downloaded),
     }
 }

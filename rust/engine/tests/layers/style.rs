@@ -18,7 +18,6 @@ const TABLES: &[(&str, &str)] = &[
         "broken_torrents_are_refused_by_name",
     ),
     ("rust/engine/src/event/fields.rs", "of"),
-    ("rust/engine/src/torrent/snapshot.rs", "status"),
 ];
 
 /// Files that are longer, and are to be divided.

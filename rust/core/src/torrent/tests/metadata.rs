@@ -141,7 +141,7 @@ fn the_info_dict_is_asked_for_and_a_liar_is_closed() {
     let clients: Vec<String> = world
         .torrent
         .peers()
-        .map(|it| it.1.client.clone())
+        .map(|it| it.1.client.to_string())
         .collect();
     assert_eq!(clients, ["Friend 1", "Friend 1"]);
 }

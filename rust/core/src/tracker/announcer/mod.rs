@@ -70,6 +70,7 @@ pub struct Announcer {
     /// Scrapes on their way: the tracker's URL and our endpoint.
     scrapes: HashMap<RequestId, (String, SocketAddr)>,
     next_id: u64,
+    revision: u64,
 }
 
 impl Announcer {
@@ -92,6 +93,7 @@ impl Announcer {
             requests: VecDeque::new(),
             scrapes: HashMap::new(),
             next_id: 0,
+            revision: 0,
         }
     }
 
@@ -158,6 +160,7 @@ impl Announcer {
         if self.run == Run::Stopped {
             return;
         }
+        self.revision += 1;
         self.run = Run::Stopped;
         for at in 0..self.trackers.len() {
             for endpoint in 0..self.locals.len() {
@@ -201,12 +204,14 @@ impl Announcer {
     /// one; those that were informed of the damage learn at once when it is
     /// repaired, by an announce without an event.
     pub fn incomplete(&mut self) {
+        self.revision += 1;
         self.complete = false;
     }
 
     /// Whether everything wanted is there although the torrent is not
     /// complete: regular announces then say so (BEP 21).
     pub fn set_upload_only(&mut self, upload_only: bool) {
+        self.revision += 1;
         self.upload_only = upload_only;
     }
 
@@ -278,7 +283,7 @@ impl Announcer {
 
     /// Asks who is due. To be called at [`Self::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.advance(now);
+        self.ask_due(now);
     }
 
     /// The next request to carry out.
@@ -321,6 +326,12 @@ impl Announcer {
         most(endpoints.map(|endpoint| &endpoint.swarm))
     }
 
+    /// Another number whenever [`Self::status`] has changed by more than that
+    /// time has passed. It may be another one without such a change.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// All trackers, in the order in which they were given.
     pub fn status(&self, now: Instant) -> Vec<TrackerRow> {
         let plan = self.plan();
@@ -336,6 +347,7 @@ impl Announcer {
     }
 
     fn send(&mut self, at: usize, number: usize, event: AnnounceEvent) {
+        self.revision += 1;
         let id = self.take_id();
         let Some(tracker) = self.trackers.get_mut(at) else {
             return;

@@ -65,7 +65,13 @@ impl Announcer {
         }
     }
 
+    /// Something has changed: asks who is due.
     pub(super) fn advance(&mut self, now: Instant) {
+        self.revision += 1;
+        self.ask_due(now);
+    }
+
+    pub(super) fn ask_due(&mut self, now: Instant) {
         for announce in self.plan() {
             let Some(tracker) = self.trackers.get(announce.tracker) else {
                 continue;

@@ -51,6 +51,7 @@ impl Announcer {
         let endpoint = endpoints.find(|endpoint| endpoint.local == local);
         if let (Some(endpoint), Some(reply)) = (endpoint, reply) {
             endpoint.scraped(reply);
+            self.revision += 1;
         }
         true
     }

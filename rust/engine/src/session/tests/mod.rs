@@ -5,6 +5,7 @@ mod ending;
 mod folder;
 #[cfg(test)]
 pub(crate) mod full_queues;
+mod idle;
 mod reading;
 mod shortage;
 #[path = "../../../tests/support/mod.rs"]

@@ -6,6 +6,7 @@
 //! `storage`, `post` and `resume` are beside the types that they use.
 //! Sessions make handles (`session`), games and the shim call them.
 
+mod lazy;
 mod limits;
 mod links;
 mod merge;
@@ -19,6 +20,7 @@ pub mod post;
 mod priorities;
 mod queue;
 pub mod resume;
+pub(crate) mod snapshots;
 mod status;
 pub mod storage;
 mod trackers;

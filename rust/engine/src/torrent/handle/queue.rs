@@ -154,8 +154,8 @@ impl TorrentHandle {
 
     /// How much it is needed as a seed; 0 until it is finished.
     pub(crate) fn seed_rank(&self) -> u32 {
-        let torrent = self.key();
-        let rank = self.ask_queue(|queue| queue.seed_rank(torrent));
+        let (torrent, now) = (self.key(), Instant::now());
+        let rank = self.ask_queue(|queue| queue.seed_rank(now, torrent));
         rank.unwrap_or_default()
     }
 

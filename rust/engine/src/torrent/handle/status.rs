@@ -3,37 +3,45 @@
 //! reader never waits, and does not see an older state than what it asked
 //! for: what the task has not come to yet is laid over the snapshot.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use torrent_core::bitfield::Bitfield;
 
-use super::TorrentHandle;
+use super::snapshots::{
+    FilesSnapshot, StatusSnapshot, SwarmSnapshot, TrackersSnapshot, new_tracker, tracker_status,
+};
+use super::{PendingState, TorrentHandle};
 use crate::error::Error;
 use crate::event::command_sequence::{CommandNumbers, CommandTopic};
 use crate::status::download_queue::DownloadQueue;
 use crate::status::{PartialPiece, PeerInfo, TorrentState, TorrentStatus, TrackerStatus};
 
-/// Everything that can be read of a torrent; each part is replaced as a whole.
+/// Everything that can be read of a torrent; each part is replaced as a whole,
+/// and only when it has changed.
 #[derive(Debug, Default)]
 pub(crate) struct View {
-    pub(crate) status: ArcSwap<Shown<TorrentStatus>>,
+    pub(crate) status: ArcSwap<Shown<StatusSnapshot>>,
     /// What the status says is wrong.
     pub(crate) failure: ArcSwapOption<Error>,
-    pub(crate) peers: ArcSwap<Vec<PeerInfo>>,
+    pub(crate) swarm: ArcSwap<SwarmSnapshot>,
     pub(crate) pieces: ArcSwap<Bitfield>,
     pub(crate) verified: ArcSwap<Bitfield>,
-    pub(crate) availability: ArcSwap<Vec<u32>>,
     pub(crate) download_queue: ArcSwap<DownloadQueue>,
-    pub(crate) file_progress: ArcSwap<Vec<u64>>,
-    pub(crate) trackers: ArcSwap<Shown<Vec<TrackerStatus>>>,
+    pub(crate) files: ArcSwap<FilesSnapshot>,
+    pub(crate) trackers: ArcSwap<Shown<TrackersSnapshot>>,
+    /// How often the task has replaced it.
+    #[cfg(test)]
+    pub(crate) published: std::sync::atomic::AtomicU64,
 }
 
 /// A snapshot, and what its torrent had seen of what was asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Shown<T> {
-    value: Arc<T>,
-    seen: CommandNumbers,
+    pub(crate) value: T,
+    pub(crate) seen: CommandNumbers,
     /// The session was paused.
     session_paused: bool,
 }
@@ -47,7 +55,7 @@ impl<T> Shown<T> {
     /// A snapshot of the task.
     pub(crate) fn at(value: T, seen: CommandNumbers, session_paused: bool) -> Arc<Self> {
         Arc::new(Self {
-            value: Arc::new(value),
+            value,
             seen,
             session_paused,
         })
@@ -55,9 +63,39 @@ impl<T> Shown<T> {
 }
 
 impl TorrentHandle {
-    /// The last snapshot of its status, with what was asked for since.
+    /// The last snapshot of its status, with what was asked for since and the
+    /// time that has passed.
     pub fn status(&self) -> Arc<TorrentStatus> {
         let shown = self.shared.view.status.load();
+        if self.has_ended() {
+            return self.lay_over(&shown, Arc::clone(&shown.value.status));
+        }
+        let mut status = self.lay_over(&shown, shown.value.at(Instant::now()));
+        let rank = self.seed_rank();
+        if status.seed_rank != rank {
+            Arc::make_mut(&mut status).seed_rank = rank;
+        }
+        status
+    }
+
+    /// The same with the times of the last snapshot: for a look at what has
+    /// changed, which costs nothing where nothing has.
+    pub(crate) fn status_of_snapshot(&self) -> Arc<TorrentStatus> {
+        let shown = self.shared.view.status.load();
+        let status = self.lay_over(&shown, Arc::clone(&shown.value.status));
+        if status.queue_position != shown.value.status.queue_position && !self.has_ended() {
+            // The next snapshot has it, and costs less than to lay it over each time.
+            self.look(PendingState::Options);
+        }
+        status
+    }
+
+    /// Lays over a status what its torrent has not seen yet.
+    fn lay_over(
+        &self,
+        shown: &Shown<StatusSnapshot>,
+        mut shared: Arc<TorrentStatus>,
+    ) -> Arc<TorrentStatus> {
         let behind = |topic| self.shared.asked.is_behind(&shown.seen, topic);
         let session = self.shared.services.upgrade();
         let session_paused = session.is_some_and(|session| *session.paused.borrow());
@@ -69,11 +107,13 @@ impl TorrentHandle {
         ];
         let [options, check, moving, error] = topics.map(behind);
         let paused = session_paused != shown.session_paused;
-        if !(options || check || moving || error || paused) {
-            return Arc::clone(&shown.value);
+        // Others may have come or gone before it.
+        let moved = !self.has_ended() && self.queue_position() != shared.queue_position;
+        if !(options || check || moving || error || paused || moved) {
+            return shared;
         }
-        let mut status = TorrentStatus::clone(&shown.value);
-        self.lay_options(&mut status, session_paused);
+        let status = Arc::make_mut(&mut shared);
+        self.lay_options(status, session_paused);
         if check {
             status.state = TorrentState::CheckingFiles;
             status.progress = 0.0;
@@ -83,7 +123,7 @@ impl TorrentHandle {
             (status.error, status.error_file) = Default::default();
         }
         status.is_moving_storage |= moving;
-        Arc::new(status)
+        shared
     }
 
     /// Shows the options as they are now.
@@ -105,7 +145,7 @@ impl TorrentHandle {
 
     /// The last snapshot of its connections.
     pub fn peers(&self) -> Arc<Vec<PeerInfo>> {
-        self.shared.view.peers.load_full()
+        self.shared.view.swarm.load().infos()
     }
 
     /// The verified pieces.
@@ -115,7 +155,7 @@ impl TorrentHandle {
 
     /// How many connected peers have each piece.
     pub fn piece_availability(&self) -> Arc<Vec<u32>> {
-        self.shared.view.availability.load_full()
+        self.shared.view.swarm.load().availability()
     }
 
     /// The pieces being fetched, with every block of them: for a torrent of
@@ -126,29 +166,37 @@ impl TorrentHandle {
 
     /// Verified bytes of each file.
     pub fn file_progress(&self) -> Arc<Vec<u64>> {
-        self.shared.view.file_progress.load_full()
+        self.shared.view.files.load().progress()
     }
 
     /// Its trackers: those that were set last, with what is known of them.
     pub fn trackers(&self) -> Arc<Vec<TrackerStatus>> {
-        let shown = self.shared.view.trackers.load();
-        let options = self.shared.options.lock();
+        let (shown, now) = (self.shared.view.trackers.load(), Instant::now());
+        let options = self.shared.options.lock().clone();
         if !self
             .shared
             .asked
             .is_behind(&shown.seen, CommandTopic::Trackers)
         {
-            return Arc::clone(&shown.value);
+            return Arc::new(shown.value.at(now).collect());
         }
+        let known: HashMap<String, TrackerStatus> = shown
+            .value
+            .at(now)
+            .map(|row| (row.url.clone(), row))
+            .collect();
         let tiers = options.trackers.iter().zip(0..);
         let urls = tiers.flat_map(|(tier, number)| tier.iter().map(move |url| (url, number)));
         let rows = urls.map(|(url, tier)| {
-            let known = shown.value.iter().find(|row| row.url == *url).cloned();
+            let source = self.tracker_source(url);
+            let known = known.get(url).cloned();
             TrackerStatus {
                 tier,
-                source: self.tracker_source(url),
+                source,
                 fail_limit: options.fail_limits.get(url).copied().unwrap_or(0),
-                ..known.unwrap_or_else(|| TrackerStatus::not_contacted(url, tier))
+                ..known.unwrap_or_else(|| {
+                    tracker_status(&new_tracker(url, tier), source, Duration::ZERO)
+                })
             }
         });
         Arc::new(rows.collect())

@@ -28,6 +28,7 @@ proptest! {
         let mut running = false;
         for (step, choice) in steps {
             let now = world.time();
+            let mut before = (world.announcer.revision(), world.announcer.status(now));
             match step {
                 0 => { running = true; world.announcer.start(now) }
                 1 => { running = false; world.announcer.stop() }
@@ -54,9 +55,13 @@ proptest! {
                     if let Some(due) = world.announcer.poll_timeout() {
                         prop_assert!(due > now, "a timer that does not move");
                         world.now += (due - now).as_secs_f64().ceil() as u64;
+                        before.1 = world.announcer.status(world.time());
                         world.announcer.handle_timeout(world.time());
                     }
                 }
+            }
+            if world.announcer.revision() == before.0 {
+                prop_assert_eq!(world.announcer.status(world.time()), before.1);
             }
             for request in world.poll() {
                 let model = models.entry(request.url.clone()).or_default();

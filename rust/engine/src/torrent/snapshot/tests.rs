@@ -1,0 +1,105 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use torrent_core::bitfield::Bitfield;
+use torrent_core::ids::PieceIndex;
+
+use super::*;
+use crate::disk::StorageSlot;
+use crate::session::add::AddTorrent;
+use crate::session::registry::Origin;
+use crate::session::runtime;
+use crate::session::tests::support::{Node, Payload};
+use crate::status::download_queue::DownloadQueue;
+use crate::torrent::{DISK_QUEUE, REPORT_QUEUE, mpsc};
+
+/// What is shown of a torrent, but for its status.
+struct Parts {
+    swarm: Arc<SwarmSnapshot>,
+    files: Arc<FilesSnapshot>,
+    trackers: Arc<Shown<TrackersSnapshot>>,
+    queue: Arc<DownloadQueue>,
+}
+
+impl Parts {
+    fn of(handle: &TorrentHandle) -> Self {
+        let view = &handle.shared.view;
+        Self {
+            swarm: view.swarm.load_full(),
+            files: view.files.load_full(),
+            trackers: view.trackers.load_full(),
+            queue: view.download_queue.load_full(),
+        }
+    }
+
+    /// Which are other objects than those.
+    fn changes(&self, before: &Self) -> Vec<&'static str> {
+        let same = [
+            ("swarm", Arc::ptr_eq(&self.swarm, &before.swarm)),
+            ("files", Arc::ptr_eq(&self.files, &before.files)),
+            ("trackers", Arc::ptr_eq(&self.trackers, &before.trackers)),
+            ("queue", Arc::ptr_eq(&self.queue, &before.queue)),
+        ];
+        let changed = same.iter().filter(|(_, same)| !same);
+        changed.map(|&(part, _)| part).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_of_an_idle_torrent_touches_no_pieces() {
+    let node = Node::new();
+    let session = &node.session.shared;
+    let context = runtime::context(session).unwrap();
+    let torrent = Payload::of_two_files(1).torrent(Some("http://127.0.0.1:9/"));
+    let add = AddTorrent::from_data(&torrent, node.folder.path()).unwrap();
+    let (handle, new) = session.register(add, Origin::Game).unwrap();
+    let (reports, _report_queue) = mpsc::channel(REPORT_QUEUE);
+    let (disk_events, _disk_queue) = mpsc::channel(DISK_QUEUE);
+    let (slot, lease) = (StorageSlot::default(), new.unwrap().lease);
+    let mut driver = Driver::new(context, handle.clone(), slot, disk_events, reports, lease);
+    let now = Instant::now();
+    let pieces = driver.brain.layout().num_pieces();
+    driver.brain.checked(now, &Bitfield::new(pieces));
+    driver.drain_outputs();
+    driver.publish(now);
+    assert_eq!(
+        driver.times.times.next_snapshot(),
+        None,
+        "it has nothing to do"
+    );
+
+    // What nobody reads is not made, and what has not changed is not replaced.
+    let before = Parts::of(&handle);
+    driver.publish(now);
+    driver.publish(now);
+    assert!(Parts::of(&handle).changes(&before).is_empty());
+    assert!(!before.swarm.is_made() && !before.files.is_made());
+    driver.publish_pieces();
+    let shown = handle.pieces();
+    driver.publish_pieces();
+    assert!(Arc::ptr_eq(&shown, &handle.pieces()), "nothing was copied");
+    assert_eq!(*handle.piece_availability(), vec![0; pieces as usize]);
+    assert_eq!(*handle.file_progress(), [0, 0]);
+
+    // A piece changes what is shown of pieces, and no more.
+    driver.brain.pieces_verified(&[PieceIndex(0)]);
+    driver.drain_outputs();
+    driver.publish(now);
+    assert_eq!(Parts::of(&handle).changes(&before), ["files"]);
+    assert_eq!(handle.pieces().count(), 1);
+    assert_eq!(handle.file_progress()[0], 32 * 1024);
+    assert!(
+        Parts::of(&handle).files.is_made(),
+        "made ahead for its reader"
+    );
+
+    // So do trackers.
+    let before = Parts::of(&handle);
+    handle.add_tracker("http://127.0.0.1:9/more", 0).unwrap();
+    driver.trackers_changed(now);
+    assert!(driver.times.times.next_snapshot().is_some());
+    driver.publish(now);
+    assert_eq!(Parts::of(&handle).changes(&before), ["trackers"]);
+    assert_eq!(handle.trackers().len(), 2);
+    driver.context.disk.stop().await;
+}
