@@ -4,28 +4,22 @@
 
 mod support;
 
-use std::fs::File;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{Node, Payload, wait_until};
 use torrent_engine::core::value::Value;
 use torrent_engine::event::kind;
 
-/// Runs the test again in a process that may open `limit` files. Whether this
-/// is that process.
-fn in_child(test: &str, limit: u32) -> bool {
+/// Runs the test again in a process of its own, whose limits it may change.
+/// Whether this is that process.
+fn in_child(test: &str) -> bool {
     const MARK: &str = "TORRENT_TEST_CHILD";
     if std::env::var_os(MARK).is_some() {
         return true;
     }
-    let this = std::env::current_exe().unwrap();
-    let script = format!("ulimit -n {limit}; exec \"$0\" --exact {test} --nocapture");
-    let status = Command::new("sh")
-        .args(["-c", &script])
-        .arg(this)
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
         .env(MARK, "1")
         .status()
         .unwrap();
@@ -33,55 +27,31 @@ fn in_child(test: &str, limit: u32) -> bool {
     false
 }
 
-/// Takes every file descriptor that is left, and each that is released,
-/// until it is dropped.
-struct Hog {
-    stop: Arc<AtomicBool>,
-    full: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+/// Until it is dropped the process gets no further file descriptor, also none
+/// in place of one that it gives up; those that it has stay usable.
+struct NoDescriptors(Rlimit);
 
-impl Hog {
+impl NoDescriptors {
     fn new() -> Self {
-        let [stop, full] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
-        let thread = std::thread::spawn({
-            let (stop, full) = (Arc::clone(&stop), Arc::clone(&full));
-            move || {
-                let mut hogs = Vec::new();
-                while !stop.load(Ordering::Relaxed) {
-                    match File::open("/dev/null") {
-                        Ok(hog) => hogs.push(hog),
-                        Err(_) => {
-                            full.store(true, Ordering::Relaxed);
-                            std::thread::yield_now();
-                        }
-                    }
-                }
-            }
-        });
-        Self {
-            stop,
-            full,
-            thread: Some(thread),
-        }
-    }
-
-    /// Until none is left.
-    fn wait_full(&self) {
-        wait_until("none is left", || self.full.load(Ordering::Relaxed));
+        let before = getrlimit(Resource::Nofile);
+        let none = Rlimit {
+            current: Some(0),
+            ..before
+        };
+        setrlimit(Resource::Nofile, none).unwrap();
+        Self(before)
     }
 }
 
-impl Drop for Hog {
+impl Drop for NoDescriptors {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().unwrap().join().unwrap();
+        setrlimit(Resource::Nofile, self.0).unwrap();
     }
 }
 
 #[test]
 fn a_download_and_a_check_wait_for_file_descriptors() {
-    if !in_child("a_download_and_a_check_wait_for_file_descriptors", 256) {
+    if !in_child("a_download_and_a_check_wait_for_file_descriptors") {
         return;
     }
     let names: Vec<String> = (0..60).map(|at| format!("{at}.bin")).collect();
@@ -93,7 +63,7 @@ fn a_download_and_a_check_wait_for_file_descriptors() {
     let stay = ("close_redundant_connections", Value::Bool(false));
     let giver = Node::with(&[("file_pool_size", Value::Int(100)), stay.clone()]);
     giver.seed(&payload);
-    // No file stays open, so that each piece needs a descriptor.
+    // No more than one file stays open, so that each piece needs a descriptor.
     let mut node = Node::with(&[("file_pool_size", Value::Int(1)), stay]);
     let handle = node.add(&payload.torrent(None));
     // The remainder comes when there are no descriptors, however long that takes.
@@ -103,27 +73,25 @@ fn a_download_and_a_check_wait_for_file_descriptors() {
     handle.connect_peer(giver.endpoint()).unwrap();
     wait_until("it comes", || handle.status().pieces_downloaded == 3);
 
-    let hogs = Hog::new();
-    hogs.wait_full();
+    let shortage = NoDescriptors::new();
     wanted.fill(4);
     handle.prioritize_pieces(&wanted).unwrap();
     let event = node.wait(kind::FILE_ERROR);
     assert!(format!("{event:?}").contains("open files"), "{event:?}");
     assert_eq!(handle.status().error, "");
-    drop(hogs);
+    drop(shortage);
     wait_until("finished", || handle.status().is_finished);
     assert_eq!(handle.status().error, "");
     payload.assert_at(node.folder.path());
 
     node.drain();
-    let hogs = Hog::new();
-    hogs.wait_full();
+    let shortage = NoDescriptors::new();
     handle.force_recheck().unwrap();
     node.wait(kind::FILE_ERROR);
     let status = handle.status();
     assert!(status.state.is_checking(), "{status:?}");
     assert_eq!(status.error, "");
-    drop(hogs);
+    drop(shortage);
     node.wait(kind::TORRENT_CHECKED);
     wait_until("all is found", || handle.status().is_seeding);
 }
