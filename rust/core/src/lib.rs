@@ -42,6 +42,7 @@ pub mod bandwidth;
 pub mod bencode;
 pub mod bitfield;
 pub mod block_table;
+pub mod check_state;
 pub mod choker;
 pub mod clients;
 pub mod create;

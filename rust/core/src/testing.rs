@@ -33,3 +33,34 @@ pub(crate) fn at(millis: u64) -> Instant {
     static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
     *EPOCH + Duration::from_millis(millis)
 }
+
+/// A machine as the contract in the documentation of the crate has it.
+pub(crate) trait Machine {
+    /// When time alone will have it do something.
+    fn poll_timeout(&self) -> Option<Instant>;
+
+    /// Does what is due.
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// Polls all outputs; how many there were.
+    fn poll_all(&mut self, now: Instant) -> usize;
+}
+
+/// Lets `machine` do what is due by `now` and panics where it breaks the
+/// contract: a driver of it would spin, or see another answer for polling
+/// twice.
+pub(crate) fn check_contract(machine: &mut impl Machine, now: Instant) {
+    machine.handle_timeout(now);
+    machine.poll_all(now);
+    let next = machine.poll_timeout();
+    assert!(
+        next.is_none_or(|next| next > now),
+        "due at once after everything due was done"
+    );
+    assert_eq!(machine.poll_all(now), 0, "outputs out of nothing");
+    assert_eq!(machine.poll_timeout(), next, "polling changes nothing");
+    machine.handle_timeout(now);
+    assert_eq!(machine.poll_all(now), 0, "done twice");
+    let again = machine.poll_timeout();
+    assert!(again.is_none_or(|again| again > now), "due at once again");
+}
