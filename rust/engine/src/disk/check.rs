@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
-use torrent_core::bitfield::Bitfield;
+pub use torrent_core::check_state::CheckMode;
 use torrent_core::ids::{BLOCK_SIZE, PieceIndex};
 use torrent_core::layout::Layout;
 
@@ -46,16 +46,6 @@ const PROGRESS: u64 = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CheckId(pub u64);
 
-/// Which pieces to check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CheckMode {
-    /// All of them; nothing that was known counts.
-    All,
-    /// These; the others stay what they are.
-    Only(Bitfield),
-}
-
 /// A running check. Dropping it does not end the check.
 pub struct CheckHandle {
     job: Arc<CheckJob>,
@@ -69,11 +59,6 @@ impl CheckHandle {
     /// The check's name in its events.
     pub fn id(&self) -> CheckId {
         self.job.id
-    }
-
-    /// What it checks.
-    pub fn mode(&self) -> &CheckMode {
-        &self.job.mode
     }
 
     /// Ends the check: no event follows that was not under way already, and

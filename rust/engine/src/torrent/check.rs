@@ -1,23 +1,125 @@
-//! Cancels checks, and keeps account of pieces whose state is unknown.
+//! Checks of the files, by the decisions of [`CheckState`]: what happens is
+//! reported to it ([`Driver::check_input`]), and what it puts out is carried
+//! out.
 //!
-//! Owned by the torrent's driver. Code that begins a check because something
-//! turned out to be other than it should says so first ([`Driver::mark_unknown`]):
-//! what is in doubt does not count until a check finds it. When the game
-//! cancels a check ([`Driver::cancel_check`]) the torrent goes on with what it
-//! knew before, if that is all there is to know; otherwise it pauses, so
-//! that nothing is fetched that may be there, and its records claim nothing,
-//! so that the next session looks.
+//! Code that asks for a check because something turned out to be other than it
+//! should says so first ([`Driver::mark_unknown`]): what is in doubt does not count
+//! until a check finds it, and records claim nothing meanwhile.
 
 use std::time::Instant;
 
 use torrent_core::bitfield::Bitfield;
+use torrent_core::check_state::{CheckOutput, CheckState, Conditions, LookPurpose};
+use torrent_core::ids::PieceIndex;
+use torrent_core::torrent::TorrentState;
 
 use super::Driver;
+use crate::disk::{CheckId, DiskError, Storage};
 
 impl Driver {
+    /// Something has happened that decides about checks.
+    pub(super) fn check_input(&mut self, input: impl FnOnce(&mut CheckState)) {
+        input(&mut self.checking.state);
+        self.drain_check_outputs();
+    }
+
+    /// Carries out what is decided about checks. Called when the conditions may
+    /// have changed, too.
+    pub(super) fn drain_check_outputs(&mut self) {
+        while !self.ending {
+            // Each output may change them.
+            let conditions = self.check_conditions();
+            self.checking.state.set_conditions(conditions);
+            let Some(output) = self.checking.state.poll_output() else {
+                return;
+            };
+            self.times.times.changed();
+            self.carry_out_check(output);
+        }
+    }
+
+    fn check_conditions(&self) -> Conditions {
+        let is_turn = self.handle.shared.queue_verdict.borrow().check;
+        Conditions {
+            // The queue decides about the torrents that are in it.
+            may_check: is_turn || !self.handle.is_auto_managed(),
+            is_short: self.failure.shortage.holds(),
+            has_failed: self.failure.error.is_some(),
+        }
+    }
+
+    fn carry_out_check(&mut self, output: CheckOutput) {
+        let Some(storage) = self.storage.slot.get().cloned() else {
+            return;
+        };
+        match output {
+            CheckOutput::Start => self.find_out(&storage),
+            CheckOutput::Enter => {
+                self.leave_seed_mode();
+                self.stop_announcing();
+                self.brain.checking(TorrentState::CheckingFiles);
+            }
+            CheckOutput::Look(look) => {
+                let is_new = look.purpose == LookPurpose::Check
+                    && !self.had_data()
+                    && !Storage::has_root(&storage);
+                if is_new {
+                    // The folder is made where it is missing.
+                    self.checking.state.folder_found();
+                } else {
+                    self.look_for_root(look);
+                }
+            }
+            CheckOutput::Begin(mode) => self.checking.running = Some(storage.check(mode)),
+            CheckOutput::Cancel => {
+                let running = &mut self.checking.running;
+                let in_time = running.as_ref().is_some_and(|check| check.cancel());
+                if in_time {
+                    *running = None;
+                }
+                self.checking.state.cancelled(in_time);
+            }
+            CheckOutput::Accept(found) => {
+                let have = found.unwrap_or_else(|| storage.have());
+                self.checked(Instant::now(), &have);
+            }
+            CheckOutput::Pause => self.pause_until_resumed(),
+            CheckOutput::Hold => self.hold_download(),
+            CheckOutput::ClearError => {
+                self.forget_error();
+            }
+            CheckOutput::SortFiles => self.sort_files(),
+        }
+    }
+
+    /// Finds out what is on disk, now that there are files.
+    pub(super) fn start_check(&mut self) {
+        if self.storage.slot.get().is_some() {
+            self.check_input(CheckState::start);
+        }
+    }
+
+    /// Forgets which pieces we have and checks the files again. A check that is
+    /// under way may have read files before they changed, and begins anew. An
+    /// earlier error no longer counts: what the check finds does.
+    pub(super) fn recheck(&mut self) {
+        if self.checking.state.awaits_folder() {
+            // Where several wait for one folder, the game says it of each.
+            self.location.awaited = None;
+        }
+        self.check_input(CheckState::recheck);
+        self.times.times.snapshot_now();
+    }
+
+    /// Checks these pieces again; the others stay what they are.
+    pub(super) fn recheck_some(&mut self, pieces: Bitfield) {
+        self.mark_unknown(&pieces);
+        self.check_input(|checks| checks.recheck_some(pieces));
+    }
+
     /// Only a check can say whether these pieces are on disk.
     pub(super) fn mark_unknown(&mut self, pieces: &Bitfield) {
-        self.checking.content_unknown = true;
+        self.checking.state.mark_unknown();
         if let Some(storage) = self.storage.slot.get() {
             storage.mark_unknown(pieces);
         }
@@ -28,40 +130,61 @@ impl Driver {
         self.mark_unknown(&Bitfield::full(self.brain.layout().num_pieces()));
     }
 
-    /// Cancels the check that is under way or waits.
-    pub(super) fn cancel_check(&mut self) {
-        if self.cancel_after_resume() || !self.has_check() {
-            return;
+    /// The bytes of `piece` could not be read, which says nothing of them.
+    pub(super) fn unreadable(&mut self, piece: PieceIndex, error: DiskError) {
+        let mut pieces = Bitfield::new(self.brain.layout().num_pieces());
+        pieces.set(piece.0);
+        self.mark_unknown(&pieces);
+        self.checking.state.add_pending(pieces);
+        // First, so that the missing piece is not requested from peers.
+        self.hold_download();
+        if self.brain.picker().we_have(piece) {
+            self.brain.piece_lost(Instant::now(), piece);
+            self.publish_pieces();
         }
-        // Files that cannot be looked at do not count as missing.
-        if self.location.root.is_awaited() && !self.location.root.cancel_check() {
-            return;
-        }
-        let Some(storage) = self.storage.slot.get().cloned() else {
-            return;
-        };
-        if self
-            .checking
-            .running
-            .as_ref()
-            .is_some_and(|check| !check.cancel())
-        {
-            // It is over; its result is in the queue of disk events.
-            return;
-        }
-        self.checking.running = None;
-        self.checking.waiting = None;
-        if self.checking.content_unknown {
-            self.pause_until_resumed();
-        }
-        self.checked(Instant::now(), &storage.have());
+        self.storage_failed(error);
+        self.drain_check_outputs();
     }
 
-    /// A caller that resumes a torrent about which something is in doubt takes what
-    /// is known for all there is.
-    pub(super) fn accept_known_content(&mut self) {
-        if !self.brain.state().is_checking() && !self.checking.pending_check.is_some() {
-            self.checking.content_unknown = false;
+    // ---- what the disk says of the check that runs --------------------------
+
+    pub(super) fn is_current_check(&self, check: CheckId) -> bool {
+        let running = self.checking.running.as_ref();
+        running.is_some_and(|current| current.id() == check)
+    }
+
+    pub(super) fn check_progress(&mut self, done: u32, total: u32) {
+        self.checking.state.checked_some(done, total);
+        if self.brain.state() == TorrentState::CheckingResumeData {
+            self.brain.checking(TorrentState::CheckingFiles);
+        }
+        self.times.times.snapshot_now();
+    }
+
+    pub(super) fn check_over(&mut self, have: Bitfield) {
+        self.checking.running = None;
+        let known = self.records.saver.known();
+        let is_less = known.iter().any(|piece| !have.get(piece));
+        self.check_input(|checks| checks.checked(have, is_less));
+    }
+
+    pub(super) fn check_failed(&mut self, error: DiskError) {
+        self.checking.running = None;
+        if error.is_transient() {
+            self.shortage_began(error);
+            return self.check_input(CheckState::check_is_short);
+        }
+        // Before the error, which is reported before the outcome of the check.
+        self.checking.state.check_failed();
+        self.storage_failed(error);
+        self.drain_check_outputs();
+    }
+
+    /// The check went down with a disk worker.
+    pub(super) fn check_died(&mut self) {
+        if let Some(check) = self.checking.running.take() {
+            check.cancel();
+            self.check_input(CheckState::check_failed);
         }
     }
 }

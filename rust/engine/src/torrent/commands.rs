@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use torrent_core::check_state::CheckState;
 use torrent_core::peerlist::Sources;
 use torrent_core::save_schedule::Changed;
 use torrent_core::suspend::SuspendWatch;
@@ -77,13 +78,13 @@ impl Driver {
                     self.recheck();
                 }
                 if request.cancel {
-                    self.cancel_check();
+                    self.check_input(CheckState::cancel);
                 }
             }
             PendingState::Error => {
                 let asked = &self.handle.shared.asked;
                 asked.saw(CommandTopic::Error, asked.last(CommandTopic::Error));
-                self.failure.repeat = self.location.root.is_awaited();
+                self.failure.repeat = self.checking.state.awaits_folder();
                 self.clear_error();
                 self.times.times.snapshot_now();
             }
@@ -112,7 +113,7 @@ impl Driver {
                 self.post(kind::TORRENT_PAUSED, || Detail::None);
             }
         } else {
-            self.accept_known_content();
+            self.checking.state.resumed();
             self.brain.start(now);
             if !self.brain.state().is_checking() {
                 self.start_announcing(now);

@@ -7,11 +7,9 @@ use tokio::sync::oneshot;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::PieceIndex;
 use torrent_core::peer::READ_JOB_BYTES;
-use torrent_core::torrent::TorrentState;
 
-use super::save_path::SavePathAction;
 use super::{Driver, TaskEnd};
-use crate::disk::{CheckHandle, CheckId, CheckMode, DiskError, DiskErrorKind, DiskEvent, Storage};
+use crate::disk::{DiskError, DiskErrorKind, DiskEvent, Storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 
@@ -32,51 +30,6 @@ impl From<DiskError> for Error {
 }
 
 impl Driver {
-    /// Forgets which pieces we have and checks the files again. A check that is
-    /// under way may have read files before they changed, and begins anew. An
-    /// earlier error no longer counts: what the check finds does.
-    pub(super) fn recheck(&mut self) {
-        if self.location.root.is_awaited() {
-            self.records.resume_state.recheck_after_start();
-            return self.recheck_when_root_is_back();
-        }
-        let judging = self.recheck_after_resume();
-        if !judging && self.has_check() {
-            if let Some(check) = self.checking.running.take() {
-                // Where it has just ended, its end is not the present check's.
-                check.cancel();
-            }
-            self.forget_error();
-            self.run_check(CheckMode::All);
-            self.times.times.snapshot_now();
-        } else if self.stop_for_check() {
-            self.forget_error();
-            self.run_check(CheckMode::All);
-        } else {
-            self.widen_check();
-        }
-    }
-
-    /// Makes room for a check. False when one is under way, or there is
-    /// nothing to look at.
-    pub(super) fn stop_for_check(&mut self) -> bool {
-        let under_way = self.recheck_after_resume() || self.has_check();
-        if under_way || !self.brain.has_metadata() {
-            return false;
-        }
-        self.leave_seed_mode();
-        self.stop_announcing();
-        self.brain.checking(TorrentState::CheckingFiles);
-        true
-    }
-
-    fn is_current(&self, check: CheckId) -> bool {
-        self.checking
-            .running
-            .as_ref()
-            .is_some_and(|current| current.id() == check)
-    }
-
     pub(super) fn disk_event(&mut self, event: DiskEvent) {
         let now = Instant::now();
         let stats = &self.context.services.stats;
@@ -109,27 +62,14 @@ impl Driver {
                 self.mark_unknown(&trusted.unwrap_or_default());
                 self.recheck();
             }
-            DiskEvent::CheckProgress { check, done, total } if self.is_current(check) => {
-                self.checking.progress = f64::from(done) / f64::from(total.max(1));
-                if self.brain.state() == TorrentState::CheckingResumeData {
-                    self.brain.checking(TorrentState::CheckingFiles);
-                }
-                self.times.times.snapshot_now();
+            DiskEvent::CheckProgress { check, done, total } if self.is_current_check(check) => {
+                self.check_progress(done, total);
             }
-            DiskEvent::Checked { check, have } if self.is_current(check) => {
-                self.checking.running = None;
-                self.check_over(now, have);
+            DiskEvent::Checked { check, have } if self.is_current_check(check) => {
+                self.check_over(have);
             }
-            DiskEvent::CheckFailed { check, error } if self.is_current(check) => {
-                match self.checking.running.take() {
-                    Some(check) if error.is_transient() => {
-                        self.check_later(check.mode().clone(), error);
-                    }
-                    check => {
-                        self.storage_failed(error);
-                        self.check_given_up(now, check);
-                    }
-                }
+            DiskEvent::CheckFailed { check, error } if self.is_current_check(check) => {
+                self.check_failed(error);
             }
             DiskEvent::Internal { message } => {
                 tracing::error!(message, "a disk worker failed");
@@ -137,50 +77,11 @@ impl Driver {
                 self.post(kind::INTERNAL_ERROR, || {
                     Detail::Error(Error::new(ErrorKind::InternalException))
                 });
-                // The disk worker has panicked.
-                if let Some(check) = self.checking.running.take() {
-                    check.cancel();
-                    self.check_given_up(now, Some(check));
-                }
+                self.check_died();
             }
             // Ends of checks that were given up.
             _ => {}
         }
-    }
-
-    /// What was found counts; when it is less than there was, only if the
-    /// folder is there.
-    fn check_over(&mut self, now: Instant, have: Bitfield) {
-        if self
-            .records
-            .saver
-            .known()
-            .iter()
-            .all(|piece| have.get(piece))
-        {
-            self.found(now, &have);
-        } else {
-            self.look_for_root(SavePathAction::Accept(have));
-        }
-    }
-
-    /// What a check found counts.
-    pub(super) fn found(&mut self, now: Instant, have: &Bitfield) {
-        self.checking.content_unknown = self.checking.pending_check.is_some();
-        self.checked(now, have);
-        // Pieces that could not be read during the check.
-        self.run_pending_check();
-    }
-
-    /// What was verified before the check still is. All other pieces are still to be checked.
-    fn check_given_up(&mut self, now: Instant, check: Option<CheckHandle>) {
-        let mode = check.map_or(CheckMode::All, |check| check.mode().clone());
-        self.check_failed(mode);
-        if let Some(storage) = self.storage.slot.get() {
-            let have = storage.have();
-            self.checked(now, &have);
-        }
-        self.run_pending_check();
     }
 
     /// Applies an error, unless it is older than the game's statement that

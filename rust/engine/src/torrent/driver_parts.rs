@@ -1,16 +1,19 @@
 //! The parts of a torrent's driver.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use torrent_core::check_state::CheckState;
+use torrent_core::ids::PieceIndex;
+
 use super::{
-    Announcer, Baseline, CheckHandle, CheckMode, CountedStats, DiskEvent, Error, FileWork, JoinSet,
-    Mailbox, PathLease, PeerKey, PeerReport, PendingCheck, ResourceShortage, ResumeState,
-    SavePathState, Saver, StorageSlot, StorageWork, SuspendWatch, TorrentTimes, TrackerOutcome,
-    mpsc,
+    Announcer, Baseline, CheckHandle, CountedStats, DiskError, DiskEvent, Error, FileWork, JoinSet,
+    Mailbox, PathLease, PeerKey, PeerReport, ResourceShortage, ResumeState, Saver, StorageSlot,
+    StorageWork, SuspendWatch, TorrentTimes, TrackerOutcome, mpsc,
 };
+use crate::disk::AwaitedFolder;
 
 /// Which tracker is announced to and when, the announces that are under way, and
 /// what they say of us.
@@ -55,16 +58,11 @@ impl Peers {
     }
 }
 
-/// The check of what is on disk: the one that runs or waits, and what makes another one
-/// necessary.
+/// The checks of what is on disk.
 pub(super) struct Checking {
+    pub(super) state: CheckState,
+    /// The disk's, as long as `state` has one running.
     pub(super) running: Option<CheckHandle>,
-    /// The check that begins when it is the torrent's turn.
-    pub(super) waiting: Option<CheckMode>,
-    pub(super) progress: f64,
-    /// More may be on disk than is known, until a check is over.
-    pub(super) content_unknown: bool,
-    pub(super) pending_check: PendingCheck,
 }
 
 /// What keeps the torrent from going on.
@@ -90,7 +88,11 @@ pub(super) struct Location {
     /// The paths are claimed for this torrent alone: a record may name them.
     pub(super) owns_paths: bool,
     pub(super) work: StorageWork,
-    pub(super) root: SavePathState,
+    /// Pieces whose bytes are not there, while the folder is looked at.
+    pub(super) gone: BTreeMap<PieceIndex, DiskError>,
+    /// Keeps other torrents from making the folder, from before the torrent
+    /// looks for it until it is there.
+    pub(super) awaited: Option<Arc<AwaitedFolder>>,
 }
 
 /// Active and seeding times, and what counts by the clock.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use torrent_core::bitfield::Bitfield;
+use torrent_core::check_state::Started;
 use torrent_core::ids::{FileIndex, PieceIndex};
 
 use super::{Driver, TaskEnd};
@@ -155,7 +156,7 @@ impl Driver {
         let held = self.storage.work.moving
             || self.failure.error.is_some()
             || self.failure.shortage.holds()
-            || self.checking.pending_check.is_some();
+            || self.checking.state.has_pending();
         self.brain.set_storage_failed(Instant::now(), held);
     }
 
@@ -177,11 +178,16 @@ impl Driver {
 
     fn trusted(&mut self, outcome: std::result::Result<(), DiskError>) {
         match outcome {
-            // A check was asked for meanwhile.
-            Ok(()) if self.has_check() || !self.storage.work.seed_mode => self.leave_seed_mode(),
+            // It was left meanwhile.
+            Ok(()) if !self.storage.work.seed_mode => {
+                self.check_input(|checks| checks.start_goes_on(false));
+            }
             Ok(()) => {
+                if self.checking.state.is_recheck_wanted() {
+                    self.leave_seed_mode();
+                }
                 let have = Bitfield::full(self.brain.layout().num_pieces());
-                self.checked(Instant::now(), &have);
+                self.check_input(|checks| checks.started(Started::Found(Some(have))));
             }
             Err(error) if error.is_transient() => self.start_later(error),
             Err(error) => {
@@ -189,9 +195,7 @@ impl Driver {
                 let error = Error::from(error);
                 tracing::warn!(torrent = %self.handle.info_hash(), %error, "not seed mode");
                 self.post(kind::FILE_ERROR, || Detail::Error(error));
-                if !self.has_check() {
-                    self.start_check();
-                }
+                self.check_input(|checks| checks.start_goes_on(false));
             }
         }
     }

@@ -18,7 +18,6 @@ mod move_storage;
 mod new_torrent;
 mod options;
 mod peers;
-mod pending_checks;
 mod queue;
 mod resource_shortage;
 mod resume;
@@ -31,11 +30,13 @@ mod storage_error;
 mod times;
 mod trackers;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use torrent_core::check_state::CheckState;
 use torrent_core::ids::PeerKey;
 use torrent_core::metainfo::{Info, MetainfoError};
 use torrent_core::peerlist::Sources;
@@ -47,9 +48,7 @@ use crate::command_queue::Receiver;
 use crate::context::Context;
 use crate::context::path_claims::PathLease;
 use crate::coop;
-use crate::disk::{
-    CheckHandle, CheckMode, DiskError, DiskEvent, ResumeAccepted, ResumeRejected, StorageSlot,
-};
+use crate::disk::{CheckHandle, DiskError, DiskEvent, ResumeAccepted, ResumeRejected, StorageSlot};
 use crate::error::Error;
 use crate::event::{Detail, kind, unix_millis};
 use crate::peer::PeerReport;
@@ -65,10 +64,9 @@ use handle::storage::Deletion;
 use handle::{Command, Reannounce, TorrentHandle};
 use move_storage::{StorageWork, StorageWorkEnd};
 pub(crate) use new_torrent::NewTorrent;
-use pending_checks::PendingCheck;
 use resource_shortage::ResourceShortage;
 use resume::ResumeState;
-use save_path::{FolderLook, SavePathState};
+use save_path::FolderLook;
 use save_resume::{Asked, RecordParts, SavedRecord, Saver};
 pub(crate) use second_add::SecondAdd;
 use snapshot::CountedStats;
@@ -157,7 +155,7 @@ pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
     driver.location.owns_paths = is_claimed || new.restored;
     driver.storage.work.seed_mode = new.seed_mode;
     driver.location.work = StorageWork::restored(new.move_journal);
-    driver.location.root.begin(new.awaited);
+    driver.location.awaited = new.awaited.map(Arc::new);
     driver.records.resume_state = ResumeState::new(new.resume, new.verify_files, new.rejected);
     driver
         .records
@@ -245,11 +243,8 @@ impl Driver {
             },
             peers: Peers::new(reports),
             checking: Checking {
+                state: CheckState::new(),
                 running: None,
-                waiting: None,
-                progress: 0.0,
-                content_unknown: false,
-                pending_check: PendingCheck::default(),
             },
             failure: ErrorState {
                 shortage: ResourceShortage::new(),
@@ -265,7 +260,8 @@ impl Driver {
                 lease,
                 owns_paths: true,
                 work: StorageWork::default(),
-                root: SavePathState::default(),
+                gone: BTreeMap::new(),
+                awaited: None,
             },
             times: Times {
                 times: TorrentTimes::new(now),
@@ -381,9 +377,8 @@ impl Driver {
                     self.brain.handle_timeout(now);
                     self.announcing.announcer.handle_timeout(now);
                     self.shortage_over(now);
-                    if self.location.root.poll_timeout().is_some_and(|at| now >= at) {
-                        self.look_again();
-                    } else if self.storage.work.retry_at.is_some_and(|at| now >= at) {
+                    self.check_input(|checks| checks.handle_timeout(now));
+                    if self.storage.work.retry_at.is_some_and(|at| now >= at) {
                         self.clear_error();
                     }
                 }
@@ -429,7 +424,7 @@ impl Driver {
             self.announcing.announcer.poll_timeout(),
             self.storage.work.retry_at,
             self.failure.shortage.poll_timeout(),
-            self.location.root.poll_timeout(),
+            self.checking.state.poll_timeout(),
         ];
         machines
             .into_iter()

@@ -53,7 +53,7 @@ impl Driver {
             self.post(kind, || Detail::None);
         }
         self.brain.set_modes(now, options.modes);
-        self.try_check();
+        self.drain_check_outputs();
         self.times.times.snapshot_now();
     }
 

@@ -7,8 +7,6 @@ use torrent_core::queue::{Observation, Phase, Seeding};
 use torrent_core::torrent::TorrentState;
 
 use super::Driver;
-use super::save_path::SavePathAction;
-use crate::disk::{CheckMode, Storage};
 use crate::status::TorrentStatus;
 
 impl Driver {
@@ -53,48 +51,6 @@ impl Driver {
         self.announcing
             .announcer
             .set_enabled(Instant::now(), allowed);
-    }
-
-    /// Checks the files as soon as the queue allows it.
-    pub(super) fn run_check(&mut self, mode: CheckMode) {
-        if self.storage.slot.get().is_some() {
-            self.checking.progress = 0.0;
-            self.checking.waiting = Some(self.checking.pending_check.resolve_mode(mode));
-            self.hold_download();
-            self.try_check();
-        }
-    }
-
-    /// Whether a check is under way or waits.
-    pub(super) fn has_check(&self) -> bool {
-        self.checking.running.is_some()
-            || self.checking.waiting.is_some()
-            || self.location.root.is_awaited()
-    }
-
-    /// Begins the check that waits, if it may: the queue decides when an
-    /// auto-managed torrent is checked.
-    pub(super) fn try_check(&mut self) {
-        let may_check = self.handle.shared.queue_verdict.borrow().check;
-        if self.ending
-            || self.failure.shortage.holds()
-            || !may_check && self.handle.is_auto_managed()
-        {
-            return;
-        }
-        if let Some(mode) = self.checking.waiting.take() {
-            if self.had_data() || self.storage.slot.get().is_some_and(Storage::has_root) {
-                self.look_for_root(SavePathAction::Check(mode));
-            } else {
-                self.begin_check(mode);
-            }
-        }
-    }
-
-    pub(super) fn begin_check(&mut self, mode: CheckMode) {
-        if let Some(storage) = self.storage.slot.get() {
-            self.checking.running = Some(storage.check(mode));
-        }
     }
 
     /// A peer has connected to a torrent that waits in the queue.

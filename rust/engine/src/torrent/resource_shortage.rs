@@ -8,8 +8,10 @@
 
 use std::time::{Duration, Instant};
 
+use torrent_core::check_state::CheckState;
+
 use super::Driver;
-use crate::disk::{CheckMode, DiskError};
+use crate::disk::DiskError;
 use crate::error::Error;
 use crate::event::{Detail, kind};
 
@@ -31,11 +33,9 @@ pub(super) struct ResourceShortage {
 /// What has to be done again when the wait is over.
 #[derive(Debug, Default)]
 struct Later {
-    /// Starting: finding out which files and pieces exist.
-    start: bool,
     /// Moving files in or out of the part file, as priorities say.
     sort: bool,
-    /// Looking at the save path.
+    /// Looking at the save path, for pieces whose bytes are not there.
     look: bool,
 }
 
@@ -102,12 +102,8 @@ impl Driver {
             self.failure.shortage.until = None;
             let later = std::mem::take(&mut self.failure.shortage.later);
             self.hold_download();
-            if later.start {
-                self.records.resume_state.judge_now();
-                self.start_check();
-            }
             if later.look {
-                self.look_after_shortage();
+                self.look_for_gone();
             }
             if later.sort {
                 self.storage.work.sorting = false;
@@ -116,16 +112,15 @@ impl Driver {
             if !self.brain.state().is_checking() {
                 self.prepare_files();
             }
-            self.try_check();
+            self.drain_check_outputs();
         }
     }
 
     /// It could not be found out what there is, or what became of a move: that
     /// is done when the wait is over.
     pub(super) fn start_later(&mut self, error: DiskError) {
-        self.records.resume_state.judge_later();
-        self.failure.shortage.later.start = true;
         self.shortage_began(error);
+        self.check_input(CheckState::start_is_short);
     }
 
     /// Files could not be put where they belong: that is done when the wait is
@@ -135,16 +130,10 @@ impl Driver {
         self.shortage_began(error);
     }
 
-    /// The folder could not be looked at: that is done when the wait is over.
+    /// It could not be seen whether pieces are gone or the folder is: that is
+    /// found out when the wait is over.
     pub(super) fn look_later(&mut self, error: Error) {
         self.failure.shortage.later.look = true;
-        self.shortage_began(error);
-    }
-
-    /// A check could not go on for want of something: it begins again when the
-    /// wait is over.
-    pub(super) fn check_later(&mut self, mode: CheckMode, error: DiskError) {
-        self.checking.waiting = Some(mode);
         self.shortage_began(error);
     }
 }

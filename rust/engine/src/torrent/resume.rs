@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use torrent_core::bitfield::Bitfield;
+use torrent_core::check_state::Started;
 use torrent_core::ids::{FileIndex, PieceIndex};
 use torrent_core::layout::Layout;
 use torrent_core::peerlist::Sources;
@@ -14,7 +15,7 @@ use torrent_core::resume::{Allocation, FileStat, Flags, ResumeData};
 use torrent_core::torrent::TorrentState;
 
 use super::{Driver, TaskEnd};
-use crate::disk::{CheckMode, DiskError, ResumeAccepted, ResumeClaim, ResumeRejected};
+use crate::disk::{CheckMode, ResumeAccepted, ResumeClaim, ResumeRejected, Storage};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind, unix_millis};
 use crate::operation::Operation;
@@ -39,12 +40,6 @@ pub(super) struct ResumeState {
     /// Why the record is not believed, whatever the files say; until a check
     /// begins for it.
     rejected: Option<Error>,
-    /// The claim is being looked at.
-    judging: bool,
-    /// A full check was asked for meanwhile.
-    recheck: bool,
-    /// The game wants no check to follow.
-    cancelled: bool,
     /// The files were checked: what the record says of them is old.
     checked: bool,
     /// The record is of files in another folder, and there are none in this one.
@@ -137,25 +132,9 @@ impl ResumeState {
         self.elsewhere = true;
     }
 
-    /// What there is is not found out now, but when the system gives what that
-    /// takes.
-    pub(super) fn judge_later(&mut self) {
-        self.judging = true;
-    }
-
-    /// It can be tried again.
-    pub(super) fn judge_now(&mut self) {
-        self.judging = false;
-    }
-
     /// Everything has to be checked.
     pub(super) fn claim_nothing(&mut self) {
         self.claim = None;
-    }
-
-    /// A full check follows the start.
-    pub(super) fn recheck_after_start(&mut self) {
-        self.recheck = true;
     }
 
     /// The record's names for files turn out to be bad, and with them all that
@@ -206,15 +185,17 @@ impl Driver {
         }
     }
 
-    /// Looks at what is on disk: as far as the record goes, or at everything.
-    pub(super) fn start_check(&mut self) {
-        let Some(storage) = self.storage.slot.get().cloned().filter(|_| !self.ending) else {
-            return;
-        };
-        if self.records.resume_state.judging || self.redoes_change() || self.looks_for_root() {
-            return;
+    /// Finds out what is on disk: as far as the record goes, or by a check of
+    /// everything ([`CheckOutput::Start`](torrent_core::check_state::CheckOutput)).
+    pub(super) fn find_out(&mut self, storage: &Storage) {
+        if self.redoes_change() {
+            return self.checking.state.start_is_busy();
         }
-        self.starts();
+        // A new torrent's folder is made.
+        if !self.checking.state.has_seen_folder() && self.had_data() {
+            return self.checking.state.look_to_start();
+        }
+        self.location.awaited = None;
         if let Some(error) = self.records.resume_state.rejected.take() {
             return self.reject(error.message().to_owned(), error.context());
         }
@@ -237,7 +218,8 @@ impl Driver {
             if !claim.have.is_full() {
                 self.leave_seed_mode();
             }
-            self.records.resume_state.judging = true;
+            self.checking.state.start_is_busy();
+            let storage = storage.clone();
             self.tasks.spawn(async move {
                 TaskEnd::ResumeChecked(Box::new(storage.check_resume(claim).await))
             });
@@ -250,84 +232,55 @@ impl Driver {
             );
             return;
         }
-        let recheck = std::mem::take(&mut self.records.resume_state.recheck);
+        let recheck = self.checking.state.is_recheck_wanted();
         if !recheck && self.begin_seed_mode() {
-            return;
+            return self.checking.state.start_is_busy();
         }
         let settings = self.context.services.settings.borrow().clone();
         if !recheck && settings.no_recheck_incomplete_resume {
             let nothing = Bitfield::new(self.brain.layout().num_pieces());
-            self.checked(Instant::now(), &nothing);
+            self.start_over(Started::Found(Some(nothing)));
         } else {
-            self.checking.content_unknown = true;
-            self.run_check(CheckMode::All);
-            if std::mem::take(&mut self.records.resume_state.cancelled) {
-                self.cancel_check();
-            }
+            self.checking.state.mark_unknown();
+            self.start_over(Started::Check(CheckMode::All));
         }
     }
 
-    /// Whether a record is being looked at; a full check follows then.
-    pub(super) fn recheck_after_resume(&mut self) -> bool {
-        let judging = self.records.resume_state.judging || self.location.root.is_awaited();
-        self.records.resume_state.recheck |= judging;
-        self.records.resume_state.cancelled = false;
-        judging
-    }
-
-    /// Whether a record is being looked at; no check follows then.
-    pub(super) fn cancel_after_resume(&mut self) -> bool {
-        let judging = self.records.resume_state.judging || self.location.root.is_awaited_to_start();
-        self.records.resume_state.recheck = false;
-        self.records.resume_state.cancelled = judging;
-        judging
+    fn start_over(&mut self, outcome: Started) {
+        self.check_input(|checks| checks.started(outcome));
     }
 
     pub(super) fn resume_checked(&mut self, outcome: Result<ResumeAccepted, ResumeRejected>) {
-        self.records.resume_state.judging = false;
         if let Err(ResumeRejected::Disk(error)) = &outcome
             && !error.is_absence()
         {
-            // Such an error says nothing of the record.
+            // It says nothing of the record, which stands as it is.
             return match error.is_transient() {
                 true => self.start_later(error.clone()),
-                false => self.judge_later(error.clone()),
+                false => self.start_failed(error.clone()),
             };
         }
-        self.root_is_back();
         self.records.resume_state.claim = None;
-        let cancelled = std::mem::take(&mut self.records.resume_state.cancelled);
-        self.judged(outcome);
-        if cancelled {
-            self.cancel_check();
-        }
-    }
-
-    /// The files could not be looked at: the record stands as it is, and they
-    /// are looked at again.
-    fn judge_later(&mut self, error: DiskError) {
-        self.wait_for_root(error);
-    }
-
-    fn judged(&mut self, outcome: Result<ResumeAccepted, ResumeRejected>) {
-        match &outcome {
-            Ok(accepted) if accepted.suspects.none() => {}
-            Ok(accepted) => self.mark_unknown(&accepted.suspects),
-            Err(_) => self.checking.content_unknown = true,
-        }
-        if std::mem::take(&mut self.records.resume_state.recheck) {
-            return self.run_check(CheckMode::All);
-        }
+        let recheck = self.checking.state.is_recheck_wanted();
         match outcome {
             Ok(accepted) => {
-                self.records.resume_state.unfinished = accepted.unfinished;
-                if !accepted.suspects.none() {
-                    return self.run_check(CheckMode::Only(accepted.suspects));
+                let ResumeAccepted {
+                    suspects,
+                    unfinished,
+                    ..
+                } = accepted;
+                if !recheck {
+                    self.records.resume_state.unfinished = unfinished;
                 }
-                if let Some(storage) = self.storage.slot.get() {
-                    let have = storage.have();
-                    self.checked(Instant::now(), &have);
+                if suspects.none() {
+                    return self.start_over(Started::Found(None));
                 }
+                self.mark_unknown(&suspects);
+                self.start_over(Started::Check(CheckMode::Only(suspects)));
+            }
+            Err(_) if recheck => {
+                self.checking.state.mark_unknown();
+                self.start_over(Started::Check(CheckMode::All));
             }
             Err(rejected) => {
                 let path = match &rejected {
@@ -344,10 +297,10 @@ impl Driver {
     /// The record is not true: everything is checked.
     fn reject(&mut self, reason: String, path: &str) {
         self.records.resume_state.claim = None;
-        self.checking.content_unknown = true;
+        self.checking.state.mark_unknown();
         self.leave_seed_mode();
         self.post_rejected(reason, path);
-        self.run_check(CheckMode::All);
+        self.start_over(Started::Check(CheckMode::All));
     }
 
     /// Posts that resume data was rejected.
@@ -505,7 +458,7 @@ impl Driver {
     /// Whether it is unknown which pieces are on disk.
     pub(super) fn is_content_unknown(&self) -> bool {
         self.storage.slot.get().is_none()
-            || self.checking.content_unknown
+            || self.checking.state.is_content_unknown()
             || self.brain.state().is_checking()
             || self.brain.state() == TorrentState::DownloadingMetadata
     }

@@ -18,7 +18,7 @@ use torrent_core::save_schedule::{Changed, Save, SaveSchedule};
 
 use super::completion::CompletionGuard;
 use super::{Driver, TaskEnd};
-use crate::disk::{CheckMode, DiskError, DiskErrorKind, Storage};
+use crate::disk::{DiskError, DiskErrorKind, Storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::state_dir::{Part, StateStore};
@@ -234,9 +234,7 @@ impl Driver {
             return None;
         }
         // Files out of reach are taken to be unchanged.
-        let is_hidden =
-            self.location.root.is_awaited() && !self.location.root.is_awaited_to_start();
-        if is_hidden && !self.location.work.needs_check() {
+        if self.checking.state.is_hidden() && !self.location.work.needs_check() {
             return Some(synced.clone());
         }
         if self.is_content_unknown() {
@@ -532,14 +530,6 @@ impl Driver {
         if let Some(state_store) = &self.records.saver.state_store {
             // What fails is reported and tried again.
             let _ = state_store.forget(self.handle.info_hash()).await;
-        }
-    }
-
-    /// Looks again at these pieces; the others stay what they are.
-    fn recheck_some(&mut self, pieces: Bitfield) {
-        if self.stop_for_check() {
-            self.mark_unknown(&pieces);
-            self.run_check(CheckMode::Only(pieces));
         }
     }
 }

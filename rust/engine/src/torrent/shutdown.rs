@@ -18,7 +18,6 @@ impl Driver {
         if let Some(check) = self.checking.running.take() {
             check.cancel();
         }
-        self.checking.waiting = None;
         self.cut_short();
         self.brain.clear_deadlines(Instant::now());
         self.brain.stop();

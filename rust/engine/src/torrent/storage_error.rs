@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use torrent_core::check_state::CheckState;
+
 use super::Driver;
 use crate::error::Error;
 use crate::event::command_sequence::CommandTopic;
@@ -33,12 +35,14 @@ impl Driver {
 
     /// The game says that the cause is gone.
     pub(super) fn clear_error(&mut self) {
-        if self.location.root.is_awaited() {
+        if self.checking.state.awaits_folder() {
             self.storage.work.retry_at = None;
-            return self.look_again();
+            return self.check_input(CheckState::retry);
         }
+        let has_pending = self.checking.state.has_pending();
         let had_one = self.forget_error();
-        if !self.run_pending_check() && had_one {
+        self.drain_check_outputs();
+        if !has_pending && had_one {
             self.prepare_files();
             if !self.brain.has_metadata() {
                 // Peers' blocks were refused meanwhile.

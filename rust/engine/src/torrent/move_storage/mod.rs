@@ -433,11 +433,12 @@ impl Driver {
                 for (command, guard) in std::mem::take(&mut self.location.work.queue) {
                     self.refuse_storage_command(command, guard, error.clone());
                 }
-                return self.wait_for_root(error);
+                return self.start_failed(error);
             }
         };
         self.location.work.redo = None;
-        self.root_is_back();
+        // The files may have another folder now.
+        self.location.awaited = None;
         match done {
             Some(StorageWorkResult::Moved(moved)) => {
                 let Moved { from, to, .. } = moved;
@@ -453,6 +454,6 @@ impl Driver {
             }
             None => {}
         }
-        self.start_check();
+        self.check_input(|checks| checks.start_goes_on(true));
     }
 }

@@ -94,7 +94,7 @@ impl Driver {
         status.is_finished = is_finished && !checking;
         status.is_seeding = is_seeding && !checking;
         status.progress = match (checking, wanted) {
-            (true, _) => self.checking.progress,
+            (true, _) => self.checking.state.progress(),
             (false, 0) if !has_metadata => 0.0,
             (false, 0) => 1.0,
             (false, wanted) => wanted_done as f64 / wanted as f64,
