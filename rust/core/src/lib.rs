@@ -66,6 +66,7 @@ pub mod resume;
 pub mod save_schedule;
 pub mod session_state;
 pub mod settings;
+pub mod storage_backoff;
 pub mod suspend;
 mod text;
 pub mod torrent;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use torrent_core::ids::FileIndex;
+use torrent_core::storage_backoff::FileLimit;
 
 use super::counters::Counters;
 use super::error::{DiskError, DiskOp, Fault};
@@ -26,10 +27,6 @@ const RETRIES: u32 = 5;
 /// The wait before the first such retry; doubles with each.
 const RETRY_WAIT: Duration = Duration::from_millis(2);
 
-/// How long fewer files are open after that; then twice as many may be, until
-/// it is as many as the setting says.
-const EASE: Duration = Duration::from_secs(60);
-
 /// The open files.
 pub(super) struct FilePool {
     open: Mutex<Open>,
@@ -39,10 +36,7 @@ pub(super) struct FilePool {
 
 struct Open {
     files: HashMap<FileKey, PooledFile>,
-    limit: usize,
-    /// Fewer than that, since the process had no file descriptor left, and
-    /// since when so few.
-    reduced: Option<(usize, Instant)>,
+    limit: FileLimit,
     /// Counts uses, to find the file that has been idle longest.
     clock: u64,
     no_atime: bool,
@@ -64,24 +58,12 @@ struct PooledFile {
 impl Open {
     /// How many files may be open now.
     fn room(&mut self) -> usize {
-        if let Some((fewer, since)) = self.reduced
-            && since.elapsed() >= EASE
-        {
-            let more = fewer.saturating_mul(2);
-            self.reduced = (more < self.limit).then(|| (more, Instant::now()));
-        }
-        self.reduced
-            .map_or(self.limit, |(fewer, _)| fewer.min(self.limit))
+        self.limit.at(Instant::now())
     }
 
-    /// The process has no file descriptor left: all files are given up, and
-    /// for a while only half as many are opened again.
+    /// The process has no file descriptor left: all files are given up.
     fn give_up(&mut self) -> HashMap<FileKey, PooledFile> {
-        if !self.files.is_empty() {
-            let half = (self.files.len() / 2).max(1);
-            let before = self.reduced.map_or(self.limit, |(fewer, _)| fewer);
-            self.reduced = Some((half.min(before), Instant::now()));
-        }
+        self.limit.shortage(Instant::now(), self.files.len());
         std::mem::take(&mut self.files)
     }
 
@@ -135,8 +117,7 @@ impl FilePool {
         Self {
             open: Mutex::new(Open {
                 files: HashMap::new(),
-                limit: limit.max(1),
-                reduced: None,
+                limit: FileLimit::new(limit),
                 clock: 0,
                 no_atime: false,
             }),
@@ -241,9 +222,8 @@ impl FilePool {
         let mut closed = Vec::new();
         let mut open = self.open.lock();
         open.no_atime = no_atime;
-        open.limit = limit.max(1);
-        open.reduced = None;
-        while open.files.len() > open.limit {
+        open.limit = FileLimit::new(limit);
+        while open.files.len() > open.room() {
             closed.extend(open.take_least(|entry| entry.used));
         }
         drop(open);
@@ -302,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pool_that_had_to_give_up_its_files_keeps_fewer_for_a_while() {
+    fn a_pool_that_had_to_give_up_its_files_keeps_fewer() {
         let pool = FilePool::new(40, Arc::default(), Arc::default());
         let mut open = pool.open.lock();
         let file = Arc::new(tempfile::tempfile().unwrap());
@@ -319,14 +299,5 @@ mod tests {
         assert_eq!(fill(&mut open), 20);
         open.give_up();
         assert_eq!(fill(&mut open), 10);
-        for eased in [20, 40, 40] {
-            let (fewer, since) = open.reduced.unwrap_or((40, Instant::now()));
-            let Some(long_ago) = since.checked_sub(EASE) else {
-                return;
-            };
-            open.reduced = open.reduced.map(|_| (fewer, long_ago));
-            assert_eq!(fill(&mut open), eased);
-        }
-        assert_eq!(open.reduced, None);
     }
 }

@@ -43,8 +43,8 @@ impl Driver {
         Conditions {
             // The queue decides about the torrents that are in it.
             may_check: is_turn || !self.handle.is_auto_managed(),
-            is_short: self.failure.shortage.holds(),
-            has_failed: self.failure.error.is_some(),
+            is_short: self.failure.backoff.is_short(),
+            has_failed: self.failure.backoff.has_failed(),
         }
     }
 

@@ -84,7 +84,9 @@ impl Driver {
             PendingState::Error => {
                 let asked = &self.handle.shared.asked;
                 asked.saw(CommandTopic::Error, asked.last(CommandTopic::Error));
-                self.failure.repeat = self.checking.state.awaits_folder();
+                if self.checking.state.awaits_folder() {
+                    self.failure.backoff.attempt_wanted(Instant::now());
+                }
                 self.clear_error();
                 self.times.times.snapshot_now();
             }

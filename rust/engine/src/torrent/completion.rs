@@ -211,7 +211,7 @@ impl Driver {
             drop(self.guard(kind::METADATA_FAILED, Detail::Error));
         }
         self.records.saver.give_up();
-        if self.failure.shortage.give_up_sorting() {
+        if std::mem::take(&mut self.failure.after_shortage.sort) {
             self.storage.work.sorting = false;
         }
         if std::mem::take(&mut self.uncompleted.check) {

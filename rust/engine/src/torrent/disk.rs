@@ -93,13 +93,8 @@ impl Driver {
         if error.kind == DiskErrorKind::FolderGone {
             return self.folder_gone();
         }
-        if self
-            .failure
-            .cleared
-            .is_none_or(|cleared| error.at > cleared)
-        {
-            self.fail(error.into());
-        }
+        let happened = error.at;
+        self.fail_at(happened, error.into());
     }
 
     pub(super) fn checked(&mut self, now: Instant, have: &Bitfield) {

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use torrent_core::check_state::CheckState;
 use torrent_core::ids::PieceIndex;
+use torrent_core::storage_backoff::StorageBackoff;
 
 use super::{
-    Announcer, Baseline, CheckHandle, CountedStats, DiskError, DiskEvent, Error, FileWork, JoinSet,
-    Mailbox, PathLease, PeerKey, PeerReport, ResourceShortage, ResumeState, Saver, StorageSlot,
+    AfterShortage, Announcer, Baseline, CheckHandle, CountedStats, DiskError, DiskEvent, Error,
+    FileWork, JoinSet, Mailbox, PathLease, PeerKey, PeerReport, ResumeState, Saver, StorageSlot,
     StorageWork, SuspendWatch, TorrentTimes, TrackerOutcome, mpsc,
 };
 use crate::disk::AwaitedFolder;
@@ -67,12 +67,11 @@ pub(super) struct Checking {
 
 /// What keeps the torrent from going on.
 pub(super) struct ErrorState {
-    pub(super) shortage: ResourceShortage,
+    pub(super) backoff: StorageBackoff,
+    /// What is done when a shortage is over.
+    pub(super) after_shortage: AfterShortage,
+    /// The error, while `backoff` has one.
     pub(super) error: Option<Error>,
-    pub(super) cleared: Option<Instant>,
-    /// `clear_error` was called and the error lasts until a look at the disk is over:
-    /// when nothing is better then, that is posted once more.
-    pub(super) repeat: bool,
 }
 
 /// The record that the torrent began with, and those that are written of it.

@@ -2,7 +2,7 @@
 //! files that cannot be read.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use torrent_core::bitfield::Bitfield;
 use torrent_core::check_state::Started;
@@ -27,8 +27,6 @@ pub(super) struct FileWork {
     /// No piece was hashed when the torrent was added; each is before its
     /// first byte is sent.
     pub(super) seed_mode: bool,
-    /// When storage is tried again after an error.
-    pub(super) retry_at: Option<Instant>,
 }
 
 /// The outcome of work on the files.
@@ -154,8 +152,7 @@ impl Driver {
     /// Requests no blocks while they could not be stored.
     pub(super) fn hold_download(&mut self) {
         let held = self.storage.work.moving
-            || self.failure.error.is_some()
-            || self.failure.shortage.holds()
+            || self.failure.backoff.is_held()
             || self.checking.state.has_pending();
         self.brain.set_storage_failed(Instant::now(), held);
     }
@@ -258,12 +255,5 @@ impl Driver {
         }
         let error = Error::from(error);
         self.post(kind::FILE_ERROR, || Detail::Error(error));
-    }
-
-    /// Schedules the automatic retry.
-    pub(super) fn plan_retry(&mut self) {
-        let settings = self.context.services.settings.borrow();
-        let wait = Duration::from_secs(settings.optimistic_disk_retry.unsigned_abs());
-        self.storage.work.retry_at = Some(Instant::now() + wait);
     }
 }

@@ -172,8 +172,12 @@ impl Driver {
     /// The metadata is what the hash stands for, and cannot be used: no peer
     /// will ever have a better one.
     pub(super) fn metadata_refused(&mut self, error: Error) {
+        let now = Instant::now();
+        // Time changes nothing about it.
+        self.failure.backoff.failed(now, now, None);
         self.failure.error = Some(error.clone());
-        self.publish(Instant::now());
+        self.drain_storage_outputs();
+        self.publish(now);
         let failure = error.clone();
         self.post(kind::METADATA_FAILED, || Detail::Error(failure));
         self.post_error(kind::TORRENT_ERROR, error);

@@ -40,6 +40,7 @@ use torrent_core::check_state::CheckState;
 use torrent_core::ids::PeerKey;
 use torrent_core::metainfo::{Info, MetainfoError};
 use torrent_core::peerlist::Sources;
+use torrent_core::storage_backoff::StorageBackoff;
 use torrent_core::suspend::SuspendWatch;
 use torrent_core::torrent::{Output, Torrent};
 use torrent_core::tracker::Announcer;
@@ -64,7 +65,7 @@ use handle::storage::Deletion;
 use handle::{Command, Reannounce, TorrentHandle};
 use move_storage::{StorageWork, StorageWorkEnd};
 pub(crate) use new_torrent::NewTorrent;
-use resource_shortage::ResourceShortage;
+use resource_shortage::AfterShortage;
 use resume::ResumeState;
 use save_path::FolderLook;
 use save_resume::{Asked, RecordParts, SavedRecord, Saver};
@@ -247,10 +248,9 @@ impl Driver {
                 running: None,
             },
             failure: ErrorState {
-                shortage: ResourceShortage::new(),
+                backoff: StorageBackoff::new(),
+                after_shortage: AfterShortage::default(),
                 error: None,
-                cleared: None,
-                repeat: false,
             },
             records: Records {
                 resume_state: ResumeState::default(),
@@ -376,11 +376,9 @@ impl Driver {
                     self.brain.set_session_room(room);
                     self.brain.handle_timeout(now);
                     self.announcing.announcer.handle_timeout(now);
-                    self.shortage_over(now);
                     self.check_input(|checks| checks.handle_timeout(now));
-                    if self.storage.work.retry_at.is_some_and(|at| now >= at) {
-                        self.clear_error();
-                    }
+                    self.failure.backoff.handle_timeout(now);
+                    self.drain_storage_outputs();
                 }
             }
             if quiet.is_none_or(|shape| shape != self.shape()) {
@@ -422,8 +420,7 @@ impl Driver {
         let machines = [
             self.brain.poll_timeout(),
             self.announcing.announcer.poll_timeout(),
-            self.storage.work.retry_at,
-            self.failure.shortage.poll_timeout(),
+            self.failure.backoff.poll_timeout(),
             self.checking.state.poll_timeout(),
         ];
         machines

@@ -1,9 +1,10 @@
 //! A torrent in error: it stays so, whatever fails meanwhile, until a caller says
 //! that the cause is gone or a retry finds that it is.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use torrent_core::check_state::CheckState;
+use torrent_core::storage_backoff::StorageOutput;
 
 use super::Driver;
 use crate::error::Error;
@@ -13,17 +14,27 @@ use crate::event::{Detail, Kind, kind};
 impl Driver {
     /// Storage is in error: nothing new is requested, what we have is served.
     pub(super) fn fail(&mut self, error: Error) {
+        self.fail_at(Instant::now(), error);
+    }
+
+    /// The same, by something that `happened` a while ago.
+    pub(super) fn fail_at(&mut self, happened: Instant, error: Error) {
         tracing::warn!(torrent = %self.handle.info_hash(), %error, "storage failed");
+        let retry = self
+            .context
+            .services
+            .settings
+            .borrow()
+            .optimistic_disk_retry;
+        let retry = Duration::from_secs(retry.unsigned_abs());
+        let now = Instant::now();
         // One cause fails several writes; the first is reported to the game.
-        let repeat = std::mem::take(&mut self.failure.repeat);
-        if self.failure.error.is_some() && !repeat {
-            return;
+        if self.failure.backoff.failed(now, happened, Some(retry)) {
+            self.failure.error = Some(error.clone());
+            self.drain_storage_outputs();
+            self.publish(now);
+            self.post_error(kind::FILE_ERROR, error);
         }
-        self.failure.error = Some(error.clone());
-        self.hold_download();
-        self.plan_retry();
-        self.publish(Instant::now());
-        self.post_error(kind::FILE_ERROR, error);
     }
 
     /// Posts what the torrent is in error for, unless the game has called
@@ -33,10 +44,21 @@ impl Driver {
         events.post_about(CommandTopic::Error, kind, &torrent, || Detail::Error(error));
     }
 
+    /// Carries out what is decided about errors of storage.
+    pub(super) fn drain_storage_outputs(&mut self) {
+        while let Some(output) = self.failure.backoff.poll_output() {
+            self.times.times.changed();
+            match output {
+                StorageOutput::Hold => self.hold_download(),
+                StorageOutput::ShortageOver => self.shortage_over(),
+                StorageOutput::Retry => self.clear_error(),
+            }
+        }
+    }
+
     /// The game says that the cause is gone.
     pub(super) fn clear_error(&mut self) {
         if self.checking.state.awaits_folder() {
-            self.storage.work.retry_at = None;
             return self.check_input(CheckState::retry);
         }
         let has_pending = self.checking.state.has_pending();
@@ -53,12 +75,10 @@ impl Driver {
 
     /// Whether there was an error that counts no longer.
     pub(super) fn forget_error(&mut self) -> bool {
-        let had_one = self.failure.error.take().is_some();
-        self.failure.repeat = false;
+        let had_one = self.failure.backoff.cleared(Instant::now());
         if had_one {
-            self.failure.cleared = Some(Instant::now());
-            self.storage.work.retry_at = None;
-            self.hold_download();
+            self.failure.error = None;
+            self.drain_storage_outputs();
             self.times.times.snapshot_now();
         }
         had_one
