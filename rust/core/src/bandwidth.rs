@@ -284,7 +284,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::at;
+    use crate::testing::{Machine, at, check_contract};
 
     const ONE: TorrentKey = TorrentKey(1);
     const TWO: TorrentKey = TorrentKey(2);
@@ -454,6 +454,22 @@ mod tests {
         assert!(!bandwidth.set_limit(at(0), Scope::Session, Some(10_000)));
     }
 
+    impl Machine for Bandwidth<usize> {
+        fn poll_timeout(&self) -> Option<Instant> {
+            Bandwidth::poll_timeout(self)
+        }
+
+        fn handle_timeout(&mut self, now: Instant) {
+            if self.poll_timeout().is_some_and(|due| due <= now) {
+                self.grant(now);
+            }
+        }
+
+        fn poll_all(&mut self, _now: Instant) -> usize {
+            0
+        }
+    }
+
     proptest! {
         #[test]
         fn nobody_gets_more_than_it_wants_and_no_limit_is_broken(
@@ -476,6 +492,8 @@ mod tests {
             prop_assert!(sum(&|key| wants[key].2) <= torrent.map_or(u64::MAX, |it| it / 10 + 1));
             let everybody = session.is_none() && torrent.is_none();
             prop_assert!(!everybody || grants.len() == wants.len());
+            check_contract(&mut bandwidth, at(120));
+            check_contract(&mut bandwidth, at(1000));
         }
     }
 }

@@ -10,7 +10,9 @@
 //! A machine is what decides something that depends on time: [`torrent::Torrent`],
 //! [`peer::Connection`], [`choker::Choker`], [`queue::Queue`],
 //! [`bandwidth::Bandwidth`], [`tracker::Announcer`], [`tracker::udp::UdpTrackers`],
-//! [`save_schedule::SaveSchedule`], [`backoff::Backoff`]. All of them keep this:
+//! [`check_state::CheckState`], [`storage_backoff::StorageBackoff`],
+//! [`save_schedule::SaveSchedule`], [`backoff::Backoff`]. All of them keep this, and
+//! the property tests of most hold it (`testing::check_contract`):
 //!
 //! - *Inputs* are calls that say what happened. Where it matters when, they take
 //!   `now`, which never goes back from one call to the next. An input never
@@ -30,7 +32,9 @@
 //!   or too late, and often: afterwards, when the outputs are polled,
 //!   `poll_timeout` is later than `now`, so that a driver never spins. A machine that only answers when it is polled with
 //!   `now` ([`save_schedule::SaveSchedule::poll`], [`bandwidth::Bandwidth::grant`]) needs
-//!   none.
+//!   none. What only adds up over time ([`active_time::ActiveTime`],
+//!   [`suspend::SuspendWatch`], [`storage_backoff::FileLimit`]) takes `now` and has
+//!   nothing to be woken for.
 //! - Randomness comes from a seed that is given when the machine is made. The
 //!   same inputs at the same times give the same outputs.
 #![warn(missing_docs)]

@@ -142,8 +142,10 @@ impl SaveSchedule {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::testing::at;
+    use crate::testing::{Machine, at, check_contract};
 
     #[test]
     fn settings_do_not_wait_for_a_slow_sync() {
@@ -167,6 +169,65 @@ mod tests {
         assert_eq!(schedule.poll_timeout(), Some(at(21_000)));
         schedule.changed(at(11_000), Changed::Config);
         assert_eq!(schedule.poll(at(11_500)), Some(Save::Record));
+    }
+
+    /// With a driver that saves at once, and whose syncs end when a test says so.
+    impl Machine for SaveSchedule {
+        fn poll_timeout(&self) -> Option<Instant> {
+            SaveSchedule::poll_timeout(self)
+        }
+
+        fn handle_timeout(&mut self, _now: Instant) {}
+
+        fn poll_all(&mut self, now: Instant) -> usize {
+            let saves = std::iter::from_fn(|| {
+                let save = self.poll(now)?;
+                self.began(now, save);
+                Some(save)
+            });
+            saves.count()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_changes_is_saved_in_time(
+            steps in prop::collection::vec((0..5u8, 0..20_000u64), 0..60),
+        ) {
+            let mut schedule = SaveSchedule::new(at(0));
+            let mut now = 0;
+            // Since when a change of settings waits: never for a sync.
+            let mut unsaved: Option<u64> = None;
+            for (step, wait) in steps {
+                match step {
+                    0 => {
+                        schedule.changed(at(now), Changed::Config);
+                        unsaved.get_or_insert(now);
+                    }
+                    1 => schedule.changed(at(now), Changed::Progress),
+                    2 if schedule.is_syncing() => schedule.synced(at(now), true),
+                    3 if schedule.is_syncing() => schedule.synced(at(now), false),
+                    _ => now += wait,
+                }
+                if let Some(since) = unsaved {
+                    let due = at(since) + CONFIG_DELAY;
+                    prop_assert!(schedule.poll_timeout().is_some_and(|at| at <= due));
+                }
+                check_contract(&mut schedule, at(now));
+                if schedule.config.is_none() {
+                    unsaved = None;
+                }
+                let due = schedule.poll_timeout();
+                let soon = due.is_some_and(|due| due <= at(now) + COUNTERS);
+                prop_assert!(soon || schedule.is_syncing());
+            }
+            if schedule.is_syncing() {
+                schedule.synced(at(now), true);
+            }
+            schedule.changed(at(now), Changed::Progress);
+            let due = schedule.poll_timeout();
+            prop_assert!(due.is_some_and(|due| due <= at(now) + COUNTERS));
+        }
     }
 
     #[test]

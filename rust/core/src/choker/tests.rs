@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::at;
+use crate::testing::{Machine, at, check_contract};
 
 const ONE: TorrentKey = TorrentKey(1);
 const TWO: TorrentKey = TorrentKey(2);
@@ -394,6 +394,20 @@ fn settings_come_by_libtorrents_names() {
     );
 }
 
+impl Machine for Choker {
+    fn poll_timeout(&self) -> Option<Instant> {
+        Choker::poll_timeout(self)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        Choker::handle_timeout(self, now);
+    }
+
+    fn poll_all(&mut self, _now: Instant) -> usize {
+        std::iter::from_fn(|| self.poll_output()).count()
+    }
+}
+
 proptest! {
     #[test]
     fn slots_are_never_exceeded_nor_left_empty(
@@ -423,5 +437,7 @@ proptest! {
             let served = count(|peer| peer.unchoked && peer.interested);
             prop_assert_eq!(served, count(|peer| peer.interested).min(slots as usize));
         }
+        check_contract(&mut choker, at(millis));
+        check_contract(&mut choker, at(millis + 60_000));
     }
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::at;
+use crate::testing::{Machine, at, check_contract};
 
 fn torrent(name: u8) -> TorrentKey {
     TorrentKey(name.into())
@@ -327,6 +327,21 @@ fn a_peer_wakes_a_torrent_for_a_while() {
     assert_eq!(world.running(), [1]);
 }
 
+impl Machine for Queue {
+    fn poll_timeout(&self) -> Option<Instant> {
+        Queue::poll_timeout(self)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        Queue::handle_timeout(self, now);
+    }
+
+    fn poll_all(&mut self, now: Instant) -> usize {
+        let verdicts = std::iter::from_fn(|| self.poll_verdict()).count();
+        verdicts + std::iter::from_fn(|| self.poll_scrape(now)).count()
+    }
+}
+
 proptest! {
     #[test]
     fn limits_hold_whatever_happens(
@@ -377,6 +392,9 @@ proptest! {
             prop_assert_eq!(running.1, seeds.min(managed(Phase::is_finished)));
             prop_assert_eq!(running.2, checking.min(managed(|phase| phase == Phase::Checking)));
         }
+        let now = world.time();
+        check_contract(&mut world.queue, now);
+        check_contract(&mut world.queue, now + Duration::from_secs(60));
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::at;
+use crate::testing::{Machine, at, check_contract};
 
 fn tracker(name: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, name], 80))
@@ -390,6 +390,20 @@ fn what_is_cancelled_is_forgotten() {
     assert_eq!(world.machine.servers.len(), 1, "the old one is forgotten");
 }
 
+impl Machine for UdpTrackers {
+    fn poll_timeout(&self) -> Option<Instant> {
+        UdpTrackers::poll_timeout(self)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        UdpTrackers::handle_timeout(self, now);
+    }
+
+    fn poll_all(&mut self, _now: Instant) -> usize {
+        std::iter::from_fn(|| self.poll_output()).count()
+    }
+}
+
 proptest! {
     /// Whatever happens, every query that is not cancelled ends exactly once.
     #[test]
@@ -438,6 +452,10 @@ proptest! {
             }
         }
         prop_assert!(open.is_empty());
+        let now = world.time();
+        world.announce(&[7, 8]);
+        check_contract(&mut world.machine, now);
+        check_contract(&mut world.machine, now + Duration::from_secs(20));
         prop_assert!(world.machine.transactions.len() <= world.machine.servers.len());
     }
 }
