@@ -28,6 +28,11 @@ impl Backoff {
         }
     }
 
+    /// Pauses between attempts at files: 1 to 30 seconds.
+    pub fn of_disk() -> Self {
+        Self::new(Duration::from_secs(1), Duration::from_secs(30))
+    }
+
     /// An attempt failed. Whether it is the first one in a row, which is news.
     pub fn failed(&mut self, now: Instant) -> bool {
         let doublings = self.failures.min(31);

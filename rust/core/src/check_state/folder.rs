@@ -1,15 +1,9 @@
 //! The looks at the folder of the files: one at a time, and after one that did
 //! not find it another, with pauses that grow.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::backoff::Backoff;
-
-/// The first pause before another look.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What is known of the folder.
 #[derive(Debug)]
@@ -31,7 +25,7 @@ impl FolderWatch {
             is_short: false,
             seen: false,
             may_be_empty: false,
-            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            backoff: Backoff::of_disk(),
         }
     }
 

@@ -44,7 +44,7 @@ pub use faults::{FileOp, StateFaults};
 pub(crate) use load::{LoadResult, Patience, Remembered, Unread};
 pub(crate) use lock::Ending;
 use lock::FolderLock;
-pub(crate) use recall::{Recalled, pauses};
+pub(crate) use recall::Recalled;
 pub(crate) use store::{StateStore, StoreNotice};
 
 /// A file of a torrent.

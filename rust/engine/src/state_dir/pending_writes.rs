@@ -7,17 +7,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use torrent_core::backoff::Backoff;
 use torrent_core::ids::InfoHash;
-
-/// The first pause before another attempt.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What a file is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,7 +86,7 @@ impl PendingWrites {
         task: PendingWrite,
         error: &io::Error,
     ) {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut backoff = Backoff::of_disk();
         backoff.failed(now);
         let waiting = PendingSubject {
             backoff,

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use torrent_core::backoff::Backoff;
@@ -17,17 +17,6 @@ use torrent_core::ids::InfoHash;
 use super::faults::StateFaults;
 use super::load::{self, Patience, Remembered, Unread};
 use crate::error::Error;
-
-/// The first pause before another attempt.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// The pauses between attempts to read.
-pub(crate) fn pauses() -> Backoff {
-    Backoff::new(FIRST_PAUSE, LONGEST_PAUSE)
-}
 
 /// A step of the reading.
 #[derive(Debug)]
@@ -58,7 +47,7 @@ impl Recall {
             taker,
             unread: None,
             attempts: 0,
-            backoff: pauses(),
+            backoff: Backoff::of_disk(),
         }
     }
 

@@ -16,6 +16,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, spawn_blocking};
+use torrent_core::backoff::Backoff;
 use torrent_core::ids::InfoHash;
 use torrent_core::magnet::MagnetUri;
 use torrent_core::move_journal::MoveJournal;
@@ -28,7 +29,7 @@ use crate::event::{Detail, kind};
 use crate::session::add::{AddTorrent, TorrentSource};
 use crate::session::registry::{Origin, log_without_effect};
 use crate::session::{SessionCommand, SessionShared};
-use crate::state_dir::{LoadResult, Patience, Recalled, Remembered, StoreNotice, Unread, pauses};
+use crate::state_dir::{LoadResult, Patience, Recalled, Remembered, StoreNotice, Unread};
 use crate::timer::sleep_until;
 use crate::torrent::handle::TorrentHandle;
 use crate::torrent::handle::resume::path_of;
@@ -124,7 +125,7 @@ pub(crate) async fn looked_up(
     };
     let mut stopping = session.stopping.subscribe();
     let mut removal = new.handle.shared.removal.subscribe();
-    let mut backoff = pauses();
+    let mut backoff = Backoff::of_disk();
     for attempts in 0.. {
         let patience = Patience::after(attempts);
         let error = match load(session, &new.handle, patience).await? {
