@@ -29,6 +29,16 @@ fn added(node: &Node, payload: &Payload, folder: &Path) -> TorrentHandle {
     node.session.add_torrent(add).unwrap()
 }
 
+/// A torrent that has seeded from a folder, of a session that has stopped.
+fn remembered(state: &Path, payload: &Payload, folder: &Path) -> TorrentHandle {
+    payload.write(folder);
+    let node = start(state);
+    let handle = added(&node, payload, folder);
+    until(|| handle.status().is_seeding);
+    stop(&node);
+    handle
+}
+
 /// Asserts that the torrent is in error because of its folder, and waits.
 fn assert_missing(node: &mut Node, handle: &TorrentHandle, folder: &Path) {
     until(|| !handle.status().error.is_empty());
@@ -48,11 +58,7 @@ fn a_start_without_the_disk_loses_nothing() {
     let (state, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (mounted, away) = (disk.path().join("games"), disk.path().join("away"));
     let payload = Payload::of_two_files(41);
-    payload.write(&mounted);
-    let node = start(state.path());
-    let handle = added(&node, &payload, &mounted);
-    until(|| handle.status().is_seeding);
-    stop(&node);
+    let handle = remembered(state.path(), &payload, &mounted);
     assert_eq!(pieces(state.path(), &handle), 30);
     fs::rename(&mounted, &away).unwrap();
 
@@ -94,11 +100,7 @@ fn it_goes_on_by_itself_when_the_disk_is_back() {
     let (state, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (mounted, away) = (disk.path().join("games"), disk.path().join("away"));
     let payload = Payload::of_two_files(42);
-    payload.write(&mounted);
-    let node = start(state.path());
-    let handle = added(&node, &payload, &mounted);
-    until(|| handle.status().is_seeding);
-    stop(&node);
+    let handle = remembered(state.path(), &payload, &mounted);
     fs::rename(&mounted, &away).unwrap();
     for asked in [false, true] {
         let mut node = start(state.path());
@@ -165,11 +167,7 @@ fn a_folder_with_none_of_the_files_is_missing_until_the_game_asks_for_a_check() 
     let (state, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (mounted, away) = (disk.path().join("games"), disk.path().join("away"));
     let payload = Payload::of_two_files(46);
-    payload.write(&mounted);
-    let node = start(state.path());
-    let handle = added(&node, &payload, &mounted);
-    until(|| handle.status().is_seeding);
-    stop(&node);
+    let handle = remembered(state.path(), &payload, &mounted);
     // The mount point has a file of its own.
     fs::rename(&mounted, &away).unwrap();
     fs::create_dir(&mounted).unwrap();
