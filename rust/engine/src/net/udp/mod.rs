@@ -4,7 +4,7 @@
 //! The session opens them with its listeners and closes them with them
 //! ([`UdpSockets::open`], [`UdpSockets::close`]). A task for each socket receives
 //! what comes and hands it on by what it is ([`DatagramKind`]) to the task that
-//! has subscribed to that; what nobody has subscribed to costs a look at its
+//! has subscribed to that; a datagram without a subscriber costs a look at its
 //! first bytes. Who sends says from which endpoint ([`UdpSockets::send`]): a
 //! tracker, a node of the DHT or a peer has to see the port that we listen on.
 

@@ -15,6 +15,7 @@ use super::storage::StorageMode;
 use super::{PendingState, TorrentHandle};
 use crate::error::Result;
 use crate::event::command_sequence::CommandTopic;
+use crate::status::TorrentStatus;
 use crate::torrent::handle::resume::SaveFlags;
 
 /// Flags, modes and limits.
@@ -36,6 +37,22 @@ pub(crate) struct PlainOptions {
     pub(crate) upload_limit: i64,
     pub(crate) modes: Modes,
     pub(crate) storage_mode: StorageMode,
+}
+
+impl PlainOptions {
+    /// Writes into a status what follows from the options alone.
+    pub(crate) fn show(&self, status: &mut TorrentStatus) {
+        status.is_auto_managed = self.auto_managed;
+        status.connections_limit = self.max_connections;
+        status.uploads_limit = self.max_uploads;
+        status.download_limit = self.download_limit;
+        status.upload_limit = self.upload_limit;
+        status.is_sequential_download = self.sequential;
+        status.is_upload_mode = self.modes.upload_mode;
+        status.is_share_mode = self.modes.share_mode;
+        status.is_super_seeding = self.modes.super_seeding;
+        status.is_stop_when_ready = self.modes.stop_when_ready;
+    }
 }
 
 /// All options of a torrent.

@@ -131,16 +131,7 @@ impl TorrentHandle {
         status.queue_position = self.queue_position();
         let options = self.plain_options();
         status.paused = session_paused || self.waits(options);
-        status.is_auto_managed = options.auto_managed;
-        status.connections_limit = options.max_connections;
-        status.uploads_limit = options.max_uploads;
-        status.download_limit = options.download_limit;
-        status.upload_limit = options.upload_limit;
-        status.is_sequential_download = options.sequential;
-        status.is_upload_mode = options.modes.upload_mode;
-        status.is_share_mode = options.modes.share_mode;
-        status.is_super_seeding = options.modes.super_seeding;
-        status.is_stop_when_ready = options.modes.stop_when_ready;
+        options.show(status);
     }
 
     /// The last snapshot of its connections.

@@ -57,7 +57,6 @@ impl TorrentHandle {
             name: self.name().to_owned(),
             save_path: self.save_path().display().to_string(),
             paused: self.waits(options),
-            is_auto_managed: options.auto_managed,
             queue_position: -1,
             block_size: BLOCK_SIZE,
             num_complete: -1,
@@ -65,23 +64,15 @@ impl TorrentHandle {
             time_since_download: -1,
             time_since_upload: -1,
             next_announce: -1,
-            connections_limit: options.max_connections,
-            uploads_limit: options.max_uploads,
-            download_limit: options.download_limit,
-            upload_limit: options.upload_limit,
             added_time: self.added_time(),
             eta: -1,
             ratio: -1.0,
-            is_sequential_download: options.sequential,
-            is_upload_mode: options.modes.upload_mode,
-            is_share_mode: options.modes.share_mode,
-            is_super_seeding: options.modes.super_seeding,
-            is_stop_when_ready: options.modes.stop_when_ready,
             downloading_piece_index: -1,
             downloading_block_index: -1,
             storage_mode: options.storage_mode.name().to_owned(),
             ..TorrentStatus::default()
         };
+        options.show(&mut status);
         if let Some(metainfo) = self.metainfo() {
             let layout = &metainfo.info.layout;
             let pieces = layout.num_pieces();

@@ -41,17 +41,9 @@ impl Driver {
 
     fn put_options(&self, status: &mut TorrentStatus) {
         let options = self.handle.plain_options();
-        status.is_auto_managed = options.auto_managed;
-        status.connections_limit = options.max_connections;
-        status.uploads_limit = options.max_uploads;
-        status.download_limit = options.download_limit;
-        status.upload_limit = options.upload_limit;
-        status.is_sequential_download = options.sequential;
+        options.show(status);
+        status.is_upload_mode |= self.failure.error.is_some();
         status.storage_mode = options.storage_mode.name().to_owned();
-        status.is_upload_mode = options.modes.upload_mode || self.failure.error.is_some();
-        status.is_share_mode = options.modes.share_mode;
-        status.is_super_seeding = options.modes.super_seeding;
-        status.is_stop_when_ready = options.modes.stop_when_ready;
     }
 
     /// What went over the connections, now and in earlier sessions.

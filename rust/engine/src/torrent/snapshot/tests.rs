@@ -68,7 +68,7 @@ async fn a_snapshot_of_an_idle_torrent_touches_no_pieces() {
         "it has nothing to do"
     );
 
-    // What nobody reads is not made, and what has not changed is not replaced.
+    // Parts without a reader are not made, and unchanged ones are not replaced.
     let before = Parts::of(&handle);
     driver.publish(now);
     driver.publish(now);
