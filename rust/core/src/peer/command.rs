@@ -30,6 +30,9 @@ pub enum CloseReason {
     /// Neither side has wanted anything for long, and others wait.
     #[error("neither side was interested for too long")]
     Inactive,
+    /// The machine was asleep for longer than a peer may be silent.
+    #[error("the machine was asleep for too long")]
+    Asleep,
     /// The same peer is connected already.
     #[error("the peer is connected already")]
     Duplicate,

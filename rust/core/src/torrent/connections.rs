@@ -228,9 +228,12 @@ impl Torrent {
             }
             self.call_ended(now, endpoint, &peer);
         }
-        let stopped = peer.closing == Some(CloseReason::Stopped);
+        let blameless = matches!(
+            peer.closing,
+            Some(CloseReason::Stopped | CloseReason::Asleep)
+        );
         if self.is_running()
-            && (stopped || peer.upload_only_sent && !self.activity.upload_only_sent())
+            && (blameless || peer.upload_only_sent && !self.activity.upload_only_sent())
         {
             // Running again, or in want of something again, before the
             // connection was gone.

@@ -176,10 +176,15 @@ impl Torrent {
     }
 
     /// The machine was asleep, or the program stood still: what became of
-    /// connections meanwhile says nothing of the peers.
-    pub fn woke_up(&mut self, now: Instant) {
+    /// connections meanwhile says nothing of the peers. The clock that `now` is
+    /// of has not counted `uncounted` of it; where that is longer than a peer may
+    /// be silent, the peers have given up the connections.
+    pub fn woke_up(&mut self, now: Instant, uncounted: Duration) {
         self.forgive_all();
         if self.is_running() {
+            if uncounted.as_secs() >= self.settings.peer_timeout.unsigned_abs() {
+                self.close_all(CloseReason::Asleep);
+            }
             self.redial(now);
         }
     }

@@ -31,6 +31,7 @@ use crate::net::dial::Dialler;
 use crate::net::udp::UdpSockets;
 use crate::state_dir::StateStore;
 use crate::stats::Stats;
+use crate::timer::WallClock;
 use address_filter::AddressFilter;
 use choker::StandingInbox;
 use connections::ConnectionCounter;
@@ -71,6 +72,7 @@ pub(crate) struct Services {
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) events: Arc<EventSink>,
     pub(crate) stats: Stats,
+    pub(crate) clock: Arc<WallClock>,
     pub(crate) network: Network,
     pub(crate) connections: ConnectionCounter,
     pub(crate) bandwidth: Arc<BandwidthLimiter>,
@@ -101,6 +103,7 @@ impl Services {
             paused: watch::Sender::new(false),
             stopping: watch::Sender::new(false),
             stats: Stats::default(),
+            clock: Arc::default(),
             network: Network::default(),
             connections: ConnectionCounter::default(),
             choking: Arc::default(),

@@ -19,7 +19,6 @@ mod tracker;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use torrent_core::ids::{Block, FileIndex, InfoHash, PieceIndex};
@@ -30,6 +29,7 @@ use torrent_core::wire::Request;
 
 use crate::error::Error;
 use crate::status::{TorrentState, TorrentStatus};
+pub use crate::timer::unix_millis;
 pub use answer::Answer;
 pub use command_sequence::CommandStamp;
 pub use kinds::{AlertPriority, Audience, Kind, category, kind};
@@ -260,13 +260,6 @@ impl Event {
     pub fn info_hash(&self) -> Option<InfoHash> {
         self.torrent.as_ref().map(|torrent| torrent.info_hash())
     }
-}
-
-/// Milliseconds of Unix time.
-pub fn unix_millis() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as i64)
 }
 
 /// An event in the form in which it is handed out by name.

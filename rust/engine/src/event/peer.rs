@@ -184,6 +184,7 @@ impl From<CloseReason> for CloseCode {
             CloseReason::TooMany | CloseReason::Crowded => Self::TooManyConnections,
             CloseReason::Turnover => Self::PeerChurn,
             CloseReason::Inactive => Self::TimedOutInterest,
+            CloseReason::Asleep => Self::TimedOutActivity,
             CloseReason::Duplicate => Self::DuplicatePeerId,
             CloseReason::Banned | CloseReason::Filtered => Self::Blocked,
             CloseReason::BadMetadata => Self::InvalidMetadata,

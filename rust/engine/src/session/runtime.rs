@@ -122,6 +122,7 @@ pub(crate) fn context(session: &SessionShared) -> io::Result<Arc<Context>> {
             session.settings.subscribe(),
             session.address_filter.filter(),
             Arc::clone(&udp),
+            Arc::clone(&services.clock),
         ),
         udp,
         connect_limiter: ConnectLimiter::default(),
@@ -230,7 +231,9 @@ async fn run(
             () = tokio::time::sleep_until(next_trim) => {
                 context.pool.trim();
                 let kept = session.settings.borrow().idle_buffer_time;
-                next_trim += Duration::from_secs(kept.unsigned_abs());
+                // From now: after a sleep of the machine there is nothing to make up for.
+                let kept = Duration::from_secs(kept.unsigned_abs());
+                next_trim = tokio::time::Instant::now() + kept;
             }
         }
     }

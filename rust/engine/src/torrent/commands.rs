@@ -103,7 +103,7 @@ impl Driver {
 
     pub(super) fn pause_changed(&mut self, now: Instant) {
         // Timers have not fired while it was paused.
-        self.times.sleep = SuspendWatch::default();
+        self.times.sleep = SuspendWatch::new(now, self.context.services.clock.unix_millis());
         self.times.times.paused_changed(now, self.paused);
         if self.paused {
             self.stop_announcing();

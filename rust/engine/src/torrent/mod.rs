@@ -51,7 +51,7 @@ use crate::context::path_claims::PathLease;
 use crate::coop;
 use crate::disk::{CheckHandle, DiskError, DiskEvent, ResumeAccepted, ResumeRejected, StorageSlot};
 use crate::error::Error;
-use crate::event::{Detail, kind, unix_millis};
+use crate::event::{Detail, kind};
 use crate::peer::PeerReport;
 use crate::peer::mailbox::Mailbox;
 use crate::timer::sleep_until;
@@ -265,7 +265,7 @@ impl Driver {
             },
             times: Times {
                 times: TorrentTimes::new(now),
-                sleep: SuspendWatch::default(),
+                sleep: SuspendWatch::new(now, context.services.clock.unix_millis()),
                 counted: CountedStats::default(),
             },
             storage: TorrentStorage {
@@ -369,9 +369,7 @@ impl Driver {
                 () = sleep_until(due) => {
                     let now = Instant::now();
                     quiet = Some(self.shape());
-                    if self.times.sleep.look(now, unix_millis()) {
-                        self.brain.woke_up(now);
-                    }
+                    self.notice_sleep(now);
                     let room = self.context.services.free_connections();
                     self.brain.set_session_room(room);
                     self.brain.handle_timeout(now);
@@ -385,6 +383,15 @@ impl Driver {
                 self.times.times.changed();
             }
             self.drain_outputs();
+        }
+    }
+
+    /// Whatever a sleep of the machine makes out of date begins anew.
+    fn notice_sleep(&mut self, now: Instant) {
+        let wall = self.context.services.clock.unix_millis();
+        if let Some(uncounted) = self.times.sleep.look(now, wall) {
+            self.brain.woke_up(now, uncounted);
+            self.announcing.announcer.woke_up(now, uncounted);
         }
     }
 

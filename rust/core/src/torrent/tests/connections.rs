@@ -330,10 +330,56 @@ fn a_named_peer_is_called_again_and_again() {
     calls(&mut world, 30, refuse);
     world.out();
     world.millis += 3_600_000;
-    world.torrent.woke_up(world.now());
+    world.torrent.woke_up(world.now(), Duration::ZERO);
     assert_eq!(world.out(), ["connect 10.0.0.97:6881 by name"]);
     refuse(&mut world);
     assert_eq!(calls(&mut world, 8, refuse), [1, 3, 7]);
+}
+
+#[test]
+fn what_peers_have_given_up_during_a_sleep_is_closed() {
+    let silence = Duration::from_secs(120);
+    let mut world = World::new("..");
+    world.torrent.connect_to(world.now(), endpoint('a'));
+    let others = [endpoint('b')];
+    world
+        .torrent
+        .add_peers(world.now(), others, Sources::TRACKER);
+    world.join('a', false).unwrap();
+    world.join('b', false).unwrap();
+    world.pass(30_000);
+    world.out();
+    let moment = Duration::from_millis(1);
+    world.torrent.woke_up(world.now(), silence - moment);
+    assert!(world.out().is_empty(), "they may be there still");
+    world.torrent.woke_up(world.now(), silence);
+    let close = |peer| format!("{peer} close: {}", CloseReason::Asleep);
+    assert_eq!(world.out(), [close('a'), close('b')]);
+    world.leave('b', false);
+    world.leave('a', false);
+    world.pass(500);
+    let calls = [
+        "connect 10.0.0.97:6881 by name".to_owned(),
+        "connect 10.0.0.98:6881".to_owned(),
+    ];
+    assert_eq!(world.out(), calls, "at once, the named one first");
+    // One that is paused calls when it runs.
+    world.torrent.stop();
+    world.torrent.woke_up(world.now(), silence);
+    assert!(world.out().is_empty());
+}
+
+#[test]
+fn a_sleep_is_one_tick() {
+    let mut world = World::new("..");
+    world.givers(&[('a', "xx")]);
+    world.want('a', 4);
+    world.pass(10_000);
+    for _ in 0..3 {
+        world.millis += 24 * 3_600_000;
+        let now = world.now();
+        check_contract(&mut world.torrent, now);
+    }
 }
 
 #[test]

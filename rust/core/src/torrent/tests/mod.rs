@@ -20,7 +20,7 @@ use crate::choker::Choker;
 use crate::ids::{BLOCK_SIZE, Block, TorrentKey};
 use crate::peer::{ConnectionKind, ConnectionReport};
 use crate::peerlist::Sources;
-use crate::testing::at;
+use crate::testing::{Machine, at, check_contract};
 
 const OUR_ID: u8 = b'M';
 
@@ -282,6 +282,20 @@ fn command_text(command: &PeerCommand) -> String {
         PeerCommand::Choke(choke) => if *choke { "choke" } else { "unchoke" }.into(),
         PeerCommand::Interested(wanted) => format!("interested {wanted}"),
         PeerCommand::Close(reason) => format!("close: {reason}"),
+    }
+}
+
+impl Machine for Torrent {
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(now);
+    }
+
+    fn poll_all(&mut self, _: Instant) -> usize {
+        std::iter::from_fn(|| self.poll_output()).count()
     }
 }
 

@@ -12,7 +12,7 @@ mod tiers;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -279,6 +279,15 @@ impl Announcer {
         let fails = tracker.endpoints.get(number).map(|endpoint| endpoint.fails);
         self.advance(now);
         fails.filter(|_| out_of_reach || failure.retry != Retry::NotFromHere)
+    }
+
+    /// The machine was asleep, and the clock that `now` is of has not counted
+    /// `uncounted` of it: trackers have.
+    pub fn woke_up(&mut self, now: Instant, uncounted: Duration) {
+        let endpoints = self.trackers.iter_mut();
+        let endpoints = endpoints.flat_map(|tracker| &mut tracker.endpoints);
+        endpoints.for_each(|endpoint| endpoint.bring_forward(uncounted));
+        self.advance(now);
     }
 
     /// Asks who is due. To be called at [`Self::poll_timeout`].

@@ -29,6 +29,7 @@ use url::{Host, Url};
 use crate::ip_filter::Filter;
 use crate::net::http::{HttpClient, HttpError, Rules};
 use crate::net::udp::UdpSockets;
+use crate::timer::WallClock;
 use announce_slots::AnnounceSlots;
 use udp::UdpClient;
 
@@ -152,14 +153,16 @@ impl TrackerClient {
         settings: watch::Receiver<Arc<Settings>>,
         filter: FilterWatch,
         sockets: Arc<UdpSockets>,
+        clock: Arc<WallClock>,
     ) -> Self {
-        Self::with_rules(settings, filter, sockets, Rules::default())
+        let udp = UdpClient::new(settings.clone(), sockets, clock);
+        Self::with_rules(settings, filter, udp, Rules::default())
     }
 
     fn with_rules(
         settings: watch::Receiver<Arc<Settings>>,
         filter: FilterWatch,
-        sockets: Arc<UdpSockets>,
+        udp: UdpClient,
         rules: Rules,
     ) -> Self {
         let slots = settings.borrow().max_concurrent_http_announces;
@@ -168,7 +171,7 @@ impl TrackerClient {
         Self {
             slots: AnnounceSlots::new(usize::try_from(slots).unwrap_or(1)),
             http: HttpClient::new(rules, blocks),
-            udp: UdpClient::new(settings.clone(), sockets),
+            udp,
             settings,
             filter,
         }

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, mpsc, oneshot, watch};
 use torrent_core::datagram::DatagramKind;
 use torrent_core::settings::Settings;
+use torrent_core::suspend::SuspendWatch;
 use torrent_core::tracker::udp::{
     QueryId, UdpError, UdpOutput, UdpPath, UdpQuery, UdpReply, UdpTrackers,
 };
 
 use crate::coop;
 use crate::net::udp::{Datagram, UdpSockets};
-use crate::timer::sleep_until;
+use crate::timer::{WallClock, sleep_until};
 
 /// Answers that wait to be read; further ones are dropped, and asked for again.
 const INBOX: usize = 128;
@@ -33,6 +34,7 @@ enum UdpCommand {
 pub(super) struct UdpClient {
     settings: watch::Receiver<Arc<Settings>>,
     sockets: Arc<UdpSockets>,
+    clock: Arc<WallClock>,
     next_id: AtomicU64,
     task: OnceCell<mpsc::UnboundedSender<UdpCommand>>,
 }
@@ -54,10 +56,15 @@ impl Drop for CancelOnDrop<'_> {
 }
 
 impl UdpClient {
-    pub(super) fn new(settings: watch::Receiver<Arc<Settings>>, sockets: Arc<UdpSockets>) -> Self {
+    pub(super) fn new(
+        settings: watch::Receiver<Arc<Settings>>,
+        sockets: Arc<UdpSockets>,
+        clock: Arc<WallClock>,
+    ) -> Self {
         Self {
             settings,
             sockets,
+            clock,
             next_id: AtomicU64::new(0),
             task: OnceCell::new(),
         }
@@ -69,7 +76,7 @@ impl UdpClient {
             .task
             .get_or_init(|| async {
                 let (sender, commands) = mpsc::unbounded_channel();
-                let task = UdpTask::new(self.settings.clone(), Arc::clone(&self.sockets));
+                let task = UdpTask::new(self);
                 tokio::spawn(task.run(commands));
                 sender
             })
@@ -90,17 +97,22 @@ struct UdpTask {
     inbox: mpsc::Receiver<Datagram>,
     replaced: watch::Receiver<()>,
     machine: UdpTrackers,
+    clock: Arc<WallClock>,
+    sleep: SuspendWatch,
     answers: HashMap<QueryId, ReplySender>,
 }
 
 impl UdpTask {
-    fn new(settings: watch::Receiver<Arc<Settings>>, sockets: Arc<UdpSockets>) -> Self {
+    fn new(client: &UdpClient) -> Self {
+        let sockets = Arc::clone(&client.sockets);
         Self {
-            settings,
+            settings: client.settings.clone(),
             inbox: sockets.subscribe(DatagramKind::Tracker, INBOX),
             replaced: sockets.replaced(),
             sockets,
             machine: UdpTrackers::new(rand::random()),
+            clock: Arc::clone(&client.clock),
+            sleep: SuspendWatch::default(),
             answers: HashMap::new(),
         }
     }
@@ -135,7 +147,12 @@ impl UdpTask {
                 let expiry = Duration::from_secs(expiry.unsigned_abs());
                 self.machine.set_token_expiry(expiry);
                 self.answers.insert(id, answer);
-                self.machine.ask(Instant::now(), id, *query);
+                let now = Instant::now();
+                if self.sleep.was_suspended(now, self.clock.unix_millis()) {
+                    // Connection ids are older than their time shows.
+                    self.machine.sockets_replaced(now);
+                }
+                self.machine.ask(now, id, *query);
             }
             UdpCommand::Cancel(id) => {
                 self.answers.remove(&id);
@@ -177,7 +194,8 @@ mod tests {
     fn task() -> UdpTask {
         let settings = watch::Sender::new(Arc::<Settings>::default());
         let sockets = UdpSockets::new(Arc::new(|_, _, _| {}));
-        UdpTask::new(settings.subscribe(), Arc::new(sockets))
+        let client = UdpClient::new(settings.subscribe(), Arc::new(sockets), Arc::default());
+        UdpTask::new(&client)
     }
 
     #[tokio::test]

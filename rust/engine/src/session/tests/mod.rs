@@ -10,6 +10,7 @@ mod reading;
 mod shortage;
 #[path = "../../../tests/support/mod.rs"]
 pub(crate) mod support;
+mod waking;
 
 use std::path::Path;
 use std::sync::Arc;

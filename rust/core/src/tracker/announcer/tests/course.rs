@@ -222,3 +222,58 @@ fn a_restart_waits_for_the_stop_to_be_told() {
     world.reply(id);
     world.one("a:started");
 }
+
+#[test]
+fn trackers_count_the_time_of_a_sleep_that_our_clock_does_not() {
+    let seconds = Duration::from_secs;
+    let mut world = World::started("a b");
+    let first = world.poll().remove(0);
+    let reply = Reply {
+        interval: seconds(1800),
+        min_interval: seconds(600),
+        ..Reply::default()
+    };
+    world.reply_with(first.id, &reply);
+    // As if it had not slept.
+    world.announcer.woke_up(world.time(), seconds(1000));
+    world.silent();
+    assert_eq!(world.announcer.poll_timeout(), Some(at(800_000)));
+    world.announcer.woke_up(world.time(), seconds(0));
+    assert_eq!(world.announcer.poll_timeout(), Some(at(800_000)));
+    // The interval is over, and is not made up for.
+    world.announcer.woke_up(world.time(), seconds(20_000));
+    let again = world.poll();
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].event, AnnounceEvent::None);
+    // One that is on its way has its answer to come.
+    world.announcer.woke_up(world.time(), seconds(20_000));
+    world.silent();
+    // The wait after a failure passes too, and ends no failure.
+    world.fail(again[0].id);
+    let fails = |world: &World| world.row(0).fails.max(world.row(1).fails);
+    assert_eq!(fails(&world), 1);
+    let other = world.poll().remove(0);
+    assert_ne!(other.url, again[0].url);
+    world.announcer.woke_up(world.time(), seconds(10));
+    world.silent();
+    world.announcer.woke_up(world.time(), seconds(8));
+    assert_eq!(world.poll().remove(0).url, again[0].url);
+    assert_eq!(fails(&world), 1);
+    // No clock goes back for ever.
+    world.announcer.woke_up(world.time(), Duration::MAX);
+}
+
+#[test]
+fn a_sleep_is_one_announce() {
+    let mut world = World::started("a");
+    let first = world.poll().remove(0);
+    world.reply(first.id);
+    for _ in 0..3 {
+        world.now += 24 * 3600;
+        let now = world.time();
+        world.announcer.handle_timeout(now);
+        let again = world.poll().remove(0);
+        check_contract(&mut world.announcer, now);
+        world.reply(again.id);
+    }
+}

@@ -11,7 +11,7 @@ mod tiers;
 use std::time::Duration;
 
 use super::*;
-use crate::testing::at;
+use crate::testing::{Machine, at, check_contract};
 use crate::tracker::Retry;
 
 const V4: &str = "0.0.0.0:6881";
@@ -147,6 +147,20 @@ impl World {
 
     fn row(&self, index: usize) -> TrackerRow {
         self.announcer.status(self.time()).swap_remove(index)
+    }
+}
+
+impl Machine for Announcer {
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(now);
+    }
+
+    fn poll_all(&mut self, _: Instant) -> usize {
+        std::iter::from_fn(|| self.poll_output()).count()
     }
 }
 

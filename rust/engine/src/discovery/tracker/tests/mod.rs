@@ -36,16 +36,18 @@ fn request(url: String) -> AnnounceRequest {
 }
 
 fn new_client(settings: &watch::Sender<Arc<Settings>>) -> TrackerClient {
-    TrackerClient::new(settings.subscribe(), no_filter(), new_sockets())
+    TrackerClient::new(
+        settings.subscribe(),
+        no_filter(),
+        new_sockets(),
+        Arc::default(),
+    )
 }
 
 fn with_rules(rules: Rules) -> TrackerClient {
-    TrackerClient::with_rules(
-        settings(|_| {}).subscribe(),
-        no_filter(),
-        new_sockets(),
-        rules,
-    )
+    let settings = settings(|_| {});
+    let udp = UdpClient::new(settings.subscribe(), new_sockets(), Arc::default());
+    TrackerClient::with_rules(settings.subscribe(), no_filter(), udp, rules)
 }
 
 fn no_filter() -> FilterWatch {
@@ -476,7 +478,12 @@ async fn a_filtered_tracker_is_not_asked() {
     }
     let filter = watch::Sender::new(blocking);
     let settings = settings(|_| {});
-    let client = TrackerClient::new(settings.subscribe(), filter.subscribe(), new_sockets());
+    let client = TrackerClient::new(
+        settings.subscribe(),
+        filter.subscribe(),
+        new_sockets(),
+        Arc::default(),
+    );
     let port = server.addr.port();
     let ask = async |url: String, filtered| {
         let (request, report) = (request(url), AnnounceStats::default());

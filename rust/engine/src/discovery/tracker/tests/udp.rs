@@ -250,7 +250,12 @@ fn endpoint(sockets: &UdpSockets, ip: &str) -> SocketAddr {
 fn client_and_sockets() -> (TrackerClient, Arc<UdpSockets>) {
     let sockets = new_sockets();
     let settings = settings(|_| {});
-    let client = TrackerClient::new(settings.subscribe(), no_filter(), Arc::clone(&sockets));
+    let client = TrackerClient::new(
+        settings.subscribe(),
+        no_filter(),
+        Arc::clone(&sockets),
+        Arc::default(),
+    );
     (client, sockets)
 }
 

@@ -1,0 +1,149 @@
+//! The machine was suspended: by the time of day hours have passed, of which the
+//! clock of timers knows nothing.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::mpsc::{Receiver, channel};
+
+use super::support::{LIMIT, Node, Payload, until};
+use crate::core::value::Value;
+use crate::event::kind;
+use crate::session::AddTorrent;
+use crate::torrent::handle::TorrentHandle;
+
+/// Two hours, in milliseconds: longer than any wait in these tests.
+const LONG: i64 = 7_200_000;
+
+fn suspend(node: &Node) {
+    node.session.shared.clock.advance(LONG);
+}
+
+/// A torrent that is announced to `tracker` and knows these peers.
+fn add(node: &Node, tracker: Option<&str>, peers: Vec<SocketAddr>) -> TorrentHandle {
+    let torrent = Payload::of_two_files(91).torrent(tracker);
+    let mut add = AddTorrent::from_data(&torrent, node.folder.path()).unwrap();
+    add.peers = peers;
+    node.session.add_torrent(add).unwrap()
+}
+
+/// A peer that hangs up on every call; each comes out of the channel.
+fn rude_peer() -> (SocketAddr, Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (calls, heard) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            drop(stream);
+            if calls.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    (addr, heard)
+}
+
+#[test]
+fn peers_that_failed_are_called_again() {
+    let (addr, calls) = rude_peer();
+    // One failure is enough, for good.
+    let node = Node::with(&[("max_failcount", Value::Int(1))]);
+    let handle = add(&node, None, vec![addr]);
+    calls.recv_timeout(LIMIT).unwrap();
+    until(|| node.session.shared.stats.error_outgoing_peers.get() == 1);
+    suspend(&node);
+    calls.recv_timeout(LIMIT).unwrap();
+    drop(handle);
+}
+
+#[test]
+fn connections_that_peers_have_given_up_are_made_anew() {
+    let (other, mut node) = (Node::new(), Node::new());
+    let others = add(&other, None, Vec::new());
+    let handle = add(&node, None, Vec::new());
+    handle.connect_peer(other.endpoint()).unwrap();
+    until(|| handle.status().num_peers == 1 && others.status().num_peers == 1);
+    node.drain();
+    suspend(&node);
+    let ended = node.wait(kind::PEER_DISCONNECTED);
+    let ended = format!("{ended:?}");
+    assert!(ended.contains("TimedOutActivity"), "{ended}");
+    node.wait(kind::PEER_CONNECT);
+    until(|| handle.status().num_peers == 1);
+}
+
+/// A tracker without peers whose announces are half an hour apart; each one comes
+/// out of the channel.
+fn tracker() -> (SocketAddr, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (announces, heard) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut request = String::new();
+            reader.read_line(&mut request).unwrap();
+            let mut line = String::new();
+            while reader.read_line(&mut line).unwrap() > 2 {}
+            let body = "d8:intervali1800e12:min intervali1800e5:peers0:e";
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all((head + body).as_bytes());
+            // Until the other side has read it.
+            let _ = reader.read(&mut [0]);
+            if announces.send(request).is_err() {
+                return;
+            }
+        }
+    });
+    (addr, heard)
+}
+
+#[test]
+fn trackers_are_announced_to_again() {
+    let (addr, announces) = tracker();
+    let node = Node::new();
+    add(&node, Some(&format!("http://{addr}/announce")), Vec::new());
+    let first = announces.recv_timeout(LIMIT).unwrap();
+    assert!(first.contains("event=started"), "{first}");
+    suspend(&node);
+    let second = announces.recv_timeout(LIMIT).unwrap();
+    assert!(!second.contains("event="), "{second}");
+}
+
+/// A tracker by UDP (BEP 15) without peers, which answers announces on its newest
+/// connection only; the number of that comes out of the channel.
+fn udp_tracker() -> (SocketAddr, Receiver<u64>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = socket.local_addr().unwrap();
+    let (announces, heard) = channel();
+    std::thread::spawn(move || {
+        let mut request = [0; 2048];
+        let mut connections = 0u64;
+        loop {
+            let (_, from) = socket.recv_from(&mut request).unwrap();
+            let id = u64::from_be_bytes(request[..8].try_into().unwrap());
+            let mut answer = request[8..16].to_vec();
+            if request[11] == 0 {
+                connections += 1;
+                answer.extend(connections.to_be_bytes());
+            } else {
+                answer.extend([0, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+            }
+            socket.send_to(&answer, from).unwrap();
+            if request[11] == 1 && announces.send(id).is_err() {
+                return;
+            }
+        }
+    });
+    (addr, heard)
+}
+
+#[test]
+fn connection_ids_of_udp_trackers_do_not_outlive_a_suspend() {
+    let (addr, announces) = udp_tracker();
+    let node = Node::new();
+    add(&node, Some(&format!("udp://{addr}/announce")), Vec::new());
+    assert_eq!(announces.recv_timeout(LIMIT), Ok(1));
+    suspend(&node);
+    assert_eq!(announces.recv_timeout(LIMIT), Ok(2));
+}
