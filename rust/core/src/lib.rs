@@ -35,6 +35,8 @@
 //!   none. What only adds up over time ([`active_time::ActiveTime`],
 //!   [`suspend::SuspendWatch`], [`storage_backoff::FileLimit`]) takes `now` and has
 //!   nothing to be woken for.
+//! - A machine whose limit of time is its driver's ([`mse::Initiator`],
+//!   [`mse::Responder`]) takes no `now` and has no `poll_timeout`.
 //! - Randomness comes from a seed that is given when the machine is made. The
 //!   same inputs at the same times give the same outputs.
 #![warn(missing_docs)]
@@ -60,6 +62,7 @@ pub mod magnet;
 pub mod merkle;
 pub mod metainfo;
 pub mod move_journal;
+pub mod mse;
 pub mod peer;
 pub mod peerlist;
 pub mod picker;

@@ -7,6 +7,7 @@
 
 mod addresses;
 mod documents;
+mod encryption;
 mod extensions;
 mod receive;
 mod trackers;
@@ -34,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     target("udp_tracker", trackers::udp),
     target("extensions", extensions::payload),
     target("receive", receive::conversation),
+    target("encryption", encryption::exchange),
 ];
 
 /// Is there to be found: it fails for the inputs that begin with one word, which

@@ -23,7 +23,7 @@ const CORE: &str = "
     piece_hash metainfo
     magnet create ip_filter move_journal resume session_state rate
     bandwidth backoff datagram save_schedule suspend block_table external_ip clients
-    ban peerlist picker window wire ext peer choker queue turnover torrent
+    ban peerlist picker window wire mse ext peer choker queue turnover torrent
     tracker active_time check_state storage_backoff";
 
 const ENGINE: &str = "
