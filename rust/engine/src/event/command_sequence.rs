@@ -28,30 +28,42 @@ pub(crate) enum CommandTopic {
     Trackers,
     /// `clear_error`.
     Error,
-}
-
-impl CommandTopic {
-    /// What an event of this kind seems to answer. Events of an error do only where
-    /// `clear_error` ends it: their poster knows.
-    fn of(kind: Kind) -> Option<Self> {
-        match kind {
-            kind::TORRENT_CHECKED | kind::TORRENT_FINISHED | kind::STATE_CHANGED => {
-                Some(Self::Check)
-            }
-            kind::TORRENT_PAUSED | kind::TORRENT_RESUMED => Some(Self::Pause),
-            _ => None,
-        }
-    }
+    /// `resume` alone, which ends an error too.
+    Resume,
+    /// `pause` and `resume` of the session.
+    SessionPause,
 }
 
 /// The numbers of all topics.
-pub(crate) type CommandNumbers = [u64; 6];
+pub(crate) type CommandNumbers = [u64; 8];
+
+/// The commands that end an error, whatever comes of them: an event of an error
+/// that is older says nothing any more.
+pub(crate) const ENDS_ERROR: &[CommandTopic] = &[
+    CommandTopic::Error,
+    CommandTopic::Check,
+    CommandTopic::Resume,
+];
+
+/// What an event of this kind seems to answer. Events of an error do only where
+/// [`ENDS_ERROR`] ends it: their poster knows.
+fn topics_of(kind: Kind) -> &'static [CommandTopic] {
+    match kind {
+        kind::TORRENT_CHECKED | kind::TORRENT_FINISHED | kind::STATE_CHANGED => {
+            &[CommandTopic::Check]
+        }
+        kind::TORRENT_PAUSED | kind::TORRENT_RESUMED => {
+            &[CommandTopic::Pause, CommandTopic::SessionPause]
+        }
+        _ => &[],
+    }
+}
 
 /// What was asked for, and what of it the task has seen.
 #[derive(Debug, Default)]
 pub(crate) struct CommandSequence {
-    asked: [AtomicU64; 6],
-    seen: [AtomicU64; 6],
+    asked: [AtomicU64; 8],
+    seen: [AtomicU64; 8],
 }
 
 impl CommandSequence {
@@ -90,13 +102,13 @@ impl CommandSequence {
 #[derive(Clone, Debug)]
 pub struct CommandStamp {
     asked: Arc<CommandSequence>,
-    topic: CommandTopic,
+    topics: &'static [CommandTopic],
     seen: CommandNumbers,
 }
 
 impl PartialEq for CommandStamp {
     fn eq(&self, other: &Self) -> bool {
-        let same = Arc::ptr_eq(&self.asked, &other.asked) && self.topic == other.topic;
+        let same = Arc::ptr_eq(&self.asked, &other.asked) && self.topics == other.topics;
         same && self.seen == other.seen
     }
 }
@@ -104,19 +116,26 @@ impl PartialEq for CommandStamp {
 impl CommandStamp {
     /// The stamp of an event of this kind, where it may pass for an answer.
     pub(crate) fn of(kind: Kind, torrent: Option<&TorrentRef>) -> Option<Self> {
-        Some(Self::about(CommandTopic::of(kind)?, torrent?))
+        let topics = topics_of(kind);
+        let torrent = torrent.filter(|_| !topics.is_empty())?;
+        Some(Self::about(topics, torrent))
     }
 
-    /// The stamp of an event about which commands on `topic` are.
-    pub(crate) fn about(topic: CommandTopic, torrent: &TorrentRef) -> Self {
+    /// The stamp of an event that a command on any of `topics` makes out of date.
+    pub(crate) fn about(topics: &'static [CommandTopic], torrent: &TorrentRef) -> Self {
         let asked = Arc::clone(&torrent.asked);
         let seen = asked.seen();
-        Self { asked, topic, seen }
+        Self {
+            asked,
+            topics,
+            seen,
+        }
     }
 
     /// Whether a command that the event would seem to answer came after it.
     pub(crate) fn is_late(&self) -> bool {
-        self.asked.is_behind(&self.seen, self.topic)
+        let mut topics = self.topics.iter();
+        topics.any(|&topic| self.asked.is_behind(&self.seen, topic))
     }
 }
 

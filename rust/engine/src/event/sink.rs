@@ -71,17 +71,18 @@ impl EventSink {
         }
     }
 
-    /// The same, of an event that a later command on `topic` makes out of date.
+    /// The same, of an event that a later command on any of `topics` makes out of
+    /// date.
     pub(crate) fn post_about(
         &self,
-        topic: CommandTopic,
+        topics: &'static [CommandTopic],
         kind: Kind,
         torrent: &Arc<TorrentRef>,
         detail: impl FnOnce() -> Detail,
     ) {
         if self.wants(kind) {
             let mut event = Event::new(kind, Some(Arc::clone(torrent)), detail());
-            event.stamp = Some(CommandStamp::about(topic, torrent));
+            event.stamp = Some(CommandStamp::about(topics, torrent));
             self.push(event);
         }
     }

@@ -37,6 +37,7 @@ use crate::command_queue;
 use crate::context::address_filter::AddressFilter;
 use crate::context::{Owner, Services};
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::command_sequence::CommandTopic;
 use crate::event::sink::EventSink;
 use crate::event::{Detail, TorrentRef, kind};
 use crate::ip_filter::{Filter, IpFilter, Loaded, read_list};
@@ -44,7 +45,7 @@ use crate::net::listen::{self, Listening};
 use crate::state_dir::Folder;
 use crate::stats::{Metric, SessionNumbers, TorrentNumbers};
 use crate::torrent::handle::storage::Deletion;
-use crate::torrent::handle::{Command, TorrentHandle};
+use crate::torrent::handle::{Command, PendingState, TorrentHandle};
 pub use add::{AddTorrent, TorrentSource};
 use bound::Bound;
 use runtime::Start;
@@ -380,12 +381,30 @@ impl Session {
 
     /// Stops the traffic of all torrents until [`Self::resume`].
     pub fn pause(&self) {
-        self.shared.paused.send_replace(true);
+        self.set_paused(true);
     }
 
     /// Goes on after [`Self::pause`].
     pub fn resume(&self) {
-        self.shared.paused.send_replace(false);
+        self.set_paused(false);
+    }
+
+    fn set_paused(&self, paused: bool) {
+        if self.is_paused() == paused {
+            return;
+        }
+        let torrents = self.torrents();
+        for handle in &torrents {
+            let asked = &handle.shared.asked;
+            asked.ask(CommandTopic::SessionPause);
+            if !paused && !handle.waits(handle.plain_options()) {
+                asked.ask(CommandTopic::Resume);
+            }
+        }
+        self.shared.paused.send_replace(paused);
+        // Also where another thread has undone it before any torrent noticed.
+        let look = |handle: &TorrentHandle| handle.look(PendingState::Options);
+        torrents.iter().for_each(look);
     }
 
     /// Whether the session as a whole is paused.

@@ -11,7 +11,7 @@ use super::{NewTorrent, all_left};
 use crate::context::Context;
 use crate::context::path_claims::Sharing;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::command_sequence::CommandTopic;
+use crate::event::command_sequence::{CommandTopic, ENDS_ERROR};
 use crate::event::{Detail, kind};
 use crate::torrent::handle::snapshots::StatusSnapshot;
 use crate::torrent::handle::storage::Deletion;
@@ -159,7 +159,7 @@ pub(super) fn refuse(context: &Context, new: &mut NewTorrent, error: Error) {
 /// Shows the error in the torrent's last snapshot.
 fn show_error(context: &Context, handle: &TorrentHandle, error: &Error) {
     let asked = &handle.shared.asked;
-    for topic in [CommandTopic::Check, CommandTopic::Error, CommandTopic::Move] {
+    for topic in ENDS_ERROR.iter().copied().chain([CommandTopic::Move]) {
         asked.saw(topic, asked.last(topic));
     }
     let mut status = (*handle.status()).clone();

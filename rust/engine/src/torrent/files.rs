@@ -191,7 +191,7 @@ impl Driver {
                 self.leave_seed_mode();
                 let error = Error::from(error);
                 tracing::warn!(torrent = %self.handle.info_hash(), %error, "not seed mode");
-                self.post(kind::FILE_ERROR, || Detail::Error(error));
+                self.post_error(kind::FILE_ERROR, error);
                 self.check_input(|checks| checks.start_goes_on(false));
             }
         }
@@ -254,6 +254,6 @@ impl Driver {
             _ => return self.unreadable(piece, error),
         }
         let error = Error::from(error);
-        self.post(kind::FILE_ERROR, || Detail::Error(error));
+        self.post_error(kind::FILE_ERROR, error);
     }
 }

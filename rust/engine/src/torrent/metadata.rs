@@ -179,7 +179,7 @@ impl Driver {
         self.drain_storage_outputs();
         self.publish(now);
         let failure = error.clone();
-        self.post(kind::METADATA_FAILED, || Detail::Error(failure));
+        self.post_error(kind::METADATA_FAILED, failure);
         self.post_error(kind::TORRENT_ERROR, error);
     }
 }

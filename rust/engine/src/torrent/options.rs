@@ -15,12 +15,14 @@ impl Driver {
     /// Applies the options, all but the priorities.
     pub(super) fn read_options(&mut self) {
         let now = Instant::now();
-        let (options, answers) = {
+        let (options, answers, is_resumed) = {
             let held = self.handle.shared.options.lock();
             let asked = &self.handle.shared.asked;
             asked.saw(CommandTopic::Options, asked.last(CommandTopic::Options));
-            let answers = asked.saw(CommandTopic::Pause, asked.last(CommandTopic::Pause));
-            (held.plain, answers)
+            let saw = |topic| asked.saw(topic, asked.last(topic));
+            let of_session = saw(CommandTopic::SessionPause) && !self.handle.waits(held.plain);
+            let answers = saw(CommandTopic::Pause) || of_session;
+            (held.plain, answers, saw(CommandTopic::Resume))
         };
         self.brain.set_sequential(options.sequential);
         self.brain.set_sequential_range(options.sequential_range);
@@ -34,6 +36,10 @@ impl Driver {
             .set_limits(now, options.max_connections, options.max_uploads);
         self.enable_announcer();
         let paused = self.handle.waits(options) || *self.context.services.paused.borrow();
+        if is_resumed && (paused || !self.paused) {
+            // Otherwise it begins to run, which ends an error too.
+            self.clear_error();
+        }
         if paused != self.paused {
             self.paused = paused;
             self.pause_changed(now);

@@ -376,7 +376,7 @@ impl Driver {
         if error.is_absence() && error.kind != DiskErrorKind::FolderGone {
             // As when the bytes of a piece are gone: it is fetched again.
             let error = Error::from(error);
-            self.post(kind::FILE_ERROR, || Detail::Error(error));
+            self.post_error(kind::FILE_ERROR, error);
         } else {
             self.storage_failed(error);
         }

@@ -8,7 +8,7 @@ use torrent_core::storage_backoff::StorageOutput;
 
 use super::Driver;
 use crate::error::Error;
-use crate::event::command_sequence::CommandTopic;
+use crate::event::command_sequence::ENDS_ERROR;
 use crate::event::{Detail, Kind, kind};
 
 impl Driver {
@@ -37,11 +37,11 @@ impl Driver {
         }
     }
 
-    /// Posts what the torrent is in error for, unless the game has called
-    /// `clear_error` meanwhile: then what comes of that is posted.
+    /// Posts what is wrong with the files or the metadata, unless the game has
+    /// asked meanwhile for what ends it: then what comes of that is posted.
     pub(super) fn post_error(&self, kind: Kind, error: Error) {
         let (events, torrent) = (&self.context.services.events, self.handle.torrent_ref());
-        events.post_about(CommandTopic::Error, kind, &torrent, || Detail::Error(error));
+        events.post_about(ENDS_ERROR, kind, &torrent, || Detail::Error(error));
     }
 
     /// Carries out what is decided about errors of storage.

@@ -12,7 +12,7 @@ use torrent_core::torrent::TorrentState;
 use torrent_core::value::Value;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::command_sequence::CommandTopic;
+use crate::event::command_sequence::{CommandTopic, ENDS_ERROR};
 use crate::event::sink::AlertQueue;
 use crate::event::{Alert, Detail, Event, kind};
 use crate::session::add::AddTorrent;
@@ -262,7 +262,7 @@ fn an_event_does_not_answer_a_later_command() {
         kind::STATE_CHANGED,
     ];
     let early: Vec<Event> = checks.into_iter().map(event).collect();
-    let (paused, other) = (event(kind::TORRENT_PAUSED), event(kind::TORRENT_ERROR));
+    let (paused, other) = (event(kind::TORRENT_PAUSED), event(kind::METADATA_RECEIVED));
     let queue = AlertQueue::new(u32::MAX, 100);
     for event in early.iter().chain([&paused, &other]) {
         assert!(!event.is_late());
@@ -276,10 +276,13 @@ fn an_event_does_not_answer_a_later_command() {
     assert!(early.iter().all(Event::is_late));
     assert!(!paused.is_late() && !other.is_late());
     let names = |alerts: &[Arc<Alert>]| Vec::from_iter(alerts.iter().map(|it| it.kind.name));
-    assert_eq!(names(&queue.peek()), ["torrent_paused", "torrent_error"]);
+    assert_eq!(
+        names(&queue.peek()),
+        ["torrent_paused", "metadata_received"]
+    );
     handle.pause().unwrap();
     assert!(paused.is_late() && !other.is_late());
-    assert_eq!(names(&queue.pop(9)), ["torrent_error"]);
+    assert_eq!(names(&queue.pop(9)), ["metadata_received"]);
     let mut taken = Vec::new();
     session.events().take(&mut taken);
     taken.retain(|event| event.torrent.is_some() && event.kind != kind::ADD_TORRENT);
@@ -291,14 +294,14 @@ fn an_event_does_not_answer_a_later_command() {
 }
 
 #[test]
-fn an_error_that_was_cleared_is_not_posted_after_that() {
+fn an_error_that_was_ended_is_not_posted_after_that() {
     let (session, folder) = (session(), TempDir::new().unwrap());
     let (handle, _new) = registered(&session, &folder);
     let fail = || {
         let error = || Detail::Error(Error::new(ErrorKind::DiskFull));
         let events = &session.shared.events;
         let torrent = handle.torrent_ref();
-        events.post_about(CommandTopic::Error, kind::FILE_ERROR, &torrent, error);
+        events.post_about(ENDS_ERROR, kind::FILE_ERROR, &torrent, error);
     };
     let errors = || {
         let mut taken = Vec::new();
@@ -309,14 +312,53 @@ fn an_error_that_was_cleared_is_not_posted_after_that() {
     fail();
     handle.pause().unwrap();
     assert_eq!(errors(), 1, "another command changes nothing of it");
+    session.pause();
     fail();
-    handle.clear_error().unwrap();
-    assert_eq!(errors(), 0);
-    // What comes of that is said.
-    let asked = &handle.shared.asked;
-    asked.saw(CommandTopic::Error, asked.last(CommandTopic::Error));
-    fail();
-    assert_eq!(errors(), 1);
+    type End = fn(&Session, &TorrentHandle);
+    let ends: [(CommandTopic, End); 5] = [
+        (CommandTopic::Error, |_, it| it.clear_error().unwrap()),
+        (CommandTopic::Check, |_, it| it.force_recheck().unwrap()),
+        (CommandTopic::Resume, |_, it| it.resume().unwrap()),
+        (CommandTopic::Resume, |it, _| it.resume()),
+        // One that the queue manages, and that runs already.
+        (CommandTopic::Resume, |_, it| {
+            it.set_auto_managed(true).unwrap();
+            it.resume().unwrap();
+        }),
+    ];
+    for (topic, end) in ends {
+        fail();
+        end(&session, &handle);
+        assert_eq!(handle.status().error, "");
+        assert_eq!(errors(), 0, "{topic:?}");
+        // What comes of that is said.
+        let asked = &handle.shared.asked;
+        asked.saw(topic, asked.last(topic));
+        fail();
+        assert_eq!(errors(), 1, "{topic:?}");
+    }
+}
+
+#[test]
+fn a_pause_of_the_session_is_not_answered_by_an_earlier_event() {
+    let (session, folder) = (session(), TempDir::new().unwrap());
+    let (handle, _new) = registered(&session, &folder);
+    for (kind, act) in [
+        (kind::TORRENT_RESUMED, Session::pause as fn(&Session)),
+        (kind::TORRENT_PAUSED, Session::resume),
+    ] {
+        let event = Event::new(kind, Some(handle.torrent_ref()), Detail::None);
+        assert!(!event.is_late());
+        act(&session);
+        assert!(event.is_late());
+        let asked = &handle.shared.asked;
+        let topic = CommandTopic::SessionPause;
+        asked.saw(topic, asked.last(topic));
+        let event = Event::new(kind, Some(handle.torrent_ref()), Detail::None);
+        // It is so already.
+        act(&session);
+        assert!(!event.is_late());
+    }
 }
 
 #[test]

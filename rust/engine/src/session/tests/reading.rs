@@ -76,26 +76,39 @@ fn what_could_not_be_read_is_found_again_and_not_fetched() {
 }
 
 #[test]
-fn an_error_that_was_cleared_is_not_posted_any_more() {
-    let payload = Payload::of_two_files(63);
-    let mut node = Node::with(&[NEVER]);
-    let handle = node.seed(&payload);
-    node.drain();
-    fail(&node, DiskOp::Read, Errno::IO);
-    wait(handle.read_piece_now(PieceIndex(3))).unwrap_err();
-    // No event is taken meanwhile.
-    wait_until("in error", || !handle.status().error.is_empty());
-    faults(&node).lift();
-    handle.clear_error().unwrap();
-    wait_until("it seeds again", || {
-        let status = handle.status();
-        status.is_seeding && status.error.is_empty()
-    });
-    let mut events = Vec::new();
-    node.session.events().take(&mut events);
-    assert!(!events.is_empty());
-    events.retain(|event| event.kind == kind::FILE_ERROR);
-    assert!(events.is_empty(), "{events:?}");
+fn an_error_that_was_ended_is_not_posted_any_more() {
+    type End = fn(&TorrentHandle);
+    let manage = |handle: &TorrentHandle| handle.set_auto_managed(true).unwrap();
+    let ends: [(End, End); 4] = [
+        (|_| {}, |it| it.clear_error().unwrap()),
+        (|_| {}, |it| it.force_recheck().unwrap()),
+        (|it| it.pause().unwrap(), |it| it.resume().unwrap()),
+        // It runs already.
+        (manage, |it| it.resume().unwrap()),
+    ];
+    for (number, (prepare, end)) in ends.into_iter().enumerate() {
+        let payload = Payload::of_two_files(63);
+        let mut node = Node::with(&[NEVER]);
+        let handle = node.seed(&payload);
+        node.drain();
+        fail(&node, DiskOp::Read, Errno::IO);
+        wait(handle.read_piece_now(PieceIndex(3))).unwrap_err();
+        // No event is taken meanwhile.
+        wait_until("in error", || !handle.status().error.is_empty());
+        prepare(&handle);
+        faults(&node).lift();
+        end(&handle);
+        assert_eq!(handle.status().error, "", "{number}");
+        wait_until("it seeds again", || {
+            let status = handle.status();
+            status.is_seeding && status.error.is_empty()
+        });
+        let mut events = Vec::new();
+        node.session.events().take(&mut events);
+        assert!(!events.is_empty());
+        events.retain(|event| event.kind == kind::FILE_ERROR);
+        assert!(events.is_empty(), "{number}: {events:?}");
+    }
 }
 
 #[test]

@@ -101,6 +101,9 @@ impl TorrentHandle {
             if after.paused != before.paused || after.graceful != before.graceful {
                 asked.ask(CommandTopic::Pause);
             }
+            if before.paused && !after.paused {
+                asked.ask(CommandTopic::Resume);
+            }
         }
         self.look(PendingState::Options);
         Ok(())

@@ -88,6 +88,7 @@ impl TorrentHandle {
                 let _options = self.shared.options.lock();
                 self.shared.asked.ask(CommandTopic::Options);
                 self.shared.asked.ask(CommandTopic::Pause);
+                self.shared.asked.ask(CommandTopic::Resume);
             }
             self.look(PendingState::Options);
             return Ok(());

@@ -104,12 +104,13 @@ impl TorrentHandle {
             CommandTopic::Check,
             CommandTopic::Move,
             CommandTopic::Error,
+            CommandTopic::Resume,
         ];
-        let [options, check, moving, error] = topics.map(behind);
+        let [options, check, moving, error, resumed] = topics.map(behind);
         let paused = session_paused != shown.session_paused;
         // Others may have come or gone before it.
         let moved = !self.has_ended() && self.queue_position() != shared.queue_position;
-        if !(options || check || moving || error || paused || moved) {
+        if !(options || check || moving || error || resumed || paused || moved) {
             return shared;
         }
         let status = Arc::make_mut(&mut shared);
@@ -119,7 +120,7 @@ impl TorrentHandle {
             status.progress = 0.0;
             (status.is_finished, status.is_seeding) = (false, false);
         }
-        if check || error {
+        if check || error || resumed {
             (status.error, status.error_file) = Default::default();
         }
         status.is_moving_storage |= moving;
