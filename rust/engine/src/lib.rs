@@ -35,5 +35,4 @@ pub mod torrent;
 #[cfg(test)]
 extern crate self as torrent_engine;
 
-pub use session::joiner::join_all;
 pub use torrent_core as core;

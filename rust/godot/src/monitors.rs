@@ -10,16 +10,15 @@ use godot::classes::{Engine, Performance};
 use godot::meta::ToGodot;
 use godot::obj::{Gd, Singleton};
 use torrent_engine::event::sink::AlertQueue;
-use torrent_engine::session::Session;
+use torrent_engine::session::{Session, SessionSlot};
 use torrent_engine::status::TorrentStatus;
 
-use crate::live_sessions::Running;
 use crate::threads::SharedField;
 
 /// What there is to read of one session object.
 #[derive(Debug)]
 pub(crate) struct Gauge {
-    run: Running,
+    slot: Arc<SessionSlot>,
     /// Where its alerts wait; sessions can share that.
     alerts: SharedField<Arc<AlertQueue>>,
     /// What its last poll took.
@@ -28,9 +27,9 @@ pub(crate) struct Gauge {
 
 impl Gauge {
     /// The gauge of a session whose alerts wait in `alerts`.
-    pub(crate) fn new(run: Running, alerts: Arc<AlertQueue>) -> Arc<Self> {
+    pub(crate) fn new(slot: Arc<SessionSlot>, alerts: Arc<AlertQueue>) -> Arc<Self> {
         Arc::new(Self {
-            run,
+            slot,
             alerts: SharedField::new(alerts),
             poll: SharedField::default(),
         })
@@ -47,7 +46,7 @@ impl Gauge {
     }
 
     fn sum_of_torrents(&self, of: fn(&TorrentStatus) -> u64) -> u64 {
-        let run = self.run.get();
+        let run = self.slot.session();
         let torrents = run.as_ref().map(Session::torrents).unwrap_or_default();
         torrents.iter().map(|torrent| of(&torrent.status())).sum()
     }

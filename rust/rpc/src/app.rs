@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use torrent_core::ids::InfoHash;
 use torrent_engine::error::{Error, ErrorKind, Result};
-use torrent_engine::session::Session;
+use torrent_engine::session::{Session, SessionSlot};
 use torrent_engine::torrent::handle::TorrentHandle;
 
 use crate::alerts::Alerts;
@@ -32,6 +32,8 @@ pub(crate) struct App {
 /// A session and what belongs to it.
 #[derive(Debug)]
 pub(crate) struct Running {
+    /// What started the session, and stops it.
+    slot: Arc<SessionSlot>,
     /// The session.
     pub(crate) session: Session,
     /// Its alerts.
@@ -59,7 +61,12 @@ impl App {
     }
 
     /// Takes over a session that was just started.
-    pub(crate) fn run(&mut self, session: Session, download_dir: Option<PathBuf>) -> &Running {
+    pub(crate) fn run(
+        &mut self,
+        slot: Arc<SessionSlot>,
+        session: Session,
+        download_dir: Option<PathBuf>,
+    ) -> &Running {
         let alerts = Arc::new(Alerts::new(&session.settings()));
         let pump = tokio::spawn({
             let (session, alerts, output) =
@@ -67,6 +74,7 @@ impl App {
             async move { alerts.pump(&session, &output).await }
         });
         self.running.insert(Running {
+            slot,
             session,
             alerts,
             download_dir,
@@ -103,9 +111,9 @@ impl App {
         let Some(running) = &mut self.running else {
             return Ok(());
         };
-        running.session.stop_within(WORK_LIMIT);
-        let session = running.session.clone();
-        let stopped = run_blocking(move || Ok(session.join(STOP_LIMIT))).await?;
+        running.slot.stop_within(WORK_LIMIT);
+        let slot = Arc::clone(&running.slot);
+        let stopped = run_blocking(move || Ok(slot.join(STOP_LIMIT))).await?;
         running.alerts.stop();
         if let Err(error) = (&mut running.pump).await {
             tracing::error!(%error, "the alerts ended early");

@@ -1,13 +1,22 @@
-//! Waits for the end of sessions: [`Joiner`] for one
-//! session, [`join_all`] for all of them.
+//! Waits for the end of sessions: [`Joiner`] for one session, [`end_all`] for
+//! all of the process.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-/// Sessions whose threads still run, for [`join_all`].
-static RUNNING: Mutex<Vec<Arc<Done>>> = Mutex::new(Vec::new());
+use super::SessionShared;
+
+/// Sessions whose threads may still run, for [`end_all`].
+static RUNNING: Mutex<Vec<RunningSession>> = Mutex::new(Vec::new());
+
+/// A session whose threads may still run. Keeps none of it alive.
+#[derive(Clone)]
+struct RunningSession {
+    session: Weak<SessionShared>,
+    joiner: Arc<Joiner>,
+}
 
 /// How far the end of a session is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,17 +37,6 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    /// The thread of a session begins: [`join_all`] waits for it.
-    pub(crate) fn begin(self: &Arc<Self>) {
-        RUNNING.lock().push(Arc::clone(self));
-    }
-
-    /// The thread of a session has nothing left to do.
-    pub(crate) fn finish(self: &Arc<Self>) {
-        RUNNING.lock().retain(|other| !Arc::ptr_eq(other, self));
-        self.reach(End::Finished);
-    }
-
     fn wait(&self, wanted: End, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let mut end = self.end.lock();
@@ -90,15 +88,30 @@ impl Joiner {
     }
 }
 
-/// Waits until every stopped session's threads have ended, so that the library
-/// may be unloaded; at most `limit`. Whether they have.
-pub fn join_all(limit: Duration) -> bool {
+/// Registers a session whose threads have been started, and forgets those that
+/// have ended since.
+pub(crate) fn enter(session: &Arc<SessionShared>, joiner: &Arc<Joiner>) {
+    let mut running = RUNNING.lock();
+    running.retain(|known| !known.joiner.join_threads(Duration::ZERO));
+    running.push(RunningSession {
+        session: Arc::downgrade(session),
+        joiner: Arc::clone(joiner),
+    });
+}
+
+/// Stops every session of the process and waits until all of their threads have
+/// ended, at most `limit`, so that the library may be unloaded. Nothing is left to
+/// the background: announces that are under way after
+/// [`FINAL_ANNOUNCE_LIMIT`](super::FINAL_ANNOUNCE_LIMIT) are given up. How many
+/// sessions have not ended in time.
+pub fn end_all(limit: Duration) -> usize {
     let deadline = Instant::now() + limit;
     let running = RUNNING.lock().clone();
-    running.iter().all(|done| {
-        done.wait(
-            End::Finished,
-            deadline.saturating_duration_since(Instant::now()),
-        )
-    })
+    for session in running.iter().filter_map(|known| known.session.upgrade()) {
+        session.stop();
+        session.skip_final_announces.send_replace(true);
+    }
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let has_ended = |known: &&RunningSession| known.joiner.join_threads(left());
+    running.len() - running.iter().filter(has_ended).count()
 }

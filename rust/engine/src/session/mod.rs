@@ -16,6 +16,7 @@ pub(crate) mod runtime;
 pub mod saved_state;
 mod shared;
 pub(crate) mod shutdown;
+pub mod slot;
 pub(crate) mod successor;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -52,8 +53,10 @@ use runtime::Start;
 use saved_state::SavedSession;
 
 use joiner::Joiner;
+pub use joiner::end_all;
 pub(crate) use shared::{SessionCommand, SessionShared};
 pub use shutdown::FINAL_ANNOUNCE_LIMIT;
+pub use slot::{RunNews, SessionSlot};
 pub use successor::SUCCESSION_LIMIT;
 
 /// A running (or stopped) session.
@@ -110,12 +113,15 @@ impl Session {
         saved_session: SavedSession,
         folder: Option<Folder>,
     ) -> Result<Self> {
-        Self::start_within(SUCCESSION_LIMIT, settings, saved_session, folder)
+        let usual = Settings::default();
+        Self::start_within(SUCCESSION_LIMIT, &usual, settings, saved_session, folder)
     }
 
-    /// As [`Self::start_again`], with another limit for the wait.
+    /// As [`Self::start_again`], with another limit for the wait, and other
+    /// settings that count as default where a folder's come under those given.
     pub(crate) fn start_within(
         limit: Duration,
+        usual: &Settings,
         settings: Settings,
         mut saved_session: SavedSession,
         folder: Option<Folder>,
@@ -155,6 +161,7 @@ impl Session {
         let start = match waits {
             true => Start::Waiting {
                 folder: awaited,
+                usual: Arc::new(usual.clone()),
                 limit,
             },
             false => {
@@ -164,11 +171,12 @@ impl Session {
                 Start::Now(Bound::new(listening, &shared.settings.borrow()))
             }
         };
-        let joiner = runtime::spawn(Arc::clone(&shared), inbox, start)?;
+        let joiner = Arc::new(runtime::spawn(Arc::clone(&shared), inbox, start)?);
+        joiner::enter(&shared, &joiner);
         Ok(Self {
             _stop: Arc::new(StopOnDrop(Arc::clone(&shared))),
             shared,
-            joiner: Arc::new(joiner),
+            joiner,
         })
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use torrent_core::ids::{InfoHash, TorrentKey};
+use torrent_core::settings::Settings;
 use torrent_core::turnover::Turnover;
 
 use crate::buffers::BufferPool;
@@ -27,7 +28,7 @@ use crate::net::listen;
 use crate::net::udp::{ErrorSink, UdpSockets};
 use crate::session::accept;
 use crate::session::bound::{Bound, settings_of_listening};
-use crate::session::joiner::{Done, Joiner};
+use crate::session::joiner::{Done, End, Joiner};
 use crate::session::restore;
 use crate::session::shutdown::{self, close_folder, finish_announces, save_state};
 use crate::session::successor;
@@ -58,6 +59,8 @@ pub(crate) enum Start {
     Waiting {
         /// The folder that is waited for.
         folder: Option<PathBuf>,
+        /// What counts as default under the folder's settings.
+        usual: Arc<Settings>,
         /// For how long at most.
         limit: Duration,
     },
@@ -88,14 +91,13 @@ pub(crate) fn spawn(
             let done = Arc::clone(&done);
             move || {
                 threads::begin();
-                done.begin();
                 runtime.block_on(async {
                     run(&session, &context, inbox, start).await;
                     finish_announces(&session, &context, &done).await;
                     drop((session, context));
                 });
                 runtime.shutdown_timeout(RUNTIME_LIMIT);
-                done.finish();
+                done.reach(End::Finished);
             }
         })
         .map_err(failed)?;
@@ -270,12 +272,16 @@ async fn run(
 
 /// Takes what the session needs. `None` when it ends before it has it.
 async fn begin(session: &Arc<SessionShared>, context: &Context, start: Start) -> Option<Bound> {
-    let (folder, limit) = match start {
+    let (folder, usual, limit) = match start {
         Start::Now(bound) => return Some(bound),
-        Start::Waiting { folder, limit } => (folder, limit),
+        Start::Waiting {
+            folder,
+            usual,
+            limit,
+        } => (folder, usual, limit),
     };
     tracing::info!("the session waits for an earlier one to end");
-    let taken = successor::take_up(session, folder, limit).await;
+    let taken = successor::take_up(session, folder, &usual, limit).await;
     if let Ok(Some(bound)) = taken {
         session.up.store(true, Ordering::Release);
         return Some(bound);

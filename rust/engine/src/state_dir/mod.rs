@@ -194,16 +194,14 @@ impl StateDir {
     }
 
     /// The remembered settings, with those of `own` put over them that were set
-    /// by name or are not default: what a game asks for goes before what it
-    /// asked for last time.
-    pub fn settings_under(&self, own: &Settings) -> Settings {
-        let defaults = Settings::default();
-        let mut settings = defaults.clone();
+    /// by name or are not the `usual` ones: what a game asks for goes before what
+    /// it asked for last time.
+    pub fn settings_under(&self, own: &Settings, usual: &Settings) -> Settings {
+        let mut settings = usual.clone();
         for refused in self.session.restore_settings(&mut settings) {
             tracing::warn!(%refused, "a setting of the state directory is not taken over");
         }
-        let usual = defaults.values();
-        for ((name, value), (_, usual)) in own.values().iter().zip(&usual) {
+        for ((name, value), (_, usual)) in own.values().iter().zip(&usual.values()) {
             if (value != usual || own.named.contains(name))
                 && let Err(error) = settings.apply([(*name, value)])
             {

@@ -13,11 +13,11 @@ use torrent_core::value::Value;
 use torrent_engine::error::{Error, Result};
 use torrent_engine::event::sink::AlertQueue;
 use torrent_engine::event::{Alert, Audience, Event, category, kind};
+use torrent_engine::session::SessionSlot;
 
 use crate::convert::{invalid, to_int, to_variant};
 use crate::last_error::{self, LastError};
 use crate::live_objects::Alive;
-use crate::live_sessions::{Running, SharedRun};
 use crate::threads::{self, SharedField, main_only};
 
 /// The queue of alerts between a session and the game, and the filter before
@@ -56,7 +56,7 @@ pub(crate) struct AlertManager {
 /// fails here is its last error.
 #[derive(Clone)]
 struct AlertSource {
-    run: Weak<SharedRun>,
+    slot: Weak<SessionSlot>,
     errors: LastError,
 }
 
@@ -94,11 +94,11 @@ impl Drop for AlertManager {
 
 impl AlertManager {
     /// Lets a session fill this queue; `errors` are the session's.
-    pub(crate) fn attach(&self, session: &Running, errors: LastError) {
+    pub(crate) fn attach(&self, session: &Arc<SessionSlot>, errors: LastError) {
         let mut sessions = self.sessions.lock();
-        sessions.retain(|known| known.run.strong_count() > 0);
+        sessions.retain(|known| known.slot.strong_count() > 0);
         sessions.push(AlertSource {
-            run: Arc::downgrade(session),
+            slot: Arc::downgrade(session),
             errors,
         });
         drop(sessions);
@@ -106,11 +106,11 @@ impl AlertManager {
     }
 
     /// Lets a session fill another queue from now on.
-    pub(crate) fn detach(&self, session: &Running) {
+    pub(crate) fn detach(&self, session: &Arc<SessionSlot>) {
         let gone = Arc::downgrade(session);
         self.sessions
             .lock()
-            .retain(|known| !known.run.ptr_eq(&gone));
+            .retain(|known| !known.slot.ptr_eq(&gone));
     }
 
     /// The result of a call; a failure is printed, kept by every session that
@@ -128,13 +128,6 @@ impl AlertManager {
         Arc::clone(&self.queue)
     }
 
-    /// The mask and the queue's size, as a session's settings have them.
-    pub(crate) fn write_to(&self, settings: &mut Settings) {
-        settings.alert_mask = i64::from(self.queue.mask());
-        settings.alert_queue_size = to_int(self.queue.limit() as u64);
-        settings.named.extend(&self.named.lock());
-    }
-
     /// Takes the mask and the queue's size from a session's settings.
     pub(crate) fn read_from(&self, settings: &Settings) {
         self.queue.set_mask(settings.alert_mask as u32);
@@ -148,23 +141,33 @@ impl AlertManager {
         self.configure_sessions(Some(name));
     }
 
-    /// Has the sessions that run take what is new to them, and what was `set` in
-    /// any case.
+    /// Has the sessions take what is new to them, and what was `set` in any case.
+    /// For a state directory only what the game has set here counts as set by name.
     fn configure_sessions(&self, set: Option<&str>) {
         let mask = Value::Int(i64::from(self.queue.mask()));
         let limit = Value::Int(to_int(self.queue.limit() as u64));
         let both = [("alert_mask", &mask), ("alert_queue_size", &limit)];
         for session in self.sessions.get() {
-            let run = session.run.upgrade().and_then(|run| run.get());
-            let Some(engine) = run else { continue };
-            let held = engine.settings();
+            let Some(slot) = session.slot.upgrade() else {
+                continue;
+            };
+            let held = slot.settings();
             let is_news = |(name, value): &(&str, &Value)| {
                 set == Some(*name) || held.value(name).as_ref() != Some(*value)
             };
             let patch: Vec<_> = both.into_iter().filter(is_news).collect();
-            if !patch.is_empty()
-                && let Err(error) = engine.apply_settings(patch)
-            {
+            if patch.is_empty() {
+                continue;
+            }
+            let named = self.named.get();
+            let changed = slot.change_settings(|settings| {
+                let before = settings.named.clone();
+                settings.apply(patch)?;
+                settings.named = before;
+                settings.named.extend(&named);
+                Ok(())
+            });
+            if let Err(error) = changed {
                 session.errors.report("AlertManager", &error);
             }
         }

@@ -33,7 +33,7 @@ impl TorrentSession {
     #[func]
     fn get_session_stats(&self) -> VarDictionary {
         const SAME: Duration = Duration::from_millis(1);
-        let Some(session) = self.run.get() else {
+        let Some(session) = self.slot.session() else {
             return VarDictionary::new();
         };
         let fresh = |known: &Instant, now: &Instant| now.duration_since(*known) < SAME;
@@ -55,8 +55,8 @@ impl TorrentSession {
         let manager = self.report("set_alert_manager", manager);
         manager
             .map(|manager| {
-                self.manager().bind().detach(&self.run);
-                manager.bind().attach(&self.run, self.errors());
+                self.manager().bind().detach(&self.slot);
+                manager.bind().attach(&self.slot, self.errors());
                 self.gauge.use_alerts(manager.bind().alert_queue());
                 self.manager.replace(manager);
             })

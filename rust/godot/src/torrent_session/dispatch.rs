@@ -81,7 +81,7 @@ fn report_failure(session: &Gd<TorrentSession>, event: &Event) {
         None => "TorrentSession".to_owned(),
     };
     let torrent = event.torrent.as_ref();
-    let object = torrent.and_then(|torrent| session.bind().known_object(torrent.info_hash()));
+    let object = torrent.and_then(|torrent| session.bind().objects().known(torrent.info_hash()));
     let errors = match object {
         Some(object) => object.bind().errors(),
         None => session.bind().errors(),
@@ -234,7 +234,7 @@ fn all_pieces(poll: &SessionPoll<'_>, torrent: Option<&TorrentRef>, pieces: &[Pi
 /// The object of the torrent that a status is of, if it has one.
 fn object_with(session: &Gd<TorrentSession>, status: &TorrentStatus) -> Option<Gd<TorrentHandle>> {
     let hash = InfoHash::from_hex(&status.info_hash)?;
-    session.bind().known_object(hash)
+    session.bind().objects().known(hash)
 }
 
 /// The progress of one torrent, if it is news: that of now, because the status may
@@ -279,7 +279,7 @@ fn removed(poll: &SessionPoll<'_>, event: &Event) {
     let Some(torrent) = &event.torrent else {
         return;
     };
-    let object = session.bind().take_leaving(torrent);
+    let object = session.bind().objects().take_leaving(torrent);
     if let Some(object) = &object {
         poll.emit(|| object.signals().removed().emit());
     }
@@ -287,7 +287,7 @@ fn removed(poll: &SessionPoll<'_>, event: &Event) {
     poll.emit(|| session.signals().torrent_removed().emit(&hash));
     // It never emits anything again.
     if let Some(object) = object {
-        session.bind().bury(object);
+        session.bind().objects().bury(object);
     }
 }
 

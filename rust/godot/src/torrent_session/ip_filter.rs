@@ -1,24 +1,16 @@
 //! Which addresses the session has nothing to do with.
 
-use torrent_engine::ip_filter::{Filter, IpFilter, Loaded, MAX_FILTER_FILE, parse_list};
+use torrent_engine::ip_filter::{IpFilter, Loaded, MAX_FILTER_FILE, parse_list};
 
 use super::*;
 
 impl TorrentSession {
-    /// Changes the filter where it is: in the engine's session or, between two
-    /// runs, here.
-    fn change_filter(&self, change: impl FnOnce(&mut Filter) -> Result<()>) -> Result<()> {
-        match self.running() {
-            Ok(session) => session.change_ip_filter(change),
-            Err(_) => change(&mut self.saved_session.lock().filter),
-        }
-    }
-
     fn load_list(&self, path: &GString) -> Result<Loaded> {
         let list = paths::read(path, MAX_FILTER_FILE)?;
         let about = |error: Error| error.about(path.to_string());
         let (rules, loaded) = parse_list(list.as_slice()).map_err(about)?;
-        self.change_filter(|filter| filter.add_rules(rules).map_err(about))?;
+        self.slot
+            .change_ip_filter(|filter| filter.add_rules(rules).map_err(about))?;
         Ok(loaded)
     }
 }
@@ -30,7 +22,7 @@ impl TorrentSession {
     #[func]
     fn set_ip_filter_enabled(&self, enabled: bool) -> bool {
         main_only!(self, "set_ip_filter_enabled");
-        let changed = self.change_filter(|filter| {
+        let changed = self.slot.change_ip_filter(|filter| {
             filter.set_enabled(enabled);
             Ok(())
         });
@@ -43,7 +35,9 @@ impl TorrentSession {
     #[func]
     fn add_ip_filter_rule(&self, ip_range: GString, blocked: bool) -> bool {
         main_only!(self, "add_ip_filter_rule");
-        let added = self.change_filter(|filter| filter.add_rule(&ip_range.to_string(), blocked));
+        let added = self
+            .slot
+            .change_ip_filter(|filter| filter.add_rule(&ip_range.to_string(), blocked));
         self.report("add_ip_filter_rule", added).is_some()
     }
 
@@ -66,7 +60,7 @@ impl TorrentSession {
     #[func]
     fn clear_ip_filter(&self) -> bool {
         main_only!(self, "clear_ip_filter");
-        let cleared = self.change_filter(|filter| {
+        let cleared = self.slot.change_ip_filter(|filter| {
             filter.replace(IpFilter::default());
             Ok(())
         });

@@ -3,6 +3,7 @@ mod alerts;
 mod dispatch;
 mod ip_filter;
 mod network;
+mod objects;
 mod persistence;
 mod polling;
 mod run;
@@ -10,8 +11,6 @@ mod settings;
 mod torrents;
 mod waits;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,15 +18,12 @@ use godot::builtin::{AnyDictionary, Array, GString, PackedByteArray, VarDictiona
 use godot::classes::{IRefCounted, RefCounted};
 use godot::obj::{Base, Gd, NewGd, WithBaseField};
 use godot::register::{GodotClass, godot_api};
-use torrent_core::ids::InfoHash;
 use torrent_core::metainfo::MetainfoLimits;
 use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::{Error, ErrorKind, Result};
 use torrent_engine::event::{Event, TorrentRef};
-use torrent_engine::session::saved_state::SavedSession;
-use torrent_engine::session::{AddTorrent, Session};
-use torrent_engine::state_dir::Folder;
+use torrent_engine::session::{AddTorrent, RunNews, Session, SessionSlot};
 use torrent_engine::torrent::handle::TorrentHandle as Torrent;
 
 use crate::alert_manager::AlertManager;
@@ -37,15 +33,15 @@ use crate::frame_budget::{FrameBudget, Stopwatch};
 use crate::frame_poll::Polled;
 use crate::last_error::{self, LastError};
 use crate::live_objects::Alive;
-use crate::live_sessions::Running;
 use crate::monitors::Gauge;
-use crate::reference_cycles::{self, Dead, ReferenceHold};
+use crate::reference_cycles::{self, ReferenceHold};
 use crate::signal_queue::{Notice, SignalQueue};
 use crate::threads::{self, SharedField, main_only};
 use crate::torrent_error::TorrentError;
 use crate::torrent_handle::TorrentHandle;
 use crate::torrent_logger::TorrentLogger;
-use crate::{add_params, frame_poll, live_sessions, monitors, paths};
+use crate::{add_params, frame_poll, monitors, paths};
+use objects::TorrentObjects;
 
 /// Downloads and shares torrents in the background.
 ///
@@ -92,35 +88,22 @@ use crate::{add_params, frame_poll, live_sessions, monitors, paths};
 #[derive(GodotClass)]
 #[class(base=RefCounted)]
 pub(crate) struct TorrentSession {
-    run: Running,
-    /// Earlier runs that are about to end.
-    ending: SharedField<Vec<Session>>,
-    settings: SharedField<Settings>,
+    slot: Arc<SessionSlot>,
     /// The settings as they were read last.
-    shown_settings: CachedValue<Settings, VarDictionary>,
+    shown_settings: CachedValue<Arc<Settings>, VarDictionary>,
     /// The statistics as they were read last.
     shown_stats: CachedValue<Instant, VarDictionary>,
     manager: SharedField<Gd<AlertManager>>,
     gauge: Arc<Gauge>,
     /// The object of each torrent.
-    objects: SharedField<BTreeMap<InfoHash, Gd<TorrentHandle>>>,
-    /// Objects of torrents that are being removed.
-    leaving: SharedField<Vec<Gd<TorrentHandle>>>,
-    /// Objects of torrents that are gone.
-    dead: SharedField<Vec<Dead<TorrentHandle>>>,
+    objects: TorrentObjects,
     /// Whether the game still holds what it has stopped; `None` while it runs.
     hold: SharedField<Option<ReferenceHold>>,
     signal_queue: SharedField<SignalQueue>,
     /// When the last poll ended.
     polled: SharedField<Option<Instant>>,
-    /// Whether `session_started` is in the queue or was emitted.
-    announced: SharedField<bool>,
     delivering: SharedField<bool>,
     logger: SharedField<Gd<TorrentLogger>>,
-    /// Where the next run keeps its state.
-    state_directory: SharedField<Option<PathBuf>>,
-    /// What the last run left for the next one.
-    saved_session: SharedField<SavedSession>,
     errors: LastError,
     alive: Alive,
     base: Base<RefCounted>,
@@ -129,30 +112,23 @@ pub(crate) struct TorrentSession {
 #[godot_api]
 impl IRefCounted for TorrentSession {
     fn init(base: Base<RefCounted>) -> Self {
-        let run = Running::default();
+        let slot = Arc::<SessionSlot>::default();
         let manager = AlertManager::new_gd();
         let errors = LastError::default();
-        manager.bind().attach(&run, errors.clone());
-        let gauge = Gauge::new(Arc::clone(&run), manager.bind().alert_queue());
+        manager.bind().attach(&slot, errors.clone());
+        let gauge = Gauge::new(Arc::clone(&slot), manager.bind().alert_queue());
         Self {
-            run,
+            slot,
             gauge,
-            ending: SharedField::default(),
-            settings: SharedField::default(),
             shown_settings: CachedValue::default(),
             shown_stats: CachedValue::default(),
             manager: SharedField::new(manager),
-            objects: SharedField::default(),
-            leaving: SharedField::default(),
-            dead: SharedField::default(),
+            objects: TorrentObjects::default(),
             hold: SharedField::default(),
             signal_queue: SharedField::default(),
             polled: SharedField::default(),
-            announced: SharedField::default(),
             delivering: SharedField::default(),
             logger: SharedField::new(TorrentLogger::new_gd()),
-            state_directory: SharedField::default(),
-            saved_session: SharedField::default(),
             errors,
             alive: Alive::new(&base),
             base,
@@ -160,7 +136,7 @@ impl IRefCounted for TorrentSession {
     }
 
     fn to_string(&self) -> GString {
-        GString::from(&match self.run.get() {
+        GString::from(&match self.slot.session() {
             Some(session) => format!("TorrentSession({} torrents)", session.torrents().len()),
             None => "TorrentSession(stopped)".to_owned(),
         })
@@ -169,16 +145,12 @@ impl IRefCounted for TorrentSession {
 
 impl Drop for TorrentSession {
     fn drop(&mut self) {
-        // Threads end in the background; `lifetime` waits for them.
-        if let Some(session) = self.run.take() {
-            session.stop();
-        }
+        // Threads end in the background; `session::end_all` waits for them.
+        self.slot.stop();
         let gauge = Arc::clone(&self.gauge);
         // Objects with what the game has connected to them.
         let parts = (self.manager.get(), self.logger.get());
-        let handles = self.objects.take().into_values();
-        let handles = handles.chain(self.leaving.take()).map(Dead::new);
-        let mut dead: Vec<_> = handles.chain(self.dead.take()).collect();
+        let mut dead = self.objects.take();
         threads::on_main(move || {
             monitors::show(&gauge, false);
             dead.retain_mut(|dead| !dead.is_over());
@@ -203,20 +175,12 @@ impl TorrentSession {
 
     /// The engine's session.
     fn running(&self) -> Result<Session> {
-        let session = self.run.get();
-        session.ok_or_else(|| Error::new(ErrorKind::SessionNotRunning))
-    }
-
-    /// Whether it was started and not stopped.
-    fn has_run(&self) -> bool {
-        self.run.lock().is_some()
+        self.slot.running()
     }
 
     /// The settings of this run or the next one.
-    fn settings(&self) -> Settings {
-        let mut settings = self.settings.get();
-        self.manager().bind().write_to(&mut settings);
-        settings
+    fn settings(&self) -> Arc<Settings> {
+        self.slot.settings()
     }
 
     /// How large torrent files may be.
@@ -225,55 +189,35 @@ impl TorrentSession {
     }
 
     fn apply(&self, patch: &Fields) -> Result<()> {
-        let mut settings = self.settings();
-        settings.apply(entries(patch))?;
-        if let Ok(session) = self.running() {
-            session.apply_settings(entries(patch))?;
-        }
-        self.manager().bind().read_from(&settings);
-        self.settings.replace(settings);
-        self.show_monitors();
+        self.slot.apply_settings(entries(patch))?;
+        self.show_settings();
         Ok(())
+    }
+
+    /// Settings have changed: those that show in other objects.
+    fn show_settings(&self) {
+        self.manager().bind().read_from(&self.settings());
+        self.show_monitors();
     }
 
     /// Shows the session's numbers among Godot's monitors, if it is to.
     fn show_monitors(&self) {
-        let wanted = self.settings.lock().performance_monitors;
-        monitors::show(&self.gauge, wanted && self.has_run());
+        let wanted = self.settings().performance_monitors;
+        monitors::show(&self.gauge, wanted && self.slot.has_run());
     }
 
     fn apply_one(&self, name: &'static str, value: i64) -> Result<()> {
         self.apply(&vec![(name.into(), value.into())])
     }
 
-    /// Keeps the handle of a torrent that is gone until the game lets go of it.
-    pub(crate) fn bury(&self, handle: Gd<TorrentHandle>) {
-        self.dead.lock().push(Dead::new(handle));
-    }
-
     /// The object of a torrent; made with the first need.
     pub(crate) fn object(&self, torrent: &Torrent) -> Gd<TorrentHandle> {
-        let hash = torrent.info_hash();
-        // Locked until it is known, so that two threads get the same one.
-        let mut objects = self.objects.lock();
-        let known = objects.get(&hash).cloned();
-        if let Some(object) = known.filter(|object| object.bind().is_of(torrent)) {
-            return object;
-        }
-        let object = TorrentHandle::of(torrent.clone(), self.errors());
-        // One that was removed meanwhile is not kept any more.
-        let before = torrent
-            .is_valid()
-            .then(|| objects.insert(hash, object.clone()));
-        drop(objects);
-        // Freed with nothing locked, like those of a session that stops.
-        drop(before);
-        object
+        self.objects.of(torrent, &self.errors)
     }
 
-    /// The object of a torrent that has one.
-    pub(crate) fn known_object(&self, hash: InfoHash) -> Option<Gd<TorrentHandle>> {
-        self.objects.lock().get(&hash).cloned()
+    /// The objects of its torrents.
+    pub(crate) fn objects(&self) -> &TorrentObjects {
+        &self.objects
     }
 
     /// The torrent that an event names, unless it has been removed since.
@@ -286,15 +230,6 @@ impl TorrentSession {
     pub(crate) fn object_of(&self, event: &Event) -> Option<Gd<TorrentHandle>> {
         let torrent = self.torrent_of(event.torrent.as_deref()?)?;
         Some(self.object(&torrent))
-    }
-
-    /// Drops the object of a torrent that is gone.
-    pub(crate) fn take_leaving(&self, torrent: &TorrentRef) -> Option<Gd<TorrentHandle>> {
-        let mut leaving = self.leaving.lock();
-        let at = leaving
-            .iter()
-            .position(|object| object.bind().key() == Some(torrent.key))?;
-        Some(leaving.swap_remove(at))
     }
 
     fn add(&self, add: Result<AddTorrent>) -> Result<Gd<TorrentHandle>> {
@@ -316,9 +251,7 @@ impl TorrentSession {
             return Err(Error::because(ErrorKind::TorrentNotFound, message));
         }
         session.remove_torrent(&torrent, delete_files)?;
-        let object = self.objects.lock().remove(&torrent.info_hash());
-        self.leaving.lock().push(handle);
-        drop(object);
+        self.objects.leave(&torrent, handle);
         Ok(())
     }
 }

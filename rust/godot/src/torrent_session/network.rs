@@ -8,7 +8,7 @@ impl TorrentSession {
     /// The ports on which the session accepts connections. Empty when it does not run.
     #[func]
     fn get_listening_ports(&self) -> Array<i64> {
-        let run = self.run.get();
+        let run = self.slot.session();
         let endpoints = run.as_ref().map(Session::listening).unwrap_or_default();
         let mut ports: Vec<i64> = endpoints
             .iter()
@@ -43,7 +43,7 @@ impl TorrentSession {
     /// when the session does not run.
     #[func]
     fn get_network_status(&self) -> VarDictionary {
-        let status = self.run.get().as_ref().map(Session::network_status);
+        let status = self.slot.session().as_ref().map(Session::network_status);
         status
             .map(|status| convert::to_dictionary(&status.fields()))
             .unwrap_or_default()
@@ -78,7 +78,7 @@ impl TorrentSession {
     #[func]
     fn run_network_diagnostics(&self) -> VarDictionary {
         main_only!(self, "run_network_diagnostics");
-        let found = self.run.get().as_ref().map(Session::diagnose_network);
+        let found = self.slot.session().as_ref().map(Session::diagnose_network);
         let entries = found.unwrap_or_default().into_iter();
         let entries: Fields = entries
             .map(|it| {

@@ -7,22 +7,12 @@ use super::*;
 impl TorrentSession {
     /// Takes over settings from a saved state. Those that cannot be are printed.
     fn restore(&self, data: &[u8]) -> Result<()> {
-        let mut settings = self.settings();
-        let refused = match self.running() {
-            Ok(session) => {
-                let refused = session.load_state(data)?;
-                settings = Settings::clone(&session.settings());
-                refused
-            }
-            Err(_) => self.saved_session.lock().load(data, &mut settings)?,
-        };
+        let refused = self.slot.load_state(data)?;
         for error in refused {
             self.errors
                 .report("TorrentSession.load_state", &error.into());
         }
-        self.manager().bind().read_from(&settings);
-        self.settings.replace(settings);
-        self.show_monitors();
+        self.show_settings();
         Ok(())
     }
 }
@@ -37,11 +27,7 @@ impl TorrentSession {
     #[func]
     fn save_state(&self) -> PackedByteArray {
         main_only!(self, "save_state");
-        let state = match self.running() {
-            Ok(session) => session.save_state(),
-            Err(_) => self.saved_session.lock().save(&self.settings()),
-        };
-        PackedByteArray::from(state)
+        PackedByteArray::from(self.slot.save_state())
     }
 
     /// Takes over what [method save_state] returned, before or after the start. Its rules
@@ -91,7 +77,7 @@ impl TorrentSession {
         };
         let folder = self.report("set_state_directory", folder);
         folder
-            .map(|folder| self.state_directory.replace(folder))
+            .map(|folder| self.slot.set_state_dir(folder))
             .is_some()
     }
 }

@@ -22,58 +22,37 @@ impl Polled for TorrentSession {
     }
 }
 
-/// Takes what has happened in a run, but no alerts while there are some that wait.
-fn take(session: &Session, alerts_wait: bool, events: &mut Vec<Event>) {
-    if alerts_wait {
-        session.events().try_take_signals(events);
-    } else {
-        session.events().try_take(events);
-    }
-}
-
 impl TorrentSession {
     /// Takes what has happened since into the queue. Alerts stay in the engine,
-    /// whose queue is bounded, while there are some that wait here. Nothing of a
-    /// run is emitted before that it has started.
+    /// whose queue is bounded, while there are some that wait here.
     fn collect(&self) {
-        let run = self.run.get();
-        if run.is_some_and(|session| session.failure().is_some()) {
+        if self.slot.end_failed() {
             // It could not run after all; what went wrong comes with its end.
-            self.end_run();
+            self.run_ends();
         }
-        self.announce();
-        let mut events = Vec::new();
+        let mut has_started = false;
         let mut signal_queue = self.signal_queue.lock();
         signal_queue.begin();
-        let alerts_wait = signal_queue.has_alerts();
-        self.ending.lock().retain(|session| {
-            // Asked first, so that nothing can come after the events taken.
-            let ended = session.join(Duration::ZERO);
-            if ended {
-                session.events().take(&mut events);
-            } else {
-                take(session, alerts_wait, &mut events);
-            }
-            events.drain(..).for_each(|event| signal_queue.put(event));
-            if ended {
-                signal_queue.put_notice(Notice::Stopped);
-            }
-            !ended
-        });
-        if let Some(session) = self.run.get().filter(|_| self.announced.get()) {
-            take(&session, alerts_wait, &mut events);
-            events.drain(..).for_each(|event| signal_queue.put(event));
+        self.slot
+            .poll(signal_queue.has_alerts(), |news| match news {
+                RunNews::Started => {
+                    has_started = true;
+                    signal_queue.put_notice(Notice::Started);
+                }
+                RunNews::Event(event) => signal_queue.put(event),
+                RunNews::Stopped => signal_queue.put_notice(Notice::Stopped),
+            });
+        drop(signal_queue);
+        if has_started && self.slot.has_run() {
+            // The folder's own may have come to those of the start.
+            self.show_settings();
         }
     }
 
     /// Lets go of dead handles that the game has let go of.
     fn let_go_of_dead(&self) {
-        // Out of the lock: what goes with them may call us.
-        let waits = !self.dead.lock().is_empty() && self.ending.lock().is_empty();
-        if waits {
-            let mut dead = self.dead.take();
-            dead.retain_mut(|dead| !dead.is_over());
-            self.dead.lock().extend(dead);
+        if !self.slot.is_ending() {
+            self.objects.let_go_of_dead();
         }
     }
 
@@ -84,7 +63,7 @@ impl TorrentSession {
 
     /// Whether it has stopped and everything of it has been emitted.
     fn is_at_rest(&self) -> bool {
-        !self.has_run() && self.ending.lock().is_empty() && self.signal_queue.lock().is_empty()
+        !self.slot.has_run() && !self.slot.is_ending() && self.signal_queue.lock().is_empty()
     }
 
     fn end_of_poll(&self, begun: Instant) {

@@ -4,42 +4,13 @@ use super::*;
 
 impl TorrentSession {
     fn start(&self, patch: &Fields) -> Result<()> {
-        if self.has_run() {
-            return Err(Error::new(ErrorKind::SessionAlreadyRunning));
+        let started = self.slot.start(entries(patch));
+        // The settings are applied also where the session cannot be started.
+        self.show_settings();
+        if started.is_ok() {
+            self.hold.take();
         }
-        self.apply(patch)?;
-        let session = self.begin()?;
-        live_sessions::remember(&session);
-        self.run.replace(Some(session));
-        // The engine's session owns it now, and need not copy it to change it.
-        self.saved_session.take();
-        self.show_monitors();
-        self.announced.replace(false);
-        self.hold.take();
-        self.announce();
-        Ok(())
-    }
-
-    /// Starts the engine's session, with its state directory if it has one.
-    fn begin(&self) -> Result<Session> {
-        let saved_session = self.saved_session.get();
-        let Some(folder) = self.state_directory.get() else {
-            return Session::start_again(self.settings(), saved_session, None);
-        };
-        let folder = Folder::open(folder)?;
-        let settings = match &folder {
-            Folder::Open(state) => state.settings_under(&self.settings()),
-            // Those of the folder come when the session has it.
-            Folder::Ending(_) => self.settings(),
-        };
-        self.take_settings(&settings);
-        Session::start_again(settings, saved_session, Some(folder))
-    }
-
-    /// Shows the settings that the engine's session has.
-    fn take_settings(&self, settings: &Settings) {
-        self.manager().bind().read_from(settings);
-        self.settings.replace(settings.clone());
+        started
     }
 
     /// Starts and follows the frames from then on.
@@ -53,38 +24,10 @@ impl TorrentSession {
         started
     }
 
-    /// Has `session_started` emitted once all torrents are back.
-    pub(super) fn announce(&self) {
-        let is_ready =
-            |session: &Session| session.is_up() && (session.is_restored() || !session.is_running());
-        if !self.announced.get()
-            && let Some(session) = self.run.get().filter(is_ready)
-        {
-            self.announced.replace(true);
-            if session.is_running() {
-                // The folder's own may have come to those of the start.
-                self.take_settings(&session.settings());
-                self.show_monitors();
-            }
-            self.signal_queue.lock().put_notice(Notice::Started);
-        }
-    }
-
-    /// Has the run end in the background.
-    pub(super) fn end_run(&self) {
-        if let Some(session) = self.run.get() {
-            session.stop();
-        }
-        self.announce();
-        let Some(session) = self.run.take() else {
-            return;
-        };
+    /// A run was stopped, and ends in the background.
+    pub(super) fn run_ends(&self) {
         monitors::show(&self.gauge, false);
-        self.saved_session.replace(session.saved_session());
-        self.ending.lock().push(session);
-        let objects = self.objects.take();
-        let dead = objects.into_values().map(Dead::new);
-        self.dead.lock().extend(dead);
+        self.objects.bury_all();
         self.hold.replace(Some(ReferenceHold::default()));
     }
 }
@@ -130,13 +73,18 @@ impl TorrentSession {
     #[func]
     fn stop_session(&self) {
         main_only!(self, "stop_session");
-        self.end_run();
+        if self.slot.stop() {
+            self.run_ends();
+        }
     }
 
     /// Whether the session was started and not stopped.
     #[func]
     fn is_running(&self) -> bool {
-        self.run.get().as_ref().is_some_and(Session::is_running)
+        self.slot
+            .session()
+            .as_ref()
+            .is_some_and(Session::is_running)
     }
 
     /// Stops the traffic of all torrents until [method resume_session].
@@ -158,6 +106,6 @@ impl TorrentSession {
     /// Whether the session as a whole is paused.
     #[func]
     fn is_session_paused(&self) -> bool {
-        self.run.get().as_ref().is_some_and(Session::is_paused)
+        self.slot.session().as_ref().is_some_and(Session::is_paused)
     }
 }

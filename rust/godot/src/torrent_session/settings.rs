@@ -23,7 +23,7 @@ impl TorrentSession {
     /// ```
     #[func]
     fn get_settings(&self) -> VarDictionary {
-        let convert = |settings: &Settings| settings_dictionary(settings).into_read_only();
+        let convert = |settings: &Arc<Settings>| settings_dictionary(settings).into_read_only();
         let shown = &self.shown_settings;
         shown.get(self.settings(), PartialEq::eq, convert)
     }
@@ -79,7 +79,7 @@ impl TorrentSession {
     /// Most that is received of all torrents together, bytes per second; 0 unlimited.
     #[func]
     fn get_download_rate_limit(&self) -> i64 {
-        self.settings.lock().download_rate_limit
+        self.settings().download_rate_limit
     }
 
     /// Limits what is sent of all torrents together, bytes per second; 0 for no limit.
@@ -93,7 +93,7 @@ impl TorrentSession {
     /// Most that is sent of all torrents together, bytes per second; 0 unlimited.
     #[func]
     fn get_upload_rate_limit(&self) -> i64 {
-        self.settings.lock().upload_rate_limit
+        self.settings().upload_rate_limit
     }
 
     /// Limits the connections to peers that are being made at once, in all torrents together;
@@ -135,7 +135,7 @@ impl TorrentSession {
     /// Most connections of all torrents together.
     #[func]
     fn get_max_connections(&self) -> i64 {
-        self.settings.lock().connections_limit
+        self.settings().connections_limit
     }
 
     /// Limits the peers that may download from us at once, in all torrents together; -1 for no
@@ -150,6 +150,6 @@ impl TorrentSession {
     /// Most peers that may download from us at once, in all torrents together; -1 unlimited.
     #[func]
     fn get_max_uploads(&self) -> i64 {
-        self.settings.lock().unchoke_slots_limit
+        self.settings().unchoke_slots_limit
     }
 }

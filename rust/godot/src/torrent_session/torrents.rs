@@ -130,7 +130,7 @@ impl TorrentSession {
     #[func]
     fn find_torrent(&self, info_hash: GString) -> Option<Gd<TorrentHandle>> {
         let hash = self.report("find_torrent", convert::to_info_hash(&info_hash))?;
-        let torrent = self.run.get()?.find_torrent(hash)?;
+        let torrent = self.slot.session()?.find_torrent(hash)?;
         let object = self.object(&torrent);
         // The main thread may have removed it meanwhile.
         torrent.is_valid().then_some(object)
@@ -140,8 +140,8 @@ impl TorrentSession {
     #[func]
     fn get_torrents(&self) -> Array<Gd<TorrentHandle>> {
         let torrents = self
-            .run
-            .get()
+            .slot
+            .session()
             .as_ref()
             .map(Session::torrents)
             .unwrap_or_default();

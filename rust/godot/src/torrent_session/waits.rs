@@ -18,7 +18,7 @@ impl TorrentSession {
     /// ```
     #[func]
     fn wait_started(&self, #[opt(default = 0.0)] timeout: f64) -> Signal {
-        let run = self.run.get();
+        let run = self.slot.session();
         let look = move || {
             let is_running = run.as_ref().is_some_and(Session::is_running);
             match &run {
@@ -40,12 +40,7 @@ impl TorrentSession {
     #[func]
     fn wait_stopped(&self, #[opt(default = 0.0)] timeout: f64) -> Signal {
         // To hold them keeps none alive: the session object stops them when it is freed.
-        let runs: Vec<Session> = self
-            .ending
-            .get()
-            .into_iter()
-            .chain(self.run.get())
-            .collect();
+        let runs = self.slot.runs();
         let look = move || {
             let have_ended = runs.iter().all(|run| run.join(Duration::ZERO));
             have_ended.then_some(Ok(WaitReply::Done))

@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use torrent_core::ip_filter::{FilterError, IpFilter};
 use torrent_core::settings::Settings;
 use torrent_core::value::{Fields, Value};
 use torrent_engine::error::Result;
 use torrent_engine::event::category;
-use torrent_engine::session::Session;
-use torrent_engine::state_dir::StateDir;
+use torrent_engine::session::{Session, SessionSlot};
 
 use super::query::status_fields;
 use super::{done, field};
@@ -38,30 +38,24 @@ pub(super) async fn init(app: &mut App, mut params: Params) -> Outcome {
     params.finish()?;
     app.check_idle()?;
 
-    let state = match state_dir {
-        Some(folder) => Some(run_blocking(move || StateDir::open(folder)).await?),
-        None => None,
-    };
-    let mut settings = Settings {
+    let slot = Arc::new(SessionSlot::new(Settings {
         alert_mask: i64::from(ALERT_MASK),
         alert_queue_size: ALERT_QUEUE_SIZE,
         ..Settings::default()
-    };
-    if let Some(state) = &state {
-        for refused in state.session_state().restore_settings(&mut settings) {
-            tracing::warn!(%refused, "a setting of the state directory is not taken over");
-        }
-    }
+    }));
+    slot.set_state_dir(state_dir.map(PathBuf::from));
     // An interface that is named in the settings goes before a port.
-    settings.apply([("listen_port", &Value::Int(port))])?;
-    settings.apply(borrowed(&patch))?;
-    let start = move || match state {
-        Some(state) => Session::start_with_state(settings, state),
-        None => Session::start(settings),
-    };
-    let session = run_blocking(start).await?;
+    slot.apply_settings([("listen_port", &Value::Int(port))])?;
+    let session = run_blocking({
+        let slot = Arc::clone(&slot);
+        move || {
+            slot.start(borrowed(&patch))?;
+            slot.running()
+        }
+    })
+    .await?;
     session.restored().await;
-    let session = &app.run(session, download_dir).session;
+    let session = &app.run(slot, session, download_dir).session;
     Ok(field("listen_port", listen_port(session)))
 }
 

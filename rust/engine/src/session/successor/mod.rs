@@ -61,11 +61,12 @@ fn is_named(settings: &Settings, port: u16) -> bool {
 pub(crate) async fn take_up(
     session: &Arc<SessionShared>,
     folder: Option<PathBuf>,
+    usual: &Settings,
     limit: Duration,
 ) -> Result<Option<Bound>> {
     let mut stopping = session.stopping.subscribe();
     tokio::select! {
-        taken = take(session, folder, Instant::now() + limit) => taken.map(Some),
+        taken = take(session, folder, usual, Instant::now() + limit) => taken.map(Some),
         _ = stopping.wait_for(|stopping| *stopping) => Ok(None),
     }
 }
@@ -73,11 +74,12 @@ pub(crate) async fn take_up(
 async fn take(
     session: &Arc<SessionShared>,
     folder: Option<PathBuf>,
+    usual: &Settings,
     deadline: Instant,
 ) -> Result<Bound> {
     if let Some(folder) = folder {
         let state = await_folder(folder, deadline, Folder::open_as).await?;
-        session.take_folder(state);
+        session.take_folder(state, usual);
     }
     while are_ports_awaited(&session.settings.borrow()) && Instant::now() < deadline {
         sleep(PAUSE).await;
@@ -131,9 +133,9 @@ async fn await_folder(
 
 impl SessionShared {
     /// Takes over a folder, under what the session has by itself already.
-    fn take_folder(&self, folder: StateDir) {
+    fn take_folder(&self, folder: StateDir, usual: &Settings) {
         self.settings.send_modify(|current| {
-            let settings = folder.settings_under(current);
+            let settings = folder.settings_under(current, usual);
             let limit = settings.alert_queue_size as usize;
             self.events.configure(settings.alert_mask as u32, limit);
             *current = Arc::new(settings);

@@ -179,7 +179,14 @@ fn a_session_does_not_wait_for_ever() {
     let awaited = Some(Folder::open(folder.path()).unwrap());
     let own = settings("127.0.0.1:0");
     let limit = Duration::ZERO;
-    let session = Session::start_within(limit, own, SavedSession::default(), awaited).unwrap();
+    let session = Session::start_within(
+        limit,
+        &Settings::default(),
+        own,
+        SavedSession::default(),
+        awaited,
+    )
+    .unwrap();
     until("it gives up", || session.failure().is_some());
     let error = session.failure().unwrap();
     assert_eq!(error.kind(), ErrorKind::SessionStartFailed);
@@ -204,7 +211,14 @@ fn a_port_that_is_not_given_up_does_not_keep_a_session_waiting() {
     listening.store(true, std::sync::atomic::Ordering::Release);
     let wanted = settings(&format!("127.0.0.1:{port}"));
     let limit = Duration::ZERO;
-    let next = Session::start_within(limit, wanted.clone(), SavedSession::default(), None).unwrap();
+    let next = Session::start_within(
+        limit,
+        &Settings::default(),
+        wanted.clone(),
+        SavedSession::default(),
+        None,
+    )
+    .unwrap();
     until("it is up", || next.is_up());
     assert!(next.failure().is_none());
     stop(&next);
