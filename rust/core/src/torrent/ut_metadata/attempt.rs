@@ -2,6 +2,7 @@
 //! asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -9,19 +10,27 @@ use bytes::Bytes;
 use crate::ext::METADATA_PIECE;
 use crate::ids::PeerKey;
 
+/// A piece that came.
+#[derive(Clone, Debug)]
+struct Received {
+    data: Bytes,
+    sender: PeerKey,
+    /// The sender's address, which may have left since.
+    ip: IpAddr,
+}
+
 /// The info dict as some peers, or one alone, say it is. What it holds grows
 /// with what came, whatever the size that is claimed.
 #[derive(Debug)]
 pub(super) struct Attempt {
     size: u32,
-    pieces: BTreeMap<u32, (Bytes, PeerKey)>,
-    /// Bytes of these pieces.
-    held: u64,
+    pieces: BTreeMap<u32, Received>,
+    /// Bytes of these pieces, by the addresses that sent them.
+    held: BTreeMap<IpAddr, u64>,
     /// Pieces before this one have been asked for.
     next: u32,
     /// Pieces whose requests came to nothing.
     returned: BTreeSet<u32>,
-    pub(super) last_progress: Instant,
     /// Since when its peers are asked, if they are.
     pub(super) active: Option<Instant>,
     /// Times that it made room for another.
@@ -29,14 +38,13 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn new(size: u32, now: Instant) -> Self {
+    pub(super) fn new(size: u32) -> Self {
         Self {
             size,
             pieces: BTreeMap::new(),
-            held: 0,
+            held: BTreeMap::new(),
             next: 0,
             returned: BTreeSet::new(),
-            last_progress: now,
             active: None,
             times_parked: 0,
         }
@@ -61,20 +69,29 @@ impl Attempt {
 
     /// Bytes held.
     pub(super) fn held(&self) -> u64 {
-        self.held
+        self.held.values().sum()
+    }
+
+    /// Bytes held, for each address that sent some.
+    pub(super) fn held_by(&self) -> impl Iterator<Item = (IpAddr, u64)> + '_ {
+        self.held.iter().map(|(&ip, &bytes)| (ip, bytes))
+    }
+
+    /// Bytes held that came from an address.
+    pub(super) fn held_of(&self, ip: IpAddr) -> u64 {
+        self.held.get(&ip).copied().unwrap_or(0)
     }
 
     pub(super) fn has(&self, piece: u32) -> bool {
         self.pieces.contains_key(&piece)
     }
 
-    pub(super) fn add(&mut self, now: Instant, piece: u32, data: Bytes, sender: PeerKey) {
+    pub(super) fn add(&mut self, piece: u32, data: Bytes, sender: PeerKey, ip: IpAddr) {
         if !self.has(piece) {
-            self.held += data.len() as u64;
-            self.pieces.insert(piece, (data, sender));
+            *self.held.entry(ip).or_default() += data.len() as u64;
+            self.pieces.insert(piece, Received { data, sender, ip });
         }
         self.returned.remove(&piece);
-        self.last_progress = now;
     }
 
     /// A request for the piece came to nothing.
@@ -101,19 +118,18 @@ impl Attempt {
         None
     }
 
-    /// Drops what came, to be asked for again.
-    pub(super) fn clear(&mut self) {
-        self.pieces.clear();
-        self.held = 0;
-        self.returned.clear();
-        self.next = 0;
+    /// Drops what came from an address, to be asked for again.
+    pub(super) fn drop_from(&mut self, ip: IpAddr) {
+        let dropped = self.pieces.extract_if(.., |_, it| it.ip == ip);
+        self.returned.extend(dropped.map(|(piece, _)| piece));
+        self.held.remove(&ip);
     }
 
     /// The part that came from one peer, as an attempt with that peer alone.
-    pub(super) fn part_of(&self, sender: PeerKey, now: Instant) -> Self {
-        let mut part = Self::new(self.size, now);
-        for (&piece, (data, from)) in self.pieces.iter().filter(|(_, it)| it.1 == sender) {
-            part.add(now, piece, data.clone(), *from);
+    pub(super) fn part_of(&self, sender: PeerKey) -> Self {
+        let mut part = Self::new(self.size);
+        for (&piece, it) in self.pieces.iter().filter(|(_, it)| it.sender == sender) {
+            part.add(piece, it.data.clone(), it.sender, it.ip);
         }
         part
     }
@@ -125,7 +141,7 @@ impl Attempt {
         }
         let mut whole = Vec::with_capacity(self.size as usize);
         let mut senders = BTreeSet::new();
-        for (data, sender) in self.pieces.values() {
+        for Received { data, sender, .. } in self.pieces.values() {
             whole.extend_from_slice(data);
             senders.insert(*sender);
         }

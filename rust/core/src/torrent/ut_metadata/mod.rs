@@ -14,8 +14,9 @@
 //! ([`Reputation`]).
 //!
 //! Attempts run a few at a time and in rotation, in which every address has its
-//! share, however many connections it has. What they hold is what came;
-//! beyond twice the largest size that is accepted, one of them begins again.
+//! share, however many connections it has. What they hold is what came; beyond
+//! twice the largest size that is accepted, the address that has sent most of it
+//! begins again.
 //! What has the right hash ends the search; if it cannot be used after all,
 //! [`MetadataFetch::begin_again`] takes it up once more.
 
@@ -158,7 +159,7 @@ impl MetadataFetch {
             return Vec::new();
         }
         self.expire(now);
-        let groups = self.update_attempts(now);
+        let groups = self.update_attempts();
         self.schedule_attempts(now, &groups);
         let mut requests = Vec::new();
         for (key, peers) in groups {
@@ -235,7 +236,7 @@ impl MetadataFetch {
 
     /// Every peer takes part in one attempt, and every attempt has peers, which
     /// are returned.
-    fn update_attempts(&mut self, now: Instant) -> Groups {
+    fn update_attempts(&mut self) -> Groups {
         let mut groups = Groups::new();
         for (&peer, source) in self.sources.iter().filter(|(_, it)| it.size > 0) {
             let key = self.attempt_of(source.size, peer);
@@ -245,7 +246,7 @@ impl MetadataFetch {
         for &key in groups.keys() {
             self.attempts
                 .entry(key)
-                .or_insert_with(|| Attempt::new(key.0, now));
+                .or_insert_with(|| Attempt::new(key.0));
         }
         groups
     }
@@ -285,37 +286,39 @@ impl MetadataFetch {
         }
     }
 
-    /// Keeps what all attempts hold within bounds: of those with most wrong results the
-    /// one that has waited longest for a piece begins again.
+    /// Keeps what all attempts hold within bounds, of which each address has its
+    /// share: the one that has sent most begins again with what it has sent most
+    /// of. So with four liars an honest peer keeps what it has sent up to two fifths
+    /// of `max_size`, whatever they claim and however fast they are.
     fn bound_memory(&mut self, now: Instant) {
         let limit = u64::from(self.max_size).saturating_mul(2);
         while self.held() > limit {
-            let mut strikes: BTreeMap<AttemptKey, u32> = BTreeMap::new();
-            for (&peer, source) in &self.sources {
-                let key = self.attempt_of(source.size, peer);
-                let of_peer = self.reputation.strikes(source.ip);
-                let least = strikes.entry(key).or_insert(of_peer);
-                *least = of_peer.min(*least);
+            let mut shares: BTreeMap<IpAddr, u64> = BTreeMap::new();
+            for (ip, bytes) in self.attempts.values().flat_map(Attempt::held_by) {
+                *shares.entry(ip).or_default() += bytes;
             }
-            let all = self.attempts.iter().filter(|(_, it)| it.held() > 0);
-            let worst = all.min_by_key(|(key, it)| {
-                let strikes = strikes.get(key).copied().unwrap_or(u32::MAX);
-                (std::cmp::Reverse(strikes), it.last_progress)
-            });
-            let Some(key) = worst.map(|(&key, _)| key) else {
+            let Some((ip, _)) = shares.into_iter().max_by_key(|(_, bytes)| *bytes) else {
                 return;
             };
-            let peers: Vec<PeerKey> = self.sources.keys().copied().collect();
-            for peer in peers {
-                let size = self.sources.get(&peer).map_or(0, |it| it.size);
-                let concerned = size > 0 && self.attempt_of(size, peer) == key;
-                if let Some(source) = self.sources.get_mut(&peer).filter(|_| concerned) {
-                    source.forget_asked();
-                    source.failed(now);
-                }
-            }
+            let all = self.attempts.iter();
+            let Some(key) = all.max_by_key(|(_, it)| it.held_of(ip)).map(|it| *it.0) else {
+                return;
+            };
             if let Some(attempt) = self.attempts.get_mut(&key) {
-                attempt.clear();
+                attempt.drop_from(ip);
+            }
+            let there = self.sources.iter().filter(|(_, it)| it.ip == ip);
+            let there: Vec<(PeerKey, u32)> = there.map(|(&peer, it)| (peer, it.size)).collect();
+            for (peer, size) in there {
+                if size == 0 || self.attempt_of(size, peer) != key {
+                    continue;
+                }
+                let Some(source) = self.sources.get_mut(&peer) else {
+                    continue;
+                };
+                let asked = source.forget_asked();
+                source.failed(now);
+                self.give_back(size, peer, asked);
             }
         }
     }
@@ -350,7 +353,7 @@ impl MetadataFetch {
         if size > 0 {
             self.attempts
                 .entry(key)
-                .or_insert_with(|| Attempt::new(size, now));
+                .or_insert_with(|| Attempt::new(size));
         }
         let contradicts = total_size != 0 && total_size != size;
         let attempt = self.attempts.get_mut(&key);
@@ -359,8 +362,10 @@ impl MetadataFetch {
         let source = self.sources.get_mut(&peer);
         match (data, attempt) {
             (Some(data), Some(attempt)) => {
-                attempt.add(now, piece, data, peer);
-                source.into_iter().for_each(MetadataSource::succeeded);
+                if let Some(source) = source {
+                    attempt.add(piece, data, peer, source.ip);
+                    source.succeeded();
+                }
             }
             (_, attempt) => {
                 attempt.into_iter().for_each(|it| it.give_back(piece));
@@ -397,7 +402,7 @@ impl MetadataFetch {
             // One of them may be correct: each goes on alone with what it sent.
             for &peer in &senders {
                 self.attempts
-                    .insert((key.0, Some(peer)), failed.part_of(peer, now));
+                    .insert((key.0, Some(peer)), failed.part_of(peer));
             }
         }
         FetchVerdict::Wrong(senders)

@@ -37,34 +37,35 @@ pub(super) struct Schedule {
 
 /// Chooses among all attempts that could run. Each address has its share of the
 /// attempts that run, so that many connections of a few addresses keep no other
-/// one waiting. Beyond that the lowest rank is first, then most peers, then the
-/// peer that came first.
+/// one waiting; one that has run for long stays where its address has no greater
+/// share. Beyond that the lowest rank is first, then most peers, then the peer that
+/// came first.
 pub(super) fn choose(now: Instant, candidates: Vec<Candidate>) -> Schedule {
-    let (mut active, mut waiting): (Vec<_>, Vec<_>) =
-        candidates.into_iter().partition(|it| it.active.is_some());
-    active.sort_by_key(|it| (it.active, it.key));
-    let room = MAX_ACTIVE.saturating_sub(active.len());
-    let is_over = |it: &&Candidate| {
-        let since = it.active.unwrap_or(now);
-        now.saturating_duration_since(since) >= MIN_ACTIVE
+    let has_begun = |it: &Candidate| {
+        let active = it.active;
+        active.is_some_and(|since| now.saturating_duration_since(since) < MIN_ACTIVE)
     };
-    let over = active.iter().take_while(is_over).count();
-    let over = over.min(waiting.len().saturating_sub(room));
-    let parked = active.drain(..over).map(|it| it.key).collect();
+    let (begun, mut others): (Vec<_>, Vec<_>) = candidates.into_iter().partition(has_begun);
     let mut shares = Shares::default();
-    active.iter().for_each(|it| shares.add(it));
-    waiting.sort_by_key(|it| (it.rank, Reverse(it.addresses.len()), it.first_peer));
-    let mut started = Vec::new();
-    for _ in 0..room + over {
+    begun.iter().for_each(|it| shares.add(it));
+    // One that runs has had this turn.
+    let rank = |it: &Candidate| it.rank.saturating_add(u32::from(it.active.is_some()));
+    others.sort_by_key(|it| (rank(it), Reverse(it.addresses.len()), it.first_peer));
+    let mut schedule = Schedule::default();
+    for _ in 0..MAX_ACTIVE.saturating_sub(begun.len()) {
         // Of equal ones the first, as sorted.
-        let next = (0..waiting.len()).min_by_key(|&at| shares.of(&waiting[at]));
-        let Some(next) = next.map(|at| waiting.remove(at)) else {
+        let next = (0..others.len()).min_by_key(|&at| shares.of(&others[at]));
+        let Some(next) = next.map(|at| others.remove(at)) else {
             break;
         };
         shares.add(&next);
-        started.push(next.key);
+        if next.active.is_none() {
+            schedule.started.push(next.key);
+        }
     }
-    Schedule { parked, started }
+    let parked = others.iter().filter(|it| it.active.is_some());
+    schedule.parked = parked.map(|it| it.key).collect();
+    schedule
 }
 
 /// Attempts that run, for each address with a peer in one.
@@ -133,6 +134,16 @@ mod tests {
         assert_eq!(schedule.parked.len(), MAX_ACTIVE);
         assert_eq!(schedule.started.len(), MAX_ACTIVE);
         assert!(schedule.started.contains(&(1099, None)), "{schedule:?}");
+    }
+
+    #[test]
+    fn an_address_with_its_share_alone_keeps_it() {
+        let mut all = many(Some(0), 0..15);
+        all.extend(many(None, 16..32));
+        all.push(candidate(99, 9, 7, Some(0)));
+        let schedule = choose(at(60_000), all);
+        assert!(!schedule.parked.contains(&(1099, None)), "{schedule:?}");
+        assert_eq!((schedule.parked.len(), schedule.started.len()), (15, 15));
     }
 
     #[test]

@@ -228,6 +228,45 @@ struct Actor {
     due: Vec<(u64, u32)>,
 }
 
+/// Answers that a peer without delay gives in one step, of each of its requests.
+const ROUNDS: usize = 8;
+
+impl Actor {
+    /// What it answers now, if it answers something.
+    fn next_due(&mut self, now: u64) -> Option<(PeerKey, u32)> {
+        let key = self.key?;
+        let first = self.due.iter().position(|(when, _)| *when <= now)?;
+        Some((key, self.due.remove(first).1))
+    }
+
+    fn answer(&self, truth: &[u8], number: u32) -> Option<Bytes> {
+        let lie = |size: usize| {
+            let from = (number * METADATA_PIECE) as usize;
+            let length = size.saturating_sub(from).min(METADATA_PIECE as usize);
+            Some(Bytes::from_static(&[1; METADATA_PIECE as usize]).slice(..length))
+        };
+        match self.manner {
+            Manner::Honest => Some(piece(truth, number)),
+            Manner::Lies { size, .. } => lie(size),
+            Manner::HitsAndRuns => lie(truth.len()),
+            Manner::Refuses => None,
+            Manner::Silent => unreachable!("it is asked and keeps silent"),
+        }
+    }
+
+    fn asked(&mut self, now: u64, number: u32) {
+        let delay = match self.manner {
+            Manner::Lies { millis, .. } => millis,
+            Manner::Silent => return,
+            _ => 80,
+        };
+        let last = self.due.last().map_or(now, |(when, _)| *when);
+        // A slow one takes its time for each answer.
+        let from = if delay > 1000 { last.max(now) } else { now };
+        self.due.push((from + delay, number));
+    }
+}
+
 /// The time in milliseconds that the correct peer takes to give the info dict.
 fn time_to_fetch(seed: u64, truth: &[u8], actors: &mut [Actor]) -> u64 {
     let mut rng = StdRng::seed_from_u64(seed);
@@ -250,52 +289,30 @@ fn time_to_fetch(seed: u64, truth: &[u8], actors: &mut [Actor]) -> u64 {
                 }
             }
         }
-        for actor in &mut *actors {
-            let Some(key) = actor.key else {
-                continue;
-            };
-            let manner = actor.manner;
-            let due = &mut actor.due;
-            let Some(first) = due.iter().position(|(when, _)| *when <= now) else {
-                continue;
-            };
-            let (_, number) = due.remove(first);
-            let lie = |size: usize| {
-                let from = (number * METADATA_PIECE) as usize;
-                let length = size.saturating_sub(from).min(METADATA_PIECE as usize);
-                Some(Bytes::from(vec![1; length]))
-            };
-            let answer = match manner {
-                Manner::Honest => Some(piece(truth, number)),
-                Manner::Lies { size, .. } => lie(size),
-                Manner::HitsAndRuns => lie(truth.len()),
-                Manner::Refuses => None,
-                Manner::Silent => continue,
-            };
-            let verdict = fetch.answer(at(now), key, number, 0, answer);
-            let convicted = match verdict {
-                FetchVerdict::Complete(_) => return now - honest_since,
-                FetchVerdict::Wrong(senders) => senders.len() == 1,
-                FetchVerdict::Open => false,
-            };
-            if convicted || manner == Manner::HitsAndRuns {
-                assert_ne!(manner, Manner::Honest);
-                fetch.peer_left(key);
-                actor.key = None;
-                actor.due.clear();
-                actor.joins_at = now + rng.random_range(0..100);
+        // A peer that answers at once answers again and again meanwhile.
+        for _ in 0..ROUNDS {
+            for actor in &mut *actors {
+                while let Some((key, number)) = actor.next_due(now) {
+                    let verdict =
+                        fetch.answer(at(now), key, number, 0, actor.answer(truth, number));
+                    let convicted = match verdict {
+                        FetchVerdict::Complete(_) => return now - honest_since,
+                        FetchVerdict::Wrong(senders) => senders.len() == 1,
+                        FetchVerdict::Open => false,
+                    };
+                    if convicted || actor.manner == Manner::HitsAndRuns {
+                        assert_ne!(actor.manner, Manner::Honest);
+                        fetch.peer_left(key);
+                        actor.key = None;
+                        actor.due.clear();
+                        actor.joins_at = now + rng.random_range(0..100);
+                    }
+                }
             }
-        }
-        for (peer, number) in fetch.poll(at(now)) {
-            let actor = actors.iter_mut().find(|it| it.key == Some(peer)).unwrap();
-            let delay = match actor.manner {
-                Manner::Lies { millis, .. } => millis,
-                _ => 80,
-            };
-            let last = actor.due.last().map_or(now, |(when, _)| *when);
-            // A slow one takes its time for each answer.
-            let from = if delay > 1000 { last.max(now) } else { now };
-            actor.due.push((from + delay, number));
+            for (peer, number) in fetch.poll(at(now)) {
+                let actor = actors.iter_mut().find(|it| it.key == Some(peer)).unwrap();
+                actor.asked(now, number);
+            }
         }
     }
     panic!("nothing within a minute, seed {seed}");
@@ -427,5 +444,28 @@ fn many_connections_of_few_addresses_keep_no_honest_peer_away() {
         actors.push(actor(Manner::Honest, address, joins_at));
         let time = time_to_fetch(seed, &truth, &mut actors);
         assert!(time <= 15_000, "{time} ms, seed {seed}, address {address}");
+    }
+}
+
+/// Liars of large claims, fast ones that fill the memory that all attempts may hold
+/// over and over and slow ones that take each turn there is, beside an honest peer
+/// whose metadata takes six seconds.
+#[test]
+fn liars_keep_nothing_from_an_honest_peer_that_takes_a_while() {
+    let truth = dict(4_000_000, 0);
+    for seed in 0..6 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let millis = [0, 500, 4400][seed as usize % 3];
+        let connections = [1, 8][seed as usize / 3];
+        // Nothing ever comes whole of these.
+        let liar = |number: u64| {
+            let size = 31_000_000 + number as usize;
+            actor(Manner::Lies { size, millis }, 1 + number % 4, 0)
+        };
+        let mut actors: Vec<Actor> = (0..4 * connections).map(liar).collect();
+        let joins_at = rng.random_range(0..8) * 700;
+        actors.push(actor(Manner::Honest, 0, joins_at));
+        let time = time_to_fetch(seed, &truth, &mut actors);
+        assert!(time <= 12_000, "{time} ms of {millis}, {connections}");
     }
 }
