@@ -122,7 +122,7 @@ impl Handshake {
 }
 
 /// A span of bytes within a piece.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Request {
     /// The piece.
     pub piece: PieceIndex,

@@ -19,6 +19,10 @@ pub enum PeerError {
     /// Bytes that belong to no block.
     #[error("the peer sent bytes that belong to no block")]
     NoSuchBlock,
+    /// More blocks and refusals of what it was not asked for than a working client
+    /// sends.
+    #[error("the peer answers what it was not asked for")]
+    Unsolicited,
     /// Too many requests at once.
     #[error("the peer asked for too many blocks at once")]
     TooManyRequests,

@@ -199,7 +199,7 @@ impl Connection {
             Message::HaveNone => self.take_all_or_none(false)?,
             Message::Suggest(piece) => self.take_suggestion(piece),
             Message::AllowedFast(piece) => self.take_permission(piece),
-            Message::Reject(request) => self.take_reject(request),
+            Message::Reject(request) => self.take_reject(request)?,
             _ => {}
         }
         Ok(())
@@ -227,7 +227,7 @@ impl Connection {
     /// waits of the same piece, which would be refused too. After a choke that
     /// is no more than a part of it, unless the peer had allowed the piece, or
     /// has sent nothing since it let us ask.
-    fn take_reject(&mut self, request: Request) {
+    fn take_reject(&mut self, request: Request) -> Result<(), PeerError> {
         let Request {
             piece,
             begin,
@@ -237,7 +237,7 @@ impl Connection {
         let asked = |&asked: &Block| Some(asked) == block;
         let Some(at) = self.requests.outstanding.iter().position(asked) else {
             // A cancelled one.
-            return;
+            return self.requests.count_surplus();
         };
         let refused = self.requests.outstanding.remove(at);
         if self.pending_report.watched.request_failures {
@@ -256,6 +256,7 @@ impl Connection {
             .leased
             .retain(other, &mut self.pending_report.report.returned);
         self.pending_report.dirty = true;
+        Ok(())
     }
 }
 

@@ -186,6 +186,7 @@ impl Connection {
                         payload: end - data.len()..end,
                     });
                 } else {
+                    self.requests.count_surplus()?;
                     self.pending_report.report.stats.redundant += u64::from(length);
                     if self.pending_report.watched.peer {
                         self.pending_report

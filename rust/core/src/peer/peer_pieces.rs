@@ -57,11 +57,8 @@ impl Connection {
         if piece.0 >= self.layout.num_pieces() {
             return Err(PeerError::NoSuchPiece(piece.0));
         }
-        self.pending_report
-            .report
-            .dont_have
-            .retain(|&lost| lost != piece);
-        self.pending_report.report.haves.push(piece);
+        self.pending_report.report.dont_have.remove(&piece);
+        self.pending_report.report.haves.insert(piece);
         self.pending_report.dirty = true;
         Ok(())
     }
@@ -112,14 +109,14 @@ impl Connection {
         {
             return Err(PeerError::LosesTooMuch);
         }
-        self.pending_report
-            .report
-            .haves
-            .retain(|had| had.0 != piece);
+        self.pending_report.report.haves.remove(&PieceIndex(piece));
         if let Some(pieces) = &mut self.pending_report.report.bitfield {
             pieces.clear(piece);
         }
-        self.pending_report.report.dont_have.push(PieceIndex(piece));
+        self.pending_report
+            .report
+            .dont_have
+            .insert(PieceIndex(piece));
         self.pending_report.dirty = true;
         Ok(())
     }

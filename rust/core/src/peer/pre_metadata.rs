@@ -4,15 +4,23 @@
 //! torrent may have. When the metadata comes, what was said either fits it or
 //! the peer is one of another torrent.
 
+use std::collections::BTreeSet;
+
 use super::PeerError;
 use crate::bitfield::Bitfield;
 use crate::ids::PieceIndex;
+
+/// A piece in a set takes as much memory as so many in a bitfield, about.
+const SPARSE: usize = 256;
 
 /// Pieces of a torrent whose number of pieces is unknown.
 #[derive(Debug)]
 pub(super) struct EarlyPieces {
     /// In wire order, as long as need be.
     bits: Vec<u8>,
+    /// Pieces beyond `bits`: one that has a high number costs no more than another,
+    /// until there are so many that bits take less.
+    haves: BTreeSet<u32>,
     /// Bytes in the bitfield that the peer sent, if it sent one.
     bitfield: Option<usize>,
     /// The peer said that it has everything (BEP 6).
@@ -24,6 +32,7 @@ impl EarlyPieces {
     pub(super) fn new(max_pieces: u32) -> Self {
         Self {
             bits: Vec::new(),
+            haves: BTreeSet::new(),
             bitfield: None,
             all: false,
             max_pieces,
@@ -35,14 +44,31 @@ impl EarlyPieces {
         if piece.0 >= self.max_pieces {
             return Err(PeerError::NoSuchPiece(piece.0));
         }
-        let byte = (piece.0 / 8) as usize;
-        if self.bits.len() <= byte {
-            self.bits.resize(byte + 1, 0);
-        }
-        if let Some(byte) = self.bits.get_mut(byte) {
-            *byte |= 0x80 >> (piece.0 % 8);
+        if (piece.0 / 8) as usize >= self.bits.len() {
+            self.haves.insert(piece.0);
+            if self.haves.len() >= self.max_pieces as usize / SPARSE {
+                self.merge();
+            }
+        } else {
+            self.set(piece.0);
         }
         Ok(())
+    }
+
+    fn set(&mut self, piece: u32) {
+        if let Some(byte) = self.bits.get_mut((piece / 8) as usize) {
+            *byte |= 0x80 >> (piece % 8);
+        }
+    }
+
+    /// Puts all pieces into `bits`.
+    fn merge(&mut self) {
+        let haves = std::mem::take(&mut self.haves);
+        if let Some(last) = haves.last() {
+            let length = (last / 8) as usize + 1;
+            self.bits.resize(length.max(self.bits.len()), 0);
+        }
+        haves.into_iter().for_each(|piece| self.set(piece));
     }
 
     /// The peer has these pieces, in wire order, and no others.
@@ -51,6 +77,7 @@ impl EarlyPieces {
             return Err(PeerError::WrongBitfield);
         }
         self.bits = bits.to_vec();
+        self.haves.clear();
         self.bitfield = Some(bits.len());
         Ok(())
     }
@@ -63,13 +90,15 @@ impl EarlyPieces {
     /// The peer has nothing yet.
     pub(super) fn none(&mut self) {
         self.all = false;
-        self.bits.clear();
+        self.bits = Vec::new();
+        self.haves.clear();
         self.bitfield = None;
     }
 
     /// What the peer has of a torrent with this many pieces; `None` when it
     /// said nothing.
     pub(super) fn judge(mut self, num_pieces: u32) -> Result<Option<Bitfield>, PeerError> {
+        self.merge();
         let expected = num_pieces.div_ceil(8) as usize;
         if self.bitfield.is_some_and(|bytes| bytes != expected) {
             return Err(PeerError::WrongBitfield);
@@ -138,6 +167,23 @@ mod tests {
         // A piece announced later does not make a short bitfield a long one.
         assert_eq!(has(after(Some(&[0x80]), &[9]), 10), Err(WrongBitfield));
         assert_eq!(has(after(None, &[16]), 10), Err(NoSuchPiece(16)));
+    }
+
+    #[test]
+    fn a_piece_costs_the_same_whatever_its_number_is() {
+        let most = 1 << 21;
+        let mut early = EarlyPieces::new(most);
+        early.have(PieceIndex(most - 1)).unwrap();
+        assert!(early.bits.is_empty());
+        // Many take no more than their bits.
+        for piece in 0..most / 64 {
+            early.have(PieceIndex(piece * 64)).unwrap();
+            assert!(early.haves.len() <= most as usize / SPARSE);
+        }
+        assert_eq!(early.bits.len(), most as usize / 8);
+        let judged = early.judge(most).unwrap().unwrap();
+        assert_eq!(judged.count(), most / 64 + 1);
+        assert!(judged.get(most - 1) && judged.get(128) && !judged.get(1));
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub struct ConnectionReport {
     /// All that the peer has, when it said so.
     pub bitfield: Option<Bitfield>,
     /// Pieces that it got since.
-    pub haves: Vec<PieceIndex>,
+    pub haves: BTreeSet<PieceIndex>,
     /// Blocks that were accepted; their bytes are on the way to the disk.
     pub blocks: Vec<Block>,
     /// Leased blocks that it will not deliver.
@@ -72,7 +72,7 @@ pub struct ConnectionReport {
     /// It began or ceased to download nothing any more (BEP 21).
     pub upload_only: Option<bool>,
     /// Pieces that it has no longer (BEP 54).
-    pub dont_have: Vec<PieceIndex>,
+    pub dont_have: BTreeSet<PieceIndex>,
     /// Pieces that it got blocks of, where that is asked for (`suggest_mode`).
     pub served: Vec<PieceIndex>,
     /// Pieces that it would like to be asked for (BEP 6).

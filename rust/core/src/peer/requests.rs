@@ -6,10 +6,14 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::PeerError;
 use super::request_queue::RequestQueue;
 use super::request_timeout::RequestTimer;
 use crate::ids::Block;
 use crate::window::{Window, WindowLimits};
+
+/// Answers to nothing that a peer may give, beyond one for each request.
+const SURPLUS_ANSWERS: u32 = 1000;
 
 /// Requests to one peer.
 #[derive(Debug)]
@@ -30,6 +34,9 @@ pub(super) struct Requests {
     pub(super) asked: u32,
     /// How long it is waited for them.
     pub(super) request_timer: RequestTimer,
+    /// Blocks and refusals that the peer may still send of what it was not asked
+    /// for, or is no longer: each has us look through the requests.
+    surplus_answers: u32,
     /// When the next block of a snubbing peer is asked of others.
     pub(super) next_give_up: Instant,
 }
@@ -46,6 +53,7 @@ impl Requests {
             late: VecDeque::new(),
             asked: 0,
             request_timer: RequestTimer::new(now),
+            surplus_answers: SURPLUS_ANSWERS,
             next_give_up: now,
         }
     }
@@ -61,6 +69,16 @@ impl Requests {
             self.late.retain(|&late| late != block);
         }
         self.outstanding.push_back(block);
+        self.surplus_answers = self.surplus_answers.saturating_add(1);
+    }
+
+    /// The peer has answered what it was not asked for, or is no longer.
+    pub(super) fn count_surplus(&mut self) -> Result<(), PeerError> {
+        match self.surplus_answers.checked_sub(1) {
+            Some(left) => self.surplus_answers = left,
+            None => return Err(PeerError::Unsolicited),
+        }
+        Ok(())
     }
 
     /// The block is not waited for any more; whether it was requested.

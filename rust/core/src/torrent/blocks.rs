@@ -1,5 +1,6 @@
 //! Blocks: what peers have, what we want of it, and who is to send it.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::rejected_requests::RequestAllowance;
@@ -88,7 +89,7 @@ impl Torrent {
     }
 
     /// A peer got pieces; whether that is new of one of them.
-    fn note_haves(&mut self, key: PeerKey, pieces: &[PieceIndex]) -> bool {
+    fn note_haves(&mut self, key: PeerKey, pieces: &BTreeSet<PieceIndex>) -> bool {
         let mut news = false;
         let Some(peer) = self.peers.get_mut(&key) else {
             return news;

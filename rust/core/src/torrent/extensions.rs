@@ -2,6 +2,7 @@
 //! download (BEP 21), that they lost pieces (BEP 54), which pieces they would
 //! serve (BEP 6), and pieces of the metadata (BEP 9).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -105,7 +106,7 @@ impl Torrent {
         }
     }
 
-    fn note_dont_have(&mut self, key: PeerKey, pieces: &[PieceIndex]) {
+    fn note_dont_have(&mut self, key: PeerKey, pieces: &BTreeSet<PieceIndex>) {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };

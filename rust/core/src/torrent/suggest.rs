@@ -3,7 +3,7 @@
 //! memory. A peer gets two when it may download, and two more when it
 //! has one of those that were suggested to it. The numbers are libtorrent's.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::{PeerCommand, Torrent};
 use crate::ids::{PeerKey, PieceIndex};
@@ -70,7 +70,7 @@ impl Torrent {
     }
 
     /// A peer that may download got one of the pieces suggested to it.
-    pub(super) fn suggest_next(&mut self, key: PeerKey, got: &[PieceIndex]) {
+    pub(super) fn suggest_next(&mut self, key: PeerKey, got: &BTreeSet<PieceIndex>) {
         let Some(peer) = self
             .peers
             .get(&key)

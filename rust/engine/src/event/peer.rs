@@ -210,7 +210,7 @@ impl From<&PeerError> for CloseCode {
             PeerError::Wire(error) => error.into(),
             PeerError::NoSuchPiece(_) => Self::InvalidHave,
             PeerError::WrongBitfield | PeerError::TooManyBitfields => Self::InvalidBitfield,
-            PeerError::NoSuchBlock => Self::InvalidPiece,
+            PeerError::NoSuchBlock | PeerError::Unsolicited => Self::InvalidPiece,
             PeerError::TooManyRequests | PeerError::InvalidRequests => Self::InvalidRequest,
             PeerError::ChokedRequests => Self::RequestWhenChoked,
             PeerError::Extension(ExtError::BadMetadata) => Self::InvalidMetadata,

@@ -20,7 +20,7 @@ fn what_a_peer_says_before_the_metadata_is_judged_when_it_comes() {
     let pieces = world.report().bitfield.unwrap();
     assert_eq!(pieces.iter().collect::<Vec<_>>(), [0, 9]);
     world.feed(&[Message::Have(PieceIndex(1))]).unwrap();
-    assert_eq!(world.report().haves, [PieceIndex(1)]);
+    assert_eq!(world.report().haves, [PieceIndex(1)].into());
 
     let mut world = World::new();
     world.conn = Connection::without_metadata(limits, world.now);
@@ -82,7 +82,7 @@ fn a_later_bitfield_replaces_what_was_said_before() {
         .unwrap();
     let report = world.report();
     assert_eq!(report.bitfield.unwrap().as_bytes(), [0x80]);
-    assert_eq!(report.haves, [PieceIndex(2)]);
+    assert_eq!(report.haves, [PieceIndex(2)].into());
 }
 
 #[test]

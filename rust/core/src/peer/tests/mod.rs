@@ -3,6 +3,7 @@
 mod block_alerts;
 mod dont_have;
 mod fast;
+mod floods;
 mod input;
 mod leases;
 mod send_backlog;

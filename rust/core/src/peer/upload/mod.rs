@@ -2,7 +2,7 @@
 
 pub(crate) mod serve;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::invalid_requests::InvalidRequests;
 use crate::ids::PieceIndex;
@@ -35,6 +35,50 @@ impl ReadJob {
     }
 }
 
+/// Requests that wait, in the order in which they came. A peer may cancel any of
+/// them, and what it never asked for, as often as it likes: neither takes a walk.
+#[derive(Debug, Default)]
+struct RequestLine {
+    by_arrival: BTreeMap<u64, Request>,
+    arrivals: BTreeSet<(Request, u64)>,
+    next: u64,
+}
+
+impl RequestLine {
+    fn len(&self) -> usize {
+        self.by_arrival.len()
+    }
+
+    fn front(&self) -> Option<&Request> {
+        Some(self.by_arrival.first_key_value()?.1)
+    }
+
+    fn push(&mut self, request: Request) {
+        self.by_arrival.insert(self.next, request);
+        self.arrivals.insert((request, self.next));
+        self.next += 1;
+    }
+
+    fn pop(&mut self) -> Option<Request> {
+        let (arrival, request) = self.by_arrival.pop_first()?;
+        self.arrivals.remove(&(request, arrival));
+        Some(request)
+    }
+
+    /// Removes all requests for the same; whether there were any.
+    fn remove(&mut self, request: Request) -> bool {
+        let same = self.arrivals.range((request, 0)..=(request, u64::MAX));
+        let same: Vec<u64> = same.map(|&(_, arrival)| arrival).collect();
+        for arrival in &same {
+            #[cfg(test)]
+            crate::testing::blocks_visited::add();
+            self.by_arrival.remove(arrival);
+            self.arrivals.remove(&(request, *arrival));
+        }
+        !same.is_empty()
+    }
+}
+
 /// Requests that wait, reads that are under way for them, and whether there
 /// may be any.
 #[derive(Debug)]
@@ -43,7 +87,7 @@ pub(super) struct Uploads {
     pub(super) choking: bool,
     pub(super) peer_interested: bool,
     pub(super) invalid_requests: InvalidRequests,
-    queue: VecDeque<Request>,
+    queue: RequestLine,
     jobs: usize,
     job_bytes: usize,
 }
@@ -54,7 +98,7 @@ impl Default for Uploads {
             choking: true,
             peer_interested: false,
             invalid_requests: InvalidRequests::default(),
-            queue: VecDeque::new(),
+            queue: RequestLine::default(),
             jobs: 0,
             job_bytes: 0,
         }
@@ -68,22 +112,25 @@ impl Uploads {
     }
 
     pub(super) fn push(&mut self, request: Request) {
-        self.queue.push_back(request);
+        self.queue.push(request);
     }
 
     /// Takes a request back; whether it still waited.
     pub(super) fn cancel(&mut self, request: Request) -> bool {
-        let before = self.queue.len();
-        self.queue.retain(|queued| *queued != request);
-        self.queue.len() < before
+        self.queue.remove(request)
     }
 
     /// Drops the requests that wait for pieces other than those to `keep`, and
     /// returns them; reads under way still come back.
     pub(super) fn drop_requests(&mut self, keep: impl Fn(PieceIndex) -> bool) -> Vec<Request> {
-        let (kept, dropped) = self.queue.drain(..).partition(|it| keep(it.piece));
-        self.queue = kept;
-        Vec::from_iter::<VecDeque<Request>>(dropped)
+        let mut dropped = Vec::new();
+        for request in std::mem::take(&mut self.queue).by_arrival.into_values() {
+            match keep(request.piece) {
+                true => self.queue.push(request),
+                false => dropped.push(request),
+            }
+        }
+        dropped
     }
 
     /// Bytes that the next block takes on the wire, if a read may begin: while
@@ -101,7 +148,7 @@ impl Uploads {
     pub(super) fn next(&mut self, unsent: usize, watermark: usize, most: usize) -> Option<ReadJob> {
         self.next_len(unsent, watermark)
             .filter(|&length| length <= most)?;
-        let first = self.queue.pop_front()?;
+        let first = self.queue.pop()?;
         let mut job = ReadJob {
             piece: first.piece,
             begin: first.begin,
@@ -116,7 +163,7 @@ impl Uploads {
         {
             job.length += next.length;
             job.spans.push((next.begin, next.length));
-            self.queue.pop_front();
+            self.queue.pop();
         }
         self.jobs += 1;
         self.job_bytes += job.length as usize;
@@ -125,7 +172,7 @@ impl Uploads {
 
     /// Whether requests wait because that much is being read.
     pub(super) fn wait_for_watermark(&self, watermark: usize) -> bool {
-        !self.queue.is_empty() && self.jobs > 0 && self.job_bytes >= watermark
+        self.queue.len() > 0 && self.jobs > 0 && self.job_bytes >= watermark
     }
 
     /// A read has come back.

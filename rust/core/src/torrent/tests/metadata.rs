@@ -185,9 +185,11 @@ fn pieces_that_peers_or_we_lose_are_known_to_be_gone() {
     let mut world = World::new("x..");
     world.peer('a', "xxx");
     world.out();
-    world.say('a', |it| it.dont_have = vec![PieceIndex(1), PieceIndex(1)]);
+    world.say('a', |it| {
+        it.dont_have = [PieceIndex(1), PieceIndex(1)].into()
+    });
     assert_eq!(world.torrent.picker().availability(PieceIndex(1)), 0);
-    world.say('a', |it| it.dont_have = vec![PieceIndex(2)]);
+    world.say('a', |it| it.dont_have = [PieceIndex(2)].into());
     assert_eq!(world.out(), ["a interested false"]);
     world.torrent.piece_lost(at(0), PieceIndex(0));
     world.torrent.piece_lost(at(0), PieceIndex(2));
