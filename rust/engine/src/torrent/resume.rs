@@ -463,3 +463,35 @@ impl Driver {
             || self.brain.state() == TorrentState::DownloadingMetadata
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record with these names, which claims two pieces.
+    fn state(names: &[(u32, &str)]) -> ResumeState {
+        let names = names.iter();
+        let names = names.map(|&(file, name)| (FileIndex(file), name.as_bytes().to_vec()));
+        let record = ResumeData {
+            renamed_files: names.collect(),
+            pieces: vec![0xc0],
+            ..ResumeData::default()
+        };
+        ResumeState::new(Some(Box::new(record)), false, None)
+    }
+
+    #[test]
+    fn bad_names_of_a_record_are_its_own_fault_alone() {
+        let error = || Error::new(ErrorKind::InvalidPath);
+        let mut state = state(&[(0, "a"), (1, "a")]);
+        // Those that the game gave instead are the game's.
+        let mut names = BTreeMap::from([(FileIndex(1), "../b".to_owned())]);
+        assert!(!state.reject_names(&mut names, error()));
+        assert_eq!(names.len(), 1);
+        assert!(state.claim.is_some() && state.rejected.is_none());
+        let mut names = names_in(&state.record);
+        assert!(state.reject_names(&mut names, error()));
+        assert!(names.is_empty());
+        assert!(state.claim.is_none() && state.rejected.is_some());
+    }
+}

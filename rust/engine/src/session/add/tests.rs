@@ -1,6 +1,7 @@
 use std::path::Path;
 
-use torrent_core::resume::Flags;
+use torrent_core::ids::PieceIndex;
+use torrent_core::resume::{Allocation, Flags};
 use torrent_core::value::{Fields, Value};
 
 use super::*;
@@ -358,6 +359,153 @@ fn resume_data_gives_way_to_what_is_said() {
     assert_eq!(add.source.hashes().v1(), Some(hash()));
     let none = AddTorrent::from_fields(&vec![("save_path".into(), "/save".into())]);
     assert!(none.unwrap_err().to_string().contains("'torrent_data'"));
+}
+
+/// What a record decides of a torrent that is on or off, by name.
+fn switches(add: &AddTorrent) -> Vec<(&'static str, bool)> {
+    let (modes, discovery) = (&add.modes, &add.discovery);
+    vec![
+        ("auto_managed", add.auto_managed),
+        ("paused", add.paused),
+        ("sequential", add.sequential),
+        ("apply_ip_filter", add.apply_ip_filter),
+        ("upload_mode", modes.upload_mode),
+        ("share_mode", modes.share_mode),
+        ("super_seeding", modes.super_seeding),
+        ("stop_when_ready", modes.stop_when_ready),
+        ("dht", discovery.dht),
+        ("lsd", discovery.lsd),
+        ("pex", discovery.pex),
+        ("seed_mode", add.seed_mode),
+        ("sparse", add.storage_mode == StorageMode::Sparse),
+    ]
+}
+
+fn resumed(change: impl FnOnce(&mut ResumeData)) -> AddTorrent {
+    let mut record = ResumeData {
+        hashes: Some(hash().into()),
+        ..ResumeData::default()
+    };
+    change(&mut record);
+    let add = AddTorrent::from_data(&torrent(), "/save").unwrap();
+    add.with_resume(record).unwrap()
+}
+
+/// The switches that a record turns.
+fn turned(change: impl FnOnce(&mut ResumeData)) -> Vec<(&'static str, bool)> {
+    let (before, mut after) = (switches(&resumed(|_| {})), switches(&resumed(change)));
+    after.retain(|it| !before.contains(it));
+    after
+}
+
+#[test]
+fn each_word_of_a_record_arrives_alone() {
+    let before = switches(&resumed(|_| {}));
+    let on = before.iter().filter(|it| it.1).map(|it| it.0);
+    let on: Vec<_> = on.collect();
+    assert_eq!(on, ["apply_ip_filter", "dht", "lsd", "pex", "sparse"]);
+    type Word = fn(&mut ResumeData);
+    let words: [(Word, (&str, bool)); 12] = [
+        (
+            |it| it.flags.sequential_download = Some(true),
+            ("sequential", true),
+        ),
+        (
+            |it| it.flags.apply_ip_filter = Some(false),
+            ("apply_ip_filter", false),
+        ),
+        (
+            |it| it.flags.upload_mode = Some(true),
+            ("upload_mode", true),
+        ),
+        (|it| it.flags.share_mode = Some(true), ("share_mode", true)),
+        (
+            |it| it.flags.super_seeding = Some(true),
+            ("super_seeding", true),
+        ),
+        (
+            |it| it.flags.stop_when_ready = Some(true),
+            ("stop_when_ready", true),
+        ),
+        (|it| it.flags.disable_dht = Some(true), ("dht", false)),
+        (|it| it.flags.disable_lsd = Some(true), ("lsd", false)),
+        (|it| it.flags.disable_pex = Some(true), ("pex", false)),
+        (|it| it.flags.seed_mode = Some(true), ("seed_mode", true)),
+        (|it| it.allocation = Allocation::Full, ("sparse", false)),
+        (|it| it.flags.auto_managed = Some(false), ("paused", true)),
+    ];
+    for (word, expected) in words {
+        assert_eq!(turned(word), [expected]);
+    }
+    // Paused counts where the record says who decides about it.
+    assert_eq!(turned(|it| it.flags.paused = Some(true)), []);
+    let both = |auto, paused| {
+        turned(|it| {
+            it.flags.auto_managed = Some(auto);
+            it.flags.paused = Some(paused);
+        })
+    };
+    assert_eq!(both(true, false), [("auto_managed", true)]);
+    assert_eq!(both(false, false), []);
+    assert_eq!(both(false, true), [("paused", true)]);
+    assert_eq!(both(true, true), [("auto_managed", true), ("paused", true)]);
+}
+
+#[test]
+fn a_record_with_bad_places_claims_nothing() {
+    let full = |it: &mut ResumeData| {
+        it.flags.seed_mode = Some(true);
+        it.flags.sequential_download = Some(true);
+        it.total_downloaded = 9;
+        it.pieces = vec![0xc0];
+        it.verified = vec![0xc0];
+        it.unfinished = [(PieceIndex(0), vec![0x80])].into();
+        it.file_stats = vec![None, None];
+        it.part_file_dir = b"parts".to_vec();
+        it.renamed_files = [(FileIndex(0), b"c".to_vec())].into();
+    };
+    let good = resumed(full);
+    assert!(good.rejected.is_none() && good.seed_mode);
+    assert_eq!(good.part_file_dir, Path::new("parts"));
+    assert_eq!(good.renamed_files, [(FileIndex(0), "c".to_owned())].into());
+    let kept = good.resume.unwrap();
+    assert!(!kept.pieces.is_empty() && !kept.verified.is_empty());
+    assert!(!kept.unfinished.is_empty() && !kept.file_stats.is_empty());
+
+    type Place = fn(&mut ResumeData);
+    let places: [Place; 4] = [
+        |it| it.part_file_dir = b"../parts".to_vec(),
+        // Where a file of the torrent is.
+        |it| it.part_file_dir = b"n/b".to_vec(),
+        |it| it.renamed_files = [(FileIndex(0), b"../c".to_vec())].into(),
+        |it| it.renamed_files = [(FileIndex(0), b"n/b".to_vec())].into(),
+    ];
+    for place in places {
+        let add = resumed(|it| {
+            full(it);
+            place(it);
+        });
+        assert!(add.rejected.is_some() && !add.seed_mode);
+        assert!(add.renamed_files.is_empty());
+        assert_eq!(add.part_file_dir, Path::new(""));
+        let record = add.resume.unwrap();
+        assert!(record.pieces.is_empty() && record.verified.is_empty());
+        assert!(record.unfinished.is_empty() && record.file_stats.is_empty());
+        // What it says of anything else is as true as before.
+        assert!(add.sequential && record.total_downloaded == 9);
+    }
+}
+
+#[test]
+fn a_record_of_another_torrent_is_refused() {
+    for hashes in [None, Some(InfoHash([7; 20]).into())] {
+        let record = ResumeData {
+            hashes,
+            ..ResumeData::default()
+        };
+        let add = AddTorrent::from_data(&torrent(), "/save").unwrap();
+        add.with_resume(record).unwrap_err();
+    }
 }
 
 #[test]

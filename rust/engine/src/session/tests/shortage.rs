@@ -115,3 +115,33 @@ fn a_file_that_is_wanted_again_stays_so() {
     let once = (29 * PIECE + 77) as u64;
     assert_eq!(handle.status().total_payload_download, once);
 }
+
+#[test]
+fn seed_mode_outlasts_a_shortage() {
+    let payload = Payload::of_two_files(84);
+    let mut node = Node::new();
+    payload.write(node.folder.path());
+    let mut add = AddTorrent::from_data(&payload.torrent(None), node.folder.path()).unwrap();
+    add.seed_mode = true;
+    let handle = node.session.add_torrent(add).unwrap();
+    until(|| handle.status().is_seeding);
+    // Neither the reads of pieces that are hashed for the first time, nor those that
+    // serve them.
+    for (op, errno) in [(DiskOp::Open, Errno::MFILE), (DiskOp::Read, Errno::NOMEM)] {
+        shortage(&node, op, errno, LONG);
+    }
+    let leech = Node::new();
+    let add = AddTorrent::from_data(&payload.torrent(None), leech.folder.path()).unwrap();
+    let download = leech.session.add_torrent(add).unwrap();
+    download.connect_peer(node.endpoint()).unwrap();
+    until(|| {
+        assert_eq!(handle.status().error, "");
+        assert!(handle.status().is_seeding, "nothing is lost");
+        download.status().is_seeding
+    });
+    payload.assert_at(leech.folder.path());
+    let events = node.drain();
+    assert!(count(&events, kind::FILE_ERROR) > 0, "the reads did fail");
+    assert_eq!(count(&events, kind::TORRENT_CHECKED), 1);
+    assert_eq!(count(&events, kind::HASH_FAILED), 0);
+}
