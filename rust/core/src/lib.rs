@@ -69,6 +69,7 @@ pub mod picker;
 pub mod piece_hash;
 pub mod queue;
 pub mod rate;
+pub mod removal_journal;
 pub mod resume;
 pub mod save_schedule;
 pub mod session_state;

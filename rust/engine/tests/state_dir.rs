@@ -4,9 +4,11 @@ mod state_dir {
     // The files of the folder of that name.
     use super::*;
 
+    mod carried;
     mod faults;
     mod places;
     mod reading;
+    mod removal;
     mod root;
     mod version_0_1;
 }

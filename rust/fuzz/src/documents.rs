@@ -5,6 +5,7 @@ use torrent_core::ids::PieceIndex;
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::Metainfo;
 use torrent_core::move_journal::MoveJournal;
+use torrent_core::removal_journal::RemovalJournal;
 use torrent_core::resume::ResumeData;
 use torrent_core::session_state::SessionState;
 use torrent_core::settings::Settings;
@@ -63,6 +64,9 @@ pub(crate) fn resume_data(data: &[u8]) {
 }
 
 pub(crate) fn places(data: &[u8]) {
+    if let Ok(removal) = RemovalJournal::decode(data) {
+        assert_eq!(RemovalJournal::decode(&removal.encode()), Ok(removal));
+    }
     let Ok(places) = MoveJournal::decode(data) else {
         return;
     };

@@ -70,27 +70,13 @@ impl StorageShared {
         remove(&file_paths.root, from)
     }
 
-    /// Deletes the links, those alone that are the torrent's.
-    pub(super) fn delete_links(&self) -> Result<(), DiskError> {
+    /// Deletes a link, if it is the torrent's.
+    pub(super) fn delete_link(&self, name: &Path, target: &Path) -> Result<(), Fault> {
         let file_paths = self.file_paths();
-        let mut outcome = Ok(());
-        for (&file, target) in &self.spec.links {
-            let name = file_paths.name(file);
-            if self.is_name_shared(file) {
-                continue;
-            }
-            let deleted = match is_ours(&file_paths, name, &text(name, target)) {
-                Ok(false) => Ok(()),
-                Ok(true) => remove(&file_paths.root, name),
-                Err(fault) => Err(fault),
-            };
-            if let Err(fault) = deleted
-                && outcome.is_ok()
-            {
-                outcome = Err(self.error(DiskOp::Delete, Some(file), fault));
-            }
+        match is_ours(&file_paths, name, &text(name, target))? {
+            false => Ok(()),
+            true => remove(&file_paths.root, name),
         }
-        outcome
     }
 }
 

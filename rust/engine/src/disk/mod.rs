@@ -19,6 +19,7 @@ mod canonical;
 mod check;
 mod copy;
 mod counters;
+mod delete;
 mod error;
 mod event;
 mod exclusive_work;

@@ -463,7 +463,7 @@ impl StorageShared {
 }
 
 /// Whether these are one file and its copy.
-fn is_same(one: Option<FileStat>, other: Option<FileStat>) -> bool {
+pub(super) fn is_same(one: Option<FileStat>, other: Option<FileStat>) -> bool {
     one.zip(other).is_some_and(|(one, other)| {
         one.length == other.length && one.modified.abs_diff(other.modified) <= TIME_STEP
     })

@@ -7,7 +7,6 @@
 //! reads, [`close`](Storage::close). Dropping the last handle closes too.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -409,32 +408,6 @@ impl Storage {
         drop(permit);
     }
 
-    /// Closes the storage and deletes its files and the folders that are
-    /// empty then, below the save path. Files that are not the torrent's
-    /// stay, those too that lie in the place of one of its files and hold
-    /// nothing of it. Goes on after an error and returns the first.
-    pub async fn delete_files(&self) -> Result<(), DiskError> {
-        self.delete(false).await
-    }
-
-    /// Closes the storage and deletes its part file alone.
-    pub async fn delete_part_file(&self) -> Result<(), DiskError> {
-        self.delete(true).await
-    }
-
-    async fn delete(&self, parts_only: bool) -> Result<(), DiskError> {
-        self.close().await;
-        let shared = &self.handle.shared;
-        self.ask(shared.first_worker, DiskOp::Delete, |reply| {
-            WorkerMessage::Delete {
-                storage: shared.clone(),
-                parts_only,
-                reply,
-            }
-        })
-        .await?
-    }
-
     /// What work on the files needs.
     pub(super) fn parts(&self) -> (Arc<StorageShared>, Arc<Common>) {
         let handle = &self.handle;
@@ -457,7 +430,7 @@ impl Storage {
     }
 
     /// Asks one worker; a worker that has stopped is a closed storage.
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         worker: usize,
         op: DiskOp,
@@ -537,60 +510,5 @@ impl StorageShared {
                 Err(self.error(DiskOp::Write, Some(file), fault))
             }
         }
-    }
-
-    /// Whether what is in the place of a file is ours: we have written it, or
-    /// it holds something that is. Until the files have been looked at
-    /// everything may be.
-    fn is_own(&self, file: FileIndex) -> bool {
-        let layout = &self.spec.layout;
-        let mut pieces = layout.file_pieces(file);
-        let place = layout.files().get(file.0 as usize);
-        let is_empty = || {
-            let file_paths = self.file_paths();
-            place.is_some_and(|place| place.length == 0)
-                && matches!(
-                    super::path::length(&file_paths.root, file_paths.name(file)),
-                    Ok(Some(0))
-                )
-        };
-        !self.known.load(Ordering::Acquire)
-            || self.touched.get(file.0)
-            || pieces.any(|piece| self.have.get(piece))
-            || is_empty()
-    }
-
-    /// Deletes the files, or the part file only, and the folders that are
-    /// empty then.
-    pub(super) fn delete(&self, common: &Common, parts_only: bool) -> Result<(), DiskError> {
-        let file_paths = self.file_paths();
-        let root = &file_paths.root;
-        let mut outcome = Ok(());
-        let mut names = Vec::new();
-        let files = self.stored_files().map(|(file, _)| file);
-        let files =
-            files.filter(|&file| !parts_only && !self.is_name_shared(file) && self.is_own(file));
-        for file in files.chain([self.parts_file()]) {
-            let name = file_paths.name(file);
-            let removed = common
-                .files
-                .patiently(|| super::path::remove_file(root, name));
-            match removed {
-                Ok(()) => {}
-                // Without the save path there is nothing to delete.
-                Err(Fault::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(fault) if outcome.is_ok() => {
-                    outcome = Err(self.error(DiskOp::Delete, Some(file), fault));
-                }
-                Err(_) => {}
-            }
-            names.push(name);
-        }
-        if !parts_only {
-            outcome = outcome.and(self.delete_links());
-            names.extend(self.spec.links.keys().map(|&link| file_paths.name(link)));
-        }
-        super::path::remove_empty_folders(root, names);
-        outcome
     }
 }

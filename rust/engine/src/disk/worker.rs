@@ -17,7 +17,7 @@
 //! allows: a block keeps the buffer that it came in.
 
 use std::any::Any;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::sync::oneshot;
 use torrent_core::bitfield::Bitfield;
-use torrent_core::ids::{Block, PeerKey, PieceIndex};
+use torrent_core::ids::{Block, FileIndex, PeerKey, PieceIndex};
 
 use super::Common;
 use super::check::{CheckJob, CheckTask};
@@ -101,7 +101,7 @@ pub(super) enum WorkerMessage {
     },
     Delete {
         storage: Arc<StorageShared>,
-        parts_only: bool,
+        files: BTreeSet<FileIndex>,
         reply: oneshot::Sender<Result<(), DiskError>>,
     },
     /// Deal with what came before, then end.
@@ -348,10 +348,10 @@ impl Worker {
             }
             WorkerMessage::Delete {
                 storage,
-                parts_only,
+                files,
                 reply,
             } => {
-                let _ = reply.send(storage.delete(&self.tools.common, parts_only));
+                let _ = reply.send(storage.delete(&self.tools.common, &files));
             }
             WorkerMessage::Fence { storage, reply } => {
                 if let Some(local) = self.local(&storage) {

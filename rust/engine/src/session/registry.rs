@@ -123,6 +123,7 @@ impl SessionShared {
             peers: add.peers,
             piece_priorities: add.piece_priorities,
             remembered: matches!(origin, Origin::StateDir { is_whole: true }),
+            may_have_record: false,
             move_journal: None,
             seed_mode: add.seed_mode,
             ends: EndsWith::task_of(&handle),
@@ -228,7 +229,7 @@ pub(crate) fn log_without_effect(handle: &TorrentHandle, notes: &[String]) {
 }
 
 /// A key that no torrent of the process had before.
-fn new_key() -> TorrentKey {
+pub(crate) fn new_key() -> TorrentKey {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     TorrentKey(NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use torrent_core::ids::{InfoHash, TorrentKey};
 use torrent_core::settings::Settings;
@@ -37,7 +38,7 @@ use crate::session::updates::Updates;
 use crate::session::{SessionCommand, SessionShared, helpers};
 use crate::threads;
 use crate::timer::sleep_until;
-use crate::torrent::{self, NewTorrent};
+use crate::torrent::{self, NewTorrent, UnfinishedRemoval};
 
 /// How long after a change the session's state is saved, so that several
 /// changes become one save.
@@ -158,13 +159,21 @@ struct SessionTask {
     context: Arc<Context>,
     /// Torrents that run, or are still shutting down.
     torrents: JoinSet<(TorrentKey, InfoHash)>,
-    /// By the hash that names what is saved of a torrent: those that wait for it
-    /// to close its files.
-    alive: HashMap<InfoHash, Vec<NewTorrent>>,
+    /// By the hash that names what is saved of a torrent.
+    alive: HashMap<InfoHash, Alive>,
     updates: Updates,
     /// When the session's state is to be saved.
     save_due: Option<Instant>,
     turnover: Turnover,
+}
+
+/// A torrent that runs, or has files that are to be deleted.
+#[derive(Default)]
+struct Alive {
+    /// Those of the same hash that wait for it to close its files.
+    waiting: Vec<NewTorrent>,
+    /// Says to a removal that the torrent is added again.
+    removal: Option<Arc<Notify>>,
 }
 
 async fn run(
@@ -198,11 +207,11 @@ async fn run(
     settings.mark_changed();
     while !*stopping.borrow_and_update() {
         coop::round().await;
-        let tick = session.settings.borrow().status_update_interval;
-        let tick = Duration::from_millis(tick.unsigned_abs());
+        let tick = time_between_updates(session);
         tokio::select! {
             command = inbox.recv() => match command {
                 Some(SessionCommand::Add(new)) => task.add(*new),
+                Some(SessionCommand::FinishRemoval(removal)) => task.finish_removal(*removal),
                 Some(SessionCommand::PostUpdates) => task.updates.post_updates(session),
                 Some(SessionCommand::Reopen) => reopen(session, context, &mut listeners).await,
                 None => break,
@@ -245,14 +254,7 @@ async fn run(
     listeners.shutdown().await;
     context.udp.shut_down().await;
     session.listening.store(false, Ordering::Release);
-    // What was added right before runs for as long as it takes to write down
-    // that it is there.
-    inbox.close();
-    while let Some(command) = inbox.try_recv() {
-        if let SessionCommand::Add(new) = command {
-            task.add(*new);
-        }
-    }
+    task.add_the_last(&mut inbox);
     let all_ended = async {
         while let Some(ended) = task.torrents.join_next().await {
             task.ended(ended.ok());
@@ -268,6 +270,11 @@ async fn run(
     helpers.shutdown().await;
     close_folder(session, deadline).await;
     tracing::info!("the session has stopped");
+}
+
+fn time_between_updates(session: &SessionShared) -> Duration {
+    let tick = session.settings.borrow().status_update_interval;
+    Duration::from_millis(tick.unsigned_abs())
 }
 
 /// Takes what the session needs. `None` when it ends before it has it.
@@ -330,11 +337,15 @@ impl SessionTask {
     /// its files waits for that.
     fn add(&mut self, mut new: NewTorrent) {
         let (key, hash) = (new.handle.key(), new.handle.info_hash());
-        if let Some(waiting) = self.alive.get_mut(&hash) {
-            waiting.push(new);
+        if let Some(alive) = self.alive.get_mut(&hash) {
+            if let Some(removal) = &alive.removal {
+                removal.notify_one();
+                new.may_have_record = true;
+            }
+            alive.waiting.push(new);
             return;
         }
-        self.alive.insert(hash, Vec::new());
+        self.alive.insert(hash, Alive::default());
         let session = &self.context.services;
         if new.ticket.is_none() {
             // In the order in which they are added.
@@ -348,10 +359,38 @@ impl SessionTask {
         });
     }
 
+    /// What was added right before the end runs for as long as it takes to write
+    /// down that it is there.
+    fn add_the_last(&mut self, inbox: &mut Receiver<SessionCommand>) {
+        inbox.close();
+        while let Some(command) = inbox.try_recv() {
+            if let SessionCommand::Add(new) = command {
+                self.add(*new);
+            }
+        }
+    }
+
+    /// Goes on with a removal that an earlier session has begun.
+    fn finish_removal(&mut self, removal: UnfinishedRemoval) {
+        let (key, hash) = (removal.torrent.key, removal.info_hash());
+        let added_again = Arc::new(Notify::new());
+        // Torrents of its hash are added after it.
+        let alive = self.alive.entry(hash).or_default();
+        alive.removal = Some(Arc::clone(&added_again));
+        let context = Arc::clone(&self.context);
+        self.torrents.spawn(async move {
+            let services = Arc::clone(&context.services);
+            let finish = removal.finish(context, added_again);
+            supervise_owned(services, "removal", finish).await;
+            (key, hash)
+        });
+    }
+
     fn ended(&mut self, torrent: Option<(TorrentKey, InfoHash)>) {
         let Some((key, hash)) = torrent else { return };
         self.updates.forget(key);
-        for next in self.alive.remove(&hash).into_iter().flatten() {
+        let alive = self.alive.remove(&hash).unwrap_or_default();
+        for next in alive.waiting {
             self.add(next);
         }
     }

@@ -20,8 +20,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, kind};
 use crate::session::restore::Restoring;
 use crate::session::torrent_index::TorrentIndex;
-use crate::torrent::NewTorrent;
 use crate::torrent::handle::Command;
+use crate::torrent::{NewTorrent, UnfinishedRemoval};
 
 /// Messages that wait for the session's task; beyond that the caller gets an
 /// error, since only a stuck task lets them become so many.
@@ -32,6 +32,8 @@ const SESSION_QUEUE: usize = 4096;
 pub(crate) enum SessionCommand {
     /// Run this torrent.
     Add(Box<NewTorrent>),
+    /// Go on with a removal that an earlier session has begun.
+    FinishRemoval(Box<UnfinishedRemoval>),
     /// Close the listen sockets and open them anew.
     Reopen,
     /// Post a `state_update` event with what changed since the last one.

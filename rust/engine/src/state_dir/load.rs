@@ -13,10 +13,11 @@ use torrent_core::ids::InfoHash;
 use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{Info, Metainfo, MetainfoLimits};
 use torrent_core::move_journal::{self, MoveJournal};
+use torrent_core::removal_journal::{self, RemovalJournal};
 use torrent_core::resume::{self, ResumeData};
 
 use super::faults::{FileOp, StateFaults};
-use super::{Part, Reading, tombstone, torrents};
+use super::{Part, Reading, files, tombstone, torrents};
 use crate::disk::is_shortage;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -40,6 +41,8 @@ pub(crate) struct Remembered {
     pub(crate) is_new: bool,
     /// Where its files are, if that has changed since the record was written.
     pub(crate) move_journal: Option<MoveJournal>,
+    /// It was removed, and its files are still to be deleted.
+    pub(crate) removal: Option<RemovalJournal>,
     /// What the torrent is does not stand twice in the directory, or not where
     /// it should: it is to be written again.
     pub(crate) incomplete: bool,
@@ -51,6 +54,9 @@ pub(crate) struct Remembered {
 /// Why a torrent that has a file was not read.
 #[derive(Debug)]
 pub(crate) enum Unread {
+    /// It was removed, and its records are still to be deleted. With why files of it
+    /// may be left, where they were to be deleted too.
+    Removed(Option<Error>),
     /// It may be readable another time.
     Later(Error),
     /// What there is of it makes no sense.
@@ -103,55 +109,56 @@ pub(super) fn load(
     patience: Patience,
 ) -> LoadResult {
     let tombstone = tombstone(folder, info_hash);
-    let is_removed = faults
-        .strike(FileOp::Read, &tombstone)
-        .and_then(|()| tombstone.try_exists());
-    match is_removed {
-        Ok(true) => Ok(None),
+    let data = match files::read(faults, &tombstone, removal_journal::MAX_BYTES) {
+        Ok(None) => return read_torrent(faults, folder, info_hash, patience),
+        Ok(Some(data)) => data,
         Err(error) if patience.waits_for(&error) => {
-            Err(Unread::Later(Error::from_io(&error, &tombstone)))
+            return Err(Unread::Later(Error::from_io(&error, &tombstone)));
         }
-        Ok(false) | Err(_) => read_torrent(faults, folder, info_hash, patience),
+        // It is removed all the same; files that it may name stay.
+        Err(error) => {
+            let error = Error::from_io(&error, &tombstone);
+            return Err(Unread::Removed(Some(error)));
+        }
+    };
+    let journal = RemovalJournal::decode(&data).ok();
+    let Some(journal) = journal.filter(|it| it.info_hash == info_hash) else {
+        return Err(Unread::Removed(None));
+    };
+    match read_torrent(faults, folder, info_hash, patience) {
+        Ok(Some(mut torrent)) => {
+            torrent.removal = Some(journal);
+            Ok(Some(torrent))
+        }
+        Err(Unread::Later(error)) => Err(Unread::Later(error)),
+        // It is not known any more which files are the torrent's.
+        Ok(None) | Err(Unread::Removed(_) | Unread::Bad(_)) => {
+            let words = "it was being removed, and cannot be read: files of it may be left";
+            let error = Error::because(ErrorKind::TorrentRemoveFailed, words);
+            Err(Unread::Removed(Some(
+                error.about(tombstone.display().to_string()),
+            )))
+        }
     }
 }
 
-/// What a state directory holds.
-#[derive(Default)]
-pub(super) struct KnownTorrents {
-    /// The torrents that have a file.
-    pub(super) torrents: BTreeSet<InfoHash>,
-    /// Those whose removal was cut short.
-    pub(super) removed: BTreeSet<InfoHash>,
-}
-
-/// Lists the torrents: all of them, or it fails.
-pub(super) fn known(faults: &StateFaults, folder: &Path) -> io::Result<KnownTorrents> {
-    let mut known = KnownTorrents::default();
+/// Lists the torrents that have a file: all of them, or it fails.
+pub(super) fn known(faults: &StateFaults, folder: &Path) -> io::Result<BTreeSet<InfoHash>> {
+    let mut known = BTreeSet::new();
     let folder = torrents(folder);
     faults.strike(FileOp::List, &folder)?;
     for entry in fs::read_dir(&folder)? {
-        known.note(&entry?.file_name());
+        known.extend(torrent_of(&entry?.file_name()));
     }
-    let removed = &known.removed;
-    known.torrents.retain(|it| !removed.contains(it));
     Ok(known)
 }
 
-impl KnownTorrents {
-    fn note(&mut self, name: &OsString) {
-        let Some((stem, suffix)) = name.to_str().and_then(|name| name.split_once('.')) else {
-            return;
-        };
-        let Some(hash) = InfoHash::from_hex(stem) else {
-            return;
-        };
-        let suffix = suffix.strip_suffix(".old").unwrap_or(suffix);
-        if suffix == "removed" {
-            self.removed.insert(hash);
-        } else if Part::ALL.iter().any(|part| part.suffix() == suffix) {
-            self.torrents.insert(hash);
-        }
-    }
+/// The torrent that a file of this name is of.
+fn torrent_of(name: &OsString) -> Option<InfoHash> {
+    let (stem, suffix) = name.to_str()?.split_once('.')?;
+    let suffix = suffix.strip_suffix(".old").unwrap_or(suffix);
+    let is_known = suffix == "removed" || Part::ALL.iter().any(|part| part.suffix() == suffix);
+    InfoHash::from_hex(stem).filter(|_| is_known)
 }
 
 /// A record of the torrent, or why it is none.
@@ -217,6 +224,7 @@ fn read_torrent(
         resume,
         is_new,
         move_journal,
+        removal: None,
         incomplete,
         load_error,
     })))

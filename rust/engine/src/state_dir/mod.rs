@@ -16,7 +16,7 @@
 //! | `torrents/<hash>.added` | resume data of the moment it was added, and the info dict once more |
 //! | `torrents/<hash>.resume` | resume data as last saved |
 //! | `torrents/<hash>.places` | where its files are, while the record does not say so yet |
-//! | `torrents/<hash>.removed` | its removal was cut short |
+//! | `torrents/<hash>.removed` | it is removed, and files and records of it are still to be deleted |
 //!
 //! `.old` is what a file was before, `.bad` one that made no sense.
 

@@ -56,40 +56,39 @@ impl Recall {
         self.backoff.poll_timeout()
     }
 
-    /// Lists the folder, if that is still to be done. Returns the torrents
-    /// whose removal was cut short.
-    pub(super) fn list(
-        &mut self,
-        now: Instant,
-        faults: &StateFaults,
-        folder: &Path,
-    ) -> BTreeSet<InfoHash> {
+    /// Lists the folder, if that is still to be done.
+    pub(super) fn list(&mut self, now: Instant, faults: &StateFaults, folder: &Path) {
         self.backoff.attempt();
         if self.unread.is_some() {
-            return BTreeSet::new();
+            return;
         }
         match load::known(faults, folder) {
             Ok(known) => {
                 self.backoff.succeeded();
-                self.unread = Some(known.torrents);
-                known.removed
+                self.unread = Some(known);
             }
             Err(error) => {
                 tracing::warn!(%error, "the state directory cannot be listed; it is tried again");
                 if self.backoff.failed(now) {
                     self.send(Recalled::Failed(Error::from_io(&error, folder)));
                 }
-                BTreeSet::new()
             }
         }
     }
 
-    /// Reads what was listed. Whether it is to be tried again.
-    pub(super) fn read(&mut self, now: Instant, faults: &StateFaults, folder: &Path) -> bool {
+    /// Reads what was listed; `forget` deletes the records of torrents whose removal
+    /// was cut short. Whether it is to be tried again.
+    pub(super) fn read(
+        &mut self,
+        now: Instant,
+        faults: &StateFaults,
+        folder: &Path,
+        forget: impl FnMut(InfoHash),
+    ) -> bool {
         let Some(unread) = self.unread.take() else {
             return !self.taker.is_closed();
         };
-        let left = self.read_these(unread, faults, folder);
+        let left = self.read_these(unread, faults, folder, forget);
         if left.is_empty() || self.taker.is_closed() {
             self.send(Recalled::All);
             return false;
@@ -106,12 +105,20 @@ impl Recall {
         unread: BTreeSet<InfoHash>,
         faults: &StateFaults,
         folder: &Path,
+        mut forget: impl FnMut(InfoHash),
     ) -> BTreeSet<InfoHash> {
         let patience = Patience::after(self.attempts);
         let mut left = BTreeSet::new();
         for info_hash in unread {
             match load::load(faults, folder, info_hash, patience) {
                 Ok(None) => {}
+                // Before anything else is written of it.
+                Err(Unread::Removed(error)) => {
+                    forget(info_hash);
+                    error
+                        .into_iter()
+                        .for_each(|it| self.send(Recalled::Failed(it)));
+                }
                 Ok(Some(torrent)) => self.send(Recalled::Torrent(torrent)),
                 Err(Unread::Bad(error)) => self.send(Recalled::Failed(error)),
                 Err(Unread::Later(error)) => {

@@ -19,6 +19,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use torrent_core::ids::InfoHash;
+use torrent_core::removal_journal::RemovalJournal;
 
 use super::faults::StateFaults;
 use super::load::{self, LoadResult, Patience};
@@ -148,6 +149,29 @@ impl StateStore {
             WriteSubject::Session,
             PendingWrite::Write { path, data, keep },
         )
+    }
+
+    /// Makes durable that a torrent is removed, before files of it are deleted:
+    /// written down is which are going to be. Where that cannot be written its
+    /// records go at once, since deleting makes room: it does not come back then
+    /// either, but what a process leaves that dies meanwhile stays.
+    pub(crate) fn begin_removal(
+        self: &Arc<Self>,
+        journal: &RemovalJournal,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        let (store, info_hash) = (Arc::clone(self), journal.info_hash);
+        let task = PendingWrite::Write {
+            path: tombstone(&self.folder, info_hash),
+            data: journal.encode().into(),
+            keep: false,
+        };
+        let written = self.ask(WriteSubject::Torrent(info_hash), task);
+        async move {
+            match written.await {
+                Ok(()) => Ok(()),
+                Err(_) => store.forget(info_hash).await,
+            }
+        }
     }
 
     /// Deletes all that is known of a torrent.
@@ -320,15 +344,16 @@ impl StoreWorker {
         }
     }
 
-    /// Reads torrents. Those whose removal was cut short are removed first.
+    /// Reads torrents. Those of which only records are left are forgotten.
     fn read_on(&mut self, mut recall: Recall) {
-        for info_hash in recall.list(Instant::now(), &self.faults, &self.folder) {
+        let (faults, folder) = (self.faults.clone(), self.folder.clone());
+        recall.list(Instant::now(), &faults, &folder);
+        let goes_on = recall.read(Instant::now(), &faults, &folder, |info_hash| {
             // What cannot be deleted now is tried again: it brings nothing
             // back meanwhile.
             let task = PendingWrite::Forget { info_hash };
             let _ = self.accept(WriteSubject::Torrent(info_hash), task);
-        }
-        let goes_on = recall.read(Instant::now(), &self.faults, &self.folder);
+        });
         self.recall = goes_on.then_some(recall);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 
 use super::completion::post_failure;
-use super::{NewTorrent, all_left};
+use super::{NewTorrent, all_left, removal};
 use crate::context::Context;
 use crate::context::path_claims::Sharing;
 use crate::error::{Error, ErrorKind, Result};
@@ -112,11 +112,17 @@ async fn removed(context: &Context, new: &mut NewTorrent) -> ClaimOutcome {
     let session = &context.services;
     while let Some(command) = new.commands.recv().await {
         if let Command::Remove { delete } = command {
-            if delete != Deletion::Nothing {
+            let torrent = new.handle.torrent_ref();
+            let events = &session.events;
+            match delete {
+                Deletion::Nothing => {}
+                _ if new.may_have_record => {
+                    events.post(kind::TORRENT_DELETE_FAILED, Some(&torrent), || {
+                        Detail::Error(removal::unread())
+                    });
+                }
                 // No file of it exists.
-                let torrent = new.handle.torrent_ref();
-                let events = &session.events;
-                events.post(kind::TORRENT_DELETED, Some(&torrent), || Detail::None);
+                _ => events.post(kind::TORRENT_DELETED, Some(&torrent), || Detail::None),
             }
             break;
         }

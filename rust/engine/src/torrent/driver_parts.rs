@@ -78,6 +78,8 @@ pub(super) struct ErrorState {
 pub(super) struct Records {
     pub(super) resume_state: ResumeState,
     pub(super) saver: Saver,
+    /// The state directory may have a record of the torrent that was not read.
+    pub(super) is_unread: bool,
 }
 
 /// Where the files are, who may use that place, and what changes it.

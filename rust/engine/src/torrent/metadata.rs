@@ -13,7 +13,7 @@ use torrent_core::metainfo::{Info, MetainfoError, MetainfoLimits};
 
 use super::{Driver, TaskEnd, all_left};
 use crate::context::path_claims::{ClaimedPaths, Sharing};
-use crate::disk::StorageSpec;
+use crate::disk::{SharedFiles, StorageSpec};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
 use crate::torrent::handle::resume::SaveFlags;
@@ -39,6 +39,22 @@ pub(super) fn spec_at(
         let wanted = options.file_priorities.iter().map(|&it| it > 0);
         (wanted.collect(), options.plain.storage_mode)
     };
+    let shared = Arc::clone(&handle.shared.shared_files);
+    files_spec(info, save_path, &renamed, part_file(handle), shared).map(|spec| {
+        spec.awaited(Arc::clone(&handle.shared.awaited_folders))
+            .wanted(wanted)
+            .allocate(mode == StorageMode::Allocate)
+    })
+}
+
+/// Where the files of `info` lie.
+pub(super) fn files_spec(
+    info: &Info,
+    save_path: &Path,
+    renamed: &BTreeMap<FileIndex, String>,
+    part_file: PathBuf,
+    shared: SharedFiles,
+) -> Result<StorageSpec, Error> {
     let renamed = renamed.iter();
     let renamed = renamed.map(|(&file, name)| (file, PathBuf::from(name)));
     let paths = (0..info.files.len()).map(|file| PathBuf::from(info.files.path(file)));
@@ -54,10 +70,8 @@ pub(super) fn spec_at(
     .and_then(|spec| spec.links(links))
     .map(|spec| spec.executables(programs))
     .and_then(|spec| spec.renamed(renamed))
-    .and_then(|spec| spec.part_file(part_file(handle)))
-    .map(|spec| spec.shared(Arc::clone(&handle.shared.shared_files)))
-    .map(|spec| spec.awaited(Arc::clone(&handle.shared.awaited_folders)))
-    .map(|spec| spec.wanted(wanted).allocate(mode == StorageMode::Allocate))
+    .and_then(|spec| spec.part_file(part_file))
+    .map(|spec| spec.shared(shared))
     .map_err(|error| {
         Error::because(ErrorKind::InvalidPath, error.to_string())
             .about(save_path.display().to_string())

@@ -19,6 +19,7 @@ mod new_torrent;
 mod options;
 mod peers;
 mod queue;
+mod removal;
 mod resource_shortage;
 mod resume;
 mod save_path;
@@ -65,6 +66,7 @@ use handle::storage::Deletion;
 use handle::{Command, Reannounce, TorrentHandle};
 use move_storage::{StorageWork, StorageWorkEnd};
 pub(crate) use new_torrent::NewTorrent;
+pub(crate) use removal::UnfinishedRemoval;
 use resource_shortage::AfterShortage;
 use resume::ResumeState;
 use save_path::FolderLook;
@@ -134,7 +136,12 @@ enum LoopEnd {
 /// Runs a torrent from its arrival to its end.
 pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
     let outcome = match claim_paths::claim_paths(&context, &mut new).await {
-        Ok(ClaimOutcome::Removed) => return claim_paths::leave(&context, &new.handle),
+        Ok(ClaimOutcome::Removed) => {
+            if new.may_have_record {
+                removal::forget(&context, new.handle.info_hash()).await;
+            }
+            return claim_paths::leave(&context, &new.handle);
+        }
         Ok(outcome) => outcome,
         Err(error) => return claim_paths::refuse(&context, &mut new, error),
     };
@@ -165,7 +172,10 @@ pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
     driver
         .brain
         .add_peers(Instant::now(), new.peers, Sources::MANUAL);
-    driver.begin(new.paused, new.remembered, new.without_effect);
+    driver.records.is_unread = new.may_have_record;
+    // What could not be read stays as it is if the torrent does nothing but end.
+    let is_kept = new.remembered || new.may_have_record && !is_claimed;
+    driver.begin(new.paused, is_kept, new.without_effect);
     let queues = Queues {
         commands: new.commands,
         reports: report_queue,
@@ -255,6 +265,7 @@ impl Driver {
             records: Records {
                 resume_state: ResumeState::default(),
                 saver: Saver::new(context.services.state_store.get().cloned(), now),
+                is_unread: false,
             },
             location: Location {
                 lease,

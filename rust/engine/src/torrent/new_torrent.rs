@@ -29,6 +29,8 @@ pub(crate) struct NewTorrent {
     pub(crate) piece_priorities: Vec<u8>,
     /// The state directory has the torrent already.
     pub(crate) remembered: bool,
+    /// The state directory may have a record of it that was not read.
+    pub(crate) may_have_record: bool,
     /// Where its files are, if that changed after its record was written.
     pub(crate) move_journal: Option<Box<MoveJournal>>,
     pub(crate) seed_mode: bool,

@@ -524,12 +524,4 @@ impl Driver {
             self.drop_move_journal();
         }
     }
-
-    /// A torrent that was removed is forgotten.
-    pub(super) async fn forget_saved(&self) {
-        if let Some(state_store) = &self.records.saver.state_store {
-            // What fails is reported and tried again.
-            let _ = state_store.forget(self.handle.info_hash()).await;
-        }
-    }
 }

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 use super::files::FilesEnd;
 use super::move_storage::StorageWorkEnd;
 use super::{Driver, LoopEnd, TaskEnd, all_left};
-use crate::error::{Error, ErrorKind};
 use crate::event::{Detail, kind};
-use crate::torrent::handle::storage::Deletion;
 
 /// How long the torrent's own tasks are waited for when it ends, at most.
 const TASKS_LIMIT: Duration = Duration::from_secs(2);
@@ -40,10 +38,9 @@ impl Driver {
                     // Of those that share files and go, the last one deletes
                     // them, and is there until the others have left them.
                     all_left(self.location.lease.removed_before()).await;
-                    self.delete(*delete).await;
                     // Before others have the place: what comes back after a
                     // kill would miss its files.
-                    self.forget_saved().await;
+                    self.delete_and_forget(*delete).await;
                     self.location.lease.release();
                 }
                 LoopEnd::SessionStopped => {
@@ -117,37 +114,6 @@ impl Driver {
             TaskEnd::Flushed(answer) => self.flush_over(answer),
             TaskEnd::Kept(kept) => self.kept(&kept),
             _ => {}
-        }
-    }
-
-    async fn delete(&mut self, what: Deletion) {
-        let Some(storage) = self.storage.slot.get() else {
-            if what != Deletion::Nothing {
-                // There is nothing to delete.
-                self.post(kind::TORRENT_DELETED, || Detail::None);
-            }
-            return;
-        };
-        let deleted = match what {
-            Deletion::Nothing => return,
-            Deletion::Files => storage.delete_files().await,
-            Deletion::PartFile => storage.delete_part_file().await,
-        };
-        let deleted = match (deleted, self.location.work.unfinished_move()) {
-            (Err(error), _) => Err(Error::from(error)),
-            // Files that an interrupted move has already carried there stay.
-            (Ok(()), Some(to)) if what == Deletion::Files => {
-                let reason = "a move was cut short, and files may be left there";
-                Err(Error::because(ErrorKind::StorageMoveFailed, reason)
-                    .about(to.display().to_string()))
-            }
-            (Ok(()), _) => Ok(()),
-        };
-        match deleted {
-            Ok(()) => self.post(kind::TORRENT_DELETED, || Detail::None),
-            Err(error) => {
-                self.post(kind::TORRENT_DELETE_FAILED, || Detail::Error(error));
-            }
         }
     }
 

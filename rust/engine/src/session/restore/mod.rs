@@ -7,6 +7,8 @@
 //! it comes back as it was, as it would a moment later, and what that add gives
 //! beside counts as it does then ([`SecondAdd`]).
 
+mod removals;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -34,6 +36,7 @@ use crate::timer::sleep_until;
 use crate::torrent::handle::TorrentHandle;
 use crate::torrent::handle::resume::path_of;
 use crate::torrent::{NewTorrent, SecondAdd};
+use removals::forget;
 
 /// How far a session is with bringing back its torrents.
 #[derive(Debug)]
@@ -121,8 +124,12 @@ pub(crate) async fn looked_up(
     mut new: NewTorrent,
 ) -> Option<NewTorrent> {
     let Some(given) = new.early.take() else {
+        if new.may_have_record {
+            removals::forget_first(session, &mut new).await;
+        }
         return Some(new);
     };
+    new.may_have_record = true;
     let mut stopping = session.stopping.subscribe();
     let mut removal = new.handle.shared.removal.subscribe();
     let mut backoff = Backoff::of_disk();
@@ -130,8 +137,24 @@ pub(crate) async fn looked_up(
         let patience = Patience::after(attempts);
         let error = match load(session, &new.handle, patience).await? {
             Ok(remembered) => {
+                new.may_have_record = remembered.is_some();
                 session.take_up(&mut new, *given, remembered);
                 break;
+            }
+            Err(Unread::Removed(error)) => {
+                // The game wants it anew: nothing more of it is deleted, and that is
+                // durable before anything is written of it.
+                error
+                    .into_iter()
+                    .for_each(|error| session.post_error(error));
+                match forget(session, new.handle.info_hash()).await {
+                    Ok(()) => {
+                        new.may_have_record = false;
+                        session.take_up(&mut new, *given, None);
+                        break;
+                    }
+                    Err(error) => error,
+                }
             }
             Err(Unread::Bad(error)) => {
                 session.post_error(error);
@@ -166,6 +189,7 @@ async fn load(
     let info_hash = handle.info_hash();
     let loaded = spawn_blocking(move || state_store.load(info_hash, patience));
     match loaded.await.map_err(JoinError::try_into_panic) {
+        Ok(Ok(Some(torrent))) if torrent.removal.is_some() => Some(Err(Unread::Removed(None))),
         Ok(loaded) => Some(loaded),
         Err(Ok(panic)) => resume_unwind(panic),
         Err(Err(_)) => None,
@@ -180,9 +204,12 @@ fn meet(met: &mut Option<BTreeSet<InfoHash>>, info_hash: InfoHash) -> bool {
 async fn bring_back(session: &Arc<SessionShared>) {
     if let Some(state_store) = session.state_store.get() {
         let mut reading = state_store.load_all();
-        let mut torrents = Vec::new();
+        let (mut torrents, mut removed) = (Vec::new(), Vec::new());
         loop {
             match reading.recv().await {
+                Some(Recalled::Torrent(torrent)) if torrent.removal.is_some() => {
+                    removed.push(*torrent);
+                }
                 Some(Recalled::Torrent(torrent)) => torrents.push(*torrent),
                 Some(Recalled::Failed(error)) => session.post_error(error),
                 Some(Recalled::Late) => add_all(session, std::mem::take(&mut torrents)),
@@ -192,6 +219,14 @@ async fn bring_back(session: &Arc<SessionShared>) {
             }
         }
         add_all(session, torrents);
+        // Those that are there claim their paths first.
+        for torrent in removed {
+            // Held until it is on its way: a torrent of its hash is added after it.
+            let mut met = session.restoring.met.lock();
+            if meet(&mut met, torrent.info_hash) {
+                session.finish_removal(torrent);
+            }
+        }
         // The game's own may have come in between.
         let order = session.state.lock().queue.clone();
         session.queue.arrange(&order);
@@ -298,6 +333,7 @@ impl SessionShared {
             new.area = Some(area);
         }
         (new.restored, new.ticket) = (true, ticket);
+        new.may_have_record = false;
         {
             let mut held = shared.options.lock();
             if held.plain.paused == given.options.plain.paused {

@@ -9,7 +9,7 @@
 
 mod ledger;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -83,14 +83,9 @@ impl StorageWork {
         }
     }
 
-    /// Where a move that was cut short, and is not finished, was going with
-    /// files.
-    pub(super) fn unfinished_move(&self) -> Option<PathBuf> {
-        let change = self.redo.as_ref().filter(|it| !it.carried.is_empty())?;
-        match &change.step {
-            JournalStep::Move { to, .. } => Some(path_of(to)),
-            JournalStep::Rename { .. } => None,
-        }
+    /// A change of an earlier session that was cut short, and is not finished.
+    pub(super) fn interrupted(&self) -> Option<&JournalChange> {
+        self.redo.as_ref()
     }
 
     /// Whether a change is under way.
@@ -408,17 +403,12 @@ impl Driver {
     }
 
     /// The files as they lie when a change is over.
-    fn storage_after(&self, step: &JournalStep) -> Result<Storage> {
+    pub(super) fn storage_after(&self, step: &JournalStep) -> Result<Storage> {
         let metainfo = self.handle.metainfo();
         let metainfo = metainfo.ok_or_else(|| Error::new(ErrorKind::NoMetadata))?;
         let mut renamed = self.handle.file_names();
         let mut save_path = self.handle.save_path().as_ref().clone();
-        match step {
-            JournalStep::Move { to, .. } => save_path = path_of(to),
-            JournalStep::Rename { file, to } => {
-                Arc::make_mut(&mut renamed).insert(*file, String::from_utf8_lossy(to).into_owned());
-            }
-        }
+        apply_step(step, &mut save_path, Arc::make_mut(&mut renamed));
         let spec = metadata::spec_at(&metainfo.info, &self.handle, &save_path, renamed)?;
         // It is only looked at.
         let (events, _) = mpsc::channel(1);
@@ -455,5 +445,19 @@ impl Driver {
             None => {}
         }
         self.check_input(|checks| checks.start_goes_on(true));
+    }
+}
+
+/// Makes these the places of the files when a change is over.
+pub(super) fn apply_step(
+    step: &JournalStep,
+    save_path: &mut PathBuf,
+    renamed: &mut BTreeMap<FileIndex, String>,
+) {
+    match step {
+        JournalStep::Move { to, .. } => *save_path = path_of(to),
+        JournalStep::Rename { file, to } => {
+            renamed.insert(*file, String::from_utf8_lossy(to).into_owned());
+        }
     }
 }
