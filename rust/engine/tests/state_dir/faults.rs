@@ -5,12 +5,12 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use torrent_engine::core::move_journal::MoveJournal;
 use torrent_engine::core::resume::ResumeData;
 use torrent_engine::core::value::Value;
-use torrent_engine::event::{Detail, kind};
+use torrent_engine::event::{Detail, Event, kind};
 use torrent_engine::session::AddTorrent;
 use torrent_engine::state_dir::{FileOp, StateFaults};
 use torrent_engine::torrent::handle::TorrentHandle;
@@ -115,6 +115,39 @@ fn progress_that_could_not_be_saved_is_saved_when_there_is_room_again() {
         assert!(!node.has_seen(kind::FASTRESUME_REJECTED));
         stop(&node);
     }
+}
+
+#[test]
+fn what_cannot_be_saved_is_said_once_however_often_it_is_tried() {
+    let (state, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let payload = Payload::of_two_files(39);
+    payload.write(data.path());
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let (works, seen) = (Switch(Arc::default()), Arc::clone(&attempts));
+    let on = Arc::clone(&works.0);
+    let faults = StateFaults::new(move |op, path| {
+        let is_record = op == FileOp::Create && path.to_string_lossy().contains(".resume");
+        match is_record && !on.load(Ordering::SeqCst) {
+            true => {
+                seen.fetch_add(1, Ordering::SeqCst);
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            false => Ok(()),
+        }
+    });
+    let mut node = begin_with(state.path(), faults);
+    let add = AddTorrent::from_data(&payload.torrent(None), data.path()).unwrap();
+    let handle = node.session.add_torrent(add).unwrap();
+    until(|| attempts.load(Ordering::SeqCst) >= 3);
+    works.set(true);
+    until(|| pieces(state.path(), &handle) == 30);
+    node.wait(kind::SAVE_RESUME_DATA);
+    stop(&node);
+    let events = node.drain();
+    let said = events.iter().filter(|event| event.kind == kind::FILE_ERROR);
+    assert_eq!(said.count(), 1);
+    let saved = |event: &&Event| event.kind == kind::SAVE_RESUME_DATA;
+    assert_eq!(events.iter().filter(saved).count(), 0, "one was waited for");
 }
 
 #[test]

@@ -9,9 +9,10 @@ use std::time::Duration;
 use crate::disk::Errno;
 use torrent_core::ids::{FileIndex, PieceIndex};
 
-use super::support::{LIMIT, Node, PIECE, Payload, until};
+use super::support::{LIMIT, Node, PIECE, Payload, until, wait};
 use super::{fail, faults, start};
 use crate::core::resume::ResumeData;
+use crate::core::value::Value;
 use crate::disk::DiskOp;
 use crate::event::{Detail, Event, Kind, kind};
 use crate::session::AddTorrent;
@@ -206,4 +207,35 @@ fn every_save_that_fails_is_answered() {
         answers += events.iter().filter(|it| kinds.contains(&it.kind)).count();
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn a_save_that_fails_has_one_event() {
+    let payload = Payload::of_two_files(76);
+    let giver = Node::new();
+    giver.seed(&payload);
+    let mut node = Node::with(&[("optimistic_disk_retry", Value::Int(3600))]);
+    fail(&node, DiskOp::Sync, Errno::IO);
+    let handle = node.add(&payload.torrent(None));
+    handle.connect_peer(giver.endpoint()).unwrap();
+    until(|| handle.status().is_seeding);
+    node.drain();
+    let mut failed = 0;
+    for _ in 0..3 {
+        let saved = handle.save_resume_data_now(SaveFlags::default());
+        failed += usize::from(wait(saved).is_err());
+    }
+    // What is asked for afterwards is answered after all of them.
+    handle.ask(PostRequest::Trackers).unwrap();
+    let mut events = Vec::new();
+    while !events
+        .iter()
+        .any(|event: &Event| event.kind == kind::TRACKER_LIST)
+    {
+        events.extend(node.drain());
+    }
+    let count = |kind: Kind| events.iter().filter(|event| event.kind == kind).count();
+    assert!(failed > 0);
+    assert_eq!(count(kind::SAVE_RESUME_DATA_FAILED), failed);
+    assert_eq!(count(kind::SAVE_RESUME_DATA), 3 - failed);
 }
