@@ -186,6 +186,9 @@ impl FilePool {
             struck.and_then(|()| path::open(&file_paths.root, file_paths.name(index), how))
         });
         let file = opened.map_err(|fault| storage.error(op, Some(index), fault))?;
+        if access.writes() {
+            storage.check_one_name(index)?;
+        }
         if access.writes() && !storage.spec.allocate {
             allow_holes(&file);
         }

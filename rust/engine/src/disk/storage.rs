@@ -23,6 +23,7 @@ use super::check::{CheckHandle, CheckJob, CheckMode};
 use super::error::{DiskError, DiskOp, Fault};
 use super::event::DiskEvent;
 use super::exclusive_work::ExclusiveWork;
+use super::file_id;
 use super::file_paths::FilePaths;
 use super::part_file::PartFile;
 use super::root::Root;
@@ -499,6 +500,26 @@ impl StorageShared {
     pub(super) fn is_name_shared(&self, file: FileIndex) -> bool {
         let shared = self.spec.shared.load();
         shared.get(&file).is_some_and(|it| !it.by_link)
+    }
+
+    /// Fails where another file of the torrent is the same one by another name (a hard
+    /// link): what is written to one would be in the other, which may be verified. Such
+    /// files are only read. Looks at the disk.
+    pub(super) fn check_one_name(&self, file: FileIndex) -> Result<(), DiskError> {
+        let paths = self.file_paths();
+        let id_of = |file| file_id::linked(&paths.root, paths.name(file));
+        let Some(id) = id_of(file) else {
+            return Ok(());
+        };
+        let mut others = self.stored_files().map(|(other, _)| other);
+        match others.find(|&other| other != file && id_of(other) == Some(id)) {
+            None => Ok(()),
+            Some(other) => {
+                let name = paths.name(other).display();
+                let fault = Fault::InUse(format!("the file {name} of the same torrent"));
+                Err(self.error(DiskOp::Write, Some(file), fault))
+            }
+        }
     }
 
     /// Fails where another torrent has the file too: it is not written then.

@@ -65,6 +65,32 @@ async fn a_save_path_that_cannot_be_made() {
     assert_eq!(error.path, save_path);
 }
 
+#[cfg(any(unix, windows))]
+#[tokio::test]
+async fn two_names_of_one_file_are_only_read() {
+    let mut world = world(BLOCK_SIZE, &[("t/f", SIZE), ("g", SIZE), ("h", SIZE)]);
+    let content = world.payload[SIZE as usize..2 * SIZE as usize].to_vec();
+    fs::write(world.path(1), &content).unwrap();
+    fs::create_dir(world.path(0).parent().unwrap()).unwrap();
+    fs::hard_link(world.path(1), world.path(0)).unwrap();
+    // One that has another name elsewhere alone is written.
+    fs::write(world.path(2), b"").unwrap();
+    fs::hard_link(world.path(2), world.dir.path().join("mine")).unwrap();
+    let error = refused(&mut world).await;
+    assert_eq!(error.kind, DiskErrorKind::InUse);
+    assert!(error.to_string().contains('g'), "{error}");
+    assert_eq!(fs::read(world.path(1)).unwrap(), content);
+    world.storage.write(world.blocks_of(2), PEER);
+    assert_eq!(verified(&world.settle().await), [2]);
+    // Once it has a file of its own.
+    fs::remove_file(world.path(0)).unwrap();
+    for piece in [0, 1] {
+        world.storage.write(world.blocks_of(piece), PEER);
+    }
+    assert_eq!(verified(&world.settle().await), [0, 1]);
+    world.assert_files();
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_link_that_leads_outside() {
