@@ -11,7 +11,7 @@
 //! [`peer::Connection`], [`choker::Choker`], [`queue::Queue`],
 //! [`bandwidth::Bandwidth`], [`tracker::Announcer`], [`tracker::udp::UdpTrackers`],
 //! [`check_state::CheckState`], [`storage_backoff::StorageBackoff`],
-//! [`save_schedule::SaveSchedule`], [`backoff::Backoff`]. All of them keep this, and
+//! [`save_schedule::SaveSchedule`], [`backoff::Backoff`], [`utp::Multiplexer`]. All of them keep this, and
 //! the property tests of most hold it (`testing::check_contract`):
 //!
 //! - *Inputs* are calls that say what happened. Where it matters when, they take
@@ -81,6 +81,7 @@ pub mod torrent;
 pub mod tracker;
 pub mod turnover;
 mod uri;
+pub mod utp;
 pub mod value;
 pub mod window;
 pub mod wire;

@@ -11,6 +11,7 @@ mod encryption;
 mod extensions;
 mod receive;
 mod trackers;
+mod utp;
 
 /// A door, and what is kept for it in the folder of its name below `seeds`.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,8 @@ pub const TARGETS: &[Target] = &[
     target("extensions", extensions::payload),
     target("receive", receive::conversation),
     target("encryption", encryption::exchange),
+    target("utp_packet", utp::packet),
+    target("utp", utp::multiplexer),
 ];
 
 /// Is there to be found: it fails for the inputs that begin with one word, which

@@ -15,6 +15,7 @@
 //! the connection and for the greeting).
 #![warn(missing_docs)]
 
+mod datagrams;
 mod disk;
 mod link;
 mod node;
@@ -23,6 +24,7 @@ mod queue;
 mod seeds;
 mod swarm;
 
+pub use datagrams::{DatagramLink, DatagramNet, End, Flow, Refusals};
 pub use disk::DiskSpec;
 pub use link::Link;
 pub use node::{Counters, Have, Knows, NodeSpec};

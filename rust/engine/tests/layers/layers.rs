@@ -24,7 +24,7 @@ const CORE: &str = "
     magnet create ip_filter move_journal removal_journal resume session_state rate
     bandwidth backoff datagram save_schedule suspend block_table external_ip clients
     ban peerlist picker window wire mse ext peer choker queue turnover torrent
-    tracker active_time check_state storage_backoff";
+    tracker active_time check_state storage_backoff utp";
 
 const ENGINE: &str = "
     operation error threads timer coop command_queue buffers hash
