@@ -105,6 +105,8 @@ pub(super) struct Connection {
     clock: Clock,
     pub(super) peer: SocketAddr,
     pub(super) ids: Ids,
+    /// The number of the peer's SYN, where the peer began.
+    pub(super) syn: Option<SeqNr>,
     state: State,
     sender: Sender,
     receiver: Receiver,
@@ -165,6 +167,7 @@ impl Connection {
         (syn, first): (SeqNr, SeqNr),
     ) -> Self {
         let mut connection = Self::new(now, settings, clock, peer, ids, first);
+        connection.syn = Some(syn);
         connection.receiver = Receiver::new(syn, settings.receive_buffer);
         connection
     }
@@ -188,6 +191,7 @@ impl Connection {
             clock,
             peer,
             ids,
+            syn: None,
             state: State::Connected,
             sender: Sender::new(first),
             receiver: Receiver::new(SeqNr(0), settings.receive_buffer),

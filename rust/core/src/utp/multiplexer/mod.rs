@@ -19,6 +19,10 @@ use replies::Replies;
 use transmit::LastTransmit;
 pub use transmit::Transmit;
 
+/// How a peer began a connection: its address, the id that its packets carry, and
+/// the number of its SYN.
+type Begin = (SocketAddr, u16, SeqNr);
+
 /// Connections that are over and remembered, at most.
 const MAX_ENDED: usize = 256;
 
@@ -52,9 +56,9 @@ pub struct Multiplexer {
     ready: VecDeque<UtpId>,
     /// Connections that linger, oldest first; some may be gone.
     lingering: VecDeque<UtpId>,
-    /// Connections that are over, oldest first: a late copy of their first packet
-    /// begins no second stream.
-    ended: VecDeque<(Instant, (SocketAddr, u16))>,
+    /// Connections of peers that are over, oldest first: a late copy of their
+    /// first packet begins no second stream.
+    ended: VecDeque<(Instant, Begin)>,
     replies: Replies,
     outputs: VecDeque<UtpOutput>,
     /// Since when the socket takes no datagrams.
@@ -267,10 +271,12 @@ impl Multiplexer {
         self.held -= connection.held();
         let route = (connection.peer, connection.ids.receive);
         self.routes.remove(&route);
-        if self.ended.len() >= MAX_ENDED {
-            self.ended.pop_front();
+        if let Some(syn) = connection.syn {
+            if self.ended.len() >= MAX_ENDED {
+                self.ended.pop_front();
+            }
+            self.ended.push_back((now, (route.0, route.1, syn)));
         }
-        self.ended.push_back((now, route));
         if let Some(due) = connection.listed {
             self.timers.remove(&(due, id));
         }
@@ -371,7 +377,7 @@ impl Multiplexer {
         match self.cookies.claim(now, peer, send, numbers, has_room) {
             Claim::First { syn }
                 if self.accepts
-                    && !self.has_ended(now, (peer, header.connection_id))
+                    && !self.has_ended(now, (peer, header.connection_id, syn))
                     && self.make_room(now) =>
             {
                 let ids = Ids {
@@ -396,12 +402,12 @@ impl Multiplexer {
     }
 
     /// Whether there was such a connection, as long as an answer to its SYN holds.
-    fn has_ended(&mut self, now: Instant, route: (SocketAddr, u16)) -> bool {
+    fn has_ended(&mut self, now: Instant, begin: Begin) -> bool {
         let is_old = |at: Instant| now.saturating_duration_since(at) >= 2 * cookie::SLOT;
         while self.ended.front().is_some_and(|it| is_old(it.0)) {
             self.ended.pop_front();
         }
-        self.ended.iter().any(|it| it.1 == route)
+        self.ended.iter().any(|it| it.1 == begin)
     }
 
     fn push_reset(&mut self, peer: SocketAddr, reset: Header, ack_nr: SeqNr) {

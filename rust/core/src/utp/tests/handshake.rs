@@ -51,13 +51,19 @@ fn a_syn_that_comes_again_makes_no_second_stream() {
     let incoming = |it: &UtpOutput| matches!(it, UtpOutput::Incoming(..));
     let outputs: Vec<UtpOutput> = std::iter::from_fn(|| utp.poll_output()).collect();
     assert_eq!(outputs.iter().filter(|it| incoming(it)).count(), 1);
+    // Not when it is over either.
+    utp.reset(at(2), UtpId(0));
+    utp.handle_datagram(at(2), peer(), &data.bytes());
+    assert_eq!(utp.len(), 0);
+    let reset = sent(&mut utp, at(2)).pop().unwrap();
+    assert_eq!(reset.header.kind, PacketType::Reset);
     // Its answer holds a while, across the change of keys.
     let other = ([10, 0, 0, 3], 1).into();
     utp.handle_datagram(at(31_900), other, &syn);
     let answer = sent(&mut utp, at(31_900)).remove(0).header.seq_nr;
     let data = Raw::new(PacketType::Data, 8, SeqNr(6), answer.minus(1)).bytes();
     utp.handle_datagram(at(32_100), other, &data);
-    assert_eq!(utp.len(), 2);
+    assert_eq!(utp.len(), 1);
 }
 
 #[test]
