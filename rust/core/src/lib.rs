@@ -11,7 +11,8 @@
 //! [`peer::Connection`], [`choker::Choker`], [`queue::Queue`],
 //! [`bandwidth::Bandwidth`], [`tracker::Announcer`], [`tracker::udp::UdpTrackers`],
 //! [`check_state::CheckState`], [`storage_backoff::StorageBackoff`],
-//! [`save_schedule::SaveSchedule`], [`backoff::Backoff`], [`utp::Multiplexer`]. All of them keep this, and
+//! [`save_schedule::SaveSchedule`], [`backoff::Backoff`], [`utp::Multiplexer`],
+//! [`dht::Dht`]. All of them keep this, and
 //! the property tests of most hold it (`testing::check_contract`):
 //!
 //! - *Inputs* are calls that say what happened. Where it matters when, they take
@@ -53,6 +54,7 @@ pub mod choker;
 pub mod clients;
 pub mod create;
 pub mod datagram;
+pub mod dht;
 pub mod ext;
 pub mod external_ip;
 pub mod ids;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::bencode::{DecodeError, DictItem, Document, Item, ValueKind};
+use crate::dht::DhtState;
 use crate::ids::InfoHash;
 use crate::ip_filter::IpFilter;
 use crate::metainfo::MAX_LISTED;
@@ -22,6 +23,9 @@ use crate::value::Value;
 
 /// Bytes that a record may have.
 pub const MAX_BYTES: usize = 128 * 1024 * 1024;
+
+/// Where the DHT's ids and nodes stand.
+const DHT_STATE: &[u8] = b"dht state";
 
 /// Where the queue's order stands: a list of hashes.
 const QUEUE: &[u8] = b"queue";
@@ -156,6 +160,19 @@ impl SessionState {
         let known: BTreeSet<InfoHash> = self.queue.iter().copied().collect();
         let others = before.queue.into_iter();
         self.queue.extend(others.filter(|it| !known.contains(it)));
+    }
+
+    /// The DHT's ids and nodes; `None` where the record says nothing of them.
+    pub fn dht_state(&self) -> Option<DhtState> {
+        let record = Document::parse(self.rest.get(DHT_STATE)?).ok()?;
+        let record = record.root().as_dict()?;
+        Some(DhtState::decode(&record))
+    }
+
+    /// Takes the place of the DHT's ids and nodes.
+    pub fn set_dht_state(&mut self, state: &DhtState) {
+        let record = Bytes::from(state.encode().encode());
+        self.rest.insert(Bytes::from_static(DHT_STATE), record);
     }
 
     /// Takes the place of all settings that this library knows: those in
@@ -314,6 +331,22 @@ mod tests {
         let foreign = b"d5:queuei1e8:settingsdee";
         let state = SessionState::decode(foreign).unwrap();
         assert_eq!(state.encode(), foreign);
+    }
+
+    #[test]
+    fn the_state_of_the_dht_is_read_and_written_among_the_rest() {
+        let record = b"d9:dht stated7:node-idl24:aaaaaaaaaaaaaaaaaaaa\x7f\0\0\x01e\
+            5:nodesl6:\x7f\0\0\x01\x1a\xe1ee10:extensionsi1e8:settingsdee";
+        let mut state = SessionState::decode(record).unwrap();
+        let dht = state.dht_state().unwrap();
+        assert_eq!((dht.ids.len(), dht.nodes.len()), (1, 1));
+        state.set_dht_state(&DhtState::default());
+        assert_eq!(state.dht_state(), Some(DhtState::default()));
+        state.set_dht_state(&dht);
+        assert_eq!(state.encode(), record);
+        let broken = SessionState::decode(b"d9:dht statei7ee").unwrap();
+        assert_eq!(broken.dht_state(), None);
+        assert_eq!(SessionState::default().dht_state(), None);
     }
 
     #[test]

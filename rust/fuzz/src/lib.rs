@@ -6,6 +6,7 @@
 //! inputs that are kept in `seeds` everywhere, without it.
 
 mod addresses;
+mod dht;
 mod documents;
 mod encryption;
 mod extensions;
@@ -35,6 +36,8 @@ pub const TARGETS: &[Target] = &[
     target("tracker_reply", trackers::reply),
     target("udp_tracker", trackers::udp),
     target("extensions", extensions::payload),
+    target("krpc", dht::krpc),
+    target("dht_node", dht::node),
     target("receive", receive::conversation),
     target("encryption", encryption::exchange),
     target("utp_packet", utp::packet),

@@ -16,6 +16,7 @@
 #![warn(missing_docs)]
 
 mod datagrams;
+mod dht;
 mod disk;
 mod link;
 mod node;
@@ -25,6 +26,7 @@ mod seeds;
 mod swarm;
 
 pub use datagrams::{DatagramLink, DatagramNet, End, Flow, Refusals};
+pub use dht::DhtNetwork;
 pub use disk::DiskSpec;
 pub use link::Link;
 pub use node::{Counters, Have, Knows, NodeSpec};
