@@ -114,6 +114,7 @@ fn downloading(now: Instant, known: bool) -> Connection {
         client: "us".into(),
         port: None,
         allowed_fast: 3,
+        pex: true,
     };
     connection.set_opening(Features::OURS, opening);
     if known {

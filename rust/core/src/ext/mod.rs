@@ -5,6 +5,7 @@
 //! a peer sends is bounded before it is believed: nesting, lengths, numbers.
 
 mod ut_metadata;
+mod ut_pex;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,9 +14,13 @@ use bytes::Bytes;
 use crate::bencode::{DecodeLimits, Dict, DictItem, Document, Item};
 use crate::text;
 pub use ut_metadata::{METADATA_PIECE, MetadataMessage};
+pub use ut_pex::{MAX_PEX_MESSAGE, PexFlags, PexMessage, PexPeer};
 
 /// The number of the extended handshake itself.
 pub const HANDSHAKE: u8 = 0;
+
+/// Our number for ut_pex (BEP 11).
+pub const UT_PEX: u8 = 1;
 
 /// Our number for ut_metadata (BEP 9).
 pub const UT_METADATA: u8 = 2;
@@ -42,6 +47,9 @@ pub enum ExtError {
     /// It is not a bencoded dict.
     #[error("an extended message is not a bencoded dict")]
     NotADict,
+    /// A message of peer exchange is longer than any.
+    #[error("a message of peer exchange of {0} bytes is too long")]
+    PexTooLong(usize),
     /// A metadata message of no known form.
     #[error("a metadata message makes no sense")]
     BadMetadata,
@@ -58,6 +66,8 @@ pub enum ExtError {
 /// The other end's numbers for its extensions; 0 for those it does not support.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExtensionIds {
+    /// ut_pex (BEP 11).
+    pub pex: u8,
     /// ut_metadata (BEP 9).
     pub metadata: u8,
     /// upload_only (BEP 21).
@@ -132,11 +142,13 @@ impl ExtendedHandshake {
     pub fn encode(&self) -> Vec<u8> {
         let mut names = DictItem::new();
         let ExtensionIds {
+            pex,
             metadata,
             upload_only,
             dont_have,
         } = self.numbers;
         for (name, number) in [
+            ("ut_pex", pex),
             ("ut_metadata", metadata),
             ("upload_only", upload_only),
             ("lt_donthave", dont_have),
@@ -172,6 +184,7 @@ fn numbers(dict: Dict<'_>) -> ExtensionIds {
         number.unwrap_or(0)
     };
     ExtensionIds {
+        pex: number("ut_pex"),
         metadata: number("ut_metadata"),
         upload_only: number("upload_only"),
         dont_have: number("lt_donthave"),
@@ -220,6 +233,7 @@ mod tests {
     fn a_handshake_round_trips() {
         let handshake = ExtendedHandshake {
             numbers: ExtensionIds {
+                pex: 1,
                 metadata: 2,
                 upload_only: 3,
                 dont_have: 7,
@@ -257,6 +271,7 @@ mod tests {
         );
         let read = decode("d1:md11:lt_donthavei7e11:ut_metadatai7e11:upload_onlyi999eee");
         let numbers = ExtensionIds {
+            pex: 0,
             metadata: 7,
             upload_only: 0,
             dont_have: 7,

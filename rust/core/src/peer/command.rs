@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::{Connection, ConnectionLimits, PeerError, Watched};
 use crate::bitfield::Bitfield;
 use crate::ids::{Block, PieceIndex};
@@ -84,6 +86,10 @@ pub enum PeerCommand {
     Suggest(Vec<PieceIndex>),
     /// Inform the peer whether we download (BEP 21).
     UploadOnly(bool),
+    /// Take part in peer exchange, or do not (BEP 11).
+    PexEnabled(bool),
+    /// Send this message of ut_pex (BEP 11).
+    Pex(Bytes),
     /// Ask for this piece of the metadata (BEP 9).
     RequestMetadata(u32),
     /// Choke the peer, or let it download.
@@ -109,6 +115,8 @@ impl Connection {
             PeerCommand::RequestMetadata(piece) => self.request_metadata(piece),
             PeerCommand::Suggest(pieces) => self.suggest(&pieces),
             PeerCommand::UploadOnly(only) => self.set_upload_only(only),
+            PeerCommand::PexEnabled(enabled) => self.set_pex(enabled),
+            PeerCommand::Pex(payload) => self.send_pex(&payload),
             PeerCommand::DontHave(pieces) => return Ok(self.send_dont_have(now, &pieces)),
             PeerCommand::Lease(blocks) => self.lease(now, &blocks),
             PeerCommand::TimeCritical(blocks) => self.lease_time_critical(now, &blocks),

@@ -35,6 +35,9 @@ pub enum PeerError {
     /// An extension's message makes no sense.
     #[error("extension protocol: {0}")]
     Extension(#[from] ExtError),
+    /// More messages of peer exchange than one a minute and some to spare.
+    #[error("the peer sends too many messages of peer exchange")]
+    TooManyPex,
     /// A message of an extension that the peer did not name in its handshake.
     #[error("the peer uses an extension that it did not announce")]
     NotNegotiated,

@@ -1,5 +1,6 @@
 //! The extension protocol (BEP 10) on one connection: the handshake, metadata
 //! served and asked for (BEP 9), upload_only (BEP 21), lt_donthave (BEP 54).
+//! Peer exchange (BEP 11) is in `pex`.
 //!
 //! In order: [`Connection::set_opening`], for a torrent whose metadata may be
 //! given away [`Connection::offer_metadata`], then
@@ -7,10 +8,12 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::message_stats::Sort;
+use super::pex::ConnectionPex;
 use super::report::MetadataReply;
 use super::{Connection, PeerError};
 use crate::ext::{self, ExtendedHandshake, ExtensionIds, METADATA_PIECE, MetadataMessage};
@@ -45,6 +48,8 @@ pub struct Opening {
     pub port: Option<u16>,
     /// Pieces that the peer may fetch while it is choked.
     pub allowed_fast: usize,
+    /// Whether we take part in peer exchange (BEP 11).
+    pub pex: bool,
 }
 
 /// What this connection does with metadata.
@@ -68,6 +73,7 @@ pub(super) struct Extensions {
     pub(super) peer_ids: ExtensionIds,
     /// Requests that the peer queues, at least 1.
     reqq: Option<u32>,
+    pub(super) pex: ConnectionPex,
     metadata: Metadata,
     /// Pieces of metadata that the peer waits for.
     queue: VecDeque<u32>,
@@ -82,6 +88,7 @@ impl Connection {
     /// Says what the other end understands, and what we say of ourselves.
     pub fn set_opening(&mut self, features: Features, opening: Opening) {
         self.features = features;
+        self.extensions.pex.enabled = opening.pex;
         self.extensions.opening = Some(opening);
         if self.peer_pieces.pre_metadata.is_some() {
             self.extensions.metadata = Metadata::Wanted;
@@ -92,9 +99,7 @@ impl Connection {
     /// private torrent (BEP 27).
     pub fn offer_metadata(&mut self, info_dict: Bytes) {
         self.extensions.metadata = Metadata::Served(info_dict);
-        if self.extensions.greeted {
-            self.greet();
-        }
+        self.greet_again();
     }
 
     /// Takes back the offer of metadata: the torrent turned out to be private.
@@ -130,6 +135,14 @@ impl Connection {
         self.send.message(&Message::Extended { id, payload });
     }
 
+    /// Sends the extended handshake once more, if it was sent: something in it
+    /// is new.
+    pub(super) fn greet_again(&mut self) {
+        if self.extensions.greeted {
+            self.greet();
+        }
+    }
+
     /// Sends the extended handshake, if the peer understands it.
     pub(super) fn greet(&mut self) {
         let it = &mut self.extensions;
@@ -144,6 +157,7 @@ impl Connection {
         let offered = !matches!(it.metadata, Metadata::Withheld);
         let handshake = ExtendedHandshake {
             numbers: ExtensionIds {
+                pex: if it.pex.enabled { ext::UT_PEX } else { 0 },
                 metadata: if offered { ext::UT_METADATA } else { 0 },
                 upload_only: ext::UPLOAD_ONLY,
                 dont_have: ext::DONT_HAVE,
@@ -162,7 +176,12 @@ impl Connection {
         });
     }
 
-    pub(super) fn handle_extended(&mut self, id: u8, payload: &[u8]) -> Result<(), PeerError> {
+    pub(super) fn handle_extended(
+        &mut self,
+        now: Instant,
+        id: u8,
+        payload: &[u8],
+    ) -> Result<(), PeerError> {
         if !self.features.extensions {
             // Its handshake has no extension bit, so we sent it no extension handshake.
             return Err(PeerError::NotNegotiated);
@@ -181,6 +200,7 @@ impl Connection {
                 self.pending_report.dirty = true;
             }
             ext::DONT_HAVE => self.handle_dont_have(ext::decode_dont_have(payload)?)?,
+            ext::UT_PEX => self.take_pex(now, payload)?,
             ext::UT_METADATA => match MetadataMessage::decode(payload)? {
                 MetadataMessage::Request(piece) => self.serve_metadata(piece)?,
                 MetadataMessage::Data {

@@ -164,7 +164,9 @@ impl Connection {
             | Message::HaveNone
             | Message::Reject(_)
             | Message::AllowedFast(_) => self.handle_fast(message)?,
-            Message::Extended { id, payload } => self.handle_extended(id, payload)?,
+            Message::Extended { id, payload } => {
+                self.handle_extended(self.last_received, id, payload)?;
+            }
             Message::Piece { piece, begin, data } => {
                 let length = data.len() as u32;
                 let block = self

@@ -60,6 +60,8 @@ sorts! {
     ExtHandshake = "ext_handshake";
     /// A message about metadata (BEP 9).
     Metadata = "metadata";
+    /// A message of peer exchange (BEP 11).
+    Pex = "pex";
     /// A message of the extension protocol: of those that come each one, of
     /// those that go all but the handshake, as libtorrent counts them.
     Extended = "extended";
@@ -125,6 +127,7 @@ impl MessageCounts {
             match id {
                 crate::ext::HANDSHAKE => self.add(Sort::Extended, 1),
                 crate::ext::UT_METADATA => self.add(Sort::Metadata, 1),
+                crate::ext::UT_PEX => self.add(Sort::Pex, 1),
                 _ => {}
             }
         }

@@ -23,6 +23,7 @@ mod limits;
 mod message_stats;
 mod peer_pieces;
 mod pending_report;
+mod pex;
 mod pre_metadata;
 mod report;
 mod request_queue;

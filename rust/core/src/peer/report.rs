@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::BlockNote;
 use crate::bitfield::Bitfield;
-use crate::ext::ExtendedHandshake;
+use crate::ext::{ExtendedHandshake, PexMessage};
 use crate::ids::{Block, PieceIndex};
 
 /// A block of which a part has come.
@@ -83,6 +83,8 @@ pub struct ConnectionReport {
     pub allowed_fast: Option<BTreeSet<PieceIndex>>,
     /// Pieces of the info dict that we asked for, or their refusal (BEP 9).
     pub metadata: Vec<MetadataReply>,
+    /// Messages of peer exchange (BEP 11), in order.
+    pub pex: Vec<PexMessage>,
     /// Totals and gauges.
     pub stats: PeerStats,
 }

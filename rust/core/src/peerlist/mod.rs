@@ -411,6 +411,14 @@ impl PeerList {
         }
     }
 
+    /// Forgets the peers that are known from these sources alone, but for those
+    /// that are connected or being dialled.
+    pub fn forget_those_from(&mut self, sources: Sources) {
+        self.peers.retain(|_, known| {
+            known.busy || known.sources == Sources::MANUAL || !sources.contains(known.sources)
+        });
+    }
+
     /// Notes whether a peer is a seed.
     pub fn set_seed(&mut self, addr: SocketAddr, seed: bool) {
         if let Some(known) = self.peers.get_mut(&canonical(addr)) {
@@ -545,7 +553,8 @@ pub fn is_host(ip: IpAddr) -> bool {
     !ip.is_unspecified() && !ip.is_multicast() && !broadcast
 }
 
-fn is_local(ip: IpAddr) -> bool {
+/// Whether an address is of a local network or this machine.
+pub(crate) fn is_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),

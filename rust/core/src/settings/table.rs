@@ -133,6 +133,10 @@ settings! {
     max_connections_per_ip: i64 = 8, Some(0..=65_535), "connections", Live;
     /// Allow more than one connection with peers that name themselves alike.
     allow_multiple_connections_per_pid: bool = false, NONE, "", Live;
+    /// Learn of peers from peers, and tell them of others (BEP 11); never for private torrents.
+    enable_pex: bool = true, NONE, "", Live;
+    /// Peers that are taken from one peer by peer exchange.
+    max_pex_peers: i64 = 50, Some(0..=10_000), "peers", Live;
     /// Known peers kept for one torrent.
     max_peerlist_size: i64 = 3000, Some(1..=1_000_000), "peers", Live;
     /// Known peers kept for one torrent while it is paused.

@@ -66,10 +66,6 @@ pub(super) const UNSUPPORTED: &[Feature] = &[
         ],
     },
     Feature {
-        name: "peer exchange (BEP 11)",
-        settings: &[("enable_pex", OFF), ("max_pex_peers", &[Int(50)])],
-    },
-    Feature {
         name: "port mapping",
         settings: &[
             ("enable_upnp", OFF),

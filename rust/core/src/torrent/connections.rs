@@ -89,6 +89,7 @@ impl Torrent {
         };
         peer.upload_only_sent = self.activity.upload_only_sent();
         self.peers.insert(key, peer);
+        self.note_reachable(now, key);
         if self.activity.upload_only_sent() {
             self.command(key, PeerCommand::UploadOnly(true));
         }
@@ -209,6 +210,7 @@ impl Torrent {
             return;
         };
         self.smart_ban.left(key, peer.meta.endpoint.ip());
+        self.note_left(now, &peer);
         self.starved.remove(key);
         self.pieces.picker.set_download_rate(key, 0);
         self.forget_source(key);

@@ -37,6 +37,7 @@ impl Torrent {
             }
             peer.download.note_suggested(&report.suggested, most);
         }
+        self.take_pex(now, key, std::mem::take(&mut report.pex));
         for reply in report.metadata.drain(..) {
             self.note_metadata(now, key, reply);
         }
@@ -53,8 +54,9 @@ impl Torrent {
             self.event(TorrentEvent::SeenAs { ip, by: endpoint });
         }
         if let Some(port) = hello.port {
-            self.note_port(key, port);
+            self.note_port(now, key, port);
         }
+        self.note_pex_support(now, key, hello.numbers.pex != 0);
         if hello.numbers.metadata == 0 {
             return;
         }

@@ -23,6 +23,7 @@ mod peer_download;
 mod peer_priority;
 mod peer_traffic;
 mod peer_upload;
+mod pex;
 mod pieces;
 mod redial;
 mod rejected_requests;
@@ -62,6 +63,7 @@ pub use peer::{Peer, PeerMeta};
 pub use peer_download::PeerDownload;
 pub use peer_traffic::PeerTraffic;
 pub use peer_upload::PeerUpload;
+use pex::PeerExchange;
 use pieces::Pieces;
 use smart_ban::SmartBan;
 use starved_peers::StarvedPeers;
@@ -93,6 +95,7 @@ pub struct Torrent {
     smart_ban: SmartBan,
     super_seed: SuperSeed,
     suggestions: Suggestions,
+    pex: PeerExchange,
     /// What connections note in their reports.
     watched: Watched,
     totals: Totals,
@@ -120,6 +123,7 @@ impl Torrent {
             smart_ban: SmartBan::new(&settings),
             super_seed: SuperSeed::new(seed),
             suggestions: Suggestions::default(),
+            pex: PeerExchange::default(),
             watched: Watched::default(),
             totals: Totals::new(now),
             next_tick: now,
@@ -216,7 +220,8 @@ impl Torrent {
     }
 
     /// Takes new settings into use.
-    pub fn apply_settings(&mut self, settings: Arc<Settings>) {
+    pub fn apply_settings(&mut self, now: Instant, settings: Arc<Settings>) {
+        let had_pex = self.is_pex_enabled();
         let running = self.activity.is_started();
         self.dialing.apply_settings(&settings, running);
         self.smart_ban.apply_settings(&settings);
@@ -226,6 +231,7 @@ impl Torrent {
             self.command_all(PeerCommand::Limits(limits));
         }
         self.settings = settings;
+        self.pex_changed(now, had_pex);
     }
 
     /// Limits connections and unchoked peers of this torrent; negative numbers
@@ -414,6 +420,7 @@ impl Torrent {
         self.top_up_starved(now);
         self.redial(now);
         self.connect_more(now);
+        self.exchange_peers(now);
     }
 
     // ---- state --------------------------------------------------------------

@@ -13,6 +13,7 @@ use crate::picker::PeerPieces;
 use super::peer_download::PeerDownload;
 use super::peer_traffic::PeerTraffic;
 use super::peer_upload::PeerUpload;
+use super::pex::PexPartner;
 use crate::peer::{CloseReason, ConnectionKind};
 
 /// What is known of a connection when its handshake is done.
@@ -42,6 +43,7 @@ pub struct Peer {
     /// The entry in the list of peers that stands for it, if one does: an
     /// incoming connection comes from a port on which the peer does not listen.
     pub(super) listed: Option<SocketAddr>,
+    pub(super) pex: PexPartner,
     /// Attempts to connect to it, in a row, that failed before this connection.
     pub failures: u8,
     /// When its handshake was done.
@@ -74,6 +76,7 @@ impl Peer {
             meta,
             client: Arc::default(),
             listed: (!meta.incoming).then_some(meta.endpoint),
+            pex: PexPartner::default(),
             failures: 0,
             connected_at: now,
             last_useful: now,

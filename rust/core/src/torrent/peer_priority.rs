@@ -3,6 +3,7 @@
 //! follows from both (BEP 40).
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use super::{CloseReason, Peer, Torrent};
 use crate::ids::PeerKey;
@@ -16,7 +17,7 @@ impl Torrent {
     }
 
     /// A peer that called us listens on this port: it can be called there too.
-    pub(super) fn note_port(&mut self, key: PeerKey, port: u16) {
+    pub(super) fn note_port(&mut self, now: Instant, key: PeerKey, port: u16) {
         let Some(peer) = self.peers.get(&key) else {
             return;
         };
@@ -44,6 +45,7 @@ impl Torrent {
         if let Some(peer) = self.peers.get_mut(&key) {
             peer.listed = Some(endpoint);
         }
+        self.note_reachable(now, key);
     }
 
     /// How much a connection is preferred when there are too many (BEP 40).

@@ -384,6 +384,7 @@ mod tests {
             client: "us".into(),
             port: None,
             allowed_fast: 0,
+            pex: false,
         };
         connection.set_opening(Features::OURS, opening);
         let valve = |direction| {

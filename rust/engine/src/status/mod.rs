@@ -207,7 +207,7 @@ record! {
         pub peer_id: String,
         /// What carries the connection: "tcp".
         pub connection_type: String,
-        /// Where we know it from: "tracker", "resume", "incoming" or "manual", joined by
+        /// Where we know it from: "tracker", "pex", "resume", "incoming" or "manual", joined by
         /// commas.
         pub source: String,
         /// It has everything.

@@ -96,7 +96,7 @@ impl Driver {
     pub(super) fn apply_settings(&mut self) {
         let settings = self.context.services.settings.borrow().clone();
         self.set_announcer(&settings);
-        self.brain.apply_settings(settings);
+        self.brain.apply_settings(Instant::now(), settings);
         self.watch();
         self.read_options();
     }

@@ -107,6 +107,9 @@ impl Driver {
         self.unsaved(SaveFlags::IF_METADATA_CHANGED);
         self.keep_source();
         self.read_options();
+        if self.handle.is_private() {
+            self.brain.forget_discovered();
+        }
         self.read_priorities();
         self.publish(Instant::now());
         self.publish_pieces();

@@ -26,6 +26,8 @@ impl Driver {
         };
         self.brain.set_sequential(options.sequential);
         self.brain.set_sequential_range(options.sequential_range);
+        self.brain
+            .set_pex_allowed(now, options.discovery.pex && !self.handle.is_private());
         self.set_filtered(options.apply_ip_filter);
         self.context.services.bandwidth.set_torrent(
             self.handle.key(),

@@ -150,6 +150,7 @@ impl Driver {
             // A peer that called us knows it.
             port: port_of(&listening, meta.endpoint.ip()).filter(|_| !meta.incoming),
             allowed_fast: settings.allowed_fast_set_size as usize,
+            pex: self.brain.is_pex_enabled(),
         }
     }
 

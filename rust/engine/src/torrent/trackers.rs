@@ -196,7 +196,7 @@ impl Driver {
         };
         // A private tracker is the only source of peers (BEP 27), so it may know
         // where else we are; others have no need to.
-        let private = self.handle.metainfo().is_some_and(|meta| meta.info.private);
+        let private = self.handle.is_private();
         let listening = session.network.listening();
         let elsewhere: Vec<IpAddr> = listening
             .iter()

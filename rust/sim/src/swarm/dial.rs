@@ -113,6 +113,7 @@ impl Swarm {
             client: "sim".to_owned(),
             port: (!incoming).then(|| it.endpoint.port()),
             allowed_fast: it.settings.allowed_fast_set_size as usize,
+            pex: it.brain.is_pex_enabled(),
         };
         connection.set_opening(Features::OURS, opening);
         if let Some(metadata) = it.metadata.clone() {

@@ -6,6 +6,7 @@ mod fast;
 mod floods;
 mod input;
 mod leases;
+mod pex;
 mod send_backlog;
 mod serve;
 mod snub;

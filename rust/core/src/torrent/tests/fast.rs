@@ -33,6 +33,7 @@ impl Line {
             client: String::new(),
             port: None,
             allowed_fast: 0,
+            pex: false,
         };
         let theirs = Features {
             fast,

@@ -7,6 +7,7 @@ mod leases;
 mod metadata;
 mod modes;
 mod peer_priority;
+mod pex;
 mod states;
 mod suggest;
 mod time_critical;
@@ -264,6 +265,8 @@ fn command_text(command: &PeerCommand) -> String {
         PeerCommand::Metadata(layout) => format!("metadata of {}", layout.num_pieces()),
         PeerCommand::RequestMetadata(piece) => format!("ask for metadata {piece}"),
         PeerCommand::Suggest(pieces) => format!("suggest{}", list(pieces)),
+        PeerCommand::PexEnabled(enabled) => format!("pex {enabled}"),
+        PeerCommand::Pex(payload) => pex::text(payload),
         PeerCommand::UploadOnly(only) => format!("upload only {only}"),
         PeerCommand::DontHave(pieces) => format!("lost{}", list(pieces)),
         PeerCommand::Lease(blocks) => {

@@ -161,7 +161,8 @@ fn connections_that_nobody_needs_stay_if_told_so() {
     world.pass(1000);
     assert!(closed(&mut world).is_empty());
     let settings = Settings::default();
-    world.torrent.apply_settings(Arc::new(settings));
+    let now = world.now();
+    world.torrent.apply_settings(now, Arc::new(settings));
     world.pass(500);
     assert_eq!(closed(&mut world), ['s']);
 }

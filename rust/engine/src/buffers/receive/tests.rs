@@ -48,6 +48,7 @@ fn downloading(now: Instant, requests: u32) -> Connection {
         client: "us".into(),
         port: None,
         allowed_fast: 3,
+        pex: true,
     };
     connection.set_opening(Features::OURS, opening);
     connection.offer_metadata(Bytes::from(vec![1; 50_000]));

@@ -35,6 +35,12 @@ impl TorrentHandle {
         self.shared.metainfo.get()
     }
 
+    /// Whether the torrent is private (BEP 27): only its trackers name peers.
+    /// `false` while that is not known.
+    pub fn is_private(&self) -> bool {
+        self.metainfo().is_some_and(|it| it.info.private)
+    }
+
     /// The torrent file, or the error that says that it is not known yet.
     pub fn known_metainfo(&self) -> Result<&Arc<Metainfo>> {
         self.check_valid()?;
