@@ -130,6 +130,15 @@ impl KBucket {
         }
     }
 
+    /// Takes out the worst live node, where there are more than `limit`.
+    pub(super) fn take_surplus(&mut self, limit: usize) -> Option<TableEntry> {
+        if self.live.len() <= limit {
+            return None;
+        }
+        let worst = (0..self.live.len()).max_by_key(|&at| self.live[at].badness())?;
+        Some(self.live.swap_remove(worst))
+    }
+
     /// The cached node that is promoted next.
     pub(super) fn best_cached(&self) -> Option<usize> {
         (0..self.cache.len()).min_by_key(|&at| self.cache[at].badness())

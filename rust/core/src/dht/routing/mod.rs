@@ -371,8 +371,21 @@ impl RoutingTable {
         } else if near.live.len() > limit {
             self.split();
         }
+        self.shrink(at);
         self.promote(at);
         self.promote(at + 1);
+    }
+
+    /// A bucket that was split off a larger one has to get along with fewer places.
+    fn shrink(&mut self, at: usize) {
+        let limit = self.limit(at);
+        while let Some(node) = self.buckets[at].take_surplus(limit) {
+            let (kept, dropped) = self.buckets[at].cache(node);
+            let gone = if kept { dropped } else { Some(node) };
+            if let Some(gone) = gone {
+                self.uncount(&gone);
+            }
+        }
     }
 
     /// Cached nodes take live places that are free.

@@ -112,6 +112,19 @@ fn an_id_that_fits_takes_the_place_of_one_that_does_not() {
 }
 
 #[test]
+fn many_nodes_of_one_distance_keep_the_buckets_within_their_limits() {
+    let mut rng = StdRng::seed_from_u64(1);
+    for bits in 0..12 {
+        let mut it = table();
+        for port in 1..300 {
+            let node = contact(bits, [127, 0, 0, 1], port, &mut rng);
+            it.answered(at(0), node, RTT);
+            it.check_invariants();
+        }
+    }
+}
+
+#[test]
 fn a_node_that_fails_is_replaced_unless_our_network_is_gone() {
     let mut rng = StdRng::seed_from_u64(1);
     let mut it = RoutingTable::new(
