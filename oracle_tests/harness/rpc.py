@@ -227,8 +227,10 @@ class Shim:
 
     def start_session(self, **params: Any) -> int:
         """Starts a session on loopback, at a port that the system chooses, and returns the
-        port."""
-        settings = {"listen_interfaces": "127.0.0.1:0"} | params.pop("settings", {})
+        port. Its peers are not named to one another: each test makes the connections that
+        it is about."""
+        own = {"listen_interfaces": "127.0.0.1:0", "enable_pex": False}
+        settings = own | params.pop("settings", {})
         port = self.call("init", listen_port=0, settings=settings, **params)["listen_port"]
         assert port > 0
         self.port = port

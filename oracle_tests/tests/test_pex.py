@@ -20,7 +20,9 @@ class Ours:
 
     def __init__(self, start_shim: Callable[..., Shim], payload: Payload, folder: Path) -> None:
         self.shim = start_shim()
-        self.port = self.shim.start_session(settings={"max_connections_per_ip": 0})
+        self.port = self.shim.start_session(
+            settings={"max_connections_per_ip": 0, "enable_pex": True}
+        )
         self.torrent_id = self.shim.add(payload, folder)
 
     def connect(self, port: int) -> None:

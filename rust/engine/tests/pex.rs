@@ -20,6 +20,11 @@ fn torrent() -> Vec<u8> {
     Payload::of_two_files(0x9e37).torrent(None)
 }
 
+/// A node that takes part in peer exchange.
+fn node() -> Node {
+    Node::with(&[("enable_pex", Value::from(true))])
+}
+
 fn connect(from: &TorrentHandle, to: &Node) {
     from.connect_peer(to.endpoint()).unwrap();
 }
@@ -43,7 +48,7 @@ fn connected(handles: &[TorrentHandle], counts: &[usize]) -> bool {
 
 #[test]
 fn peers_that_know_a_third_find_each_other() {
-    let nodes = [Node::new(), Node::new(), Node::new()];
+    let nodes = [node(), node(), node()];
     let handles = nodes.each_ref().map(|node| node.add(&torrent()));
     connect(&handles[1], &nodes[0]);
     connect(&handles[2], &nodes[0]);
@@ -101,7 +106,7 @@ fn a_private_torrent_takes_no_part() {
     let mut torrent = torrent();
     torrent.truncate(torrent.len() - 2);
     torrent.extend_from_slice(b"7:privatei1eee");
-    let node = Node::new();
+    let node = node();
     let handle = node.add(&torrent);
     assert!(handle.is_private());
     assert!(!Onlooker::of(&node, &handle).is_offered());
@@ -109,7 +114,7 @@ fn a_private_torrent_takes_no_part() {
 
 #[test]
 fn a_torrent_and_a_session_may_take_no_part() {
-    let node = Node::new();
+    let node = node();
     let mut add = AddTorrent::from_data(&torrent(), node.folder.path()).unwrap();
     add.set_flag("disable_pex", true).unwrap();
     let handle = node.session.add_torrent(add).unwrap();

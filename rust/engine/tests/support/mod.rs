@@ -141,6 +141,8 @@ impl Node {
         let base = [
             ("listen_interfaces", Value::from("127.0.0.1:0")),
             ("max_connections_per_ip", Value::Int(0)),
+            // Each test makes the connections that it is about.
+            ("enable_pex", Value::from(false)),
             ("alert_mask", Value::Int(0xffff_ffff)),
             ("alert_queue_size", Value::Int(1_000_000)),
             ("status_update_interval", Value::Int(20)),
