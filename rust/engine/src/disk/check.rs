@@ -134,16 +134,15 @@ impl CheckJob {
             return Vec::new();
         }
         // Open files may have been deleted or replaced under us.
-        common.files.close_all(&self.storage);
-        self.storage.learn_root();
-        if let Err(error) = self.storage.survey_parts(common) {
+        self.storage.io.release(common);
+        if let Err(error) = self.storage.io.look(common) {
             return self.fail(error).into_iter().collect();
         }
         let mut oversized = false;
         let mut lengths = vec![0; self.storage.spec.layout.files().len()];
-        let mut anything = !self.storage.parts.is_empty();
-        for (file, due) in self.storage.stored_files() {
-            match self.storage.stat(common, file) {
+        let mut anything = self.storage.io.has_parts();
+        for (file, due) in self.storage.spec.stored_files() {
+            match self.storage.io.stat(common, file) {
                 Ok(found) => {
                     let found = found.map_or(0, |found| found.length);
                     anything |= found > 0;
@@ -181,11 +180,8 @@ impl CheckJob {
     fn is_there(&self, piece: PieceIndex) -> bool {
         let lengths = self.lengths.get().map_or(&[][..], Vec::as_slice);
         self.storage.spec.layout.piece_spans(piece).all(|span| {
-            span.pad
-                || self.storage.in_parts.get(span.file.0) && self.storage.part_holds(&span)
-                || lengths
-                    .get(span.file.0 as usize)
-                    .is_some_and(|&length| span.offset + span.length <= length)
+            let length = lengths.get(span.file.0 as usize).copied();
+            span.pad || self.storage.io.reaches(&span, length.unwrap_or(0))
         })
     }
 
@@ -226,24 +222,24 @@ impl CheckJob {
         }
         let mut have = self.found.to_bitfield();
         if let CheckMode::Only(wanted) = &self.mode {
-            for piece in self.storage.have.to_bitfield().iter() {
+            for piece in self.storage.pieces.have.to_bitfield().iter() {
                 if !wanted.get(piece) {
                     have.set(piece);
                 }
             }
         }
-        self.storage.replace_have(&have);
-        self.storage.known.store(true, Ordering::Release);
+        self.storage.pieces.replace_have(&have);
+        self.storage.pieces.set_known(true);
         // What was hashed needs no trust any more.
         match &self.mode {
-            CheckMode::All => drop(self.storage.trusted.take()),
+            CheckMode::All => drop(self.storage.pieces.trusted.take()),
             CheckMode::Only(wanted) => {
                 for piece in wanted.iter() {
-                    self.storage.trusted.clear(piece);
+                    self.storage.pieces.trusted.clear(piece);
                 }
             }
         }
-        let have = self.storage.have.to_bitfield();
+        let have = self.storage.pieces.have.to_bitfield();
         Some(DiskEvent::Checked {
             check: self.id,
             have,
@@ -332,7 +328,12 @@ impl CheckTask {
                     part = part.min(usize::try_from(run.start - offset).unwrap_or(part));
                 }
             }
-            match common.read(&self.job.storage, offset, &mut buffer[..part]) {
+            match self
+                .job
+                .storage
+                .io
+                .read(common, offset, &mut buffer[..part])
+            {
                 Ok(()) => {}
                 // The file changed since the survey: the piece is not there.
                 Err(error) if is_absence(&error) => {

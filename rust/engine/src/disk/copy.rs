@@ -9,11 +9,11 @@ use torrent_core::ids::FileIndex;
 
 use super::Common;
 use super::error::{DiskOp, Fault};
+use super::file_storage::FileStorage;
 use super::io::{read_exact_at, write_all_at};
 use super::path::{self, Access};
 use super::relocate::COPY;
 use super::sparse::allow_holes;
-use super::storage::StorageShared;
 use super::sync::forget_cached;
 use crate::buffers::BufferClass;
 use crate::hash::Sha1Hasher;
@@ -22,7 +22,7 @@ use crate::hash::Sha1Hasher;
 /// a torrent that ends waits for the one that is under way.
 const SYNC_EVERY: u64 = 16 * 1024 * 1024;
 
-impl StorageShared {
+impl FileStorage {
     /// Copies a file to another file system, under a name of its own until the
     /// copy has been read back and found right. Fails where something is in
     /// its place.

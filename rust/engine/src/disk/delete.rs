@@ -6,12 +6,12 @@ use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use torrent_core::ids::FileIndex;
 
 use super::Common;
 use super::error::{DiskError, DiskOp, Fault};
+use super::file_storage::FileStorage;
 use super::path;
 use super::relocate::is_same;
 use super::storage::{Storage, StorageShared};
@@ -26,7 +26,7 @@ impl Storage {
         parts_only: bool,
     ) -> Result<BTreeSet<FileIndex>, DiskError> {
         self.apart(DiskOp::Delete, move |shared, _| {
-            Ok(shared.files_to_delete(parts_only))
+            Ok(shared.io.files_to_delete(parts_only))
         })
         .await
     }
@@ -74,52 +74,24 @@ impl Storage {
 
     /// The paths of these files below the save path.
     pub(crate) fn names_of(&self, files: &BTreeSet<FileIndex>) -> Vec<PathBuf> {
-        let paths = self.parts().0.file_paths();
-        let names = files.iter().map(|&file| paths.name(file).to_owned());
+        let (shared, _) = self.parts();
+        let names = files.iter().map(|&file| shared.io.file_name(file));
         names.collect()
     }
 
     /// The files that have one of these paths below the save path.
     pub(crate) fn files_named(&self, names: &HashSet<PathBuf>) -> BTreeSet<FileIndex> {
         let (shared, _) = self.parts();
-        let paths = shared.file_paths();
-        let files = shared.placed_files().map(|(file, _)| file);
-        let files = files.chain([shared.parts_file()]);
-        files.filter(|&it| names.contains(paths.name(it))).collect()
+        let spec = &shared.spec;
+        let files = spec.placed_files().map(|(file, _)| file);
+        let files = files.chain([spec.parts_file()]);
+        files
+            .filter(|&file| names.contains(&shared.io.file_name(file)))
+            .collect()
     }
 }
 
 impl StorageShared {
-    /// Whether what is in the place of a file is ours: we have written it, or
-    /// it holds something that is. Until the files have been looked at
-    /// everything may be.
-    fn is_own(&self, file: FileIndex) -> bool {
-        let layout = &self.spec.layout;
-        let mut pieces = layout.file_pieces(file);
-        let place = layout.files().get(file.0 as usize);
-        let is_empty = || {
-            let file_paths = self.file_paths();
-            place.is_some_and(|place| place.length == 0)
-                && matches!(
-                    path::length(&file_paths.root, file_paths.name(file)),
-                    Ok(Some(0))
-                )
-        };
-        !self.known.load(Ordering::Acquire)
-            || self.touched.get(file.0)
-            || pieces.any(|piece| self.have.get(piece))
-            || is_empty()
-    }
-
-    fn files_to_delete(&self, parts_only: bool) -> BTreeSet<FileIndex> {
-        let is_link = |file: FileIndex| self.spec.links.contains_key(&file);
-        let files = self.placed_files().map(|(file, _)| file);
-        let files = files.filter(|&file| {
-            !parts_only && !self.is_name_shared(file) && (is_link(file) || self.is_own(file))
-        });
-        files.chain([self.parts_file()]).collect()
-    }
-
     fn arrived(
         &self,
         common: &Common,
@@ -128,13 +100,13 @@ impl StorageShared {
         copies: bool,
     ) -> Result<BTreeSet<FileIndex>, DiskError> {
         let folder_gone = |of: &Self| {
-            let folder = &of.file_paths().root;
-            match std::fs::metadata(folder) {
+            let folder = of.io.save_path();
+            match std::fs::metadata(&folder) {
                 Ok(metadata) if metadata.is_dir() => None,
                 _ => Some(DiskError::new(
                     DiskOp::Delete,
                     None,
-                    folder,
+                    &folder,
                     Fault::FolderGone,
                 )),
             }
@@ -143,7 +115,7 @@ impl StorageShared {
         if let Some(error) = folder_gone(self) {
             return Err(error);
         }
-        let stat = |of: &Self, file| match of.stat(common, file) {
+        let stat = |of: &Self, file| match of.io.stat(common, file) {
             Err(error) if error.is_absence() => Ok(None),
             found => found,
         };
@@ -166,9 +138,41 @@ impl StorageShared {
         });
         outcome.map(|()| carried)
     }
+}
+
+impl FileStorage {
+    /// Whether what is in the place of a file is ours: we have written it, or
+    /// it holds something that is. Until the files have been looked at
+    /// everything may be.
+    fn is_own(&self, file: FileIndex) -> bool {
+        let layout = &self.spec.layout;
+        let mut pieces = layout.file_pieces(file);
+        let place = layout.files().get(file.0 as usize);
+        let is_empty = || {
+            let file_paths = self.file_paths();
+            place.is_some_and(|place| place.length == 0)
+                && matches!(
+                    path::length(&file_paths.root, file_paths.name(file)),
+                    Ok(Some(0))
+                )
+        };
+        !self.pieces.is_known()
+            || self.touched.get(file.0)
+            || pieces.any(|piece| self.pieces.have.get(piece))
+            || is_empty()
+    }
+
+    pub(super) fn own_files(&self, parts_only: bool) -> BTreeSet<FileIndex> {
+        let is_link = |file: FileIndex| self.spec.links.contains_key(&file);
+        let files = self.spec.placed_files().map(|(file, _)| file);
+        let files = files.filter(|&file| {
+            !parts_only && !self.is_name_shared(file) && (is_link(file) || self.is_own(file))
+        });
+        files.chain([self.parts_file()]).collect()
+    }
 
     /// Deletes files, and the folders that are empty then.
-    pub(super) fn delete(
+    pub(super) fn delete_files(
         &self,
         common: &Common,
         files: &BTreeSet<FileIndex>,

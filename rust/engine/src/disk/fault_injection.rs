@@ -162,8 +162,6 @@ impl DiskFaults {
     }
 }
 
-/// Only where reads take a shortcut.
-#[cfg(any(target_os = "linux", target_os = "android"))]
 impl DiskFaults {
     /// Whether something may fail, so that no shortcut must be taken.
     #[cfg(test)]

@@ -9,7 +9,6 @@
 //! stay charged to the byte budget, so the torrent should ask for none.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Sender;
 
@@ -43,7 +42,7 @@ impl Storage {
     ) -> Result<T, DiskError> {
         let (shared, common) = self.parts();
         let permit = shared.exclusive_work.permit().await;
-        if shared.go_on().is_err() {
+        if shared.ending.go_on().is_err() {
             return Err(shared.error(op, None, Fault::Closed));
         }
         let fence = Fence {
@@ -61,9 +60,9 @@ impl Storage {
             // fence falls before the turn ends.
             let _permit = permit;
             let _fence = fence;
-            common.files.close_all(&of);
+            of.io.release(&common);
             let outcome = work(&of, &common);
-            common.files.close_all(&of);
+            of.io.release(&common);
             outcome
         });
         match outcome.await {
@@ -73,21 +72,5 @@ impl Storage {
                 Err(shared.error(op, None, Fault::CutShort))
             }
         }
-    }
-}
-
-impl StorageShared {
-    /// Fails when the storage is being closed or its torrent ends: long work
-    /// asks now and then.
-    pub(super) fn go_on(&self) -> Result<(), Fault> {
-        if self.is_closing() || self.cut_short.load(Ordering::Acquire) {
-            Err(Fault::CutShort)
-        } else {
-            Ok(())
-        }
-    }
-
-    pub(super) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
     }
 }

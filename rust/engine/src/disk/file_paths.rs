@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use torrent_core::ids::FileIndex;
 
-use super::storage::{Storage, StorageShared};
+use super::file_storage::FileStorage;
+use super::storage::Storage;
 
 /// The folder and the names below it.
 #[derive(Clone, Debug)]
@@ -43,12 +44,12 @@ impl Storage {
     /// is the one after those of the torrent.
     pub fn all_files(&self) -> Vec<FileIndex> {
         let (shared, _) = self.parts();
-        let files = shared.stored_files().map(|(file, _)| file);
-        files.chain([shared.parts_file()]).collect()
+        let files = shared.spec.stored_files().map(|(file, _)| file);
+        files.chain([shared.spec.parts_file()]).collect()
     }
 }
 
-impl StorageShared {
+impl FileStorage {
     /// Where everything is now.
     pub(super) fn file_paths(&self) -> Arc<FilePaths> {
         self.file_paths.load_full()
@@ -56,21 +57,6 @@ impl StorageShared {
 
     /// The number that stands for the part file among the files.
     pub(super) fn parts_file(&self) -> FileIndex {
-        FileIndex(self.spec.layout.files().len() as u32)
-    }
-
-    /// The files that have a place of their own, links included: their index
-    /// and length in bytes.
-    pub(super) fn placed_files(&self) -> impl Iterator<Item = (FileIndex, u64)> + use<'_> {
-        (0u32..)
-            .zip(self.spec.layout.files())
-            .filter(|(_, place)| !place.pad)
-            .map(|(index, place)| (FileIndex(index), place.length))
-    }
-
-    /// Those of them that are stored as files.
-    pub(super) fn stored_files(&self) -> impl Iterator<Item = (FileIndex, u64)> + use<'_> {
-        self.placed_files()
-            .filter(|(file, _)| !self.spec.links.contains_key(file))
+        self.spec.parts_file()
     }
 }

@@ -14,9 +14,9 @@ use torrent_core::storage_backoff::FileLimit;
 use super::counters::Counters;
 use super::error::{DiskError, DiskOp, Fault};
 use super::fault_injection::DiskFaults;
+use super::file_storage::FileStorage;
 use super::path::{self, Access};
 use super::sparse::allow_holes;
-use super::storage::StorageShared;
 use crate::status::OpenFile;
 
 /// How often something is tried again when the process has no file descriptor
@@ -129,7 +129,7 @@ impl FilePool {
     /// A file of `storage`, opened where it is not open for that yet.
     pub(super) fn file(
         &self,
-        storage: &StorageShared,
+        storage: &FileStorage,
         index: FileIndex,
         access: Access,
     ) -> Result<Arc<File>, DiskError> {
@@ -148,22 +148,18 @@ impl FilePool {
 
     /// A file of `storage` that can be read, if it is open.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(super) fn if_open(&self, storage: &StorageShared, index: FileIndex) -> Option<Arc<File>> {
+    pub(super) fn if_open(&self, storage: &FileStorage, index: FileIndex) -> Option<Arc<File>> {
         self.open.lock().find((storage.id, index), Access::Read)
     }
 
     /// Creates a file of `storage` where it is missing, and leaves it closed.
-    pub(super) fn create(
-        &self,
-        storage: &StorageShared,
-        index: FileIndex,
-    ) -> Result<(), DiskError> {
+    pub(super) fn create(&self, storage: &FileStorage, index: FileIndex) -> Result<(), DiskError> {
         self.open_file(storage, index, Access::Write).map(drop)
     }
 
     fn open_file(
         &self,
-        storage: &StorageShared,
+        storage: &FileStorage,
         index: FileIndex,
         access: Access,
     ) -> Result<File, DiskError> {
@@ -240,13 +236,13 @@ impl FilePool {
     }
 
     /// Closes a file of `storage`.
-    pub(super) fn close(&self, storage: &StorageShared, index: FileIndex) {
+    pub(super) fn close(&self, storage: &FileStorage, index: FileIndex) {
         let closed = self.open.lock().files.remove(&(storage.id, index));
         drop(closed);
     }
 
     /// Closes every file of `storage`.
-    pub(super) fn close_all(&self, storage: &StorageShared) {
+    pub(super) fn close_all(&self, storage: &FileStorage) {
         let closed: Vec<_> = {
             let mut open = self.open.lock();
             open.files
@@ -257,7 +253,7 @@ impl FilePool {
     }
 
     /// The open files of `storage`, in the order of the files.
-    pub(super) fn open_of(&self, storage: &StorageShared) -> Vec<OpenFile> {
+    pub(super) fn open_of(&self, storage: &FileStorage) -> Vec<OpenFile> {
         let open = self.open.lock();
         let own = open.files.iter().filter(|(key, _)| key.0 == storage.id);
         let mut files: Vec<OpenFile> = own

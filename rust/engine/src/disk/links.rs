@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 use super::error::{DiskError, DiskOp, Fault};
 use super::file_paths::FilePaths;
-use super::storage::StorageShared;
+use super::file_storage::FileStorage;
 
 #[cfg(not(unix))]
 use fallback::{make, read, remove};
 #[cfg(unix)]
 use unix::{make, read, remove};
 
-impl StorageShared {
+impl FileStorage {
     /// Makes the wanted links that are missing.
     pub(super) fn make_links(&self) -> Result<(), DiskError> {
         let file_paths = self.file_paths();

@@ -21,9 +21,9 @@ use torrent_core::layout::{Layout, Span};
 
 use super::Common;
 use super::error::{DiskError, DiskOp, Fault};
+use super::file_storage::FileStorage;
 use super::io::{read_exact_at, write_all_at};
 use super::path::{self, Access};
-use super::storage::StorageShared;
 
 /// The header is a multiple of this many bytes.
 const HEADER_UNIT: u64 = 1024;
@@ -132,13 +132,13 @@ impl PartFile {
     }
 }
 
-impl StorageShared {
+impl FileStorage {
     /// Learns what is in the part file. One that is not of this torrent's
     /// shape counts as empty.
     pub(super) fn load_parts(&self, common: &Common) -> Result<(), DiskError> {
         let layout = &self.spec.layout;
         let index = self.parts_file();
-        let length = self.stat(common, index)?.map(|found| found.length);
+        let length = self.stat_file(common, index)?.map(|found| found.length);
         let expected = header_length(layout);
         let mut slots = SlotTable::default();
         if length.is_some_and(|length| length >= expected)

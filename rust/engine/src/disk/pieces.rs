@@ -114,7 +114,7 @@ impl Local {
                 message: format!("block {block} came with {length} bytes"),
             });
         }
-        if self.shared.have.get(block.piece.0) {
+        if self.shared.pieces.have.get(block.piece.0) {
             return self.event_queue.push(DiskEvent::Redundant {
                 bytes: length as u64,
             });
@@ -216,7 +216,7 @@ impl Local {
         } else if let Err(error) = self.write(tools, piece, &buffer, false) {
             DiskEvent::WriteFailed { piece, error }
         } else {
-            self.shared.have.set(piece.0);
+            self.shared.pieces.have.set(piece.0);
             if self.failed.remove(&piece) {
                 let blocks = buffer.received_blocks(&self.keys).into_iter();
                 let digest = |it: ReceivedBlock| Some((it.block, it.digest?));
@@ -263,7 +263,7 @@ impl Local {
     ) -> Result<(), DiskError> {
         let offset = self.shared.spec.layout.piece_offset(piece);
         let mut runs = buffer.runs(hashed_only).into_iter();
-        runs.try_for_each(|(begin, run)| tools.common.write(&self.shared, offset + begin, &run))
+        runs.try_for_each(|(begin, run)| self.shared.io.write(&tools.common, offset + begin, &run))
     }
 
     /// Drops `piece` for a storage error.
@@ -298,15 +298,12 @@ impl Local {
 
     /// Takes blocks that are in the files already.
     pub(super) fn adopt(&mut self, tools: &mut Tools, piece: PieceIndex, blocks: &Bitfield) {
-        if self.shared.have.get(piece.0) {
+        if self.shared.pieces.have.get(piece.0) {
             return;
         }
-        let layout = &self.shared.spec.layout;
         let buffer = self.partials.entry(piece);
         let buffer = buffer.or_insert_with(|| untouched(&self.shared.spec, piece));
-        for span in layout.piece_spans(piece) {
-            self.shared.touched.set(span.file.0);
-        }
+        self.shared.io.adopted(piece);
         for block in blocks.iter() {
             buffer.adopt(block);
         }

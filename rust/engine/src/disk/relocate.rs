@@ -16,6 +16,7 @@ use torrent_core::resume::FileStat;
 use super::Common;
 use super::error::{DiskError, DiskOp, Fault};
 use super::file_paths::FilePaths;
+use super::file_storage::FileStorage;
 use super::path;
 use super::storage::{Storage, StorageShared};
 
@@ -126,19 +127,36 @@ impl Storage {
         carried: BTreeSet<FileIndex>,
     ) -> Result<bool, DiskError> {
         self.apart(DiskOp::Move, move |shared, common| {
-            shared.has_copies(common, &to, &carried)
+            shared.io.has_copies(common, &to, &carried)
         })
         .await
     }
 
     /// The folder that the files are in.
     pub fn save_path(&self) -> PathBuf {
-        self.parts().0.file_paths().root.clone()
+        self.parts().0.io.save_path()
     }
 }
 
 impl StorageShared {
     fn relocate(
+        &self,
+        common: &Common,
+        to: &Path,
+        mode: MoveMode,
+        carried: Option<&BTreeSet<FileIndex>>,
+    ) -> Result<Moved, DiskError> {
+        let moved = self.io.relocate(common, to, mode, carried)?;
+        if mode == MoveMode::ResetSavePathUnchecked && moved.from != moved.to {
+            let have = self.pieces.have.to_bitfield();
+            self.pieces.trusted.replace(&have);
+        }
+        Ok(moved)
+    }
+}
+
+impl FileStorage {
+    pub(super) fn relocate_files(
         &self,
         common: &Common,
         to: &Path,
@@ -158,7 +176,7 @@ impl StorageShared {
         }
         let mut new = FilePaths::clone(&old);
         new.root.clone_from(&root);
-        let mut files: Vec<_> = self.stored_files().map(|(file, _)| file).collect();
+        let mut files: Vec<_> = self.spec.stored_files().map(|(file, _)| file).collect();
         files.push(self.parts_file());
         if mode.moves() {
             let (here, there) = (path::real(&old.root), path::real(&root));
@@ -185,7 +203,6 @@ impl StorageShared {
             drop(self.touched.take());
             if mode == MoveMode::ResetSavePathUnchecked {
                 self.survey_parts(common)?;
-                self.trusted.replace(&self.have.to_bitfield());
             }
             return Ok(moved);
         }
@@ -393,7 +410,7 @@ impl StorageShared {
         }
     }
 
-    fn has_copies(
+    pub(super) fn has_copied_files(
         &self,
         common: &Common,
         to: &Path,
@@ -451,7 +468,7 @@ impl StorageShared {
     }
 }
 
-impl StorageShared {
+impl FileStorage {
     /// A temporary name for `file` in the folder of `name`. It has the torrent's
     /// hash in it, as the part file's name has.
     fn beside(&self, name: &Path, file: FileIndex, what: &str, number: u32) -> PathBuf {

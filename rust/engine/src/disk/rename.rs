@@ -9,9 +9,11 @@ use torrent_core::ids::FileIndex;
 use super::Common;
 use super::error::{DiskError, DiskOp, Fault};
 use super::file_paths::FilePaths;
+use super::file_storage::FileStorage;
 use super::names::{NameError, judge};
 use super::path;
-use super::storage::{Storage, StorageShared};
+use super::spec::StorageSpec;
+use super::storage::Storage;
 
 impl Storage {
     /// Renames a file; the name may lead through folders below the save path,
@@ -21,22 +23,51 @@ impl Storage {
     /// the name when it is created. Returns the name that it had.
     pub async fn rename(&self, file: FileIndex, name: PathBuf) -> Result<PathBuf, DiskError> {
         self.alone(DiskOp::Rename, move |shared, common| {
-            let old = shared.file_paths();
-            let from = old.name(file).to_owned();
-            let renamed = common
-                .files
-                .patiently(|| shared.rename(common, file, &old, &name));
-            renamed.map_err(|fault| {
-                let path = old.root.join(&name);
-                DiskError::new(DiskOp::Rename, Some(file), &path, fault)
-            })?;
-            Ok(from)
+            shared.io.rename(common, file, &name)
         })
         .await
     }
 }
 
-impl StorageShared {
+impl FilePaths {
+    /// Whether a file can have this name.
+    pub(super) fn judge_rename(
+        &self,
+        spec: &StorageSpec,
+        file: FileIndex,
+        name: &Path,
+    ) -> Result<(), Fault> {
+        let all = spec.placed_files().map(|(other, _)| other);
+        let all = all.chain([spec.parts_file()]).map(|other| match other {
+            other if other == file => (other, name),
+            other => (other, self.name(other)),
+        });
+        judge([(file, name)], all).map_err(|error| match error {
+            NameError::Unsafe(_) => Fault::UnsafeName,
+            NameError::Taken { .. } => Fault::Exists,
+        })
+    }
+}
+
+impl FileStorage {
+    pub(super) fn rename_file(
+        &self,
+        common: &Common,
+        file: FileIndex,
+        name: &Path,
+    ) -> Result<PathBuf, DiskError> {
+        let old = self.file_paths();
+        let from = old.name(file).to_owned();
+        let renamed = common
+            .files
+            .patiently(|| self.rename(common, file, &old, name));
+        renamed.map_err(|fault| {
+            let path = old.root.join(name);
+            DiskError::new(DiskOp::Rename, Some(file), &path, fault)
+        })?;
+        Ok(from)
+    }
+
     fn rename(
         &self,
         common: &Common,
@@ -48,15 +79,7 @@ impl StorageShared {
         if from == name {
             return Ok(());
         }
-        let all = self.placed_files().map(|(other, _)| other);
-        let all = all.chain([self.parts_file()]).map(|other| match other {
-            other if other == file => (other, name),
-            other => (other, old.name(other)),
-        });
-        judge([(file, name)], all).map_err(|error| match error {
-            NameError::Unsafe(_) => Fault::UnsafeName,
-            NameError::Taken { .. } => Fault::Exists,
-        })?;
+        old.judge_rename(&self.spec, file, name)?;
         if let Some(target) = self.spec.links.get(&file) {
             self.rename_link(old, target, from, name)?;
             path::remove_empty_folders(&old.root, [from]);

@@ -10,7 +10,6 @@
 //! [`DiskEvent::TrustBroken`](super::DiskEvent::TrustBroken).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
 
 use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
@@ -23,7 +22,6 @@ use super::Common;
 use super::check::next_run;
 use super::counters::Counters;
 use super::error::{DiskError, DiskOp, Fault};
-use super::path;
 use super::storage::{Storage, StorageShared};
 use crate::buffers::BufferClass;
 
@@ -99,7 +97,7 @@ impl Storage {
     /// The pieces that count as verified and were not hashed.
     pub fn trusted(&self) -> Bitfield {
         let (shared, _) = self.parts();
-        shared.trusted.to_bitfield()
+        shared.pieces.trusted.to_bitfield()
     }
 
     /// Takes back that these pieces are there, until a check finds them or
@@ -107,19 +105,17 @@ impl Storage {
     pub fn mark_unknown(&self, pieces: &Bitfield) {
         let (shared, _) = self.parts();
         for piece in pieces.iter() {
-            shared.have.clear(piece);
+            shared.pieces.have.clear(piece);
         }
-        shared.known.store(false, Ordering::Release);
-        for piece in shared.spec.layout.padding_pieces() {
-            shared.have.set(piece.0);
-        }
+        shared.pieces.set_known(false);
+        shared.pieces.keep_padding();
     }
 
     /// Length and time of each of `files`; `None` where there is no such file
     /// or it cannot be looked at.
     pub async fn file_stats(&self, files: Vec<FileIndex>) -> Vec<(FileIndex, Option<FileStat>)> {
         let stats = self.apart(DiskOp::Stat, move |shared, common| {
-            let stat = |file| shared.stat(common, file).ok().flatten();
+            let stat = |file| shared.io.stat(common, file).ok().flatten();
             Ok(files.into_iter().map(|file| (file, stat(file))).collect())
         });
         stats.await.unwrap_or_default()
@@ -131,7 +127,7 @@ impl Storage {
         self.apart(DiskOp::Stat, move |shared, common| {
             let mut present = BTreeSet::new();
             for file in files {
-                match shared.stat(common, file) {
+                match shared.io.stat(common, file) {
                     Ok(None) => {}
                     Ok(Some(_)) => drop(present.insert(file)),
                     Err(error) if error.is_absence() => {}
@@ -145,20 +141,6 @@ impl Storage {
 }
 
 impl StorageShared {
-    /// Length and time of a file; `None` where there is none.
-    pub(super) fn stat(
-        &self,
-        common: &Common,
-        file: FileIndex,
-    ) -> Result<Option<FileStat>, DiskError> {
-        let file_paths = self.file_paths();
-        let stat = common.files.patiently(|| {
-            let struck = common.faults.strike(DiskOp::Stat, file);
-            struck.and_then(|()| path::stat(&file_paths.root, file_paths.name(file)))
-        });
-        stat.map_err(|fault| self.error(DiskOp::Stat, Some(file), fault))
-    }
-
     fn judge(&self, common: &Common, claim: ResumeClaim) -> Result<ResumeAccepted, ResumeRejected> {
         let layout = &self.spec.layout;
         let mut accepted = ResumeAccepted {
@@ -166,8 +148,7 @@ impl StorageShared {
             unfinished: claim.unfinished,
         };
         let mut hashed = BTreeSet::new();
-        self.learn_root();
-        self.survey_parts(common)?;
+        self.io.look(common)?;
         if claim.verify_files {
             let stats = self.all_stats(common)?;
             for piece in claim.have.iter().map(PieceIndex) {
@@ -195,21 +176,21 @@ impl StorageShared {
                 };
             }
         }
-        self.replace_have(&claim.have);
-        self.known.store(true, Ordering::Release);
+        self.pieces.replace_have(&claim.have);
+        self.pieces.set_known(true);
         let mut trusted = claim.have;
         for piece in hashed {
             trusted.clear(piece);
         }
-        self.trusted.replace(&trusted);
+        self.pieces.trusted.replace(&trusted);
         Ok(accepted)
     }
 
     fn all_stats(&self, common: &Common) -> Result<Vec<Option<FileStat>>, DiskError> {
         let mut stats = vec![None; self.spec.layout.files().len()];
-        for (file, _) in self.stored_files() {
+        for (file, _) in self.spec.stored_files() {
             if let Some(slot) = stats.get_mut(file.0 as usize) {
-                *slot = self.stat(common, file)?;
+                *slot = self.io.stat(common, file)?;
             }
         }
         Ok(stats)
@@ -222,18 +203,11 @@ impl StorageShared {
         offset: u64,
         length: u64,
     ) -> Option<FileIndex> {
-        let reaches = |file: FileIndex, end| {
-            let stat = stats.get(file.0 as usize).copied().flatten();
-            stat.is_some_and(|stat| end <= stat.length)
-        };
         let mut spans = self.spec.layout.spans(offset, length);
         let short = spans.find(|span| {
-            let there = if self.in_parts.get(span.file.0) {
-                self.part_holds(span)
-            } else {
-                reaches(span.file, span.offset + span.length)
-            };
-            !span.pad && !there
+            let stat = stats.get(span.file.0 as usize).copied().flatten();
+            let length = stat.map_or(0, |stat| stat.length);
+            !span.pad && !self.io.reaches(span, length)
         });
         short.map(|span| span.file)
     }
@@ -339,7 +313,7 @@ impl StorageShared {
                 part = part.min(usize::try_from(run.start - offset).unwrap_or(part));
             }
             let target = buffer.get_mut(..part).unwrap_or_default();
-            common.read(self, offset, target)?;
+            self.io.read(common, offset, target)?;
             hasher.update(target);
             at += part as u32;
         }
@@ -352,13 +326,13 @@ impl StorageShared {
     /// A piece that turns out wrong stays distrusted, so that none of its bytes
     /// is ever sent.
     pub(super) fn vouch(&self, common: &Common, piece: PieceIndex) -> Result<(), DiskError> {
-        if !self.trusted.get(piece.0) {
+        if !self.pieces.trusted.get(piece.0) {
             return Ok(());
         }
         if !self.has_right_hash(common, piece)? {
             return Err(self.error(DiskOp::Read, None, Fault::WrongHash));
         }
-        self.trusted.clear(piece.0);
+        self.pieces.trusted.clear(piece.0);
         Ok(())
     }
 }

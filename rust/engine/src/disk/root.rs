@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use torrent_core::ids::FileIndex;
 
 use super::error::{DiskError, DiskOp, Fault};
-use super::storage::{Storage, StorageShared};
+use super::file_storage::FileStorage;
+use super::storage::Storage;
 
 /// What is known of the folder.
 #[derive(Debug, Default)]
@@ -51,15 +52,33 @@ pub(crate) fn is_empty(folder: &Path) -> io::Result<bool> {
 impl Storage {
     /// Whether the folder of the files has been seen, or made.
     pub fn has_root(&self) -> bool {
-        self.parts().0.root.seen.load(Ordering::Acquire)
+        self.parts().0.io.has_root()
     }
 
     /// Whether one of these files is there, or the part file. Looks at the disk,
     /// and fails where the system is short of something for the moment.
     pub(crate) fn has_any(&self, files: &[FileIndex]) -> io::Result<bool> {
-        let (shared, _) = self.parts();
-        let paths = shared.file_paths();
-        for &file in files.iter().chain([&shared.parts_file()]) {
+        self.parts().0.io.has_any(files)
+    }
+
+    /// Whether the folder is there and on the device that it was on when it was
+    /// seen last.
+    pub(crate) fn is_root_on_its_device(&self) -> bool {
+        self.parts().0.io.is_root_on_its_device()
+    }
+}
+
+impl Root {
+    /// Whether the folder was there.
+    pub(super) fn is_seen(&self) -> bool {
+        self.seen.load(Ordering::Acquire)
+    }
+}
+
+impl FileStorage {
+    pub(super) fn has_any_file(&self, files: &[FileIndex]) -> io::Result<bool> {
+        let paths = self.file_paths();
+        for &file in files.iter().chain([&self.parts_file()]) {
             match std::fs::symlink_metadata(paths.root.join(paths.name(file))) {
                 Err(error) if super::canonical::is_absence(&error) => {}
                 Err(error) if super::error::is_shortage(&error) => return Err(error),
@@ -70,17 +89,12 @@ impl Storage {
         Ok(false)
     }
 
-    /// Whether the folder is there and on the device that it was on when it was
-    /// seen last.
-    pub(crate) fn is_root_on_its_device(&self) -> bool {
-        let (shared, _) = self.parts();
-        let device = device_of(&shared.file_paths().root);
-        let is_same = device.is_ok_and(|device| device == *shared.root.device.lock());
-        is_same && shared.root.seen.load(Ordering::Acquire)
+    pub(super) fn is_root_the_same(&self) -> bool {
+        let device = device_of(&self.file_paths().root);
+        let is_same = device.is_ok_and(|device| device == *self.root.device.lock());
+        is_same && self.root.is_seen()
     }
-}
 
-impl StorageShared {
     /// Takes the folder that is there now for that of the files: what is known
     /// of them comes from a look at it.
     pub(super) fn learn_root(&self) {
@@ -93,8 +107,7 @@ impl StorageShared {
     /// Whether the folder was there and is missing.
     pub(super) fn is_root_gone(&self) -> bool {
         let is_missing = |error| super::canonical::is_absence(&error);
-        self.root.seen.load(Ordering::Acquire)
-            && device_of(&self.file_paths().root).is_err_and(is_missing)
+        self.root.is_seen() && device_of(&self.file_paths().root).is_err_and(is_missing)
     }
 
     /// Makes the folder where it was never seen, and fails where it was and is
@@ -107,7 +120,7 @@ impl StorageShared {
         if self.spec.awaited.is_awaited(root, None) {
             return Err(gone());
         }
-        if !self.root.seen.load(Ordering::Acquire) {
+        if !self.root.is_seen() {
             super::path::create_root(root)
                 .map_err(|fault| self.error(DiskOp::Create, None, fault))?;
             self.learn_root();

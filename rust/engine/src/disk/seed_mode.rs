@@ -2,8 +2,6 @@
 //! file finds what is missing at once; everything else is hashed piece by piece,
 //! before the first byte of each is read for a caller (see `resume`).
 
-use std::sync::atomic::Ordering;
-
 use torrent_core::bitfield::Bitfield;
 
 use super::error::{DiskError, DiskOp};
@@ -14,13 +12,12 @@ impl Storage {
     /// that is missing or too short; nothing is changed then.
     pub async fn trust_all(&self) -> Result<(), DiskError> {
         self.apart(DiskOp::Stat, |shared, common| {
-            shared.learn_root();
-            shared.survey_parts(common)?;
+            shared.io.look(common)?;
             shared.check_lengths(common)?;
             let all = Bitfield::full(shared.spec.layout.num_pieces());
-            shared.have.replace(&all);
-            shared.known.store(true, Ordering::Release);
-            shared.trusted.replace(&all);
+            shared.pieces.have.replace(&all);
+            shared.pieces.set_known(true);
+            shared.pieces.trusted.replace(&all);
             Ok(())
         })
         .await
@@ -29,8 +26,8 @@ impl Storage {
     /// The verified pieces that are not taken on trust.
     pub fn hashed(&self) -> Bitfield {
         let (shared, _) = self.parts();
-        let mut hashed = shared.have.to_bitfield();
-        for piece in shared.trusted.to_bitfield().iter() {
+        let mut hashed = shared.pieces.have.to_bitfield();
+        for piece in shared.pieces.trusted.to_bitfield().iter() {
             hashed.clear(piece);
         }
         hashed

@@ -11,6 +11,7 @@ use torrent_core::ids::{FileIndex, PieceIndex};
 use torrent_core::layout::Layout;
 use torrent_core::piece_hash::{PieceHash, PieceHashKind, PieceHashes};
 
+use super::atomic_bitfield::AtomicBitfield;
 use super::awaited::AwaitedFolders;
 use super::file_paths::FilePaths;
 use super::names::{NameError, is_plain, judge};
@@ -29,6 +30,23 @@ pub struct SharedFile {
     pub by_link: bool,
 }
 
+/// What holds the bytes of a torrent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StorageKind {
+    /// Files below the save path.
+    #[default]
+    Files,
+    /// Memory. Nothing of the torrent is on a disk: its save path and the names of
+    /// its files are labels, and resume data and state directories claim nothing of
+    /// it.
+    Memory {
+        /// Bytes of payload that it may hold. Where the wanted files are larger, or
+        /// what comes does not fit, the torrent is in error as with a full disk.
+        max_bytes: u64,
+    },
+}
+
 /// What a torrent's storage consists of.
 #[derive(Clone, Debug)]
 pub struct StorageSpec {
@@ -38,7 +56,7 @@ pub struct StorageSpec {
     save_path: PathBuf,
     parts: PathBuf,
     /// Which files are wanted at first; all those that it does not reach.
-    pub(super) wanted: Vec<bool>,
+    wanted: Vec<bool>,
     /// Files get their room on the disk before they are written.
     pub(super) allocate: bool,
     /// The files that are symbolic links, with what they point to below the
@@ -47,6 +65,7 @@ pub struct StorageSpec {
     /// The files that may be run as programs.
     pub(super) executables: BTreeSet<FileIndex>,
     pub(super) shared: SharedFiles,
+    pub(super) kind: StorageKind,
     pub(super) awaited: Arc<AwaitedFolders>,
 }
 
@@ -121,6 +140,7 @@ impl StorageSpec {
             links: BTreeMap::new(),
             executables: BTreeSet::new(),
             shared: SharedFiles::default(),
+            kind: StorageKind::default(),
             awaited: Arc::default(),
         })
     }
@@ -172,6 +192,12 @@ impl StorageSpec {
         Ok(self)
     }
 
+    /// What holds the bytes.
+    pub fn kind(mut self, kind: StorageKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
     /// Which files other torrents have too.
     pub fn shared(mut self, files: SharedFiles) -> Self {
         self.shared = files;
@@ -212,6 +238,37 @@ impl StorageSpec {
             self.paths.clone(),
             self.parts.clone(),
         )
+    }
+
+    /// The number that stands for the part file among the files.
+    pub(super) fn parts_file(&self) -> FileIndex {
+        FileIndex(self.layout.files().len() as u32)
+    }
+
+    /// The files that have a place of their own, links included: their index
+    /// and length in bytes.
+    pub(super) fn placed_files(&self) -> impl Iterator<Item = (FileIndex, u64)> + use<'_> {
+        (0u32..)
+            .zip(self.layout.files())
+            .filter(|(_, place)| !place.pad)
+            .map(|(index, place)| (FileIndex(index), place.length))
+    }
+
+    /// Those of them that are stored as files.
+    pub(super) fn stored_files(&self) -> impl Iterator<Item = (FileIndex, u64)> + use<'_> {
+        self.placed_files()
+            .filter(|(file, _)| !self.links.contains_key(file))
+    }
+
+    /// The files that are wanted at first.
+    pub(super) fn wanted_files(&self) -> AtomicBitfield {
+        let files = self.layout.files().len() as u32;
+        let wanted = AtomicBitfield::new(files);
+        for file in 0..files {
+            let is_wanted = self.wanted.get(file as usize).copied();
+            wanted.put(file, is_wanted.unwrap_or(true));
+        }
+        wanted
     }
 
     /// The due hash of a piece; `None` for an unknown piece.

@@ -8,9 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 use tokio::sync::{mpsc, oneshot};
@@ -18,16 +16,16 @@ use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{Block, FileIndex, PeerKey, PieceIndex};
 
 use super::Common;
-use super::atomic_bitfield::AtomicBitfield;
 use super::check::{CheckHandle, CheckJob, CheckMode};
+use super::ending::{Ending, WorkerShares};
 use super::error::{DiskError, DiskOp, Fault};
 use super::event::DiskEvent;
 use super::exclusive_work::ExclusiveWork;
-use super::file_id;
-use super::file_paths::FilePaths;
-use super::part_file::PartFile;
-use super::root::Root;
-use super::spec::StorageSpec;
+use super::file_storage::FileStorage;
+use super::memory_storage::MemoryStorage;
+use super::piece_states::PieceStates;
+use super::spec::{StorageKind, StorageSpec};
+use super::storage_interface::StorageInterface;
 use super::worker::WorkerMessage;
 use crate::buffers::BufferClass;
 use crate::hash::padding::ZeroBudget;
@@ -37,39 +35,19 @@ use crate::status::OpenFile;
 pub(super) struct StorageShared {
     /// Unique in this process's disk.
     pub(super) id: u64,
-    pub(super) spec: StorageSpec,
+    pub(super) spec: Arc<StorageSpec>,
+    /// Where the bytes are.
+    pub(super) io: Box<dyn StorageInterface>,
+    pub(super) pieces: Arc<PieceStates>,
     pub(super) events: mpsc::Sender<DiskEvent>,
-    /// The verified pieces.
-    pub(super) have: AtomicBitfield,
-    /// Those of them that have not been hashed: see `resume`.
-    pub(super) trusted: AtomicBitfield,
-    /// The files written since they were last synced.
-    pub(super) unsynced: AtomicBitfield,
-    /// The files that were written or made, or that hold blocks of ours.
-    pub(super) touched: AtomicBitfield,
-    /// The files have been looked at: `have` is all that there is.
-    pub(super) known: AtomicBool,
-    /// The files that are wanted.
-    pub(super) wanted: AtomicBitfield,
-    /// The files whose bytes are in the part file.
-    pub(super) in_parts: AtomicBitfield,
-    pub(super) parts: PartFile,
-    pub(super) file_paths: ArcSwap<FilePaths>,
-    pub(super) root: Root,
     /// The padding that may be hashed, checks apart.
     pub(super) padding: ZeroBudget,
     /// Slow work on the files, which is done by one thread at a time.
     pub(super) exclusive_work: ExclusiveWork,
     /// The worker that owns piece 0.
     pub(super) first_worker: usize,
-    /// New writes and reads are refused.
-    pub(super) closing: AtomicBool,
-    /// Long work on the files ends as soon as it can.
-    pub(super) cut_short: AtomicBool,
-    /// Which workers have let go of the storage.
-    closed: Box<[AtomicBool]>,
-    /// How many have not.
-    open_workers: AtomicUsize,
+    pub(super) ending: Arc<Ending>,
+    pub(super) worker_shares: WorkerShares,
 }
 
 impl StorageShared {
@@ -79,84 +57,47 @@ impl StorageShared {
         events: mpsc::Sender<DiskEvent>,
         workers: usize,
     ) -> Self {
-        let have = AtomicBitfield::new(spec.layout.num_pieces());
-        for piece in spec.layout.padding_pieces() {
-            have.set(piece.0);
-        }
-        let files = spec.layout.files().len() as u32;
-        let wanted = AtomicBitfield::new(files);
-        for file in 0..files {
-            let is_wanted = spec.wanted.get(file as usize).copied();
-            wanted.put(file, is_wanted.unwrap_or(true));
-        }
+        let spec = Arc::new(spec);
+        let pieces = Arc::new(PieceStates::new(Arc::clone(&spec)));
+        let ending = Arc::new(Ending::default());
+        let io: Box<dyn StorageInterface> = match spec.kind {
+            StorageKind::Files => Box::new(FileStorage::new(
+                id,
+                Arc::clone(&spec),
+                Arc::clone(&pieces),
+                Arc::clone(&ending),
+            )),
+            StorageKind::Memory { max_bytes } => {
+                Box::new(MemoryStorage::new(Arc::clone(&spec), max_bytes))
+            }
+        };
         Self {
             id,
-            have,
-            trusted: AtomicBitfield::new(spec.layout.num_pieces()),
-            unsynced: AtomicBitfield::new(files + 1),
-            touched: AtomicBitfield::new(files),
-            known: AtomicBool::new(false),
-            wanted,
-            in_parts: AtomicBitfield::new(files),
-            parts: PartFile::default(),
-            file_paths: ArcSwap::from_pointee(spec.file_paths()),
-            root: Root::default(),
+            io,
+            pieces,
             padding: ZeroBudget::new(spec.layout.payload_length()),
             exclusive_work: ExclusiveWork::default(),
             spec,
             events,
             first_worker: (id % workers as u64) as usize,
-            closing: AtomicBool::new(false),
-            cut_short: AtomicBool::new(false),
-            closed: (0..workers).map(|_| AtomicBool::new(false)).collect(),
-            open_workers: AtomicUsize::new(workers),
-        }
-    }
-
-    /// Makes these the verified pieces; those of padding alone always are.
-    pub(super) fn replace_have(&self, pieces: &Bitfield) {
-        self.have.replace(pieces);
-        for piece in self.spec.layout.padding_pieces() {
-            self.have.set(piece.0);
+            ending,
+            worker_shares: WorkerShares::new(workers),
         }
     }
 
     pub(super) fn error(&self, op: DiskOp, file: Option<FileIndex>, fault: Fault) -> DiskError {
-        let file_paths = self.file_paths();
-        if let Fault::Io(error) = &fault
-            && super::canonical::is_absence(error)
-            && self.is_root_gone()
-        {
-            return DiskError::new(op, None, &file_paths.root, Fault::FolderGone);
-        }
-        let path = match file {
-            Some(file) => file_paths.root.join(file_paths.name(file)),
-            None => file_paths.root.clone(),
-        };
-        // The part file has a number that only the storage knows.
-        let file = file.filter(|&file| file != self.parts_file());
-        DiskError::new(op, file, &path, fault)
+        self.io.error(op, file, fault)
     }
 
     /// Whether the worker has let go of this storage.
     pub(super) fn is_closed(&self, worker: usize) -> bool {
-        self.closed
-            .get(worker)
-            .is_none_or(|closed| closed.load(Ordering::Acquire))
-    }
-
-    /// Notes that the worker lets go. Returns whether it was the last one.
-    pub(super) fn close_worker(&self, worker: usize) -> bool {
-        self.closed
-            .get(worker)
-            .is_some_and(|closed| !closed.swap(true, Ordering::AcqRel))
-            && self.open_workers.fetch_sub(1, Ordering::AcqRel) == 1
+        self.worker_shares.is_closed(worker)
     }
 
     /// Neighbouring pieces go to different workers, so that one torrent uses
     /// them all, and torrents of one piece start at different ones.
     fn worker_of(&self, piece: PieceIndex) -> usize {
-        (piece.0 as usize + self.first_worker) % self.closed.len().max(1)
+        (piece.0 as usize + self.first_worker) % self.worker_shares.count().max(1)
     }
 }
 
@@ -190,7 +131,7 @@ impl Storage {
     /// The files of this torrent that are open.
     pub fn open_files(&self) -> Vec<OpenFile> {
         let Handle { shared, common, .. } = &*self.handle;
-        common.files.open_of(shared)
+        shared.io.open_files(common)
     }
 
     /// Hands over the blocks that `from` has sent. Never waits; the bytes
@@ -201,7 +142,7 @@ impl Storage {
     pub fn write(&self, mut batch: Vec<(Block, Bytes)>, from: PeerKey) {
         let shared = &self.handle.shared;
         let Some(first) = batch.first() else { return };
-        if shared.closing.load(Ordering::Acquire) {
+        if shared.ending.is_closing() {
             return;
         }
         // Usually all blocks are of one piece.
@@ -263,10 +204,10 @@ impl Storage {
         {
             return Err(shared.error(DiskOp::Read, None, Fault::OutOfRange));
         }
-        if shared.closing.load(Ordering::Acquire) {
+        if shared.ending.is_closing() {
             return Err(shared.error(DiskOp::Read, None, Fault::Closed));
         }
-        if shared.trusted.get(piece.0) {
+        if shared.pieces.trusted.get(piece.0) {
             let vouched = self.ask(shared.worker_of(piece), DiskOp::Read, |reply| {
                 WorkerMessage::Vouch {
                     storage: shared.clone(),
@@ -277,7 +218,7 @@ impl Storage {
             vouched.await??;
         }
         let offset = shared.spec.layout.piece_offset(piece) + u64::from(begin);
-        if let Some(data) = self.handle.common.read_cached(shared, offset, length) {
+        if let Some(data) = shared.io.read_cached(&self.handle.common, offset, length) {
             return Ok(data);
         }
         self.ask(shared.worker_of(piece), DiskOp::Read, |reply| {
@@ -293,7 +234,7 @@ impl Storage {
 
     /// The pieces that are verified now.
     pub fn have(&self) -> Bitfield {
-        self.handle.shared.have.to_bitfield()
+        self.handle.shared.pieces.have.to_bitfield()
     }
 
     /// Hashes existing files on all workers. Unfinished pieces in memory are
@@ -304,10 +245,10 @@ impl Storage {
         self.discard_partials();
         let handle = &self.handle;
         if matches!(mode, CheckMode::All) {
-            handle.shared.known.store(false, Ordering::Release);
+            handle.shared.pieces.set_known(false);
             // A file that was deleted or replaced from outside lives on as long as
             // it is open: what counts is what stands there now.
-            handle.common.files.close_all(&handle.shared);
+            handle.shared.io.release(&handle.common);
         }
         let job = Arc::new(CheckJob::new(
             handle.common.next_id(),
@@ -389,8 +330,7 @@ impl Storage {
     /// soon as it can, with every file where it was, and none begins from now on. For a
     /// torrent that ends.
     pub fn cut_short(&self) {
-        let shared = &self.handle.shared;
-        shared.cut_short.store(true, Ordering::Release);
+        self.handle.shared.ending.cut_short();
     }
 
     /// Closes the storage: blocks handed over before are dealt with, then
@@ -398,7 +338,7 @@ impl Storage {
     /// files are closed. Nothing is written afterwards.
     pub async fn close(&self) {
         let shared = &self.handle.shared;
-        shared.closing.store(true, Ordering::Release);
+        shared.ending.close();
         // Long work on the files sees it and ends.
         let permit = shared.exclusive_work.permit().await;
         self.ask_all(|reply| WorkerMessage::Close {
@@ -407,6 +347,11 @@ impl Storage {
         })
         .await;
         drop(permit);
+    }
+
+    /// Whether bytes outlive the process, in a folder that can go missing.
+    pub fn is_on_disk(&self) -> bool {
+        self.handle.shared.io.is_on_disk()
     }
 
     /// What work on the files needs.
@@ -465,7 +410,7 @@ impl Storage {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if self.shared.closing.swap(true, Ordering::AcqRel) {
+        if self.shared.ending.close() {
             return;
         }
         for worker in self.workers.iter() {
@@ -474,62 +419,6 @@ impl Drop for Handle {
                 storage: self.shared.clone(),
                 reply: None,
             });
-        }
-    }
-}
-
-impl StorageShared {
-    /// Creates the save path, the wanted files that are empty and the wanted
-    /// links, and gives the other files their room.
-    pub(super) fn prepare(&self, common: &Common) -> Result<(), DiskError> {
-        self.make_root()?;
-        for (file, length) in self.stored_files() {
-            if self.wanted.get(file.0) && !self.in_parts.get(file.0) {
-                self.make_room(common, file, length)?;
-            }
-        }
-        self.make_links()
-    }
-
-    /// Whether another torrent has the file too.
-    pub(super) fn is_shared(&self, file: FileIndex) -> bool {
-        self.spec.shared.load().contains_key(&file)
-    }
-
-    /// Whether another torrent has the file by the same name.
-    pub(super) fn is_name_shared(&self, file: FileIndex) -> bool {
-        let shared = self.spec.shared.load();
-        shared.get(&file).is_some_and(|it| !it.by_link)
-    }
-
-    /// Fails where another file of the torrent is the same one by another name (a hard
-    /// link): what is written to one would be in the other, which may be verified. Such
-    /// files are only read. Looks at the disk.
-    pub(super) fn check_one_name(&self, file: FileIndex) -> Result<(), DiskError> {
-        let paths = self.file_paths();
-        let id_of = |file| file_id::linked(&paths.root, paths.name(file));
-        let Some(id) = id_of(file) else {
-            return Ok(());
-        };
-        let mut others = self.stored_files().map(|(other, _)| other);
-        match others.find(|&other| other != file && id_of(other) == Some(id)) {
-            None => Ok(()),
-            Some(other) => {
-                let name = paths.name(other).display();
-                let fault = Fault::InUse(format!("the file {name} of the same torrent"));
-                Err(self.error(DiskOp::Write, Some(file), fault))
-            }
-        }
-    }
-
-    /// Fails where another torrent has the file too: it is not written then.
-    pub(super) fn check_alone(&self, file: FileIndex) -> Result<(), DiskError> {
-        match self.spec.shared.load().get(&file) {
-            None => Ok(()),
-            Some(other) => {
-                let fault = Fault::InUse(other.owner.clone());
-                Err(self.error(DiskOp::Write, Some(file), fault))
-            }
         }
     }
 }

@@ -11,6 +11,7 @@ use torrent_core::ids::FileIndex;
 
 use super::Common;
 use super::error::{DiskError, DiskOp, Fault};
+use super::file_storage::FileStorage;
 use super::path::Access;
 use super::storage::{Storage, StorageShared};
 
@@ -22,7 +23,7 @@ impl Storage {
     /// be checked before they are saved as had. All files are tried; the first
     /// error is returned, and the files that failed count as unsynced still.
     pub async fn sync(&self) -> Result<(), DiskError> {
-        self.apart(DiskOp::Sync, |shared, common| shared.sync(common))
+        self.apart(DiskOp::Sync, |shared, common| shared.io.sync(common))
             .await
     }
 
@@ -51,8 +52,8 @@ impl Storage {
     }
 }
 
-impl StorageShared {
-    fn sync(&self, common: &Common) -> Result<(), DiskError> {
+impl FileStorage {
+    pub(super) fn sync_files(&self, common: &Common) -> Result<(), DiskError> {
         let mut outcome = Ok(());
         for file in self.unsynced.take() {
             if let Err(error) = self.sync_file(common, FileIndex(file)) {

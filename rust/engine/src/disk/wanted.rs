@@ -2,22 +2,22 @@
 //! or, for an unwanted one that does not exist, into the part file.
 
 use std::io::IoSlice;
-use std::sync::Arc;
 
 use torrent_core::ids::{FileIndex, PieceIndex};
 use torrent_core::layout::Span;
 
 use super::Common;
 use super::error::{DiskError, DiskOp, Fault};
+use super::file_storage::FileStorage;
 use super::io::{allocate, write_all_at};
 use super::path::Access;
-use super::storage::{Storage, StorageShared};
+use super::storage::Storage;
 use crate::buffers::BufferClass;
 
 impl Storage {
     /// Whether [`set_wanted`](Self::set_wanted) would change nothing.
     pub fn has_wanted(&self, wanted: &[bool]) -> bool {
-        self.parts().0.same_wanted(wanted)
+        self.parts().0.io.has_wanted(wanted)
     }
 
     /// Says of every file whether it is wanted. A file that is wanted again
@@ -28,25 +28,25 @@ impl Storage {
         wanted: Vec<bool>,
     ) -> Result<Vec<(FileIndex, DiskError)>, DiskError> {
         let (shared, _) = self.parts();
-        if shared.same_wanted(&wanted) {
+        if shared.io.has_wanted(&wanted) {
             return Ok(Vec::new());
         }
         self.alone(DiskOp::Create, move |shared, common| {
-            Ok(shared.change_wanted(common, &wanted))
+            Ok(shared.io.set_wanted(common, &wanted))
         })
         .await
     }
 }
 
-impl StorageShared {
-    fn same_wanted(&self, wanted: &[bool]) -> bool {
+impl FileStorage {
+    pub(super) fn same_wanted(&self, wanted: &[bool]) -> bool {
         (0..)
             .zip(wanted)
             .all(|(file, &wanted)| self.wanted.get(file) == wanted)
     }
 
     fn exists(&self, common: &Common, file: FileIndex) -> Result<bool, DiskError> {
-        self.stat(common, file).map(|found| found.is_some())
+        self.stat_file(common, file).map(|found| found.is_some())
     }
 
     /// Looks which unwanted files exist and what is in the part file. Before
@@ -54,7 +54,7 @@ impl StorageShared {
     /// file holds of a wanted file that does not exist moves there.
     pub(super) fn survey_parts(&self, common: &Common) -> Result<(), DiskError> {
         self.load_parts(common)?;
-        for (file, length) in self.stored_files() {
+        for (file, length) in self.spec.stored_files() {
             let in_parts = !self.wanted.get(file.0) && !self.exists(common, file)?;
             self.in_parts.put(file.0, in_parts);
             let lies_there = || {
@@ -69,14 +69,14 @@ impl StorageShared {
         Ok(())
     }
 
-    fn change_wanted(
-        self: &Arc<Self>,
+    pub(super) fn change_wanted(
+        &self,
         common: &Common,
         wanted: &[bool],
     ) -> Vec<(FileIndex, DiskError)> {
         let mut failed = Vec::new();
         let changed = |file: FileIndex, now: bool| self.wanted.get(file.0) != now;
-        for (file, length) in self.placed_files() {
+        for (file, length) in self.spec.placed_files() {
             let now = wanted.get(file.0 as usize).copied().unwrap_or(true);
             if !changed(file, now) {
                 continue;

@@ -351,7 +351,7 @@ impl Worker {
                 files,
                 reply,
             } => {
-                let _ = reply.send(storage.delete(&self.tools.common, &files));
+                let _ = reply.send(storage.io.delete(&self.tools.common, &files));
             }
             WorkerMessage::Fence { storage, reply } => {
                 if let Some(local) = self.local(&storage) {
@@ -388,7 +388,7 @@ impl Worker {
             let piece = storage.spec.layout.piece_at(offset);
             let error = error.clone();
             if error.is_absence() {
-                storage.have.clear(piece.0);
+                storage.pieces.have.clear(piece.0);
             }
             self.report(storage, Some(DiskEvent::ReadFailed { piece, error }));
         }
@@ -420,7 +420,7 @@ impl Worker {
         if storage.is_closed(self.index) {
             return Err(storage.error(DiskOp::Create, None, Fault::Closed));
         }
-        storage.prepare(&self.tools.common)
+        storage.io.prepare(&self.tools.common)
     }
 
     /// Keeps a message for a fenced storage for later, unless it is one of
@@ -467,8 +467,8 @@ impl Worker {
             // What does not fit in the channel now is lost with the storage.
             local.event_queue.post(&storage.events);
         }
-        if storage.close_worker(self.index) {
-            self.tools.common.files.close_all(storage);
+        if storage.worker_shares.close(self.index) {
+            storage.io.release(&self.tools.common);
         }
     }
 

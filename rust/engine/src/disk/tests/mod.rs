@@ -1,6 +1,7 @@
 //! Driver tests: real workers on real files in folders of their own.
 
 mod checking;
+mod contract;
 mod faults;
 mod lifecycle;
 #[cfg(unix)]
@@ -27,7 +28,7 @@ use torrent_core::layout::Layout;
 use torrent_core::merkle::MerkleHasher;
 use torrent_core::piece_hash::{PieceHashKind, PieceHashes};
 
-use super::{Disk, DiskConfig, DiskEvent, ResumeClaim, Storage, StorageSpec};
+use super::{Disk, DiskConfig, DiskEvent, ResumeClaim, Storage, StorageKind, StorageSpec};
 use crate::buffers::BufferPool;
 use crate::hash::sha1;
 
@@ -64,6 +65,17 @@ fn world_of(
     files: &[(&str, u64)],
     config: DiskConfig,
 ) -> World {
+    world_in(StorageKind::Files, kind, piece_length, files, config)
+}
+
+/// The same with the bytes in files or in memory.
+fn world_in(
+    storage: StorageKind,
+    kind: PieceHashKind,
+    piece_length: u32,
+    files: &[(&str, u64)],
+    config: DiskConfig,
+) -> World {
     let dir = tempfile::tempdir().unwrap();
     let pads = files
         .iter()
@@ -83,7 +95,7 @@ fn world_of(
     let (sender, events) = mpsc::channel(1 << 16);
     let hashes = hashes(kind, &layout, &payload);
     let spec = StorageSpec::new(layout.clone(), paths.clone(), hashes, dir.path()).unwrap();
-    let storage = disk.open(spec, sender);
+    let storage = disk.open(spec.kind(storage), sender);
     World {
         dir,
         layout,

@@ -196,7 +196,7 @@ async fn a_move_that_fails_leaves_what_others_have_there() {
             op,
             file: Some(match failing {
                 Failing::File => FileIndex(1),
-                Failing::Sync => shared.parts_file(),
+                Failing::Sync => shared.spec.parts_file(),
             }),
             errno: Errno::IO.raw_os_error(),
             after: 0,

@@ -64,7 +64,7 @@ async fn a_true_claim_is_accepted_and_each_piece_hashed_before_its_first_read() 
         let read = world.storage.read(piece, 0, length).await.unwrap();
         let begin = world.layout.piece_offset(piece) as usize;
         assert_eq!(read, world.payload[begin..begin + length as usize]);
-        assert!(!shared.trusted.get(piece.0));
+        assert!(!shared.pieces.trusted.get(piece.0));
     }
 }
 
@@ -151,7 +151,7 @@ async fn a_lie_that_the_sample_misses_is_found_before_a_byte_of_it_is_served() {
     let have = Bitfield::full(200);
     let (shared, _) = world.storage.parts();
     world.storage.check_resume(claim(have)).await.unwrap();
-    let trusted = shared.trusted.to_bitfield();
+    let trusted = shared.pieces.trusted.to_bitfield();
     assert!(trusted.count() >= 190 && !trusted.get(0) && !trusted.get(199));
     let victim = trusted.iter().nth(50).unwrap();
     spoil(&world, 0, victim as usize * SIZE as usize + 5);
@@ -177,7 +177,7 @@ async fn a_lie_that_the_sample_misses_is_found_before_a_byte_of_it_is_served() {
             break;
         }
     }
-    assert!(shared.trusted.to_bitfield().none());
+    assert!(shared.pieces.trusted.to_bitfield().none());
 }
 
 #[tokio::test]
@@ -206,9 +206,9 @@ async fn a_failing_system_or_device_says_nothing_against_a_record() {
         assert_eq!((piece, error.kind), (PieceIndex(3), kind));
         assert_eq!(world.storage.have(), have);
         // It is still to be hashed before any of its bytes is sent.
-        assert!(shared.trusted.get(3));
+        assert!(shared.pieces.trusted.get(3));
         world.storage.read(PieceIndex(3), 0, 9).await.unwrap();
-        assert!(!shared.trusted.get(3));
+        assert!(!shared.pieces.trusted.get(3));
     }
 }
 

@@ -31,12 +31,9 @@ async fn a_sync_that_fails_is_reported_and_tried_again() {
     assert_eq!((error.op, error.file), (DiskOp::Sync, Some(FileIndex(0))));
     assert_eq!(error.path, world.path(0));
     // The other file was synced all the same, and the untouched one never.
-    assert_eq!(
-        shared.unsynced.to_bitfield().iter().collect::<Vec<_>>(),
-        [0]
-    );
+    assert_eq!(shared.io.unsynced(), [0]);
     world.storage.sync().await.unwrap();
-    assert!(shared.unsynced.to_bitfield().none());
+    assert!(shared.io.unsynced().is_empty());
 }
 
 #[tokio::test]
@@ -45,7 +42,7 @@ async fn a_file_that_vanished_is_not_durable() {
     world.storage.write(world.all_blocks(), PEER);
     assert_eq!(verified(&world.settle().await), [0]);
     let (shared, common) = world.storage.parts();
-    common.files.close_all(&shared);
+    shared.io.release(&common);
     fs::remove_file(world.path(0)).unwrap();
     let error = world.storage.sync().await.unwrap_err();
     assert_eq!(error.kind, DiskErrorKind::NotFound);

@@ -55,7 +55,7 @@ mod windows {
         world.storage.write(world.all_blocks(), PEER);
         assert_eq!(verified(&world.settle().await), [0, 1]);
         let (shared, common) = world.storage.parts();
-        common.files.close_all(&shared);
+        shared.io.release(&common);
         let scanner = alone(&world.path(0));
         let error = world.storage.read(PieceIndex(0), 0, 1).await.unwrap_err();
         assert_eq!(error.kind, DiskErrorKind::PermissionDenied);
@@ -68,7 +68,7 @@ mod windows {
         world.storage.read(PieceIndex(0), 0, 1).await.unwrap();
         freed.join().unwrap();
         // One that is to have another name, or to be deleted.
-        common.files.close_all(&shared);
+        shared.io.release(&common);
         let scanner = alone(&world.path(0));
         let freed = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(50));
