@@ -18,7 +18,7 @@ use torrent_core::ids::{PeerId, TorrentKey};
 use crate::command_queue::{self, Pending};
 use crate::context::path_claims::{Claimant, ClaimedPaths, PathLease};
 use crate::context::queue::VerdictSender;
-use crate::disk::SharedFiles;
+use crate::disk::{SharedFiles, StorageKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::command_sequence::CommandSequence;
 use crate::event::{Audience, Detail, Kind, TorrentRef, category, kind, unix_millis};
@@ -196,13 +196,15 @@ impl SessionShared {
 }
 
 /// The paths that a torrent claims when it is added; none before its files are
-/// known.
+/// known, or where it has none.
 fn claimed_paths(
     source: &TorrentSource,
     save_path: &Path,
     options: &Options,
 ) -> Option<ClaimedPaths> {
     match source {
+        // It is nowhere on a disk.
+        _ if options.plain.storage != StorageKind::Files => None,
         TorrentSource::File(metainfo) => Some(ClaimedPaths::new(
             save_path,
             Arc::clone(metainfo),

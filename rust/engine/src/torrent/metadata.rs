@@ -34,16 +34,17 @@ pub(super) fn spec_at(
     save_path: &Path,
     renamed: Arc<BTreeMap<FileIndex, String>>,
 ) -> Result<StorageSpec, Error> {
-    let (wanted, mode) = {
+    let (wanted, plain) = {
         let options = handle.shared.options.lock();
         let wanted = options.file_priorities.iter().map(|&it| it > 0);
-        (wanted.collect(), options.plain.storage_mode)
+        (wanted.collect(), options.plain)
     };
     let shared = Arc::clone(&handle.shared.shared_files);
     files_spec(info, save_path, &renamed, part_file(handle), shared).map(|spec| {
         spec.awaited(Arc::clone(&handle.shared.awaited_folders))
             .wanted(wanted)
-            .allocate(mode == StorageMode::Allocate)
+            .kind(plain.storage)
+            .allocate(plain.storage_mode == StorageMode::Allocate)
     })
 }
 
@@ -88,7 +89,7 @@ impl Driver {
         if let Err(error) = self.judge_names(&info) {
             return self.metadata_refused(error);
         }
-        if !self.location.lease.has_place() {
+        if self.handle.is_on_disk() && !self.location.lease.has_place() {
             return self.take_place(info);
         }
         let storage = match spec(&info, &self.handle) {

@@ -165,6 +165,9 @@ pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
     driver.location.work = StorageWork::restored(new.move_journal);
     driver.location.awaited = new.awaited.map(Arc::new);
     driver.records.resume_state = ResumeState::new(new.resume, new.verify_files, new.rejected);
+    if !driver.handle.is_on_disk() {
+        driver.records.resume_state.nothing_is_there();
+    }
     driver
         .records
         .resume_state
@@ -264,7 +267,11 @@ impl Driver {
             },
             records: Records {
                 resume_state: ResumeState::default(),
-                saver: Saver::new(context.services.state_store.get().cloned(), now),
+                saver: {
+                    let state_store = context.services.state_store.get().cloned();
+                    // What is in memory is gone by the next session.
+                    Saver::new(state_store.filter(|_| handle.is_on_disk()), now)
+                },
                 is_unread: false,
             },
             location: Location {

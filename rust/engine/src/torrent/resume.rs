@@ -132,6 +132,14 @@ impl ResumeState {
         self.elsewhere = true;
     }
 
+    /// Whatever the record claims, there is nothing yet.
+    pub(super) fn nothing_is_there(&mut self) {
+        self.claim = None;
+        self.record.verified.clear();
+        self.rejected = None;
+        self.checked = true;
+    }
+
     /// Everything has to be checked.
     pub(super) fn claim_nothing(&mut self) {
         self.claim = None;
@@ -434,6 +442,14 @@ impl Driver {
         found: Option<(&Bitfield, &BTreeMap<PieceIndex, Bitfield>)>,
         stats: &[Option<FileStat>],
     ) {
+        if !self.handle.is_on_disk() {
+            // By the time that it is read nothing is left.
+            let nothing = Bitfield::new(self.brain.layout().num_pieces());
+            record.pieces = nothing.as_bytes().to_vec();
+            record.verified.clear();
+            record.flags.seed_mode = Some(false);
+            return;
+        }
         match (found, &self.records.resume_state.claim) {
             (Some((have, unfinished)), _) => {
                 record.pieces = have.as_bytes().to_vec();

@@ -72,6 +72,9 @@ impl Looking {
             let storage = self.storage.as_ref();
             storage.is_some_and(Storage::is_root_on_its_device)
         };
+        if self.storage.as_ref().is_some_and(|it| !it.is_on_disk()) {
+            return FolderLook::There;
+        }
         if self.all.is_awaited(&self.folder, self.own.as_deref()) {
             return FolderLook::Missing;
         }
@@ -187,7 +190,7 @@ impl Driver {
             LookPurpose::Check => true,
         };
         let had_data = self.had_data();
-        if had_data && !look.may_be_empty {
+        if had_data && !look.may_be_empty && self.handle.is_on_disk() {
             let folders = &self.handle.shared.awaited_folders;
             let awaited = || Arc::new(folders.wait_for(&self.handle.save_path()));
             self.location.awaited.get_or_insert_with(awaited);

@@ -121,6 +121,7 @@ impl SecondAdd {
                 "storage_mode",
                 new.plain.storage_mode != now.plain.storage_mode,
             ),
+            ("storage", new.plain.storage != now.plain.storage),
             (
                 "part_file_dir",
                 !new.part_file_dir.as_os_str().is_empty() && new.part_file_dir != now.part_file_dir,

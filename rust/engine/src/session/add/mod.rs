@@ -21,7 +21,7 @@ use torrent_core::magnet::MagnetUri;
 use torrent_core::metainfo::{MAX_FILES, Metainfo, MetainfoError, MetainfoLimits};
 use torrent_core::resume::ResumeData;
 
-use crate::disk::part_file_in;
+use crate::disk::{StorageKind, part_file_in};
 use crate::error::{Error, ErrorKind, Result};
 use crate::torrent::SecondAdd;
 use crate::torrent::handle::modes::{Discovery, Modes};
@@ -74,6 +74,9 @@ pub struct AddTorrent {
     pub seed_mode: bool,
     /// How files get their room on the disk.
     pub storage_mode: StorageMode,
+    /// What holds the bytes: files, or memory for as long as the session has the
+    /// torrent. In memory there is nothing at first, whatever resume data says.
+    pub storage: StorageKind,
     /// The folder for the part file, relative to the save path; empty for the
     /// save path itself.
     pub part_file_dir: PathBuf,
@@ -189,6 +192,7 @@ impl AddTorrent {
             sequential: false,
             seed_mode: false,
             storage_mode: StorageMode::default(),
+            storage: StorageKind::default(),
             part_file_dir: PathBuf::new(),
             renamed_files: BTreeMap::new(),
             modes: Modes::default(),
@@ -412,6 +416,7 @@ impl AddTorrent {
             upload_limit: 0,
             modes: self.modes,
             storage_mode: self.storage_mode,
+            storage: self.storage,
         };
         let mut options = Options {
             plain,

@@ -6,6 +6,7 @@ mod folder;
 #[cfg(test)]
 pub(crate) mod full_queues;
 mod idle;
+mod memory;
 mod reading;
 mod shortage;
 #[path = "../../../tests/support/mod.rs"]

@@ -70,7 +70,8 @@ impl Options {
             plain.storage_mode,
             fail_limits
         );
-        // Where its files are is not an option.
+        // Where its files are is not an option, nor that they are files.
+        self.plain.storage = remembered.plain.storage;
         self.renamed_files = remembered.renamed_files;
         self.part_file_dir = remembered.part_file_dir;
     }

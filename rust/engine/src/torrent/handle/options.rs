@@ -13,6 +13,7 @@ use torrent_core::ids::{FileIndex, PieceIndex};
 use super::modes::{Discovery, Modes};
 use super::storage::StorageMode;
 use super::{PendingState, TorrentHandle};
+use crate::disk::StorageKind;
 use crate::error::Result;
 use crate::event::command_sequence::CommandTopic;
 use crate::status::TorrentStatus;
@@ -37,6 +38,8 @@ pub(crate) struct PlainOptions {
     pub(crate) upload_limit: i64,
     pub(crate) modes: Modes,
     pub(crate) storage_mode: StorageMode,
+    /// Never changes.
+    pub(crate) storage: StorageKind,
 }
 
 impl PlainOptions {

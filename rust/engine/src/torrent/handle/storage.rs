@@ -10,7 +10,7 @@ use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::FileIndex;
 use torrent_core::metainfo::Info;
 
-pub use crate::disk::MoveMode;
+pub use crate::disk::{MoveMode, StorageKind};
 use crate::disk::{NameError, judge_names, part_file_in};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::command_sequence::CommandTopic;
@@ -143,6 +143,15 @@ impl TorrentHandle {
         }
         let info = &self.known_metainfo()?.info;
         Ok(info.files.path(file.0 as usize))
+    }
+
+    /// What holds its bytes.
+    pub fn storage(&self) -> StorageKind {
+        self.plain_options().storage
+    }
+
+    pub(crate) fn is_on_disk(&self) -> bool {
+        self.storage() == StorageKind::Files
     }
 
     /// How its files get their room on the disk.

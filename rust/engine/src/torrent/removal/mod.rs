@@ -160,7 +160,9 @@ impl Driver {
                 Err(error) => found = Err(error),
             }
         }
-        if let Some(state_store) = self.context.services.state_store.get() {
+        // Of a torrent in memory nothing is left that a journal could find again.
+        let state_store = self.context.services.state_store.get();
+        if let Some(state_store) = state_store.filter(|_| self.handle.is_on_disk()) {
             let journal = doomed.journal(self.handle.info_hash());
             let written = state_store.begin_removal(&journal).await;
             // Files are not deleted of a torrent that may come back.
