@@ -41,7 +41,7 @@ fn a_check_that_is_over_does_not_answer_the_next_one() {
         !node
             .drain()
             .iter()
-            .any(|it| it.kind == kind::TORRENT_FINISHED)
+            .any(|it| it.kind() == kind::TORRENT_FINISHED)
     );
 }
 
@@ -144,7 +144,7 @@ fn every_move_is_answered() {
         let events = node.drain();
         count += events
             .iter()
-            .filter(|it| answers.contains(&it.kind))
+            .filter(|it| answers.contains(&it.kind()))
             .count();
         std::thread::sleep(Duration::from_millis(2));
     }

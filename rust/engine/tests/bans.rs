@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use support::raw_peer::call_from;
 use support::{Node, Payload, wait_until};
 use torrent_engine::error::ErrorKind;
-use torrent_engine::event::{Detail, kind};
+use torrent_engine::event::{EventBody, kind};
 use torrent_engine::session::AddTorrent;
 use torrent_engine::torrent::handle::TorrentHandle;
 use torrent_engine::torrent::handle::storage::Deletion;
@@ -51,9 +51,9 @@ fn a_ban_by_a_handle_holds_in_all_torrents_of_the_session() {
     first.ban_peer(HERE).unwrap();
     let event = node.wait(kind::IP_BAN);
     assert!(
-        matches!(event.detail, Detail::Banned(HERE)),
+        matches!(event.body, EventBody::IpBan(HERE)),
         "{:?}",
-        event.detail
+        event.body
     );
     for stream in calls {
         rest(stream);
@@ -68,7 +68,12 @@ fn a_ban_by_a_handle_holds_in_all_torrents_of_the_session() {
     });
     // It is reported once.
     first.ban_peer(HERE).unwrap();
-    assert!(!node.drain().iter().any(|event| event.kind == kind::IP_BAN));
+    assert!(
+        !node
+            .drain()
+            .iter()
+            .any(|event| event.kind() == kind::IP_BAN)
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use support::defaults::DEFAULTS;
 use torrent_engine::core::settings::{Effect, SettingInfo, Settings, SettingsError};
 use torrent_engine::core::value::Value;
 use torrent_engine::error::{ErrorCategory, ErrorKind};
-use torrent_engine::event::{AlertPriority, Audience, Kind, category, kind};
+use torrent_engine::event::{AlertPriority, Audience, EventBody, Kind, category, kind};
 
 /// Names that stand for another setting: what they take, and what they do.
 const ALIASES: &[(&str, Value, &str, &str)] = &[
@@ -325,10 +325,10 @@ fn alerts_page() {
         let mut meanings = Vec::new();
         let mut fields = Vec::new();
         for group in &groups {
-            let found = group.kinds.iter().find(|(known, _)| *known == kind);
-            if let Some((_, meaning)) = found {
+            let is_it = |(example, _): &&(EventBody, &str)| example.kind().number == kind.number;
+            if let Some((example, meaning)) = group.examples.iter().find(is_it) {
                 meanings.extend(Some(*meaning).filter(|it| !it.is_empty()));
-                let own = alerts::fields(kind, &group.example);
+                let own = alerts::fields(example);
                 let own = own.iter().map(|(name, of)| format!("`{name}`: {of}"));
                 fields.push(own.collect::<Vec<_>>().join(", "));
             }

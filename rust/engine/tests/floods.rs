@@ -11,7 +11,7 @@ use std::time::Duration;
 use support::raw_peer::{is_closed, shake_from};
 use support::{Node, Payload, wait_until};
 use torrent_engine::core::value::Value;
-use torrent_engine::event::{Detail, kind};
+use torrent_engine::event::{EventBody, kind};
 use torrent_engine::torrent::handle::TorrentHandle;
 
 const PIECE: usize = 32_768;
@@ -106,7 +106,7 @@ fn blackholes_do_not_keep_us_from_a_real_peer() {
     for (_, at, _) in &holes {
         leech.wait_where(
             kind::PEER_DISCONNECTED,
-            |event| matches!(&event.detail, Detail::Peer { peer, .. } if peer.endpoint == *at),
+            |event| matches!(&event.body, EventBody::PeerDisconnected(ended) if ended.peer.endpoint == *at),
         );
     }
 }

@@ -12,7 +12,7 @@ use support::{LIMIT, Node, Payload, wait_until};
 use torrent_engine::core::ids::{InfoHash, PeerId, PieceIndex};
 use torrent_engine::core::torrent::TorrentState;
 use torrent_engine::core::wire::{Handshake, Message, Request};
-use torrent_engine::event::{Detail, PeerFact, kind};
+use torrent_engine::event::{EventBody, FailedPeer, kind};
 use torrent_engine::torrent::handle::TorrentHandle;
 
 const PIECE: usize = 32_768;
@@ -68,11 +68,7 @@ fn strangers_are_refused_before_they_can_do_anything() {
         stream.write_all(&greeting).unwrap();
         wait_closed(stream);
         let event = node.wait(kind::PEER_ERROR);
-        let Detail::Peer {
-            fact: PeerFact::Failed(fault),
-            ..
-        } = event.detail
-        else {
+        let EventBody::PeerError(FailedPeer { fault, .. }) = event.body else {
             panic!("{event:?}");
         };
         assert!(!fault.error.is_empty());

@@ -8,7 +8,7 @@ use torrent_engine::core::resume::ResumeData;
 use torrent_engine::core::torrent::TorrentState;
 use torrent_engine::core::value::Value;
 use torrent_engine::error::ErrorKind;
-use torrent_engine::event::{Detail, Event, kind};
+use torrent_engine::event::{Event, EventBody, kind};
 use torrent_engine::session::AddTorrent;
 use torrent_engine::torrent::handle::TorrentHandle;
 use torrent_engine::torrent::handle::resume::SaveFlags;
@@ -95,7 +95,7 @@ fn the_metadata_can_come_after_the_peers() {
     let first = leech.folder.path().join("payload/a.bin");
     assert!(std::fs::read(first).unwrap() == payload.files[0].1);
     // The connection from before lives on.
-    let ended = |event: &Event| event.kind == kind::PEER_DISCONNECTED;
+    let ended = |event: &Event| event.kind() == kind::PEER_DISCONNECTED;
     assert!(!other.drain().iter().any(ended));
     assert_eq!(handle.torrent_file_data().unwrap(), payload.torrent(None));
 }
@@ -114,9 +114,9 @@ fn the_story_of_a_magnet_link_is_told_in_libtorrents_order() {
         .drain()
         .iter()
         .filter(|event| event.torrent.is_some())
-        .map(|event| match event.detail {
-            Detail::State { state, .. } => state.name().to_owned(),
-            _ => event.kind.name.to_owned(),
+        .map(|event| match event.body {
+            EventBody::StateChanged(change) => change.state.name().to_owned(),
+            _ => event.kind().name.to_owned(),
         })
         .filter(|line| line != "checking_files")
         .collect();

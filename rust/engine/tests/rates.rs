@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use support::{Node, Payload, wait_until};
 use torrent_engine::core::value::Value;
-use torrent_engine::event::{Detail, kind};
+use torrent_engine::event::{EventBody, kind};
 use torrent_engine::torrent::handle::TorrentHandle;
 
 /// At this rate a payload is good for more than a dozen times five seconds.
@@ -69,7 +69,7 @@ impl Pair {
         let begin = Instant::now();
         self.fetching.post_status().unwrap();
         let event = self.sink.wait(kind::STATE_UPDATE);
-        let Detail::Statuses(statuses) = &event.detail else {
+        let EventBody::StateUpdate(statuses) = &event.body else {
             panic!("{event:?}");
         };
         Sample {

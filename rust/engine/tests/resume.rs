@@ -10,7 +10,7 @@ use torrent_engine::core::bitfield::Bitfield;
 use torrent_engine::core::ids::FileIndex;
 use torrent_engine::core::resume::ResumeData;
 use torrent_engine::error::{Error, ErrorKind};
-use torrent_engine::event::{Detail, kind};
+use torrent_engine::event::{EventBody, kind};
 use torrent_engine::session::AddTorrent;
 use torrent_engine::status::TorrentState;
 use torrent_engine::torrent::handle::TorrentHandle;
@@ -99,7 +99,7 @@ fn a_record_that_lies_is_rejected_and_everything_is_checked() {
     let mut node = Node::new();
     let handle = resumed(&node, &payload, folder.path(), &record);
     let event = node.wait(kind::FASTRESUME_REJECTED);
-    let Detail::Error(error) = &event.detail else {
+    let Some(error) = event.body.error() else {
         panic!("{event:?}");
     };
     assert_eq!(error.kind(), ErrorKind::ResumeDataParseError);
@@ -236,12 +236,12 @@ fn saving_only_what_changed() {
         .save_resume_data(SaveFlags::IF_CONFIG_CHANGED)
         .unwrap();
     let event = node.wait_where(kind::SAVE_RESUME_DATA, |event| {
-        let Detail::ResumeData(data) = &event.detail else {
+        let EventBody::SaveResumeData(data) = &event.body else {
             return false;
         };
         ResumeData::decode(&data[..]).unwrap().max_uploads == Some(9)
     });
-    let Detail::ResumeData(data) = event.detail else {
+    let EventBody::SaveResumeData(data) = event.body else {
         unreachable!()
     };
     assert_eq!(handle.resume_data().unwrap(), data);
@@ -423,7 +423,7 @@ fn a_record_with_names_that_cannot_be_is_rejected_and_everything_is_checked() {
     for record in records {
         let handle = resumed(&node, &payload, folder.path(), &record);
         let event = node.wait(kind::FASTRESUME_REJECTED);
-        assert!(matches!(event.detail, Detail::Error(_)), "{event:?}");
+        assert!(event.body.error().is_some(), "{event:?}");
         node.wait(kind::TORRENT_CHECKED);
         // Where the torrent says.
         until(|| handle.status().is_seeding);

@@ -22,7 +22,7 @@ use torrent_engine::core::resume::ResumeData;
 use torrent_engine::core::settings::Settings;
 use torrent_engine::core::value::Value;
 use torrent_engine::error::ErrorKind;
-use torrent_engine::event::{Detail, kind};
+use torrent_engine::event::kind;
 use torrent_engine::session::{AddTorrent, Session};
 use torrent_engine::state_dir::{FileOp, StateDir, StateFaults};
 use torrent_engine::status::TorrentState;
@@ -172,7 +172,7 @@ fn what_is_added_while_the_others_are_read_comes_back_as_it_was() {
     drop(go_on);
     until(|| node.session.is_restored());
     let complaint = node.wait(kind::FILE_ERROR);
-    assert!(matches!(&complaint.detail, Detail::Error(error)
+    assert!(matches!(complaint.body.error(), Some(error)
         if error.context() == pipe.display().to_string()));
     assert_eq!(node.session.torrents().len(), 3);
     let places = [at(&before, 0), at(&now, 1), at(&now, 2)];

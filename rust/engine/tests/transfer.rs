@@ -6,7 +6,7 @@ use support::{Node, Payload, wait_until};
 use torrent_engine::core::ids::{FileIndex, PieceIndex};
 use torrent_engine::core::torrent::TorrentState;
 use torrent_engine::core::value::Value;
-use torrent_engine::event::{Detail, kind};
+use torrent_engine::event::{EventBody, PieceRead, StateChange, kind};
 
 fn files() -> Payload {
     Payload::new(
@@ -41,31 +41,32 @@ fn a_download_is_byte_for_byte_and_tells_its_story_in_order() {
     handle.connect_peer(seed.endpoint()).unwrap();
     leech.wait_where(kind::STATE_CHANGED, |event| {
         matches!(
-            event.detail,
-            Detail::State {
+            event.body,
+            EventBody::StateChanged(StateChange {
                 state: TorrentState::Finished,
-                previous: TorrentState::Downloading
-            }
+                previous: TorrentState::Downloading,
+            })
         )
     });
     leech.wait(kind::TORRENT_FINISHED);
     leech.wait_where(kind::STATE_CHANGED, |event| {
         matches!(
-            event.detail,
-            Detail::State {
+            event.body,
+            EventBody::StateChanged(StateChange {
                 state: TorrentState::Seeding,
-                previous: TorrentState::Finished
-            }
+                previous: TorrentState::Finished,
+            })
         )
     });
     payload.assert_at(leech.folder.path());
     let mut completed: Vec<u32> = leech
         .drain()
         .iter()
-        .filter_map(|event| match event.detail {
-            Detail::File(file) => Some(file),
+        .filter_map(|event| match &event.body {
+            EventBody::FileCompleted(files) => Some(files.clone()),
             _ => None,
         })
+        .flatten()
         .collect();
     completed.sort_unstable();
     assert_eq!(completed, [0, 1, 2, 3], "each file once, the empty one too");
@@ -183,11 +184,11 @@ fn a_recheck_finds_what_was_damaged_and_fetches_it_again() {
     leech.wait(kind::TORRENT_CHECKED);
     leech.wait_where(kind::STATE_CHANGED, |event| {
         matches!(
-            event.detail,
-            Detail::State {
+            event.body,
+            EventBody::StateChanged(StateChange {
                 state: TorrentState::Downloading,
-                previous: TorrentState::CheckingFiles
-            }
+                previous: TorrentState::CheckingFiles,
+            })
         )
     });
     handle.connect_peer(seed.endpoint()).unwrap();
@@ -237,8 +238,8 @@ fn pieces_can_be_read() {
     let handle = seed.session.torrents()[0].clone();
     handle.read_piece(PieceIndex(1)).unwrap();
     let event = seed.wait(kind::READ_PIECE);
-    let Detail::PieceData { piece, data, error } = event.detail else {
-        panic!("{:?}", event.detail);
+    let EventBody::ReadPiece(PieceRead { piece, data, error }) = event.body else {
+        panic!("{:?}", event.body);
     };
     assert_eq!((piece, error.as_str()), (PieceIndex(1), ""));
     assert_eq!(data[..], payload.files[0].1[65_536..131_072]);
@@ -258,7 +259,7 @@ fn a_folder_that_cannot_be_written_is_an_error_of_that_torrent_alone() {
     let handle = leech.session.add_torrent(add).unwrap();
     handle.connect_peer(seed.endpoint()).unwrap();
     let event = leech.wait(kind::FILE_ERROR);
-    let Detail::Error(error) = event.detail else {
+    let Some(error) = event.body.error() else {
         panic!()
     };
     assert!(error.context().contains("blocked"), "{error}");

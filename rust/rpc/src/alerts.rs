@@ -189,7 +189,7 @@ impl Alerts {
     fn deliver(&self, event: &Event, moving: &mut Moving) {
         let alerts = self.queue.push(event);
         self.arrived.notify_waiters();
-        if moving.subscription.covers(event.kind) {
+        if moving.subscription.covers(event.kind()) {
             moving.lines.extend(alerts);
         }
     }
@@ -201,7 +201,7 @@ mod tests {
     use std::io;
     use std::time::Duration;
 
-    use torrent_engine::event::{Detail, kind};
+    use torrent_engine::event::{EventBody, kind};
 
     use super::*;
     use crate::output;
@@ -215,10 +215,10 @@ mod tests {
     }
 
     /// One comes; returns how many lines that makes.
-    fn deliver(alerts: &Alerts, kind: Kind) -> usize {
+    fn deliver(alerts: &Alerts, body: EventBody) -> usize {
         let mut moving = alerts.moving.lock();
         let before = moving.lines.len();
-        alerts.deliver(&Event::new(kind, None, Detail::None), &mut moving);
+        alerts.deliver(&Event::new(None, body), &mut moving);
         moving.lines.len() - before
     }
 
@@ -232,7 +232,7 @@ mod tests {
         let (output, _writer) = output::start(io::sink()).unwrap();
         let (rounds, answered) = (Cell::new(0), Cell::new(0));
         let collect = || {
-            deliver(&alerts, kind::TORRENT_CHECKED);
+            deliver(&alerts, EventBody::TorrentChecked);
             rounds.set(rounds.get() + 1);
             if rounds.get() == 10_000 {
                 alerts.stop();
@@ -253,12 +253,12 @@ mod tests {
     #[tokio::test]
     async fn a_wait_takes_what_is_there_and_leaves_the_rest() {
         let alerts = alerts();
-        for kind in [
-            kind::TORRENT_CHECKED,
-            kind::TORRENT_FINISHED,
-            kind::TORRENT_PAUSED,
+        for body in [
+            EventBody::TorrentChecked,
+            EventBody::TorrentFinished,
+            EventBody::TorrentPaused,
         ] {
-            deliver(&alerts, kind);
+            deliver(&alerts, body);
         }
         let found = alerts
             .wait_for(|alert| alert.kind.name == "torrent_finished")
@@ -280,8 +280,8 @@ mod tests {
             }
         });
         tokio::task::yield_now().await;
-        deliver(&alerts, kind::TORRENT_CHECKED);
-        deliver(&alerts, kind::TORRENT_PAUSED);
+        deliver(&alerts, EventBody::TorrentChecked);
+        deliver(&alerts, EventBody::TorrentPaused);
         let found = tokio::time::timeout(Duration::from_secs(120), waiter).await;
         assert_eq!(found.unwrap().unwrap().kind, kind::TORRENT_PAUSED);
         assert_eq!(alerts.pop(9).len(), 1);
@@ -290,10 +290,10 @@ mod tests {
     #[test]
     fn only_what_is_subscribed_to_becomes_a_line() {
         let alerts = alerts();
-        assert_eq!(deliver(&alerts, kind::TORRENT_CHECKED), 0);
+        assert_eq!(deliver(&alerts, EventBody::TorrentChecked), 0);
         subscribe(&alerts, Subscription::Kinds(vec![kind::TORRENT_PAUSED]));
-        assert_eq!(deliver(&alerts, kind::TORRENT_CHECKED), 0);
-        assert_eq!(deliver(&alerts, kind::TORRENT_PAUSED), 1);
+        assert_eq!(deliver(&alerts, EventBody::TorrentChecked), 0);
+        assert_eq!(deliver(&alerts, EventBody::TorrentPaused), 1);
         assert_eq!(alerts.pop(9).len(), 3);
     }
 
@@ -303,8 +303,8 @@ mod tests {
         let (written, target) = std::sync::mpsc::channel();
         let (output, writer) = output::start(Lines(written)).unwrap();
         subscribe(&alerts, Subscription::All);
-        for kind in [kind::TORRENT_CHECKED, kind::TORRENT_PAUSED] {
-            deliver(&alerts, kind);
+        for body in [EventBody::TorrentChecked, EventBody::TorrentPaused] {
+            deliver(&alerts, body);
         }
         subscribe(&alerts, Subscription::Kinds(vec![kind::TORRENT_PAUSED]));
         alerts.send_lines(&output).await.unwrap();

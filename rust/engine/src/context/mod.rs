@@ -24,7 +24,7 @@ use crate::buffers::BufferPool;
 use crate::discovery::tracker::TrackerClient;
 use crate::disk::{AwaitedFolders, Disk};
 use crate::event::sink::EventSink;
-use crate::event::{BlockReason, Detail, TorrentRef, kind};
+use crate::event::{BlockReason, BlockedPeer, TorrentRef, typed};
 use crate::net::bandwidth::BandwidthLimiter;
 use crate::net::connect_limiter::ConnectLimiter;
 use crate::net::dial::Dialler;
@@ -141,8 +141,7 @@ impl Services {
     /// A peer or a tracker says that our address is `ip`.
     pub(crate) fn seen_as(&self, ip: IpAddr, by: IpAddr, witness: Witness) {
         if let Some(ip) = self.network.seen_as(ip, by, witness) {
-            self.events
-                .post(kind::EXTERNAL_IP, None, || Detail::Address(ip));
+            self.events.post(typed::EXTERNAL_IP, None, || ip);
         }
     }
 
@@ -154,7 +153,7 @@ impl Services {
         reason: BlockReason,
     ) {
         self.events
-            .post(kind::PEER_BLOCKED, torrent, || Detail::Blocked {
+            .post(typed::PEER_BLOCKED, torrent, || BlockedPeer {
                 peer: peer.into(),
                 reason,
             });

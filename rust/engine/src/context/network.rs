@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use torrent_core::external_ip::Witness;
 
 use crate::event::sink::EventSink;
-use crate::event::{Detail, kind};
+use crate::event::{FailedListen, ListenEndpoint, typed};
 use crate::net::external_address::ExternalAddress;
 use crate::net::listen::{ListenError, ListenSocket};
 
@@ -55,19 +55,20 @@ impl Network {
                 continue;
             };
             endpoints.push(endpoint);
-            events.post(kind::LISTEN_SUCCEEDED, None, || Detail::Listen {
+            events.post(typed::LISTEN_SUCCEEDED, None, || ListenEndpoint {
                 endpoint,
                 connection: socket.kind(),
-                error: String::new(),
             });
         }
         let mut errors = Vec::new();
         for failed in failed {
             let (endpoint, error) = (failed.endpoint, failed.error.to_string());
             errors.push((endpoint, error.clone()));
-            events.post(kind::LISTEN_FAILED, None, || Detail::Listen {
-                endpoint,
-                connection: failed.kind,
+            events.post(typed::LISTEN_FAILED, None, || FailedListen {
+                at: ListenEndpoint {
+                    endpoint,
+                    connection: failed.kind,
+                },
                 error,
             });
         }

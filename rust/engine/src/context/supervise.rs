@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::Services;
 use crate::error::{Error, ErrorKind};
-use crate::event::{Detail, kind};
+use crate::event::typed;
 
 /// Runs a task and turns its panic into an `internal_error` event.
 pub(crate) async fn supervise(
@@ -42,7 +42,7 @@ pub(crate) async fn supervise_owned(
 pub(crate) fn report_panic(services: &Services, name: &'static str) {
     tracing::error!(task = name, "a task panicked");
     let message = format!("the {name} task failed");
-    services.events.post(kind::INTERNAL_ERROR, None, || {
-        Detail::Error(Error::because(ErrorKind::InternalException, message))
+    services.events.post(typed::INTERNAL_ERROR, None, || {
+        Error::because(ErrorKind::InternalException, message)
     });
 }

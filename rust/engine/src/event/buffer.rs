@@ -15,7 +15,7 @@ use std::sync::Arc;
 use torrent_core::ids::TorrentKey;
 use torrent_core::peer::ConnectionKind;
 
-use crate::event::{Audience, Detail, Event, Kind, kind};
+use crate::event::{Audience, DroppedAlerts, Event, EventBody, Kind};
 use crate::status::TorrentStatus;
 
 /// How many events that signals depend on wait one by one: some 20 MB. Torrents
@@ -47,7 +47,8 @@ impl Dropped {
         let Self { count, types } = self;
         (*count > 0).then(|| {
             let (count, types) = (*count, types.iter().copied().collect());
-            Event::new(kind::ALERTS_DROPPED, None, Detail::Dropped { count, types })
+            let dropped = DroppedAlerts { count, types };
+            Event::new(None, EventBody::AlertsDropped(dropped))
         })
     }
 
@@ -92,15 +93,16 @@ impl EventBuffer {
     /// Whether it is the first.
     pub(crate) fn push(&mut self, event: Event, alerts: usize, mask: u32) -> bool {
         let first = self.is_empty();
-        let limit = alerts.saturating_mul(1 + event.kind.priority as usize);
-        if event.kind.audience == Audience::Alerts {
+        let kind = event.kind();
+        let limit = alerts.saturating_mul(1 + kind.priority as usize);
+        if kind.audience == Audience::Alerts {
             if self.alerts < limit {
                 self.alerts += 1;
                 self.events.push(event);
             } else {
-                self.dropped.note(event.kind);
+                self.dropped.note(kind);
             }
-        } else if event.kind == kind::TORRENTS_UPDATED {
+        } else if matches!(event.body, EventBody::TorrentsUpdated(_)) {
             match &mut self.updated {
                 Some(known) => {
                     merge(known, event);
@@ -111,7 +113,6 @@ impl EventBuffer {
             self.signals += weight(&event);
             self.events.push(event);
         } else {
-            let kind = event.kind;
             let fewer = self.late.put(event);
             if fewer > 0 && kind.passes(mask) {
                 self.dropped.add(fewer as u64, &[kind.number]);
@@ -143,7 +144,7 @@ impl EventBuffer {
 
     /// The same without what only readers of alerts want.
     pub(crate) fn swap_signals(&mut self, into: &mut Vec<Event>) {
-        let for_readers = |event: &Event| event.kind.audience == Audience::Alerts;
+        let for_readers = |event: &Event| event.kind().audience == Audience::Alerts;
         let waiting = std::mem::take(&mut self.events);
         let (alerts, signals) = waiting.into_iter().partition(for_readers);
         (self.events, *into) = (alerts, signals);
@@ -155,8 +156,10 @@ impl EventBuffer {
 
 /// What an event counts for: a status takes as much memory as an event does.
 fn weight(event: &Event) -> usize {
-    match &event.detail {
-        Detail::Statuses(statuses) => 1 + statuses.len(),
+    match &event.body {
+        EventBody::StateUpdate(statuses) | EventBody::TorrentsUpdated(statuses) => {
+            1 + statuses.len()
+        }
         _ => 1,
     }
 }
@@ -212,20 +215,20 @@ enum Subject {
 impl MergeKey {
     fn of(event: &Event) -> Self {
         Self {
-            kind: event.kind.number,
+            kind: event.kind().number,
             torrent: event.torrent.as_ref().map(|torrent| torrent.key),
-            subject: match &event.detail {
-                Detail::PieceData { piece, .. } => Subject::Index(piece.0),
-                Detail::Renamed { file, .. } | Detail::RenameFailed { file, .. } => {
-                    Subject::Index(file.0)
+            subject: match &event.body {
+                EventBody::ReadPiece(read) => Subject::Index(read.piece.0),
+                EventBody::FileRenamed(renamed) => Subject::Index(renamed.file.0),
+                EventBody::FileRenameFailed(failed) => Subject::Index(failed.file.0),
+                EventBody::ListenSucceeded(at) => Subject::Endpoint(at.endpoint, at.connection),
+                EventBody::ListenFailed(failed) => {
+                    Subject::Endpoint(failed.at.endpoint, failed.at.connection)
                 }
-                Detail::Listen {
-                    endpoint,
-                    connection,
-                    ..
-                } => Subject::Endpoint(*endpoint, *connection),
-                Detail::Error(error) | Detail::FileError(error) => Subject::Code(error.code()),
-                _ => Subject::All,
+                EventBody::StorageMovedFailed(error) => Subject::Code(error.code()),
+                body => body
+                    .error()
+                    .map_or(Subject::All, |error| Subject::Code(error.code())),
             },
         }
     }
@@ -237,23 +240,20 @@ fn merge(known: &mut Event, new: Event) -> usize {
     known.timestamp_ms = new.timestamp_ms;
     known.stamp = new.stamp;
     known.torrent = new.torrent;
-    match (&mut known.detail, new.detail) {
-        (Detail::Pieces(pieces), Detail::Pieces(more)) => {
+    match (&mut known.body, new.body) {
+        (EventBody::PieceFinished(pieces), EventBody::PieceFinished(more)) => {
             gather(pieces, more, |piece| piece.0 as usize)
         }
-        (Detail::Files(files), Detail::File(more)) => {
-            gather(files, vec![more], |&file| file as usize)
+        (EventBody::FileCompleted(files), EventBody::FileCompleted(more)) => {
+            gather(files, more, |&file| file as usize)
         }
-        (Detail::File(file), Detail::File(more)) => {
-            known.detail = Detail::Files(vec![*file, more]);
-            0
-        }
-        (Detail::Statuses(known), Detail::Statuses(newer)) => {
+        (EventBody::StateUpdate(known), EventBody::StateUpdate(newer))
+        | (EventBody::TorrentsUpdated(known), EventBody::TorrentsUpdated(newer)) => {
             update(known, newer);
             1
         }
-        (Detail::State { state, .. }, Detail::State { state: now, .. }) => {
-            *state = now;
+        (EventBody::StateChanged(known), EventBody::StateChanged(new)) => {
+            known.state = new.state;
             1
         }
         (known, new) => {
@@ -296,7 +296,9 @@ mod tests {
     use super::*;
     use crate::error::{Error, ErrorKind};
     use crate::event::command_sequence::CommandTopic;
-    use crate::event::{TorrentRef, category};
+    use crate::event::{
+        AddedTorrent, PeerRef, StateChange, TorrentRef, TypedKind, category, typed,
+    };
     use crate::status::TorrentState;
 
     /// A buffer that keeps so many events of signals one by one.
@@ -307,19 +309,23 @@ mod tests {
         }
     }
 
-    fn event(kind: Kind, detail: Detail) -> Event {
-        Event::new(kind, None, detail)
+    fn event<T>(kind: TypedKind<T>, says: T) -> Event {
+        Event::new(None, kind.body(says))
     }
 
-    fn post(buffer: &mut EventBuffer, kind: Kind, detail: Detail) {
-        buffer.push(event(kind, detail), 1, category::ALL);
+    fn post<T>(buffer: &mut EventBuffer, kind: TypedKind<T>, says: T) {
+        buffer.push(event(kind, says), 1, category::ALL);
     }
 
-    fn pieces(of: impl IntoIterator<Item = u32>) -> Detail {
-        Detail::Pieces(of.into_iter().map(PieceIndex).collect())
+    fn peer() -> PeerRef {
+        SocketAddr::from(([127, 0, 0, 1], 1)).into()
     }
 
-    fn statuses(of: &[(&str, u64)]) -> Detail {
+    fn pieces(of: impl IntoIterator<Item = u32>) -> Vec<PieceIndex> {
+        of.into_iter().map(PieceIndex).collect()
+    }
+
+    fn statuses(of: &[(&str, u64)]) -> Vec<Arc<TorrentStatus>> {
         let status = |&(hash, done): &(&str, u64)| {
             Arc::new(TorrentStatus {
                 info_hash: hash.to_owned(),
@@ -327,12 +333,12 @@ mod tests {
                 ..TorrentStatus::default()
             })
         };
-        Detail::Statuses(of.iter().map(status).collect())
+        of.iter().map(status).collect()
     }
 
-    fn told(detail: &Detail) -> Vec<(&str, u64)> {
-        let Detail::Statuses(statuses) = detail else {
-            panic!("{detail:?}");
+    fn told(body: &EventBody) -> Vec<(&str, u64)> {
+        let EventBody::TorrentsUpdated(statuses) = body else {
+            panic!("{body:?}");
         };
         let each = statuses.iter();
         each.map(|it| (it.info_hash.as_str(), it.total_done))
@@ -349,24 +355,24 @@ mod tests {
     }
 
     fn names(events: &[Event]) -> Vec<&'static str> {
-        events.iter().map(|event| event.kind.name).collect()
+        events.iter().map(|event| event.kind().name).collect()
     }
 
     #[test]
     fn the_alert_limit_is_not_for_what_signals_live_by() {
         let mut buffer = buffer(SIGNALS);
         for piece in 0..1000 {
-            post(&mut buffer, kind::PEER_CONNECT, Detail::None);
-            post(&mut buffer, kind::PIECE_FINISHED, pieces([piece]));
+            post(&mut buffer, typed::PEER_BAN, peer());
+            post(&mut buffer, typed::PIECE_FINISHED, pieces([piece]));
         }
-        post(&mut buffer, kind::FILE_COMPLETED, Detail::File(0));
-        post(&mut buffer, kind::TORRENT_FINISHED, Detail::None);
-        post(&mut buffer, kind::METADATA_RECEIVED, Detail::None);
+        post(&mut buffer, typed::FILE_COMPLETED, vec![0]);
+        post(&mut buffer, typed::TORRENT_FINISHED, ());
+        post(&mut buffer, typed::METADATA_RECEIVED, ());
         let events = taken(&mut buffer);
         let heard: Vec<u32> = events
             .iter()
-            .filter_map(|event| match &event.detail {
-                Detail::Pieces(pieces) => Some(pieces[0].0),
+            .filter_map(|event| match &event.body {
+                EventBody::PieceFinished(pieces) => Some(pieces[0].0),
                 _ => None,
             })
             .collect();
@@ -380,21 +386,21 @@ mod tests {
                 "alerts_dropped"
             ]
         );
-        let Detail::Dropped { count, types } = &events[1004].detail else {
+        let EventBody::AlertsDropped(DroppedAlerts { count, types }) = &events[1004].body else {
             panic!("{:?}", events[1004]);
         };
-        assert_eq!((*count, types.as_slice()), (999, &[23][..]));
+        assert_eq!((*count, types.as_slice()), (999, &[19][..]));
     }
 
     #[test]
     fn alerts_find_room_whatever_signals_wait() {
         let mut buffer = buffer(SIGNALS);
         for _ in 0..9 {
-            post(&mut buffer, kind::TORRENT_CHECKED, Detail::None);
+            post(&mut buffer, typed::TORRENT_CHECKED, ());
         }
-        post(&mut buffer, kind::PEER_CONNECT, Detail::None);
-        post(&mut buffer, kind::TRACKER_ERROR, Detail::None);
-        post(&mut buffer, kind::SESSION_STATS, Detail::None);
+        post(&mut buffer, typed::PEER_BAN, peer());
+        post(&mut buffer, typed::TORRENT_PAUSED, ());
+        post(&mut buffer, typed::SESSION_STATS, Vec::new());
         assert_eq!(taken(&mut buffer).len(), 12, "up to three times the limit");
     }
 
@@ -403,59 +409,55 @@ mod tests {
         let mut buffer = buffer(SIGNALS);
         post(
             &mut buffer,
-            kind::TORRENTS_UPDATED,
+            typed::TORRENTS_UPDATED,
             statuses(&[("a", 1), ("b", 1)]),
         );
-        post(&mut buffer, kind::TORRENTS_UPDATED, statuses(&[("b", 2)]));
-        post(&mut buffer, kind::ADD_TORRENT, Detail::None);
+        post(&mut buffer, typed::TORRENTS_UPDATED, statuses(&[("b", 2)]));
+        post(&mut buffer, typed::ADD_TORRENT, AddedTorrent::default());
         post(
             &mut buffer,
-            kind::TORRENTS_UPDATED,
+            typed::TORRENTS_UPDATED,
             statuses(&[("c", 1), ("a", 3)]),
         );
         assert_eq!(buffer.len(), 2);
         let events = taken(&mut buffer);
         assert_eq!(names(&events), ["add_torrent", "torrents_updated"]);
-        assert_eq!(told(&events[1].detail), [("b", 2), ("c", 1), ("a", 3)]);
+        assert_eq!(told(&events[1].body), [("b", 2), ("c", 1), ("a", 3)]);
     }
 
     #[test]
     fn a_first_event_is_told_from_the_next_ones() {
         let mut buffer = buffer(SIGNALS);
-        let updated = || event(kind::TORRENTS_UPDATED, statuses(&[("a", 1)]));
+        let updated = || event(typed::TORRENTS_UPDATED, statuses(&[("a", 1)]));
         assert!(buffer.push(updated(), 1, 0));
-        assert!(!buffer.push(event(kind::ADD_TORRENT, Detail::None), 1, 0));
+        assert!(!buffer.push(event(typed::ADD_TORRENT, AddedTorrent::default()), 1, 0));
         taken(&mut buffer);
-        assert!(buffer.push(event(kind::ADD_TORRENT, Detail::None), 1, 0));
+        assert!(buffer.push(event(typed::ADD_TORRENT, AddedTorrent::default()), 1, 0));
         assert!(!buffer.push(updated(), 1, 0));
     }
 
     #[test]
     fn beyond_the_bound_nothing_that_somebody_awaits_is_lost() {
         let mut buffer = buffer(2);
-        let failed = |kind| Detail::Error(Error::new(kind));
-        let state = |previous, state| Detail::State { state, previous };
+        let failed = |kind| Error::new(kind);
+        let state = |previous, state| StateChange { state, previous };
         for round in 0..100 {
-            post(&mut buffer, kind::PIECE_FINISHED, pieces([round]));
-            post(&mut buffer, kind::FILE_COMPLETED, Detail::File(round));
+            post(&mut buffer, typed::PIECE_FINISHED, pieces([round]));
+            post(&mut buffer, typed::FILE_COMPLETED, vec![round]);
             let (one, other) = (TorrentState::Downloading, TorrentState::Finished);
-            post(&mut buffer, kind::STATE_CHANGED, state(one, other));
-            post(&mut buffer, kind::STATE_CHANGED, state(other, one));
-            post(&mut buffer, kind::TORRENT_FINISHED, Detail::None);
-            post(&mut buffer, kind::METADATA_RECEIVED, Detail::None);
-            post(&mut buffer, kind::FILE_ERROR, failed(ErrorKind::Timeout));
+            post(&mut buffer, typed::STATE_CHANGED, state(one, other));
+            post(&mut buffer, typed::STATE_CHANGED, state(other, one));
+            post(&mut buffer, typed::TORRENT_FINISHED, ());
+            post(&mut buffer, typed::METADATA_RECEIVED, ());
+            post(&mut buffer, typed::FILE_ERROR, failed(ErrorKind::Timeout));
             post(
                 &mut buffer,
-                kind::FILE_ERROR,
+                typed::FILE_ERROR,
                 failed(ErrorKind::InternalException),
             );
             let data = round.to_string().into_bytes().into();
-            post(
-                &mut buffer,
-                kind::SAVE_RESUME_DATA,
-                Detail::ResumeData(data),
-            );
-            post(&mut buffer, kind::TORRENT_REMOVED, Detail::None);
+            post(&mut buffer, typed::SAVE_RESUME_DATA, data);
+            post(&mut buffer, typed::TORRENT_REMOVED, ());
         }
         assert_eq!(buffer.len(), 11, "memory is bounded");
         let events = taken(&mut buffer);
@@ -474,28 +476,28 @@ mod tests {
             "alerts_dropped",
         ];
         assert_eq!(names(&events), expected);
-        let Detail::State { state, previous } = &events[2].detail else {
+        let EventBody::StateChanged(StateChange { state, previous }) = &events[2].body else {
             panic!("{:?}", events[2]);
         };
         assert_eq!((*state, *previous), (TorrentState::Downloading, *state));
-        let Detail::ResumeData(data) = &events[7].detail else {
+        let EventBody::SaveResumeData(data) = &events[7].body else {
             panic!("{:?}", events[7]);
         };
         assert_eq!(data.as_ref(), b"99", "the newest");
-        let Detail::Pieces(late) = &events[9].detail else {
+        let EventBody::PieceFinished(late) = &events[9].body else {
             panic!("{:?}", events[9]);
         };
         assert_eq!(late.len(), 99, "every piece but the first");
-        let Detail::Files(late) = &events[10].detail else {
+        let EventBody::FileCompleted(late) = &events[10].body else {
             panic!("{:?}", events[10]);
         };
         assert_eq!(late, &(1..100).collect::<Vec<_>>());
-        let Detail::Dropped { count, .. } = &events[11].detail else {
+        let EventBody::AlertsDropped(DroppedAlerts { count, .. }) = &events[11].body else {
             panic!("{:?}", events[11]);
         };
         // Of 800 alerts of seven kinds, one of each is left.
         assert_eq!(*count, 199 + 6 * 99);
-        post(&mut buffer, kind::TORRENT_FINISHED, Detail::None);
+        post(&mut buffer, typed::TORRENT_FINISHED, ());
         assert_eq!(names(&taken(&mut buffer)), ["torrent_finished"]);
     }
 
@@ -503,7 +505,7 @@ mod tests {
     fn what_the_mask_hides_is_no_alert_that_was_dropped() {
         let mut buffer = buffer(0);
         for _ in 0..5 {
-            let finished = event(kind::TORRENT_FINISHED, Detail::None);
+            let finished = event(typed::TORRENT_FINISHED, ());
             buffer.push(finished, 1, category::ERROR);
         }
         assert_eq!(names(&taken(&mut buffer)), ["torrent_finished"]);
@@ -524,13 +526,7 @@ mod tests {
     fn a_merged_event_answers_what_its_newest_does() {
         let torrent = TorrentRef::new(TorrentKey(1), InfoHash([1; 20]).into(), "a");
         let torrent = Arc::new(torrent);
-        let checked = || {
-            Event::new(
-                kind::TORRENT_CHECKED,
-                Some(Arc::clone(&torrent)),
-                Detail::None,
-            )
-        };
+        let checked = || Event::new(Some(Arc::clone(&torrent)), EventBody::TorrentChecked);
         let mut known = checked();
         torrent.asked.ask(CommandTopic::Check);
         assert!(known.is_late());

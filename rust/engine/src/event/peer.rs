@@ -11,7 +11,7 @@ use torrent_core::peer::{BlockNote, CloseReason, ConnectionKind, PeerError};
 use torrent_core::value::{Fields, Value};
 use torrent_core::wire::WireError;
 
-use super::{Detail, Kind, kind};
+use super::{EventBody, PeerBlock, PeerRequest, RefusedRequest};
 use crate::operation::Operation;
 use crate::status::hex_peer_id;
 
@@ -37,34 +37,6 @@ impl PeerRef {
         fields.push(("pid".into(), hex_peer_id(self.id).into()));
         fields
     }
-}
-
-/// What happened to a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PeerFact {
-    /// The kind says it all.
-    Plain,
-    /// It was made: by us, or by the peer.
-    Connected {
-        /// What carries it.
-        connection: ConnectionKind,
-        /// Whether by the peer.
-        incoming: bool,
-    },
-    /// The peer has called, and not said anything yet.
-    Arrived {
-        /// What carries the connection.
-        connection: ConnectionKind,
-    },
-    /// The peer broke the protocol.
-    Failed(PeerFault),
-    /// It has ended, or could not be made.
-    Ended {
-        /// What carried it, or would have.
-        connection: ConnectionKind,
-        /// Why.
-        fault: PeerFault,
-    },
 }
 
 /// How a connection ended.
@@ -247,79 +219,36 @@ pub(super) fn socket_type(kind: ConnectionKind) -> (Cow<'static, str>, Value) {
     ("socket_type".into(), i32::from(kind.number()).into())
 }
 
-impl PeerFact {
-    pub(super) fn fields(&self) -> Fields {
-        match self {
-            Self::Plain => vec![],
-            Self::Arrived { connection } => vec![socket_type(*connection)],
-            Self::Connected {
-                connection,
-                incoming,
-            } => {
-                // libtorrent: 0 in, 1 out.
-                let direction = i32::from(!incoming);
-                vec![
-                    ("direction".into(), direction.into()),
-                    socket_type(*connection),
-                ]
-            }
-            Self::Failed(fault) => {
-                let mut fields = fault.operation.fields();
-                fields.push(("error".into(), fault.error.clone().into()));
-                fields
-            }
-            Self::Ended { connection, fault } => {
-                let mut fields = vec![socket_type(*connection)];
-                fields.extend(fault.operation.fields());
-                fields.push(("error".into(), fault.error.clone().into()));
-                fields.push(("reason".into(), Value::from(fault.reason.code())));
-                fields
-            }
-        }
-    }
-
-    pub(super) fn note(&self) -> &str {
-        match self {
-            Self::Plain | Self::Arrived { .. } | Self::Connected { .. } => "",
-            Self::Failed(fault) | Self::Ended { fault, .. } => &fault.error,
-        }
-    }
-}
-
 /// The event of what a connection noted.
-pub(crate) fn of_note(peer: PeerRef, note: BlockNote) -> (Kind, Detail) {
-    let (kind, block) = match note {
-        BlockNote::Requested(block) => (kind::BLOCK_DOWNLOADING, block),
-        BlockNote::Finished(block) => (kind::BLOCK_FINISHED, block),
-        BlockNote::Dropped(block) => (kind::REQUEST_DROPPED, block),
-        BlockNote::TimedOut(block) => (kind::BLOCK_TIMEOUT, block),
-        BlockNote::Unwanted(block) => (kind::UNWANTED_BLOCK, block),
-        BlockNote::Uploaded(block) => (kind::BLOCK_UPLOADED, block),
-        BlockNote::Asked(request) => {
-            return (kind::INCOMING_REQUEST, Detail::Asked { peer, request });
-        }
+pub(crate) fn of_note(peer: PeerRef, note: BlockNote) -> EventBody {
+    let at = |block| PeerBlock { peer, block };
+    match note {
+        BlockNote::Requested(block) => EventBody::BlockDownloading(at(block)),
+        BlockNote::Finished(block) => EventBody::BlockFinished(at(block)),
+        BlockNote::Dropped(block) => EventBody::RequestDropped(at(block)),
+        BlockNote::TimedOut(block) => EventBody::BlockTimeout(at(block)),
+        BlockNote::Unwanted(block) => EventBody::UnwantedBlock(at(block)),
+        BlockNote::Uploaded(block) => EventBody::BlockUploaded(at(block)),
+        BlockNote::Asked(request) => EventBody::IncomingRequest(PeerRequest { peer, request }),
         BlockNote::Invalid {
             request,
             we_have,
             interested,
             withheld,
-        } => {
-            let detail = Detail::Request {
-                peer,
-                request,
-                we_have,
-                peer_interested: interested,
-                withheld,
-            };
-            return (kind::INVALID_REQUEST, detail);
-        }
-    };
-    (kind, Detail::Block { peer, block })
+        } => EventBody::InvalidRequest(RefusedRequest {
+            peer,
+            request,
+            we_have,
+            peer_interested: interested,
+            withheld,
+        }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::DisconnectedPeer;
 
     #[test]
     fn a_message_names_its_code() {
@@ -336,7 +265,14 @@ mod tests {
     fn an_end_says_who_what_and_why() {
         let fault = PeerFault::from(CloseReason::Redundant);
         let connection = ConnectionKind::Utp;
-        let fields = PeerFact::Ended { connection, fault }.fields();
+        let peer = PeerRef::from(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let ended = DisconnectedPeer {
+            peer,
+            connection,
+            fault,
+        };
+        let fields = crate::event::fields::of(&EventBody::PeerDisconnected(ended));
+        let fields = &fields[peer.fields().len()..];
         let names: Vec<_> = fields.iter().map(|(name, _)| name.as_ref()).collect();
         assert_eq!(names, ["socket_type", "op", "operation", "error", "reason"]);
         assert_eq!(fields[0].1, Value::Int(3));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::event::sink::EventSink;
-use crate::event::{Detail, TorrentRef, kind};
+use crate::event::{TorrentRef, kind, typed};
 
 /// The same warning is not repeated sooner.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -70,7 +70,7 @@ impl EventSink {
     pub(crate) fn warn(&self, torrent: Option<&Arc<TorrentRef>>, warning: PerformanceWarning) {
         // Asked first: this may be called with every wake of a connection.
         if self.wants(kind::PERFORMANCE) && self.warnings().is_due(warning, Instant::now()) {
-            self.post(kind::PERFORMANCE, torrent, || Detail::Performance(warning));
+            self.post(typed::PERFORMANCE, torrent, || warning);
         }
     }
 }

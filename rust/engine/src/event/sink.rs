@@ -11,7 +11,9 @@ use tokio::sync::Notify;
 use crate::event::buffer::{Dropped, EventBuffer};
 use crate::event::command_sequence::{CommandStamp, CommandTopic};
 use crate::event::performance::Warnings;
-use crate::event::{Alert, Audience, Detail, Event, Kind, TorrentRef, category, kind};
+use crate::event::{
+    Alert, Audience, Event, EventBody, Kind, TorrentRef, TypedKind, category, kind,
+};
 
 /// Where tasks post events. A consumer that never polls costs a bounded amount
 /// of memory: alerts beyond the limit are dropped and counted, what signals live
@@ -59,29 +61,36 @@ impl EventSink {
         kind.audience != Audience::Alerts || kind.passes(self.mask())
     }
 
-    /// Posts an event if a consumer wants it; `detail` is only called then.
-    pub(crate) fn post(
+    /// Posts an event if a consumer wants it; `says` is only called then.
+    pub(crate) fn post<T>(
         &self,
-        kind: Kind,
+        kind: TypedKind<T>,
         torrent: Option<&Arc<TorrentRef>>,
-        detail: impl FnOnce() -> Detail,
+        says: impl FnOnce() -> T,
     ) {
-        if self.wants(kind) {
-            self.push(Event::new(kind, torrent.cloned(), detail()));
+        if self.wants(kind.kind()) {
+            self.push(Event::new(torrent.cloned(), kind.body(says())));
         }
     }
 
-    /// The same, of an event that a later command on any of `topics` makes out of
-    /// date.
-    pub(crate) fn post_about(
+    /// The same with what is at hand, whose kind it says.
+    pub(crate) fn post_body(&self, torrent: Option<&Arc<TorrentRef>>, body: EventBody) {
+        if self.wants(body.kind()) {
+            self.push(Event::new(torrent.cloned(), body));
+        }
+    }
+
+    /// As [`Self::post`], of an event that a later command on any of `topics` makes
+    /// out of date.
+    pub(crate) fn post_about<T>(
         &self,
         topics: &'static [CommandTopic],
-        kind: Kind,
+        kind: TypedKind<T>,
         torrent: &Arc<TorrentRef>,
-        detail: impl FnOnce() -> Detail,
+        says: impl FnOnce() -> T,
     ) {
-        if self.wants(kind) {
-            let mut event = Event::new(kind, Some(Arc::clone(torrent)), detail());
+        if self.wants(kind.kind()) {
+            let mut event = Event::new(Some(Arc::clone(torrent)), kind.body(says()));
             event.stamp = Some(CommandStamp::about(topics, torrent));
             self.push(event);
         }
@@ -161,10 +170,10 @@ impl EventSink {
 /// Puts the alerts of an event into the log.
 fn log(event: &Event) {
     const TARGET: &str = "torrent_engine::alert";
-    if event.kind.audience == Audience::Signals {
+    if event.kind().audience == Audience::Signals {
         return;
     }
-    if event.kind.category & category::ERROR != 0 {
+    if event.kind().category & category::ERROR != 0 {
         if tracing::enabled!(target: TARGET, tracing::Level::WARN) {
             for alert in Alert::from_event(event) {
                 tracing::warn!(target: TARGET, "{}: {}", alert.kind.name, alert.message);
@@ -255,24 +264,24 @@ impl AlertQueue {
     /// Queues the alerts of `event` that the mask lets in, and returns them.
     pub fn push(&self, event: &Event) -> Vec<Arc<Alert>> {
         // That some were dropped is reported to every reader of alerts.
-        let masked = event.kind != kind::ALERTS_DROPPED && !event.kind.passes(self.mask());
-        if masked || event.kind.audience == Audience::Signals {
+        let masked = event.kind() != kind::ALERTS_DROPPED && !event.kind().passes(self.mask());
+        if masked || event.kind().audience == Audience::Signals {
             return Vec::new();
         }
         let made: Vec<_> = Alert::from_event(event).into_iter().map(Arc::new).collect();
         let limit = self
             .limit()
-            .saturating_mul(1 + event.kind.priority as usize);
+            .saturating_mul(1 + event.kind().priority as usize);
         let mut waiting = self.waiting.lock();
-        if let Detail::Dropped { count, .. } = event.detail {
+        if let EventBody::AlertsDropped(lost) = &event.body {
             // Those never came here.
-            self.dropped.fetch_add(count, Ordering::Relaxed);
+            self.dropped.fetch_add(lost.count, Ordering::Relaxed);
         }
         for alert in &made {
             if waiting.alerts.len() < limit {
                 waiting.put(Arc::clone(alert));
-            } else if let Detail::Dropped { count, types } = &event.detail {
-                waiting.dropped.add(*count, types);
+            } else if let EventBody::AlertsDropped(lost) = &event.body {
+                waiting.dropped.add(lost.count, &lost.types);
             } else {
                 waiting.dropped.note(alert.kind);
                 self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -335,17 +344,35 @@ fn alerts(event: Option<Event>) -> impl Iterator<Item = Arc<Alert>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::net::SocketAddr;
 
-    fn event(kind: Kind) -> Event {
-        Event::new(kind, None, Detail::None)
+    use torrent_core::peer::ConnectionKind;
+
+    use super::*;
+    use crate::event::{ConnectedPeer, DroppedAlerts, typed};
+
+    fn connect() -> Event {
+        Event::new(None, EventBody::PeerConnect(made()))
+    }
+
+    fn made() -> ConnectedPeer {
+        let endpoint: SocketAddr = ([127, 0, 0, 1], 1).into();
+        ConnectedPeer {
+            peer: endpoint.into(),
+            connection: ConnectionKind::Tcp,
+            incoming: true,
+        }
+    }
+
+    fn finished() -> Event {
+        Event::new(None, EventBody::TorrentFinished)
     }
 
     #[test]
     fn unwanted_events_are_not_built() {
         let sink = EventSink::new(category::ERROR, 10);
-        sink.post(kind::PEER_CONNECT, None, || panic!("built"));
-        sink.post(kind::TORRENT_FINISHED, None, || Detail::None);
+        sink.post(typed::PEER_CONNECT, None, || panic!("built"));
+        sink.post(typed::TORRENT_FINISHED, None, || ());
         let mut events = Vec::new();
         sink.take(&mut events);
         assert_eq!(events.len(), 1);
@@ -355,13 +382,13 @@ mod tests {
     fn a_full_sink_drops_counts_and_says_so() {
         let sink = EventSink::new(category::ALL, 2);
         for _ in 0..5 {
-            sink.post(kind::PEER_CONNECT, None, || Detail::None);
+            sink.post(typed::PEER_CONNECT, None, made);
         }
-        sink.post(kind::TORRENT_REMOVED, None, || Detail::None);
+        sink.post(typed::TORRENT_REMOVED, None, || ());
         let mut events = Vec::new();
         sink.take(&mut events);
         assert_eq!(events.len(), 4, "two, the critical one, and the report");
-        let Detail::Dropped { count, types } = &events[3].detail else {
+        let EventBody::AlertsDropped(DroppedAlerts { count, types }) = &events[3].body else {
             panic!("{:?}", events[3]);
         };
         assert_eq!((*count, types.as_slice()), (3, &[23][..]));
@@ -373,9 +400,9 @@ mod tests {
     #[test]
     fn the_queue_masks_bounds_and_keeps_order() {
         let queue = AlertQueue::new(category::CONNECT, 2);
-        assert!(queue.push(&event(kind::TORRENT_FINISHED)).is_empty());
+        assert!(queue.push(&finished()).is_empty());
         for _ in 0..3 {
-            queue.push(&event(kind::PEER_CONNECT));
+            queue.push(&connect());
         }
         assert_eq!((queue.len(), queue.dropped()), (2, 1));
         assert!(
@@ -396,7 +423,7 @@ mod tests {
     fn whoever_only_looks_does_not_fill_the_queue() {
         let queue = AlertQueue::new(category::ALL, 1);
         for _ in 0..9 {
-            queue.push(&event(kind::PEER_CONNECT));
+            queue.push(&connect());
             queue.take_first(|alert| alert.kind == kind::TORRENT_FINISHED);
             queue.peek();
         }
@@ -411,7 +438,10 @@ mod tests {
     fn what_was_dropped_on_the_way_counts_as_dropped() {
         let lost = |count| {
             let types = vec![23];
-            Event::new(kind::ALERTS_DROPPED, None, Detail::Dropped { count, types })
+            Event::new(
+                None,
+                EventBody::AlertsDropped(DroppedAlerts { count, types }),
+            )
         };
         let queue = AlertQueue::new(category::ALL, 1);
         queue.push(&lost(7));
@@ -419,7 +449,7 @@ mod tests {
         for _ in 0..3 {
             queue.push(&lost(1));
         }
-        queue.push(&event(kind::TORRENT_FINISHED));
+        queue.push(&finished());
         assert_eq!((queue.len(), queue.dropped()), (4, 11));
         queue.push(&lost(5));
         assert_eq!(queue.dropped(), 16, "there is no room to say so yet");
@@ -435,7 +465,7 @@ mod tests {
             let sink = Arc::clone(&sink);
             async move { sink.wait().await }
         });
-        sink.post(kind::PEER_CONNECT, None, || Detail::None);
+        sink.post(typed::PEER_CONNECT, None, made);
         waiter.await.unwrap();
     }
 }

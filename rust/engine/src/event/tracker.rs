@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use torrent_core::tracker::AnnounceEvent;
 use torrent_core::value::{Fields, Value};
 
+use super::{Kind, kind};
 use crate::operation::Operation;
 
 /// News of a tracker.
@@ -52,6 +53,21 @@ pub enum TrackerFact {
     ScrapeFailed(String),
     /// It gave us an id, which is sent back with later announces.
     TrackerId(String),
+}
+
+impl TrackerFact {
+    /// The kind of the event that says so.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Announce(_) => kind::TRACKER_ANNOUNCE,
+            Self::Reply { .. } => kind::TRACKER_REPLY,
+            Self::Error { .. } => kind::TRACKER_ERROR,
+            Self::Warning(_) => kind::TRACKER_WARNING,
+            Self::Scraped { .. } => kind::SCRAPE_REPLY,
+            Self::ScrapeFailed(_) => kind::SCRAPE_FAILED,
+            Self::TrackerId(_) => kind::TRACKERID,
+        }
+    }
 }
 
 impl TrackerNews {

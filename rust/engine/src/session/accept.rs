@@ -13,7 +13,7 @@ use torrent_core::wire::Features;
 use crate::context::supervise;
 use crate::coop;
 use crate::event::performance::PerformanceWarning;
-use crate::event::{BlockReason, Detail, PeerFact, kind};
+use crate::event::{BlockReason, FailedPeer, IncomingPeer, typed};
 use crate::net::address::is_local;
 use crate::net::handshake_slots::{self, HandshakeSlot, HandshakeSlots};
 use crate::net::listen::{ListenSocket, Listener};
@@ -114,11 +114,9 @@ async fn welcome(
     }
     session.stats.incoming_connections.add(1);
     let events = &session.events;
-    events.post(kind::INCOMING_CONNECTION, None, || Detail::Peer {
+    events.post(typed::INCOMING_CONNECTION, None, || IncomingPeer {
         peer: endpoint.into(),
-        fact: PeerFact::Arrived {
-            connection: stream.kind(),
-        },
+        connection: stream.kind(),
     });
     let limit = Duration::from_secs(settings.handshake_timeout.unsigned_abs());
     let known = |hash| named(&session, hash).map(|handle| handle.shared.peer_id);
@@ -132,9 +130,9 @@ async fn welcome(
         Ok(handshake) => handshake,
         Err(error) => {
             session.stats.error_incoming_peers.add(1);
-            events.post(kind::PEER_ERROR, None, || Detail::Peer {
+            events.post(typed::PEER_ERROR, None, || FailedPeer {
                 peer: endpoint.into(),
-                fact: PeerFact::Failed((&error).into()),
+                fault: (&error).into(),
             });
             return;
         }

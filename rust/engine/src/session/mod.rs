@@ -40,7 +40,7 @@ use crate::context::{Owner, Services};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::command_sequence::CommandTopic;
 use crate::event::sink::EventSink;
-use crate::event::{Detail, TorrentRef, kind};
+use crate::event::{TorrentRef, typed};
 use crate::ip_filter::{Filter, IpFilter, Loaded, read_list};
 use crate::net::listen::{self, Listening};
 use crate::state_dir::Folder;
@@ -303,9 +303,7 @@ impl Session {
         }
         self.shared
             .events
-            .post(kind::TORRENT_REMOVED, Some(&handle.torrent_ref()), || {
-                Detail::None
-            });
+            .post(typed::TORRENT_REMOVED, Some(&handle.torrent_ref()), || ());
         match delete {
             Deletion::Nothing => Ok(()),
             _ => {
@@ -474,11 +472,9 @@ impl Session {
         let numbers = self.numbers();
         let events = &self.shared.events;
         if !self.shared.metrics_posted.swap(true, Ordering::AcqRel) {
-            events.post(kind::SESSION_STATS_HEADER, None, || {
-                Detail::Metrics(numbers.metrics())
-            });
+            events.post(typed::SESSION_STATS_HEADER, None, || numbers.metrics());
         }
-        events.post(kind::SESSION_STATS, None, || Detail::Stats(numbers.all()));
+        events.post(typed::SESSION_STATS, None, || numbers.all());
         Ok(())
     }
 }

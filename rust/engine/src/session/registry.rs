@@ -21,7 +21,7 @@ use crate::context::queue::VerdictSender;
 use crate::disk::{SharedFiles, StorageKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::command_sequence::CommandSequence;
-use crate::event::{Audience, Detail, Kind, TorrentRef, category, kind, unix_millis};
+use crate::event::{EventBody, TorrentRef, unix_millis};
 use crate::session::SessionShared;
 use crate::session::add::{AddTorrent, TorrentSource};
 use crate::torrent::handle::{EndsWith, HandleShared, Options, TorrentHandle, View};
@@ -146,14 +146,8 @@ impl SessionShared {
             return;
         }
         log_without_effect(known, &left_out);
-        // Signals say that it was added: it was not.
-        let alert = Kind {
-            audience: Audience::Alerts,
-            ..kind::ADD_TORRENT
-        };
-        self.events.post(alert, Some(&known.torrent_ref()), || {
-            Detail::Added(known.added(left_out))
-        });
+        let added = EventBody::AddedAgain(known.added(left_out));
+        self.events.post_body(Some(&known.torrent_ref()), added);
     }
 
     /// Puts a torrent into the registry with a claim to its paths, or returns
@@ -186,12 +180,8 @@ impl SessionShared {
 
     /// See [`Session::post_add_failure`](crate::session::Session::post_add_failure).
     pub(crate) fn post_add_failure(&self, error: &Error) {
-        let failed = Kind {
-            category: category::STATUS | category::ERROR,
-            ..kind::ADD_TORRENT
-        };
         self.events
-            .post(failed, None, || Detail::Error(error.clone()));
+            .post_body(None, EventBody::AddFailed(error.clone()));
     }
 }
 

@@ -22,7 +22,7 @@ use crate::coop;
 use crate::discovery::tracker::TrackerClient;
 use crate::disk::{Disk, DiskConfig};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Detail, kind};
+use crate::event::{SocketError, typed};
 use crate::net::connect_limiter::ConnectLimiter;
 use crate::net::dial::Dialler;
 use crate::net::listen;
@@ -142,13 +142,11 @@ fn udp_errors(session: &Arc<Services>) -> ErrorSink {
     let session = Arc::downgrade(session);
     Arc::new(move |endpoint, operation, error| {
         if let Some(session) = session.upgrade() {
-            session
-                .events
-                .post(kind::UDP_ERROR, None, || Detail::Socket {
-                    endpoint,
-                    operation,
-                    error: error.to_string(),
-                });
+            session.events.post(typed::UDP_ERROR, None, || SocketError {
+                endpoint,
+                operation,
+                error: error.to_string(),
+            });
         }
     })
 }
@@ -190,15 +188,7 @@ async fn run(
     let mut listeners = accept::spawn(session, bound.sockets);
     context.udp.open(bound.udp);
     let mut helpers = helpers::spawn(session, context);
-    let mut task = SessionTask {
-        session: Arc::clone(session),
-        context: Arc::clone(context),
-        torrents: JoinSet::new(),
-        alive: HashMap::new(),
-        updates: Updates::default(),
-        save_due: None,
-        turnover: Turnover::new(Instant::now()),
-    };
+    let mut task = SessionTask::new(session, context);
     let mut next_trim = tokio::time::Instant::now();
     let mut next_tick = tokio::time::Instant::now();
     let mut stopping = session.stopping.subscribe();
@@ -333,6 +323,18 @@ async fn reopen(session: &Arc<SessionShared>, context: &Context, listeners: &mut
 }
 
 impl SessionTask {
+    fn new(session: &Arc<SessionShared>, context: &Arc<Context>) -> Self {
+        Self {
+            session: Arc::clone(session),
+            context: Arc::clone(context),
+            torrents: JoinSet::new(),
+            alive: HashMap::new(),
+            updates: Updates::default(),
+            save_due: None,
+            turnover: Turnover::new(Instant::now()),
+        }
+    }
+
     /// Runs a torrent; one whose predecessor of the same hash is still closing
     /// its files waits for that.
     fn add(&mut self, mut new: NewTorrent) {

@@ -17,7 +17,7 @@ use crate::command_queue::{CommandPermit, Sender};
 use crate::context::{Owner, Services};
 use crate::disk::DiskWatch;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Detail, kind};
+use crate::event::typed;
 use crate::session::restore::Restoring;
 use crate::session::torrent_index::TorrentIndex;
 use crate::torrent::handle::Command;
@@ -201,8 +201,7 @@ impl Owner for SessionShared {
         if !self.address_filter.ban(ip) {
             return;
         }
-        self.events
-            .post(kind::IP_BAN, None, || Detail::Banned(ip.to_canonical()));
+        self.events.post(typed::IP_BAN, None, || ip.to_canonical());
         let torrents = self.registry.lock().all();
         for torrent in torrents {
             // Never refused: each address is banned once.

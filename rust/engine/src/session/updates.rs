@@ -7,7 +7,7 @@ use std::sync::Arc;
 use torrent_core::ids::TorrentKey;
 
 use super::SessionShared;
-use crate::event::{Detail, kind};
+use crate::event::typed;
 use crate::status::TorrentStatus;
 
 /// The statuses as of the last events of either kind.
@@ -22,7 +22,7 @@ impl Updates {
     pub(crate) fn post_updates(&mut self, session: &SessionShared) {
         let changed = changes(session, &mut self.last_update);
         let events = &session.events;
-        events.post(kind::STATE_UPDATE, None, || Detail::Statuses(changed));
+        events.post(typed::STATE_UPDATE, None, || changed);
     }
 
     /// Posts what changed since the last `torrents_updated`, if anything did.
@@ -30,7 +30,7 @@ impl Updates {
         let changed = changes(session, &mut self.last_tick);
         if !changed.is_empty() {
             let events = &session.events;
-            events.post(kind::TORRENTS_UPDATED, None, || Detail::Statuses(changed));
+            events.post(typed::TORRENTS_UPDATED, None, || changed);
         }
     }
 

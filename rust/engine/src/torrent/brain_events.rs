@@ -10,7 +10,7 @@ use torrent_core::torrent::{TorrentEvent, TorrentState};
 use super::Driver;
 use super::handle::resume::SaveFlags;
 use crate::error::{Error, ErrorKind};
-use crate::event::{Detail, Kind, PeerFact, PeerRef, kind};
+use crate::event::{EventBody, PeerRef, PieceRead, StateChange, TypedKind, typed};
 
 impl Driver {
     pub(super) fn brain_event(&mut self, event: TorrentEvent) {
@@ -31,69 +31,71 @@ impl Driver {
                 }
                 // A consumer that gets the change finds it in the snapshot too.
                 self.publish(Instant::now());
-                self.post(kind::STATE_CHANGED, || Detail::State { state, previous });
+                self.post(typed::STATE_CHANGED, || StateChange { state, previous });
             }
             TorrentEvent::Finished => {
                 self.times.times.finished();
                 self.publish(Instant::now());
-                self.post(kind::TORRENT_FINISHED, || Detail::None);
+                self.post(typed::TORRENT_FINISHED, || ());
                 self.flush(None);
             }
             TorrentEvent::PiecesVerified(pieces) => {
                 self.records.saver.not_durable_yet(&pieces);
                 self.unsaved(SaveFlags::IF_DOWNLOAD_PROGRESS);
                 self.publish_pieces();
-                self.post(kind::PIECE_FINISHED, || Detail::Pieces(pieces));
+                self.post(typed::PIECE_FINISHED, || pieces);
             }
             TorrentEvent::MetadataFailed => {
                 let error = Error::because(
                     ErrorKind::TorrentInfoParseError,
                     "metadata from peers has the wrong hash",
                 );
-                self.post(kind::METADATA_FAILED, || Detail::Error(error));
+                self.post(typed::METADATA_FAILED, || error);
             }
             TorrentEvent::SeenAs { ip, by } => {
                 let session = &self.context.services;
                 session.seen_as(ip, by.ip(), Witness::Peer);
             }
             TorrentEvent::HashFailed(piece) => {
-                self.post(kind::HASH_FAILED, || Detail::Piece(piece));
+                self.post(typed::HASH_FAILED, || piece);
             }
-            TorrentEvent::PeerBanned(peer) => self.post_peer(kind::PEER_BAN, peer),
-            TorrentEvent::PeerSnubbed(peer, true) => self.post_peer(kind::PEER_SNUBBED, peer),
-            TorrentEvent::PeerSnubbed(peer, false) => self.post_peer(kind::PEER_UNSNUBBED, peer),
+            TorrentEvent::PeerBanned(peer) => self.post_peer(typed::PEER_BAN, peer),
+            TorrentEvent::PeerSnubbed(peer, true) => self.post_peer(typed::PEER_SNUBBED, peer),
+            TorrentEvent::PeerSnubbed(peer, false) => self.post_peer(typed::PEER_UNSNUBBED, peer),
             TorrentEvent::FileCompleted(file) => {
                 self.records.saver.file_completed(file);
-                self.post(kind::FILE_COMPLETED, || Detail::File(file));
+                self.post(typed::FILE_COMPLETED, || vec![file]);
             }
             TorrentEvent::DeadlineMet(piece) => self.read_piece(piece, None),
             TorrentEvent::DeadlineCancelled(piece) => {
-                self.post(kind::READ_PIECE, || Detail::PieceData {
+                self.post(typed::READ_PIECE, || PieceRead {
                     piece,
                     data: Bytes::new(),
                     error: "the deadline was taken back".to_owned(),
                 });
             }
             TorrentEvent::StoppedWhenReady => self.stopped_when_ready(),
-            TorrentEvent::GracefullyPaused => self.post(kind::TORRENT_PAUSED, || Detail::None),
+            TorrentEvent::GracefullyPaused => self.post(typed::TORRENT_PAUSED, || ()),
         }
     }
 
-    pub(super) fn post(&self, kind: Kind, detail: impl FnOnce() -> Detail) {
+    pub(super) fn post<T>(&self, kind: TypedKind<T>, says: impl FnOnce() -> T) {
         self.context
             .services
             .events
-            .post(kind, Some(&self.handle.torrent_ref()), detail);
+            .post(kind, Some(&self.handle.torrent_ref()), says);
     }
 
-    pub(super) fn post_peer(&mut self, kind: Kind, endpoint: SocketAddr) {
+    pub(super) fn post_body(&self, body: EventBody) {
+        let events = &self.context.services.events;
+        events.post_body(Some(&self.handle.torrent_ref()), body);
+    }
+
+    pub(super) fn post_peer(&mut self, kind: TypedKind<PeerRef>, endpoint: SocketAddr) {
         let mut peers = self.brain.peers().map(|(_, peer)| peer.meta);
         let known = peers.find(|meta| meta.endpoint == endpoint);
         let id = known.map(|meta| meta.id).unwrap_or_default();
         drop(peers);
-        self.post(kind, || Detail::Peer {
-            peer: PeerRef { endpoint, id },
-            fact: PeerFact::Plain,
-        });
+        self.post(kind, || PeerRef { endpoint, id });
     }
 }

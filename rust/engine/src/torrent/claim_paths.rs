@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::context::path_claims::Sharing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::command_sequence::{CommandTopic, ENDS_ERROR};
-use crate::event::{Detail, kind};
+use crate::event::typed;
 use crate::torrent::handle::snapshots::StatusSnapshot;
 use crate::torrent::handle::storage::Deletion;
 use crate::torrent::handle::{Command, Shown, TorrentHandle};
@@ -117,12 +117,12 @@ async fn removed(context: &Context, new: &mut NewTorrent) -> ClaimOutcome {
             match delete {
                 Deletion::Nothing => {}
                 _ if new.may_have_record => {
-                    events.post(kind::TORRENT_DELETE_FAILED, Some(&torrent), || {
-                        Detail::Error(removal::unread())
+                    events.post(typed::TORRENT_DELETE_FAILED, Some(&torrent), || {
+                        removal::unread()
                     });
                 }
                 // No file of it exists.
-                _ => events.post(kind::TORRENT_DELETED, Some(&torrent), || Detail::None),
+                _ => events.post(typed::TORRENT_DELETED, Some(&torrent), || ()),
             }
             break;
         }
@@ -155,9 +155,7 @@ pub(super) fn refuse(context: &Context, new: &mut NewTorrent, error: Error) {
     handle.shared.removed.store(true, Ordering::Release);
     show_error(context, handle, &error);
     let events = &context.services.events;
-    events.post(kind::TORRENT_ERROR, Some(&handle.torrent_ref()), || {
-        Detail::Error(error)
-    });
+    events.post(typed::TORRENT_ERROR, Some(&handle.torrent_ref()), || error);
     give_up_commands(context, new);
     leave(context, handle);
 }
@@ -185,7 +183,5 @@ fn show_error(context: &Context, handle: &TorrentHandle, error: &Error) {
 pub(super) fn leave(context: &Context, handle: &TorrentHandle) {
     handle.shared.left.store(true, Ordering::Release);
     let events = &context.services.events;
-    events.post(kind::TORRENT_REMOVED, Some(&handle.torrent_ref()), || {
-        Detail::None
-    });
+    events.post(typed::TORRENT_REMOVED, Some(&handle.torrent_ref()), || ());
 }

@@ -9,7 +9,7 @@ use torrent_core::suspend::SuspendWatch;
 
 use super::{Driver, TaskEnd};
 use crate::event::command_sequence::CommandTopic;
-use crate::event::{Detail, kind};
+use crate::event::typed;
 use crate::torrent::handle::resume::SaveFlags;
 use crate::torrent::handle::{Command, PendingState};
 
@@ -112,7 +112,7 @@ impl Driver {
             } else {
                 self.brain.stop();
                 self.publish(now);
-                self.post(kind::TORRENT_PAUSED, || Detail::None);
+                self.post(typed::TORRENT_PAUSED, || ());
             }
         } else {
             self.checking.state.resumed();
@@ -123,7 +123,7 @@ impl Driver {
             // A caller that resumes it wants it to go on.
             self.clear_error();
             self.publish(now);
-            self.post(kind::TORRENT_RESUMED, || Detail::None);
+            self.post(typed::TORRENT_RESUMED, || ());
         }
         self.times.times.snapshot_now();
     }

@@ -10,7 +10,7 @@ use super::Driver;
 use crate::context::Services;
 use crate::error::{Error, ErrorKind};
 use crate::event::command_sequence::CommandTopic;
-use crate::event::{Detail, Kind, kind};
+use crate::event::{EventBody, FailedRename, PieceRead, typed};
 use crate::torrent::handle::storage::StorageCommand;
 use crate::torrent::handle::{Command, PendingState, TorrentHandle};
 
@@ -20,30 +20,20 @@ use crate::torrent::handle::{Command, PendingState, TorrentHandle};
 pub(super) struct CompletionGuard {
     services: Arc<Services>,
     handle: TorrentHandle,
-    failure: Option<PendingFailure>,
-}
-
-/// The event that says that something failed.
-struct PendingFailure {
-    kind: Kind,
-    detail: Box<dyn FnOnce(Error) -> Detail + Send + Sync>,
+    failure: Option<FailureEvent>,
 }
 
 impl CompletionGuard {
-    /// One that posts an event of `kind` with what `detail` makes of the reason.
+    /// One that posts what `failure` makes of the reason.
     fn new(
         services: &Arc<Services>,
         handle: &TorrentHandle,
-        kind: Kind,
-        detail: impl FnOnce(Error) -> Detail + Send + Sync + 'static,
+        failure: impl FnOnce(Error) -> EventBody + Send + Sync + 'static,
     ) -> Self {
         Self {
             services: Arc::clone(services),
             handle: handle.clone(),
-            failure: Some(PendingFailure {
-                kind,
-                detail: Box::new(detail),
-            }),
+            failure: Some(Box::new(failure)),
         }
     }
 
@@ -61,11 +51,11 @@ impl std::fmt::Debug for CompletionGuard {
 
 impl Drop for CompletionGuard {
     fn drop(&mut self) {
-        if let Some(PendingFailure { kind, detail }) = self.failure.take() {
+        if let Some(failure) = self.failure.take() {
             let error = cut_short(&self.services, &self.handle);
             let events = &self.services.events;
             let torrent = self.handle.torrent_ref();
-            events.post(kind, Some(&torrent), || detail(error));
+            events.post_body(Some(&torrent), failure(error));
         }
     }
 }
@@ -91,94 +81,83 @@ pub(super) struct Uncompleted {
     pub(super) check: bool,
 }
 
-/// The event that says of work that it failed, as `kind` and what makes the
-/// detail of it of a reason.
-type FailureEvent = (Kind, Box<dyn FnOnce(Error) -> Detail + Send + Sync>);
+/// What makes the event that says of work that it failed of the reason.
+type FailureEvent = Box<dyn FnOnce(Error) -> EventBody + Send + Sync>;
 
 /// The event that says that moving the files or renaming one failed.
 fn failure_of_storage_command(command: &StorageCommand) -> FailureEvent {
     match command {
         StorageCommand::Move { to, .. } => {
             let to = to.display().to_string();
-            let detail = |error: Error| Detail::FileError(error.about(to));
-            (kind::STORAGE_MOVED_FAILED, Box::new(detail))
+            Box::new(|error| EventBody::StorageMovedFailed(error.about(to)))
         }
         &StorageCommand::Rename { file, .. } => {
-            let detail = move |error| Detail::RenameFailed { file, error };
-            (kind::FILE_RENAME_FAILED, Box::new(detail))
+            Box::new(move |error| EventBody::FileRenameFailed(FailedRename { file, error }))
         }
     }
 }
 
 /// The event that says that a piece was not read.
 fn failure_of_read(piece: PieceIndex) -> FailureEvent {
-    let detail = move |error: Error| Detail::PieceData {
-        piece,
-        data: bytes::Bytes::new(),
-        error: error.to_string(),
-    };
-    (kind::READ_PIECE, Box::new(detail))
+    Box::new(move |error| {
+        EventBody::ReadPiece(PieceRead {
+            piece,
+            data: bytes::Bytes::new(),
+            error: error.to_string(),
+        })
+    })
 }
 
 /// The torrent ends before a command was carried out that has an event: the
 /// failure is posted. A caller that waits for an answer learns it from the
 /// answer's end.
 pub(super) fn post_failure(services: &Arc<Services>, handle: &TorrentHandle, command: &Command) {
-    let (kind, detail) = match command {
+    let failure: FailureEvent = match command {
         Command::Storage(command) => {
             if matches!(**command, StorageCommand::Move { .. }) {
                 handle.shared.asked.saw_one(CommandTopic::Move);
             }
             failure_of_storage_command(command)
         }
-        Command::SaveResumeData(_) => (
-            kind::SAVE_RESUME_DATA_FAILED,
-            Box::new(Detail::Error) as Box<_>,
-        ),
+        Command::SaveResumeData(_) => Box::new(EventBody::SaveResumeDataFailed),
         &Command::ReadPiece(piece, _)
         | &Command::Deadline {
             piece, alert: true, ..
         } => failure_of_read(piece),
-        Command::Metadata(_) if handle.metainfo().is_none() => {
-            (kind::METADATA_FAILED, Box::new(Detail::Error) as Box<_>)
-        }
+        Command::Metadata(_) if handle.metainfo().is_none() => Box::new(EventBody::MetadataFailed),
         Command::Flush(_) => {
             // Nothing is unwritten.
             let torrent = handle.torrent_ref();
             let events = &services.events;
-            return events.post(kind::CACHE_FLUSHED, Some(&torrent), || Detail::None);
+            return events.post(typed::CACHE_FLUSHED, Some(&torrent), || ());
         }
         _ => return,
     };
-    drop(CompletionGuard::new(services, handle, kind, detail));
+    drop(CompletionGuard::new(services, handle, failure));
 }
 
 impl Driver {
-    /// A guard that posts an event of `kind` with what `detail` makes of the
-    /// reason.
+    /// A guard that posts what `failure` makes of the reason.
     pub(super) fn guard(
         &self,
-        kind: Kind,
-        detail: impl FnOnce(Error) -> Detail + Send + Sync + 'static,
+        failure: impl FnOnce(Error) -> EventBody + Send + Sync + 'static,
     ) -> CompletionGuard {
-        CompletionGuard::new(&self.context.services, &self.handle, kind, detail)
+        CompletionGuard::new(&self.context.services, &self.handle, failure)
     }
 
     /// A guard for moving the files or renaming one.
     pub(super) fn guard_of_storage_command(&self, command: &StorageCommand) -> CompletionGuard {
-        let (kind, detail) = failure_of_storage_command(command);
-        self.guard(kind, detail)
+        self.guard(failure_of_storage_command(command))
     }
 
     /// A guard for reading a piece.
     pub(super) fn guard_of_read(&self, piece: PieceIndex) -> CompletionGuard {
-        let (kind, detail) = failure_of_read(piece);
-        self.guard(kind, detail)
+        self.guard(failure_of_read(piece))
     }
 
     /// A guard for saving resume data.
     pub(super) fn guard_of_save(&self) -> CompletionGuard {
-        self.guard(kind::SAVE_RESUME_DATA_FAILED, Detail::Error)
+        self.guard(EventBody::SaveResumeDataFailed)
     }
 
     /// The torrent ends before a command was carried out. What needs no work
@@ -208,16 +187,16 @@ impl Driver {
             storage.cut_short();
         }
         if self.location.work.give_up() {
-            drop(self.guard(kind::METADATA_FAILED, Detail::Error));
+            drop(self.guard(EventBody::MetadataFailed));
         }
         self.records.saver.give_up();
         if std::mem::take(&mut self.failure.after_shortage.sort) {
             self.storage.work.sorting = false;
         }
         if std::mem::take(&mut self.uncompleted.check) {
-            drop(self.guard(kind::TORRENT_ERROR, |error| {
+            drop(self.guard(|error| {
                 let reason = format!("the check was cut short: {}", error.message());
-                Detail::Error(Error::because(error.kind(), reason))
+                EventBody::TorrentError(Error::because(error.kind(), reason))
             }));
         }
     }
@@ -225,7 +204,7 @@ impl Driver {
     /// What was handed over before is in the files, or never will be.
     pub(super) fn flushed(&mut self) {
         for _ in 0..std::mem::take(&mut self.uncompleted.flushes) {
-            self.post(kind::CACHE_FLUSHED, || Detail::None);
+            self.post(typed::CACHE_FLUSHED, || ());
         }
     }
 }

@@ -14,7 +14,7 @@ use torrent_core::wire::{Features, Handshake};
 use super::{Driver, TaskEnd};
 use crate::context::Context;
 use crate::event::performance::PerformanceWarning;
-use crate::event::{Detail, PeerFact, PeerFault, kind};
+use crate::event::{DisconnectedPeer, PeerFault, typed};
 use crate::net::stream::Stream;
 use crate::peer::handshake::{self, HandshakeError};
 use crate::torrent::handle::TorrentHandle;
@@ -45,12 +45,10 @@ impl Driver {
             // By a record: the session knows nothing of it.
             Some(_) => CloseReason::Banned,
         };
-        self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
+        self.post(typed::PEER_DISCONNECTED, || DisconnectedPeer {
             peer: endpoint.into(),
-            fact: PeerFact::Ended {
-                connection: self.context.dialler.kind(),
-                fault: reason.into(),
-            },
+            connection: self.context.dialler.kind(),
+            fault: reason.into(),
         });
     }
 
@@ -110,12 +108,10 @@ impl Driver {
                     );
                 }
                 self.brain.connect_failed(Instant::now(), endpoint);
-                self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
+                self.post(typed::PEER_DISCONNECTED, || DisconnectedPeer {
                     peer: endpoint.into(),
-                    fact: PeerFact::Ended {
-                        connection: self.context.dialler.kind(),
-                        fault,
-                    },
+                    connection: self.context.dialler.kind(),
+                    fault,
                 });
             }
         }

@@ -11,7 +11,7 @@ use torrent_core::peer::READ_JOB_BYTES;
 use super::{Driver, TaskEnd};
 use crate::disk::{DiskError, DiskErrorKind, DiskEvent, Storage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Detail, kind};
+use crate::event::{PieceRead, typed};
 
 impl From<DiskError> for Error {
     fn from(error: DiskError) -> Self {
@@ -53,10 +53,10 @@ impl Driver {
                 self.brain.piece_lost(now, piece);
             }
             DiskEvent::ReadFailed { piece, error } => self.read_failed(piece, error),
-            DiskEvent::Oversized => self.post(kind::OVERSIZED_FILE, || Detail::None),
+            DiskEvent::Oversized => self.post(typed::OVERSIZED_FILE, || ()),
             // Each read that was refused reports it: one event is enough.
             DiskEvent::TrustBroken { piece, error } if self.checking.running.is_none() => {
-                self.post(kind::HASH_FAILED, || Detail::Piece(piece));
+                self.post(typed::HASH_FAILED, || piece);
                 self.post_rejected(error.message.clone(), "");
                 let trusted = self.storage.slot.get().map(Storage::trusted);
                 self.mark_unknown(&trusted.unwrap_or_default());
@@ -74,8 +74,8 @@ impl Driver {
             DiskEvent::Internal { message } => {
                 tracing::error!(message, "a disk worker failed");
                 self.fail(Error::because(ErrorKind::InternalException, message));
-                self.post(kind::INTERNAL_ERROR, || {
-                    Detail::Error(Error::new(ErrorKind::InternalException))
+                self.post(typed::INTERNAL_ERROR, || {
+                    Error::new(ErrorKind::InternalException)
                 });
                 self.check_died();
             }
@@ -108,7 +108,7 @@ impl Driver {
         self.location.lease.checked();
         // In libtorrent's order: the change of state is posted first.
         self.drain_outputs();
-        self.post(kind::TORRENT_CHECKED, || Detail::None);
+        self.post(typed::TORRENT_CHECKED, || ());
         if !self.paused {
             self.start_announcing(now);
         }
@@ -155,7 +155,7 @@ impl Driver {
             };
             guard.complete();
             let events = &context.services.events;
-            events.post(kind::READ_PIECE, Some(&torrent), || Detail::PieceData {
+            events.post(typed::READ_PIECE, Some(&torrent), || PieceRead {
                 piece,
                 data: read.as_ref().map_or_else(|_| Bytes::new(), Bytes::clone),
                 error: read
@@ -184,7 +184,7 @@ impl Driver {
     pub(super) fn flush_over(&mut self, answer: Option<oneshot::Sender<()>>) {
         let flushes = &mut self.uncompleted.flushes;
         *flushes = flushes.saturating_sub(1);
-        self.post(kind::CACHE_FLUSHED, || Detail::None);
+        self.post(typed::CACHE_FLUSHED, || ());
         if let Some(answer) = answer {
             // The receiver may be gone.
             let _ = answer.send(());

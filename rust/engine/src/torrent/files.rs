@@ -11,7 +11,7 @@ use torrent_core::ids::{FileIndex, PieceIndex};
 use super::{Driver, TaskEnd};
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::error::Error;
-use crate::event::{Detail, kind};
+use crate::event::typed;
 use crate::torrent::handle::piece_priorities;
 use crate::torrent::handle::resume::SaveFlags;
 
@@ -71,7 +71,7 @@ impl Driver {
         let before = self.storage.work.priorities.replace(priorities.clone());
         if storage.has_wanted(&wanted) {
             if before.is_some_and(|before| before != priorities) {
-                self.post(kind::FILE_PRIO, || Detail::None);
+                self.post(typed::FILE_PRIO, || ());
             }
             return;
         }
@@ -103,7 +103,7 @@ impl Driver {
             return self.folder_gone();
         }
         if failed.is_empty() {
-            self.post(kind::FILE_PRIO, || Detail::None);
+            self.post(typed::FILE_PRIO, || ());
             self.read_priorities();
             return;
         }
@@ -124,7 +124,7 @@ impl Driver {
             options.file_priorities = files.into();
         }
         for (_, error) in failed {
-            self.post(kind::FILE_ERROR, || Detail::Error(error.into()));
+            self.post(typed::FILE_ERROR, || error.into());
         }
         self.read_priorities();
     }
@@ -140,10 +140,10 @@ impl Driver {
         // The end itself is no fault of the disk.
         failed.retain(|(_, error)| error.kind != DiskErrorKind::Closed);
         if failed.is_empty() {
-            self.post(kind::FILE_PRIO, || Detail::None);
+            self.post(typed::FILE_PRIO, || ());
         }
         for (_, error) in failed {
-            self.post(kind::FILE_ERROR, || Detail::Error(error.into()));
+            self.post(typed::FILE_ERROR, || error.into());
         }
     }
 
@@ -191,7 +191,7 @@ impl Driver {
                 self.leave_seed_mode();
                 let error = Error::from(error);
                 tracing::warn!(torrent = %self.handle.info_hash(), %error, "not seed mode");
-                self.post_error(kind::FILE_ERROR, error);
+                self.post_error(typed::FILE_ERROR, error);
                 self.check_input(|checks| checks.start_goes_on(false));
             }
         }
@@ -254,6 +254,6 @@ impl Driver {
             _ => return self.unreadable(piece, error),
         }
         let error = Error::from(error);
-        self.post_error(kind::FILE_ERROR, error);
+        self.post_error(typed::FILE_ERROR, error);
     }
 }

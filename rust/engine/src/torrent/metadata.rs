@@ -15,7 +15,7 @@ use super::{Driver, TaskEnd, all_left};
 use crate::context::path_claims::{ClaimedPaths, Sharing};
 use crate::disk::{SharedFiles, StorageSpec};
 use crate::error::{Error, ErrorKind};
-use crate::event::{Detail, kind};
+use crate::event::typed;
 use crate::torrent::handle::resume::SaveFlags;
 use crate::torrent::handle::storage::{StorageMode, check_names, part_file};
 use crate::torrent::handle::{TorrentHandle, piece_priorities};
@@ -114,7 +114,7 @@ impl Driver {
         self.read_priorities();
         self.publish(Instant::now());
         self.publish_pieces();
-        self.post(kind::METADATA_RECEIVED, || Detail::None);
+        self.post(typed::METADATA_RECEIVED, || ());
         self.start_check();
     }
 }
@@ -197,8 +197,8 @@ impl Driver {
         self.drain_storage_outputs();
         self.publish(now);
         let failure = error.clone();
-        self.post_error(kind::METADATA_FAILED, failure);
-        self.post_error(kind::TORRENT_ERROR, error);
+        self.post_error(typed::METADATA_FAILED, failure);
+        self.post_error(typed::TORRENT_ERROR, error);
     }
 }
 

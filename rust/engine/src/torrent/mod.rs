@@ -52,7 +52,7 @@ use crate::context::path_claims::PathLease;
 use crate::coop;
 use crate::disk::{CheckHandle, DiskError, DiskEvent, ResumeAccepted, ResumeRejected, StorageSlot};
 use crate::error::Error;
-use crate::event::{Detail, kind};
+use crate::event::typed;
 use crate::peer::PeerReport;
 use crate::peer::mailbox::Mailbox;
 use crate::timer::sleep_until;
@@ -312,9 +312,7 @@ impl Driver {
             // In libtorrent's order.
             self.drain_outputs();
         }
-        self.post(kind::ADD_TORRENT, || {
-            Detail::Added(self.handle.added(without_effect))
-        });
+        self.post(typed::ADD_TORRENT, || self.handle.added(without_effect));
         self.times.times.paused_changed(now, paused);
         if !paused {
             self.brain.start(now);

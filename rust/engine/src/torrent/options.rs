@@ -8,7 +8,7 @@ use torrent_core::picker::Priority;
 
 use super::Driver;
 use crate::event::command_sequence::CommandTopic;
-use crate::event::{Detail, PeerRef, kind};
+use crate::event::{PeerRef, kind, typed};
 use crate::torrent::handle::PendingState;
 
 impl Driver {
@@ -48,17 +48,17 @@ impl Driver {
         } else if self.brain.is_pausing_gracefully() && !options.graceful {
             // It was not to take that long after all.
             self.brain.stop();
-            self.post(kind::TORRENT_PAUSED, || Detail::None);
+            self.post(typed::TORRENT_PAUSED, || ());
         } else if answers && !self.brain.is_pausing_gracefully() {
             // Paused and resumed, or the other way round, before it was seen:
             // a caller that waits for the last event learns that it holds.
             self.publish(now);
             let kind = if paused {
-                kind::TORRENT_PAUSED
+                typed::TORRENT_PAUSED
             } else {
-                kind::TORRENT_RESUMED
+                typed::TORRENT_RESUMED
             };
-            self.post(kind, || Detail::None);
+            self.post(kind, || ());
         }
         self.brain.set_modes(now, options.modes);
         self.drain_check_outputs();
@@ -151,8 +151,7 @@ impl Driver {
             return;
         };
         for note in report.notes.drain(..) {
-            let (kind, detail) = crate::event::of_note(peer, note);
-            self.post(kind, || detail);
+            self.post_body(crate::event::of_note(peer, note));
         }
     }
 }

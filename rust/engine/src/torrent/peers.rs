@@ -13,7 +13,7 @@ use torrent_core::wire::Features;
 
 use super::{Driver, TaskEnd};
 use crate::context::report_panic;
-use crate::event::{Detail, PeerFact, PeerFault, PeerRef, kind};
+use crate::event::{ConnectedPeer, DisconnectedPeer, FailedPeer, PeerFault, PeerRef, typed};
 use crate::net::allowance::Valve;
 use crate::net::bandwidth::Direction;
 use crate::net::external_address::port_of;
@@ -66,22 +66,18 @@ impl Driver {
         if let Err(reason) = self.brain.peer_connected(now, key, meta, room) {
             self.peers.mailboxes.remove(&key);
             tracing::debug!(%endpoint, %reason, "a connection is not taken in");
-            self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
+            self.post(typed::PEER_DISCONNECTED, || DisconnectedPeer {
                 peer,
-                fact: PeerFact::Ended {
-                    connection: carrier,
-                    fault: reason.into(),
-                },
+                connection: carrier,
+                fault: reason.into(),
             });
             return;
         }
         self.context.services.connections.opened(endpoint.ip());
-        self.post(kind::PEER_CONNECT, || Detail::Peer {
+        self.post(typed::PEER_CONNECT, || ConnectedPeer {
             peer,
-            fact: PeerFact::Connected {
-                connection: carrier,
-                incoming,
-            },
+            connection: carrier,
+            incoming,
         });
         let settings = self.context.services.settings.borrow().clone();
         let limits = ConnectionLimits::from(&*settings);
@@ -187,17 +183,15 @@ impl Driver {
         stats.ended(&fault, io, matches!(ended, Some(ConnectionEnd::ByPeer)));
         let peer = end.peer;
         if failed {
-            self.post(kind::PEER_ERROR, || Detail::Peer {
+            self.post(typed::PEER_ERROR, || FailedPeer {
                 peer,
-                fact: PeerFact::Failed(fault.clone()),
+                fault: fault.clone(),
             });
         }
-        self.post(kind::PEER_DISCONNECTED, || Detail::Peer {
+        self.post(typed::PEER_DISCONNECTED, || DisconnectedPeer {
             peer,
-            fact: PeerFact::Ended {
-                connection: end.connection,
-                fault,
-            },
+            connection: end.connection,
+            fault,
         });
     }
 }

@@ -14,7 +14,7 @@ use torrent_core::check_state::CheckState;
 use super::Driver;
 use crate::disk::DiskError;
 use crate::error::Error;
-use crate::event::kind;
+use crate::event::typed;
 
 /// What has to be done again when the wait is over.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ impl Driver {
         }
         tracing::warn!(torrent = %self.handle.info_hash(), %error, "storage waits a moment");
         self.drain_storage_outputs();
-        self.post_error(kind::FILE_ERROR, error);
+        self.post_error(typed::FILE_ERROR, error);
     }
 
     /// Goes on: the wait is over.

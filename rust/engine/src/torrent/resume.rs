@@ -17,7 +17,7 @@ use torrent_core::torrent::TorrentState;
 use super::{Driver, TaskEnd};
 use crate::disk::{CheckMode, ResumeAccepted, ResumeClaim, ResumeRejected, Storage};
 use crate::error::{Error, ErrorKind};
-use crate::event::{Detail, kind, unix_millis};
+use crate::event::{typed, unix_millis};
 use crate::operation::Operation;
 use crate::torrent::handle;
 use crate::torrent::handle::resume::{names_in, path_bytes, path_of, put_priorities};
@@ -317,7 +317,7 @@ impl Driver {
         let error = Error::because(ErrorKind::ResumeDataParseError, reason)
             .about(path)
             .during(Operation::CheckResume);
-        self.post(kind::FASTRESUME_REJECTED, || Detail::Error(error));
+        self.post(typed::FASTRESUME_REJECTED, || error);
     }
 
     /// Takes up unfinished pieces, now that the check is over.

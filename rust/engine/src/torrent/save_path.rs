@@ -28,7 +28,7 @@ use crate::disk::{
     AwaitedFolder, AwaitedFolders, DiskError, Storage, is_folder_empty, is_shortage, real,
 };
 use crate::error::{Error, ErrorKind};
-use crate::event::kind;
+use crate::event::typed;
 
 /// What a look at the folder found.
 #[derive(Debug)]
@@ -158,7 +158,7 @@ impl Driver {
         for (piece, error) in gone {
             self.brain.piece_lost(Instant::now(), piece);
             let error = Error::from(error);
-            self.post_error(kind::FILE_ERROR, error);
+            self.post_error(typed::FILE_ERROR, error);
         }
         self.publish_pieces();
     }

@@ -20,7 +20,7 @@ use super::completion::CompletionGuard;
 use super::{Driver, TaskEnd};
 use crate::disk::{DiskError, DiskErrorKind, Storage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Detail, kind};
+use crate::event::typed;
 use crate::state_dir::{Part, StateStore};
 use crate::torrent::handle::resume::{SaveFlags, SaveRequest};
 
@@ -376,7 +376,7 @@ impl Driver {
         if error.is_absence() && error.kind != DiskErrorKind::FolderGone {
             // As when the bytes of a piece are gone: it is fetched again.
             let error = Error::from(error);
-            self.post_error(kind::FILE_ERROR, error);
+            self.post_error(typed::FILE_ERROR, error);
         } else {
             self.storage_failed(error);
         }
@@ -399,7 +399,7 @@ impl Driver {
                 }
                 _ => plain.clone(),
             };
-            self.post(kind::SAVE_RESUME_DATA, || Detail::ResumeData(data.clone()));
+            self.post(typed::SAVE_RESUME_DATA, || data.clone());
             last.clone_from(&data);
             asked.give(Ok(data));
         }
@@ -446,9 +446,7 @@ impl Driver {
     fn refuse_save(&self, requests: Vec<Asked>, error: &Error) {
         tracing::debug!(torrent = %self.handle.info_hash(), %error, "not saved");
         for _ in 0..requests.len().max(1) {
-            self.post(kind::SAVE_RESUME_DATA_FAILED, || {
-                Detail::Error(error.clone())
-            });
+            self.post(typed::SAVE_RESUME_DATA_FAILED, || error.clone());
         }
         for asked in requests {
             asked.give(Err(error.clone()));

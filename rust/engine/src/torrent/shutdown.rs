@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::files::FilesEnd;
 use super::move_storage::StorageWorkEnd;
 use super::{Driver, LoopEnd, TaskEnd, all_left};
-use crate::event::{Detail, kind};
+use crate::event::typed;
 
 /// How long the torrent's own tasks are waited for when it ends, at most.
 const TASKS_LIMIT: Duration = Duration::from_secs(2);
@@ -65,7 +65,7 @@ impl Driver {
         self.context.services.forget(self.handle.key());
         if matches!(verdict, LoopEnd::Removed { .. }) {
             self.handle.shared.left.store(true, Ordering::Release);
-            self.post(kind::TORRENT_REMOVED, || Detail::None);
+            self.post(typed::TORRENT_REMOVED, || ());
         }
     }
 

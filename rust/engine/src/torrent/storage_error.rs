@@ -9,7 +9,7 @@ use torrent_core::storage_backoff::StorageOutput;
 use super::Driver;
 use crate::error::Error;
 use crate::event::command_sequence::ENDS_ERROR;
-use crate::event::{Detail, Kind, kind};
+use crate::event::{TypedKind, typed};
 
 impl Driver {
     /// Storage is in error: nothing new is requested, what we have is served.
@@ -33,15 +33,15 @@ impl Driver {
             self.failure.error = Some(error.clone());
             self.drain_storage_outputs();
             self.publish(now);
-            self.post_error(kind::FILE_ERROR, error);
+            self.post_error(typed::FILE_ERROR, error);
         }
     }
 
     /// Posts what is wrong with the files or the metadata, unless the game has
     /// asked meanwhile for what ends it: then what comes of that is posted.
-    pub(super) fn post_error(&self, kind: Kind, error: Error) {
+    pub(super) fn post_error(&self, kind: TypedKind<Error>, error: Error) {
         let (events, torrent) = (&self.context.services.events, self.handle.torrent_ref());
-        events.post_about(ENDS_ERROR, kind, &torrent, || Detail::Error(error));
+        events.post_about(ENDS_ERROR, kind, &torrent, || error);
     }
 
     /// Carries out what is decided about errors of storage.

@@ -18,7 +18,7 @@ use super::Driver;
 use super::completion::CompletionGuard;
 use crate::discovery::tracker::TrackerError;
 use crate::event::command_sequence::CommandTopic;
-use crate::event::{Detail, Kind, TrackerFact, TrackerNews, kind};
+use crate::event::{EventBody, TrackerFact, TrackerNews};
 use crate::net::address::is_local;
 use crate::torrent::handle::TorrentHandle;
 use crate::torrent::handle::snapshots::known;
@@ -153,9 +153,11 @@ impl Driver {
 
     fn announce(&mut self, request: AnnounceRequest) {
         self.context.services.stats.num_announces.add(1);
-        self.tracker_news(kind::TRACKER_ANNOUNCE, &request.url, request.local, || {
-            TrackerFact::Announce(request.event)
-        });
+        self.tracker_news(
+            &request.url,
+            request.local,
+            TrackerFact::Announce(request.event),
+        );
         let report = self.announce_report(request.local);
         let (context, filtered) = (Arc::clone(&self.context), self.peers.filtered);
         self.announcing.tasks.spawn(async move {
@@ -169,8 +171,8 @@ impl Driver {
         let info_hash = self.handle.info_hash();
         let (context, filtered) = (Arc::clone(&self.context), self.peers.filtered);
         let (url, local) = (request.url.to_string(), request.local);
-        let guard = self.guard(kind::SCRAPE_FAILED, move |error| {
-            Detail::Tracker(TrackerNews {
+        let guard = self.guard(move |error| {
+            EventBody::Tracker(TrackerNews {
                 url,
                 local,
                 what: TrackerFact::ScrapeFailed(error.to_string()),
@@ -265,22 +267,20 @@ impl Driver {
         // A consumer that gets the answer finds the tracker as it left it.
         self.publish(now);
         if let Some(warning) = reply.warning {
-            self.tracker_news(kind::TRACKER_WARNING, url, *local, || {
-                TrackerFact::Warning(warning)
-            });
+            self.tracker_news(url, *local, TrackerFact::Warning(warning));
         }
         if let Some(tracker_id) = answered.new_tracker_id {
-            self.tracker_news(kind::TRACKERID, url, *local, || {
-                TrackerFact::TrackerId(String::from_utf8_lossy(&tracker_id).into_owned())
-            });
+            self.tracker_news(
+                url,
+                *local,
+                TrackerFact::TrackerId(String::from_utf8_lossy(&tracker_id).into_owned()),
+            );
         }
         if let (Some(ip), Some(tracker)) = (reply.external_ip, reply.tracker) {
             self.context.services.seen_as(ip, tracker, Witness::Tracker);
         }
         let num_peers = reply.peers.len() as u32;
-        self.tracker_news(kind::TRACKER_REPLY, url, *local, || TrackerFact::Reply {
-            num_peers,
-        });
+        self.tracker_news(url, *local, TrackerFact::Reply { num_peers });
         self.brain.add_peers(now, reply.peers, Sources::TRACKER);
     }
 
@@ -294,12 +294,16 @@ impl Driver {
             .on_failure(now, *id, &error.failure());
         if let Some(times_in_row) = failed {
             self.publish(now);
-            self.tracker_news(kind::TRACKER_ERROR, url, *local, || TrackerFact::Error {
-                error: error.to_string(),
-                failure_reason: error.failure_reason().to_owned(),
-                operation: error.operation(),
-                times_in_row,
-            });
+            self.tracker_news(
+                url,
+                *local,
+                TrackerFact::Error {
+                    error: error.to_string(),
+                    failure_reason: error.failure_reason().to_owned(),
+                    operation: error.operation(),
+                    times_in_row,
+                },
+            );
         }
     }
 
@@ -316,30 +320,23 @@ impl Driver {
             Ok(reply) => {
                 // A consumer that gets the numbers finds them in the status too.
                 self.publish(Instant::now());
-                self.tracker_news(kind::SCRAPE_REPLY, url, *local, || TrackerFact::Scraped {
-                    complete: known(reply.complete),
-                    incomplete: known(reply.incomplete),
-                });
+                self.tracker_news(
+                    url,
+                    *local,
+                    TrackerFact::Scraped {
+                        complete: known(reply.complete),
+                        incomplete: known(reply.incomplete),
+                    },
+                );
             }
-            Err(error) => self.tracker_news(kind::SCRAPE_FAILED, url, *local, || {
-                TrackerFact::ScrapeFailed(error.to_string())
-            }),
+            Err(error) => {
+                self.tracker_news(url, *local, TrackerFact::ScrapeFailed(error.to_string()))
+            }
         }
     }
 
-    fn tracker_news(
-        &self,
-        kind: Kind,
-        url: &str,
-        local: SocketAddr,
-        fact: impl FnOnce() -> TrackerFact,
-    ) {
-        self.post(kind, || {
-            Detail::Tracker(TrackerNews {
-                url: url.to_owned(),
-                local,
-                what: fact(),
-            })
-        });
+    fn tracker_news(&self, url: &str, local: SocketAddr, what: TrackerFact) {
+        let url = url.to_owned();
+        self.post_body(EventBody::Tracker(TrackerNews { url, local, what }));
     }
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use torrent_engine::core::ids::{FileIndex, InfoHash};
 use torrent_engine::core::settings::Settings;
 use torrent_engine::core::value::Value;
-use torrent_engine::event::{Detail, kind};
+use torrent_engine::event::kind;
 use torrent_engine::session::Session;
 use torrent_engine::session::saved_state::SavedSession;
 use torrent_engine::state_dir::{FileOp, Folder, StateDir, StateFaults};
@@ -196,7 +196,7 @@ fn the_newcomer_is_removed_at_once() {
     let mut events = node.drain();
     // Those of the session go on meanwhile.
     events.retain(|event| event.torrent.is_some());
-    let mut kinds: Vec<_> = events.into_iter().map(|event| event.kind).collect();
+    let mut kinds: Vec<_> = events.into_iter().map(|event| event.kind()).collect();
     assert_eq!(kinds.pop(), Some(kind::TORRENT_REMOVED));
     for ended in [
         kind::FILE_RENAME_FAILED,
@@ -225,10 +225,10 @@ fn a_stop_does_not_wait_for_the_newcomer_and_the_first_stays_the_first() {
     let first = past.assert_back(&node);
     let refused = node.wait(kind::TORRENT_ERROR);
     assert_eq!(refused.torrent.unwrap().info_hash(), newcomer.info_hash());
-    let Detail::Error(error) = refused.detail else {
+    let Some(error) = refused.body.error() else {
         panic!("it has no error");
     };
-    assert_names(&error, &first);
+    assert_names(error, &first);
     past.payload.assert_at(past.files.path());
 }
 

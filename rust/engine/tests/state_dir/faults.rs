@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use torrent_engine::core::move_journal::MoveJournal;
 use torrent_engine::core::resume::ResumeData;
 use torrent_engine::core::value::Value;
-use torrent_engine::event::{Detail, Event, kind};
+use torrent_engine::event::{Event, kind};
 use torrent_engine::session::AddTorrent;
 use torrent_engine::state_dir::{FileOp, StateFaults};
 use torrent_engine::torrent::handle::TorrentHandle;
@@ -96,7 +96,7 @@ fn progress_that_could_not_be_saved_is_saved_when_there_is_room_again() {
         let handle = fetch(&node, &payload, data.path(), &seed);
         // It says so, once.
         let failed = node.wait(kind::FILE_ERROR);
-        assert!(matches!(&failed.detail, Detail::Error(error)
+        assert!(matches!(failed.body.error(), Some(error)
             if error.context() == state.path().display().to_string()));
         assert_eq!(
             failed.torrent.as_ref().map(|it| it.info_hash()),
@@ -144,9 +144,11 @@ fn what_cannot_be_saved_is_said_once_however_often_it_is_tried() {
     node.wait(kind::SAVE_RESUME_DATA);
     stop(&node);
     let events = node.drain();
-    let said = events.iter().filter(|event| event.kind == kind::FILE_ERROR);
+    let said = events
+        .iter()
+        .filter(|event| event.kind() == kind::FILE_ERROR);
     assert_eq!(said.count(), 1);
-    let saved = |event: &&Event| event.kind == kind::SAVE_RESUME_DATA;
+    let saved = |event: &&Event| event.kind() == kind::SAVE_RESUME_DATA;
     assert_eq!(events.iter().filter(saved).count(), 0, "one was waited for");
 }
 
@@ -303,9 +305,9 @@ fn what_is_no_file_keeps_no_torrent_away() {
         let path = at(hash, "resume").display().to_string();
         let complaint = node.wait_where(
             kind::FILE_ERROR,
-            |event| matches!(&event.detail, Detail::Error(error) if error.context() == path),
+            |event| matches!(event.body.error(), Some(error) if error.context() == path),
         );
-        assert!(matches!(&complaint.detail, Detail::Error(error)
+        assert!(matches!(complaint.body.error(), Some(error)
             if error.message().contains("not a regular file")));
     }
     let torrents = node.session.torrents();

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 
 use torrent_engine::core::ids::InfoHash;
 use torrent_engine::core::session_state::SessionState;
-use torrent_engine::event::{Audience, Detail, Kind, kind};
+use torrent_engine::event::{Audience, EventBody, Kind, kind};
 use torrent_engine::session::AddTorrent;
 use torrent_engine::state_dir::{FileOp, StateFaults};
 use torrent_engine::torrent::handle::TorrentHandle;
@@ -192,7 +192,7 @@ fn what_is_added_again_gives_the_same_whether_it_is_back_or_not() {
             audience,
             ..kind::ADD_TORRENT
         });
-        let Detail::Added(added) = added.detail else {
+        let (EventBody::AddedAgain(added) | EventBody::AddTorrent(added)) = added.body else {
             panic!("{added:?}");
         };
         assert_eq!(added.save_path, data.path().display().to_string());

@@ -10,7 +10,7 @@ use std::sync::{Mutex, mpsc};
 use tempfile::TempDir;
 use torrent_engine::core::ids::{FileIndex, InfoHash};
 use torrent_engine::core::removal_journal::RemovalJournal;
-use torrent_engine::event::{Detail, kind};
+use torrent_engine::event::kind;
 use torrent_engine::session::AddTorrent;
 use torrent_engine::state_dir::{FileOp, StateFaults};
 use torrent_engine::torrent::handle::TorrentHandle;
@@ -336,7 +336,7 @@ fn a_file_that_cannot_be_deleted_is_tried_again() {
     fs::create_dir_all(left.rest().join("below")).unwrap();
     let mut node = start(left.state.path());
     let failed = node.wait(kind::TORRENT_DELETE_FAILED);
-    assert!(matches!(&failed.detail, Detail::Error(error)
+    assert!(matches!(failed.body.error(), Some(error)
         if error.context().contains("b.bin")));
     fs::remove_dir_all(left.rest()).unwrap();
     fs::write(left.rest(), b"the rest").unwrap();
@@ -361,7 +361,7 @@ fn files_stay_where_it_cannot_be_written_down_that_they_go() {
         .remove_torrent(&handle, Deletion::Files)
         .unwrap();
     let failed = node.wait(kind::TORRENT_DELETE_FAILED);
-    assert!(matches!(&failed.detail, Detail::Error(error)
+    assert!(matches!(failed.body.error(), Some(error)
         if error.context() == state.path().display().to_string()));
     node.wait(kind::TORRENT_REMOVED);
     payload.assert_at(data.path());

@@ -6,7 +6,7 @@ use std::path::Path;
 use torrent_engine::core::resume::ResumeData;
 use torrent_engine::core::value::Value;
 use torrent_engine::error::ErrorKind;
-use torrent_engine::event::{Detail, kind};
+use torrent_engine::event::kind;
 use torrent_engine::session::AddTorrent;
 use torrent_engine::status::TorrentState;
 use torrent_engine::torrent::handle::TorrentHandle;
@@ -49,7 +49,7 @@ fn assert_missing(node: &mut Node, handle: &TorrentHandle, folder: &Path) {
     assert_eq!(status.pieces_downloaded, 0);
     assert!(status.state.is_checking() && !folder.join("payload").exists());
     node.wait_where(kind::FILE_ERROR, |event| {
-        matches!(&event.detail, Detail::Error(error) if error.kind() == ErrorKind::PathNotFound)
+        matches!(event.body.error(), Some(error) if error.kind() == ErrorKind::PathNotFound)
     });
 }
 
@@ -287,7 +287,7 @@ fn a_disk_that_goes_while_peers_read_from_it_takes_nothing_along() {
         while are_open {
             handle.post_file_status().unwrap();
             let status = node.wait(kind::FILE_STATUS);
-            are_open = !format!("{:?}", status.detail).contains("Files([])");
+            are_open = !format!("{:?}", status.body).contains("Files([])");
         }
         fs::rename(&mounted, &away).unwrap();
         let leech = Node::new();

@@ -12,22 +12,39 @@ use torrent_engine::core::wire::Request;
 use torrent_engine::error::{Error, ErrorKind};
 use torrent_engine::event::performance::PerformanceWarning;
 use torrent_engine::event::{
-    AddedTorrent, Alert, Answer, Audience, BlockReason, Detail, Event, Kind, PeerFact, PeerFault,
-    TrackerFact, TrackerNews, kind,
+    AddedTorrent, Alert, Answer, Audience, BlockReason, BlockedPeer, ConnectedPeer,
+    DisconnectedPeer, DroppedAlerts, Event, EventBody, FailedListen, FailedPeer, FailedRename,
+    FileRename, IncomingPeer, ListenEndpoint, PeerBlock, PeerFault, PeerRef, PeerRequest,
+    PieceRead, RefusedRequest, SocketError, StateChange, StorageMove, TrackerFact, TrackerNews,
+    TypedKind, typed,
 };
 use torrent_engine::status::{TorrentState, TorrentStatus};
 
-/// Alerts that carry the same fields: an example of those, and each kind with
-/// its meaning.
+/// Alerts that carry the same fields: an example of each, and its meaning.
 pub(crate) struct Group {
-    pub(crate) example: Detail,
-    pub(crate) kinds: Vec<(Kind, &'static str)>,
+    pub(crate) examples: Vec<(EventBody, &'static str)>,
 }
 
-fn group<const N: usize>(example: Detail, kinds: [(Kind, &'static str); N]) -> Group {
+impl Group {
+    /// With those that carry the same fields by other means.
+    fn and(mut self, other: Self) -> Self {
+        self.examples.extend(other.examples);
+        self
+    }
+}
+
+/// Those of kinds that say the same.
+fn group<T: Clone, const N: usize>(says: T, kinds: [(TypedKind<T>, &'static str); N]) -> Group {
+    let example = |(kind, meaning): (TypedKind<T>, _)| (kind.body(says.clone()), meaning);
     Group {
-        example,
-        kinds: kinds.to_vec(),
+        examples: kinds.map(example).into(),
+    }
+}
+
+/// One by itself.
+fn single(example: EventBody, meaning: &'static str) -> Group {
+    Group {
+        examples: vec![(example, meaning)],
     }
 }
 
@@ -43,74 +60,74 @@ pub(crate) fn groups() -> Vec<Group> {
     all
 }
 
-fn plain() -> [Group; 5] {
+fn plain() -> [Group; 6] {
     [
         group(
-            Detail::Added(AddedTorrent::default()),
-            [(kind::ADD_TORRENT, "A torrent was added, or could not be.")],
+            AddedTorrent::default(),
+            [(typed::ADD_TORRENT, "A torrent was added, or could not be.")],
         ),
+        single(EventBody::AddFailed(Error::new(ErrorKind::DiskFull)), ""),
         group(
-            Detail::None,
+            (),
             [
                 (
-                    kind::TORRENT_REMOVED,
+                    typed::TORRENT_REMOVED,
                     "A torrent has left the session; its files are closed.",
                 ),
                 (
-                    kind::TORRENT_FINISHED,
+                    typed::TORRENT_FINISHED,
                     "Everything wanted of a torrent is complete.",
                 ),
                 (
-                    kind::TORRENT_CHECKED,
+                    typed::TORRENT_CHECKED,
                     "The files found on disk are checked.",
                 ),
-                (kind::TORRENT_PAUSED, "A torrent is paused."),
-                (kind::TORRENT_RESUMED, "A torrent goes on."),
+                (typed::TORRENT_PAUSED, "A torrent is paused."),
+                (typed::TORRENT_RESUMED, "A torrent goes on."),
                 (
-                    kind::TORRENT_DELETED,
+                    typed::TORRENT_DELETED,
                     "The files of a removed torrent are deleted.",
                 ),
                 (
-                    kind::METADATA_RECEIVED,
+                    typed::METADATA_RECEIVED,
                     "A magnet link's metadata has come from peers.",
                 ),
                 (
-                    kind::CACHE_FLUSHED,
+                    typed::CACHE_FLUSHED,
                     "Everything complete is in the files, as was asked for.",
                 ),
             ],
         ),
         group(
-            Detail::Error(Error::new(ErrorKind::DiskFull)),
+            Error::new(ErrorKind::DiskFull),
             [
-                (kind::ADD_TORRENT, ""),
                 (
-                    kind::TORRENT_DELETE_FAILED,
+                    typed::TORRENT_DELETE_FAILED,
                     "A file of a removed torrent could not be deleted.",
                 ),
                 (
-                    kind::SAVE_RESUME_DATA_FAILED,
+                    typed::SAVE_RESUME_DATA_FAILED,
                     "Resume data could not be saved.",
                 ),
                 (
-                    kind::METADATA_FAILED,
+                    typed::METADATA_FAILED,
                     "Metadata from peers was no valid torrent.",
                 ),
-                (kind::TORRENT_ERROR, "A torrent stops because of an error."),
-                (kind::INTERNAL_ERROR, "A fault of the library itself."),
+                (typed::TORRENT_ERROR, "A torrent stops because of an error."),
+                (typed::INTERNAL_ERROR, "A fault of the library itself."),
             ],
         ),
         group(
-            Detail::Error(Error::new(ErrorKind::DiskFull)),
+            Error::new(ErrorKind::DiskFull),
             [(
-                kind::FASTRESUME_REJECTED,
+                typed::FASTRESUME_REJECTED,
                 "Resume data does not fit the files; they are checked instead.",
             )],
         ),
         group(
-            Detail::Error(Error::new(ErrorKind::DiskFull)),
+            Error::new(ErrorKind::DiskFull),
             [(
-                kind::FILE_ERROR,
+                typed::FILE_ERROR,
                 "A file could not be read or written: the torrent stops, unless it is a file of the state directory, which is tried again.",
             )],
         ),
@@ -119,10 +136,7 @@ fn plain() -> [Group; 5] {
 
 /// Answers to questions.
 fn answers() -> [Group; 7] {
-    let answer = |answer, meaning| {
-        let kind = Answer::kind(&answer);
-        group(Detail::Answer(answer), [(kind, meaning)])
-    };
+    let answer = |answer, meaning| single(EventBody::Answer(answer), meaning);
     [
         answer(
             Answer::Peers(Arc::default()),
@@ -158,44 +172,42 @@ fn answers() -> [Group; 7] {
 fn of_pieces_and_files() -> [Group; 5] {
     [
         group(
-            Detail::State {
+            StateChange {
                 state: TorrentState::Downloading,
                 previous: TorrentState::CheckingFiles,
             },
-            [(kind::STATE_CHANGED, "A torrent does something else now.")],
+            [(typed::STATE_CHANGED, "A torrent does something else now.")],
         ),
         group(
-            Detail::Piece(PieceIndex(0)),
-            [
-                (
-                    kind::PIECE_FINISHED,
-                    "A piece was received and matches its hash.",
-                ),
-                (
-                    kind::HASH_FAILED,
-                    "A piece does not match its hash; it is fetched again.",
-                ),
-            ],
-        ),
+            vec![PieceIndex(0)],
+            [(
+                typed::PIECE_FINISHED,
+                "A piece was received and matches its hash.",
+            )],
+        )
+        .and(group(
+            PieceIndex(0),
+            [(
+                typed::HASH_FAILED,
+                "A piece does not match its hash; it is fetched again.",
+            )],
+        )),
         group(
-            Detail::PieceData {
+            PieceRead {
                 piece: PieceIndex(0),
                 data: b"data".as_slice().into(),
                 error: String::new(),
             },
             [(
-                kind::READ_PIECE,
+                typed::READ_PIECE,
                 "A piece that was asked for, or why it cannot be read.",
             )],
         ),
+        group(vec![0], [(typed::FILE_COMPLETED, "A file is complete.")]),
         group(
-            Detail::File(0),
-            [(kind::FILE_COMPLETED, "A file is complete.")],
-        ),
-        group(
-            Detail::ResumeData(b"data".as_slice().into()),
+            b"data".as_slice().into(),
             [(
-                kind::SAVE_RESUME_DATA,
+                typed::SAVE_RESUME_DATA,
                 "Resume data that was asked for, or that the state directory takes at last.",
             )],
         ),
@@ -204,7 +216,7 @@ fn of_pieces_and_files() -> [Group; 5] {
 
 fn of_peers() -> [Group; 10] {
     let (connection, fault) = (ConnectionKind::Tcp, PeerFault::default());
-    let peer = SocketAddr::from(([127, 0, 0, 1], 6881)).into();
+    let peer = PeerRef::from(SocketAddr::from(([127, 0, 0, 1], 6881)));
     let piece = PieceIndex(0);
     let request = Request {
         piece,
@@ -213,81 +225,77 @@ fn of_peers() -> [Group; 10] {
     };
     [
         group(
-            Detail::Peer {
-                peer,
-                fact: PeerFact::Plain,
-            },
+            peer,
             [
-                (kind::PEER_BAN, "A peer sent bad data and is banned."),
-                (kind::PEER_UNSNUBBED, "A peer sends again."),
+                (typed::PEER_BAN, "A peer sent bad data and is banned."),
+                (typed::PEER_UNSNUBBED, "A peer sends again."),
                 (
-                    kind::PEER_SNUBBED,
+                    typed::PEER_SNUBBED,
                     "A peer has not sent the requested blocks for a while.",
                 ),
             ],
         ),
         group(
-            Detail::Peer {
+            FailedPeer {
                 peer,
-                fact: PeerFact::Failed(PeerFault::default()),
+                fault: PeerFault::default(),
             },
-            [(kind::PEER_ERROR, "A peer did something wrong.")],
+            [(typed::PEER_ERROR, "A peer did something wrong.")],
         ),
         group(
-            Detail::Peer {
+            ConnectedPeer {
                 peer,
-                fact: PeerFact::Connected {
-                    connection,
-                    incoming: true,
-                },
+                connection,
+                incoming: true,
             },
-            [(kind::PEER_CONNECT, "A connection to a peer was made.")],
+            [(typed::PEER_CONNECT, "A connection to a peer was made.")],
         ),
         group(
-            Detail::Peer {
+            DisconnectedPeer {
                 peer,
-                fact: PeerFact::Ended { connection, fault },
+                connection,
+                fault,
             },
-            [(kind::PEER_DISCONNECTED, "A connection was closed.")],
+            [(typed::PEER_DISCONNECTED, "A connection was closed.")],
         ),
         group(
-            Detail::Peer {
-                peer,
-                fact: PeerFact::Arrived { connection },
-            },
-            [(kind::INCOMING_CONNECTION, "A peer has connected to us.")],
+            IncomingPeer { peer, connection },
+            [(typed::INCOMING_CONNECTION, "A peer has connected to us.")],
         ),
         group(
-            Detail::Asked { peer, request },
-            [(kind::INCOMING_REQUEST, "A peer asks for a block.")],
+            PeerRequest { peer, request },
+            [(typed::INCOMING_REQUEST, "A peer asks for a block.")],
         ),
         group(
-            Detail::Blocked {
+            BlockedPeer {
                 peer,
                 reason: BlockReason::IpFilter,
             },
-            [(kind::PEER_BLOCKED, "A peer is not connected with.")],
+            [(typed::PEER_BLOCKED, "A peer is not connected with.")],
         ),
         group(
-            Detail::Banned([127, 0, 0, 1].into()),
-            [(kind::IP_BAN, "An address is banned in the whole session.")],
+            [127, 0, 0, 1].into(),
+            [(typed::IP_BAN, "An address is banned in the whole session.")],
         ),
         group(
-            Detail::Block {
+            PeerBlock {
                 peer,
                 block: Block { piece, index: 0 },
             },
             [
-                (kind::REQUEST_DROPPED, "A peer will not send a block."),
-                (kind::BLOCK_TIMEOUT, "A block did not come in time."),
-                (kind::BLOCK_FINISHED, "A block was received."),
-                (kind::BLOCK_DOWNLOADING, "A block was asked for."),
-                (kind::UNWANTED_BLOCK, "A block came that was not requested."),
-                (kind::BLOCK_UPLOADED, "A block was sent."),
+                (typed::REQUEST_DROPPED, "A peer will not send a block."),
+                (typed::BLOCK_TIMEOUT, "A block did not come in time."),
+                (typed::BLOCK_FINISHED, "A block was received."),
+                (typed::BLOCK_DOWNLOADING, "A block was asked for."),
+                (
+                    typed::UNWANTED_BLOCK,
+                    "A block came that was not requested.",
+                ),
+                (typed::BLOCK_UPLOADED, "A block was sent."),
             ],
         ),
         group(
-            Detail::Request {
+            RefusedRequest {
                 peer,
                 request,
                 we_have: true,
@@ -295,7 +303,7 @@ fn of_peers() -> [Group; 10] {
                 withheld: false,
             },
             [(
-                kind::INVALID_REQUEST,
+                typed::INVALID_REQUEST,
                 "A peer asked for what it cannot have.",
             )],
         ),
@@ -303,60 +311,59 @@ fn of_peers() -> [Group; 10] {
 }
 
 fn of_the_session() -> [Group; 8] {
+    let at = ListenEndpoint {
+        endpoint: ([127, 0, 0, 1], 6881).into(),
+        connection: ConnectionKind::Tcp,
+    };
     [
         group(
-            Detail::Listen {
-                endpoint: ([127, 0, 0, 1], 6881).into(),
-                connection: ConnectionKind::Tcp,
-                error: String::new(),
-            },
-            [(kind::LISTEN_SUCCEEDED, "Connections are accepted here.")],
+            at,
+            [(typed::LISTEN_SUCCEEDED, "Connections are accepted here.")],
         ),
         group(
-            Detail::Listen {
-                endpoint: ([127, 0, 0, 1], 6881).into(),
-                connection: ConnectionKind::Tcp,
+            FailedListen {
+                at,
                 error: String::new(),
             },
-            [(kind::LISTEN_FAILED, "This port cannot be used.")],
+            [(typed::LISTEN_FAILED, "This port cannot be used.")],
         ),
         group(
-            Detail::Socket {
+            SocketError {
                 endpoint: ([127, 0, 0, 1], 6881).into(),
                 operation: "",
                 error: String::new(),
             },
-            [(kind::UDP_ERROR, "A UDP socket had an error.")],
+            [(typed::UDP_ERROR, "A UDP socket had an error.")],
         ),
         group(
-            Detail::Statuses(vec![Arc::new(TorrentStatus::default())]),
+            vec![Arc::new(TorrentStatus::default())],
             [(
-                kind::STATE_UPDATE,
+                typed::STATE_UPDATE,
                 "The answer to `post_torrent_updates()`: torrents that changed.",
             )],
         ),
         group(
-            Detail::Stats(Fields::new()),
-            [(kind::SESSION_STATS, "The counters of the session.")],
+            Fields::new(),
+            [(typed::SESSION_STATS, "The counters of the session.")],
         ),
         group(
-            Detail::Metrics(Vec::new()),
+            Vec::new(),
             [(
-                kind::SESSION_STATS_HEADER,
+                typed::SESSION_STATS_HEADER,
                 "The names of the counters, before they come for the first time.",
             )],
         ),
         group(
-            Detail::Performance(PerformanceWarning::UploadLimitTooLow),
-            [(kind::PERFORMANCE, "A setting keeps transfers slow.")],
+            PerformanceWarning::UploadLimitTooLow,
+            [(typed::PERFORMANCE, "A setting keeps transfers slow.")],
         ),
         group(
-            Detail::Dropped {
+            DroppedAlerts {
                 count: 1,
                 types: vec![23],
             },
             [(
-                kind::ALERTS_DROPPED,
+                typed::ALERTS_DROPPED,
                 "The queue was full: so many alerts are lost.",
             )],
         ),
@@ -368,40 +375,40 @@ fn of_relocation() -> [Group; 5] {
     let file = FileIndex(0);
     [
         group(
-            Detail::Moved {
+            StorageMove {
                 to: PathBuf::new(),
                 from: PathBuf::new(),
             },
-            [(kind::STORAGE_MOVED, "The files are in another folder.")],
+            [(typed::STORAGE_MOVED, "The files are in another folder.")],
         ),
         group(
-            Detail::Renamed {
+            FileRename {
                 file,
                 new_name: String::new(),
                 old_name: String::new(),
             },
-            [(kind::FILE_RENAMED, "A file has another name.")],
+            [(typed::FILE_RENAMED, "A file has another name.")],
         ),
         group(
-            Detail::RenameFailed {
+            FailedRename {
                 file,
                 error: Error::new(ErrorKind::FileRenameFailed),
             },
-            [(kind::FILE_RENAME_FAILED, "A file could not be renamed.")],
+            [(typed::FILE_RENAME_FAILED, "A file could not be renamed.")],
         ),
         group(
-            Detail::FileError(Error::new(ErrorKind::DiskFull)),
-            [(kind::STORAGE_MOVED_FAILED, "The files could not be moved.")],
+            Error::new(ErrorKind::DiskFull),
+            [(typed::STORAGE_MOVED_FAILED, "The files could not be moved.")],
         ),
         group(
-            Detail::None,
+            (),
             [
                 (
-                    kind::FILE_PRIO,
+                    typed::FILE_PRIO,
                     "Changed priorities of files are carried out on disk.",
                 ),
                 (
-                    kind::OVERSIZED_FILE,
+                    typed::OVERSIZED_FILE,
                     "A file is longer than the torrent says.",
                 ),
             ],
@@ -410,75 +417,62 @@ fn of_relocation() -> [Group; 5] {
 }
 
 fn of_trackers() -> [Group; 8] {
-    let news = |what| {
-        Detail::Tracker(TrackerNews {
+    let news = |what, meaning| {
+        let news = TrackerNews {
             url: String::new(),
             local: ([127, 0, 0, 1], 6881).into(),
             what,
-        })
+        };
+        single(EventBody::Tracker(news), meaning)
     };
     [
-        group(
-            news(TrackerFact::Announce(
-                torrent_engine::core::tracker::AnnounceEvent::None,
-            )),
-            [(kind::TRACKER_ANNOUNCE, "A tracker is asked for peers.")],
+        news(
+            TrackerFact::Announce(torrent_engine::core::tracker::AnnounceEvent::None),
+            "A tracker is asked for peers.",
         ),
-        group(
-            news(TrackerFact::Reply { num_peers: 0 }),
-            [(kind::TRACKER_REPLY, "A tracker has answered.")],
+        news(
+            TrackerFact::Reply { num_peers: 0 },
+            "A tracker has answered.",
         ),
-        group(
-            news(TrackerFact::Warning(String::new())),
-            [(
-                kind::TRACKER_WARNING,
-                "A tracker has answered, with a warning.",
-            )],
+        news(
+            TrackerFact::Warning(String::new()),
+            "A tracker has answered, with a warning.",
         ),
-        group(
-            news(TrackerFact::Error {
+        news(
+            TrackerFact::Error {
                 error: String::new(),
                 failure_reason: String::new(),
                 operation: "",
                 times_in_row: 0,
-            }),
-            [(
-                kind::TRACKER_ERROR,
-                "A tracker could not be asked, or refused.",
-            )],
+            },
+            "A tracker could not be asked, or refused.",
         ),
-        group(
-            news(TrackerFact::Scraped {
+        news(
+            TrackerFact::Scraped {
                 complete: 0,
                 incomplete: 0,
-            }),
-            [(
-                kind::SCRAPE_REPLY,
-                "A tracker has sent how many seeds and downloaders there are.",
-            )],
+            },
+            "A tracker has sent how many seeds and downloaders there are.",
+        ),
+        news(
+            TrackerFact::ScrapeFailed(String::new()),
+            "A tracker did not send that.",
+        ),
+        news(
+            TrackerFact::TrackerId(String::new()),
+            "A tracker gave an id, which is sent back to it.",
         ),
         group(
-            news(TrackerFact::ScrapeFailed(String::new())),
-            [(kind::SCRAPE_FAILED, "A tracker did not send that.")],
-        ),
-        group(
-            news(TrackerFact::TrackerId(String::new())),
-            [(
-                kind::TRACKERID,
-                "A tracker gave an id, which is sent back to it.",
-            )],
-        ),
-        group(
-            Detail::Address([127, 0, 0, 1].into()),
-            [(kind::EXTERNAL_IP, "Our address as others see it.")],
+            [127, 0, 0, 1].into(),
+            [(typed::EXTERNAL_IP, "Our address as others see it.")],
         ),
     ]
 }
 
-/// The fields that an alert of `kind` has of its own when it carries `detail`:
-/// names and GDScript's types.
-pub(crate) fn fields(kind: Kind, detail: &Detail) -> Vec<(String, &'static str)> {
-    let alerts = Alert::from_event(&Event::new(kind, None, detail.clone()));
+/// The fields that an alert has of its own when it says this: names and
+/// GDScript's types.
+pub(crate) fn fields(body: &EventBody) -> Vec<(String, &'static str)> {
+    let alerts = Alert::from_event(&Event::new(None, body.clone()));
     let typed = |alert: &Alert| {
         let fields = alert.fields.iter();
         fields
@@ -507,10 +501,8 @@ thread_local! {
     static KNOWN: Vec<(u32, Vec<(String, &'static str)>)> = groups()
         .iter()
         .flat_map(|group| {
-            group
-                .kinds
-                .iter()
-                .map(|&(kind, _)| (kind.number, fields(kind, &group.example)))
+            let examples = group.examples.iter();
+            examples.map(|(example, _)| (example.kind().number, fields(example)))
         })
         .collect();
 }
@@ -518,16 +510,17 @@ thread_local! {
 /// Asserts that an event carries what is written here of its kind.
 #[track_caller]
 pub(crate) fn check(event: &Event) {
-    let alerts = event.kind.audience != Audience::Signals;
-    let empty = matches!(&event.detail, Detail::Pieces(pieces) if pieces.is_empty());
+    let kind = event.kind();
+    let alerts = kind.audience != Audience::Signals;
+    let empty = matches!(&event.body, EventBody::PieceFinished(pieces) if pieces.is_empty());
     if !alerts || empty {
         return;
     }
-    let found = fields(event.kind, &event.detail);
-    let known = KNOWN.with(|known| known.contains(&(event.kind.number, found.clone())));
+    let found = fields(&event.body);
+    let known = KNOWN.with(|known| known.contains(&(kind.number, found.clone())));
     assert!(
         known,
         "tests/support/alerts.rs does not say that {} carries {found:?}",
-        event.kind.name
+        kind.name
     );
 }

@@ -164,7 +164,7 @@ impl Node {
 
     /// Whether an event of `kind` is among those that were not waited for.
     pub(crate) fn has_seen(&self, kind: Kind) -> bool {
-        self.seen.iter().any(|event| event.kind == kind)
+        self.seen.iter().any(|event| event.kind() == kind)
     }
 
     pub(crate) fn endpoint(&self) -> SocketAddr {
@@ -190,7 +190,7 @@ impl Node {
         let deadline = Instant::now() + LIMIT;
         let mut fresh = Vec::new();
         loop {
-            let found = |event: &Event| event.kind == kind && accept(event);
+            let found = |event: &Event| event.kind() == kind && accept(event);
             if let Some(at) = self.seen.iter().position(found) {
                 return self.seen.remove(at);
             }
@@ -232,7 +232,7 @@ impl Node {
     }
 
     fn names(&self) -> Vec<&'static str> {
-        let mut names: Vec<_> = self.seen.iter().map(|event| event.kind.name).collect();
+        let mut names: Vec<_> = self.seen.iter().map(|event| event.kind().name).collect();
         names.dedup();
         names
     }

@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use torrent_core::ids::PieceIndex;
-use torrent_engine::event::{Audience, Detail, Event, TorrentRef, kind};
+use torrent_engine::event::{Audience, Event, EventBody, TorrentRef};
 use torrent_engine::status::TorrentStatus;
 
 use urgent::Urgent;
@@ -93,7 +93,7 @@ impl SignalRun {
         let (timestamp_ms, piece) = self.pieces.pop_front()?;
         Some(Notice::Event(Event {
             timestamp_ms,
-            detail: Detail::Pieces(vec![piece]),
+            body: EventBody::PieceFinished(vec![piece]),
             ..self.event.clone()
         }))
     }
@@ -220,8 +220,8 @@ impl SignalQueue {
 
     /// Puts in an event.
     pub(crate) fn put(&mut self, event: Event) {
-        match (&event.detail, event.kind) {
-            (Detail::Pieces(pieces), kind) if kind == kind::PIECE_FINISHED => {
+        match &event.body {
+            EventBody::PieceFinished(pieces) => {
                 let at = event.timestamp_ms;
                 match self.batch_of(&event.torrent) {
                     Some(run) => run.add(at, pieces),
@@ -233,21 +233,20 @@ impl SignalQueue {
                     }
                 }
             }
-            (Detail::Files(files), _) => {
+            EventBody::FileCompleted(files) => {
                 for &file in files {
                     self.fresh.push_back(Item::File(Event {
-                        detail: Detail::File(file),
+                        body: EventBody::FileCompleted(vec![file]),
                         ..event.clone()
                     }));
                 }
             }
-            (_, kind) if kind == kind::FILE_COMPLETED => self.fresh.push_back(Item::File(event)),
-            (Detail::Statuses(statuses), kind) if kind == kind::TORRENTS_UPDATED => {
+            EventBody::TorrentsUpdated(statuses) => {
                 let progress = statuses.iter().cloned().map(Item::Progress);
                 self.fresh.extend(progress);
                 self.put_notice(Notice::Event(event));
             }
-            (_, kind) if kind.audience == Audience::Alerts => {
+            body if body.kind().audience == Audience::Alerts => {
                 self.fresh.push_back(Item::Alert(event));
             }
             _ if self.urgent.takes(&event) => {

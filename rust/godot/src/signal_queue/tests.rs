@@ -1,7 +1,11 @@
 //! What a poll emits, by how much time it has.
 
+use std::net::SocketAddr;
+
 use torrent_core::ids::{InfoHash, TorrentKey};
 use torrent_engine::error::{Error, ErrorKind};
+use torrent_engine::event::{AddedTorrent, StateChange};
+use torrent_engine::status::TorrentState;
 
 use super::*;
 
@@ -14,13 +18,26 @@ const SHORT: Time = Time {
     rest: false,
 };
 
-fn event(kind: torrent_engine::event::Kind, detail: Detail) -> Event {
-    Event::new(kind, None, detail)
+fn event(body: EventBody) -> Event {
+    Event::new(None, body)
+}
+
+/// What only readers of alerts want.
+fn alert() -> EventBody {
+    let endpoint: SocketAddr = ([127, 0, 0, 1], 1).into();
+    EventBody::PeerBan(endpoint.into())
+}
+
+fn state() -> EventBody {
+    EventBody::StateChanged(StateChange {
+        state: TorrentState::Downloading,
+        previous: TorrentState::CheckingFiles,
+    })
 }
 
 fn pieces(of: impl IntoIterator<Item = u32>) -> Event {
     let pieces = of.into_iter().map(PieceIndex).collect();
-    event(kind::PIECE_FINISHED, Detail::Pieces(pieces))
+    event(EventBody::PieceFinished(pieces))
 }
 
 fn progress(hash: &str, done: u64) -> Arc<TorrentStatus> {
@@ -32,7 +49,7 @@ fn progress(hash: &str, done: u64) -> Arc<TorrentStatus> {
 }
 
 fn updated(of: &[Arc<TorrentStatus>]) -> Event {
-    event(kind::TORRENTS_UPDATED, Detail::Statuses(of.to_vec()))
+    event(EventBody::TorrentsUpdated(of.to_vec()))
 }
 
 fn name(notice: &Notice) -> String {
@@ -41,10 +58,10 @@ fn name(notice: &Notice) -> String {
         Notice::Stopped => "stopped".to_owned(),
         Notice::Pieces(_, pieces) => format!("{} pieces", pieces.len()),
         Notice::Progress(status) => format!("{} {}", status.info_hash, status.total_done),
-        Notice::Event(event) => match &event.detail {
-            Detail::Pieces(pieces) => format!("piece {}", pieces[0].0),
-            Detail::File(file) => format!("file {file}"),
-            _ => event.kind.name.to_owned(),
+        Notice::Event(event) => match &event.body {
+            EventBody::PieceFinished(pieces) => format!("piece {}", pieces[0].0),
+            EventBody::FileCompleted(files) => format!("file {}", files[0]),
+            _ => event.kind().name.to_owned(),
         },
     }
 }
@@ -60,14 +77,14 @@ fn poll(signal_queue: &mut SignalQueue, time: Time) -> Vec<String> {
 #[test]
 fn all_in_order_while_there_is_time() {
     let mut signal_queue = SignalQueue::default();
-    signal_queue.put(event(kind::PEER_CONNECT, Detail::None));
+    signal_queue.put(event(alert()));
     signal_queue.put(pieces([1]));
-    signal_queue.put(event(kind::FILE_COMPLETED, Detail::File(7)));
+    signal_queue.put(event(EventBody::FileCompleted(vec![7])));
     signal_queue.put(pieces([2]));
-    signal_queue.put(event(kind::TORRENT_FINISHED, Detail::None));
+    signal_queue.put(event(EventBody::TorrentFinished));
     let told = poll(&mut signal_queue, PLENTY);
     let all = [
-        "peer_connect",
+        "peer_ban",
         "2 pieces",
         "piece 1",
         "piece 2",
@@ -84,11 +101,11 @@ fn what_comes_once_never_waits_for_pieces() {
     signal_queue.put(pieces(0..5000));
     let told = poll(&mut signal_queue, SHORT);
     assert_eq!(told, ["5000 pieces", "piece 0"]);
-    signal_queue.put(event(kind::PEER_CONNECT, Detail::None));
-    signal_queue.put(event(kind::FILE_COMPLETED, Detail::File(7)));
+    signal_queue.put(event(alert()));
+    signal_queue.put(event(EventBody::FileCompleted(vec![7])));
     signal_queue.put(pieces(5000..5002));
-    signal_queue.put(event(kind::STATE_CHANGED, Detail::None));
-    signal_queue.put(event(kind::TORRENT_FINISHED, Detail::None));
+    signal_queue.put(event(state()));
+    signal_queue.put(event(EventBody::TorrentFinished));
     let told = poll(&mut signal_queue, SHORT);
     let once = ["file 7", "2 pieces", "state_changed", "torrent_finished"];
     assert_eq!(told[1..], once, "and one of the rest: {}", told[0]);
@@ -97,9 +114,9 @@ fn what_comes_once_never_waits_for_pieces() {
     assert_eq!(rest, all, "each once, in order");
 }
 
-fn of_torrent(number: u64, kind: torrent_engine::event::Kind) -> Event {
+fn of_torrent(number: u64, body: EventBody) -> Event {
     let torrent = TorrentRef::new(TorrentKey(number), InfoHash::default().into(), "a");
-    Event::new(kind, Some(Arc::new(torrent)), Detail::None)
+    Event::new(Some(Arc::new(torrent)), body)
 }
 
 #[test]
@@ -107,7 +124,7 @@ fn an_end_does_not_wait_for_thousands_of_other_torrents() {
     let name = |notice: &Notice| match notice {
         Notice::Event(event) => {
             let torrent = event.torrent.as_ref().map_or(0, |torrent| torrent.key.0);
-            format!("{torrent} {}", event.kind.name)
+            format!("{torrent} {}", event.kind().name)
         }
         _ => name(notice),
     };
@@ -120,27 +137,29 @@ fn an_end_does_not_wait_for_thousands_of_other_torrents() {
         let emitted = std::iter::from_fn(|| signal_queue.next(time));
         emitted.map(|notice| name(&notice)).collect()
     };
-    const RESTORED: [torrent_engine::event::Kind; 4] = [
-        kind::ADD_TORRENT,
-        kind::STATE_CHANGED,
-        kind::TORRENT_CHECKED,
-        kind::TORRENT_FINISHED,
-    ];
+    let restored = || {
+        [
+            EventBody::AddTorrent(AddedTorrent::default()),
+            state(),
+            EventBody::TorrentChecked,
+            EventBody::TorrentFinished,
+        ]
+    };
     let mut signal_queue = SignalQueue::default();
-    signal_queue.put(of_torrent(1, kind::ADD_TORRENT));
+    signal_queue.put(of_torrent(
+        1,
+        EventBody::AddTorrent(AddedTorrent::default()),
+    ));
     assert_eq!(poll(&mut signal_queue, PLENTY), ["1 add_torrent"]);
     for number in 1000..3000 {
-        for kind in RESTORED {
-            signal_queue.put(of_torrent(number, kind));
+        for body in restored() {
+            signal_queue.put(of_torrent(number, body));
         }
     }
-    signal_queue.put(of_torrent(1, kind::STATE_CHANGED));
-    signal_queue.put(of_torrent(1, kind::TORRENT_FINISHED));
-    let error = Detail::Error(Error::new(ErrorKind::DiskFull));
-    signal_queue.put(Event {
-        detail: error,
-        ..of_torrent(2, kind::FILE_ERROR)
-    });
+    signal_queue.put(of_torrent(1, state()));
+    signal_queue.put(of_torrent(1, EventBody::TorrentFinished));
+    let error = EventBody::FileError(Error::new(ErrorKind::DiskFull));
+    signal_queue.put(of_torrent(2, error));
     let emitted = poll(&mut signal_queue, no_time);
     let first = [
         "1 state_changed",
@@ -161,9 +180,9 @@ fn an_end_does_not_wait_for_thousands_of_other_torrents() {
     // No end comes before the start of the session.
     signal_queue.put_notice(Notice::Started);
     for number in 1000..1100 {
-        signal_queue.put(of_torrent(number, kind::TORRENT_CHECKED));
+        signal_queue.put(of_torrent(number, EventBody::TorrentChecked));
     }
-    signal_queue.put(of_torrent(1, kind::TORRENT_FINISHED));
+    signal_queue.put(of_torrent(1, EventBody::TorrentFinished));
     let emitted = poll(&mut signal_queue, PLENTY);
     assert_eq!(emitted[0], "started");
     assert_eq!(emitted.last().unwrap(), "1 torrent_finished");
@@ -172,10 +191,10 @@ fn an_end_does_not_wait_for_thousands_of_other_torrents() {
 #[test]
 fn a_few_keep_their_order() {
     let mut signal_queue = SignalQueue::default();
-    signal_queue.put(of_torrent(2, kind::TORRENT_CHECKED));
-    signal_queue.put(of_torrent(1, kind::STATE_CHANGED));
-    signal_queue.put(of_torrent(3, kind::TORRENT_CHECKED));
-    signal_queue.put(of_torrent(1, kind::TORRENT_FINISHED));
+    signal_queue.put(of_torrent(2, EventBody::TorrentChecked));
+    signal_queue.put(of_torrent(1, state()));
+    signal_queue.put(of_torrent(3, EventBody::TorrentChecked));
+    signal_queue.put(of_torrent(1, EventBody::TorrentFinished));
     let all = [
         "torrent_checked",
         "state_changed",
@@ -191,7 +210,7 @@ fn something_of_the_rest_comes_with_each_poll() {
     signal_queue.put(pieces(0..3));
     let mut told = Vec::new();
     for _ in 0..3 {
-        signal_queue.put(event(kind::STATE_CHANGED, Detail::None));
+        signal_queue.put(event(state()));
         told.extend(poll(&mut signal_queue, SHORT));
     }
     told.retain(|told| told.starts_with("piece "));
@@ -207,12 +226,12 @@ fn alerts_and_pieces_take_turns() {
     };
     signal_queue.put(pieces(0..3));
     for _ in 0..3 {
-        signal_queue.put(event(kind::PEER_CONNECT, Detail::None));
+        signal_queue.put(event(alert()));
     }
     poll(&mut signal_queue, SHORT);
     assert!(signal_queue.has_alerts());
     let told = poll(&mut signal_queue, PLENTY);
-    let turns = ["peer_connect", "piece 1", "peer_connect", "piece 2"];
+    let turns = ["peer_ban", "piece 1", "peer_ban", "piece 2"];
     assert_eq!(told[..4], turns);
     assert!(!signal_queue.has_alerts());
     assert!(poll(&mut signal_queue, no_time).is_empty());
@@ -238,11 +257,11 @@ fn a_progress_gives_way_to_a_newer_one() {
 fn what_comes_once_waits_in_order_when_there_is_no_time_at_all() {
     let mut signal_queue = SignalQueue::default();
     for _ in 0..SPARE_ONCE {
-        signal_queue.put(event(kind::STATE_CHANGED, Detail::None));
+        signal_queue.put(event(state()));
     }
     signal_queue.put(pieces([1]));
-    signal_queue.put(event(kind::PEER_CONNECT, Detail::None));
-    signal_queue.put(event(kind::TORRENT_FINISHED, Detail::None));
+    signal_queue.put(event(alert()));
+    signal_queue.put(event(EventBody::TorrentFinished));
     let no_time = Time {
         once: false,
         rest: false,
@@ -257,7 +276,7 @@ fn what_comes_once_waits_in_order_when_there_is_no_time_at_all() {
         "2 pieces",
         "piece 1",
         "piece 2",
-        "peer_connect",
+        "peer_ban",
         "torrent_finished",
         "stopped",
     ];

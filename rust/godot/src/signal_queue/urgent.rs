@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use torrent_core::ids::TorrentKey;
-use torrent_engine::event::{Detail, Event, kind};
+use torrent_engine::event::{Event, EventBody};
 
 use super::Notice;
 
@@ -23,8 +23,10 @@ pub(super) struct Urgent {
 
 impl Urgent {
     pub(super) fn takes(&self, event: &Event) -> bool {
-        let is_urgent = matches!(event.kind, kind::TORRENT_FINISHED | kind::STATE_CHANGED)
-            || matches!(event.detail, Detail::Error(_));
+        let is_urgent = match &event.body {
+            EventBody::TorrentFinished | EventBody::StateChanged(_) => true,
+            body => body.error().is_some(),
+        };
         let torrent = event.torrent.as_ref().map(|torrent| torrent.key);
         is_urgent
             && !self.before_start

@@ -3,11 +3,13 @@
 //! thread with nothing borrowed, because a handler may call anything:
 //! remove the torrent, stop the session, drop the last reference to it.
 
+use std::sync::Arc;
+
 use godot::builtin::{Array, GString, PackedByteArray, PackedInt32Array};
 use godot::obj::Gd;
 use torrent_core::ids::{InfoHash, PieceIndex};
 use torrent_engine::error::{Error, ErrorKind};
-use torrent_engine::event::{Alert, Detail, Event, TorrentRef, kind};
+use torrent_engine::event::{Alert, Event, EventBody, PieceRead, StateChange, TorrentRef};
 use torrent_engine::status::TorrentStatus;
 use torrent_engine::torrent::handle::TorrentHandle as Torrent;
 
@@ -56,22 +58,19 @@ pub(crate) fn deliver(poll: &SessionPoll<'_>, notice: Notice) {
 
 /// A failure in the background shows like that of a call.
 fn report_failure(session: &Gd<TorrentSession>, event: &Event) {
-    let error = match (&event.detail, event.kind) {
+    let error = match &event.body {
         // The call that added the torrent has reported it.
-        (_, kind) if kind.number == kind::ADD_TORRENT.number => return,
-        (
-            Detail::Error(error) | Detail::FileError(error) | Detail::RenameFailed { error, .. },
-            _,
-        ) => error.clone(),
-        (
-            Detail::Listen {
-                endpoint, error, ..
-            },
-            _,
-        ) if !error.is_empty() => {
-            Error::because(ErrorKind::PortBindingFailed, error.clone()).about(endpoint.to_string())
+        EventBody::AddFailed(_) => return,
+        EventBody::StorageMovedFailed(error) => error.clone(),
+        EventBody::FileRenameFailed(failed) => failed.error.clone(),
+        EventBody::ListenFailed(failed) => {
+            let endpoint = failed.at.endpoint.to_string();
+            Error::because(ErrorKind::PortBindingFailed, failed.error.clone()).about(endpoint)
         }
-        _ => return,
+        body => match body.error() {
+            Some(error) => error.clone(),
+            None => return,
+        },
     };
     if is_cut_short(session, event, &error) {
         return;
@@ -100,7 +99,7 @@ fn is_cut_short(session: &Gd<TorrentSession>, event: &Event, error: &Error) -> b
     }
     // A torrent that is refused is removed with an error of its own.
     let torrent = event.torrent.as_ref();
-    event.kind != kind::TORRENT_ERROR
+    !matches!(event.body, EventBody::TorrentError(_))
         && torrent.is_some_and(|torrent| session.bind().torrent_of(torrent).is_none())
 }
 
@@ -119,17 +118,17 @@ fn announce_alerts(poll: &SessionPoll<'_>, event: &Event) {
 
 fn emit_signals(poll: &SessionPoll<'_>, event: &Event) {
     let session = poll.session;
-    match (event.kind, &event.detail) {
-        (kind::EXTERNAL_IP, Detail::Address(ip)) => {
+    match &event.body {
+        EventBody::ExternalIp(ip) => {
             let ip = GString::from(&ip.to_string());
             poll.emit(|| session.signals().external_address_changed().emit(&ip));
         }
-        (kind::LISTEN_FAILED, _) => {
+        EventBody::ListenFailed(_) => {
             let message = message(event);
             poll.emit(|| session.signals().listen_failed().emit(&message));
         }
-        (kind::TORRENTS_UPDATED, Detail::Statuses(_)) => updates(poll, event),
-        (kind::TORRENT_REMOVED, _) => removed(poll, event),
+        EventBody::TorrentsUpdated(statuses) => updates(poll, statuses),
+        EventBody::TorrentRemoved => removed(poll, event),
         _ => {
             let handle = session.bind().object_of(event);
             if let Some(handle) = handle {
@@ -141,33 +140,33 @@ fn emit_signals(poll: &SessionPoll<'_>, event: &Event) {
 
 fn emit_of_torrent(poll: &SessionPoll<'_>, handle: &Gd<TorrentHandle>, event: &Event) {
     let session = poll.session;
-    match (event.kind, &event.detail) {
-        (kind::ADD_TORRENT, _) => poll.emit(|| session.signals().torrent_added().emit(handle)),
-        (kind::STORAGE_MOVED, Detail::Moved { to, .. }) => {
-            let path = GString::from(&to.display().to_string());
+    match &event.body {
+        EventBody::AddTorrent(_) => poll.emit(|| session.signals().torrent_added().emit(handle)),
+        EventBody::StorageMoved(moved) => {
+            let path = GString::from(&moved.to.display().to_string());
             poll.emit(|| handle.signals().storage_moved().emit(&path));
         }
-        (kind::STORAGE_MOVED_FAILED, _) => {
+        EventBody::StorageMovedFailed(_) => {
             let message = message(event);
             poll.emit(|| handle.signals().storage_move_failed().emit(&message));
         }
-        (kind::FILE_RENAMED, Detail::Renamed { file, new_name, .. }) => {
-            let name = GString::from(new_name);
-            let index = i64::from(file.0);
+        EventBody::FileRenamed(renamed) => {
+            let name = GString::from(&renamed.new_name);
+            let index = i64::from(renamed.file.0);
             poll.emit(|| handle.signals().file_renamed().emit(index, &name));
         }
-        (kind::FILE_RENAME_FAILED, _) => failed(poll, handle, event),
-        (kind::SAVE_RESUME_DATA, Detail::ResumeData(data)) => {
+        EventBody::FileRenameFailed(_) => failed(poll, handle, event),
+        EventBody::SaveResumeData(data) => {
             let data = PackedByteArray::from(data.as_ref());
             poll.emit(|| handle.signals().resume_data_ready().emit(&data));
         }
-        (kind::METADATA_RECEIVED, _) => {
+        EventBody::MetadataReceived => {
             poll.emit(|| handle.signals().metadata_received().emit());
             let hash = handle.bind().torrent().map(|it| it.info_hash().to_string());
             let hash = GString::from(&hash.unwrap_or_default());
             poll.emit(|| session.signals().metadata_received().emit(&hash));
         }
-        (kind::TORRENT_FINISHED, _) => {
+        EventBody::TorrentFinished => {
             // The last progress comes before the end that it leads to.
             let status = handle.bind().torrent().map(Torrent::status);
             if let Ok(status) = status {
@@ -178,7 +177,7 @@ fn emit_of_torrent(poll: &SessionPoll<'_>, handle: &Gd<TorrentHandle>, event: &E
                 session.signals().torrent_finished().emit(handle);
             });
         }
-        (kind::STATE_CHANGED, Detail::State { state, previous }) => {
+        EventBody::StateChanged(StateChange { state, previous }) => {
             let (state, previous) = (i64::from(state.code()), i64::from(previous.code()));
             poll.emit(|| {
                 handle.signals().state_changed().emit(state, previous);
@@ -188,21 +187,23 @@ fn emit_of_torrent(poll: &SessionPoll<'_>, handle: &Gd<TorrentHandle>, event: &E
                     .emit(handle, state, previous);
             });
         }
-        (kind::PIECE_FINISHED, Detail::Pieces(pieces)) => {
+        EventBody::PieceFinished(pieces) => {
             for piece in pieces {
                 poll.emit(|| handle.signals().piece_finished().emit(i64::from(piece.0)));
             }
         }
-        (kind::FILE_COMPLETED, Detail::File(index)) => {
-            poll.emit(|| handle.signals().file_completed().emit(i64::from(*index)));
+        EventBody::FileCompleted(files) => {
+            for &index in files {
+                poll.emit(|| handle.signals().file_completed().emit(i64::from(index)));
+            }
         }
-        (kind::TORRENT_CHECKED, _) => poll.emit(|| handle.signals().checked().emit()),
-        (kind::READ_PIECE, Detail::PieceData { piece, data, .. }) => {
+        EventBody::TorrentChecked => poll.emit(|| handle.signals().checked().emit()),
+        EventBody::ReadPiece(PieceRead { piece, data, .. }) => {
             let data = PackedByteArray::from(data.as_ref());
             let index = i64::from(piece.0);
             poll.emit(|| handle.signals().piece_read().emit(index, &data));
         }
-        (_, Detail::Error(_)) => failed(poll, handle, event),
+        body if body.error().is_some() => failed(poll, handle, event),
         _ => {}
     }
 }
@@ -257,10 +258,7 @@ fn progress_of(poll: &SessionPoll<'_>, handle: &Gd<TorrentHandle>, progress: f64
 }
 
 /// The torrents whose status changed, all together.
-fn updates(poll: &SessionPoll<'_>, event: &Event) {
-    let Detail::Statuses(statuses) = &event.detail else {
-        return;
-    };
+fn updates(poll: &SessionPoll<'_>, statuses: &[Arc<TorrentStatus>]) {
     let mut changed = Array::<Gd<TorrentHandle>>::new();
     for handle in statuses
         .iter()
@@ -293,9 +291,9 @@ fn removed(poll: &SessionPoll<'_>, event: &Event) {
 
 /// What an alert of the event says.
 fn message(event: &Event) -> GString {
-    match &event.detail {
-        Detail::Error(error) => GString::from(&error.to_string()),
-        _ => Alert::from_event(event)
+    match event.body.error() {
+        Some(error) => GString::from(&error.to_string()),
+        None => Alert::from_event(event)
             .first()
             .map(|alert| GString::from(&alert.message))
             .unwrap_or_default(),

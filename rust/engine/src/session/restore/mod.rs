@@ -27,7 +27,7 @@ use torrent_core::resume::ResumeData;
 use crate::context::path_claims::ClaimedPaths;
 use crate::disk::AwaitedFolder;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Detail, kind};
+use crate::event::typed;
 use crate::session::add::{AddTorrent, TorrentSource};
 use crate::session::registry::{Origin, log_without_effect};
 use crate::session::{SessionCommand, SessionShared};
@@ -263,8 +263,7 @@ fn add_all(session: &Arc<SessionShared>, mut torrents: Vec<Remembered>) {
 impl SessionShared {
     /// Something was wrong with the state directory.
     pub(crate) fn post_error(&self, error: Error) {
-        self.events
-            .post(kind::FILE_ERROR, None, || Detail::Error(error));
+        self.events.post(typed::FILE_ERROR, None, || error);
     }
 
     /// Adds a torrent; as it was, if it is remembered and not back yet. Waits
@@ -368,9 +367,9 @@ impl SessionShared {
         new.handle.show_new();
         if let Some(error) = load_error {
             self.events.post(
-                kind::FASTRESUME_REJECTED,
+                typed::FASTRESUME_REJECTED,
                 Some(&new.handle.torrent_ref()),
-                || Detail::Error(error),
+                || error,
             );
         }
     }
@@ -401,9 +400,9 @@ impl SessionShared {
                 }
                 if let Some(error) = load_error {
                     self.events.post(
-                        kind::FASTRESUME_REJECTED,
+                        typed::FASTRESUME_REJECTED,
                         Some(&handle.torrent_ref()),
-                        || Detail::Error(error),
+                        || error,
                     );
                 }
                 new
@@ -447,15 +446,15 @@ pub(crate) async fn post_write_failures(session: Arc<SessionShared>) {
                 let torrent = handle.map(|handle| handle.torrent_ref());
                 session
                     .events
-                    .post(kind::FILE_ERROR, torrent.as_ref(), || Detail::Error(error));
+                    .post(typed::FILE_ERROR, torrent.as_ref(), || error);
             }
             // The record that had waited is written.
             (Ok(()), Some(handle)) => {
                 if let Some(record) = handle.resume_data() {
                     session.events.post(
-                        kind::SAVE_RESUME_DATA,
+                        typed::SAVE_RESUME_DATA,
                         Some(&handle.torrent_ref()),
-                        || Detail::ResumeData(record),
+                        || record,
                     );
                 }
             }

@@ -77,7 +77,7 @@ fn a_panic_in_a_look_up_ends_one_torrent() {
     until("it is told", || {
         events.clear();
         session.events().take(&mut events);
-        let mut kinds = events.iter().map(|event| event.kind.number);
+        let mut kinds = events.iter().map(|event| event.kind().number);
         kinds.any(|number| number == kind::INTERNAL_ERROR.number)
     });
     panics.store(false, Ordering::Release);

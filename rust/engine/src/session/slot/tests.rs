@@ -51,7 +51,7 @@ fn news(slot: &SessionSlot, into: &mut Vec<&'static str>) {
         into.push(match news {
             RunNews::Started => "started",
             RunNews::Stopped => "stopped",
-            RunNews::Event(event) => event.kind.name,
+            RunNews::Event(event) => event.kind().name,
         });
     });
 }

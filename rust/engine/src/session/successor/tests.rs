@@ -12,7 +12,7 @@ use torrent_core::settings::Settings;
 use torrent_core::value::Value;
 
 use crate::error::ErrorKind;
-use crate::event::{Detail, Event};
+use crate::event::Event;
 use crate::session::Session;
 use crate::session::add::AddTorrent;
 use crate::session::saved_state::SavedSession;
@@ -196,8 +196,8 @@ fn a_session_does_not_wait_for_ever() {
     assert!(session.is_restored(), "nobody waits for its torrents");
     let mut events: Vec<Event> = Vec::new();
     session.events().take(&mut events);
-    let mut details = events.iter().map(|event| &event.detail);
-    assert!(details.any(|it| matches!(it, Detail::Error(told) if told.kind() == error.kind())));
+    let mut details = events.iter().map(|event| &event.body);
+    assert!(details.any(|it| it.error().is_some_and(|told| told.kind() == error.kind())));
     drop(held);
 }
 

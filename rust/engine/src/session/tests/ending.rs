@@ -14,7 +14,7 @@ use super::{fail, faults, start};
 use crate::core::resume::ResumeData;
 use crate::core::value::Value;
 use crate::disk::DiskOp;
-use crate::event::{Detail, Event, Kind, kind};
+use crate::event::{Event, EventBody, Kind, kind};
 use crate::session::AddTorrent;
 use crate::status::TorrentState;
 use crate::torrent::handle::TorrentHandle;
@@ -61,7 +61,7 @@ fn a_stop_cuts_a_long_move_and_saves_what_there_is() {
     assert!(node.session.join(LIMIT));
     println!("stopped after {:?}", begun.elapsed());
     let failed = node.wait(kind::STORAGE_MOVED_FAILED);
-    assert!(matches!(&failed.detail, Detail::FileError(error)
+    assert!(matches!(&failed.body, EventBody::StorageMovedFailed(error)
         if error.to_string().contains("cut short")));
     payload.assert_at(&old);
     assert!(!new.exists());
@@ -78,8 +78,8 @@ fn assert_whole_without_check(mut node: Node, payload: &Payload) {
     payload.assert_at(&handle.save_path());
     let checked = |event: &Event| {
         let checking = TorrentState::CheckingFiles;
-        event.kind == kind::FASTRESUME_REJECTED
-            || matches!(&event.detail, Detail::State { state, .. } if *state == checking)
+        event.kind() == kind::FASTRESUME_REJECTED
+            || matches!(&event.body, EventBody::StateChanged(change) if change.state == checking)
     };
     assert!(!node.drain().iter().any(checked));
 }
@@ -174,11 +174,11 @@ fn whatever_is_asked_for_is_answered_before_the_end() {
         let events = node.drain();
         let end = events
             .iter()
-            .position(|event| event.kind == kind::TORRENT_REMOVED);
+            .position(|event| event.kind() == kind::TORRENT_REMOVED);
         let before = &events[..end.unwrap_or(events.len())];
         assert_eq!(end.is_some(), !is_stop);
         for (kinds, least) in expected {
-            let answers = before.iter().filter(|event| kinds.contains(&event.kind));
+            let answers = before.iter().filter(|event| kinds.contains(&event.kind()));
             let count = answers.count();
             let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
             assert!(count >= least, "{count} of {least} {names:?}");
@@ -204,7 +204,10 @@ fn every_save_that_fails_is_answered() {
     while answers < 4 {
         let kinds = [kind::SAVE_RESUME_DATA, kind::SAVE_RESUME_DATA_FAILED];
         let events = node.drain();
-        answers += events.iter().filter(|it| kinds.contains(&it.kind)).count();
+        answers += events
+            .iter()
+            .filter(|it| kinds.contains(&it.kind()))
+            .count();
         std::thread::yield_now();
     }
 }
@@ -230,11 +233,11 @@ fn a_save_that_fails_has_one_event() {
     let mut events = Vec::new();
     while !events
         .iter()
-        .any(|event: &Event| event.kind == kind::TRACKER_LIST)
+        .any(|event: &Event| event.kind() == kind::TRACKER_LIST)
     {
         events.extend(node.drain());
     }
-    let count = |kind: Kind| events.iter().filter(|event| event.kind == kind).count();
+    let count = |kind: Kind| events.iter().filter(|event| event.kind() == kind).count();
     assert!(failed > 0);
     assert_eq!(count(kind::SAVE_RESUME_DATA_FAILED), failed);
     assert_eq!(count(kind::SAVE_RESUME_DATA), 3 - failed);

@@ -5,7 +5,7 @@ use std::fs;
 
 use super::support::{Node, PIECE, Payload, until};
 use crate::error::ErrorKind;
-use crate::event::{Detail, kind};
+use crate::event::{EventBody, kind};
 use crate::session::AddTorrent;
 use crate::torrent::handle::post::PostRequest;
 use crate::torrent::handle::storage::StorageMode;
@@ -41,7 +41,7 @@ fn a_folder_that_vanishes_during_a_download_is_not_made_again() {
         assert!(status.error.contains(&path), "{}", status.error);
         assert_eq!(status.error_file, path);
         node.wait_where(kind::FILE_ERROR, |event| {
-            matches!(&event.detail, Detail::Error(error) if error.kind() == ErrorKind::PathNotFound)
+            matches!(&event.body, EventBody::FileError(error) if error.kind() == ErrorKind::PathNotFound)
         });
         // Neither by a retry.
         handle.clear_error().unwrap();

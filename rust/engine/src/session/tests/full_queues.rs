@@ -14,7 +14,7 @@ use torrent_core::value::Value;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::command_sequence::{CommandTopic, ENDS_ERROR};
 use crate::event::sink::AlertQueue;
-use crate::event::{Alert, Detail, Event, kind};
+use crate::event::{Alert, Event, EventBody, StateChange, kind, typed};
 use crate::session::add::AddTorrent;
 use crate::session::queue::Move;
 use crate::session::registry::Origin;
@@ -255,14 +255,20 @@ fn getters_show_what_was_just_asked_for() {
 fn an_event_does_not_answer_a_later_command() {
     let (session, folder) = (session(), TempDir::new().unwrap());
     let (handle, _new) = registered(&session, &folder);
-    let event = |kind| Event::new(kind, Some(handle.torrent_ref()), Detail::None);
+    let event = |body| Event::new(Some(handle.torrent_ref()), body);
     let checks = [
-        kind::TORRENT_CHECKED,
-        kind::TORRENT_FINISHED,
-        kind::STATE_CHANGED,
+        EventBody::TorrentChecked,
+        EventBody::TorrentFinished,
+        EventBody::StateChanged(StateChange {
+            state: TorrentState::Finished,
+            previous: TorrentState::CheckingFiles,
+        }),
     ];
     let early: Vec<Event> = checks.into_iter().map(event).collect();
-    let (paused, other) = (event(kind::TORRENT_PAUSED), event(kind::METADATA_RECEIVED));
+    let (paused, other) = (
+        event(EventBody::TorrentPaused),
+        event(EventBody::MetadataReceived),
+    );
     let queue = AlertQueue::new(u32::MAX, 100);
     for event in early.iter().chain([&paused, &other]) {
         assert!(!event.is_late());
@@ -270,7 +276,7 @@ fn an_event_does_not_answer_a_later_command() {
         session
             .shared
             .events
-            .post(event.kind, Some(&handle.torrent_ref()), || Detail::None);
+            .post_body(Some(&handle.torrent_ref()), event.body.clone());
     }
     handle.force_recheck().unwrap();
     assert!(early.iter().all(Event::is_late));
@@ -285,12 +291,12 @@ fn an_event_does_not_answer_a_later_command() {
     assert_eq!(names(&queue.pop(9)), ["metadata_received"]);
     let mut taken = Vec::new();
     session.events().take(&mut taken);
-    taken.retain(|event| event.torrent.is_some() && event.kind != kind::ADD_TORRENT);
+    taken.retain(|event| event.torrent.is_some() && event.kind() != kind::ADD_TORRENT);
     assert_eq!(taken.len(), 1, "{taken:?}");
     // What the task says when it has seen the command is the answer.
     let asked = &handle.shared.asked;
     asked.saw(CommandTopic::Check, asked.last(CommandTopic::Check));
-    assert!(!event(kind::TORRENT_CHECKED).is_late());
+    assert!(!event(EventBody::TorrentChecked).is_late());
 }
 
 #[test]
@@ -298,15 +304,15 @@ fn an_error_that_was_ended_is_not_posted_after_that() {
     let (session, folder) = (session(), TempDir::new().unwrap());
     let (handle, _new) = registered(&session, &folder);
     let fail = || {
-        let error = || Detail::Error(Error::new(ErrorKind::DiskFull));
+        let error = || Error::new(ErrorKind::DiskFull);
         let events = &session.shared.events;
         let torrent = handle.torrent_ref();
-        events.post_about(ENDS_ERROR, kind::FILE_ERROR, &torrent, error);
+        events.post_about(ENDS_ERROR, typed::FILE_ERROR, &torrent, error);
     };
     let errors = || {
         let mut taken = Vec::new();
         session.events().take(&mut taken);
-        taken.retain(|event| event.kind == kind::FILE_ERROR);
+        taken.retain(|event| event.kind() == kind::FILE_ERROR);
         taken.len()
     };
     fail();
@@ -343,18 +349,18 @@ fn an_error_that_was_ended_is_not_posted_after_that() {
 fn a_pause_of_the_session_is_not_answered_by_an_earlier_event() {
     let (session, folder) = (session(), TempDir::new().unwrap());
     let (handle, _new) = registered(&session, &folder);
-    for (kind, act) in [
-        (kind::TORRENT_RESUMED, Session::pause as fn(&Session)),
-        (kind::TORRENT_PAUSED, Session::resume),
+    for (body, act) in [
+        (EventBody::TorrentResumed, Session::pause as fn(&Session)),
+        (EventBody::TorrentPaused, Session::resume),
     ] {
-        let event = Event::new(kind, Some(handle.torrent_ref()), Detail::None);
+        let event = Event::new(Some(handle.torrent_ref()), body.clone());
         assert!(!event.is_late());
         act(&session);
         assert!(event.is_late());
         let asked = &handle.shared.asked;
         let topic = CommandTopic::SessionPause;
         asked.saw(topic, asked.last(topic));
-        let event = Event::new(kind, Some(handle.torrent_ref()), Detail::None);
+        let event = Event::new(Some(handle.torrent_ref()), body.clone());
         // It is so already.
         act(&session);
         assert!(!event.is_late());

@@ -10,7 +10,7 @@ use super::support::{LIMIT, Node, PIECE, Payload, until, wait};
 use super::{faults, start};
 use crate::disk::{DiskOp, Errno, Plan, StorageKind};
 use crate::error::ErrorKind;
-use crate::event::{Detail, kind};
+use crate::event::{EventBody, kind};
 use crate::session::AddTorrent;
 use crate::torrent::handle::TorrentHandle;
 use crate::torrent::handle::resume::SaveFlags;
@@ -103,7 +103,7 @@ fn errors_are_those_of_a_disk() {
     let handle = add_in_memory(&node, &payload, ENOUGH);
     handle.connect_peer(seed.endpoint()).unwrap();
     let event = node.wait(kind::FILE_ERROR);
-    let Detail::Error(error) = event.detail else {
+    let EventBody::FileError(error) = event.body else {
         panic!("{event:?}");
     };
     assert_eq!(error.kind(), ErrorKind::DiskFull);
@@ -135,7 +135,7 @@ fn what_does_not_fit_is_an_error_of_that_torrent() {
     let handle = add_in_memory(&node, &payload, bytes - 1);
     handle.connect_peer(seed.endpoint()).unwrap();
     let event = node.wait(kind::FILE_ERROR);
-    let Detail::Error(error) = event.detail else {
+    let EventBody::FileError(error) = event.body else {
         panic!("{event:?}");
     };
     assert_eq!(error.kind(), ErrorKind::DiskFull);

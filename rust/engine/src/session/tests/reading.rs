@@ -106,7 +106,7 @@ fn an_error_that_was_ended_is_not_posted_any_more() {
         let mut events = Vec::new();
         node.session.events().take(&mut events);
         assert!(!events.is_empty());
-        events.retain(|event| event.kind == kind::FILE_ERROR);
+        events.retain(|event| event.kind() == kind::FILE_ERROR);
         assert!(events.is_empty(), "{number}: {events:?}");
     }
 }

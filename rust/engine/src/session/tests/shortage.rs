@@ -26,7 +26,7 @@ fn shortage(node: &Node, op: DiskOp, errno: Errno, times: u32) {
 }
 
 fn count(events: &[Event], wanted: crate::event::Kind) -> usize {
-    events.iter().filter(|it| it.kind == wanted).count()
+    events.iter().filter(|it| it.kind() == wanted).count()
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::event::{AddedTorrent, Answer, Detail, kind};
+use crate::event::{AddedTorrent, Answer, EventBody};
 use crate::torrent::handle::{Command, TorrentHandle};
 
 /// What a torrent is asked.
@@ -102,10 +102,10 @@ impl TorrentHandle {
         &self,
         request: PostRequest,
         files: impl FnOnce() -> Vec<crate::status::OpenFile>,
-    ) -> (crate::event::Kind, Detail) {
+    ) -> EventBody {
         let answer = match request {
             PostRequest::Status => {
-                return (kind::STATE_UPDATE, Detail::Statuses(vec![self.status()]));
+                return EventBody::StateUpdate(vec![self.status()]);
             }
             PostRequest::PeerInfo => Answer::Peers(self.peers()),
             PostRequest::FileProgress => Answer::FileProgress(self.file_progress()),
@@ -115,7 +115,7 @@ impl TorrentHandle {
             PostRequest::FilePriorities => Answer::FilePriorities(Arc::new(self.file_priorities())),
             PostRequest::FileStatus => Answer::Files(files()),
         };
-        (answer.kind(), Detail::Answer(answer))
+        EventBody::Answer(answer)
     }
 
     /// How it was added, for the `add_torrent` event.

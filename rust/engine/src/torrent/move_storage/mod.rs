@@ -24,7 +24,7 @@ use super::{Driver, TaskEnd, metadata};
 use crate::disk::{Moved, Storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::command_sequence::CommandTopic;
-use crate::event::{Detail, kind};
+use crate::event::{FailedRename, FileRename, StorageMove, typed};
 use crate::torrent::handle::resume::{SaveFlags, path_bytes, path_of};
 use crate::torrent::handle::storage::StorageCommand;
 use ledger::{Halted, Ledger};
@@ -236,7 +236,7 @@ impl Driver {
 
     fn move_refused(&self, error: Error, answer: StorageReply) {
         let outcome = error.clone();
-        self.post(kind::STORAGE_MOVED_FAILED, || Detail::FileError(outcome));
+        self.post(typed::STORAGE_MOVED_FAILED, || outcome);
         answer.give(Err(error));
     }
 
@@ -339,7 +339,7 @@ impl Driver {
         } = moved;
         self.handle.shared.save_path.store(to.clone().into());
         self.publish(Instant::now());
-        self.post(kind::STORAGE_MOVED, || Detail::Moved { to, from });
+        self.post(typed::STORAGE_MOVED, || StorageMove { to, from });
         if needs_check {
             // What the record says of the old place is not so here.
             self.records.resume_state.claim_nothing();
@@ -354,7 +354,7 @@ impl Driver {
         Arc::make_mut(&mut options.renamed_files).insert(file, name.clone());
         drop(options);
         self.unsaved(SaveFlags::IF_STATE_CHANGED);
-        self.post(kind::FILE_RENAMED, || Detail::Renamed {
+        self.post(typed::FILE_RENAMED, || FileRename {
             file,
             new_name: name,
             old_name: old.to_string_lossy().into_owned(),
@@ -363,7 +363,7 @@ impl Driver {
 
     fn rename_refused(&self, file: FileIndex, error: Error, answer: StorageReply) {
         let outcome = error.clone();
-        self.post(kind::FILE_RENAME_FAILED, || Detail::RenameFailed {
+        self.post(typed::FILE_RENAME_FAILED, || FailedRename {
             file,
             error: outcome,
         });
@@ -437,7 +437,7 @@ impl Driver {
                     self.location.work.needs_check = true;
                     self.records.resume_state.claim_nothing();
                 }
-                self.post(kind::STORAGE_MOVED, || Detail::Moved { to, from });
+                self.post(typed::STORAGE_MOVED, || StorageMove { to, from });
             }
             Some(StorageWorkResult::Renamed(file, old, name)) => {
                 self.now_named(file, name.to_string_lossy().into_owned(), &old);

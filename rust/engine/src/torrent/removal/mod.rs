@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::context::path_claims::{PathLease, Sharing};
 use crate::disk::{MoveMode, Storage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Detail, kind};
+use crate::event::typed;
 use crate::torrent::handle::resume::{path_bytes, path_of};
 use crate::torrent::handle::storage::Deletion;
 pub(crate) use unfinished::UnfinishedRemoval;
@@ -126,8 +126,8 @@ impl Driver {
     pub(super) async fn delete_and_forget(&mut self, what: Deletion) {
         match self.delete(what).await {
             _ if what == Deletion::Nothing => {}
-            Ok(()) => self.post(kind::TORRENT_DELETED, || Detail::None),
-            Err(error) => self.post(kind::TORRENT_DELETE_FAILED, || Detail::Error(error)),
+            Ok(()) => self.post(typed::TORRENT_DELETED, || ()),
+            Err(error) => self.post(typed::TORRENT_DELETE_FAILED, || error),
         }
         forget(&self.context, self.handle.info_hash()).await;
     }

@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::context::path_claims::{ClaimTicket, Claimant, ClaimedPaths, PathLease, Sharing};
 use crate::disk::{SharedFiles, Storage, part_file_in};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Detail, TorrentRef, kind};
+use crate::event::{TorrentRef, typed};
 use crate::timer::sleep_until;
 use crate::torrent::all_left;
 use crate::torrent::handle::resume::{path_bytes, path_of};
@@ -144,7 +144,7 @@ impl UnfinishedRemoval {
             };
             match deleted {
                 Ok(()) => {
-                    events.post(kind::TORRENT_DELETED, Some(&self.torrent), || Detail::None);
+                    events.post(typed::TORRENT_DELETED, Some(&self.torrent), || ());
                     return Ok(lease);
                 }
                 Err(error) if backoff.failed(Instant::now()) => self.post_failure(context, error),
@@ -158,9 +158,7 @@ impl UnfinishedRemoval {
 
     fn post_failure(&self, context: &Context, error: Error) {
         let events = &context.services.events;
-        events.post(kind::TORRENT_DELETE_FAILED, Some(&self.torrent), || {
-            Detail::Error(error)
-        });
+        events.post(typed::TORRENT_DELETE_FAILED, Some(&self.torrent), || error);
     }
 
     /// A right to paths, and what has it as long as it lives.

@@ -131,8 +131,8 @@ impl Driver {
         self.publish(Instant::now());
         let storage = self.storage.slot.get();
         let open = || storage.map_or_else(Vec::new, Storage::open_files);
-        let (kind, detail) = self.handle.answer(request, open);
-        self.post(kind, || detail);
+        let body = self.handle.answer(request, open);
+        self.post_body(body);
     }
 
     /// Warns when a peer could be asked for more at once than the settings let.
