@@ -41,10 +41,6 @@ const IN_ORDER: usize = 64;
 
 /// What is emitted to the game at once.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are events: a box for each would cost more"
-)]
 pub(crate) enum Notice {
     /// The session runs.
     Started,
