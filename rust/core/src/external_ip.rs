@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use crate::address::{is_host, is_local};
+
 /// Voters that must agree.
 const QUORUM: usize = 3;
 
@@ -79,7 +81,8 @@ impl ExternalIp {
     /// address when it is now another than before.
     pub fn vote(&mut self, candidate: IpAddr, voter: IpAddr, witness: Witness) -> Option<IpAddr> {
         let (candidate, voter) = (candidate.to_canonical(), voter.to_canonical());
-        if !is_global(candidate) || candidate.is_ipv4() != voter.is_ipv4() {
+        let global = is_host(candidate) && !is_local(candidate);
+        if !global || candidate.is_ipv4() != voter.is_ipv4() {
             return None;
         }
         match candidate {
@@ -91,26 +94,6 @@ impl ExternalIp {
     /// The addresses that are believed: IPv4, IPv6.
     pub fn addresses(&self) -> [Option<IpAddr>; 2] {
         [self.v4.winner, self.v6.winner]
-    }
-}
-
-fn is_global(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            !(ip.is_unspecified()
-                || ip.is_loopback()
-                || ip.is_private()
-                || ip.is_link_local()
-                || ip.is_multicast()
-                || ip.is_broadcast())
-        }
-        IpAddr::V6(ip) => {
-            !(ip.is_unspecified()
-                || ip.is_loopback()
-                || ip.is_unique_local()
-                || ip.is_unicast_link_local()
-                || ip.is_multicast())
-        }
     }
 }
 

@@ -43,6 +43,7 @@
 #![warn(missing_docs)]
 
 pub mod active_time;
+pub mod address;
 pub mod backoff;
 pub mod ban;
 pub mod bandwidth;

@@ -1,8 +1,9 @@
-//! Addresses of nodes: their compact form, and which of them count as one.
+//! Addresses of nodes: the compact form of lists of them, and which of them count as one.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use super::node_id::NodeId;
+use crate::address::{is_host, is_local, read_endpoint, write_endpoint};
 
 /// The two networks that there are (BEP 32).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,44 +59,15 @@ impl NetworkPrefix {
     }
 }
 
-/// Whether an address belongs to a private or local network.
-pub(super) fn is_local(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
-    }
-}
-
 /// Whether a datagram can be sent there.
 pub(super) fn is_usable(addr: SocketAddr) -> bool {
-    let ip = addr.ip();
-    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast() || ip.octets()[0] == 0);
-    addr.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
+    let this_network = matches!(addr.ip(), IpAddr::V4(ip) if ip.octets()[0] == 0);
+    addr.port() != 0 && is_host(addr.ip()) && !this_network
 }
 
 /// The same address, without the detour of a mapped one.
 pub(super) fn canonical(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
-}
-
-/// Appends the compact form: 4 or 16 bytes of address, 2 of port.
-pub(super) fn write_addr(addr: SocketAddr, out: &mut Vec<u8>) {
-    match addr.ip() {
-        IpAddr::V4(ip) => out.extend_from_slice(&ip.octets()),
-        IpAddr::V6(ip) => out.extend_from_slice(&ip.octets()),
-    }
-    out.extend_from_slice(&addr.port().to_be_bytes());
-}
-
-/// Reads an address of 6 or 18 bytes.
-pub(super) fn read_addr(bytes: &[u8]) -> Option<SocketAddr> {
-    let (ip, port) = bytes.split_last_chunk::<2>()?;
-    let ip: IpAddr = match ip.len() {
-        4 => Ipv4Addr::from(<[u8; 4]>::try_from(ip).ok()?).into(),
-        16 => Ipv6Addr::from(<[u8; 16]>::try_from(ip).ok()?).into(),
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip, u16::from_be_bytes(*port)))
 }
 
 /// Reads compact nodes of `family`, at most `most`; a rest that is no node is
@@ -109,7 +81,7 @@ pub(super) fn read_nodes(bytes: &[u8], family: Family, most: usize) -> Vec<NodeC
     nodes
         .filter_map(|bytes| {
             let (id, addr) = bytes.split_first_chunk::<20>()?;
-            let addr = read_addr(addr)?;
+            let addr = read_endpoint(addr)?;
             let id = NodeId(*id);
             is_usable(addr).then_some(NodeContact { id, addr })
         })
@@ -121,7 +93,7 @@ pub(super) fn write_nodes(nodes: &[NodeContact]) -> Vec<u8> {
     let mut out = Vec::with_capacity(nodes.len() * 38);
     for node in nodes {
         out.extend_from_slice(&node.id.0);
-        write_addr(node.addr, &mut out);
+        write_endpoint(node.addr, &mut out);
     }
     out
 }

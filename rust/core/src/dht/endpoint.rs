@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use rand::{RngExt, rngs::StdRng};
 
-use super::address::{Family, is_local};
+use super::address::Family;
 use super::announces::AnnounceSchedule;
 use super::bootstrap::Bootstrap;
 use super::node_id::NodeId;
 use super::routing::{K, RoutingTable, TablePolicy};
 use super::transactions::Transactions;
+use crate::address::is_local;
 
 /// Pause between two queries that keep the table alive.
 const SPACING: Duration = Duration::from_secs(12);

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use rand::{RngExt, rngs::StdRng};
 
-use super::address::is_local;
+use crate::address::is_local;
 use crate::crc32c::crc32c;
 use crate::ids::InfoHash;
 

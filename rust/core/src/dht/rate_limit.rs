@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::address::is_local;
+use crate::address::is_local;
 
 /// Queries of an address are counted for this long.
 const WINDOW: Duration = Duration::from_secs(10);

@@ -3,8 +3,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::address::{canonical, is_usable, read_addr, write_addr};
+use super::address::{canonical, is_usable};
 use super::node_id::NodeId;
+use crate::address::{read_endpoint, read_ip, write_endpoint, write_ip};
 use crate::bencode::{Dict, DictItem, Item};
 
 /// Nodes of each family that are read of a record.
@@ -34,14 +35,14 @@ impl DhtState {
         for entry in ids.flat_map(|list| list.iter()).take(MAX_IDS) {
             let entry = entry.as_bytes().and_then(|it| it.split_first_chunk::<20>());
             if let Some((id, ip)) = entry
-                && let Some(addr) = read_addr(&[ip, &[0, 0]].concat())
+                && let Some(ip) = read_ip(ip)
             {
-                state.ids.push((addr.ip().to_canonical(), NodeId(*id)));
+                state.ids.push((ip.to_canonical(), NodeId(*id)));
             }
         }
         for key in ["nodes", "nodes6"] {
             let nodes = record.list(key).into_iter().flat_map(|list| list.iter());
-            let nodes = nodes.filter_map(|node| read_addr(node.as_bytes()?).map(canonical));
+            let nodes = nodes.filter_map(|node| read_endpoint(node.as_bytes()?).map(canonical));
             let usable = nodes.filter(|node| is_usable(*node));
             state.nodes.extend(usable.take(MAX_NODES));
         }
@@ -53,8 +54,7 @@ impl DhtState {
         let mut record = DictItem::new();
         let ids = self.ids.iter().map(|(ip, id)| {
             let mut entry = id.0.to_vec();
-            write_addr(SocketAddr::new(*ip, 0), &mut entry);
-            entry.truncate(entry.len() - 2);
+            write_ip(*ip, &mut entry);
             entry
         });
         record.insert("node-id", ids.collect::<Item>());
@@ -63,7 +63,7 @@ impl DhtState {
             let nodes: Vec<Vec<u8>> = nodes
                 .map(|node| {
                     let mut bytes = Vec::new();
-                    write_addr(*node, &mut bytes);
+                    write_endpoint(*node, &mut bytes);
                     bytes
                 })
                 .collect();

@@ -9,8 +9,7 @@ mod ut_pex;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bytes::Bytes;
-
+use crate::address::{read_ip, write_ip};
 use crate::bencode::{DecodeLimits, Dict, DictItem, Document, Item};
 use crate::text;
 pub use ut_metadata::{METADATA_PIECE, MetadataMessage};
@@ -120,8 +119,6 @@ impl ExtendedHandshake {
         };
         let v4 = |bytes: &[u8]| Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?));
         let v6 = |bytes: &[u8]| Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?));
-        let your_ip = dict.bytes("yourip");
-        let your_v4 = your_ip.and_then(v4).map(IpAddr::V4);
         Ok(Self {
             numbers: dict.dict("m").map(numbers).unwrap_or_default(),
             client: client(dict.bytes("v").unwrap_or_default()),
@@ -129,7 +126,7 @@ impl ExtendedHandshake {
             reqq: dict
                 .int("reqq")
                 .map(|reqq| reqq.clamp(1, i64::from(u32::MAX)) as u32),
-            your_ip: your_v4.or_else(|| your_ip.and_then(v6).map(IpAddr::V6)),
+            your_ip: dict.bytes("yourip").and_then(read_ip),
             ipv4: dict.bytes("ipv4").and_then(v4),
             ipv6: dict.bytes("ipv6").and_then(v6),
             metadata_size: positive("metadata_size"),
@@ -169,11 +166,10 @@ impl ExtendedHandshake {
     }
 }
 
-fn compact(ip: IpAddr) -> Bytes {
-    match ip {
-        IpAddr::V4(ip) => Bytes::copy_from_slice(&ip.octets()),
-        IpAddr::V6(ip) => Bytes::copy_from_slice(&ip.octets()),
-    }
+fn compact(ip: IpAddr) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_ip(ip, &mut bytes);
+    bytes
 }
 
 /// The numbers of a peer. Two extensions with one number are a peer's mistake

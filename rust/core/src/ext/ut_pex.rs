@@ -1,9 +1,10 @@
 //! Messages of ut_pex (BEP 11): endpoints that joined the sender's swarm, and
 //! that left it.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::ExtError;
+use crate::address::{read_endpoint, write_endpoint};
 use crate::bencode::{DecodeLimits, Dict, DictItem, Document};
 
 /// Longest message in bytes that is read; libtorrent's limit.
@@ -69,10 +70,10 @@ impl PexMessage {
         }
         let document = Document::parse_prefix(payload, &LIMITS).map_err(|_| ExtError::NotADict)?;
         let dict = document.root().as_dict().ok_or(ExtError::NotADict)?;
-        let mut added = added(dict, "added", "added.f", v4);
-        added.extend(self::added(dict, "added6", "added6.f", v6));
-        let mut dropped = endpoints(dict, "dropped", v4);
-        dropped.extend(endpoints(dict, "dropped6", v6));
+        let mut added = added::<6>(dict, "added", "added.f");
+        added.extend(self::added::<18>(dict, "added6", "added6.f"));
+        let dropped = endpoints::<6>(dict, "dropped").chain(endpoints::<18>(dict, "dropped6"));
+        let dropped = dropped.collect();
         Ok(Self { added, dropped })
     }
 
@@ -86,28 +87,18 @@ impl PexMessage {
             let of_family = |endpoint: &SocketAddr| endpoint.is_ipv4() == v4;
             let joined = self.added.iter().filter(|it| of_family(&it.endpoint));
             let left = self.dropped.iter().filter(|it| of_family(it));
-            let compact: Vec<u8> = joined.clone().flat_map(|it| compact(it.endpoint)).collect();
-            dict.insert(added, compact);
+            dict.insert(added, compact(joined.clone().map(|it| it.endpoint)));
             dict.insert(flags, joined.map(|it| it.flags.0).collect::<Vec<u8>>());
-            dict.insert(
-                dropped,
-                left.copied().flat_map(self::compact).collect::<Vec<u8>>(),
-            );
+            dict.insert(dropped, compact(left.copied()));
         }
         dict.encode()
     }
 }
 
-fn added<const N: usize>(
-    dict: Dict<'_>,
-    key: &str,
-    flags: &str,
-    read: fn([u8; N]) -> SocketAddr,
-) -> Vec<PexPeer> {
-    let endpoints = endpoints(dict, key, read);
+fn added<const N: usize>(dict: Dict<'_>, key: &str, flags: &str) -> Vec<PexPeer> {
     let flags = dict.bytes(flags).unwrap_or_default();
     let flags = flags.iter().copied().chain(std::iter::repeat(0));
-    let all = endpoints.into_iter().zip(flags);
+    let all = endpoints::<N>(dict, key).zip(flags);
     let peer = |(endpoint, flags)| PexPeer {
         endpoint,
         flags: PexFlags(flags),
@@ -115,37 +106,19 @@ fn added<const N: usize>(
     all.map(peer).collect()
 }
 
-fn endpoints<const N: usize>(
-    dict: Dict<'_>,
+/// Those under `key`, of `N` bytes each.
+fn endpoints<'a, const N: usize>(
+    dict: Dict<'a>,
     key: &str,
-    read: fn([u8; N]) -> SocketAddr,
-) -> Vec<SocketAddr> {
+) -> impl Iterator<Item = SocketAddr> + use<'a, N> {
     let bytes = dict.bytes(key).unwrap_or_default();
-    let (whole, _) = bytes.as_chunks::<N>();
-    whole
-        .iter()
-        .take(MAX_ENDPOINTS)
-        .map(|it| read(*it))
-        .collect()
+    let whole = bytes.chunks_exact(N).take(MAX_ENDPOINTS);
+    whole.filter_map(read_endpoint)
 }
 
-fn v4(bytes: [u8; 6]) -> SocketAddr {
-    let [a, b, c, d, high, low] = bytes;
-    (Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])).into()
-}
-
-fn v6(bytes: [u8; 18]) -> SocketAddr {
-    let [ip @ .., high, low] = bytes;
-    let ip: [u8; 16] = ip;
-    (Ipv6Addr::from(ip), u16::from_be_bytes([high, low])).into()
-}
-
-fn compact(endpoint: SocketAddr) -> Vec<u8> {
-    let mut bytes = match endpoint {
-        SocketAddr::V4(v4) => v4.ip().octets().to_vec(),
-        SocketAddr::V6(v6) => v6.ip().octets().to_vec(),
-    };
-    bytes.extend_from_slice(&endpoint.port().to_be_bytes());
+fn compact(endpoints: impl Iterator<Item = SocketAddr>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    endpoints.for_each(|endpoint| write_endpoint(endpoint, &mut bytes));
     bytes
 }
 

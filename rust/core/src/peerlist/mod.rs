@@ -25,6 +25,7 @@ use std::{
 };
 
 pub use self::canonical::canonical_priority;
+use crate::address::{is_host, is_local};
 use crate::ban::{BanList, ban_unit};
 
 /// Sources of a peer: a set of libtorrent's flags, empty for one that the
@@ -545,18 +546,4 @@ fn priority_of(own: &[SocketAddr], addr: SocketAddr) -> u32 {
     let first = known.clone().next();
     let nearest = known.find(|own| near(own)).or(first);
     nearest.map_or(0, |own| canonical_priority(*own, addr))
-}
-
-/// Whether an address can be that of one machine.
-pub fn is_host(ip: IpAddr) -> bool {
-    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
-    !ip.is_unspecified() && !ip.is_multicast() && !broadcast
-}
-
-/// Whether an address is of a local network or this machine.
-pub(crate) fn is_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
 }

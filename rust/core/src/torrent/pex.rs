@@ -12,9 +12,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::{Peer, PeerCommand, Torrent};
+use crate::address::is_local;
 use crate::ext::{PexFlags, PexMessage, PexPeer};
 use crate::ids::PeerKey;
-use crate::peerlist::{Sources, is_local};
+use crate::peerlist::Sources;
 
 /// Time between two messages to a peer.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -155,7 +156,7 @@ impl Torrent {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
-        let from_near = is_local(peer.meta.endpoint.ip().to_canonical());
+        let from_near = is_local(peer.meta.endpoint.ip());
         let mut added = false;
         for message in messages {
             for endpoint in &message.dropped {
@@ -164,7 +165,7 @@ impl Torrent {
             for PexPeer { endpoint, .. } in message.added {
                 // Its flags are not believed: a peer that is called a seed would
                 // not be dialled any more when we have everything.
-                let far = from_near || !is_local(endpoint.ip().to_canonical());
+                let far = from_near || !is_local(endpoint.ip());
                 if far && peer.pex.taken.len() < most && peer.pex.taken.insert(endpoint) {
                     added |= self.dialing.list.add(endpoint, Sources::PEX) == Ok(true);
                 }
@@ -212,10 +213,9 @@ impl Torrent {
         };
         let it = &mut peer.pex;
         let its_own = peer.listed;
-        let near = is_local(peer.meta.endpoint.ip().to_canonical());
-        let may_know = |endpoint: SocketAddr| {
-            Some(endpoint) != its_own && (near || !is_local(endpoint.ip().to_canonical()))
-        };
+        let near = is_local(peer.meta.endpoint.ip());
+        let may_know =
+            |endpoint: SocketAddr| Some(endpoint) != its_own && (near || !is_local(endpoint.ip()));
         let joined = named
             .iter()
             .filter(|(number, peer)| *number > it.knows_joined && may_know(peer.endpoint));

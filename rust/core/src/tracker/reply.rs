@@ -1,8 +1,9 @@
 //! What an HTTP tracker answers to an announce (BEP 3, 7, 23, 24, 31).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::address::{is_host, read_endpoint, read_ip};
 use crate::bencode::{DecodeError, DecodeLimits, Dict, Document, Value, ValueKind};
 
 /// Announce interval when the tracker names none.
@@ -184,7 +185,10 @@ impl Reply {
             downloaded: count(&dict, "downloaded"),
             peers: found.peers,
             named_peers: found.named,
-            external_ip: dict.bytes("external ip").and_then(address),
+            external_ip: dict
+                .bytes("external ip")
+                .and_then(read_ip)
+                .map(|ip| ip.to_canonical()),
             tracker: None,
         })
     }
@@ -223,19 +227,6 @@ pub(super) fn text(bytes: &[u8]) -> String {
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
-}
-
-/// An address in network byte order.
-fn address(bytes: &[u8]) -> Option<IpAddr> {
-    match bytes.len() {
-        4 => <[u8; 4]>::try_from(bytes)
-            .ok()
-            .map(|ip| Ipv4Addr::from(ip).into()),
-        16 => <[u8; 16]>::try_from(bytes)
-            .ok()
-            .map(|ip| Ipv6Addr::from(ip).to_canonical()),
-        _ => None,
-    }
 }
 
 /// The peers of a reply.
@@ -307,10 +298,8 @@ fn is_host_name(name: &str) -> bool {
 pub(super) fn read_compact<const ENTRY: usize>(peers: &mut Vec<SocketAddr>, bytes: &[u8]) {
     let (entries, _) = bytes.as_chunks::<ENTRY>();
     for entry in entries {
-        if let Some((ip, port)) = entry.split_last_chunk::<2>()
-            && let Some(ip) = address(ip)
-        {
-            push(peers, ip, u16::from_be_bytes(*port));
+        if let Some(endpoint) = read_endpoint(entry) {
+            push(peers, endpoint.ip(), endpoint.port());
         }
     }
 }
@@ -319,8 +308,7 @@ pub(super) fn read_compact<const ENTRY: usize>(peers: &mut Vec<SocketAddr>, byte
 /// connect us to our own machine.
 fn push(peers: &mut Vec<SocketAddr>, ip: IpAddr, port: u16) {
     let ip = ip.to_canonical();
-    let nobody = ip.is_unspecified() || ip.is_multicast() || ip == Ipv4Addr::BROADCAST;
-    if port != 0 && !nobody && peers.len() < MAX_PEERS {
+    if port != 0 && is_host(ip) && peers.len() < MAX_PEERS {
         peers.push(SocketAddr::new(ip, port));
     }
 }

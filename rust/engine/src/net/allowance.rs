@@ -10,10 +10,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use torrent_core::address::is_local;
 use torrent_core::bandwidth::ip_overhead;
 use torrent_core::ids::TorrentKey;
 
-use super::address::is_local;
 use crate::net::bandwidth::{
     BandwidthLimiter, BandwidthNote, BandwidthTicket, Direction, Share, Slot,
 };

@@ -4,7 +4,6 @@
 //! type of socket. Buffer sizes are left to the kernel, whose tuning beats any
 //! fixed number.
 
-pub(crate) mod address;
 pub(crate) mod allowance;
 pub(crate) mod bandwidth;
 pub(crate) mod connect_limiter;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use torrent_core::address::is_local;
 use torrent_core::ids::InfoHash;
 use torrent_core::wire::Features;
 
@@ -14,7 +15,6 @@ use crate::context::supervise;
 use crate::coop;
 use crate::event::performance::PerformanceWarning;
 use crate::event::{BlockReason, FailedPeer, IncomingPeer, typed};
-use crate::net::address::is_local;
 use crate::net::handshake_slots::{self, HandshakeSlot, HandshakeSlots};
 use crate::net::listen::{ListenSocket, Listener};
 use crate::net::stream::Stream;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use torrent_core::address::is_local;
 use torrent_core::external_ip::Witness;
 use torrent_core::ids::BLOCK_SIZE;
 use torrent_core::peerlist::Sources;
@@ -19,7 +20,6 @@ use super::completion::CompletionGuard;
 use crate::discovery::tracker::TrackerError;
 use crate::event::command_sequence::CommandTopic;
 use crate::event::{EventBody, TrackerFact, TrackerNews};
-use crate::net::address::is_local;
 use crate::torrent::handle::TorrentHandle;
 use crate::torrent::handle::snapshots::known;
 

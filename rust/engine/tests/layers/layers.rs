@@ -19,7 +19,7 @@ const CRATES: &[(&str, &str)] = &[
 ];
 
 const CORE: &str = "
-    bitfield crc32c ids text bencode uri value settings merkle layout
+    address bitfield crc32c ids text bencode uri value settings merkle layout
     piece_hash metainfo
     magnet create ip_filter move_journal removal_journal resume rate
     bandwidth backoff dht session_state datagram save_schedule suspend block_table external_ip clients

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use std::net::SocketAddr;
 
-use super::super::address::{Family, NodeContact, canonical, is_usable, read_addr, read_nodes};
+use super::super::address::{Family, NodeContact, canonical, is_usable, read_nodes};
 use super::super::bloom::BloomFilter;
 use super::super::node_id::NodeId;
 use super::{
     MAX_TRANSACTION, Message, Method, PutMutable, Query, Reply, ReplyMessage, Response, Samples,
     Transaction, Want, error_code,
 };
+use crate::address::{read_endpoint, read_ip};
 use crate::bencode::{DecodeLimits, Dict, Document, Value};
 
 /// What a message may cost. libtorrent's depth; and peers, each a value, with room
@@ -211,7 +212,7 @@ fn peers(values: &Dict<'_>) -> Vec<SocketAddr> {
     let mut members = list.iter();
     let mut peers = Vec::new();
     let mut add = |bytes: &[u8]| {
-        let addr = read_addr(bytes).map(canonical);
+        let addr = read_endpoint(bytes).map(canonical);
         peers.extend(addr.filter(|addr| is_usable(*addr)));
     };
     match (members.next().and_then(|it| it.as_bytes()), members.next()) {
@@ -254,11 +255,8 @@ fn error(root: &Dict<'_>) -> Reply {
 
 /// An address, with a port or without.
 fn external(bytes: &[u8]) -> Option<SocketAddr> {
-    match bytes.len() {
-        4 | 16 => read_addr(&[bytes, &[0, 0]].concat()),
-        _ => read_addr(bytes),
-    }
-    .map(canonical)
+    let alone = read_ip(bytes).map(|ip| SocketAddr::new(ip, 0));
+    alone.or_else(|| read_endpoint(bytes)).map(canonical)
 }
 
 fn node_id(dict: &Dict<'_>, key: &str) -> Option<NodeId> {

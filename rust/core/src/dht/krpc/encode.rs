@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::super::address::{write_addr, write_nodes};
+use super::super::address::write_nodes;
 use super::super::node_id::NodeId;
 use super::{Method, Query, Reply, ReplyMessage, Response, Transaction, Want};
+use crate::address::write_endpoint;
 use crate::bencode::{DictItem, Item};
 
 impl Query {
@@ -160,7 +161,7 @@ fn values(response: &Response) -> DictItem {
 
 fn compact(addr: SocketAddr) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(18);
-    write_addr(addr, &mut bytes);
+    write_endpoint(addr, &mut bytes);
     bytes
 }
 

@@ -8,8 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
-
-use crate::net::address::is_local;
+use torrent_core::address::is_local;
 
 /// Limit for looking up the names of peers.
 const PEERS_LIMIT: Duration = Duration::from_secs(5);

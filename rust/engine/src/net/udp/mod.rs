@@ -24,10 +24,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use torrent_core::address::is_local;
 use torrent_core::backoff::Backoff;
 use torrent_core::datagram::DatagramKind;
 
-use super::address::is_local;
 use crate::coop;
 use crate::timer::sleep_until;
 

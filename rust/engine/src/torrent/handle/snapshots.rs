@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use torrent_core::active_time::{ActiveTime, seconds_since};
+use torrent_core::address::is_local;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::clients;
 use torrent_core::layout::Layout;
@@ -13,7 +14,6 @@ use torrent_core::tracker::{EndpointRow, ScrapeReply, TrackerRow, TrackerState};
 
 use super::lazy::Lazy;
 use crate::event::unix_millis;
-use crate::net::address::is_local;
 use crate::status::{PeerInfo, TorrentStatus, TrackerEndpoint, TrackerStatus, hex_peer_id};
 
 // ---- status -----------------------------------------------------------------

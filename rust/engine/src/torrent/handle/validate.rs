@@ -4,8 +4,8 @@
 
 use std::net::SocketAddr;
 
+use torrent_core::address::is_host;
 use torrent_core::ids::{FileIndex, PieceIndex};
-use torrent_core::peerlist::is_host;
 
 use super::TorrentHandle;
 use crate::error::{Error, ErrorKind, Result};
