@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use data_encoding::HEXLOWER;
+
 /// Blocks of pieces that were looked at one by one: what work costs, without a clock.
 pub(crate) mod blocks_visited {
     use std::cell::Cell;
@@ -24,6 +26,12 @@ pub(crate) mod blocks_visited {
         work();
         COUNT.get() - before
     }
+}
+
+/// The bytes of a test vector.
+pub(crate) fn hex<const N: usize>(text: &str) -> [u8; N] {
+    let bytes = HEXLOWER.decode(text.as_bytes()).unwrap();
+    bytes.try_into().unwrap()
 }
 
 /// A moment `millis` milliseconds after some fixed one: the tests have a clock

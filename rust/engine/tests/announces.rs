@@ -3,10 +3,11 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use support::udp_tracker::{STOPPED, UdpAnnounce, udp_tracker};
 use support::{LIMIT, Node, PIECE, Payload, wait_until};
 
 /// An announce: the event and what is left.
@@ -33,36 +34,6 @@ fn tracker() -> (SocketAddr, Receiver<Announce>) {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
             let _ = stream.write_all((head + body).as_bytes());
             if announces.send(announce).is_err() {
-                return;
-            }
-        }
-    });
-    (addr, heard)
-}
-
-/// A tracker by UDP (BEP 15) without peers; of every announce, its sender and the
-/// number of its event come out of the channel. That a torrent stops has to be said
-/// on another connection than the first.
-fn udp_tracker() -> (SocketAddr, Receiver<(SocketAddr, u8)>) {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let addr = socket.local_addr().unwrap();
-    let (announces, heard) = channel();
-    std::thread::spawn(move || {
-        let mut request = [0; 2048];
-        let mut connections = 0u64;
-        loop {
-            let (_, from) = socket.recv_from(&mut request).unwrap();
-            let mut answer = request[8..16].to_vec();
-            match request[11] {
-                0 => {
-                    connections += 1;
-                    answer.extend(connections.to_be_bytes());
-                }
-                _ if request[83] == 3 && request[7] == 1 => answer[3] = 3,
-                _ => answer.extend([0, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0]),
-            }
-            socket.send_to(&answer, from).unwrap();
-            if request[11] == 1 && answer[3] == 1 && announces.send((from, request[83])).is_err() {
                 return;
             }
         }
@@ -131,9 +102,13 @@ fn udp_trackers_see_the_listening_port_and_hear_of_the_end() {
     let node = Node::new();
     let torrent = Payload::of_two_files(78).torrent(Some(&format!("udp://{addr}/announce")));
     node.add(&torrent);
-    assert_eq!(heard.recv_timeout(LIMIT), Ok((node.endpoint(), 2)));
+    let started = UdpAnnounce {
+        from: node.endpoint(),
+        connection: 1,
+        event: 2,
+    };
+    assert_eq!(heard.recv_timeout(LIMIT), Ok(started));
     // From which port is another matter: ours is given up for those who follow.
     node.session.stop();
-    let (_, event) = heard.recv_timeout(LIMIT).unwrap();
-    assert_eq!(event, 3);
+    assert_eq!(heard.recv_timeout(LIMIT).unwrap().event, STOPPED);
 }

@@ -174,19 +174,10 @@ fn signed_bytes(salt: &[u8], seq: i64, value: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use data_encoding::HEXLOWER;
-
     use super::*;
+    use crate::testing::hex;
 
     const VALUE: &[u8] = b"12:Hello World!";
-
-    fn hex<const N: usize>(text: &str) -> [u8; N] {
-        HEXLOWER
-            .decode(text.as_bytes())
-            .unwrap()
-            .try_into()
-            .unwrap()
-    }
 
     fn keys() -> (PublicKey, SecretKey) {
         (

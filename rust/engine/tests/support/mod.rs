@@ -5,6 +5,7 @@
 pub(crate) mod alerts;
 pub(crate) mod defaults;
 pub(crate) mod raw_peer;
+pub(crate) mod udp_tracker;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -6,6 +6,7 @@ use super::super::cipher::Cipher;
 use super::super::hashes;
 use super::super::key_exchange::SecretKey;
 use super::*;
+use crate::testing::hex;
 
 struct Vector {
     xa: &'static str,
@@ -68,14 +69,6 @@ const VECTORS: [Vector; 3] = [
         stream_b: "5ed5db5d032e9eb3baf2bb0bff686c4c",
     },
 ];
-
-fn hex<const N: usize>(text: &str) -> [u8; N] {
-    HEXLOWER
-        .decode(text.as_bytes())
-        .unwrap()
-        .try_into()
-        .unwrap()
-}
 
 #[test]
 fn keys_hashes_and_streams_are_those_of_the_specification() {

@@ -2,9 +2,10 @@
 //! clock of timers knows nothing.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, channel};
 
+use super::support::udp_tracker::udp_tracker;
 use super::support::{LIMIT, Node, Payload, until};
 use crate::core::value::Value;
 use crate::event::kind;
@@ -110,40 +111,13 @@ fn trackers_are_announced_to_again() {
     assert!(!second.contains("event="), "{second}");
 }
 
-/// A tracker by UDP (BEP 15) without peers, which answers announces on its newest
-/// connection only; the number of that comes out of the channel.
-fn udp_tracker() -> (SocketAddr, Receiver<u64>) {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let addr = socket.local_addr().unwrap();
-    let (announces, heard) = channel();
-    std::thread::spawn(move || {
-        let mut request = [0; 2048];
-        let mut connections = 0u64;
-        loop {
-            let (_, from) = socket.recv_from(&mut request).unwrap();
-            let id = u64::from_be_bytes(request[..8].try_into().unwrap());
-            let mut answer = request[8..16].to_vec();
-            if request[11] == 0 {
-                connections += 1;
-                answer.extend(connections.to_be_bytes());
-            } else {
-                answer.extend([0, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
-            }
-            socket.send_to(&answer, from).unwrap();
-            if request[11] == 1 && announces.send(id).is_err() {
-                return;
-            }
-        }
-    });
-    (addr, heard)
-}
-
 #[test]
 fn connection_ids_of_udp_trackers_do_not_outlive_a_suspend() {
     let (addr, announces) = udp_tracker();
     let node = Node::new();
     add(&node, Some(&format!("udp://{addr}/announce")), Vec::new());
-    assert_eq!(announces.recv_timeout(LIMIT), Ok(1));
+    let connection = || announces.recv_timeout(LIMIT).unwrap().connection;
+    assert_eq!(connection(), 1);
     suspend(&node);
-    assert_eq!(announces.recv_timeout(LIMIT), Ok(2));
+    assert_eq!(connection(), 2);
 }
