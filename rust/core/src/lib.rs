@@ -60,6 +60,7 @@ pub mod ext;
 pub mod external_ip;
 pub mod ids;
 pub mod ip_filter;
+mod journal;
 pub mod layout;
 pub mod magnet;
 pub mod merkle;

@@ -8,22 +8,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::bencode::{DecodeLimits, DictItem, Document, Item, List};
+use crate::bencode::{DictItem, Item, List};
 use crate::ids::{FileIndex, InfoHash};
+use crate::journal;
+pub use crate::journal::MAX_BYTES;
 use crate::metainfo::MAX_FILES;
-
-/// Bytes that a record may have: names of as many files as a torrent can have.
-pub const MAX_BYTES: usize = 64 * 1024 * 1024;
-
-/// Bencoded values: two for each file that has another name, three for each
-/// that is carried.
-const MAX_TOKENS: usize = 10_000_000;
 
 /// What a record of this form calls itself.
 const FORMAT: &str = "godot-torrent places";
-
-/// The version that is read and written.
-const VERSION: i64 = 1;
 
 /// Why bytes are no such record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,12 +100,9 @@ impl JournalChange {
 impl MoveJournal {
     /// The record.
     pub fn encode(&self) -> Vec<u8> {
-        let mut root = DictItem::new();
+        let mut root = journal::begin(FORMAT, self.info_hash);
         let names = self.renamed.iter().map(|(file, name)| named(*file, name));
-        root.insert("format", FORMAT)
-            .insert("version", VERSION)
-            .insert("info-hash", self.info_hash.0)
-            .insert("save_path", &self.save_path[..])
+        root.insert("save_path", &self.save_path[..])
             .insert("mapped_files", names.collect::<Item>())
             .insert("needs_check", self.needs_check)
             .insert_some("change", self.change.as_ref().map(JournalChange::item));
@@ -126,22 +115,10 @@ impl MoveJournal {
     ///
     /// For what is no record of this form and version.
     pub fn decode(data: &[u8]) -> Result<Self, MoveJournalError> {
-        let limits = DecodeLimits {
-            tokens: MAX_TOKENS,
-            ..DecodeLimits::default()
-        };
-        if data.len() > MAX_BYTES {
-            return Err(MoveJournalError);
-        }
-        let document = Document::parse_with(data, &limits).map_err(|_| MoveJournalError)?;
+        let (document, info_hash) = journal::read(FORMAT, data).ok_or(MoveJournalError)?;
         let root = document.root().as_dict().ok_or(MoveJournalError)?;
-        let is_known =
-            root.bytes("format") == Some(FORMAT.as_bytes()) && root.int("version") == Some(VERSION);
-        let hash = root.bytes("info-hash").and_then(|it| it.try_into().ok());
         let save_path = root.bytes("save_path").filter(|path| !path.is_empty());
-        let (true, Some(hash), Some(save_path)) = (is_known, hash, save_path) else {
-            return Err(MoveJournalError);
-        };
+        let save_path = save_path.ok_or(MoveJournalError)?;
         let change = match root.get("change") {
             None => None,
             Some(change) => {
@@ -170,7 +147,7 @@ impl MoveJournal {
             Some((file, pair.next()?.as_bytes()?.to_vec()))
         });
         Ok(Self {
-            info_hash: InfoHash(hash),
+            info_hash,
             save_path: save_path.to_vec(),
             renamed: names.collect(),
             needs_check: root.int("needs_check").unwrap_or(0) != 0,

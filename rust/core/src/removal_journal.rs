@@ -6,21 +6,14 @@
 //! record, which are judged when that is read: a name that no file of the torrent
 //! has means nothing.
 
-use crate::bencode::{DecodeLimits, DictItem, Document, Item};
+use crate::bencode::{DictItem, Item};
 use crate::ids::InfoHash;
+use crate::journal;
+pub use crate::journal::MAX_BYTES;
 use crate::metainfo::MAX_FILES;
-
-/// Bytes that a record may have: names of as many files as a torrent can have.
-pub const MAX_BYTES: usize = 64 * 1024 * 1024;
-
-/// Bencoded values: one for each name.
-const MAX_TOKENS: usize = 10_000_000;
 
 /// What a record of this form calls itself.
 const FORMAT: &str = "godot-torrent removal";
-
-/// The version that is read and written.
-const VERSION: i64 = 1;
 
 /// Why bytes are no such record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,11 +44,8 @@ pub struct DoomedFiles {
 impl RemovalJournal {
     /// The record.
     pub fn encode(&self) -> Vec<u8> {
-        let mut root = DictItem::new();
-        root.insert("format", FORMAT)
-            .insert("version", VERSION)
-            .insert("info-hash", self.info_hash.0)
-            .insert("files", self.files.item())
+        let mut root = journal::begin(FORMAT, self.info_hash);
+        root.insert("files", self.files.item())
             .insert_some("carried", self.carried.as_ref().map(DoomedFiles::item));
         root.encode()
     }
@@ -66,21 +56,8 @@ impl RemovalJournal {
     ///
     /// For what is no record of this form and version.
     pub fn decode(data: &[u8]) -> Result<Self, RemovalJournalError> {
-        let limits = DecodeLimits {
-            tokens: MAX_TOKENS,
-            ..DecodeLimits::default()
-        };
-        if data.len() > MAX_BYTES {
-            return Err(RemovalJournalError);
-        }
-        let document = Document::parse_with(data, &limits).map_err(|_| RemovalJournalError)?;
+        let (document, info_hash) = journal::read(FORMAT, data).ok_or(RemovalJournalError)?;
         let root = document.root().as_dict().ok_or(RemovalJournalError)?;
-        let is_known =
-            root.bytes("format") == Some(FORMAT.as_bytes()) && root.int("version") == Some(VERSION);
-        let hash = root.bytes("info-hash").and_then(|it| it.try_into().ok());
-        let (true, Some(hash)) = (is_known, hash) else {
-            return Err(RemovalJournalError);
-        };
         let read = |key| {
             let place = root.get(key)?.as_dict()?;
             let names = place.list("names")?.iter().take(MAX_FILES + 1);
@@ -92,7 +69,7 @@ impl RemovalJournal {
             })
         };
         Ok(Self {
-            info_hash: InfoHash(hash),
+            info_hash,
             files: read("files").ok_or(RemovalJournalError)?,
             carried: read("carried"),
         })

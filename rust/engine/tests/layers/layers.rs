@@ -21,7 +21,7 @@ const CRATES: &[(&str, &str)] = &[
 const CORE: &str = "
     address bitfield crc32c ids text bencode uri value settings merkle layout
     piece_hash metainfo
-    magnet create ip_filter move_journal removal_journal resume rate
+    magnet create ip_filter journal move_journal removal_journal resume rate
     bandwidth backoff dht session_state datagram save_schedule suspend block_table external_ip clients
     ban peerlist picker window wire mse ext peer choker queue turnover torrent
     tracker active_time check_state storage_backoff utp";
