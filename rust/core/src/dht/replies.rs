@@ -14,7 +14,7 @@ use super::requests::{Goal, RequestKind};
 use super::transactions::{PendingQuery, Purpose, Stage};
 use super::{Dht, DhtOutput};
 
-/// Peers of one request that are told apart.
+/// Peers of one request that are remembered, so that each is reported once.
 const MAX_FOUND: usize = 5000;
 
 impl Dht {

@@ -38,6 +38,14 @@ impl StateFaults {
         Self(Some(Arc::new(strike)))
     }
 
+    /// Fails the operations that `is_it` picks, by an error of no particular kind.
+    pub fn failing(is_it: impl Fn(FileOp, &Path) -> bool + Send + Sync + 'static) -> Self {
+        Self::new(move |op, path| match is_it(op, path) {
+            true => Err(io::Error::other("a fault that a test asks for")),
+            false => Ok(()),
+        })
+    }
+
     pub(super) fn strike(&self, op: FileOp, path: &Path) -> io::Result<()> {
         self.0.as_ref().map_or(Ok(()), |strike| strike(op, path))
     }

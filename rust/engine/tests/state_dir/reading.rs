@@ -1,7 +1,6 @@
 //! The state directory cannot be read for the moment: nothing is lost by it,
 //! and no caller waits for the disk.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,15 +18,16 @@ use super::support::{Node, Payload, until};
 use super::{begin_with, start, stop};
 
 /// The first `count` times that it is about a file of that name, `op` fails.
-fn failing_first(op: FileOp, of: &'static str, count: usize) -> (Arc<AtomicUsize>, StateFaults) {
+pub(super) fn failing_first(
+    op: FileOp,
+    of: &'static str,
+    count: usize,
+) -> (Arc<AtomicUsize>, StateFaults) {
     let struck = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&struck);
-    let faults = StateFaults::new(move |this, path| {
+    let faults = StateFaults::failing(move |this, path| {
         let is_it = this == op && path.to_string_lossy().ends_with(of);
-        match is_it && seen.fetch_add(1, Ordering::SeqCst) < count {
-            true => Err(io::Error::other("a fault that a test asks for")),
-            false => Ok(()),
-        }
+        is_it && seen.fetch_add(1, Ordering::SeqCst) < count
     });
     (struck, faults)
 }

@@ -17,6 +17,7 @@ use torrent_engine::torrent::handle::TorrentHandle;
 use torrent_engine::torrent::handle::storage::Deletion;
 
 use super::faults::killed;
+use super::reading::failing_first;
 use super::support::{LIMIT, Node, Payload, until, wait};
 use super::{begin_with, start, stop};
 
@@ -310,14 +311,7 @@ fn path_bytes(path: &Path) -> Vec<u8> {
 #[test]
 fn a_list_that_cannot_be_read_for_a_moment_is_read_later() {
     let left = Left::new(75);
-    let failed = AtomicUsize::new(0);
-    let faults = StateFaults::new(move |op, path| {
-        let is_it = op == FileOp::Read && path.to_string_lossy().ends_with(".removed");
-        match is_it && failed.fetch_add(1, Ordering::SeqCst) == 0 {
-            true => Err(io::Error::other("a fault that a test asks for")),
-            false => Ok(()),
-        }
-    });
+    let (_, faults) = failing_first(FileOp::Read, ".removed", 1);
     let mut node = begin_with(left.state.path(), faults);
     node.wait(kind::FILE_ERROR);
     node.wait(kind::TORRENT_DELETED);
@@ -351,10 +345,7 @@ fn a_file_that_cannot_be_deleted_is_tried_again() {
 fn files_stay_where_it_cannot_be_written_down_that_they_go() {
     let (state, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let payload = Payload::of_two_files(71);
-    let faults = StateFaults::new(|op, path| match is_tombstone(op, path) {
-        true => Err(io::Error::other("a fault that a test asks for")),
-        false => Ok(()),
-    });
+    let faults = StateFaults::failing(is_tombstone);
     let mut node = begin_with(state.path(), faults);
     let handle = seeding(&node, state.path(), &payload, data.path());
     node.session
@@ -407,16 +398,13 @@ fn a_torrent_that_is_removed_while_it_cannot_be_read_does_not_come_back() {
         stop(&node);
         let (reached, read) = mpsc::channel();
         let reached = Mutex::new(reached);
-        let faults =
-            StateFaults::new(
-                move |op, path| match op == FileOp::Read && path.ends_with(&name) {
-                    true => {
-                        let _ = reached.lock().unwrap().send(());
-                        Err(io::Error::other("a fault that a test asks for"))
-                    }
-                    false => Ok(()),
-                },
-            );
+        let faults = StateFaults::failing(move |op, path| {
+            let is_it = op == FileOp::Read && path.ends_with(&name);
+            if is_it {
+                let _ = reached.lock().unwrap().send(());
+            }
+            is_it
+        });
         let mut node = begin_with(state.path(), faults);
         let add = AddTorrent::from_data(&payload.torrent(None), data.path()).unwrap();
         let handle = node.session.add_torrent(add).unwrap();
@@ -462,10 +450,7 @@ fn a_torrent_that_is_added_again_can_be_removed_while_the_directory_fails() {
     let left = Left::new(80);
     let away = left.data.path().with_extension("away");
     fs::rename(left.data.path(), &away).unwrap();
-    let faults = StateFaults::new(|op, path| match is_tombstone(op, path) {
-        true => Err(io::Error::other("a fault that a test asks for")),
-        false => Ok(()),
-    });
+    let faults = StateFaults::failing(is_tombstone);
     let mut node = begin_with(left.state.path(), faults);
     until(|| node.session.is_restored());
     node.wait(kind::TORRENT_DELETE_FAILED);

@@ -71,8 +71,8 @@ pub struct Multiplexer {
 }
 
 impl Multiplexer {
-    /// No connections. `seed` is for numbers that nobody shall guess, and has to
-    /// be chosen by chance.
+    /// No connections. From `seed` come numbers that other hosts must not be able to
+    /// guess, so it has to be chosen by chance.
     pub fn new(now: Instant, settings: UtpSettings, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut secret = [0; 20];

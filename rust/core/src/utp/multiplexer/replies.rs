@@ -1,6 +1,7 @@
 //! Packets that are of no connection: answers to SYNs and resets. Each is as
 //! short as a packet can be, for one that was no shorter, and they are limited
-//! in number, so that nobody is hit through us by more than what was sent here.
+//! in number, so that a forged source address brings that host no more bytes than
+//! were sent to us.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
