@@ -49,7 +49,7 @@ usage: ./build.sh <command>
   test windows [rust|oracle|library]
                   run core, engine and shim as Windows programs under Wine, and
                   a part of the oracle tests with the shim; not one of "all"
-  test deep [fuzz]
+  test deep [fuzz|random]
                   run the suites for which there is no time otherwise, or one
                   of them; each takes half an hour at most
   bench [arguments]

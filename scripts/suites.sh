@@ -4,7 +4,7 @@
 
 SUITES=(style rust fuzz gut scenes export oracle)
 # What `test deep` runs: each takes half an hour at most.
-DEEP_SUITES=(fuzz)
+DEEP_SUITES=(fuzz random)
 # Run when they are named.
 EXTRA_SUITES=(windows)
 RESULTS=$TARGET_DIR/results
@@ -33,6 +33,7 @@ test_command() {
   fi
 
   mkdir -p "$RESULTS"
+  seed_tests 1
   local name passed failed suite_passed suite_failed
   passed=0 failed=0
   for name in "${suites[@]}"; do
@@ -60,6 +61,16 @@ test_command() {
   done
   echo "$passed passed, $failed failed"
   ((failed == 0))
+}
+
+# seed_tests SEED: what tests draw by chance, where nothing else is asked for. It is
+# the same in each run, since a run judges a change, and must not fail for what was
+# there before it.
+seed_tests() {
+  local name
+  for name in GODOT_TORRENT_SEED TORRENT_SEED PROPTEST_RNG_SEED; do
+    [[ -n ${!name:-} ]] || export "$name=$1"
+  done
 }
 
 # report SUITE PASSED FAILED
@@ -133,6 +144,29 @@ run_rust_tests() {
     END { print passed + 0, failed + 0 }' "$log")
   # A test program that dies has no result line; cargo's own status knows.
   ((status == 0 || RUST_FAILED > 0)) || RUST_FAILED=1
+}
+
+# What is drawn by chance, drawn anew: property tests of the core, and torrents,
+# links and folders that libtorrent judges as well.
+suite_deep_random() {
+  local seed passed=0
+  need_cargo
+  require_venv
+  run_logged build-rpc cargo build --release -p torrent-rpc || die "torrent-rpc does not compile"
+  export TORRENT_RPC=$TARGET_DIR/release/torrent-rpc
+  ORACLE_PASSED=0 ORACLE_FAILED=0
+  for _ in 1 2 3 4 5; do
+    seed=$(od -An -N4 -tu4 /dev/urandom)
+    seed=${seed//[[:space:]]/}
+    unset GODOT_TORRENT_SEED TORRENT_SEED PROPTEST_RNG_SEED
+    seed_tests "$seed"
+    say "running the tests of chance with the seed $seed"
+    run_rust_tests "deep-random-rust-$seed" -p torrent-core --lib
+    ((passed += RUST_PASSED, ORACLE_FAILED += RUST_FAILED)) || true
+    run_oracle "deep-random-oracle-$seed" tests/test_metainfo_fuzz.py tests/test_magnet_fuzz.py \
+      tests/test_create_fuzz.py
+  done
+  report deep_random "$((passed + ORACLE_PASSED))" "$ORACLE_FAILED"
 }
 
 # --- gut --------------------------------------------------------------------
