@@ -119,6 +119,17 @@ def joiners(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
     return any("\u200c" in element or "\u200d" in element for element in elements(ours))
 
 
+def names_in_links(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
+    """What a link points to is no name of a file for one of the two, for the joiners in it or
+    for its length: as with names."""
+    if isinstance(theirs, Refused) or isinstance(ours, Refused):
+        return False
+    lists = [[file | {"symlink": ""} for file in it["files"]] for it in (theirs, ours)]
+    unlinked = same(theirs | {"files": lists[0]}, ours | {"files": lists[1]})
+    joined = any(joiner.encode() in data for joiner in "\u200c\u200d")
+    return unlinked and (joined or re.search(rb"[^0-9]2[45]\d:", data) is not None)
+
+
 def names_of_up_to_255_bytes(data: bytes, theirs: Verdict, ours: Verdict) -> bool:
     """libtorrent cuts names at 240 bytes; file systems take 255."""
     return any(240 < len(element.encode()) <= 255 for element in elements(ours))
@@ -136,6 +147,7 @@ DEVIATIONS: list[Callable[[bytes, Verdict, Verdict], bool]] = [
     long_names_of_nothing,
     leading_zeros_behind_a_sign,
     joiners,
+    names_in_links,
     names_of_up_to_255_bytes,
 ]
 
