@@ -13,10 +13,11 @@
 //! [`check_state::CheckState`], [`storage_backoff::StorageBackoff`],
 //! [`save_schedule::SaveSchedule`], [`backoff::Backoff`], [`utp::Multiplexer`],
 //! [`dht::Dht`]. All of them keep this, and
-//! the property tests of most hold it (`testing::check_contract`):
+//! a property test of each holds it (`testing::check_contract`):
 //!
-//! - *Inputs* are calls that say what happened. Where it matters when, they take
-//!   `now`, which never goes back from one call to the next. An input never
+//! - *Inputs* are calls that say what happened. They take `now`, which never goes
+//!   back from one call to the next; what only chooses how a machine works from now
+//!   on (a setting, a mode), and what is true whenever it is said, may do without. An input never
 //!   blocks and carries nothing out. What it returns is its answer (a refusal,
 //!   an error of the peer), not something that the machine wants done.
 //! - *Outputs* are what the driver is to carry out. They are polled
@@ -31,9 +32,11 @@
 //!   late. A moment that is past means at once.
 //! - `handle_timeout(now)` does what is due by `now`. It may be called too early
 //!   or too late, and often: afterwards, when the outputs are polled,
-//!   `poll_timeout` is later than `now`, so that a driver never spins. A machine that only answers when it is polled with
-//!   `now` ([`save_schedule::SaveSchedule::poll`], [`bandwidth::Bandwidth::grant`]) needs
-//!   none. What only adds up over time ([`active_time::ActiveTime`],
+//!   `poll_timeout` is later than `now`, so that a driver never spins. Where it
+//!   fails ([`peer::Connection::handle_timeout`]) the machine is at its end. A
+//!   machine that only answers when it is polled with `now`
+//!   ([`save_schedule::SaveSchedule::poll`], [`bandwidth::Bandwidth::grant`],
+//!   [`turnover::Turnover::due`]) needs none. What only adds up over time ([`active_time::ActiveTime`],
 //!   [`suspend::SuspendWatch`], [`storage_backoff::FileLimit`]) takes `now` and has
 //!   nothing to be woken for.
 //! - A machine whose limit of time is its driver's ([`mse::Initiator`],

@@ -145,7 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::{Machine, at, check_contract};
+    use crate::testing::{Machine, at, check_contract, count_outputs};
 
     #[test]
     fn settings_do_not_wait_for_a_slow_sync() {
@@ -180,12 +180,11 @@ mod tests {
         fn handle_timeout(&mut self, _now: Instant) {}
 
         fn poll_all(&mut self, now: Instant) -> usize {
-            let saves = std::iter::from_fn(|| {
+            count_outputs(|| {
                 let save = self.poll(now)?;
                 self.began(now, save);
                 Some(save)
-            });
-            saves.count()
+            })
         }
     }
 

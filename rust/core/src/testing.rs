@@ -54,6 +54,16 @@ pub(crate) trait Machine {
     fn poll_all(&mut self, now: Instant) -> usize;
 }
 
+/// More outputs than any machine of the tests has at once.
+const TOO_MANY: usize = 100_000;
+
+/// Polls outputs of one kind until there are none; how many there were.
+pub(crate) fn count_outputs<T>(poll: impl FnMut() -> Option<T>) -> usize {
+    let count = std::iter::from_fn(poll).take(TOO_MANY).count();
+    assert!(count < TOO_MANY, "polling does not end");
+    count
+}
+
 /// Lets `machine` do what is due by `now` and panics where it breaks the
 /// contract: a driver of it would spin, or see another answer for polling
 /// twice.

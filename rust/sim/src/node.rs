@@ -215,7 +215,7 @@ pub(crate) struct Conn {
     /// Received and not yet taken.
     pub(crate) input: Vec<u8>,
     /// When the connection will be woken.
-    pub(crate) timer: Duration,
+    pub(crate) timer: Option<Duration>,
     /// When the last command from the torrent's task will be there.
     pub(crate) mailbox_at: Duration,
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{Machine, at, check_contract};
+use crate::testing::{Machine, at, check_contract, count_outputs};
 
 const PIECES: u32 = 4;
 
@@ -330,7 +330,7 @@ impl Machine for CheckState {
     }
 
     fn poll_all(&mut self, _now: Instant) -> usize {
-        std::iter::from_fn(|| self.poll_output()).count()
+        count_outputs(|| self.poll_output())
     }
 }
 

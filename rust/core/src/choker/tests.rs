@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{Machine, at, check_contract};
+use crate::testing::{Machine, at, check_contract, count_outputs};
 
 const ONE: TorrentKey = TorrentKey(1);
 const TWO: TorrentKey = TorrentKey(2);
@@ -404,7 +404,7 @@ impl Machine for Choker {
     }
 
     fn poll_all(&mut self, _now: Instant) -> usize {
-        std::iter::from_fn(|| self.poll_output()).count()
+        count_outputs(|| self.poll_output())
     }
 }
 

@@ -31,7 +31,7 @@ impl Connection {
     ) -> Result<usize, PeerError> {
         self.check_unsent()?;
         // A part of a message is a sign of life too.
-        self.last_received = now;
+        self.last.received = now;
         let accepted_before = blocks.len();
         let before = self.pending_report.report.stats.incoming;
         let taken = match self.take_messages(input, blocks) {
@@ -165,7 +165,7 @@ impl Connection {
             | Message::Reject(_)
             | Message::AllowedFast(_) => self.handle_fast(message)?,
             Message::Extended { id, payload } => {
-                self.handle_extended(self.last_received, id, payload)?;
+                self.handle_extended(self.last.received, id, payload)?;
             }
             Message::Piece { piece, begin, data } => {
                 let length = data.len() as u32;

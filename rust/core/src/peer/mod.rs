@@ -61,6 +61,25 @@ use send::SendQueue;
 use upload::Uploads;
 pub use upload::{READ_JOB_BYTES, ReadJob};
 
+/// When there was traffic last, by which a silent connection is kept or given up.
+#[derive(Debug)]
+struct LastTraffic {
+    received: Instant,
+    sent: Instant,
+    /// The peer was silent for too long.
+    timed_out: bool,
+}
+
+impl LastTraffic {
+    fn new(now: Instant) -> Self {
+        Self {
+            received: now,
+            sent: now,
+            timed_out: false,
+        }
+    }
+}
+
 /// The protocol state of one connection.
 #[derive(Debug)]
 pub struct Connection {
@@ -79,8 +98,7 @@ pub struct Connection {
     requests: Requests,
     uploads: Uploads,
     send: SendQueue,
-    last_received: Instant,
-    last_sent: Instant,
+    last: LastTraffic,
     pending_report: PendingReport,
 }
 
@@ -100,8 +118,7 @@ impl Connection {
             peer_pieces: RemotePieces::default(),
             uploads: Uploads::default(),
             send: SendQueue::default(),
-            last_received: now,
-            last_sent: now,
+            last: LastTraffic::new(now),
             pending_report: PendingReport::default(),
         }
     }
@@ -195,31 +212,37 @@ impl Connection {
     pub fn handle_sent(&mut self, now: Instant, bytes: usize) {
         let payload = self.send.advance(bytes);
         self.send_metadata();
-        self.last_sent = now;
+        self.last.sent = now;
         let all = self.send.len() == 0;
         self.pending_report.sent(bytes, payload, all);
     }
 
-    /// When [`Self::handle_timeout`] is due.
-    pub fn poll_timeout(&self) -> Instant {
-        let keep_alive = self.last_sent + self.limits.peer_timeout / 2;
-        let silence = self.last_received + self.limits.peer_timeout;
+    /// When [`Self::handle_timeout`] is due; never again after it has failed.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.last.timed_out {
+            return None;
+        }
+        let keep_alive = self.last.sent + self.limits.peer_timeout / 2;
+        let silence = self.last.received + self.limits.peer_timeout;
         let silence = Some(silence).filter(|_| self.requests.request_timer.held_since().is_none());
         [silence, self.next_snub(), self.pending_report.partial.due()]
             .into_iter()
             .flatten()
-            .fold(keep_alive, Instant::min)
+            .chain([keep_alive])
+            .min()
     }
 
-    /// Does what time asks for: keep-alives, giving up on a silent peer.
+    /// Does what time asks for: keep-alives, giving up on a silent peer. The
+    /// error is the end of the connection: time asks for nothing more.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), PeerError> {
-        let silent = now >= self.last_received + self.limits.peer_timeout;
+        let silent = now >= self.last.received + self.limits.peer_timeout;
         if silent && self.requests.request_timer.held_since().is_none() {
+            self.last.timed_out = true;
             return Err(PeerError::TimedOut);
         }
-        if now >= self.last_sent + self.limits.peer_timeout / 2 {
+        if now >= self.last.sent + self.limits.peer_timeout / 2 {
             self.send.message(&Message::KeepAlive);
-            self.last_sent = now;
+            self.last.sent = now;
         }
         if self.next_snub().is_some_and(|due| due <= now) {
             self.snub(now);

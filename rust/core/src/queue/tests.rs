@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{Machine, at, check_contract};
+use crate::testing::{Machine, at, check_contract, count_outputs};
 
 fn torrent(name: u8) -> TorrentKey {
     TorrentKey(name.into())
@@ -337,8 +337,8 @@ impl Machine for Queue {
     }
 
     fn poll_all(&mut self, now: Instant) -> usize {
-        let verdicts = std::iter::from_fn(|| self.poll_verdict()).count();
-        verdicts + std::iter::from_fn(|| self.poll_scrape(now)).count()
+        let verdicts = count_outputs(|| self.poll_verdict());
+        verdicts + count_outputs(|| self.poll_scrape(now))
     }
 }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{Machine, at, check_contract};
+use crate::testing::{Machine, at, check_contract, count_outputs};
 
 fn outputs(storage: &mut StorageBackoff) -> Vec<StorageOutput> {
     std::iter::from_fn(|| storage.poll_output()).collect()
@@ -98,7 +98,7 @@ impl Machine for StorageBackoff {
     }
 
     fn poll_all(&mut self, _now: Instant) -> usize {
-        std::iter::from_fn(|| self.poll_output()).count()
+        count_outputs(|| self.poll_output())
     }
 }
 

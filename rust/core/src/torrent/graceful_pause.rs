@@ -30,6 +30,8 @@ impl Torrent {
     pub(super) fn end_graceful_pause(&mut self, now: Instant) {
         if self.activity.end_graceful_pause() {
             self.choking.changed();
+            // What changed meanwhile found that nothing could be asked for.
+            self.send_interest();
             self.top_up_starved(now);
         }
     }

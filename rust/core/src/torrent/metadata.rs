@@ -57,7 +57,7 @@ impl Torrent {
     /// The metadata is known: the torrent waits for [`Self::checked`], its
     /// connections stay. Limits, priorities and the order of pieces are as in
     /// a new torrent and must be set again.
-    pub fn set_metadata(&mut self, layout: Arc<Layout>, seed: u64) {
+    pub fn set_metadata(&mut self, _now: Instant, layout: Arc<Layout>, seed: u64) {
         debug_assert!(!self.has_metadata(), "metadata comes once");
         self.fetch = None;
         self.pieces.set_metadata(layout, seed, &self.settings);

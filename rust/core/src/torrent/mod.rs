@@ -213,7 +213,7 @@ impl Torrent {
     }
 
     /// Closes all connections and makes no new ones until [`Self::start`].
-    pub fn stop(&mut self) {
+    pub fn stop(&mut self, _now: Instant) {
         self.activity.stop();
         self.dialing.apply_settings(&self.settings, false);
         self.close_all(CloseReason::Stopped);
@@ -298,7 +298,7 @@ impl Torrent {
     // ---- what the disk says -----------------------------------------------
 
     /// Files are being looked at: no traffic until [`Self::checked`].
-    pub fn checking(&mut self, state: TorrentState) {
+    pub fn checking(&mut self, _now: Instant, state: TorrentState) {
         debug_assert!(state.is_checking());
         if self.activity.state.is_checking() {
             return self.set_state(state);
@@ -320,11 +320,11 @@ impl Torrent {
         // It was us who closed the connections.
         self.forgive_all();
         self.next_tick = now;
-        self.leave_checking();
+        self.leave_checking(now);
         self.welcome_back(now, have);
     }
 
-    fn leave_checking(&mut self) {
+    fn leave_checking(&mut self, now: Instant) {
         if self.pieces.picker.is_finished() {
             self.finish();
         } else {
@@ -334,11 +334,11 @@ impl Torrent {
                 self.event(TorrentEvent::FileCompleted(file));
             }
         }
-        self.stop_if_ready();
+        self.stop_if_ready(now);
     }
 
     /// These pieces are hashed, right, and in their files.
-    pub fn pieces_verified(&mut self, pieces: &[PieceIndex]) {
+    pub fn pieces_verified(&mut self, _now: Instant, pieces: &[PieceIndex]) {
         let new: Vec<PieceIndex> = pieces
             .iter()
             .copied()
@@ -488,9 +488,11 @@ impl Torrent {
                 peer.download.interesting, interesting,
                 "what {key:?} has for us"
             );
-            assert_eq!(
-                peer.download.interested,
-                interesting > 0 && self.may_download()
+            // A graceful pause does not end what was asked for before.
+            assert!(
+                self.activity.is_pausing_gracefully()
+                    || peer.download.interested == (interesting > 0 && self.may_download()),
+                "whether {key:?} interests us"
             );
         }
         for key in self.starved.iter() {

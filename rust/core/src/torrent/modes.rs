@@ -37,18 +37,18 @@ impl Torrent {
             self.update_all_interest();
             self.top_up_starved(now);
         }
-        self.stop_if_ready();
+        self.stop_if_ready(now);
     }
 
     /// Stops, once, when the torrent was to stop as soon as it is checked.
-    pub(super) fn stop_if_ready(&mut self) {
+    pub(super) fn stop_if_ready(&mut self, now: Instant) {
         let ready = matches!(
             self.activity.state,
             TorrentState::Downloading | TorrentState::Finished | TorrentState::Seeding
         );
         if self.activity.modes.stop_when_ready && ready {
             self.activity.modes.stop_when_ready = false;
-            self.stop();
+            self.stop(now);
             self.event(TorrentEvent::StoppedWhenReady);
         }
     }

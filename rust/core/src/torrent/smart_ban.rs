@@ -75,7 +75,7 @@ impl Torrent {
 
     /// A piece that had failed before is right now, with these digests of its blocks,
     /// each with its block and in their order. Comes before [`Self::pieces_verified`].
-    pub fn piece_audited(&mut self, piece: PieceIndex, digests: &[(u32, u64)]) {
+    pub fn piece_audited(&mut self, _now: Instant, piece: PieceIndex, digests: &[(u32, u64)]) {
         let guilty = self.smart_ban.suspects.piece_passed(piece, [], digests);
         self.note_suspects();
         self.convict(guilty);

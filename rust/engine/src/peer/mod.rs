@@ -139,7 +139,8 @@ impl PeerTask {
         let mut starved = false;
         // The peer is not to blame for its silence.
         let mut excused = false;
-        let timer = sleep_until(self.connection.poll_timeout().into());
+        let first = self.connection.poll_timeout();
+        let timer = sleep_until(first.unwrap_or_else(Instant::now).into());
         tokio::pin!(timer);
         loop {
             coop::round().await;
@@ -162,9 +163,11 @@ impl PeerTask {
                     .await
                     .map_err(|_| ConnectionEnd::Orphaned)?;
             }
-            let due = self.connection.poll_timeout().into();
-            if due < timer.deadline() {
-                timer.as_mut().reset(due);
+            let due = self.connection.poll_timeout();
+            if let Some(due) = due
+                && due < timer.deadline().into_std()
+            {
+                timer.as_mut().reset(due.into());
             }
             let interest = match (congested || starved, blocked) {
                 (false, false) => Some(Interest::READABLE),
@@ -208,13 +211,15 @@ impl PeerTask {
                     if data.is_none() {
                         self.up.refund(job.wire_len());
                     }
-                    if let Some(reason) = self.connection.handle_read(&job, data.as_ref()) {
+                    if let Some(reason) = self.connection.handle_read(Instant::now(), &job, data.as_ref()) {
                         return Err(ConnectionEnd::ByUs(reason));
                     }
                 }
-                () = &mut timer => {
+                () = &mut timer, if due.is_some() => {
                     self.connection.handle_timeout(Instant::now())?;
-                    timer.as_mut().reset(self.connection.poll_timeout().into());
+                    if let Some(due) = self.connection.poll_timeout() {
+                        timer.as_mut().reset(due.into());
+                    }
                 }
             }
         }

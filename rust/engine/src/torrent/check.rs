@@ -57,7 +57,8 @@ impl Driver {
             CheckOutput::Enter => {
                 self.leave_seed_mode();
                 self.stop_announcing();
-                self.brain.checking(TorrentState::CheckingFiles);
+                self.brain
+                    .checking(Instant::now(), TorrentState::CheckingFiles);
             }
             CheckOutput::Look(look) => {
                 let is_new = look.purpose == LookPurpose::Check
@@ -156,7 +157,8 @@ impl Driver {
     pub(super) fn check_progress(&mut self, done: u32, total: u32) {
         self.checking.state.checked_some(done, total);
         if self.brain.state() == TorrentState::CheckingResumeData {
-            self.brain.checking(TorrentState::CheckingFiles);
+            self.brain
+                .checking(Instant::now(), TorrentState::CheckingFiles);
         }
         self.times.times.snapshot_now();
     }

@@ -110,7 +110,7 @@ impl Driver {
             if self.handle.plain_options().graceful && self.brain.is_running() {
                 self.brain.pause_gracefully(now);
             } else {
-                self.brain.stop();
+                self.brain.stop(now);
                 self.publish(now);
                 self.post(typed::TORRENT_PAUSED, || ());
             }

@@ -36,9 +36,9 @@ impl Driver {
         match event {
             DiskEvent::Verified(pieces) => {
                 stats.num_piece_passed.add(pieces.len() as u64);
-                self.brain.pieces_verified(&pieces);
+                self.brain.pieces_verified(now, &pieces);
             }
-            DiskEvent::Audited { piece, digests } => self.brain.piece_audited(piece, &digests),
+            DiskEvent::Audited { piece, digests } => self.brain.piece_audited(now, piece, &digests),
             DiskEvent::PieceFailed { piece, blocks } => {
                 stats.num_piece_failed.add(1);
                 stats

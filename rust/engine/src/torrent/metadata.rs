@@ -98,8 +98,11 @@ impl Driver {
         };
         // No other code fills it.
         let _ = self.storage.slot.set(storage);
-        self.brain
-            .set_metadata(Arc::new(info.layout.clone()), rand::random());
+        self.brain.set_metadata(
+            Instant::now(),
+            Arc::new(info.layout.clone()),
+            rand::random(),
+        );
         for note in self.handle.learn(info) {
             let torrent = self.handle.info_hash();
             tracing::warn!(%torrent, "of what it was added with: {note}");

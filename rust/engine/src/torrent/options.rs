@@ -47,7 +47,7 @@ impl Driver {
             self.pause_changed(now);
         } else if self.brain.is_pausing_gracefully() && !options.graceful {
             // It was not to take that long after all.
-            self.brain.stop();
+            self.brain.stop(now);
             self.post(typed::TORRENT_PAUSED, || ());
         } else if answers && !self.brain.is_pausing_gracefully() {
             // Paused and resumed, or the other way round, before it was seen:

@@ -17,8 +17,9 @@ impl Driver {
             check.cancel();
         }
         self.cut_short();
-        self.brain.clear_deadlines(Instant::now());
-        self.brain.stop();
+        let now = Instant::now();
+        self.brain.clear_deadlines(now);
+        self.brain.stop(now);
         self.set_filtered(true);
         self.context
             .services

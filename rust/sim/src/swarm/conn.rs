@@ -49,12 +49,12 @@ impl Swarm {
         let Some(conn) = self.conn(node, key) else {
             return;
         };
-        let due = conn
-            .connection
-            .poll_timeout()
-            .saturating_duration_since(start);
-        if due < conn.timer {
-            conn.timer = due;
+        let Some(due) = conn.connection.poll_timeout() else {
+            return;
+        };
+        let due = due.saturating_duration_since(start);
+        if conn.timer.is_none_or(|set| due < set) {
+            conn.timer = Some(due);
             self.queue.push(due, Event::ConnTimer(node, key));
         }
     }
@@ -190,22 +190,17 @@ impl Swarm {
     }
 
     pub(super) fn conn_timer(&mut self, node: usize, key: PeerKey) {
-        let (now, time, start) = (self.instant(), self.now(), self.start);
+        let (now, time) = (self.instant(), self.now());
         let Some(conn) = self.nodes[node].conns.get_mut(&key) else {
             return;
         };
-        if conn.timer > time {
+        if conn.timer.is_none_or(|set| set > time) {
             return;
         }
+        conn.timer = None;
         if let Err(error) = conn.connection.handle_timeout(now) {
             return self.end(node, key, ConnectionEnd::Protocol(error));
         }
-        let due = conn
-            .connection
-            .poll_timeout()
-            .saturating_duration_since(start);
-        conn.timer = due;
-        self.queue.push(due, Event::ConnTimer(node, key));
         self.pump(node, key);
     }
 
@@ -219,11 +214,12 @@ impl Swarm {
     }
 
     pub(super) fn disk_read(&mut self, node: usize, key: PeerKey, job: &ReadJob) {
+        let now = self.instant();
         let data = self.nodes[node].disk.read(job, &mut self.rng);
         let Some(conn) = self.conn(node, key) else {
             return;
         };
-        match conn.connection.handle_read(job, Some(&data)) {
+        match conn.connection.handle_read(now, job, Some(&data)) {
             Some(reason) => self.end(node, key, ConnectionEnd::ByUs(reason)),
             None => self.pump(node, key),
         }

@@ -81,7 +81,8 @@ impl Swarm {
     /// Stops a node's traffic.
     pub fn pause(&mut self, node: NodeId) {
         self.note(node.0, "pause");
-        self.nodes[node.0].brain.stop();
+        let now = self.instant();
+        self.nodes[node.0].brain.stop(now);
         self.drain_outputs(node.0);
     }
 

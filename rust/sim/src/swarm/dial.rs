@@ -127,7 +127,7 @@ impl Swarm {
                 wire,
                 side,
                 input: Vec::new(),
-                timer: Duration::MAX,
+                timer: None,
                 mailbox_at: Duration::ZERO,
             },
         );

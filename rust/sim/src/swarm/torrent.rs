@@ -56,10 +56,10 @@ impl Swarm {
         let now = self.instant();
         let brain = &mut self.nodes[node].brain;
         match event {
-            DiskEvent::Verified(piece) => brain.pieces_verified(&[piece]),
+            DiskEvent::Verified(piece) => brain.pieces_verified(now, &[piece]),
             DiskEvent::Audited(piece, digests) => {
-                brain.piece_audited(piece, &digests);
-                brain.pieces_verified(&[piece]);
+                brain.piece_audited(now, piece, &digests);
+                brain.pieces_verified(now, &[piece]);
             }
             DiskEvent::PieceFailed(piece, blocks) => {
                 brain.piece_failed(now, piece, &blocks);
@@ -124,6 +124,7 @@ impl Swarm {
 
     /// Carries out what the brain decided.
     pub(super) fn drain_outputs(&mut self, node: usize) {
+        let now = self.instant();
         self.choking(node);
         while let Some(output) = self.nodes[node].brain.poll_output() {
             match output {
@@ -137,7 +138,7 @@ impl Swarm {
                     self.note(node, "metadata received");
                     let layout = self.payload.layout.clone();
                     self.nodes[node].metadata = Some(info_dict);
-                    self.nodes[node].brain.set_metadata(layout, self.seed);
+                    self.nodes[node].brain.set_metadata(now, layout, self.seed);
                     self.check_files(node);
                 }
                 Output::Event(event) => self.brain_event(node, &event),
@@ -230,7 +231,10 @@ impl Swarm {
     }
 
     pub(super) fn begin_check(&mut self, node: usize) {
-        self.nodes[node].brain.checking(TorrentState::CheckingFiles);
+        let now = self.instant();
+        self.nodes[node]
+            .brain
+            .checking(now, TorrentState::CheckingFiles);
         self.check_files(node);
         self.drain_outputs(node);
     }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{Machine, check_contract};
+use crate::testing::{Machine, check_contract, count_outputs};
 
 struct Driven {
     dht: Dht,
@@ -21,10 +21,8 @@ impl Machine for Driven {
     }
 
     fn poll_all(&mut self, now: Instant) -> usize {
-        let mut count = 0;
-        while let Some(output) = self.dht.poll_output() {
-            count += 1;
-            match output {
+        let count = count_outputs(|| {
+            match self.dht.poll_output()? {
                 DhtOutput::Send { local, to, packet } => {
                     if let Ok(Message::Query(query)) = Message::decode(&packet) {
                         self.asked.push((local, to, query.transaction));
@@ -47,7 +45,8 @@ impl Machine for Driven {
                 }
                 _ => {}
             }
-        }
+            Some(())
+        });
         self.asked.truncate(500);
         count
     }

@@ -19,7 +19,7 @@ impl Connection {
         if let Some(from) = self.requests.request_timer.held_since()
             && !held
         {
-            self.last_received += now.saturating_duration_since(from.max(self.last_received));
+            self.last.received += now.saturating_duration_since(from.max(self.last.received));
         }
         self.requests.request_timer.hold(now, held);
     }

@@ -91,11 +91,11 @@ fn a_block_that_comes_in_parts_is_told_of_on_the_way() {
     assert_eq!(told(&mut world, 113), None, "nothing is new");
     world.now += Duration::from_millis(20);
     assert_eq!(told(&mut world, 213), None, "not of every byte");
-    let due = world.conn.poll_timeout();
+    let due = world.conn.poll_timeout().unwrap();
     assert!(due > world.now && due <= world.now + Duration::from_millis(100));
     world.now = due;
     world.conn.handle_timeout(world.now).unwrap();
     let report = world.conn.take_report().unwrap();
     assert_eq!(report.stats.incoming.unwrap().bytes, 200);
-    assert!(world.conn.poll_timeout() > world.now + Duration::from_millis(100));
+    assert!(world.conn.poll_timeout().unwrap() > world.now + Duration::from_millis(100));
 }

@@ -86,13 +86,13 @@ fn a_read_that_failed_is_answered_or_ends_the_connection() {
     ] {
         let mut world = serving(fast, 9);
         let job = world.conn.poll_read().unwrap();
-        assert_eq!(world.conn.handle_read(&job, None), expected);
+        assert_eq!(world.conn.handle_read(world.now, &job, None), expected);
         assert_eq!(world.sent().len(), usize::from(fast));
         // A choke has said it already.
         let mut world = serving(fast, 9);
         let job = world.conn.poll_read().unwrap();
         world.conn.set_choking(true);
-        assert_eq!(world.conn.handle_read(&job, None), None);
+        assert_eq!(world.conn.handle_read(world.now, &job, None), None);
     }
 }
 

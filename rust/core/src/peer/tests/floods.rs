@@ -35,7 +35,7 @@ fn cancels_take_no_walk_over_what_waits() {
     let mut read = Vec::new();
     while let Some(job) = world.conn.poll_read() {
         read.push(job.piece.0);
-        let _ = world.conn.handle_read(&job, None);
+        let _ = world.conn.handle_read(world.now, &job, None);
     }
     assert_eq!(read, [0, 1, 2, 3, 4, 5, 6], "in order");
 }

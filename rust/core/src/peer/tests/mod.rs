@@ -1,6 +1,7 @@
 //! One connection, fed with messages; what it sends is compared as text.
 
 mod block_alerts;
+mod contract;
 mod dont_have;
 mod fast;
 mod floods;

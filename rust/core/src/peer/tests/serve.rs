@@ -25,7 +25,7 @@ fn adjacent_requests_become_one_read() {
     );
     assert_eq!(world.conn.poll_read(), None);
     let data = Bytes::from(vec![1; job.length as usize]);
-    assert_eq!(world.conn.handle_read(&job, Some(&data)), None);
+    assert_eq!(world.conn.handle_read(world.now, &job, Some(&data)), None);
     assert_eq!(
         world.sent(),
         [
@@ -35,7 +35,7 @@ fn adjacent_requests_become_one_read() {
         ]
     );
     // What cannot be read is not sent.
-    let left = world.conn.handle_read(&other, None);
+    let left = world.conn.handle_read(world.now, &other, None);
     assert_eq!(
         left,
         Some(CloseReason::DontHaveUnsupported),
@@ -55,13 +55,13 @@ fn uploads_respect_the_watermark_and_the_choke() {
     let one = world.conn.poll_read().unwrap();
     let two = world.conn.poll_read().unwrap();
     let data = Bytes::from(vec![1; BLOCK_SIZE as usize]);
-    assert_eq!(world.conn.handle_read(&one, Some(&data)), None);
-    assert_eq!(world.conn.handle_read(&two, Some(&data)), None);
+    assert_eq!(world.conn.handle_read(world.now, &one, Some(&data)), None);
+    assert_eq!(world.conn.handle_read(world.now, &two, Some(&data)), None);
     assert_eq!(world.conn.poll_read(), None, "above the watermark");
     world.sent();
     let three = world.conn.poll_read().unwrap();
     world.conn.set_choking(true);
-    assert_eq!(world.conn.handle_read(&three, Some(&data)), None);
+    assert_eq!(world.conn.handle_read(world.now, &three, Some(&data)), None);
     assert_eq!(world.sent(), ["choke"]);
     assert_eq!(world.conn.poll_read(), None, "the choke dropped the rest");
 }
@@ -86,7 +86,7 @@ fn under_a_limit_blocks_wait_and_what_we_ask_for_does_not() {
     assert_eq!(world.conn.poll_read_within(wire).unwrap().wire_len(), wire);
     assert_eq!(world.conn.next_read_len(), None);
     let data = Bytes::from(vec![1; two.length as usize]);
-    assert_eq!(world.conn.handle_read(&two, Some(&data)), None);
+    assert_eq!(world.conn.handle_read(world.now, &two, Some(&data)), None);
     assert_eq!(world.sent().len(), 2);
     assert_eq!(world.conn.take_overhead(), 0, "blocks are paid for before");
 }
@@ -101,7 +101,7 @@ fn payload_counts_as_sent_when_it_is_and_is_reported_soon() {
         .unwrap();
     let job = world.conn.poll_read().unwrap();
     let data = Bytes::from(vec![7; job.length as usize]);
-    assert_eq!(world.conn.handle_read(&job, Some(&data)), None);
+    assert_eq!(world.conn.handle_read(world.now, &job, Some(&data)), None);
     assert_eq!(world.report().stats.payload_sent, 0);
     let mut reported = Vec::new();
     while world.conn.wants_write() {
@@ -128,7 +128,7 @@ fn requests_for_what_cannot_be_read_are_refused() {
         format!("{:?}", Message::Reject(request)).to_lowercase()
     };
     let read = world.conn.poll_read().unwrap();
-    assert_eq!(world.conn.handle_read(&read, None), None);
+    assert_eq!(world.conn.handle_read(world.now, &read, None), None);
     assert_eq!(world.sent(), [refusal(4)]);
     // What still waits for a piece that is gone is not read in vain.
     let told = world.conn.send_dont_have(world.now, &[PieceIndex(2)]);

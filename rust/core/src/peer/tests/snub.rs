@@ -19,7 +19,7 @@ fn steady() -> World {
 /// Lets time pass until the connection has something to do.
 fn next(world: &mut World) -> (u128, Vec<Block>) {
     let before = world.now;
-    world.now = world.conn.poll_timeout();
+    world.now = world.conn.poll_timeout().unwrap();
     world.conn.handle_timeout(world.now).unwrap();
     let passed = (world.now - before).as_millis();
     (passed, world.conn.final_report().returned)
@@ -80,7 +80,7 @@ fn nobody_snubs_us_while_we_do_not_listen() {
 fn a_silent_debtor_is_snubbed_and_loses_its_leases() {
     let mut world = World::new().downloading(20);
     world.report();
-    let due = world.conn.poll_timeout();
+    let due = world.conn.poll_timeout().unwrap();
     assert_eq!(due, world.now + Duration::from_secs(20));
     world.now = due;
     world.conn.handle_timeout(due).unwrap();
@@ -94,7 +94,7 @@ fn a_silent_debtor_is_snubbed_and_loses_its_leases() {
 fn silence_ends_a_connection_and_quiet_is_filled_with_keep_alives() {
     let mut world = World::new();
     let start = world.now;
-    world.now = world.conn.poll_timeout();
+    world.now = world.conn.poll_timeout().unwrap();
     world.conn.handle_timeout(world.now).unwrap();
     assert_eq!(world.sent(), ["keepalive"]);
     world.now = start + Duration::from_secs(120);
@@ -107,7 +107,7 @@ fn silence_ends_a_connection_and_quiet_is_filled_with_keep_alives() {
 #[test]
 fn a_snubbed_peer_keeps_few_of_the_blocks_it_asked_for_before() {
     let mut world = World::new().downloading(1);
-    world.now = world.conn.poll_timeout();
+    world.now = world.conn.poll_timeout().unwrap();
     world.conn.handle_timeout(world.now).unwrap();
     world.report();
     let blocks: Vec<Block> = (0..20).map(block).collect();

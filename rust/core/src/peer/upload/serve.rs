@@ -4,6 +4,8 @@
 //! Part of [`Connection`]; the driver carries out [`Connection::poll_read`] and
 //! answers with [`Connection::handle_read`].
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use crate::ids::{BLOCK_SIZE, Block};
@@ -23,7 +25,7 @@ impl Connection {
         if self.uploads.choking && !(valid && self.use_grant(request)) {
             return self.refuse_choked(request);
         }
-        if !valid && self.sent_dont_have.crossed(self.last_received, piece) {
+        if !valid && self.sent_dont_have.crossed(self.last.received, piece) {
             return self.reject(request);
         }
         if !valid {
@@ -58,7 +60,7 @@ impl Connection {
         self.pending_report.traffic.choked_requests += 1;
         self.uploads
             .invalid_requests
-            .count_choked(self.last_received, self.limits.max_in)?;
+            .count_choked(self.last.received, self.limits.max_in)?;
         self.reject(request)
     }
 
@@ -108,7 +110,12 @@ impl Connection {
     /// whose peer was choked meanwhile, are refused. The connection is to be
     /// closed if the peer cannot be informed.
     #[must_use]
-    pub fn handle_read(&mut self, job: &ReadJob, data: Option<&Bytes>) -> Option<CloseReason> {
+    pub fn handle_read(
+        &mut self,
+        _now: Instant,
+        job: &ReadJob,
+        data: Option<&Bytes>,
+    ) -> Option<CloseReason> {
         self.uploads.done(job);
         let data = data.filter(|data| data.len() == job.length as usize);
         let may_have = !self.uploads.choking || self.fast.is_granted(job.piece);

@@ -264,7 +264,7 @@ fn a_peer_that_the_game_names_is_called_once_and_at_once() {
     world
         .torrent
         .connect_to(world.now(), "10.0.0.1:0".parse().unwrap());
-    world.torrent.stop();
+    world.torrent.stop(world.now());
     world.torrent.connect_to(world.now(), endpoint('b'));
     assert_eq!(world.out(), ["a close: the torrent was stopped"]);
     assert_eq!(world.join('c', true), Err(CloseReason::Stopped));
@@ -364,7 +364,7 @@ fn what_peers_have_given_up_during_a_sleep_is_closed() {
     ];
     assert_eq!(world.out(), calls, "at once, the named one first");
     // One that is paused calls when it runs.
-    world.torrent.stop();
+    world.torrent.stop(world.now());
     world.torrent.woke_up(world.now(), silence);
     assert!(world.out().is_empty());
 }
@@ -417,7 +417,7 @@ fn a_named_peer_is_let_alone_where_there_is_nothing_to_do() {
     world.out();
     assert_eq!(calls(&mut world, 4, refuse), [1, 3]);
     // A stopped torrent calls no peer, and all when it goes on.
-    world.torrent.stop();
+    world.torrent.stop(world.now());
     assert!(calls(&mut world, 50, refuse).is_empty());
     world.torrent.start(world.now());
     assert_eq!(calls(&mut world, 4, refuse), [0, 1, 3]);
@@ -522,7 +522,7 @@ fn a_stop_that_is_taken_back_at_once_costs_no_wait() {
     let peers = [endpoint('a')];
     world.torrent.add_peers(at(0), peers, Sources::TRACKER);
     world.join('a', false).unwrap();
-    world.torrent.stop();
+    world.torrent.stop(world.now());
     world.torrent.start(world.now());
     world.pass(500);
     world.leave('a', false);

@@ -63,7 +63,7 @@ impl Line {
         self.world.millis += 10;
         let now = self.world.now();
         self.world.torrent.handle_timeout(now);
-        if self.connection.poll_timeout() <= now {
+        if self.connection.poll_timeout().is_some_and(|due| due <= now) {
             self.connection.handle_timeout(now).unwrap();
         }
     }
@@ -73,7 +73,7 @@ impl Line {
         let full = |it: &PartialPiece<'_>| it.received() == 2;
         let pieces = self.world.torrent.picker().partial_pieces();
         let full: Vec<PieceIndex> = pieces.filter(full).map(|it| it.piece).collect();
-        self.world.torrent.pieces_verified(&full);
+        self.world.torrent.pieces_verified(self.world.now(), &full);
         self.world.torrent.picker().is_finished()
     }
 

@@ -50,7 +50,7 @@ impl World {
     fn learn(&mut self, pieces: u64) {
         let length = pieces * u64::from(2 * BLOCK_SIZE);
         let layout = Layout::new(2 * BLOCK_SIZE, [(length, false)]).unwrap();
-        self.torrent.set_metadata(Arc::new(layout), 1);
+        self.torrent.set_metadata(self.now(), Arc::new(layout), 1);
         self.torrent.check_invariants();
     }
 }
@@ -88,7 +88,9 @@ fn connections_survive_the_arrival_of_metadata() {
     assert_eq!(world.out(), ["a metadata of 2", "checking_resume_data"]);
     // The connection has judged what it knew; the check is not done.
     world.say('a', |it| it.bitfield = Some(bits("xx")));
-    world.torrent.checking(TorrentState::CheckingFiles);
+    world
+        .torrent
+        .checking(world.now(), TorrentState::CheckingFiles);
     assert_eq!(world.out(), ["checking_files"]);
     world.torrent.checked(at(0), &bits("x."));
     world.torrent.check_invariants();

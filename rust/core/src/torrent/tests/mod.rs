@@ -2,6 +2,7 @@
 //! that is not wanted. What the brain puts out is compared as text.
 
 mod connections;
+mod contract;
 mod fast;
 mod leases;
 mod metadata;
@@ -21,7 +22,7 @@ use crate::choker::Choker;
 use crate::ids::{BLOCK_SIZE, Block, TorrentKey};
 use crate::peer::{ConnectionKind, ConnectionReport};
 use crate::peerlist::Sources;
-use crate::testing::{Machine, at, check_contract};
+use crate::testing::{Machine, at, check_contract, count_outputs};
 
 const OUR_ID: u8 = b'M';
 
@@ -164,7 +165,7 @@ impl World {
 
     fn verified(&mut self, pieces: &[u32]) {
         let pieces: Vec<PieceIndex> = pieces.iter().copied().map(PieceIndex).collect();
-        self.torrent.pieces_verified(&pieces);
+        self.torrent.pieces_verified(self.now(), &pieces);
         self.torrent.check_invariants();
     }
 
@@ -298,7 +299,7 @@ impl Machine for Torrent {
     }
 
     fn poll_all(&mut self, _: Instant) -> usize {
-        std::iter::from_fn(|| self.poll_output()).count()
+        count_outputs(|| self.poll_output())
     }
 }
 

@@ -261,3 +261,27 @@ fn nothing_is_fetched_in_upload_mode() {
     world.want('a', 9);
     assert_eq!(world.leases().len(), 1);
 }
+
+#[test]
+fn a_graceful_pause_that_is_called_off_leaves_nothing_behind() {
+    let mut world = World::new("...");
+    world.givers(&[('a', "xxx")]);
+    world.want('a', 2);
+    world.torrent.pause_gracefully(world.now());
+    let leased: Vec<Block> = world
+        .torrent
+        .peer(key('a'))
+        .unwrap()
+        .download
+        .leased()
+        .collect();
+    world.say('a', |it| it.blocks = leased[..1].to_vec());
+    // What it has for us is looked at anew.
+    world.prioritize("...");
+    world.prioritize("-..");
+    world.out();
+    world.torrent.start(world.now());
+    world.torrent.check_invariants();
+    world.want('a', 4);
+    assert_eq!(world.leases().len(), 1);
+}

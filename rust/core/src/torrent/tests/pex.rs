@@ -274,7 +274,7 @@ fn what_was_discovered_is_forgotten_by_a_private_torrent() {
             .torrent
             .add_peers(now, [text.parse().unwrap()], source);
     };
-    world.torrent.stop();
+    world.torrent.stop(world.now());
     add(&mut world, "9.0.0.1:1", Sources::PEX);
     add(&mut world, "9.0.0.2:1", Sources::DHT);
     add(&mut world, "9.0.0.3:1", Sources::PEX);

@@ -18,7 +18,9 @@ fn states_change_in_libtorrents_order() {
     let progress = |torrent: &Torrent| file_progress(torrent.layout(), torrent.picker().have());
     assert_eq!(progress(&world.torrent), [32_768, 32_768]);
     // A check of everything.
-    world.torrent.checking(TorrentState::CheckingFiles);
+    world
+        .torrent
+        .checking(world.now(), TorrentState::CheckingFiles);
     assert_eq!(world.events(), ["checking_files"]);
     assert_eq!(progress(&world.torrent), [0, 0]);
     world.verified(&[1]);
@@ -76,7 +78,9 @@ fn what_came_during_a_check_does_not_count() {
     world.want('a', 2);
     world.got('a', "0:0");
     world.out();
-    world.torrent.checking(TorrentState::CheckingFiles);
+    world
+        .torrent
+        .checking(world.now(), TorrentState::CheckingFiles);
     assert_eq!(world.torrent.picker().done(), 0);
     // Both connections still have something to say.
     world.got('a', "0:1");

@@ -110,7 +110,7 @@ fn the_first_peers_are_dialled_at_once() {
     assert_eq!(dials(&mut world), (3, 2));
     learn(&mut world, "fg");
     assert_eq!(dials(&mut world), (0, 2));
-    world.torrent.stop();
+    world.torrent.stop(world.now());
     world.torrent.start(world.now());
     learn(&mut world, "h");
     assert_eq!(dials(&mut world), (1, 0));

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{Machine, at, check_contract};
+use crate::testing::{Machine, at, check_contract, count_outputs};
 
 fn tracker(name: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, name], 80))
@@ -400,7 +400,7 @@ impl Machine for UdpTrackers {
     }
 
     fn poll_all(&mut self, _now: Instant) -> usize {
-        std::iter::from_fn(|| self.poll_output()).count()
+        count_outputs(|| self.poll_output())
     }
 }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{Machine, check_contract};
+use crate::testing::{Machine, check_contract, count_outputs};
 
 impl Machine for Multiplexer {
     fn poll_timeout(&self) -> Option<Instant> {
@@ -13,7 +13,7 @@ impl Machine for Multiplexer {
     }
 
     fn poll_all(&mut self, now: Instant) -> usize {
-        sent(self, now).len() + std::iter::from_fn(|| self.poll_output()).count()
+        sent(self, now).len() + count_outputs(|| self.poll_output())
     }
 }
 

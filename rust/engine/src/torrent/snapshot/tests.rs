@@ -82,7 +82,7 @@ async fn a_snapshot_of_an_idle_torrent_touches_no_pieces() {
     assert_eq!(*handle.file_progress(), [0, 0]);
 
     // A piece changes what is shown of pieces, and no more.
-    driver.brain.pieces_verified(&[PieceIndex(0)]);
+    driver.brain.pieces_verified(now, &[PieceIndex(0)]);
     driver.drain_outputs();
     driver.publish(now);
     assert_eq!(Parts::of(&handle).changes(&before), ["files"]);

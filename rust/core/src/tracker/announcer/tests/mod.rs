@@ -11,7 +11,7 @@ mod tiers;
 use std::time::Duration;
 
 use super::*;
-use crate::testing::{Machine, at, check_contract};
+use crate::testing::{Machine, at, check_contract, count_outputs};
 use crate::tracker::Retry;
 
 const V4: &str = "0.0.0.0:6881";
@@ -160,7 +160,7 @@ impl Machine for Announcer {
     }
 
     fn poll_all(&mut self, _: Instant) -> usize {
-        std::iter::from_fn(|| self.poll_output()).count()
+        count_outputs(|| self.poll_output())
     }
 }
 

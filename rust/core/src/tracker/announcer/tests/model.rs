@@ -84,7 +84,9 @@ proptest! {
                 prop_assert!(due > world.time());
                 prop_assert!(due <= world.time() + Duration::from_secs(6 * 60 * 60));
             }
-            let rows = world.announcer.status(world.time());
+            let now = world.time();
+            check_contract(&mut world.announcer, now);
+            let rows = world.announcer.status(now);
             prop_assert_eq!(rows.len(), 5);
             if running && waiting.is_empty() && rows.iter().any(|row| row.fails == 0) {
                 prop_assert!(world.announcer.poll_timeout().is_some(), "somebody has a turn");
