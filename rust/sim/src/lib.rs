@@ -23,6 +23,7 @@ mod node;
 mod payload;
 mod queue;
 mod seeds;
+mod storage;
 mod swarm;
 
 pub use datagrams::{DatagramLink, DatagramNet, End, Flow, Refusals};
@@ -32,4 +33,5 @@ pub use link::Link;
 pub use node::{Counters, Have, Knows, NodeSpec};
 pub use payload::Payload;
 pub use seeds::each_seed;
+pub use storage::{DiskFault, DiskOp, SavedRecord, StorageCounters, StorageNode};
 pub use swarm::{NodeId, Swarm};
