@@ -59,6 +59,20 @@ def is_windows_shim() -> bool:
     return os.name == "nt" or ".exe" in os.environ.get("TORRENT_RPC", "")
 
 
+def named_by_shim(path: Path) -> str:
+    """How the shim names a path of this system: under Wine all of it is drive Z."""
+    if os.name != "nt" and is_windows_shim():
+        return "Z:" + str(path).replace("/", "\\")
+    return str(path)
+
+
+def local_path(name: str) -> str:
+    """The path of this system that the shim means."""
+    if os.name != "nt" and is_windows_shim():
+        return name.removeprefix("Z:").replace("\\", "/")
+    return name
+
+
 def powerless(command: list[str]) -> list[str]:
     """`command` run so that file permissions bind it, even where the tests run as root."""
     if os.name == "nt" or os.geteuid() != 0:

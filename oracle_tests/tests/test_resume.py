@@ -12,7 +12,7 @@ import libtorrent as lt
 import pytest
 from harness.oracle import Oracle
 from harness.payload import KIB, Payload, many_files, single_file
-from harness.rpc import RpcError, Shim
+from harness.rpc import RpcError, Shim, local_path, named_by_shim
 from harness.scripted_seed import ScriptedSeed
 from harness.waiting import wait_until
 
@@ -64,6 +64,7 @@ def resumed_by_libtorrent(
 ) -> tuple[lt.add_torrent_params, lt.torrent_handle]:
     """libtorrent going on with a record of ours."""
     params = lt.read_resume_data(record)
+    params.save_path = local_path(params.save_path)
     params.ti = lt.load_torrent_buffer(payload.torrent).ti
     params.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
     return params, oracle._session.add_torrent(params)
@@ -135,7 +136,7 @@ def test_libtorrents_is_read_by_us(
     status = ours.wait_until_seeding(payload.info_hash)
     assert status["uploads_limit"] == 9
     assert status["is_sequential_download"]
-    assert status["save_path"] == str(payload.save_path)
+    assert status["save_path"] == named_by_shim(payload.save_path)
     assert status["added_time"] == theirs.added_time
     trackers = ours.call("get_trackers", torrent_id=payload.info_hash)["trackers"]
     assert [tracker["url"] for tracker in trackers] == ["http://127.0.0.1:9/announce"]

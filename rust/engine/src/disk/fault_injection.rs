@@ -25,6 +25,9 @@ pub(crate) struct Errno(i32);
 impl Errno {
     pub(crate) const ACCESS: Self = Self(5);
     pub(crate) const IO: Self = Self(1117);
+    pub(crate) const MFILE: Self = Self(4);
+    /// There is no error of its own for the whole system.
+    pub(crate) const NFILE: Self = Self::MFILE;
     pub(crate) const NOMEM: Self = Self(8);
     pub(crate) const NOSPC: Self = Self(112);
     pub(crate) const XDEV: Self = Self(17);

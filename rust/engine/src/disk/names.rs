@@ -81,11 +81,15 @@ fn taken(name: &Path, other: &Path) -> NameError {
 /// The form in which names are compared: `/` between elements, letters folded.
 pub(crate) fn fold(name: &Path) -> String {
     let mut plain = String::new();
-    for element in name {
-        if !plain.is_empty() {
+    for part in name.components() {
+        if !plain.is_empty() && !plain.ends_with('/') {
             plain.push('/');
         }
-        plain.push_str(&element.to_string_lossy());
+        match part {
+            Component::RootDir if plain.ends_with('/') => {}
+            Component::RootDir => plain.push('/'),
+            _ => plain.push_str(&part.as_os_str().to_string_lossy()),
+        }
     }
     let mut folded = String::with_capacity(plain.len());
     PathPolicy::HOST.fold_into(&plain, &mut folded);

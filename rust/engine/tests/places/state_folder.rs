@@ -42,9 +42,15 @@ fn no_torrent_has_files_in_the_state_directory() {
         others.push(link);
     }
     for place in others {
-        let handle = add(&node, &torrent, &place).unwrap();
-        wait_until("it is refused", || handle.has_ended());
-        assert_refused(&handle.error().unwrap());
+        match add(&node, &torrent, &place) {
+            Ok(handle) => {
+                wait_until("it is refused", || handle.has_ended());
+                assert_refused(&handle.error().unwrap());
+            }
+            // Where `..` leads to is known from the names alone.
+            Err(error) if cfg!(windows) => assert_refused(&error),
+            Err(error) => panic!("{error}"),
+        }
     }
     // Beside it there is room, and it stays there.
     let handle = add(&node, &torrent, folder.path()).unwrap();

@@ -122,7 +122,7 @@ impl ClaimedPaths {
 
     fn with_tops(mut self) -> Self {
         for root in [&mut self.given, &mut self.real] {
-            let folder = fold_name(&root.path);
+            let folder = fold_folder(&root.path);
             let tops = self.firsts.iter().map(|first| format!("{folder}/{first}"));
             root.tops = tops.collect();
         }
@@ -239,7 +239,7 @@ impl ClaimedPaths {
 
     fn find_in(&self, folder: &Path, by: By, folded: bool) -> Option<PathBuf> {
         let root = self.root(by);
-        let name = fold_name(folder);
+        let name = fold_folder(folder);
         if !root.tops.iter().any(|top| lie_together(top, &name)) {
             return None;
         }
@@ -324,6 +324,13 @@ impl ClaimedPaths {
     }
 }
 
+/// A folder, folded. That of a root ends with a separator otherwise, unlike others.
+fn fold_folder(folder: &Path) -> String {
+    let mut name = fold_name(folder);
+    name.truncate(name.trim_end_matches('/').len());
+    name
+}
+
 /// Whether one of two folded paths equals the other, or is below it.
 fn lie_together(one: &str, other: &str) -> bool {
     let (short, long) = if one.len() < other.len() {
@@ -389,6 +396,7 @@ mod tests {
             ("/games", "state2", false),
             ("/games/state2", "data", false),
             ("/", "games", true),
+            ("/", "data", false),
         ] {
             let area = area(save_path, name, 1);
             let found = area.in_folder_by_name(Path::new("/games/state"));
