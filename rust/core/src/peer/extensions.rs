@@ -192,11 +192,12 @@ impl Connection {
                 self.extensions.peer_ids = hello.numbers;
                 self.extensions.reqq = hello.reqq;
                 self.keep_to_reqq();
-                self.pending_report.report.hello = Some(Box::new(hello));
+                self.pending_report.report.extended.hello = Some(Box::new(hello));
                 self.pending_report.dirty = true;
             }
             ext::UPLOAD_ONLY => {
-                self.pending_report.report.upload_only = Some(ext::decode_upload_only(payload)?);
+                self.pending_report.report.extended.upload_only =
+                    Some(ext::decode_upload_only(payload)?);
                 self.pending_report.dirty = true;
             }
             ext::DONT_HAVE => self.handle_dont_have(ext::decode_dont_have(payload)?)?,
@@ -230,11 +231,15 @@ impl Connection {
             return;
         };
         asked.swap_remove(at);
-        self.pending_report.report.metadata.push(MetadataReply {
-            piece,
-            total_size,
-            data: data.map(Bytes::copy_from_slice),
-        });
+        self.pending_report
+            .report
+            .extended
+            .metadata
+            .push(MetadataReply {
+                piece,
+                total_size,
+                data: data.map(Bytes::copy_from_slice),
+            });
         self.pending_report.dirty = true;
     }
 

@@ -55,7 +55,7 @@ pub use limits::ConnectionLimits;
 pub use message_stats::{MessageCounts, SORTS, Sort, Traffic};
 use peer_pieces::RemotePieces;
 use pending_report::PendingReport;
-pub use report::{ConnectionReport, Incoming, MetadataReply, PeerStats};
+pub use report::{ConnectionReport, ExtensionNews, Incoming, MetadataReply, PeerStats, PieceNews};
 use requests::Requests;
 use send::SendQueue;
 use upload::Uploads;
@@ -141,7 +141,7 @@ impl Connection {
         };
         self.message_limit = message_limit(layout.num_pieces());
         self.announced = Bitfield::new(layout.num_pieces());
-        self.pending_report.report.bitfield = early.judge(layout.num_pieces())?;
+        self.pending_report.report.pieces.bitfield = early.judge(layout.num_pieces())?;
         self.fast.judge(layout.num_pieces());
         self.layout = layout;
         self.pending_report.dirty = true;

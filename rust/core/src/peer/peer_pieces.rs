@@ -57,8 +57,7 @@ impl Connection {
         if piece.0 >= self.layout.num_pieces() {
             return Err(PeerError::NoSuchPiece(piece.0));
         }
-        self.pending_report.report.dont_have.remove(&piece);
-        self.pending_report.report.haves.insert(piece);
+        self.pending_report.report.pieces.has(piece);
         self.pending_report.dirty = true;
         Ok(())
     }
@@ -88,9 +87,7 @@ impl Connection {
     }
 
     fn replace_pieces(&mut self, pieces: Bitfield) {
-        self.pending_report.report.haves.clear();
-        self.pending_report.report.dont_have.clear();
-        self.pending_report.report.bitfield = Some(pieces);
+        self.pending_report.report.pieces.replace(pieces);
         self.pending_report.dirty = true;
     }
 
@@ -109,14 +106,8 @@ impl Connection {
         {
             return Err(PeerError::LosesTooMuch);
         }
-        self.pending_report.report.haves.remove(&PieceIndex(piece));
-        if let Some(pieces) = &mut self.pending_report.report.bitfield {
-            pieces.clear(piece);
-        }
-        self.pending_report
-            .report
-            .dont_have
-            .insert(PieceIndex(piece));
+        let news = &mut self.pending_report.report.pieces;
+        news.has_no_longer(PieceIndex(piece));
         self.pending_report.dirty = true;
         Ok(())
     }

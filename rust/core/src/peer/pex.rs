@@ -58,7 +58,7 @@ impl Connection {
         }
         came.push_back(now);
         let message = PexMessage::decode(payload)?;
-        self.pending_report.report.pex.push(message);
+        self.pending_report.report.extended.pex.push(message);
         self.pending_report.dirty = true;
         Ok(())
     }

@@ -45,13 +45,61 @@ pub struct PeerStats {
     pub incoming: Option<Incoming>,
 }
 
-/// What happened on a connection since the last report.
+/// What a peer has, as far as that is new. No piece is both in `haves` and in
+/// `dont_have`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ConnectionReport {
-    /// All that the peer has, when it said so.
+pub struct PieceNews {
+    /// All that it has, when it said so.
     pub bitfield: Option<Bitfield>,
     /// Pieces that it got since.
     pub haves: BTreeSet<PieceIndex>,
+    /// Pieces that it has no longer (BEP 54).
+    pub dont_have: BTreeSet<PieceIndex>,
+}
+
+impl PieceNews {
+    /// The peer has these pieces and no others, whatever it said before.
+    pub(super) fn replace(&mut self, pieces: Bitfield) {
+        *self = Self {
+            bitfield: Some(pieces),
+            ..Self::default()
+        };
+    }
+
+    /// The peer has one piece more.
+    pub(super) fn has(&mut self, piece: PieceIndex) {
+        self.dont_have.remove(&piece);
+        self.haves.insert(piece);
+    }
+
+    /// The peer has a piece no longer.
+    pub(super) fn has_no_longer(&mut self, piece: PieceIndex) {
+        self.haves.remove(&piece);
+        if let Some(pieces) = &mut self.bitfield {
+            pieces.clear(piece.0);
+        }
+        self.dont_have.insert(piece);
+    }
+}
+
+/// What messages of the extension protocol brought (BEP 10).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExtensionNews {
+    /// The peer's extended handshake, when one came.
+    pub hello: Option<Box<ExtendedHandshake>>,
+    /// It began or ceased to download nothing any more (BEP 21).
+    pub upload_only: Option<bool>,
+    /// Pieces of the info dict that we asked for, or their refusal (BEP 9).
+    pub metadata: Vec<MetadataReply>,
+    /// Messages of peer exchange (BEP 11), in order.
+    pub pex: Vec<PexMessage>,
+}
+
+/// What happened on a connection since the last report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionReport {
+    /// What the peer has.
+    pub pieces: PieceNews,
     /// Blocks that were accepted; their bytes are on the way to the disk.
     pub blocks: Vec<Block>,
     /// Leased blocks that it will not deliver.
@@ -67,12 +115,8 @@ pub struct ConnectionReport {
     pub interested: Option<bool>,
     /// What was watched ([`Watched`](super::Watched)), in order.
     pub notes: Vec<BlockNote>,
-    /// Its extended handshake (BEP 10), when one came.
-    pub hello: Option<Box<ExtendedHandshake>>,
-    /// It began or ceased to download nothing any more (BEP 21).
-    pub upload_only: Option<bool>,
-    /// Pieces that it has no longer (BEP 54).
-    pub dont_have: BTreeSet<PieceIndex>,
+    /// What its extensions brought.
+    pub extended: ExtensionNews,
     /// Pieces that it got blocks of, where that is asked for (`suggest_mode`).
     pub served: Vec<PieceIndex>,
     /// Pieces that it would like to be asked for (BEP 6).
@@ -81,10 +125,6 @@ pub struct ConnectionReport {
     /// changed; those that do not exist are not among them, once the torrent's
     /// metadata is known.
     pub allowed_fast: Option<BTreeSet<PieceIndex>>,
-    /// Pieces of the info dict that we asked for, or their refusal (BEP 9).
-    pub metadata: Vec<MetadataReply>,
-    /// Messages of peer exchange (BEP 11), in order.
-    pub pex: Vec<PexMessage>,
     /// Totals and gauges.
     pub stats: PeerStats,
 }

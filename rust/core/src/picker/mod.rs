@@ -8,14 +8,15 @@
 //! disconnect. When [`Picker::piece_complete_blocks`] says so, the piece is
 //! hashed, and the verdict is [`Picker::set_have`] or [`Picker::we_dont_have`].
 //!
-//! Every wanted piece that we lack is either *open* (none of it is requested
-//! ; kept by `rarity_buckets`, in order of merit) or *begun* (`downloading_piece`). Piece
-//! and block numbers out of range are ignored, so hostile numbers do no harm.
+//! Every wanted piece that we lack is either *open* (none of it is requested;
+//! kept by `rarity_buckets`, in order of merit) or *begun* (`downloading_pieces`).
+//! Piece and block numbers out of range are ignored, so hostile numbers do no harm.
 
 mod availability;
 mod bit_scan;
 mod bytes;
 mod downloading_piece;
+mod downloading_pieces;
 mod extents;
 mod pick;
 mod queries;
@@ -36,6 +37,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use self::availability::Availability;
 use self::bytes::PayloadBytes;
 use self::downloading_piece::{DownloadingPiece, Returned};
+use self::downloading_pieces::DownloadingPieces;
 use self::extents::Extents;
 use self::rarity_buckets::RarityBuckets;
 use crate::{
@@ -49,7 +51,7 @@ pub use self::types::{PartialPiece, PeerPieces, PickerSettings, Priority, Receiv
 
 /// In which order pieces are chosen.
 #[derive(Debug, Default)]
-struct Order {
+struct PickOrder {
     /// By their index, and not the rarest first.
     sequential: bool,
     /// The pieces that sequential mode begins with: the first and the last.
@@ -68,16 +70,13 @@ pub struct Picker {
     priorities: Vec<Priority>,
     availability: Availability,
     buckets: RarityBuckets,
-    partials: BTreeMap<u32, DownloadingPiece>,
-    /// Begun pieces that are wanted, have an open block and are not time critical.
-    loose: BTreeSet<u32>,
+    downloading: DownloadingPieces,
     /// Pieces that the owner hands out itself.
     time_critical: BTreeSet<u32>,
     extents: Extents,
     /// Bytes a second that peers send, where they are known to send any.
     download_rates: BTreeMap<PeerKey, u64>,
-    serial: u64,
-    order: Order,
+    order: PickOrder,
     settings: PickerSettings,
     rng: StdRng,
     bytes: PayloadBytes,
@@ -95,13 +94,11 @@ impl Picker {
             priorities: vec![Priority::NORMAL; pieces as usize],
             availability: Availability::new(pieces),
             buckets: RarityBuckets::new(pieces),
-            partials: BTreeMap::new(),
-            loose: BTreeSet::new(),
+            downloading: DownloadingPieces::default(),
             time_critical: BTreeSet::new(),
             extents: Extents::new(pieces, layout.piece_length()),
             download_rates: BTreeMap::new(),
-            serial: 0,
-            order: Order::default(),
+            order: PickOrder::default(),
             settings: PickerSettings::default(),
             rng: StdRng::seed_from_u64(seed),
             bytes: PayloadBytes::new(layout.payload_length()),
@@ -240,10 +237,10 @@ impl Picker {
                 self.lacking.clear(piece.0);
             }
         }
-        if priority.is_wanted() && !had && !self.partials.contains_key(&piece.0) {
+        if priority.is_wanted() && !had && !self.downloading.contains(piece.0) {
             self.open(piece.0);
         }
-        self.refresh_loose(piece.0);
+        self.refresh_choosable(piece.0);
     }
 
     /// How much `piece` is wanted; not at all when there is no such piece.
@@ -284,7 +281,7 @@ impl Picker {
     /// Takes back the lease of `peer` on `block`: it will not come. Without
     /// effect when the peer holds no lease on it.
     pub fn returned(&mut self, peer: PeerKey, block: Block) {
-        let Some(partial) = self.partials.get_mut(&block.piece.0) else {
+        let Some(partial) = self.downloading.get_mut(block.piece.0) else {
             return;
         };
         if partial.give_back(peer, block.index) != Returned::Open {
@@ -296,7 +293,7 @@ impl Picker {
                 self.open(block.piece.0);
             }
         } else {
-            self.refresh_loose(block.piece.0);
+            self.refresh_choosable(block.piece.0);
         }
     }
 
@@ -317,18 +314,18 @@ impl Picker {
             return Received::Duplicate;
         }
         let wanted = self.priority(block.piece).is_wanted();
-        if wanted && !self.partials.contains_key(&block.piece.0) {
+        if wanted && !self.downloading.contains(block.piece.0) {
             // It comes late, after its lease was taken back.
             self.begin(block.piece.0, None);
         }
-        let Some(partial) = self.partials.get_mut(&block.piece.0) else {
+        let Some(partial) = self.downloading.get_mut(block.piece.0) else {
             return Received::NotWanted;
         };
         if !partial.receive(peer, block.index, cancels) {
             return Received::Duplicate;
         }
         self.bytes.got_part(length, wanted);
-        self.refresh_loose(block.piece.0);
+        self.refresh_choosable(block.piece.0);
         Received::New
     }
 
@@ -351,10 +348,9 @@ impl Picker {
     /// Makes an open piece a begun one.
     fn begin(&mut self, piece: u32, owner: Option<PeerKey>) {
         self.close(piece);
-        self.serial += 1;
         let partial = self.untouched(piece, owner);
-        self.partials.insert(piece, partial);
-        self.refresh_loose(piece);
+        self.downloading.insert(piece, partial);
+        self.refresh_choosable(piece);
     }
 
     /// A piece of which nothing is here or asked for.
@@ -362,31 +358,21 @@ impl Picker {
         let piece = PieceIndex(piece);
         let blocks = self.layout.blocks_in_piece(piece);
         let padding = self.layout.padding_runs(piece);
-        DownloadingPiece::new(blocks, padding, self.serial, owner)
+        DownloadingPiece::new(blocks, padding, self.downloading.next_serial(), owner)
     }
 
     /// Forgets the blocks and leases of a begun piece.
     fn drop_partial(&mut self, piece: u32) {
         let bytes = self.received_bytes(piece);
-        if self.partials.remove(&piece).is_some() {
-            self.loose.remove(&piece);
+        if self.downloading.remove(piece) {
             let wanted = self.priority(PieceIndex(piece)).is_wanted();
             self.bytes.dropped_part(bytes, wanted);
         }
     }
 
-    /// Brings `loose` up to date with one piece.
-    fn refresh_loose(&mut self, piece: u32) {
-        let loose = self.priority(PieceIndex(piece)).is_wanted()
-            && !self.time_critical.contains(&piece)
-            && self
-                .partials
-                .get(&piece)
-                .is_some_and(|partial| partial.open() > 0);
-        if loose {
-            self.loose.insert(piece);
-        } else {
-            self.loose.remove(&piece);
-        }
+    /// Lets the ordinary choice take blocks of a begun piece, or not any more.
+    fn refresh_choosable(&mut self, piece: u32) {
+        let allowed = self.lacking.get(piece) && !self.time_critical.contains(&piece);
+        self.downloading.set_choosable(piece, allowed);
     }
 }

@@ -21,7 +21,7 @@ struct PieceCandidate {
 }
 
 /// One call of [`Picker::pick`].
-struct Order<'a> {
+struct PickRequest<'a> {
     peer: PeerKey,
     has: &'a PeerPieces<'a>,
     speed: Speed,
@@ -30,7 +30,7 @@ struct Order<'a> {
     out: &'a mut Vec<Block>,
 }
 
-impl Order<'_> {
+impl PickRequest<'_> {
     fn left(&self) -> usize {
         self.until - self.out.len()
     }
@@ -67,7 +67,7 @@ impl Picker {
         out: &mut Vec<Block>,
     ) {
         let start = out.len();
-        let mut order = Order {
+        let mut order = PickRequest {
             peer,
             has,
             speed,
@@ -83,31 +83,28 @@ impl Picker {
         } else {
             self.pick_by_merit(&mut order);
         }
-        let nothing_open = self.loose.is_empty() && self.buckets.total() == 0;
+        let nothing_open = !self.downloading.any_choosable() && self.buckets.total() == 0;
         if order.out.len() == start && (nothing_open || !self.settings.strict_end_game) {
             self.pick_again(&mut order);
         }
     }
 
-    fn candidates(&self, order: &Order<'_>) -> Vec<PieceCandidate> {
-        self.loose
-            .iter()
-            .filter(|&&piece| order.has.has(piece))
-            .filter_map(|&piece| {
-                let partial = self.partials.get(&piece)?;
-                Some(PieceCandidate {
-                    piece,
-                    priority: self.priority(PieceIndex(piece)),
-                    reserved: partial.is_reserved(order.peer),
-                    own: partial.is_own(order.peer),
-                    received: partial.received(),
-                    serial: partial.serial,
-                })
+    fn candidates(&self, order: &PickRequest<'_>) -> Vec<PieceCandidate> {
+        self.downloading
+            .choosable()
+            .filter(|&(piece, _)| order.has.has(piece))
+            .map(|(piece, partial)| PieceCandidate {
+                piece,
+                priority: self.priority(PieceIndex(piece)),
+                reserved: partial.is_reserved(order.peer),
+                own: partial.is_own(order.peer),
+                received: partial.received(),
+                serial: partial.serial,
             })
             .collect()
     }
 
-    fn pick_by_merit(&mut self, order: &mut Order<'_>) {
+    fn pick_by_merit(&mut self, order: &mut PickRequest<'_>) {
         let apart = matches!(order.speed, Speed::Snubbed | Speed::Alone);
         let before = order.out.len();
         let mut begun = self.candidates(order);
@@ -144,7 +141,7 @@ impl Picker {
     fn lease_while(
         &mut self,
         begun: &mut std::iter::Peekable<impl Iterator<Item = PieceCandidate>>,
-        order: &mut Order<'_>,
+        order: &mut PickRequest<'_>,
         passes: impl Fn(&PieceCandidate) -> bool,
     ) {
         while order.left() > 0
@@ -155,7 +152,7 @@ impl Picker {
     }
 
     /// The open pieces of one priority, best first.
-    fn lease_open(&mut self, priority: Priority, order: &mut Order<'_>) {
+    fn lease_open(&mut self, priority: Priority, order: &mut PickRequest<'_>) {
         for piece in order.suggested {
             if order.left() > 0
                 && self.buckets.contains(piece.0, priority)
@@ -192,7 +189,7 @@ impl Picker {
     }
 
     /// The open pieces of one priority next to those begun last.
-    fn lease_near(&mut self, priority: Priority, order: &mut Order<'_>) {
+    fn lease_near(&mut self, priority: Priority, order: &mut PickRequest<'_>) {
         let near: Vec<u32> = self
             .extents
             .runs()
@@ -205,7 +202,7 @@ impl Picker {
         }
     }
 
-    fn pick_in_order(&mut self, order: &mut Order<'_>) {
+    fn pick_in_order(&mut self, order: &mut PickRequest<'_>) {
         let begun = self.candidates(order);
         let mut next = Vec::new();
         let ranges = [self.order.range, Some((0, u32::MAX))];
@@ -226,7 +223,7 @@ impl Picker {
                 );
                 next.sort_unstable();
                 for &piece in &next {
-                    if self.partials.contains_key(&piece) {
+                    if self.downloading.contains(piece) {
                         self.lease_begun(piece, order);
                     } else {
                         self.lease_new(piece, order);
@@ -245,16 +242,16 @@ impl Picker {
         blocks.div_ceil(in_piece as usize)
     }
 
-    fn lease_begun(&mut self, piece: u32, order: &mut Order<'_>) {
-        if let Some(partial) = self.partials.get_mut(&piece) {
+    fn lease_begun(&mut self, piece: u32, order: &mut PickRequest<'_>) {
+        if let Some(partial) = self.downloading.get_mut(piece) {
             order.lease(piece, partial);
             if partial.open() == 0 {
-                self.loose.remove(&piece);
+                self.refresh_choosable(piece);
             }
         }
     }
 
-    fn lease_new(&mut self, piece: u32, order: &mut Order<'_>) {
+    fn lease_new(&mut self, piece: u32, order: &mut PickRequest<'_>) {
         if order.left() > 0 {
             let owner = (order.speed != Speed::Slow).then_some(order.peer);
             self.begin(piece, owner);
@@ -266,18 +263,18 @@ impl Picker {
     /// The end game: what peers hold that are no quicker is asked for once more. The pieces begun
     /// last come first, and in each the last blocks, so that the peers meet in
     /// the middle instead of sending the same blocks at the same time.
-    fn pick_again(&mut self, order: &mut Order<'_>) {
+    fn pick_again(&mut self, order: &mut PickRequest<'_>) {
         let until = order.until.min(order.out.len() + END_GAME_BATCH);
         let mut begun: Vec<(u64, u32)> = self
-            .partials
+            .downloading
             .iter()
             .filter(|(piece, partial)| {
                 partial.leased() > 0
-                    && self.lacking.get(**piece)
-                    && order.has.has(**piece)
+                    && self.lacking.get(*piece)
+                    && order.has.has(*piece)
                     && !self.time_critical.contains(piece)
             })
-            .map(|(&piece, partial)| (partial.serial, piece))
+            .map(|(piece, partial)| (partial.serial, piece))
             .collect();
         begun.sort_unstable_by(|a, b| b.cmp(a));
         let download_rates = &self.download_rates;
@@ -290,7 +287,7 @@ impl Picker {
                 if left == 0 {
                     return;
                 }
-                if let Some(partial) = self.partials.get_mut(&piece) {
+                if let Some(partial) = self.downloading.get_mut(piece) {
                     partial.lease_again(order.peer, holders, left, quicker, |index| {
                         order.out.push(Block::new(PieceIndex(piece), index));
                     });

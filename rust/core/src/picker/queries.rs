@@ -45,8 +45,8 @@ impl Picker {
     /// Whether every block of `piece` is here and its hash is still to be
     /// checked.
     pub fn piece_complete_blocks(&self, piece: PieceIndex) -> bool {
-        self.partials
-            .get(&piece.0)
+        self.downloading
+            .get(piece.0)
             .is_some_and(DownloadingPiece::is_complete)
     }
 
@@ -54,8 +54,8 @@ impl Picker {
     /// `piece`, each once.
     pub fn contributors(&self, piece: PieceIndex) -> Vec<PeerKey> {
         let mut peers: Vec<PeerKey> = self
-            .partials
-            .get(&piece.0)
+            .downloading
+            .get(piece.0)
             .into_iter()
             .flat_map(DownloadingPiece::received_blocks)
             .map(|(_, peer)| peer)
@@ -67,10 +67,12 @@ impl Picker {
 
     /// The begun pieces, in ascending order.
     pub fn partial_pieces(&self) -> impl Iterator<Item = PartialPiece<'_>> {
-        self.partials.iter().map(|(&piece, partial)| PartialPiece {
-            piece: PieceIndex(piece),
-            partial,
-        })
+        self.downloading
+            .iter()
+            .map(|(piece, partial)| PartialPiece {
+                piece: PieceIndex(piece),
+                partial,
+            })
     }
 
     /// Bytes in wanted pieces, had or not; padding apart, here and below.
@@ -116,7 +118,7 @@ impl Picker {
             .filter(|&piece| {
                 !self.have.get(piece.0)
                     && !self.lacking.get(piece.0)
-                    && !self.partials.contains_key(&piece.0)
+                    && !self.downloading.contains(piece.0)
             })
             .map(|piece| (piece, self.availability(piece)))
             .filter(|&(_, peers)| peers > 0)
@@ -132,7 +134,7 @@ impl Picker {
 
     /// Bytes of a begun piece that are here.
     pub(super) fn received_bytes(&self, piece: u32) -> u64 {
-        self.partials.get(&piece).map_or(0, |partial| {
+        self.downloading.get(piece).map_or(0, |partial| {
             partial
                 .received_blocks()
                 .map(|(index, _)| {
@@ -153,7 +155,7 @@ impl Picker {
         let mut totals = super::bytes::PayloadBytes::default();
         for piece in self.layout.pieces() {
             let (have, wanted) = (self.we_have(piece), self.priority(piece).is_wanted());
-            let partial = self.partials.get(&piece.0);
+            let partial = self.downloading.get(piece.0);
             assert_eq!(self.is_wanted(piece), wanted && !have);
             assert!(!(have && partial.is_some()), "{piece} is had and begun");
             assert_eq!(
@@ -161,10 +163,10 @@ impl Picker {
                 wanted && !have && partial.is_none() && !self.time_critical.contains(&piece.0),
                 "{piece} is filed wrongly"
             );
-            let loose = wanted
+            let choosable = wanted
                 && !self.time_critical.contains(&piece.0)
                 && partial.is_some_and(|partial| partial.open() > 0);
-            assert_eq!(self.loose.contains(&piece.0), loose);
+            assert_eq!(self.downloading.is_choosable(piece.0), choosable);
             if let Some(partial) = partial {
                 partial.check_invariants();
                 assert!(partial.received() + partial.leased() > 0, "{piece} is idle");

@@ -17,11 +17,11 @@ impl Picker {
             self.time_critical.insert(piece.0);
         } else if self.time_critical.remove(&piece.0)
             && self.lacking.get(piece.0)
-            && !self.partials.contains_key(&piece.0)
+            && !self.downloading.contains(piece.0)
         {
             self.open(piece.0);
         }
-        self.refresh_loose(piece.0);
+        self.refresh_choosable(piece.0);
     }
 
     /// The first `most` blocks of a wanted piece that are requested from no
@@ -31,7 +31,7 @@ impl Picker {
             let open = partial.open_blocks().take(most);
             open.map(|index| Block::new(piece, index)).collect()
         };
-        match self.partials.get(&piece.0) {
+        match self.downloading.get(piece.0) {
             _ if !self.is_wanted(piece) => Vec::new(),
             Some(partial) => blocks(partial),
             None => blocks(&self.untouched(piece.0, None)),
@@ -44,7 +44,7 @@ impl Picker {
         &self,
         piece: PieceIndex,
     ) -> impl Iterator<Item = (Block, PeerKey, u32)> {
-        let partial = self.partials.get(&piece.0).into_iter();
+        let partial = self.downloading.get(piece.0).into_iter();
         let leased = partial.flat_map(DownloadingPiece::leased_blocks);
         leased.map(move |(index, peer, peers)| (Block::new(piece, index), peer, peers))
     }
@@ -53,7 +53,7 @@ impl Picker {
         self.layout.block_payload(block) == 0
     }
 
-    /// Leases one block of an time critical piece to `peer`: an open one, or one that
+    /// Leases one block of a time critical piece to `peer`: an open one, or one that
     /// others hold too. False when it cannot be leased.
     pub fn lease_time_critical(
         &mut self,
@@ -69,14 +69,14 @@ impl Picker {
         if !leasable {
             return false;
         }
-        if !self.partials.contains_key(&piece) {
+        if !self.downloading.contains(piece) {
             self.begin(piece, None);
         }
         let leased = self
-            .partials
-            .get_mut(&piece)
+            .downloading
+            .get_mut(piece)
             .is_some_and(|partial| partial.lease_block(peer, block.index));
-        self.refresh_loose(piece);
+        self.refresh_choosable(piece);
         leased
     }
 }

@@ -28,13 +28,13 @@ impl Torrent {
             .add(now, &peer.traffic.count(now, &report.stats));
         let disowned = peer.download.disowned;
         let open = peer.closing.is_none();
-        let mut news = report.bitfield.is_some() || report.allowed_fast.is_some();
-        if let Some(pieces) = report.bitfield.take() {
+        let mut news = report.pieces.bitfield.is_some() || report.allowed_fast.is_some();
+        if let Some(pieces) = report.pieces.bitfield.take() {
             self.note_bitfield(key, pieces);
         }
-        news |= self.note_haves(key, &report.haves);
+        news |= self.note_haves(key, &report.pieces.haves);
         self.pieces_used(&report.served);
-        self.suggest_next(key, &report.haves);
+        self.suggest_next(key, &report.pieces.haves);
         self.note_extensions(now, key, &mut report);
         if news && self.is_super_seeding() {
             self.super_seed.progressed(now, key);

@@ -21,15 +21,15 @@ impl Torrent {
         key: PeerKey,
         report: &mut ConnectionReport,
     ) {
-        if let Some(hello) = report.hello.take() {
+        if let Some(hello) = report.extended.hello.take() {
             self.note_hello(now, key, &hello);
         }
-        if let Some(upload_only) = report.upload_only
+        if let Some(upload_only) = report.extended.upload_only
             && let Some(peer) = self.peers.get_mut(&key)
         {
             peer.upload_only = upload_only;
         }
-        self.note_dont_have(key, &report.dont_have);
+        self.note_dont_have(key, &report.pieces.dont_have);
         let most = self.settings.max_suggest_pieces.unsigned_abs() as usize;
         if let Some(peer) = self.peers.get_mut(&key) {
             if let Some(allowed) = report.allowed_fast.take() {
@@ -37,8 +37,8 @@ impl Torrent {
             }
             peer.download.note_suggested(&report.suggested, most);
         }
-        self.take_pex(now, key, std::mem::take(&mut report.pex));
-        for reply in report.metadata.drain(..) {
+        self.take_pex(now, key, std::mem::take(&mut report.extended.pex));
+        for reply in report.extended.metadata.drain(..) {
             self.note_metadata(now, key, reply);
         }
     }

@@ -97,7 +97,7 @@ fn of_a_piece_the_last_word_counts() {
     ] {
         world.feed(&words).unwrap();
         let report = world.report();
-        let (haves, losses) = (report.haves.len(), report.dont_have.len());
+        let (haves, losses) = (report.pieces.haves.len(), report.pieces.dont_have.len());
         assert_eq!((haves, losses), (usize::from(has), usize::from(!has)));
     }
 }

@@ -15,12 +15,15 @@ fn what_a_peer_says_before_the_metadata_is_judged_when_it_comes() {
         .feed(&[has(&[0x80, 0]), Message::Unchoke, early, asked])
         .unwrap();
     let report = world.report();
-    assert_eq!((report.bitfield, report.haves.len()), (None, 0));
+    assert_eq!(
+        (report.pieces.bitfield, report.pieces.haves.len()),
+        (None, 0)
+    );
     world.conn.set_metadata(layout()).unwrap();
-    let pieces = world.report().bitfield.unwrap();
+    let pieces = world.report().pieces.bitfield.unwrap();
     assert_eq!(pieces.iter().collect::<Vec<_>>(), [0, 9]);
     world.feed(&[Message::Have(PieceIndex(1))]).unwrap();
-    assert_eq!(world.report().haves, [PieceIndex(1)].into());
+    assert_eq!(world.report().pieces.haves, [PieceIndex(1)].into());
 
     let mut world = World::new();
     world.conn = Connection::without_metadata(limits, world.now);
@@ -81,8 +84,8 @@ fn a_later_bitfield_replaces_what_was_said_before() {
         ])
         .unwrap();
     let report = world.report();
-    assert_eq!(report.bitfield.unwrap().as_bytes(), [0x80]);
-    assert_eq!(report.haves, [PieceIndex(2)].into());
+    assert_eq!(report.pieces.bitfield.unwrap().as_bytes(), [0x80]);
+    assert_eq!(report.pieces.haves, [PieceIndex(2)].into());
 }
 
 #[test]
@@ -145,7 +148,7 @@ fn the_last_word_on_all_pieces_counts() {
     ] {
         world.feed(messages).unwrap();
         let report = world.report();
-        assert_eq!(report.bitfield.unwrap().count(), pieces);
-        assert_eq!(report.haves.len(), haves);
+        assert_eq!(report.pieces.bitfield.unwrap().count(), pieces);
+        assert_eq!(report.pieces.haves.len(), haves);
     }
 }

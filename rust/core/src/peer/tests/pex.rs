@@ -55,7 +55,12 @@ fn it_is_offered_while_the_torrent_takes_part() {
     extended(&mut world, UT_PEX, &message).unwrap();
     world.conn.send_pex(&message);
     assert!(world.sent().is_empty());
-    assert!(world.conn.take_report().is_none_or(|it| it.pex.is_empty()));
+    assert!(
+        world
+            .conn
+            .take_report()
+            .is_none_or(|it| it.extended.pex.is_empty())
+    );
     world.conn.set_pex(true);
     assert_eq!(offered(&mut world), [true]);
     assert_eq!(offered(&mut greeted(false)), [false]);
@@ -69,7 +74,7 @@ fn messages_go_by_the_numbers_of_the_handshakes() {
     assert_eq!(world.sent(), [r"extended { id: 9, payload: [100, 101] }"]);
     extended(&mut world, UT_PEX, b"d5:added6:\x01\x02\x03\x04\0\x05e").unwrap();
     let report = world.report();
-    let [message] = &report.pex[..] else {
+    let [message] = &report.extended.pex[..] else {
         panic!("{report:?}");
     };
     assert_eq!(message.added[0].endpoint, ([1, 2, 3, 4], 5).into());

@@ -67,12 +67,12 @@ impl World {
                 let block = Block::new(piece, index);
                 match state {
                     'a'..='z' => {
-                        if !picker.partials.contains_key(&piece.0) {
+                        if !picker.downloading.contains(piece.0) {
                             picker.begin(piece.0, None);
                         }
-                        let partial = picker.partials.get_mut(&piece.0).unwrap();
+                        let partial = picker.downloading.get_mut(piece.0).unwrap();
                         assert!(partial.lease_block(peer(state), index));
-                        picker.refresh_loose(piece.0);
+                        picker.refresh_choosable(piece.0);
                     }
                     'A'..='Z' => {
                         let got = picker.received(peer(state), block, &mut Vec::new());
@@ -119,7 +119,7 @@ impl World {
 
     fn draw(&self) -> String {
         let words: Vec<String> = (0..self.len)
-            .map(|piece| match self.picker.partials.get(&piece) {
+            .map(|piece| match self.picker.downloading.get(piece) {
                 Some(partial) => partial
                     .states()
                     .map(|state| match state {
@@ -286,7 +286,7 @@ fn a_piece_without_leases_and_blocks_is_open_again() {
     let mut world = after_start("bb.. ....", "11", "44");
     world.give_back('b', 4, 0);
     world.give_back('b', 4, 1);
-    assert!(world.picker.partials.is_empty());
+    assert!(world.picker.downloading.iter().next().is_none());
     assert_eq!(world.pick('a', "xxxxx-", 1), "4:0");
 }
 
@@ -442,7 +442,7 @@ fn a_large_torrent_is_filed_in_parts_and_picked_from_meanwhile() {
         picker.check_invariants();
     }
     assert_eq!(picker.availability(PieceIndex(70_000)), 0);
-    let rare = picker.partials.contains_key(&70_000);
+    let rare = picker.downloading.contains(70_000);
     assert!(rare, "found as soon as all are filed");
     picker.peer_left(&most);
     picker.check_invariants();

@@ -21,7 +21,7 @@ fn connections_of_seeds_are_closed_when_nothing_is_wanted() {
     world.peer('l', "x.");
     world.pass(500);
     world.out();
-    world.say('l', |it| it.haves = [PieceIndex(1)].into());
+    world.say('l', |it| it.pieces.haves = [PieceIndex(1)].into());
     world.pass(500);
     assert_eq!(world.out(), ["l close: neither side needs anything"]);
 }

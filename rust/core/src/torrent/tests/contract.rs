@@ -17,7 +17,8 @@ fn step(world: &mut World, what: u8, choice: u8) {
         0 | 1 if !is_peer => {
             if world.join(peer, choice.is_multiple_of(2)).is_ok() {
                 world.say(peer, |it| {
-                    it.bitfield = Some(bits(["xxxxx", "x.x.x", "....."][usize::from(choice) % 3]));
+                    it.pieces.bitfield =
+                        Some(bits(["xxxxx", "x.x.x", "....."][usize::from(choice) % 3]));
                     it.choked = Some(false);
                 });
             }

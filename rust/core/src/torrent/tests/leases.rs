@@ -7,9 +7,11 @@ fn interest_follows_what_they_have_and_what_we_want() {
     let mut world = World::new("x..-");
     world.join('a', false).unwrap();
     assert_eq!(world.out(), ["a start 1"]);
-    world.say('a', |it| it.bitfield = Some(bits("x..x")));
+    world.say('a', |it| it.pieces.bitfield = Some(bits("x..x")));
     assert!(world.out().is_empty(), "had, or not wanted");
-    world.say('a', |it| it.haves = [PieceIndex(1), PieceIndex(1)].into());
+    world.say('a', |it| {
+        it.pieces.haves = [PieceIndex(1), PieceIndex(1)].into()
+    });
     assert_eq!(world.out(), ["a interested true"]);
     world.verified(&[1]);
     assert_eq!(
@@ -75,7 +77,7 @@ fn a_want_is_remembered_until_blocks_come_free() {
     world.givers(&[('a', "x.")]);
     world.want('a', 9);
     assert_eq!(world.leases(), ["a lease 0:0 0:1"]);
-    world.say('a', |it| it.haves = [PieceIndex(1)].into());
+    world.say('a', |it| it.pieces.haves = [PieceIndex(1)].into());
     assert_eq!(world.leases(), ["a lease 1:0 1:1"]);
     // By a change of priorities.
     let mut world = World::new(".-");
@@ -104,7 +106,7 @@ fn a_want_is_forgotten_with_the_choke_and_with_our_interest() {
     assert!(world.out().contains(&"b interested false".to_owned()));
     // A report that was under way.
     world.want('b', 9);
-    world.say('b', |it| it.haves = [PieceIndex(1)].into());
+    world.say('b', |it| it.pieces.haves = [PieceIndex(1)].into());
     assert_eq!(world.out(), ["b interested true"]);
 }
 

@@ -87,7 +87,7 @@ fn connections_survive_the_arrival_of_metadata() {
     world.learn(2);
     assert_eq!(world.out(), ["a metadata of 2", "checking_resume_data"]);
     // The connection has judged what it knew; the check is not done.
-    world.say('a', |it| it.bitfield = Some(bits("xx")));
+    world.say('a', |it| it.pieces.bitfield = Some(bits("xx")));
     world
         .torrent
         .checking(world.now(), TorrentState::CheckingFiles);
@@ -122,7 +122,7 @@ fn the_info_dict_is_asked_for_and_a_liar_is_closed() {
     world.join('b', false).unwrap();
     world.out();
     let size = INFO_DICT.len() as u32;
-    world.say('a', |it| it.hello = hello(Some(size)));
+    world.say('a', |it| it.extended.hello = hello(Some(size)));
     assert_eq!(world.out(), ["a ask for metadata 0"]);
     let answer = |data: &'static [u8]| {
         vec![MetadataReply {
@@ -131,12 +131,14 @@ fn the_info_dict_is_asked_for_and_a_liar_is_closed() {
             data: Some(Bytes::from_static(data)),
         }]
     };
-    world.say('a', |it| it.metadata = answer(b"what the hash sits down "));
+    world.say('a', |it| {
+        it.extended.metadata = answer(b"what the hash sits down ")
+    });
     let closed = "a close: the peer's metadata is false";
     assert_eq!(world.out(), ["metadata failed", closed]);
-    world.say('b', |it| it.hello = hello(Some(size)));
+    world.say('b', |it| it.extended.hello = hello(Some(size)));
     assert_eq!(world.out(), ["b ask for metadata 0"]);
-    world.say('b', |it| it.metadata = answer(INFO_DICT));
+    world.say('b', |it| it.extended.metadata = answer(INFO_DICT));
     assert_eq!(world.out(), [format!("metadata of {size} bytes")]);
     world.pass(60_000);
     assert!(world.out().iter().all(|it| !it.contains("ask")), "found");
@@ -153,7 +155,7 @@ fn what_cannot_be_used_is_asked_for_again_when_told_so() {
     let mut world = World::hash_only();
     world.join('a', false).unwrap();
     let size = INFO_DICT.len() as u32;
-    world.say('a', |it| it.hello = hello(Some(size)));
+    world.say('a', |it| it.extended.hello = hello(Some(size)));
     world.out();
     for _ in 0..3 {
         let reply = MetadataReply {
@@ -161,10 +163,10 @@ fn what_cannot_be_used_is_asked_for_again_when_told_so() {
             total_size: size,
             data: Some(Bytes::from_static(INFO_DICT)),
         };
-        world.say('a', |it| it.metadata = vec![reply.clone()]);
+        world.say('a', |it| it.extended.metadata = vec![reply.clone()]);
         assert_eq!(world.out(), [format!("metadata of {size} bytes")]);
         // Once more is nothing new.
-        world.say('a', |it| it.metadata = vec![reply]);
+        world.say('a', |it| it.extended.metadata = vec![reply]);
         assert!(world.out().is_empty());
         let now = world.now();
         world.torrent.fetch_metadata(now);
@@ -178,7 +180,7 @@ fn a_size_that_no_torrent_has_closes_the_peer() {
     let mut world = World::hash_only();
     world.join('a', false).unwrap();
     world.out();
-    world.say('a', |it| it.hello = hello(Some(u32::MAX)));
+    world.say('a', |it| it.extended.hello = hello(Some(u32::MAX)));
     assert_eq!(world.out(), ["a close: the peer's metadata is false"]);
 }
 
@@ -188,10 +190,10 @@ fn pieces_that_peers_or_we_lose_are_known_to_be_gone() {
     world.peer('a', "xxx");
     world.out();
     world.say('a', |it| {
-        it.dont_have = [PieceIndex(1), PieceIndex(1)].into()
+        it.pieces.dont_have = [PieceIndex(1), PieceIndex(1)].into()
     });
     assert_eq!(world.torrent.picker().availability(PieceIndex(1)), 0);
-    world.say('a', |it| it.dont_have = [PieceIndex(2)].into());
+    world.say('a', |it| it.pieces.dont_have = [PieceIndex(2)].into());
     assert_eq!(world.out(), ["a interested false"]);
     world.torrent.piece_lost(at(0), PieceIndex(0));
     world.torrent.piece_lost(at(0), PieceIndex(2));
@@ -218,7 +220,7 @@ fn who_does_not_download_is_told_so_and_closed_when_useless() {
     world.peer('a', "..");
     world.peer('b', ".x");
     world.out();
-    world.say('a', |it| it.upload_only = Some(true));
+    world.say('a', |it| it.extended.upload_only = Some(true));
     world.pass(1000);
     let out = world.out();
     let redundant = format!("a close: {}", CloseReason::Redundant);

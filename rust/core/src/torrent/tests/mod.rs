@@ -129,7 +129,7 @@ impl World {
     /// A peer that has these pieces joins.
     fn peer(&mut self, peer: char, drawing: &str) {
         self.join(peer, false).unwrap();
-        self.say(peer, |it| it.bitfield = Some(bits(drawing)));
+        self.say(peer, |it| it.pieces.bitfield = Some(bits(drawing)));
     }
 
     /// Peers that have these pieces, unchoke us, and could take many blocks.

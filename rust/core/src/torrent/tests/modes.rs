@@ -25,7 +25,7 @@ fn shown(world: &mut World) -> Vec<(char, u32)> {
 }
 
 fn has(world: &mut World, peer: char, piece: u32) {
-    world.say(peer, |it| it.haves = [PieceIndex(piece)].into());
+    world.say(peer, |it| it.pieces.haves = [PieceIndex(piece)].into());
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn share_mode_fetches_only_what_pays() {
     world.got('f', "8:0 8:1");
     world.verified(&[8]);
     // One piece fetched, nothing sent: no second one before it has paid.
-    world.say('f', |it| it.haves = [PieceIndex(9)].into());
+    world.say('f', |it| it.pieces.haves = [PieceIndex(9)].into());
     world.pass(2000);
     assert_eq!(
         world.torrent.picker().priority(PieceIndex(9)),

@@ -28,7 +28,7 @@ fn listens(world: &mut World, peer: char, port: u16) {
         port: Some(port),
         ..ExtendedHandshake::default()
     };
-    world.say(peer, |it| it.hello = Some(Box::new(hello)));
+    world.say(peer, |it| it.extended.hello = Some(Box::new(hello)));
 }
 
 fn closed(world: &mut World) -> Vec<String> {
@@ -48,7 +48,7 @@ fn a_caller_is_called_back_where_it_listens() {
     assert_eq!(list.len(), 1, "one port is enough");
     assert_eq!(list.sources(listening), Some(Sources::INCOMING));
     assert_eq!(list.num_candidates(), 0, "connected already");
-    world.say('a', |it| it.bitfield = Some(bits("xx")));
+    world.say('a', |it| it.pieces.bitfield = Some(bits("xx")));
     assert_eq!(world.torrent.peer_list().num_seeds(), 1);
     world.out();
     let now = world.now();

@@ -25,7 +25,7 @@ fn greet(world: &mut World, peer: char, port: Option<u16>) {
         port,
         ..ExtendedHandshake::default()
     };
-    world.say(peer, |it| it.hello = Some(Box::new(hello)));
+    world.say(peer, |it| it.extended.hello = Some(Box::new(hello)));
 }
 
 /// A peer that we have dialled and that supports peer exchange.
@@ -53,7 +53,7 @@ fn name(world: &mut World, peer: char, added: &[&str], dropped: &[&str]) {
             .collect(),
         dropped: dropped.iter().map(|it| it.parse().unwrap()).collect(),
     };
-    world.say(peer, |it| it.pex = vec![message]);
+    world.say(peer, |it| it.extended.pex = vec![message]);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn peers_hear_of_each_other_at_once_and_then_once_a_minute() {
         ["a pex +10.0.0.98:6881/16", "b pex +10.0.0.97:6881/16"]
     );
     partner(&mut world, 'c');
-    world.say('c', |it| it.bitfield = Some(bits("xx")));
+    world.say('c', |it| it.pieces.bitfield = Some(bits("xx")));
     world.pass(500);
     assert_eq!(
         sent(&mut world),

@@ -41,9 +41,9 @@ fn two_that_were_used_last_and_two_more_for_each_that_is_taken() {
     );
     assert_eq!(unchoke(&mut world, 'a'), ["a suggest 1 2"]);
     read(&mut world, &[3]);
-    world.say('a', |it| it.haves = [PieceIndex(0)].into());
+    world.say('a', |it| it.pieces.haves = [PieceIndex(0)].into());
     assert!(suggested(&mut world).is_empty(), "it was not told of that");
-    world.say('a', |it| it.haves = [PieceIndex(1)].into());
+    world.say('a', |it| it.pieces.haves = [PieceIndex(1)].into());
     assert_eq!(suggested(&mut world), ["a suggest 3"], "it has 0");
     let now = world.now();
     world.torrent.choke(now, &[key('a')], true);

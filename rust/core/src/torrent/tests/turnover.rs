@@ -191,10 +191,10 @@ fn a_look_at_a_peers_pieces_costs_nothing_and_stays_as_it_was() {
     let mut world = World::new("..");
     world.peer('a', "x.");
     let seen = Arc::clone(world.torrent.peer(key('a')).unwrap().pieces());
-    world.say('a', |it| it.haves = [PieceIndex(0)].into());
+    world.say('a', |it| it.pieces.haves = [PieceIndex(0)].into());
     let same = world.torrent.peer(key('a')).unwrap().pieces();
     assert!(Arc::ptr_eq(&seen, same), "nothing new");
-    world.say('a', |it| it.haves = [PieceIndex(1)].into());
+    world.say('a', |it| it.pieces.haves = [PieceIndex(1)].into());
     assert_eq!(seen.count(), 1);
     assert!(world.torrent.peer(key('a')).unwrap().is_seed());
 }
