@@ -1,14 +1,14 @@
 //! Which torrents of a session run, which of them check their files, and which
 //! of them announce to trackers.
 //!
-//! [`Queue`] is the machine: one a session, owned by the session's task. That
-//! reports torrents ([`Queue::add`], [`Queue::observe`], [`Queue::remove`])
-//! and commands (the position commands, [`Queue::wake`]), calls
+//! [`Queue`] is the machine: one a session. Its driver reports torrents
+//! ([`Queue::add`], [`Queue::observe`], [`Queue::remove`]) and commands (the
+//! position commands, [`Queue::wake`]), calls
 //! [`Queue::handle_timeout`] when [`Queue::poll_timeout`] says so, and carries
 //! out the verdicts that [`Queue::poll_verdict`] gives and the scrapes of
 //! [`Queue::poll_scrape`].
 //!
-//! The rules are libtorrent's. Torrents that are not finished stand in a line;
+//! The rules are libtorrent's. Torrents that are not finished have an order;
 //! of those that are *auto-managed*, the first few run. Seeds run by their
 //! rank: those that have not done their part come first, then those whose
 //! swarm needs them most. Those that are to be checked wait for one another,
