@@ -1,6 +1,6 @@
 //! The reader itself.
 
-use super::source::{functions, paths, tokens};
+use super::source::{functions, paths, structs, tokens};
 
 fn named(text: &str) -> Vec<String> {
     let found = paths(&tokens(text)).into_iter();
@@ -83,4 +83,13 @@ fn functions_have_lengths() {
     let found = functions(&tokens(text)).into_iter();
     let found: Vec<_> = found.map(|it| (it.name, it.line, it.lines)).collect();
     assert_eq!(found, [("b".into(), 1, 3), ("c".into(), 4, 2)]);
+}
+
+#[test]
+fn structs_have_fields() {
+    let text = "struct A { pub x: u8, pub(crate) y: [u8; 3], z: std::fmt::Error }\n\
+                struct B<T: Clone>(T);\nstruct C;\nstruct D<T: Fn(u8)> where T: Copy { t: T }";
+    let found = structs(&tokens(text)).into_iter();
+    let found: Vec<_> = found.map(|it| (it.name, it.line, it.fields)).collect();
+    assert_eq!(found, [("A".into(), 1, 3), ("D".into(), 4, 1)]);
 }

@@ -330,3 +330,48 @@ pub(crate) fn functions(tokens: &[Token]) -> Vec<Function> {
     }
     found
 }
+
+/// A struct with named fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Struct {
+    pub(crate) name: String,
+    pub(crate) line: usize,
+    pub(crate) fields: usize,
+}
+
+/// All structs that have named fields.
+pub(crate) fn structs(tokens: &[Token]) -> Vec<Struct> {
+    let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
+    let mut found = Vec::new();
+    for at in (0..tokens.len()).filter(|at| text(*at) == "struct") {
+        let mut body = at + 2;
+        while !matches!(text(body), "{" | ";" | "") {
+            body = match text(body) {
+                "(" | "[" => closing(tokens, body),
+                _ => body + 1,
+            };
+        }
+        if text(body) != "{" {
+            continue;
+        }
+        let (mut fields, mut inside) = (0, body + 1);
+        let end = closing(tokens, body) - 1;
+        while inside < end {
+            inside = match text(inside) {
+                "(" | "[" | "{" => closing(tokens, inside),
+                // A path in a type has `::` instead.
+                ":" => {
+                    fields += 1;
+                    inside + 1
+                }
+                _ => inside + 1,
+            };
+        }
+        found.push(Struct {
+            name: text(at + 1).to_owned(),
+            line: tokens[at].line,
+            fields,
+        });
+    }
+    found
+}
