@@ -7,10 +7,10 @@ const ROUNDS := 20
 ## Bytes a second of a download that takes longer than anything waits for.
 const RATE := MIB
 
-## Most seconds that a game's end waits for its sessions, and what else an end may take on
-## a machine that does something else.
-const LAST_WORDS := 5.0
-const SLACK := 40.0
+## Most seconds that the end of a session, or of a game, waits for trackers, and what else an
+## end may take on a machine that does something else.
+const ANNOUNCE_LIMIT := 1.0
+const SLACK := 14.0
 
 
 ## Calls something when it is freed.
@@ -112,7 +112,7 @@ func test_stopping_waits_for_nobody() -> void:
 	assert_true(await _hears_the_end(tracker), "the tracker is told")
 	# It owes its answer for a minute, which the end does not take.
 	if get_signal_emit_count(session, "session_stopped") == 0:
-		assert_true(await wait_for_signal(session.session_stopped, 30.0))
+		assert_true(await wait_for_signal(session.session_stopped, ANNOUNCE_LIMIT + SLACK))
 	assert_eq(tracker.unanswered().size(), 1, "the tracker is still told")
 
 
@@ -157,7 +157,7 @@ func test_a_game_that_quits_does_not_wait_for_long() -> void:
 	var since := Time.get_ticks_msec()
 	var has_ended := func() -> bool: return not OS.is_process_running(game.pid)
 	assert_true(await wait_until(has_ended, LIMIT))
-	assert_lt((Time.get_ticks_msec() - since) / 1000.0, LAST_WORDS + SLACK)
+	assert_lt((Time.get_ticks_msec() - since) / 1000.0, ANNOUNCE_LIMIT + SLACK)
 	assert_eq(OS.get_process_exit_code(game.pid), 0)
 
 

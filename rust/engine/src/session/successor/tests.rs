@@ -21,6 +21,10 @@ use crate::state_dir::{Folder, StateDir};
 /// Nothing here takes that long, unless it is broken.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// What an end may take that waits a second at most for trackers, on a machine that does
+/// something else.
+const END_LIMIT: Duration = Duration::from_secs(12);
+
 fn settings(listen: &str) -> Settings {
     let mut settings = Settings::default();
     settings
@@ -378,7 +382,7 @@ fn a_session_stops_without_its_trackers_which_are_told_all_the_same() {
     it.session.stop();
     let mut open = it.heard.recv_timeout(LIMIT).unwrap();
     // It does not answer for a minute.
-    let stopped = it.session.join(Duration::from_secs(30));
+    let stopped = it.session.join(END_LIMIT);
     assert!(stopped, "it has stopped");
     let over = it.session.join_threads(Duration::ZERO);
     assert!(!over, "the tracker is still told");
@@ -393,7 +397,7 @@ fn a_program_that_ends_waits_for_no_tracker() {
     let it = Silenced::new();
     it.session.stop();
     it.session.skip_final_announces();
-    assert!(it.session.join_threads(Duration::from_secs(30)));
+    assert!(it.session.join_threads(END_LIMIT));
     let _open = it.heard.recv_timeout(LIMIT).unwrap();
     it.tracker.join().unwrap();
 }
