@@ -288,6 +288,8 @@ fn an_event_does_not_answer_a_later_command() {
     );
     handle.pause().unwrap();
     assert!(paused.is_late() && !other.is_late());
+    let is_paused = |alert: &Alert| alert.kind == kind::TORRENT_PAUSED;
+    assert!(queue.take_first(is_paused).is_none());
     assert_eq!(names(&queue.pop(9)), ["metadata_received"]);
     let mut taken = Vec::new();
     session.events().take(&mut taken);
