@@ -95,6 +95,18 @@ impl BitOr for Sources {
     }
 }
 
+/// Whether a peer can be reached over uTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UtpSupport {
+    /// It was not tried.
+    #[default]
+    Unknown,
+    /// It was reached.
+    Confirmed,
+    /// It did not answer, or answered later than over TCP.
+    Failed,
+}
+
 /// Why an endpoint was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -161,6 +173,7 @@ struct Known {
     last_tried: Option<Instant>,
     seed: bool,
     local: bool,
+    utp: UtpSupport,
     /// BEP 40.
     priority: u32,
 }
@@ -269,6 +282,7 @@ impl PeerList {
             last_tried: None,
             seed: false,
             local: is_local(addr.ip()),
+            utp: UtpSupport::Unknown,
             priority: priority_of(&self.own, addr),
         };
         while self.peers.len() >= self.settings.max_size {
@@ -376,6 +390,19 @@ impl PeerList {
         }
     }
 
+    /// Whether a peer can be reached over uTP, as far as that was tried.
+    pub fn utp_support(&self, addr: SocketAddr) -> UtpSupport {
+        let known = self.peers.get(&canonical(addr));
+        known.map_or(UtpSupport::Unknown, |known| known.utp)
+    }
+
+    /// Notes whether a peer was reached over uTP.
+    pub fn note_utp(&mut self, addr: SocketAddr, support: UtpSupport) {
+        if let Some(known) = self.peers.get_mut(&canonical(addr)) {
+            known.utp = support;
+        }
+    }
+
     /// Notes that a dial failed, or a connection closed by the peer's fault.
     pub fn failed(&mut self, now: Instant, addr: SocketAddr) {
         let addr = canonical(addr);
@@ -433,6 +460,9 @@ impl PeerList {
         for known in self.peers.values_mut() {
             known.failures = 0;
             known.last_tried = None;
+            if known.utp == UtpSupport::Failed {
+                known.utp = UtpSupport::Unknown;
+            }
         }
     }
 

@@ -75,6 +75,14 @@ pub(super) fn set_other(
         settings.named.insert("listen_interfaces");
         return Ok(());
     }
+    if name == "enable_utp" {
+        let enabled: bool = check(name, value, None)?;
+        settings.enable_incoming_utp = enabled;
+        settings.enable_outgoing_utp = enabled;
+        settings.named.insert("enable_incoming_utp");
+        settings.named.insert("enable_outgoing_utp");
+        return Ok(());
+    }
     if let Some(default) = ignored(name) {
         return read_as(name, value, default).map(drop);
     }

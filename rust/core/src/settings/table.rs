@@ -96,6 +96,28 @@ settings! {
     enable_incoming_tcp: bool = true, NONE, "", Live;
     /// Connect to peers over TCP.
     enable_outgoing_tcp: bool = true, NONE, "", Live;
+    /// Accept connections over uTP (BEP 29), on the UDP port of each listening endpoint.
+    enable_incoming_utp: bool = false, NONE, "", Live;
+    /// Connect to peers over uTP, which yields to all other traffic on the line. Where TCP is enabled too, uTP comes first, and TCP when a peer does not answer; what worked is remembered.
+    enable_outgoing_utp: bool = false, NONE, "", Live;
+    /// How long packets of uTP may wait in the queues on their way because of us.
+    utp_target_delay: i64 = 100, Some(1..=10_000), "ms", Next;
+    /// Bytes that the congestion window of uTP grows by in a round trip, at most, once slow start is over.
+    utp_gain_factor: i64 = 3000, Some(0..=1_000_000), "bytes", Next;
+    /// The shortest time after which a packet of uTP without an ack is sent again.
+    utp_min_timeout: i64 = 500, Some(10..=60_000), "ms", Next;
+    /// How long the first packet of a connection over uTP waits for an answer.
+    utp_connect_timeout: i64 = 3000, Some(10..=600_000), "ms", Next;
+    /// How often the first packet of a connection over uTP is sent again.
+    utp_syn_resends: i64 = 2, Some(0..=100), "", Next;
+    /// How often the last packet of a connection over uTP is sent again while nothing comes back.
+    utp_fin_resends: i64 = 2, Some(0..=100), "", Next;
+    /// Time-outs in a row, with nothing from the peer in between, that a connection over uTP survives.
+    utp_num_resends: i64 = 3, Some(0..=100), "", Next;
+    /// What is left of the congestion window of uTP after a loss.
+    utp_loss_multiplier: i64 = 50, Some(0..=100), "percent", Next;
+    /// Losses closer together than this cut the congestion window of uTP once.
+    utp_cwnd_reduce_timer: i64 = 100, Some(0..=60_000), "ms", Next;
     /// Bytes received a second, over all torrents; 0 for no limit.
     download_rate_limit: i64 = 0, Some(0..=2_147_483_647), "bytes per second", Live;
     /// Bytes sent a second, over all torrents; 0 for no limit.

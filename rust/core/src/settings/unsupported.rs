@@ -77,23 +77,10 @@ pub(super) const UNSUPPORTED: &[Feature] = &[
         ],
     },
     Feature {
-        name: "uTP (BEP 29)",
-        settings: &[
-            ("enable_utp", OFF),
-            ("enable_incoming_utp", OFF),
-            ("enable_outgoing_utp", OFF),
-            ("utp_target_delay", &[Int(100)]),
-            ("utp_gain_factor", &[Int(3000)]),
-            ("utp_min_timeout", &[Int(500)]),
-            ("utp_connect_timeout", &[Int(3000)]),
-            ("utp_syn_resends", &[Int(2)]),
-            ("utp_fin_resends", &[Int(2)]),
-            ("utp_num_resends", &[Int(3)]),
-            ("utp_loss_multiplier", &[Int(50)]),
-            ("utp_cwnd_reduce_timer", &[Int(100)]),
-            // How TCP gives way to uTP, which it need not.
-            ("mixed_mode_algorithm", &[Int(1), Int(0)]),
-        ],
+        name: "slowing TCP down for uTP",
+        // Peers share what there is in proportion, or TCP is preferred: no
+        // difference where TCP is left alone.
+        settings: &[("mixed_mode_algorithm", &[Int(1), Int(0)])],
     },
     Feature {
         name: "encryption",

@@ -11,7 +11,7 @@ use crate::ban::ban_unit;
 use crate::bitfield::Bitfield;
 use crate::ids::PeerKey;
 use crate::peer::{ConnectionReport, Watched};
-use crate::peerlist::Sources;
+use crate::peerlist::{Sources, UtpSupport};
 
 /// Two connections with the same peer that came about within this time are two
 /// dials that crossed; later the older one stays.
@@ -197,6 +197,11 @@ impl Torrent {
         self.dialing.failed(now, endpoint);
     }
 
+    /// A dial has shown whether a peer can be reached over uTP.
+    pub fn note_utp(&mut self, endpoint: SocketAddr, support: UtpSupport) {
+        self.dialing.list.note_utp(endpoint, support);
+    }
+
     /// A connection is closed; `last` is what it still had to say.
     pub fn peer_disconnected(
         &mut self,
@@ -299,7 +304,7 @@ impl Torrent {
 
     pub(super) fn connect_more(&mut self, now: Instant) {
         let seeding = self.is_finished();
-        if !self.settings.enable_outgoing_tcp
+        if !(self.settings.enable_outgoing_tcp || self.settings.enable_outgoing_utp)
             || (seeding && !self.settings.seeding_outgoing_connections)
         {
             return;

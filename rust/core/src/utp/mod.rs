@@ -101,32 +101,58 @@ pub struct UtpStatus {
     pub unsent: usize,
 }
 
-/// What has happened in all connections, by the metrics of libtorrent that the
-/// fields are named after (`utp.utp_packet_loss` and so on).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UtpStats {
+macro_rules! utp_stats {
+    ($( $(#[doc = $doc:literal])+ $field:ident => $metric:literal; )*) => {
+        /// What has happened in all connections.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct UtpStats {
+            $( $(#[doc = $doc])+ pub $field: u64, )*
+        }
+
+        impl UtpStats {
+            /// All numbers by the names of libtorrent's metrics.
+            pub fn metrics(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [ $( ($metric, self.$field) ),* ].into_iter()
+            }
+
+            /// What has happened since it was `earlier`.
+            #[must_use]
+            pub fn since(self, earlier: Self) -> Self {
+                Self { $( $field: self.$field.wrapping_sub(earlier.$field) ),* }
+            }
+
+            /// Both together.
+            #[must_use]
+            pub fn plus(self, more: Self) -> Self {
+                Self { $( $field: self.$field.wrapping_add(more.$field) ),* }
+            }
+        }
+    };
+}
+
+utp_stats! {
     /// Packets that were lost.
-    pub packet_loss: u64,
+    packet_loss => "utp.utp_packet_loss";
     /// Times that an ack did not come in time.
-    pub timeout: u64,
+    timeout => "utp.utp_timeout";
     /// Datagrams received.
-    pub packets_in: u64,
+    packets_in => "utp.utp_packets_in";
     /// Datagrams sent.
-    pub packets_out: u64,
+    packets_out => "utp.utp_packets_out";
     /// Packets found to be lost by acks of later ones.
-    pub fast_retransmit: u64,
+    fast_retransmit => "utp.utp_fast_retransmit";
     /// Packets sent again.
-    pub packet_resend: u64,
+    packet_resend => "utp.utp_packet_resend";
     /// Acks whose delay was above the target.
-    pub samples_above_target: u64,
+    samples_above_target => "utp.utp_samples_above_target";
     /// Acks whose delay was below the target.
-    pub samples_below_target: u64,
+    samples_below_target => "utp.utp_samples_below_target";
     /// Packets with payload received.
-    pub payload_packets_in: u64,
+    payload_packets_in => "utp.utp_payload_pkts_in";
     /// Packets with payload sent.
-    pub payload_packets_out: u64,
+    payload_packets_out => "utp.utp_payload_pkts_out";
     /// Datagrams that were no packets.
-    pub invalid_packets_in: u64,
+    invalid_packets_in => "utp.utp_invalid_pkts_in";
     /// Packets that brought nothing.
-    pub redundant_packets_in: u64,
+    redundant_packets_in => "utp.utp_redundant_pkts_in";
 }

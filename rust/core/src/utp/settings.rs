@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::settings::Settings;
+
 /// The `utp_*` settings of a session, and bounds that have no setting.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UtpSettings {
@@ -73,6 +75,30 @@ impl Default for UtpSettings {
             max_connections: 1000,
             max_datagram_v4: 1500 - 28,
             max_datagram_v6: 1500 - 48,
+        }
+    }
+}
+
+impl From<&Settings> for UtpSettings {
+    fn from(settings: &Settings) -> Self {
+        let millis = |millis: i64| Duration::from_millis(millis.unsigned_abs());
+        let number = |number: i64| u32::try_from(number).unwrap_or(0);
+        // Those that are closing, and those in the handshake, beside the others.
+        let connections = settings.connections_limit + settings.connections_slack;
+        let connections = usize::try_from(connections).unwrap_or(0);
+        let usual = Self::default();
+        Self {
+            target_delay: millis(settings.utp_target_delay),
+            gain_factor: number(settings.utp_gain_factor),
+            min_timeout: millis(settings.utp_min_timeout),
+            connect_timeout: millis(settings.utp_connect_timeout),
+            syn_resends: number(settings.utp_syn_resends),
+            fin_resends: number(settings.utp_fin_resends),
+            num_resends: number(settings.utp_num_resends),
+            loss_multiplier: number(settings.utp_loss_multiplier),
+            cwnd_reduce_timer: millis(settings.utp_cwnd_reduce_timer),
+            max_connections: usual.max_connections.max(2 * connections),
+            ..usual
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::net::bandwidth::BandwidthLimiter;
 use crate::net::connect_limiter::ConnectLimiter;
 use crate::net::dial::Dialler;
 use crate::net::udp::UdpSockets;
+use crate::net::utp::UtpEndpoints;
 use crate::state_dir::StateStore;
 use crate::stats::Stats;
 use crate::timer::WallClock;
@@ -48,6 +49,7 @@ pub(crate) struct Context {
     pub(crate) pool: BufferPool,
     pub(crate) trackers: TrackerClient,
     pub(crate) udp: Arc<UdpSockets>,
+    pub(crate) utp: UtpEndpoints,
     pub(crate) connect_limiter: ConnectLimiter,
     pub(crate) dialler: Dialler,
     pub(crate) final_announces: FinalAnnounces,

@@ -7,11 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpSocket;
-use torrent_core::peer::ConnectionKind;
+use torrent_core::peer::{ConnectionKind, DialOrder};
 use torrent_core::settings::Settings;
 
 use super::interfaces;
 use super::stream::Stream;
+use super::utp::UtpEndpoints;
+
+/// How long a second kind of connection waits while the first one is tried.
+const HEAD_START: Duration = Duration::from_secs(1);
 
 /// Which local ends connections are made from.
 #[derive(Debug, Default)]
@@ -20,15 +24,61 @@ pub(crate) struct Dialler {
 }
 
 impl Dialler {
-    /// What carries the connections that it makes.
-    pub(crate) fn kind(&self) -> ConnectionKind {
-        ConnectionKind::Tcp
+    /// Connects to `addr` within `timeout`, by the kinds that `order` says; an
+    /// attempt that takes longer fails with [`io::ErrorKind::TimedOut`]. The
+    /// second kind has its turn when the first one has failed, or has not
+    /// answered for a second; what connects first counts, and what both end in
+    /// is the error of the second one. Dropping the future gives all attempts up.
+    pub(crate) async fn connect(
+        &self,
+        settings: &Settings,
+        utp: &UtpEndpoints,
+        addr: SocketAddr,
+        order: DialOrder,
+        timeout: Duration,
+    ) -> io::Result<Stream> {
+        let first = self.connect_by(order.first, settings, utp, addr, timeout);
+        let Some(second) = order.second else {
+            return first.await;
+        };
+        let second = self.connect_by(second, settings, utp, addr, timeout);
+        tokio::pin!(first);
+        match tokio::time::timeout(HEAD_START, &mut first).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => {
+                tracing::debug!(%addr, %error, "not reached by the first kind of connection");
+                return second.await;
+            }
+            Err(_) => {}
+        }
+        tokio::pin!(second);
+        tokio::select! {
+            connected = &mut first => match connected {
+                Ok(stream) => Ok(stream),
+                Err(_) => second.await,
+            },
+            connected = &mut second => match connected {
+                Ok(stream) => Ok(stream),
+                Err(error) => first.await.map_err(|_| error),
+            },
+        }
     }
 
-    /// Connects to `addr` within `timeout`; an attempt that takes longer fails
-    /// with [`io::ErrorKind::TimedOut`]. Dropping the future gives the attempt
-    /// up and closes its socket.
-    pub(crate) async fn connect(
+    async fn connect_by(
+        &self,
+        kind: ConnectionKind,
+        settings: &Settings,
+        utp: &UtpEndpoints,
+        addr: SocketAddr,
+        timeout: Duration,
+    ) -> io::Result<Stream> {
+        match kind {
+            ConnectionKind::Utp => utp.connect(settings, addr, timeout).await.map(Stream::from),
+            _ => self.connect_tcp(settings, addr, timeout).await,
+        }
+    }
+
+    async fn connect_tcp(
         &self,
         settings: &Settings,
         addr: SocketAddr,
@@ -117,7 +167,7 @@ mod tests {
 
     async fn connect(addr: SocketAddr, timeout: Duration) -> io::Result<Stream> {
         let settings = Settings::default();
-        Dialler::default().connect(&settings, addr, timeout).await
+        Dialler::default().connect_tcp(&settings, addr, timeout).await
     }
 
     #[tokio::test]
@@ -129,8 +179,10 @@ mod tests {
             let there = listener.local_addr().unwrap();
             let stream = connect(there, LIMIT).await.unwrap();
             assert_eq!(stream.peer_addr().unwrap(), there);
-            assert_eq!(stream.kind(), Dialler::default().kind());
-            let Stream::Tcp(socket) = stream;
+            assert_eq!(stream.kind(), ConnectionKind::Tcp);
+            let Stream::Tcp(socket) = stream else {
+                panic!("{stream:?}");
+            };
             assert!(socket.nodelay().unwrap());
         }
     }
@@ -183,7 +235,7 @@ mod tests {
         let dialler = Dialler::default();
         let mut from = Vec::new();
         for _ in 0..2 {
-            let stream = dialler.connect(&settings, there, LIMIT).await.unwrap();
+            let stream = dialler.connect_tcp(&settings, there, LIMIT).await.unwrap();
             from.push(stream.local_addr().unwrap().ip().to_string());
         }
         assert_eq!(from, ["127.0.0.5", "127.0.0.6"]);

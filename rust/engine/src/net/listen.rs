@@ -13,12 +13,14 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::mpsc;
 use torrent_core::peer::ConnectionKind;
 use torrent_core::settings::{Settings, SettingsError};
 
 use super::interfaces;
 use super::stream::Stream;
 use super::udp::BoundUdp;
+use super::utp::UtpStream;
 
 /// Connections that may wait to be accepted; systems cap it further. A swarm
 /// that comes back after an outage arrives all at once.
@@ -93,17 +95,23 @@ impl ListenSocket {
     /// Begins to accept; to be called in a runtime.
     pub(crate) fn start(self) -> io::Result<Listener> {
         Ok(Listener {
-            socket: tokio::net::TcpListener::from_std(self.socket)?,
+            source: Source::Tcp(tokio::net::TcpListener::from_std(self.socket)?),
             local: self.local,
         })
     }
 }
 
-/// Accepts connections at one endpoint.
+/// Accepts connections: those over TCP of one endpoint, or those over uTP of all.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: tokio::net::TcpListener,
+    source: Source,
     local: bool,
+}
+
+#[derive(Debug)]
+enum Source {
+    Tcp(tokio::net::TcpListener),
+    Utp(mpsc::Receiver<UtpStream>),
 }
 
 impl Listener {
@@ -112,11 +120,33 @@ impl Listener {
         self.local
     }
 
+    /// Accepts the connections over uTP that arrive there, of which none is from
+    /// an address that is to be turned away.
+    pub(crate) fn utp(arrivals: mpsc::Receiver<UtpStream>) -> Self {
+        let source = Source::Utp(arrivals);
+        Self {
+            source,
+            local: false,
+        }
+    }
+
     /// Waits for the next connection; with the address of its other end.
     /// Dropping the future loses none.
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
-        let (socket, from) = self.socket.accept().await?;
-        Ok((socket.into(), from))
+    pub(crate) async fn accept(&mut self) -> io::Result<(Stream, SocketAddr)> {
+        match &mut self.source {
+            Source::Tcp(socket) => {
+                let (socket, from) = socket.accept().await?;
+                Ok((socket.into(), from))
+            }
+            Source::Utp(arrivals) => match arrivals.recv().await {
+                Some(stream) => {
+                    let from = stream.peer_addr();
+                    Ok((stream.into(), from))
+                }
+                // They arrive elsewhere from now on.
+                None => std::future::pending().await,
+            },
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Sockets: [`listen`] opens those that the session accepts on, [`dial`]
 //! connects to peers, a [`stream`] is a connection made by either, [`udp`] owns
-//! the sockets that all protocols over UDP share; [`interfaces`] knows which addresses there are. No other folder names a
-//! type of socket. Buffer sizes are left to the kernel, whose tuning beats any
-//! fixed number.
+//! the sockets that all protocols over UDP share, [`utp`] makes streams of them;
+//! [`interfaces`] knows which addresses there are. No other folder names a type
+//! of socket. Buffer sizes are left to the kernel, whose tuning beats any fixed
+//! number.
 
 pub(crate) mod allowance;
 pub(crate) mod bandwidth;
@@ -15,6 +16,7 @@ pub(crate) mod interfaces;
 pub(crate) mod listen;
 pub(crate) mod stream;
 pub(crate) mod udp;
+pub(crate) mod utp;
 
 use std::io;
 

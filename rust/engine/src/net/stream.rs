@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use torrent_core::peer::ConnectionKind;
 
 use super::set_traffic_class;
+use super::utp::UtpStream;
 
 /// A connection. An enum and no trait object: the calls of the hot path are a
 /// comparison away from the socket.
@@ -20,6 +21,14 @@ use super::set_traffic_class;
 pub(crate) enum Stream {
     /// TCP, from end to end.
     Tcp(TcpStream),
+    /// uTP.
+    Utp(UtpStream),
+}
+
+impl From<UtpStream> for Stream {
+    fn from(stream: UtpStream) -> Self {
+        Self::Utp(stream)
+    }
 }
 
 impl From<TcpStream> for Stream {
@@ -33,6 +42,7 @@ impl Stream {
     pub(crate) fn kind(&self) -> ConnectionKind {
         match self {
             Self::Tcp(_) => ConnectionKind::Tcp,
+            Self::Utp(_) => ConnectionKind::Utp,
         }
     }
 
@@ -41,6 +51,7 @@ impl Stream {
     pub(crate) fn peer_addr(&self) -> io::Result<std::net::SocketAddr> {
         match self {
             Self::Tcp(socket) => socket.peer_addr(),
+            Self::Utp(stream) => Ok(stream.peer_addr()),
         }
     }
 
@@ -49,6 +60,7 @@ impl Stream {
     pub(crate) fn local_addr(&self) -> io::Result<std::net::SocketAddr> {
         match self {
             Self::Tcp(socket) => socket.local_addr(),
+            Self::Utp(stream) => Ok(stream.local_addr()),
         }
     }
 
@@ -63,6 +75,8 @@ impl Stream {
                 socket.set_nodelay(true)?;
                 mark(socket, dscp);
             }
+            // The socket is shared with all other connections.
+            Self::Utp(_) => {}
         }
         Ok(())
     }
@@ -72,6 +86,7 @@ impl Stream {
     pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         match self {
             Self::Tcp(socket) => socket.ready(interest).await,
+            Self::Utp(stream) => Ok(stream.ready(interest).await),
         }
     }
 
@@ -81,6 +96,7 @@ impl Stream {
     pub(crate) fn try_read(&self, room: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(socket) => socket.try_read(room),
+            Self::Utp(stream) => stream.try_read(room),
         }
     }
 
@@ -89,6 +105,7 @@ impl Stream {
     pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Tcp(socket) => socket.try_write_vectored(slices),
+            Self::Utp(stream) => stream.try_write_vectored(slices),
         }
     }
 
@@ -96,6 +113,7 @@ impl Stream {
     pub(crate) async fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(socket) => socket.read(room).await,
+            Self::Utp(stream) => stream.read(room).await,
         }
     }
 
@@ -106,6 +124,7 @@ impl Stream {
     pub(crate) async fn read_exact(&mut self, room: &mut [u8]) -> io::Result<()> {
         match self {
             Self::Tcp(socket) => socket.read_exact(room).await.map(drop),
+            Self::Utp(stream) => stream.read_exact(room).await,
         }
     }
 
@@ -113,6 +132,7 @@ impl Stream {
     pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Tcp(socket) => socket.write_all(bytes).await,
+            Self::Utp(stream) => stream.write_all(bytes).await,
         }
     }
 }

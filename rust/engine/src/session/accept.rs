@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use torrent_core::address::is_local;
 use torrent_core::ids::InfoHash;
+use torrent_core::peer::ConnectionKind;
 use torrent_core::wire::Features;
 
 use crate::context::supervise;
@@ -18,6 +19,7 @@ use crate::event::{BlockReason, FailedPeer, IncomingPeer, typed};
 use crate::net::handshake_slots::{self, HandshakeSlot, HandshakeSlots};
 use crate::net::listen::{ListenSocket, Listener};
 use crate::net::stream::Stream;
+use crate::net::utp::UtpEndpoints;
 use crate::peer::Arrival;
 use crate::peer::handshake::{self, HandshakeError};
 use crate::session::SessionShared;
@@ -31,35 +33,42 @@ const MAX_HANDSHAKES: usize = 256;
 /// descriptors left, say): trying again at once would only burn the processor.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// Starts a task for each listening socket.
-pub(crate) fn spawn(session: &Arc<SessionShared>, sockets: Vec<ListenSocket>) -> JoinSet<()> {
+/// Starts a task for each listening socket, and one for uTP.
+pub(crate) fn spawn(
+    session: &Arc<SessionShared>,
+    sockets: Vec<ListenSocket>,
+    utp: &UtpEndpoints,
+) -> JoinSet<()> {
     let handshake_slots = HandshakeSlots::new(MAX_HANDSHAKES, handshake_slots::GRACE);
-    let mut tasks = JoinSet::new();
+    let mut listeners = vec![Listener::utp(utp.accept())];
     for socket in sockets {
         match socket.start() {
-            Ok(listener) => {
-                let handshake_slots = Arc::clone(&handshake_slots);
-                tasks.spawn(accept(Arc::clone(session), listener, handshake_slots));
-            }
+            Ok(listener) => listeners.push(listener),
             Err(error) => tracing::error!(%error, "a listening socket was lost"),
         }
+    }
+    let mut tasks = JoinSet::new();
+    for listener in listeners {
+        let handshake_slots = Arc::clone(&handshake_slots);
+        tasks.spawn(accept(Arc::clone(session), listener, handshake_slots));
     }
     tasks
 }
 
 async fn accept(
     session: Arc<SessionShared>,
-    listener: Listener,
+    mut listener: Listener,
     handshake_slots: Arc<HandshakeSlots>,
 ) {
     let mut handshakes = JoinSet::new();
+    let local = listener.is_local();
     loop {
         coop::round().await;
         handshake_slots.room().await;
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 // Peers from elsewhere are not wanted on this one.
-                Ok((_, endpoint)) if listener.is_local() && !is_local(endpoint.ip()) => {}
+                Ok((_, endpoint)) if local && !is_local(endpoint.ip()) => {}
                 Ok((stream, endpoint)) => {
                     let most = session.settings.borrow().max_connections_per_ip;
                     let most = usize::try_from(most).unwrap_or(usize::MAX);
@@ -109,7 +118,11 @@ async fn welcome(
         session.post_blocked(None, endpoint, BlockReason::IpFilter);
         return;
     }
-    if !settings.enable_incoming_tcp || stream.configure(settings.peer_dscp).is_err() {
+    let is_enabled = match stream.kind() {
+        ConnectionKind::Utp => settings.enable_incoming_utp,
+        _ => settings.enable_incoming_tcp,
+    };
+    if !is_enabled || stream.configure(settings.peer_dscp).is_err() {
         return;
     }
     session.stats.incoming_connections.add(1);
@@ -129,7 +142,7 @@ async fn welcome(
     let handshake = match exchanged {
         Ok(handshake) => handshake,
         Err(error) => {
-            session.stats.error_incoming_peers.add(1);
+            session.stats.failed(stream.kind(), true);
             events.post(typed::PEER_ERROR, None, || FailedPeer {
                 peer: endpoint.into(),
                 fault: (&error).into(),

@@ -27,6 +27,7 @@ use crate::net::connect_limiter::ConnectLimiter;
 use crate::net::dial::Dialler;
 use crate::net::listen;
 use crate::net::udp::{ErrorSink, UdpSockets};
+use crate::net::utp::UtpEndpoints;
 use crate::session::accept;
 use crate::session::bound::{Bound, settings_of_listening};
 use crate::session::joiner::{Done, End, Joiner};
@@ -127,6 +128,11 @@ pub(crate) fn context(session: &SessionShared) -> io::Result<Arc<Context>> {
             Arc::clone(&udp),
             Arc::clone(&services.clock),
         ),
+        utp: UtpEndpoints::new(
+            Arc::clone(&udp),
+            session.settings.subscribe(),
+            Arc::clone(&services.stats.utp),
+        ),
         udp,
         connect_limiter: ConnectLimiter::default(),
         dialler: Dialler::default(),
@@ -185,8 +191,9 @@ async fn run(
     };
     let mut listen_settings = bound.settings;
     tracing::info!("the session runs");
-    let mut listeners = accept::spawn(session, bound.sockets);
     context.udp.open(bound.udp);
+    context.utp.open();
+    let mut listeners = accept::spawn(session, bound.sockets, &context.utp);
     let mut helpers = helpers::spawn(session, context);
     let mut task = SessionTask::new(session, context);
     let mut next_trim = tokio::time::Instant::now();
@@ -242,6 +249,7 @@ async fn run(
     // Final announces leave from other ports: a session that comes after may have
     // these from here on.
     listeners.shutdown().await;
+    context.utp.shut_down().await;
     context.udp.shut_down().await;
     session.listening.store(false, Ordering::Release);
     task.add_the_last(&mut inbox);
@@ -306,16 +314,18 @@ async fn run_torrent(session: Arc<SessionShared>, context: Arc<Context>, new: Ne
 /// Listens where the settings say now. Connections that were made stay.
 async fn reopen(session: &Arc<SessionShared>, context: &Context, listeners: &mut JoinSet<()>) {
     listeners.shutdown().await;
-    context.udp.close().await;
     let settings = session.settings.borrow().clone();
+    context.utp.reset_unlisted(&settings);
+    context.udp.close().await;
     match listen::bind(&settings) {
         Ok(listening) => {
             // Before torrents announce the new endpoints.
             context.udp.open(listening.udp);
+            context.utp.open();
             session
                 .network
                 .show(&session.events, &listening.sockets, &listening.errors);
-            *listeners = accept::spawn(session, listening.sockets);
+            *listeners = accept::spawn(session, listening.sockets, &context.utp);
         }
         // Settings that cannot be read are never applied.
         Err(error) => tracing::error!(%error, "the listen sockets cannot be opened"),

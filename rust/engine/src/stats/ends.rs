@@ -2,10 +2,24 @@
 
 use std::io;
 
+use torrent_core::peer::ConnectionKind;
+
 use super::Stats;
 use crate::event::{CloseCode, PeerFault};
 
 impl Stats {
+    /// Counts a connection, or an attempt to make one, that ended with an error.
+    pub(crate) fn failed(&self, carrier: ConnectionKind, incoming: bool) {
+        match incoming {
+            true => self.error_incoming_peers.add(1),
+            false => self.error_outgoing_peers.add(1),
+        }
+        match carrier {
+            ConnectionKind::Utp => self.error_utp_peers.add(1),
+            _ => self.error_tcp_peers.add(1),
+        }
+    }
+
     /// Counts the end of a connection, or of an attempt to make one.
     pub(crate) fn ended(&self, fault: &PeerFault, error: Option<&io::Error>, by_peer: bool) {
         self.disconnected_peers.add(1);

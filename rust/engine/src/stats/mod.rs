@@ -9,11 +9,13 @@ mod traffic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use torrent_core::peer::ConnectionKind;
 use torrent_core::value::Fields;
 pub(crate) use traffic::TrafficStats;
 
 pub use crate::event::{Metric, MetricType};
 
+use crate::net::utp::UtpTotals;
 use crate::status::{PeerInfo, TorrentState, TorrentStatus};
 
 /// A number that only grows.
@@ -38,6 +40,8 @@ macro_rules! counters {
             $( $(#[doc = $doc])+ pub(crate) $field: Counter, )*
             /// Messages and requests.
             pub(crate) traffic: TrafficStats,
+            /// uTP.
+            pub(crate) utp: Arc<UtpTotals>,
         }
 
         impl Stats {
@@ -105,6 +109,10 @@ counters! {
     "peer.error_incoming_peers" => error_incoming_peers;
     /// Connections that ended, for whatever reason.
     "peer.disconnected_peers" => disconnected_peers;
+    /// Connections and attempts over TCP that ended with an error.
+    "peer.error_tcp_peers" => error_tcp_peers;
+    /// Connections and attempts over uTP that ended with an error.
+    "peer.error_utp_peers" => error_utp_peers;
     /// Addresses banned because they sent bad data.
     "peer.banned_for_hash_failure" => banned_for_hash_failure;
     /// Pieces that passed their hash after download.
@@ -178,6 +186,8 @@ impl Stats {
         }
         let mut counters = self.counted();
         counters.extend(self.traffic.fields());
+        let utp = self.utp.get();
+        counters.extend(utp.metrics().map(|(name, count)| (name.into(), count.into())));
         // libtorrent calls it a counter, although pieces can be lost.
         counters.push(("ses.num_have_pieces".into(), have.into()));
         SessionNumbers {
@@ -206,6 +216,7 @@ macro_rules! gauges {
 gauges! {
     "net.has_incoming_connections" => has_incoming_connections;
     "peer.num_tcp_peers" => num_tcp_peers;
+    "peer.num_utp_peers" => num_utp_peers;
     "peer.num_peers_connected" => num_peers_connected;
     "peer.num_peers_half_open" => num_peers_half_open;
     "peer.num_peers_up_unchoked" => num_peers_up_unchoked;
@@ -244,6 +255,10 @@ impl Gauges {
         ] {
             *gauge += u64::from(is);
         }
+        // Counted as one of the others before.
+        let is_utp = peer.connection_type == ConnectionKind::Utp.name();
+        self.num_utp_peers += u64::from(is_utp);
+        self.num_tcp_peers = self.num_tcp_peers.saturating_sub(u64::from(is_utp));
     }
 
     fn add(&mut self, status: &TorrentStatus) {

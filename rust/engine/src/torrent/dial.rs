@@ -1,13 +1,14 @@
 //! Outgoing connections: a task each, paced by the session, until the
 //! handshake is done or has failed.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use torrent_core::peer::CloseReason;
-use torrent_core::peerlist::Refused;
+use torrent_core::peer::{CloseReason, ConnectionKind, DialOrder};
+use torrent_core::peerlist::{Refused, UtpSupport};
+use torrent_core::settings::Settings;
 use torrent_core::torrent::{Haste, PeerMeta};
 use torrent_core::wire::{Features, Handshake};
 
@@ -22,6 +23,10 @@ use crate::torrent::handle::TorrentHandle;
 /// A connection that was made, or could not be.
 pub(super) struct Dialled {
     endpoint: SocketAddr,
+    /// The last kind of connection that was tried.
+    tried: ConnectionKind,
+    /// What it has shown of the peer.
+    utp: Option<UtpSupport>,
     result: Result<Reached, HandshakeError>,
 }
 
@@ -47,7 +52,7 @@ impl Driver {
         };
         self.post(typed::PEER_DISCONNECTED, || DisconnectedPeer {
             peer: endpoint.into(),
-            connection: self.context.dialler.kind(),
+            connection: ConnectionKind::Tcp,
             fault: reason.into(),
         });
     }
@@ -60,14 +65,23 @@ impl Driver {
         }
         let context = Arc::clone(&self.context);
         let handle = self.handle.clone();
+        let utp = self.brain.peer_list().utp_support(endpoint);
         self.tasks.spawn(async move {
-            let result = connect(&context, endpoint, &handle, haste).await;
-            TaskEnd::Dialled(Dialled { endpoint, result })
+            let dialled = connect(&context, endpoint, utp, &handle, haste).await;
+            TaskEnd::Dialled(dialled)
         });
     }
 
     pub(super) fn dialled(&mut self, dialled: Dialled) {
-        let Dialled { endpoint, result } = dialled;
+        let Dialled {
+            endpoint,
+            tried,
+            utp,
+            result,
+        } = dialled;
+        if let Some(utp) = utp {
+            self.brain.note_utp(endpoint, utp);
+        }
         match result {
             Ok(Reached {
                 stream,
@@ -91,7 +105,7 @@ impl Driver {
                     HandshakeError::Connect(error) if error.kind() == ErrorKind::TimedOut => {
                         stats.connect_timeouts.add(1);
                     }
-                    _ => stats.error_outgoing_peers.add(1),
+                    _ => stats.failed(tried, false),
                 }
                 let fault = PeerFault::from(&error);
                 let io = match &error {
@@ -110,7 +124,7 @@ impl Driver {
                 self.brain.connect_failed(Instant::now(), endpoint);
                 self.post(typed::PEER_DISCONNECTED, || DisconnectedPeer {
                     peer: endpoint.into(),
-                    connection: self.context.dialler.kind(),
+                    connection: tried,
                     fault,
                 });
             }
@@ -121,21 +135,57 @@ impl Driver {
 async fn connect(
     context: &Context,
     endpoint: SocketAddr,
+    utp: UtpSupport,
     handle: &TorrentHandle,
     haste: Haste,
-) -> Result<Reached, HandshakeError> {
+) -> Dialled {
     let mut settings = context.services.settings.subscribe();
     let place = context.connect_limiter.acquire(&mut settings, haste).await;
     let settings = settings.borrow().clone();
+    let Some(order) = DialOrder::new(&settings, utp) else {
+        // It was switched off while it waited for its turn.
+        let error = io::Error::new(ErrorKind::Unsupported, "no kind of connection is enabled");
+        return Dialled {
+            endpoint,
+            tried: ConnectionKind::Tcp,
+            utp: None,
+            result: Err(HandshakeError::Connect(error)),
+        };
+    };
     context.services.stats.connection_attempts.add(1);
-    let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
     let limit = seconds(settings.peer_connect_timeout);
     let dialler = &context.dialler;
     let begun = Instant::now();
-    let connecting = dialler.connect(&settings, endpoint, limit);
-    let mut stream = connecting.await.map_err(HandshakeError::Connect)?;
+    let connecting = dialler.connect(&settings, &context.utp, endpoint, order, limit);
+    let connected = connecting.await;
     let connect_time = begun.elapsed();
     drop(place);
+    let last = order.second.unwrap_or(order.first);
+    let tried = connected.as_ref().map_or(last, Stream::kind);
+    let utp = connected.as_ref().ok().and_then(|stream| order.learned(stream.kind()));
+    let result = match connected {
+        Ok(stream) => greet(stream, &settings, handle, connect_time).await,
+        Err(error) => Err(HandshakeError::Connect(error)),
+    };
+    Dialled {
+        endpoint,
+        tried,
+        utp,
+        result,
+    }
+}
+
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(seconds.unsigned_abs())
+}
+
+/// Exchanges handshakes over a connection that was made.
+async fn greet(
+    mut stream: Stream,
+    settings: &Settings,
+    handle: &TorrentHandle,
+    connect_time: Duration,
+) -> Result<Reached, HandshakeError> {
     let limit = seconds(settings.handshake_timeout);
     let handshake = handshake::outgoing(
         &mut stream,

@@ -168,10 +168,8 @@ impl Driver {
             ended,
             Some(ConnectionEnd::Protocol(_) | ConnectionEnd::Io(_))
         );
-        if failed && end.incoming {
-            stats.error_incoming_peers.add(1);
-        } else if failed {
-            stats.error_outgoing_peers.add(1);
+        if failed {
+            stats.failed(end.connection, end.incoming);
         }
         self.brain
             .peer_disconnected(Instant::now(), end.key, report, failed);

@@ -337,6 +337,11 @@ impl Connection {
         self.released && self.sender.is_finished() && self.receiver.is_finished()
     }
 
+    /// Whether the peer has everything, or gets nothing more.
+    pub(super) fn is_settled(&self) -> bool {
+        self.sender.is_finished() || matches!(self.state, State::Closed(_))
+    }
+
     /// Whether the peer would wait for something that never comes, once the
     /// connection is forgotten.
     pub(super) fn wants_reset(&self) -> bool {

@@ -485,6 +485,32 @@ impl Multiplexer {
         self.forget(now, id);
     }
 
+    /// Lets all connections go, as [`Multiplexer::release`] does.
+    pub fn release_all(&mut self, now: Instant) {
+        let ids: Vec<UtpId> = self.connections.keys().copied().collect();
+        for id in ids {
+            self.release(now, id);
+        }
+    }
+
+    /// Whether the peers of all connections that were let go have everything
+    /// that was written, the end included.
+    pub fn is_settled(&self) -> bool {
+        self.connections.values().all(Connection::is_settled)
+    }
+
+    /// Ends all connections at once. Peers that wait for something get a reset.
+    pub fn reset_all(&mut self, now: Instant) {
+        let ids: Vec<UtpId> = self.connections.keys().copied().collect();
+        for id in ids {
+            let connection = self.connections.get(&id);
+            match connection.is_some_and(Connection::wants_reset) {
+                true => self.reset(now, id),
+                false => self.forget(now, id),
+            }
+        }
+    }
+
     /// What has happened.
     pub fn poll_output(&mut self) -> Option<UtpOutput> {
         self.outputs.pop_front()

@@ -156,6 +156,11 @@ impl Multiplexer {
         }
     }
 
+    /// Whether the socket took no more, and was not writable since.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.is_some()
+    }
+
     /// Whether something waits to be sent.
     pub fn wants_to_send(&self) -> bool {
         self.blocked.is_none() && !(self.ready.is_empty() && self.replies.is_empty())

@@ -4,8 +4,8 @@
 //! The session opens them with its listeners and closes them with them
 //! ([`UdpSockets::open`], [`UdpSockets::close`]). A task for each socket receives
 //! what comes and hands it on by what it is ([`DatagramKind`]) to the task that
-//! has subscribed to that; a datagram without a subscriber costs a look at its
-//! first bytes. Who sends says from which endpoint ([`UdpSockets::send`]): a
+//! has subscribed to that, or to a handler in place ([`UdpSockets::handle`]); a
+//! datagram without either costs a look at its first bytes. Who sends says from which endpoint ([`UdpSockets::send`]): a
 //! tracker, a node of the DHT or a peer has to see the port that we listen on.
 
 #[cfg(test)]
@@ -55,6 +55,15 @@ pub(crate) struct Datagram {
     pub(crate) bytes: Bytes,
 }
 
+/// Takes datagrams of a kind where they are received.
+pub(crate) trait DatagramHandler: Send + Sync {
+    /// One that came to the endpoint `local`.
+    fn datagram(&self, local: SocketAddr, from: SocketAddr, bytes: &[u8]);
+
+    /// Those that had come together to an endpoint have all been handed over.
+    fn batch_ends(&self, local: SocketAddr);
+}
+
 /// A socket that is bound and not read yet.
 #[derive(Debug)]
 pub(crate) struct BoundUdp {
@@ -84,6 +93,7 @@ impl BoundUdp {
 
 fn bind(at: SocketAddr) -> io::Result<std::net::UdpSocket> {
     let socket = Socket::new(Domain::for_address(at), Type::DGRAM, Some(Protocol::UDP))?;
+    forbid_fragments(&socket, at);
     if at.is_ipv6() {
         // IPv4 has a socket of its own, so both can have the same port.
         socket.set_only_v6(true)?;
@@ -91,6 +101,26 @@ fn bind(at: SocketAddr) -> io::Result<std::net::UdpSocket> {
     socket.set_nonblocking(true)?;
     socket.bind(&at.into())?;
     Ok(socket.into())
+}
+
+/// Has datagrams that are too large for the way fail, or be lost, instead of
+/// being split: uTP finds out by that how large they may be. Those of other
+/// protocols are small. Where the system cannot, they are split.
+fn forbid_fragments(socket: &Socket, at: SocketAddr) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
+        use rustix::net::sockopt::{set_ip_mtu_discover, set_ipv6_mtu_discover};
+        let set = match at.is_ipv4() {
+            true => set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::PROBE),
+            false => set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::PROBE),
+        };
+        if let Err(error) = set {
+            tracing::debug!(%error, "datagrams may be split on their way");
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (socket, at);
 }
 
 /// All UDP sockets of a session.
@@ -117,7 +147,7 @@ struct Open {
     closing: watch::Sender<bool>,
 }
 
-struct Endpoint {
+pub(in crate::net) struct Endpoint {
     socket: UdpSocket,
     /// What senders know it by.
     name: SocketAddr,
@@ -130,7 +160,7 @@ impl UdpSockets {
     /// None yet.
     pub(crate) fn new(errors: ErrorSink) -> Self {
         let subscribers = Subscribers {
-            queues: DatagramKind::ALL.map(|_| ArcSwapOption::empty()),
+            by_kind: DatagramKind::ALL.map(|_| ArcSwapOption::empty()),
             errors,
         };
         Self {
@@ -209,8 +239,21 @@ impl UdpSockets {
     /// dropped, as they may be on their way.
     pub(crate) fn subscribe(&self, kind: DatagramKind, most: usize) -> mpsc::Receiver<Datagram> {
         let (sender, receiver) = mpsc::channel(most);
-        self.subscribers.queues[kind as usize].store(Some(Arc::new(sender)));
+        let subscriber = Subscriber::Queue(sender);
+        self.subscribers.by_kind[kind as usize].store(Some(Arc::new(subscriber)));
         receiver
+    }
+
+    /// Has datagrams of a kind taken by a handler from now on. What it does not
+    /// get to waits in the sockets.
+    pub(crate) fn handle(&self, kind: DatagramKind, handler: Arc<dyn DatagramHandler>) {
+        let subscriber = Subscriber::Handler(handler);
+        self.subscribers.by_kind[kind as usize].store(Some(Arc::new(subscriber)));
+    }
+
+    /// The endpoints that are open.
+    pub(in crate::net) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        self.open.lock().endpoints.clone()
     }
 
     /// Sends a datagram from an endpoint of ours. Where we do not listen there,
@@ -253,6 +296,33 @@ impl UdpSockets {
 }
 
 impl Endpoint {
+    /// What senders know it by.
+    pub(in crate::net) fn name(&self) -> SocketAddr {
+        self.name
+    }
+
+    /// Whether it is for peers on the local network alone.
+    pub(in crate::net) fn is_local(&self) -> bool {
+        self.local
+    }
+
+    /// Sends a datagram, if the system takes it now.
+    pub(in crate::net) fn try_send(&self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+        self.socket.try_send_to(bytes, to).map(drop)
+    }
+
+    /// Waits until the system may take a datagram.
+    pub(in crate::net) async fn writable(&self) -> io::Result<()> {
+        self.socket.writable().await
+    }
+
+    /// Waits until it is to be closed.
+    pub(in crate::net) async fn closing(&self) {
+        let mut closing = self.closing.clone();
+        // It cannot be gone before it is closed.
+        let _ = closing.wait_for(|closing| *closing).await;
+    }
+
     /// Sends a datagram; `None` when the endpoint is closed before it has room.
     async fn send(&self, to: SocketAddr, bytes: &[u8]) -> Option<io::Result<()>> {
         let mut closing = self.closing.clone();
@@ -265,18 +335,26 @@ impl Endpoint {
 
     /// Receives what is there, as far as one round goes.
     fn receive(&self, buffer: &mut [u8], subscribers: &Subscribers) -> io::Result<()> {
+        let mut handled = None;
+        let mut received = Ok(());
         for _ in 0..BATCH {
             match self.socket.try_recv_from(buffer) {
                 Ok((length, from)) => {
                     let bytes = buffer.get(..length).unwrap_or_default();
-                    subscribers.hand_on(self, from, bytes);
+                    handled = subscribers.hand_on(self, from, bytes).or(handled);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if is_of_another(&error) => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    received = Err(error);
+                    break;
+                }
             }
         }
-        Ok(())
+        if let Some(kind) = handled {
+            subscribers.end_batch(self, kind);
+        }
+        received
     }
 }
 
@@ -316,30 +394,50 @@ async fn read(endpoint: Arc<Endpoint>, subscribers: Arc<Subscribers>) {
     }
 }
 
+/// Takes the datagrams of a kind.
+enum Subscriber {
+    Queue(mpsc::Sender<Datagram>),
+    Handler(Arc<dyn DatagramHandler>),
+}
+
 /// Where datagrams go.
 struct Subscribers {
-    /// By kind.
-    queues: [ArcSwapOption<mpsc::Sender<Datagram>>; DatagramKind::ALL.len()],
+    by_kind: [ArcSwapOption<Subscriber>; DatagramKind::ALL.len()],
     errors: ErrorSink,
 }
 
 impl Subscribers {
-    fn hand_on(&self, endpoint: &Endpoint, from: SocketAddr, bytes: &[u8]) {
-        let Some(kind) = DatagramKind::of(bytes) else {
-            return;
-        };
+    /// The kind of a datagram that a handler took.
+    fn hand_on(&self, endpoint: &Endpoint, from: SocketAddr, bytes: &[u8]) -> Option<DatagramKind> {
+        let kind = DatagramKind::of(bytes)?;
         // A tracker is one that we have asked.
         if endpoint.local && kind != DatagramKind::Tracker && !is_local(from.ip()) {
-            return;
+            return None;
         }
-        let queue = self.queues[kind as usize].load();
-        // Copied only where there is room for it.
-        if let Some(Ok(room)) = queue.as_ref().map(|queue| queue.try_reserve()) {
-            room.send(Datagram {
-                local: endpoint.name,
-                from,
-                bytes: Bytes::copy_from_slice(bytes),
-            });
+        let subscriber = self.by_kind[kind as usize].load();
+        match subscriber.as_deref()? {
+            Subscriber::Queue(queue) => {
+                // Copied only where there is room for it.
+                if let Ok(room) = queue.try_reserve() {
+                    room.send(Datagram {
+                        local: endpoint.name,
+                        from,
+                        bytes: Bytes::copy_from_slice(bytes),
+                    });
+                }
+                None
+            }
+            Subscriber::Handler(handler) => {
+                handler.datagram(endpoint.name, from, bytes);
+                Some(kind)
+            }
+        }
+    }
+
+    fn end_batch(&self, endpoint: &Endpoint, kind: DatagramKind) {
+        let subscriber = self.by_kind[kind as usize].load();
+        if let Some(Subscriber::Handler(handler)) = subscriber.as_deref() {
+            handler.batch_ends(endpoint.name);
         }
     }
 }
