@@ -28,6 +28,12 @@ const ALIASES: &[(&str, Value, &str, &str)] = &[
         "peer_dscp",
         "The same, by an old name of libtorrent's.",
     ),
+    (
+        "enable_utp",
+        Value::Bool(true),
+        "enable_incoming_utp`, `enable_outgoing_utp",
+        "Both at once.",
+    ),
 ];
 
 const PRESETS: [&str; 3] = ["high_throughput", "low_memory", "lan"];
@@ -218,7 +224,7 @@ fn aliases_set_what_is_written() {
         let differ = changed.values().into_iter().zip(before);
         let differ: Vec<_> = differ.filter(|(now, before)| now != before).collect();
         let names: Vec<_> = differ.iter().map(|((name, _), _)| *name).collect();
-        assert_eq!(names, [*target], "{name}");
+        assert_eq!(names.join("`, `"), *target, "{name}");
     }
 }
 

@@ -51,7 +51,10 @@ fn stat(session: &Session, name: &str) -> i64 {
 /// What carries the connections of a torrent.
 fn carriers(handle: &TorrentHandle) -> Vec<String> {
     let peers = handle.peers();
-    peers.iter().map(|peer| peer.connection_type.clone()).collect()
+    peers
+        .iter()
+        .map(|peer| peer.connection_type.clone())
+        .collect()
 }
 
 #[test]
@@ -216,7 +219,12 @@ fn listening_elsewhere_ends_connections_and_new_ones_work() {
     ];
     let patch = elsewhere.iter().map(|(name, value)| (*name, value));
     seed.session.apply_settings(patch).unwrap();
-    let is_moved = || seed.session.listening().first().is_some_and(|it| *it != before);
+    let is_moved = || {
+        seed.session
+            .listening()
+            .first()
+            .is_some_and(|it| *it != before)
+    };
     wait_until("moved", is_moved);
     handle.connect_peer(seed.endpoint()).unwrap();
     leech.wait(kind::TORRENT_FINISHED);

@@ -60,10 +60,7 @@ mod tests {
         for support in [UtpSupport::Unknown, UtpSupport::Confirmed] {
             assert_eq!(order(true, true, support), Some((Utp, true)));
         }
-        assert_eq!(
-            order(true, true, UtpSupport::Failed),
-            Some((Tcp, false))
-        );
+        assert_eq!(order(true, true, UtpSupport::Failed), Some((Tcp, false)));
     }
 
     #[test]

@@ -121,8 +121,14 @@ const OTHER_DEFAULTS: &[(&str, &str)] = &[
         "allow_multiple_connections_per_ip",
         "players share addresses; max_connections_per_ip bounds them",
     ),
-    ("enable_incoming_utp", "it is new, and off for the time being"),
-    ("enable_outgoing_utp", "it is new, and off for the time being"),
+    (
+        "enable_incoming_utp",
+        "it is new, and off for the time being",
+    ),
+    (
+        "enable_outgoing_utp",
+        "it is new, and off for the time being",
+    ),
     (
         "ignore_limits_on_local_network",
         "it has an effect here, and limits hold for everybody unless told otherwise",

@@ -167,7 +167,9 @@ mod tests {
 
     async fn connect(addr: SocketAddr, timeout: Duration) -> io::Result<Stream> {
         let settings = Settings::default();
-        Dialler::default().connect_tcp(&settings, addr, timeout).await
+        Dialler::default()
+            .connect_tcp(&settings, addr, timeout)
+            .await
     }
 
     #[tokio::test]
@@ -243,7 +245,10 @@ mod tests {
             outgoing_interfaces: "::1".to_owned(),
             ..settings
         };
-        let error = dialler.connect(&only_v6, there, LIMIT).await.unwrap_err();
+        let error = dialler
+            .connect_tcp(&only_v6, there, LIMIT)
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("outgoing interfaces"));
     }
 

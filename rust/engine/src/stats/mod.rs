@@ -187,7 +187,10 @@ impl Stats {
         let mut counters = self.counted();
         counters.extend(self.traffic.fields());
         let utp = self.utp.get();
-        counters.extend(utp.metrics().map(|(name, count)| (name.into(), count.into())));
+        counters.extend(
+            utp.metrics()
+                .map(|(name, count)| (name.into(), count.into())),
+        );
         // libtorrent calls it a counter, although pieces can be lost.
         counters.push(("ses.num_have_pieces".into(), have.into()));
         SessionNumbers {

@@ -162,7 +162,10 @@ async fn connect(
     drop(place);
     let last = order.second.unwrap_or(order.first);
     let tried = connected.as_ref().map_or(last, Stream::kind);
-    let utp = connected.as_ref().ok().and_then(|stream| order.learned(stream.kind()));
+    let utp = connected
+        .as_ref()
+        .ok()
+        .and_then(|stream| order.learned(stream.kind()));
     let result = match connected {
         Ok(stream) => greet(stream, &settings, handle, connect_time).await,
         Err(error) => Err(HandshakeError::Connect(error)),

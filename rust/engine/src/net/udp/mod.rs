@@ -84,6 +84,17 @@ impl BoundUdp {
         })
     }
 
+    /// Binds one without a TCP socket, at a port of the system's choice.
+    #[cfg(test)]
+    pub(in crate::net) fn alone(ip: std::net::IpAddr) -> io::Result<Self> {
+        let socket = bind(SocketAddr::new(ip, 0))?;
+        Ok(Self {
+            endpoint: socket.local_addr()?,
+            socket,
+            local: false,
+        })
+    }
+
     /// Where it is bound to.
     #[cfg(test)]
     pub(crate) fn endpoint(&self) -> SocketAddr {

@@ -13,6 +13,8 @@
 mod driver;
 mod mux;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -224,7 +226,6 @@ impl UtpEndpoints {
         for (mux, endpoint) in self.open_muxes(&muxes) {
             mux.reset_all(&endpoint);
         }
-        self.drivers.lock().abort_all();
         let mut drivers = std::mem::take(&mut *self.drivers.lock());
         drivers.shutdown().await;
     }
@@ -241,5 +242,6 @@ impl UtpEndpoints {
 /// Whether packets from one address can have the other one as their destination,
 /// as far as addresses alone say.
 fn reaches(from: IpAddr, to: IpAddr) -> bool {
-    from.is_ipv4() == to.is_ipv4() && (from.is_unspecified() || from.is_loopback() == to.is_loopback())
+    from.is_ipv4() == to.is_ipv4()
+        && (from.is_unspecified() || from.is_loopback() == to.is_loopback())
 }

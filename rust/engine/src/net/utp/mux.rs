@@ -127,12 +127,18 @@ pub(crate) struct Mux {
 
 impl std::fmt::Debug for Mux {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mux").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Mux")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
 impl Mux {
-    pub(super) fn new(endpoint: &Endpoint, settings: &Settings, incoming: Arc<Incoming>) -> Arc<Self> {
+    pub(super) fn new(
+        endpoint: &Endpoint,
+        settings: &Settings,
+        incoming: Arc<Incoming>,
+    ) -> Arc<Self> {
         let mut machine = Multiplexer::new(Instant::now(), settings.into(), rand::random());
         machine.set_accepts(settings.enable_incoming_utp);
         Arc::new(Self {
