@@ -18,6 +18,8 @@ fn node(at: &str, utp: bool, tcp: bool, more: &[(&str, Value)]) -> Node {
         ("enable_outgoing_utp", Value::from(utp)),
         ("enable_incoming_tcp", Value::from(tcp)),
         ("enable_outgoing_tcp", Value::from(tcp)),
+        // Connections can be looked at after the transfer.
+        ("close_redundant_connections", Value::from(false)),
     ];
     patch.extend_from_slice(more);
     Node::with(&patch)
@@ -67,12 +69,7 @@ fn several_files_arrive_over_either_family() {
             continue;
         }
         let seeding = seed.seed(&payload);
-        let mut leech = node(
-            at,
-            true,
-            false,
-            &[("close_redundant_connections", Value::from(false))],
-        );
+        let mut leech = node(at, true, false, &[]);
         let handle = leech.add(&payload.torrent(None));
         handle.connect_peer(seed.endpoint()).unwrap();
         leech.wait(kind::TORRENT_FINISHED);
@@ -105,16 +102,16 @@ fn a_magnet_link_brings_everything() {
     payload.assert_at(leech.folder.path());
 }
 
-/// Larger than all buffers between two nodes.
+/// More than is sent before a test looks.
 fn large() -> Payload {
-    Payload::new(&[("a.bin", 600 * PIECE)], PIECE, 5)
+    Payload::new(&[("a.bin", 200 * PIECE)], PIECE, 5)
 }
 
 #[test]
 fn an_end_in_mid_transfer_is_an_end_for_both() {
     let payload = large();
     let torrent = payload.torrent(None);
-    let limit = [("upload_rate_limit", Value::Int(2_000_000))];
+    let limit = [("upload_rate_limit", Value::Int(500_000))];
     for seed_ends in [true, false] {
         let mut seed = node(LOCAL, true, false, &limit);
         seed.seed(&payload);
@@ -138,7 +135,7 @@ fn an_end_in_mid_transfer_is_an_end_for_both() {
 #[test]
 fn a_torrent_that_is_removed_in_mid_transfer_closes_its_connection() {
     let payload = large();
-    let limit = [("upload_rate_limit", Value::Int(2_000_000))];
+    let limit = [("upload_rate_limit", Value::Int(500_000))];
     let mut seed = node(LOCAL, true, false, &limit);
     let seeding = seed.seed(&payload);
     let leech = utp_only(LOCAL);
@@ -155,12 +152,7 @@ fn a_peer_without_utp_is_reached_over_tcp() {
     let payload = files();
     let seed = node(LOCAL, false, true, &[]);
     seed.seed(&payload);
-    let mut leech = node(
-        LOCAL,
-        true,
-        true,
-        &[("close_redundant_connections", Value::from(false))],
-    );
+    let mut leech = node(LOCAL, true, true, &[]);
     let handle = leech.add(&payload.torrent(None));
     handle.connect_peer(seed.endpoint()).unwrap();
     leech.wait(kind::TORRENT_FINISHED);
@@ -173,12 +165,7 @@ fn a_peer_with_both_is_reached_over_utp() {
     let payload = files();
     let seed = node(LOCAL, true, true, &[]);
     seed.seed(&payload);
-    let mut leech = node(
-        LOCAL,
-        true,
-        true,
-        &[("close_redundant_connections", Value::from(false))],
-    );
+    let mut leech = node(LOCAL, true, true, &[]);
     let handle = leech.add(&payload.torrent(None));
     handle.connect_peer(seed.endpoint()).unwrap();
     leech.wait(kind::TORRENT_FINISHED);
@@ -205,7 +192,7 @@ fn a_closed_door_is_closed() {
 #[test]
 fn listening_elsewhere_ends_connections_and_new_ones_work() {
     let payload = large();
-    let limit = [("upload_rate_limit", Value::Int(2_000_000))];
+    let limit = [("upload_rate_limit", Value::Int(500_000))];
     let seed = node(LOCAL, true, false, &limit);
     seed.seed(&payload);
     let mut leech = utp_only(LOCAL);
