@@ -74,6 +74,8 @@ pub(super) struct DownloadingPiece {
     pub(super) serial: u64,
     /// The fast peer that has the piece to itself.
     owner: Option<PeerKey>,
+    /// Another number whenever the state of a block has changed.
+    revision: u64,
 }
 
 impl DownloadingPiece {
@@ -98,7 +100,13 @@ impl DownloadingPiece {
             first_open: 0,
             serial,
             owner,
+            revision: 0,
         }
+    }
+
+    /// Another number whenever the state of a block has changed.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
     }
 
     pub(super) fn num_blocks(&self) -> u32 {
@@ -156,6 +164,7 @@ impl DownloadingPiece {
             self.leased.insert(index, peer);
             self.open -= 1;
             self.first_open = index + 1;
+            self.revision += 1;
             leased(index);
         }
     }
@@ -242,6 +251,7 @@ impl DownloadingPiece {
     fn lend(&mut self, peer: PeerKey, index: u32) {
         let at = self.spares(index).end;
         self.spare.insert(at, (index, peer));
+        self.revision += 1;
     }
 
     /// How many peers hold a lease on the block.
@@ -265,6 +275,7 @@ impl DownloadingPiece {
         }
         // A peer that gives work back has no claim to the others of the piece.
         self.owner = None;
+        self.revision += 1;
         if let Some(at) = self.spare_of(peer, index) {
             self.spare.remove(at);
             return Returned::StillLeased;
@@ -299,6 +310,7 @@ impl DownloadingPiece {
             return false;
         };
         *sender = BlockSender(peer);
+        self.revision += 1;
         match self.leased.remove(&index) {
             None => self.open -= 1,
             Some(first) if first != peer => cancels.push(first),
@@ -348,6 +360,7 @@ impl DownloadingPiece {
             BlockState::Open => {
                 self.leased.insert(index, peer);
                 self.open -= 1;
+                self.revision += 1;
             }
             BlockState::Requested { peers, .. }
                 if peers < MAX_LEASES && !self.holds(peer, index) =>

@@ -465,9 +465,16 @@ proptest! {
         let mut picker = Picker::new(&layout, seed);
         let mut model = Model::new(layout);
         model.all_slow = slow;
+        let mut shown = BTreeMap::new();
         for op in ops {
             carry_out(op, slow, &mut model, &mut picker);
             model.compare(&picker);
+            // The same revision is the same piece.
+            for partial in picker.partial_pieces() {
+                let states: Vec<BlockState> = partial.blocks().collect();
+                let known = shown.entry((partial.piece, partial.revision()));
+                prop_assert_eq!(known.or_insert_with(|| states.clone()), &states);
+            }
         }
     }
 

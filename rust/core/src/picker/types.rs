@@ -170,6 +170,12 @@ impl<'a> PartialPiece<'a> {
         self.partial.padding()
     }
 
+    /// Another value whenever the state of a block has changed since, or the piece
+    /// was begun anew.
+    pub fn revision(&self) -> (u64, u64) {
+        (self.partial.serial, self.partial.revision())
+    }
+
     /// How many blocks the piece has.
     pub fn num_blocks(&self) -> u32 {
         self.partial.num_blocks()

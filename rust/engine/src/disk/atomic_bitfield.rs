@@ -9,6 +9,8 @@ use torrent_core::bitfield::Bitfield;
 pub(super) struct AtomicBitfield {
     words: Box<[AtomicU64]>,
     len: u32,
+    /// How often it may have changed.
+    changes: AtomicU64,
 }
 
 impl AtomicBitfield {
@@ -17,7 +19,17 @@ impl AtomicBitfield {
         Self {
             words: (0..len.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             len,
+            changes: AtomicU64::new(0),
         }
+    }
+
+    /// How often it may have changed: what is read after this number is no older.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     pub(super) fn get(&self, index: u32) -> bool {
@@ -29,12 +41,14 @@ impl AtomicBitfield {
     pub(super) fn set(&self, index: u32) {
         if let Some(word) = self.words.get((index / 64) as usize) {
             word.fetch_or(1 << (index % 64), Ordering::Release);
+            self.changed();
         }
     }
 
     pub(super) fn clear(&self, index: u32) {
         if let Some(word) = self.words.get((index / 64) as usize) {
             word.fetch_and(!(1 << (index % 64)), Ordering::Release);
+            self.changed();
         }
     }
 
@@ -57,6 +71,7 @@ impl AtomicBitfield {
                 bits &= bits - 1;
             }
         }
+        self.changed();
         taken
     }
 
@@ -69,6 +84,7 @@ impl AtomicBitfield {
             let bits = u64::from_be_bytes(wire).reverse_bits();
             word.store(bits, Ordering::Release);
         }
+        self.changed();
     }
 
     pub(super) fn to_bitfield(&self) -> Bitfield {

@@ -23,6 +23,13 @@ impl Storage {
         .await
     }
 
+    /// Another number whenever [`Self::hashed`] may be another set.
+    pub fn hashed_revision(&self) -> u64 {
+        let (shared, _) = self.parts();
+        // Neither goes back.
+        shared.pieces.have.changes() + shared.pieces.trusted.changes()
+    }
+
     /// The verified pieces that are not taken on trust.
     pub fn hashed(&self) -> Bitfield {
         let (shared, _) = self.parts();

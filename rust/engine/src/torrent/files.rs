@@ -27,6 +27,8 @@ pub(super) struct FileWork {
     /// No piece was hashed when the torrent was added; each is before its
     /// first byte is sent.
     pub(super) seed_mode: bool,
+    /// The disk's number of the pieces that are shown as hashed.
+    hashed_shown: Option<u64>,
 }
 
 /// The outcome of work on the files.
@@ -212,6 +214,11 @@ impl Driver {
             return;
         }
         if let Some(storage) = self.storage.slot.get() {
+            let revision = Some(storage.hashed_revision());
+            if self.storage.work.hashed_shown == revision {
+                return;
+            }
+            self.storage.work.hashed_shown = revision;
             let mut verified = storage.hashed();
             let earlier = &self.records.resume_state.record.verified;
             let earlier = Bitfield::from_wire(earlier, verified.len()).unwrap_or_default();

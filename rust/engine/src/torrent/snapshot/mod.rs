@@ -100,13 +100,14 @@ impl Driver {
         let (status, clocks) = self.status(now);
         self.observe(&status);
         self.publish_swarm(now);
-        let queue = self.download_queue();
+        let before = self.handle.shared.view.download_queue.load_full();
+        let queue = self.download_queue(&before);
         let view = &self.handle.shared.view;
         let seen = self.handle.shared.asked.seen();
         let session_paused = *self.context.services.paused.borrow();
         self.publish_trackers(now, seen);
         self.publish_files();
-        if !(queue.is_empty() && view.download_queue.load().is_empty()) {
+        if !(queue.is_empty() && before.is_empty()) {
             view.download_queue.store(Arc::new(queue));
         }
         view.failure.store(self.failure.error.clone().map(Arc::new));

@@ -2,7 +2,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use torrent_core::bitfield::Bitfield;
-use torrent_core::ids::PieceIndex;
+use torrent_core::ids::{Block, PeerId, PeerKey, PieceIndex};
+use torrent_core::peer::{ConnectionKind, ConnectionReport, PieceNews};
+use torrent_core::peerlist::Sources;
+use torrent_core::torrent::{PeerMeta, Room};
 
 use super::*;
 use crate::disk::StorageSlot;
@@ -11,7 +14,7 @@ use crate::session::registry::Origin;
 use crate::session::runtime;
 use crate::session::tests::support::{Node, Payload};
 use crate::status::download_queue::DownloadQueue;
-use crate::torrent::{DISK_QUEUE, REPORT_QUEUE, mpsc};
+use crate::torrent::{DISK_QUEUE, REPORT_QUEUE, metadata, mpsc};
 
 /// What is shown of a torrent, but for its status.
 struct Parts {
@@ -101,5 +104,102 @@ async fn a_snapshot_of_an_idle_torrent_touches_no_pieces() {
     driver.publish(now);
     assert_eq!(Parts::of(&handle).changes(&before), ["trackers"]);
     assert_eq!(handle.trackers().len(), 2);
+    driver.context.disk.stop().await;
+}
+
+/// The driver of a torrent that has files and no task.
+fn driver_with_files(node: &Node) -> Driver {
+    let session = &node.session.shared;
+    let context = runtime::context(session).unwrap();
+    let torrent = Payload::of_two_files(1).torrent(None);
+    let add = AddTorrent::from_data(&torrent, node.folder.path()).unwrap();
+    let (handle, new) = session.register(add, Origin::Game).unwrap();
+    let (reports, _) = mpsc::channel(REPORT_QUEUE);
+    let (disk_events, _) = mpsc::channel(DISK_QUEUE);
+    let slot = StorageSlot::default();
+    let spec = metadata::spec(&handle.metainfo().unwrap().info, &handle).unwrap();
+    let _ = slot.set(context.disk.open(spec, disk_events.clone()));
+    Driver::new(
+        context,
+        handle,
+        slot,
+        disk_events,
+        reports,
+        new.unwrap().lease,
+    )
+}
+
+#[tokio::test]
+async fn a_snapshot_reads_no_begun_piece_that_is_as_it_was() {
+    let node = Node::new();
+    let mut driver = driver_with_files(&node);
+    let (now, peer) = (Instant::now(), PeerKey(1));
+    let pieces = driver.brain.layout().num_pieces();
+    driver.brain.checked(now, &Bitfield::new(pieces));
+    driver.brain.start(now);
+    let meta = PeerMeta {
+        endpoint: ([127, 0, 0, 1], 9).into(),
+        id: PeerId([1; 20]),
+        connection: ConnectionKind::Tcp,
+        incoming: false,
+        source: Sources::MANUAL,
+        connect_time: Duration::ZERO,
+    };
+    driver
+        .brain
+        .peer_connected(now, peer, meta, Room::Free)
+        .unwrap();
+    let report = |want, blocks| ConnectionReport {
+        pieces: PieceNews {
+            bitfield: Some(Bitfield::full(pieces)),
+            ..PieceNews::default()
+        },
+        choked: Some(false),
+        want,
+        blocks,
+        ..ConnectionReport::default()
+    };
+    driver.brain.peer_report(now, peer, report(6, Vec::new()));
+    driver.publish(now);
+    let queue = |driver: &Driver| driver.handle.shared.view.download_queue.load_full();
+    let before = queue(&driver);
+    assert!(before.rows().len() > 1);
+    driver.publish(now);
+    let same = queue(&driver);
+    let kept = |one: &DownloadQueue, other: &DownloadQueue| {
+        let rows = one.rows().iter().zip(other.rows());
+        rows.filter(|(one, other)| Arc::ptr_eq(one, other)).count()
+    };
+    assert_eq!(kept(&before, &same), before.rows().len());
+    // A block changes its piece, and no other.
+    let first = driver.brain.picker().partial_pieces().next().unwrap();
+    let requested = first.begun_blocks().next().unwrap().0;
+    let block = Block::new(first.piece, requested);
+    driver.brain.peer_report(now, peer, report(0, vec![block]));
+    driver.publish(now);
+    let other = queue(&driver);
+    assert_eq!(other.rows().len(), before.rows().len());
+    assert_eq!(kept(&before, &other), before.rows().len() - 1);
+    driver.context.disk.stop().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_in_seed_mode_reads_pieces_when_they_have_changed() {
+    let node = Node::new();
+    let mut driver = driver_with_files(&node);
+    let now = Instant::now();
+    let pieces = driver.brain.layout().num_pieces();
+    driver.brain.checked(now, &Bitfield::new(pieces));
+    driver.storage.work.seed_mode = true;
+    driver.publish(now);
+    let shown = |driver: &Driver| driver.handle.shared.view.verified.load_full();
+    let before = shown(&driver);
+    driver.publish(now);
+    driver.publish(now);
+    assert!(Arc::ptr_eq(&before, &shown(&driver)));
+    let storage = driver.storage.slot.get().unwrap();
+    storage.mark_unknown(&Bitfield::full(pieces));
+    driver.publish(now);
+    assert!(!Arc::ptr_eq(&before, &shown(&driver)));
     driver.context.disk.stop().await;
 }
