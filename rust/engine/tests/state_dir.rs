@@ -9,6 +9,7 @@ mod state_dir {
     mod places;
     mod reading;
     mod removal;
+    mod removal_steps;
     mod root;
     mod version_0_1;
 }
