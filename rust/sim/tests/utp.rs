@@ -40,8 +40,9 @@ fn a_clean_link_is_filled() {
 
 #[test]
 fn a_stream_flows_over_a_link_that_loses_packets() {
-    // A window that is halved by each loss, in round trips of 40 ms.
-    for (loss, least) in [(0.01, 0.04), (0.05, 0.02)] {
+    // A window that is halved by each loss, in round trips of 40 ms, gives 0.06 and
+    // 0.03.
+    for (loss, least) in [(0.01, 0.08), (0.05, 0.045)] {
         let link = DatagramLink {
             loss,
             ..DatagramLink::default()
@@ -93,6 +94,22 @@ fn a_stream_yields_to_tcp_and_comes_back() {
     assert!(alone >= 0.9, "{alone}");
     assert!(beside <= 0.15, "{beside}");
     assert!(after >= 0.9, "{after}");
+}
+
+#[test]
+fn a_short_queue_is_shared_with_tcp() {
+    for queue in [15, 40] {
+        let link = DatagramLink::of_megabits(20, 20, queue);
+        let mut net = net(13, link);
+        let mut flow = Flow::start(&mut net, [ENDLESS, 0]);
+        flow.run(&mut net, seconds(5));
+        net.start_cubic(seconds(25));
+        flow.run(&mut net, seconds(25));
+        let part = flow.rate(seconds(10), seconds(25)) / link.rate as f64;
+        println!("{part:.3} with a queue of {queue} ms");
+        // Delays say little there: losses share the link out, as between two of TCP.
+        assert!(part <= 0.7, "{part} with {queue} ms");
+    }
 }
 
 #[test]

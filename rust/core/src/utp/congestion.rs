@@ -1,6 +1,9 @@
 //! How much may be under way: LEDBAT (BEP 29, congestion control; RFC 6817; and
 //! of LEDBAT++, draft-irtf-iccrg-ledbat-plus-plus, the multiplicative decrease).
 //!
+//! A loss cuts the window by `loss_multiplier`, and by half as much where delays
+//! show no queue that could be full: radio links lose packets by chance.
+//!
 //! Until the first loss or the first delay the window doubles each round trip.
 //! Then it grows by at most `gain_factor` bytes in each, the less the closer the
 //! delay is to the target, and shrinks in proportion to what the delay is above
@@ -20,6 +23,12 @@ const STANDING: f64 = 0.25;
 /// Below this part of the target delay the queue is as good as empty.
 const QUIET: f64 = 0.25;
 
+/// Below this part of the target delay there is no queue that could be full.
+const EMPTY: f64 = 0.05;
+
+/// What is left in each round trip of the highest delay, to be forgotten slowly.
+const PEAK_LEFT: f64 = 0.95;
+
 /// The part of the window that goes in a round trip with twice the target delay.
 const DECREASE: f64 = 0.5;
 
@@ -36,6 +45,9 @@ pub(super) struct Congestion {
     /// The lowest delay of the round trip that goes on and of the one before, in
     /// target delays.
     lowest: [f64; 2],
+    /// The last delay, and the highest one of late, in target delays.
+    delay: f64,
+    peak: f64,
     last_cut: Option<Instant>,
     /// Bytes of payload of a packet.
     packet: f64,
@@ -64,6 +76,8 @@ impl Congestion {
             slow_start: true,
             above_target: false,
             lowest: [f64::INFINITY; 2],
+            delay: f64::INFINITY,
+            peak: 0.0,
             last_cut: None,
             packet: packet as f64,
         }
@@ -105,7 +119,10 @@ impl Congestion {
         let was_above = std::mem::replace(&mut self.above_target, delay >= 1.0);
         if ack.new_round {
             self.lowest = [f64::INFINITY, self.lowest[0]];
+            self.peak *= PEAK_LEFT;
         }
+        self.delay = delay;
+        self.peak = self.peak.max(delay);
         self.lowest[0] = self.lowest[0].min(delay);
         if self.slow_start && !ack.recovering && self.leaves_slow_start(delay, ack.new_round) {
             return true;
@@ -175,11 +192,22 @@ impl Congestion {
             return false;
         }
         self.last_cut = Some(now);
-        self.window *= f64::from(settings.loss_multiplier.min(100)) / 100.0;
+        let left = f64::from(settings.loss_multiplier.min(100)) / 100.0;
+        self.window *= match self.is_by_chance() {
+            true => f64::midpoint(1.0, left),
+            false => left,
+        };
         self.clamp();
         self.slow_start = false;
         self.threshold = self.window;
         true
+    }
+
+    /// Whether a loss is none of a full queue, as far as delays show, so that it
+    /// says less of what other traffic needs: the queue is empty, or far from as
+    /// long as it was.
+    fn is_by_chance(&self) -> bool {
+        self.delay < EMPTY || (self.delay < QUIET && self.delay < self.peak / 2.0)
     }
 
     /// No ack came for too long: one packet is let out, to begin again. `first`

@@ -61,6 +61,31 @@ fn slow_start_ends_at_the_first_loss() {
 }
 
 #[test]
+fn a_loss_without_a_queue_cuts_half_as_much() {
+    // What the delay was before, and at the loss; what is left of the window.
+    let table = [
+        (0, 0, 75),
+        (4, 4, 75),
+        (80, 20, 75),
+        // A short queue that is as long as it gets.
+        (10, 10, 50),
+        (20, 15, 50),
+        (80, 30, 50),
+        (99, 99, 50),
+    ];
+    for (before, now, left) in table {
+        let mut congestion = Congestion::new(1000);
+        for delay in [before, now] {
+            congestion.acked(&settings(), ack(500, 500, delay));
+        }
+        let window = congestion.window();
+        assert!(congestion.lost(&settings(), at(0)));
+        let expected = window * left / 100;
+        assert_eq!(congestion.window(), expected, "{before} ms, {now} ms");
+    }
+}
+
+#[test]
 fn more_delay_than_the_target_shrinks_the_window_down_to_one_packet() {
     let mut congestion = Congestion::new(1000);
     for _ in 0..1000 {
