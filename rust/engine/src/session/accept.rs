@@ -132,7 +132,7 @@ async fn welcome(
         connection: stream.kind(),
     });
     let limit = Duration::from_secs(settings.handshake_timeout.unsigned_abs());
-    let known = |hash| named(&session, hash).map(|handle| handle.shared.peer_id);
+    let known = |hash| named(&session, hash).map(|handle| handle.shared.identity.peer_id);
     let exchange = handshake::incoming(&mut stream, limit, known);
     let exchanged = tokio::select! {
         exchanged = exchange => exchanged,

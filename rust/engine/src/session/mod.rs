@@ -291,11 +291,13 @@ impl Session {
         delete: impl Into<Deletion>,
     ) -> Result<()> {
         self.check_running()?;
-        if handle.shared.removed.swap(true, Ordering::AcqRel) {
+        if !handle.shared.lifetime.invalidate() {
             return Err(Error::new(ErrorKind::InvalidTorrentHandle));
         }
         self.shared.forget(handle.key());
-        self.shared.path_claims.removed(&handle.shared.removal);
+        self.shared
+            .path_claims
+            .removed(handle.shared.lifetime.removal());
         let delete = delete.into();
         // Never refused; only a task that has ended by a fault cannot do it.
         if handle.shared.commands.send(Command::Remove { delete }) {

@@ -6,25 +6,25 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::ids::{PeerId, TorrentKey};
 
 use crate::command_queue::{self, Pending};
 use crate::context::path_claims::{Claimant, ClaimedPaths, PathLease};
-use crate::context::queue::VerdictSender;
 use crate::disk::{SharedFiles, StorageKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::command_sequence::CommandSequence;
 use crate::event::{EventBody, TorrentRef, unix_millis};
 use crate::session::SessionShared;
 use crate::session::add::{AddTorrent, TorrentSource};
-use crate::torrent::handle::{EndsWith, HandleShared, Options, TorrentHandle, View};
+use crate::torrent::handle::{
+    EndsWith, HandleShared, Identity, Lifetime, Options, QueueMembership, TorrentHandle, Unsaved,
+    View,
+};
 use crate::torrent::{NewTorrent, SecondAdd};
 
 /// Where a torrent that is registered comes from.
@@ -61,23 +61,16 @@ impl SessionShared {
         let believed = add.believed_pieces();
         let restored = matches!(origin, Origin::StateDir { .. });
         let (name, metainfo, magnet) = match add.source {
-            TorrentSource::File(metainfo) => {
-                (metainfo.info.name.clone(), OnceLock::from(metainfo), None)
-            }
-            TorrentSource::Magnet(magnet) => (magnet.name.clone(), OnceLock::new(), Some(magnet)),
+            TorrentSource::File(metainfo) => (metainfo.info.name.clone(), Some(metainfo), None),
+            TorrentSource::Magnet(magnet) => (magnet.name.clone(), None, Some(magnet)),
         };
         let asked = Arc::new(CommandSequence::default());
-        let key = new_key();
-        let mut named = TorrentRef::new(key, hashes, &name);
+        let mut named = TorrentRef::new(new_key(), hashes, &name);
         named.asked = Arc::clone(&asked);
+        let peer_id = new_peer_id(&self.settings.borrow().peer_fingerprint);
         let handle = TorrentHandle {
             shared: Arc::new(HandleShared {
-                key,
-                hashes,
-                named: ArcSwap::from_pointee(named),
-                peer_id: new_peer_id(&self.settings.borrow().peer_fingerprint),
-                magnet,
-                metainfo,
+                identity: Identity::new(named, peer_id, magnet, metainfo),
                 save_path: ArcSwap::from_pointee(save_path),
                 shared_files: SharedFiles::default(),
                 awaited_folders: Arc::clone(&self.awaited_folders),
@@ -88,15 +81,10 @@ impl SessionShared {
                 pending: Pending::default(),
                 view: View::default(),
                 commands,
-                queue: Arc::clone(&self.queue),
-                queue_verdict: VerdictSender::default(),
-                removed: AtomicBool::new(false),
-                removal: watch::Sender::new(None),
-                left: AtomicBool::new(false),
-                ended: AtomicBool::new(false),
+                queue: QueueMembership::new(Arc::clone(&self.queue)),
+                lifetime: Lifetime::default(),
                 services: Arc::downgrade(&self.services),
-                unsaved: AtomicU32::new(0),
-                saved: Mutex::new(None),
+                unsaved: Unsaved::default(),
             }),
         };
         handle.show_new();

@@ -113,7 +113,7 @@ impl SessionShared {
     pub(crate) fn stop(&self) {
         if self.running.swap(false, Ordering::AcqRel) {
             for handle in self.registry.lock().all() {
-                handle.shared.removed.store(true, Ordering::Release);
+                handle.shared.lifetime.invalidate();
             }
             if let Some(state_store) = self.state_store.get() {
                 state_store.begin_end();

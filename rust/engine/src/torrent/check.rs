@@ -39,7 +39,7 @@ impl Driver {
     }
 
     fn check_conditions(&self) -> Conditions {
-        let is_turn = self.handle.shared.queue_verdict.borrow().check;
+        let is_turn = self.handle.shared.queue.verdict().check;
         Conditions {
             // The queue decides about the torrents that are in it.
             may_check: is_turn || !self.handle.is_auto_managed(),

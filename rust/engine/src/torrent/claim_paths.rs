@@ -2,8 +2,6 @@
 //! none of its files is touched; calls on its handle work, and what they ask
 //! for is done when the torrent begins.
 
-use std::sync::atomic::Ordering;
-
 use tokio::sync::watch;
 
 use super::completion::post_failure;
@@ -45,7 +43,7 @@ async fn take_paths(
     let session = &context.services;
     let mut interruption = Interruption {
         stopping: session.stopping.subscribe(),
-        removal: new.handle.shared.removal.subscribe(),
+        removal: new.handle.shared.lifetime.removal().subscribe(),
     };
     let ticket = match new.ticket.take() {
         Some(ticket) => ticket,
@@ -152,7 +150,7 @@ pub(super) fn refuse(context: &Context, new: &mut NewTorrent, error: Error) {
     let handle = new.handle.clone();
     let handle = &handle;
     context.services.forget(handle.key());
-    handle.shared.removed.store(true, Ordering::Release);
+    handle.shared.lifetime.invalidate();
     show_error(context, handle, &error);
     let events = &context.services.events;
     events.post(typed::TORRENT_ERROR, Some(&handle.torrent_ref()), || error);
@@ -181,7 +179,7 @@ fn show_error(context: &Context, handle: &TorrentHandle, error: &Error) {
 
 /// Posts that a torrent which has not begun is removed.
 pub(super) fn leave(context: &Context, handle: &TorrentHandle) {
-    handle.shared.left.store(true, Ordering::Release);
+    handle.shared.lifetime.leave();
     let events = &context.services.events;
     events.post(typed::TORRENT_REMOVED, Some(&handle.torrent_ref()), || ());
 }

@@ -193,7 +193,7 @@ async fn greet(
     let handshake = handshake::outgoing(
         &mut stream,
         handle.info_hash(),
-        handle.shared.peer_id,
+        handle.shared.identity.peer_id,
         limit,
     )
     .await?;

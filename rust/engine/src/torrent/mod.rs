@@ -235,7 +235,7 @@ impl Driver {
         let seed = rand::random();
         Self {
             brain: {
-                let (id, settings) = (handle.shared.peer_id, Arc::clone(&settings));
+                let (id, settings) = (handle.shared.identity.peer_id, Arc::clone(&settings));
                 match handle.metainfo() {
                     Some(metainfo) => {
                         let layout = Arc::new(metainfo.info.layout.clone());
@@ -333,7 +333,7 @@ impl Driver {
         let mut settings = self.context.services.settings.subscribe();
         let mut filter = self.context.services.address_filter.filter();
         let mut session_paused = self.context.services.paused.subscribe();
-        let mut queue_verdict = self.handle.shared.queue_verdict.subscribe();
+        let mut queue_verdict = self.handle.shared.queue.subscribe();
         // They may have changed since the driver was made and looked at them.
         queue_verdict.mark_changed();
         settings.mark_changed();

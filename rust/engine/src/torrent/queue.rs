@@ -46,7 +46,7 @@ impl Driver {
 
     /// Enables announces if the queue's verdict or the owner allows them.
     pub(super) fn enable_announcer(&mut self) {
-        let announce = self.handle.shared.queue_verdict.borrow().announce;
+        let announce = self.handle.shared.queue.verdict().announce;
         let allowed = announce || !self.handle.is_auto_managed();
         self.announcing
             .announcer

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -194,12 +193,12 @@ impl Driver {
             return;
         }
         while let Some(save) = self.records.saver.schedule.poll(now) {
-            let unsaved = self.handle.shared.unsaved.load(Ordering::Acquire);
+            let unsaved = self.handle.shared.unsaved.changes();
             let wanted = match save {
                 Save::Record => SaveFlags::SETTINGS,
                 Save::Synced => SaveFlags::MODIFIED,
             };
-            if !wanted.intersects(SaveFlags::from_bits(unsaved)) {
+            if !wanted.intersects(unsaved) {
                 self.records.saver.schedule.nothing_new(now, save);
             } else if save == Save::Synced {
                 self.start_save(Vec::new());
@@ -212,9 +211,7 @@ impl Driver {
     /// Saves what the game has set, with what is known to be durable.
     fn save_record(&mut self, now: Instant) {
         self.records.saver.schedule.began(now, Save::Record);
-        let settings = SaveFlags::SETTINGS.bits();
-        let unsaved = &self.handle.shared.unsaved;
-        unsaved.fetch_and(!settings, Ordering::AcqRel);
+        self.handle.shared.unsaved.covered(SaveFlags::SETTINGS);
         let record = self.record_of_now();
         self.keep(Bytes::from(record.encode()), false);
     }
@@ -268,7 +265,7 @@ impl Driver {
 
     pub(super) fn save_requested(&mut self, request: SaveRequest) {
         let conditions = request.flags.conditions().bits();
-        let unsaved = self.handle.shared.unsaved.load(Ordering::Acquire);
+        let unsaved = self.handle.shared.unsaved.changes().bits();
         let asked = Asked {
             request,
             guard: self.guard_of_save(),
@@ -293,8 +290,7 @@ impl Driver {
             .began(Instant::now(), Save::Synced);
         // What was hashed up to now is part of it.
         self.follow_seed_mode();
-        let covers = self.handle.shared.unsaved.swap(0, Ordering::AcqRel);
-        self.records.saver.covers = SaveFlags::from_bits(covers);
+        self.records.saver.covers = self.handle.shared.unsaved.take();
         let Some(storage) = self
             .storage
             .slot
@@ -403,7 +399,7 @@ impl Driver {
             last.clone_from(&data);
             asked.give(Ok(data));
         }
-        *self.handle.shared.saved.lock() = Some(last);
+        self.handle.shared.unsaved.saved(last);
         if self.records.saver.state_store.is_some() {
             self.keep(plain, true);
         } else {
@@ -490,8 +486,8 @@ impl Driver {
             return;
         }
         let epoch = self.location.work.epoch();
-        let unsaved = self.handle.shared.unsaved.load(Ordering::Acquire);
-        if SaveFlags::SETTINGS.intersects(SaveFlags::from_bits(unsaved)) {
+        let unsaved = self.handle.shared.unsaved.changes();
+        if SaveFlags::SETTINGS.intersects(unsaved) {
             // The device may take longer than there is time for.
             let record = self.record_of_now().encode();
             drop(state_store.save(info_hash, Part::Resume, record.into()));

@@ -1,6 +1,5 @@
 //! The end of a torrent, in order: connections, disk, trackers, events.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::files::FilesEnd;
@@ -65,7 +64,7 @@ impl Driver {
         self.publish(Instant::now());
         self.context.services.forget(self.handle.key());
         if matches!(verdict, LoopEnd::Removed { .. }) {
-            self.handle.shared.left.store(true, Ordering::Release);
+            self.handle.shared.lifetime.leave();
             self.post(typed::TORRENT_REMOVED, || ());
         }
     }

@@ -211,7 +211,7 @@ impl Driver {
         let redundant = totals.redundant.saturating_sub(base.redundant);
         AnnounceStats {
             info_hash: self.handle.info_hash(),
-            peer_id: self.handle.shared.peer_id,
+            peer_id: self.handle.shared.identity.peer_id,
             port: match u16::try_from(settings.announce_port) {
                 Ok(0) | Err(_) => local.port(),
                 Ok(port) => port,

@@ -131,7 +131,7 @@ pub(crate) async fn looked_up(
     };
     new.may_have_record = true;
     let mut stopping = session.stopping.subscribe();
-    let mut removal = new.handle.shared.removal.subscribe();
+    let mut removal = new.handle.shared.lifetime.removal().subscribe();
     let mut backoff = Backoff::of_disk();
     for attempts in 0.. {
         let patience = Patience::after(attempts);

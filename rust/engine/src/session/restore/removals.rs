@@ -31,7 +31,7 @@ pub(super) async fn forget(session: &SessionShared, info_hash: InfoHash) -> Resu
 /// stops: nothing is written of it before.
 pub(super) async fn forget_first(session: &SessionShared, new: &mut NewTorrent) {
     let mut stopping = session.stopping.subscribe();
-    let mut removal = new.handle.shared.removal.subscribe();
+    let mut removal = new.handle.shared.lifetime.removal().subscribe();
     let mut backoff = Backoff::of_disk();
     while forget(session, new.handle.info_hash()).await.is_err() {
         backoff.failed(Instant::now());

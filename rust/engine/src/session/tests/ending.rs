@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::disk::Errno;
@@ -168,7 +167,7 @@ fn whatever_is_asked_for_is_answered_before_the_end() {
             false => {
                 let delete = Deletion::Nothing;
                 node.session.remove_torrent(&handle, delete).unwrap();
-                until(|| handle.shared.left.load(Ordering::Acquire));
+                until(|| handle.shared.lifetime.has_left());
             }
         }
         let events = node.drain();

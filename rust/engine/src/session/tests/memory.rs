@@ -197,12 +197,7 @@ fn paths_in_memory_are_in_the_way_of_none() {
     other.assert_at(node.folder.path());
     // Nor are files that are there taken for those in memory.
     node.session.remove_torrent(&handle, true).unwrap();
-    until(|| {
-        handle
-            .shared
-            .left
-            .load(std::sync::atomic::Ordering::Acquire)
-    });
+    until(|| handle.shared.lifetime.has_left());
     other.assert_at(node.folder.path());
 }
 

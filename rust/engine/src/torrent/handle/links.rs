@@ -1,7 +1,6 @@
 //! A torrent as the layers above see it: the choker, the claims of paths, connections. They know it by traits of their own.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use torrent_core::bitfield::Bitfield;
@@ -24,15 +23,15 @@ impl Choked for HandleShared {
 
 impl Claimant for HandleShared {
     fn torrent_ref(&self) -> Arc<TorrentRef> {
-        self.named.load_full()
+        self.identity.torrent_ref()
     }
 
     fn is_ending(&self) -> bool {
-        self.removed.load(Ordering::Acquire)
+        self.lifetime.is_removed()
     }
 
     fn removal(&self) -> Option<u64> {
-        *self.removal.borrow()
+        *self.lifetime.removal().borrow()
     }
 
     fn pieces(&self) -> Arc<Bitfield> {
@@ -46,11 +45,11 @@ impl Claimant for HandleShared {
 
 impl Swarm for HandleShared {
     fn torrent_ref(&self) -> Arc<TorrentRef> {
-        self.named.load_full()
+        self.identity.torrent_ref()
     }
 
     fn public_metadata(&self) -> Option<Bytes> {
-        let info = &self.metainfo.get()?.info;
+        let info = &self.identity.metainfo()?.info;
         (!info.private).then(|| info.raw.clone())
     }
 }

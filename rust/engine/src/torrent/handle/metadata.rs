@@ -14,25 +14,18 @@ impl TorrentHandle {
     /// Name from the info dictionary; until that is known, the one that the
     /// magnet link gave, which may be empty and must never become a path.
     pub fn name(&self) -> &str {
-        match (self.shared.metainfo.get(), &self.shared.magnet) {
-            (Some(metainfo), _) => &metainfo.info.name,
-            (None, Some(magnet)) => &magnet.name,
-            (None, None) => "",
-        }
+        self.shared.identity.name()
     }
 
     /// Its metadata is known. The first one counts.
     pub(crate) fn put_metainfo(&self, metainfo: Arc<Metainfo>) {
-        let named = self.torrent_ref().named(&metainfo.info.name);
-        if self.shared.metainfo.set(metainfo).is_ok() {
-            self.shared.named.store(Arc::new(named));
-        }
+        self.shared.identity.put_metainfo(metainfo);
     }
 
     /// The torrent file: the one it was added from, or what was made of a
     /// magnet link and the metadata from peers; `None` until that is there.
     pub fn metainfo(&self) -> Option<&Arc<Metainfo>> {
-        self.shared.metainfo.get()
+        self.shared.identity.metainfo()
     }
 
     /// Whether the torrent is private (BEP 27): only its trackers name peers.
@@ -80,7 +73,7 @@ impl TorrentHandle {
 
     /// The link that it was added by, or one of its hash alone.
     pub(crate) fn magnet_link(&self) -> MagnetUri {
-        let link = self.shared.magnet.clone();
+        let link = self.shared.identity.magnet.clone();
         link.unwrap_or_else(|| MagnetUri::of_hashes(self.hashes()))
     }
 

@@ -6,7 +6,9 @@
 //! `storage`, `post` and `resume` are beside the types that they use.
 //! Sessions make handles (`session`), games and the shim call them.
 
+mod identity;
 mod lazy;
+mod lifetime;
 mod limits;
 mod links;
 mod merge;
@@ -24,29 +26,33 @@ pub(crate) mod snapshots;
 mod status;
 pub mod storage;
 mod trackers;
+mod unsaved;
 mod validate;
 mod wait;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use torrent_core::choker::Changes;
-use torrent_core::ids::{InfoHash, InfoHashes, PeerId, PieceIndex, TorrentKey};
-use torrent_core::magnet::MagnetUri;
-use torrent_core::metainfo::{Info, Metainfo};
+use torrent_core::ids::{InfoHash, InfoHashes, PieceIndex, TorrentKey};
+use torrent_core::metainfo::Info;
 
+pub(crate) use identity::Identity;
+pub(crate) use lifetime::Lifetime;
 pub(crate) use options::{Options, PlainOptions};
 pub use patch::OptionsPatch;
 pub(crate) use priorities::piece_priorities;
+pub(crate) use queue::QueueMembership;
 pub(crate) use status::{Shown, View};
 pub(crate) use trackers::Reannounce;
+pub(crate) use unsaved::Unsaved;
 pub use validate::MAX_RATE;
 pub(crate) use validate::{
     check_file_index, check_file_priorities, check_limit, check_peer, check_priorities, check_rate,
@@ -57,7 +63,6 @@ pub(crate) use wait::EndsWith;
 
 use crate::command_queue::{CommandPermit, Pending, QueueError, Sender};
 use crate::context::Services;
-use crate::context::queue::{SessionQueue, VerdictSender};
 use crate::disk::{AwaitedFolders, SharedFiles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::TorrentRef;
@@ -167,18 +172,7 @@ pub(crate) struct RequestedCheck {
 
 #[derive(Debug)]
 pub(crate) struct HandleShared {
-    /// Who we are in this swarm; as in libtorrent, another one in each.
-    pub(crate) peer_id: PeerId,
-    /// Names it within its process.
-    pub(crate) key: TorrentKey,
-    /// What names its swarms.
-    pub(crate) hashes: InfoHashes,
-    /// What its events name it by.
-    pub(crate) named: ArcSwap<TorrentRef>,
-    /// The link that it was added by, where it was not a torrent file.
-    pub(crate) magnet: Option<MagnetUri>,
-    /// Empty until the metadata is known.
-    pub(crate) metainfo: OnceLock<Arc<Metainfo>>,
+    pub(crate) identity: Identity,
     pub(crate) save_path: ArcSwap<PathBuf>,
     /// The files that other torrents have too.
     pub(crate) shared_files: SharedFiles,
@@ -193,20 +187,10 @@ pub(crate) struct HandleShared {
     pub(crate) pending: Pending,
     pub(crate) view: View,
     pub(crate) commands: Sender<Command>,
-    pub(crate) queue: Arc<SessionQueue>,
-    pub(crate) queue_verdict: VerdictSender,
-    pub(crate) removed: AtomicBool,
-    /// When it was removed, as a number in the order of removals.
-    pub(crate) removal: watch::Sender<Option<u64>>,
-    /// It left the session because it was removed.
-    pub(crate) left: AtomicBool,
-    /// Its task is over.
-    pub(crate) ended: AtomicBool,
+    pub(crate) queue: QueueMembership,
+    pub(crate) lifetime: Lifetime,
     pub(crate) services: Weak<Services>,
-    /// What has changed since resume data was last saved: bits of `SaveFlags`.
-    pub(crate) unsaved: AtomicU32,
-    /// The resume data that was saved last.
-    pub(crate) saved: Mutex<Option<Bytes>>,
+    pub(crate) unsaved: Unsaved,
 }
 
 /// One torrent of a session.
@@ -266,33 +250,33 @@ impl TorrentHandle {
 
     /// Notes at once that there is something to save.
     pub(crate) fn note_unsaved(&self, what: SaveFlags) {
-        self.shared.unsaved.fetch_or(what.bits(), Ordering::AcqRel);
+        self.shared.unsaved.note(what);
     }
 
     /// Whether the torrent is still part of its session.
     pub fn is_valid(&self) -> bool {
-        !self.shared.removed.load(Ordering::Acquire)
+        !self.shared.lifetime.is_removed()
     }
 
     /// The v1 info-hash, or the first 20 bytes of the v2 one where there is no
     /// other: see [`InfoHashes::handshake_hash`].
     pub fn info_hash(&self) -> InfoHash {
-        self.shared.hashes.handshake_hash()
+        self.shared.identity.hashes.handshake_hash()
     }
 
     /// What names its swarms.
     pub fn hashes(&self) -> InfoHashes {
-        self.shared.hashes
+        self.shared.identity.hashes
     }
 
     /// What events name it by.
     pub fn torrent_ref(&self) -> Arc<TorrentRef> {
-        self.shared.named.load_full()
+        self.shared.identity.torrent_ref()
     }
 
     /// Names it within its process.
     pub fn key(&self) -> TorrentKey {
-        self.shared.key
+        self.shared.identity.key
     }
 
     /// Unix time at which it was added.

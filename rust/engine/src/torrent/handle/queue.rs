@@ -1,28 +1,55 @@
 //! The queue as a handle offers it: pause and resume, whether the queue decides,
 //! and the place in it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use torrent_core::queue::{Move, Observation, Phase, Queue};
+use tokio::sync::watch;
+use torrent_core::queue::{Move, Observation, Phase, Queue, QueueVerdict};
 
 use super::{PendingState, PlainOptions, TorrentHandle};
+use crate::context::queue::{SessionQueue, VerdictSender};
 use crate::error::Result;
 use crate::event::command_sequence::CommandTopic;
 
+/// The queue of the torrent's session, and what it has decided for the torrent.
+#[derive(Debug)]
+pub(crate) struct QueueMembership {
+    queue: Arc<SessionQueue>,
+    verdict: VerdictSender,
+}
+
+impl QueueMembership {
+    /// In this queue, once [`TorrentHandle::join_queue`] is called.
+    pub(crate) fn new(queue: Arc<SessionQueue>) -> Self {
+        Self {
+            queue,
+            verdict: VerdictSender::default(),
+        }
+    }
+
+    /// What the queue decided last.
+    pub(crate) fn verdict(&self) -> QueueVerdict {
+        *self.verdict.borrow()
+    }
+
+    /// To await other verdicts.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<QueueVerdict> {
+        self.verdict.subscribe()
+    }
+}
+
 impl TorrentHandle {
     fn with_queue<T>(&self, act: impl FnOnce(&mut Queue, Instant) -> T) -> Option<T> {
-        let shared = &self.shared;
-        shared.queue.with(shared.key, act)
+        self.shared.queue.queue.with(self.key(), act)
     }
 
     fn ask_queue<T>(&self, ask: impl FnOnce(&Queue) -> T) -> Option<T> {
-        let shared = &self.shared;
-        shared.queue.ask(shared.key, ask)
+        self.shared.queue.queue.ask(self.key(), ask)
     }
 
     /// Takes the last place in the queue.
     pub(crate) fn join_queue(&self) {
-        let shared = &self.shared;
         let seen = {
             let options = self.plain_options();
             Observation {
@@ -35,19 +62,19 @@ impl TorrentHandle {
                 ..Observation::default()
             }
         };
-        let hash = shared.hashes.handshake_hash();
-        shared
+        let membership = &self.shared.queue;
+        membership
             .queue
-            .join(shared.key, hash, &shared.queue_verdict, seen);
+            .join(self.key(), self.info_hash(), &membership.verdict, seen);
     }
 
     pub(crate) fn leave_queue(&self) {
-        self.shared.queue.leave(self.key());
+        self.shared.queue.queue.leave(self.key());
     }
 
     /// Reports to the queue how the torrent is now.
     pub(crate) fn observed(&self, seen: Observation) {
-        self.shared.queue.observe(self.key(), seen);
+        self.shared.queue.queue.observe(self.key(), seen);
     }
 
     /// Lets the torrent run until the queue is looked at the next time.
@@ -107,7 +134,7 @@ impl TorrentHandle {
     /// Whether these options and the queue keep it from running.
     pub(crate) fn waits(&self, options: PlainOptions) -> bool {
         if options.auto_managed {
-            !self.shared.queue_verdict.borrow().run
+            !self.shared.queue.verdict().run
         } else {
             options.paused
         }

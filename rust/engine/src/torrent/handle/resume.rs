@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::ops::BitOr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -184,13 +183,13 @@ impl TorrentHandle {
     /// Whether anything that justifies a save has changed since resume data was last
     /// saved.
     pub fn need_save_resume_data(&self) -> bool {
-        self.is_valid() && self.shared.unsaved.load(Ordering::Acquire) != 0
+        self.is_valid() && self.shared.unsaved.changes().bits() != 0
     }
 
     /// The record that was saved last, requested by a caller or by the session
     /// itself; `None` before the first.
     pub fn resume_data(&self) -> Option<Bytes> {
-        self.shared.saved.lock().clone()
+        self.shared.unsaved.last()
     }
 }
 

@@ -127,7 +127,7 @@ impl TorrentHandle {
     /// libtorrent's number of where a tracker comes from: 1 the torrent file,
     /// 2 the game, 4 the magnet link.
     pub(crate) fn tracker_source(&self, url: &str) -> u8 {
-        let (in_file, in_link) = match (&self.shared.magnet, self.metainfo()) {
+        let (in_file, in_link) = match (&self.shared.identity.magnet, self.metainfo()) {
             (Some(magnet), _) => (false, magnet.trackers.iter().any(|known| known == url)),
             (None, Some(metainfo)) => {
                 let mut urls = metainfo.tiers.iter().flatten();

@@ -2,7 +2,6 @@
 //! come. Read from the last snapshots, so that a game can ask every frame.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -23,7 +22,7 @@ impl EndsWith {
 
 impl Drop for EndsWith {
     fn drop(&mut self) {
-        self.0.ended.store(true, Ordering::Release);
+        self.0.lifetime.end();
     }
 }
 
@@ -49,7 +48,7 @@ impl TorrentHandle {
     /// Whether its task has ended: its files are closed, and no event comes of
     /// it any more.
     pub fn has_ended(&self) -> bool {
-        self.shared.ended.load(Ordering::Acquire)
+        self.shared.lifetime.has_ended()
     }
 
     /// What is wrong with the torrent: the error that [`status`](Self::status)
@@ -107,7 +106,7 @@ impl TorrentHandle {
 
     /// Whether it was removed and its files are closed. `None`: not yet.
     pub fn awaited_removal(&self) -> Option<Result<()>> {
-        let removed = || match self.shared.left.load(Ordering::Acquire) {
+        let removed = || match self.shared.lifetime.has_left() {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::InvalidTorrentHandle)),
         };

@@ -5,7 +5,6 @@ mod status;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use torrent_core::bitfield::Bitfield;
@@ -159,11 +158,7 @@ impl Driver {
         if totals.payload_received != counted.payload_received
             || totals.payload_sent != counted.payload_sent
         {
-            let changed = SaveFlags::IF_COUNTERS_CHANGED.bits();
-            self.handle
-                .shared
-                .unsaved
-                .fetch_or(changed, Ordering::AcqRel);
+            self.handle.note_unsaved(SaveFlags::IF_COUNTERS_CHANGED);
         }
         let feed = |counter: &Counter, known: &mut u64, total: u64| {
             counter.add(total - std::mem::replace(known, total));
