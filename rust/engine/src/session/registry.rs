@@ -25,7 +25,7 @@ use crate::torrent::handle::{
     EndsWith, HandleShared, Identity, Lifetime, Options, QueueMembership, TorrentHandle, Unsaved,
     View,
 };
-use crate::torrent::{NewTorrent, SecondAdd};
+use crate::torrent::{NewTorrent, PendingClaim, SecondAdd};
 
 /// Where a torrent that is registered comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,7 @@ impl SessionShared {
         let area = claimed_paths(&add.source, &save_path, &options);
         let believed = add.believed_pieces();
         let restored = matches!(origin, Origin::StateDir { .. });
+        let record = add.take_record();
         let (name, metainfo, magnet) = match add.source {
             TorrentSource::File(metainfo) => (metainfo.info.name.clone(), Some(metainfo), None),
             TorrentSource::Magnet(magnet) => (magnet.name.clone(), None, Some(magnet)),
@@ -91,7 +92,7 @@ impl SessionShared {
         // Where those are that come back is not known by the names given now.
         let anyway = origin != Origin::Game;
         let lease = match self.enter(&handle, area.clone(), believed, anyway)? {
-            Ok(lease) => Arc::new(lease),
+            Ok(lease) => lease,
             Err(known) => {
                 self.add_again(&known, &again, add.peers);
                 return Ok((known, None));
@@ -105,21 +106,15 @@ impl SessionShared {
             handle: handle.clone(),
             commands: inbox,
             paused: add.paused,
-            resume: add.resume,
-            rejected: add.rejected,
-            verify_files: add.verify_files,
+            record,
             peers: add.peers,
-            piece_priorities: add.piece_priorities,
             remembered: matches!(origin, Origin::StateDir { is_whole: true }),
             may_have_record: false,
             move_journal: None,
-            seed_mode: add.seed_mode,
             ends: EndsWith::task_of(&handle),
             restored,
-            lease,
-            area,
+            claim: PendingClaim::new(lease, area, ticket),
             awaited: None,
-            ticket,
             without_effect,
             early: (origin == Origin::Early).then(|| Box::new(again)),
         };

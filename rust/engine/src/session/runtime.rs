@@ -359,9 +359,9 @@ impl SessionTask {
         }
         self.alive.insert(hash, Alive::default());
         let session = &self.context.services;
-        if new.ticket.is_none() {
+        if new.claim.ticket.is_none() {
             // In the order in which they are added.
-            new.ticket = session.path_claims.try_newcomer_ticket();
+            new.claim.ticket = session.path_claims.try_newcomer_ticket();
         }
         let (session, context) = (Arc::clone(&self.session), Arc::clone(&self.context));
         self.torrents.spawn(async move {

@@ -45,20 +45,20 @@ async fn take_paths(
         stopping: session.stopping.subscribe(),
         removal: new.handle.shared.lifetime.removal().subscribe(),
     };
-    let ticket = match new.ticket.take() {
+    let ticket = match new.claim.ticket.take() {
         Some(ticket) => ticket,
         None => {
             let ticket = session.path_claims.newcomer_ticket();
             interruption.or(true, ticket).await?
         }
     };
-    let Some(area) = new.area.take() else {
+    let Some(area) = new.claim.take_area() else {
         return Ok(Ok(()));
     };
     // A torrent of the state directory may have files to delete: it begins even
     // if it is removed.
     let by_removal = !new.restored;
-    let take = new.lease.take(ticket, area, Sharing::Same);
+    let take = new.claim.lease.take(ticket, area, Sharing::Same);
     // The disk may hang, this torrent's or that of one with an earlier ticket.
     let reserved = match interruption.or(by_removal, take).await? {
         Ok(reserved) => reserved,

@@ -65,7 +65,7 @@ use files::{FileWork, FilesEnd};
 use handle::storage::Deletion;
 use handle::{Command, Reannounce, TorrentHandle};
 use move_storage::{StorageWork, StorageWorkEnd};
-pub(crate) use new_torrent::NewTorrent;
+pub(crate) use new_torrent::{GivenRecord, NewTorrent, PendingClaim};
 pub(crate) use removal::UnfinishedRemoval;
 use resource_shortage::AfterShortage;
 use resume::ResumeState;
@@ -159,19 +159,22 @@ pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
             Err(error) => return claim_paths::refuse(&context, &mut new, error),
         }
     }
-    let mut driver = Driver::new(context, handle, storage, disk_events, reports, new.lease);
+    let mut driver = Driver::new(
+        context,
+        handle,
+        storage,
+        disk_events,
+        reports,
+        new.claim.lease,
+    );
     driver.location.owns_paths = is_claimed || new.restored;
-    driver.storage.work.seed_mode = new.seed_mode;
+    driver.storage.work.seed_mode = new.record.seed_mode;
     driver.location.work = StorageWork::restored(new.move_journal);
     driver.location.awaited = new.awaited.map(Arc::new);
-    driver.records.resume_state = ResumeState::new(new.resume, new.verify_files, new.rejected);
+    driver.records.resume_state = new.record.into_state();
     if !driver.handle.is_on_disk() {
         driver.records.resume_state.nothing_is_there();
     }
-    driver
-        .records
-        .resume_state
-        .set_unknown_priorities(new.piece_priorities);
     driver
         .brain
         .add_peers(Instant::now(), new.peers, Sources::MANUAL);

@@ -44,7 +44,6 @@ const STILL_TO_GROUP: &[(&str, &str, usize)] = &[
     ("rust/core/src/utp/connection/mod.rs", "Connection", 27),
     ("rust/core/src/utp/multiplexer/mod.rs", "Multiplexer", 19),
     ("rust/engine/src/context/mod.rs", "Services", 16),
-    ("rust/engine/src/torrent/new_torrent.rs", "NewTorrent", 20),
 ];
 
 /// All sources of the workspace, by their paths from its root.

@@ -23,7 +23,6 @@ use torrent_core::resume::ResumeData;
 
 use crate::disk::{StorageKind, part_file_in};
 use crate::error::{Error, ErrorKind, Result};
-use crate::torrent::SecondAdd;
 use crate::torrent::handle::modes::{Discovery, Modes};
 use crate::torrent::handle::resume as record;
 use crate::torrent::handle::storage::{
@@ -33,6 +32,7 @@ use crate::torrent::handle::{
     Options, PlainOptions, check_file_index, check_file_priorities, check_limit, check_peer,
     check_priorities, check_rate, check_tracker, check_web_seed, piece_priorities,
 };
+use crate::torrent::{GivenRecord, SecondAdd};
 
 /// What says which torrent to add.
 #[derive(Clone, Debug)]
@@ -383,6 +383,17 @@ impl AddTorrent {
                 }
                 self.peers.extend_from_slice(&magnet.peers);
             }
+        }
+    }
+
+    /// Takes what it says is on disk.
+    pub(crate) fn take_record(&mut self) -> GivenRecord {
+        GivenRecord {
+            resume: self.resume.take(),
+            rejected: self.rejected.take(),
+            verify_files: self.verify_files,
+            piece_priorities: std::mem::take(&mut self.piece_priorities),
+            seed_mode: self.seed_mode,
         }
     }
 

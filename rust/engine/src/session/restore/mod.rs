@@ -297,7 +297,7 @@ impl SessionShared {
     /// stays as the game wants it.
     fn take_up(&self, new: &mut NewTorrent, given: SecondAdd, remembered: Option<Box<Remembered>>) {
         // If it is not remembered, those that are go before it.
-        let ticket = new.ticket.take();
+        let ticket = new.claim.ticket.take();
         let Some(mut torrent) = remembered else {
             return;
         };
@@ -311,7 +311,8 @@ impl SessionShared {
             apply_move_journal(move_journal, &mut torrent.resume);
         }
         let load_error = torrent.load_error.clone();
-        let Ok(add) = as_it_was(*torrent).inspect_err(|error| self.post_add_failure(error)) else {
+        let Ok(mut add) = as_it_was(*torrent).inspect_err(|error| self.post_add_failure(error))
+        else {
             return;
         };
         let shared = &new.handle.shared;
@@ -326,12 +327,11 @@ impl SessionShared {
                 BTreeMap::clone(&remembered.renamed_files),
                 &remembered.part_file_dir,
             );
-            if let Err(error) = new.lease.want(area.clone(), true) {
+            if let Err(error) = new.claim.want_instead(area) {
                 return self.post_add_failure(&error);
             }
-            new.area = Some(area);
         }
-        (new.restored, new.ticket) = (true, ticket);
+        (new.restored, new.claim.ticket) = (true, ticket);
         new.may_have_record = false;
         {
             let mut held = shared.options.lock();
@@ -346,7 +346,9 @@ impl SessionShared {
             }
         }
         new.awaited = self.awaited_folder(&add);
-        shared.save_path.store(Arc::new(add.save_path));
+        shared
+            .save_path
+            .store(Arc::new(std::mem::take(&mut add.save_path)));
         if let Some(resume) = &add.resume
             && resume.added_time != 0
         {
@@ -354,11 +356,7 @@ impl SessionShared {
                 .added_time
                 .store(resume.added_time, Ordering::Relaxed);
         }
-        new.resume = add.resume;
-        new.rejected = add.rejected;
-        new.verify_files = add.verify_files;
-        new.piece_priorities = add.piece_priorities;
-        new.seed_mode = add.seed_mode;
+        new.record = add.take_record();
         new.remembered = is_whole;
         new.move_journal = move_journal.map(Box::new);
         let left_out = given.left_out(&new.handle);

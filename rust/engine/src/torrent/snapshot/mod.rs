@@ -117,7 +117,8 @@ impl Driver {
         let interval = Duration::from_millis(settings.status_update_interval.unsigned_abs());
         self.times.times.published(now + interval, is_moving);
         #[cfg(test)]
-        view.published.fetch_add(1, Ordering::Relaxed);
+        view.published
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Whether numbers of this status change while nothing is reported.

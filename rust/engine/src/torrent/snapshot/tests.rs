@@ -58,7 +58,7 @@ async fn a_snapshot_of_an_idle_torrent_touches_no_pieces() {
     let (handle, new) = session.register(add, Origin::Game).unwrap();
     let (reports, _report_queue) = mpsc::channel(REPORT_QUEUE);
     let (disk_events, _disk_queue) = mpsc::channel(DISK_QUEUE);
-    let (slot, lease) = (StorageSlot::default(), new.unwrap().lease);
+    let (slot, lease) = (StorageSlot::default(), new.unwrap().claim.lease);
     let mut driver = Driver::new(context, handle.clone(), slot, disk_events, reports, lease);
     let now = Instant::now();
     let pieces = driver.brain.layout().num_pieces();
@@ -125,7 +125,7 @@ fn driver_with_files(node: &Node) -> Driver {
         slot,
         disk_events,
         reports,
-        new.unwrap().lease,
+        new.unwrap().claim.lease,
     )
 }
 
