@@ -115,6 +115,8 @@ fn errors_are_those_of_a_disk() {
     node.drain();
     fault(&node, DiskOp::Read, Errno::IO);
     wait(handle.read_piece_now(PieceIndex(0))).unwrap_err();
+    // The reader is answered before the torrent is in error.
+    until(|| !handle.status().error.is_empty());
     handle.clear_error().unwrap();
     node.wait(kind::TORRENT_CHECKED);
     until(|| handle.status().error.is_empty() && handle.status().is_seeding);
