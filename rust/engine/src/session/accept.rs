@@ -70,7 +70,7 @@ async fn accept(
                 // Peers from elsewhere are not wanted on this one.
                 Ok((_, endpoint)) if local && !is_local(endpoint.ip()) => {}
                 Ok((stream, endpoint)) => {
-                    let most = session.settings.borrow().max_connections_per_ip;
+                    let most = session.services.settings.borrow().max_connections_per_ip;
                     let most = usize::try_from(most).unwrap_or(usize::MAX);
                     // What is turned away is closed with its stream.
                     if let Some(place) = handshake_slots.enter(endpoint.ip(), most) {
@@ -82,7 +82,7 @@ async fn accept(
                     tracing::warn!(%error, "no connection could be accepted");
                     if is_out_of_descriptors(&error) {
                         let warning = PerformanceWarning::TooFewFileDescriptors;
-                        session.events.warn(None, warning);
+                        session.services.events.warn(None, warning);
                     }
                     tokio::time::sleep(RETRY).await;
                 }
@@ -113,9 +113,11 @@ async fn welcome(
     endpoint: SocketAddr,
     mut place: HandshakeSlot,
 ) {
-    let settings = session.settings.borrow().clone();
-    if session.address_filter.blocks_all(endpoint.ip()) {
-        session.post_blocked(None, endpoint, BlockReason::IpFilter);
+    let settings = session.services.settings.borrow().clone();
+    if session.services.address_filter.blocks_all(endpoint.ip()) {
+        session
+            .services
+            .post_blocked(None, endpoint, BlockReason::IpFilter);
         return;
     }
     let is_enabled = match stream.kind() {
@@ -125,8 +127,8 @@ async fn welcome(
     if !is_enabled || stream.configure(settings.peer_dscp).is_err() {
         return;
     }
-    session.stats.incoming_connections.add(1);
-    let events = &session.events;
+    session.services.stats.incoming_connections.add(1);
+    let events = &session.services.events;
     events.post(typed::INCOMING_CONNECTION, None, || IncomingPeer {
         peer: endpoint.into(),
         connection: stream.kind(),
@@ -142,7 +144,7 @@ async fn welcome(
     let handshake = match exchanged {
         Ok(handshake) => handshake,
         Err(error) => {
-            session.stats.failed(stream.kind(), true);
+            session.services.stats.failed(stream.kind(), true);
             events.post(typed::PEER_ERROR, None, || FailedPeer {
                 peer: endpoint.into(),
                 fault: (&error).into(),

@@ -64,14 +64,14 @@ fn warn_of_limits(session: &Arc<SessionShared>) -> impl Fn(Direction) + Send + u
             Direction::Up => PerformanceWarning::UploadLimitTooLow,
             Direction::Down => PerformanceWarning::DownloadLimitTooLow,
         };
-        session.events.warn(None, warning);
+        session.services.events.warn(None, warning);
     }
 }
 
 /// Asks a tracker for the numbers of a swarm. A session that is paused as a whole
 /// keeps silent.
 fn scrape(session: &SessionShared, torrent: TorrentKey) {
-    if *session.paused.borrow() {
+    if *session.services.paused.borrow() {
         return;
     }
     let handle = session.registry.lock().get(torrent).cloned();

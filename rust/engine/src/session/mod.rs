@@ -165,10 +165,12 @@ impl Session {
                 limit,
             },
             false => {
-                shared
-                    .network
-                    .show(&shared.events, &listening.sockets, &listening.errors);
-                Start::Now(Bound::new(listening, &shared.settings.borrow()))
+                shared.services.network.show(
+                    &shared.services.events,
+                    &listening.sockets,
+                    &listening.errors,
+                );
+                Start::Now(Bound::new(listening, &shared.services.settings.borrow()))
             }
         };
         let joiner = Arc::new(runtime::spawn(Arc::clone(&shared), inbox, start)?);
@@ -256,7 +258,7 @@ impl Session {
 
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
-        self.shared.settings.borrow().clone()
+        self.shared.services.settings.borrow().clone()
     }
 
     /// Changes settings: all of `patch`, or nothing when one entry is wrong.
@@ -296,6 +298,7 @@ impl Session {
         }
         self.shared.forget(handle.key());
         self.shared
+            .services
             .path_claims
             .removed(handle.shared.lifetime.removal());
         let delete = delete.into();
@@ -303,9 +306,11 @@ impl Session {
         if handle.shared.commands.send(Command::Remove { delete }) {
             return Ok(());
         }
-        self.shared
-            .events
-            .post(typed::TORRENT_REMOVED, Some(&handle.torrent_ref()), || ());
+        self.shared.services.events.post(
+            typed::TORRENT_REMOVED,
+            Some(&handle.torrent_ref()),
+            || (),
+        );
         match delete {
             Deletion::Nothing => Ok(()),
             _ => {
@@ -345,7 +350,7 @@ impl Session {
 
     /// The banned addresses, the oldest first; an IPv6 one stands for its /64.
     pub fn banned_peers(&self) -> Vec<IpAddr> {
-        self.shared.address_filter.banned()
+        self.shared.services.address_filter.banned()
     }
 
     /// Uses this IP filter from now on, for connections that are open too.
@@ -364,14 +369,19 @@ impl Session {
     ///
     /// Those of `change`, which changes nothing then.
     pub fn change_ip_filter(&self, change: impl FnOnce(&mut Filter) -> Result<()>) -> Result<()> {
-        self.shared.address_filter.change_filter(change)?;
+        self.shared.services.address_filter.change_filter(change)?;
         self.shared.state_changed();
         Ok(())
     }
 
     /// The IP filter as it is.
     pub fn ip_filter(&self) -> Filter {
-        self.shared.address_filter.filter().borrow().clone()
+        self.shared
+            .services
+            .address_filter
+            .filter()
+            .borrow()
+            .clone()
     }
 
     /// Adds the ranges of a list (eMule, PeerGuardian, or a rule a line) to the
@@ -409,7 +419,7 @@ impl Session {
                 asked.ask(CommandTopic::Resume);
             }
         }
-        self.shared.paused.send_replace(paused);
+        self.shared.services.paused.send_replace(paused);
         // Also where another thread has undone it before any torrent noticed.
         let look = |handle: &TorrentHandle| handle.look(PendingState::Options);
         torrents.iter().for_each(look);
@@ -417,7 +427,7 @@ impl Session {
 
     /// Whether the session as a whole is paused.
     pub fn is_paused(&self) -> bool {
-        *self.shared.paused.borrow()
+        *self.shared.services.paused.borrow()
     }
 
     /// Closes the listen sockets and opens them anew, as after a change of
@@ -432,7 +442,7 @@ impl Session {
 
     /// Where events wait.
     pub fn events(&self) -> &EventSink {
-        &self.shared.events
+        &self.shared.services.events
     }
 
     /// Posts a `state_update` event with the torrents that changed since the
@@ -458,8 +468,10 @@ impl Session {
             peers: torrent.peers(),
             is_filtered: torrent.applies_ip_filter(),
         });
-        let mut numbers = self.shared.stats.numbers(torrents);
-        numbers.gauges.extend(self.shared.bandwidth.fields());
+        let mut numbers = self.shared.services.stats.numbers(torrents);
+        numbers
+            .gauges
+            .extend(self.shared.services.bandwidth.fields());
         if let Some(disk) = self.shared.disk.get() {
             numbers.counters.extend(disk.counters());
             numbers.gauges.extend(disk.gauges());
@@ -472,7 +484,7 @@ impl Session {
     pub fn post_session_stats(&self) -> Result<()> {
         self.check_running()?;
         let numbers = self.numbers();
-        let events = &self.shared.events;
+        let events = &self.shared.services.events;
         if !self.shared.metrics_posted.swap(true, Ordering::AcqRel) {
             events.post(typed::SESSION_STATS_HEADER, None, || numbers.metrics());
         }

@@ -59,12 +59,12 @@ record! {
 impl Session {
     /// The endpoints that accept connections.
     pub fn listening(&self) -> Arc<Vec<SocketAddr>> {
-        self.shared().network.listening()
+        self.shared().services.network.listening()
     }
 
     /// The endpoints that could not be listened on, and why.
     pub fn listen_errors(&self) -> Arc<Vec<(SocketAddr, String)>> {
-        self.shared().network.errors()
+        self.shared().services.network.errors()
     }
 
     /// How the session stands in the network, at this moment.
@@ -93,9 +93,9 @@ impl Session {
             listen_errors: Value::List(errors.iter().map(error_fields).collect()),
             local_ipv4: text(interfaces::outbound(false)),
             local_ipv6: text(interfaces::outbound(true)),
-            external_ipv4: text(self.shared().network.external(false)),
-            external_ipv6: text(self.shared().network.external(true)),
-            num_connections: self.shared().connections.len(),
+            external_ipv4: text(self.shared().services.network.external(false)),
+            external_ipv6: text(self.shared().services.network.external(true)),
+            num_connections: self.shared().services.connections.len(),
             connections_limit: self.settings().connections_limit,
         }
     }
@@ -110,7 +110,7 @@ impl Session {
             ok,
             message,
         };
-        let stats = &self.shared().stats;
+        let stats = &self.shared().services.stats;
         let incoming = stats.incoming_connections.get();
         let errors = self.listen_errors();
         let listen_error = errors

@@ -68,13 +68,13 @@ impl SessionShared {
         let asked = Arc::new(CommandSequence::default());
         let mut named = TorrentRef::new(new_key(), hashes, &name);
         named.asked = Arc::clone(&asked);
-        let peer_id = new_peer_id(&self.settings.borrow().peer_fingerprint);
+        let peer_id = new_peer_id(&self.services.settings.borrow().peer_fingerprint);
         let handle = TorrentHandle {
             shared: Arc::new(HandleShared {
                 identity: Identity::new(named, peer_id, magnet, metainfo),
                 save_path: ArcSwap::from_pointee(save_path),
                 shared_files: SharedFiles::default(),
-                awaited_folders: Arc::clone(&self.awaited_folders),
+                awaited_folders: Arc::clone(&self.services.awaited_folders),
                 added_time: AtomicI64::new(added_time),
                 options: Mutex::new(options),
                 check: Mutex::default(),
@@ -82,7 +82,7 @@ impl SessionShared {
                 pending: Pending::default(),
                 view: View::default(),
                 commands,
-                queue: QueueMembership::new(Arc::clone(&self.queue)),
+                queue: QueueMembership::new(Arc::clone(&self.services.queue)),
                 lifetime: Lifetime::default(),
                 services: Arc::downgrade(&self.services),
                 unsaved: Unsaved::default(),
@@ -100,7 +100,7 @@ impl SessionShared {
         };
         // Its turn is before those that come once all are back; what the game
         // adds in the meantime waits for that.
-        let ticket = (origin != Origin::Game).then(|| self.path_claims.ticket());
+        let ticket = (origin != Origin::Game).then(|| self.services.path_claims.ticket());
         log_without_effect(&handle, &without_effect);
         let new = NewTorrent {
             handle: handle.clone(),
@@ -130,7 +130,9 @@ impl SessionShared {
         }
         log_without_effect(known, &left_out);
         let added = EventBody::AddedAgain(known.added(left_out));
-        self.events.post_body(Some(&known.torrent_ref()), added);
+        self.services
+            .events
+            .post_body(Some(&known.torrent_ref()), added);
     }
 
     /// Puts a torrent into the registry with a claim to its paths, or returns
@@ -150,7 +152,7 @@ impl SessionShared {
             return Ok(Err(known.clone()));
         }
         let owner: Arc<dyn Claimant> = Arc::clone(&handle.shared) as _;
-        let lease = self.path_claims.lease(&owner, believed);
+        let lease = self.services.path_claims.lease(&owner, believed);
         let wanted = area.map(|area| lease.want(area, anyway));
         wanted.transpose().map_err(|error| {
             let text = error.message().to_owned();
@@ -163,7 +165,8 @@ impl SessionShared {
 
     /// See [`Session::post_add_failure`](crate::session::Session::post_add_failure).
     pub(crate) fn post_add_failure(&self, error: &Error) {
-        self.events
+        self.services
+            .events
             .post_body(None, EventBody::AddFailed(error.clone()));
     }
 }

@@ -112,7 +112,7 @@ fn cores() -> usize {
 
 /// What the tasks of `session` work with, the disk workers included.
 pub(crate) fn context(session: &SessionShared) -> io::Result<Arc<Context>> {
-    let settings = session.settings.borrow().clone();
+    let settings = session.services.settings.borrow().clone();
     let pool = BufferPool::default();
     let config = DiskConfig {
         workers: cores().clamp(1, MAX_WORKERS),
@@ -123,14 +123,14 @@ pub(crate) fn context(session: &SessionShared) -> io::Result<Arc<Context>> {
     let udp = Arc::new(UdpSockets::new(udp_errors(&services)));
     Ok(Arc::new(Context {
         trackers: TrackerClient::new(
-            session.settings.subscribe(),
-            session.address_filter.filter(),
+            session.services.settings.subscribe(),
+            session.services.address_filter.filter(),
             Arc::clone(&udp),
             Arc::clone(&services.clock),
         ),
         utp: UtpEndpoints::new(
             Arc::clone(&udp),
-            session.settings.subscribe(),
+            session.services.settings.subscribe(),
             Arc::clone(&services.stats.utp),
         ),
         udp,
@@ -198,8 +198,8 @@ async fn run(
     let mut task = SessionTask::new(session, context);
     let mut next_trim = tokio::time::Instant::now();
     let mut next_tick = tokio::time::Instant::now();
-    let mut stopping = session.stopping.subscribe();
-    let mut settings = session.settings.subscribe();
+    let mut stopping = session.services.stopping.subscribe();
+    let mut settings = session.services.settings.subscribe();
     // They may have changed since the sockets were opened.
     settings.mark_changed();
     while !*stopping.borrow_and_update() {
@@ -238,7 +238,7 @@ async fn run(
             _ = stopping.changed() => {}
             () = tokio::time::sleep_until(next_trim) => {
                 context.pool.trim();
-                let kept = session.settings.borrow().idle_buffer_time;
+                let kept = session.services.settings.borrow().idle_buffer_time;
                 // From now: after a sleep of the machine there is nothing to make up for.
                 let kept = Duration::from_secs(kept.unsigned_abs());
                 next_trim = tokio::time::Instant::now() + kept;
@@ -271,7 +271,7 @@ async fn run(
 }
 
 fn time_between_updates(session: &SessionShared) -> Duration {
-    let tick = session.settings.borrow().status_update_interval;
+    let tick = session.services.settings.borrow().status_update_interval;
     Duration::from_millis(tick.unsigned_abs())
 }
 
@@ -314,7 +314,7 @@ async fn run_torrent(session: Arc<SessionShared>, context: Arc<Context>, new: Ne
 /// Listens where the settings say now. Connections that were made stay.
 async fn reopen(session: &Arc<SessionShared>, context: &Context, listeners: &mut JoinSet<()>) {
     listeners.shutdown().await;
-    let settings = session.settings.borrow().clone();
+    let settings = session.services.settings.borrow().clone();
     context.utp.reset_unlisted(&settings);
     context.udp.close().await;
     match listen::bind(&settings) {
@@ -322,9 +322,11 @@ async fn reopen(session: &Arc<SessionShared>, context: &Context, listeners: &mut
             // Before torrents announce the new endpoints.
             context.udp.open(listening.udp);
             context.utp.open();
-            session
-                .network
-                .show(&session.events, &listening.sockets, &listening.errors);
+            session.services.network.show(
+                &session.services.events,
+                &listening.sockets,
+                &listening.errors,
+            );
             *listeners = accept::spawn(session, listening.sockets, &context.utp);
         }
         // Settings that cannot be read are never applied.
@@ -423,7 +425,7 @@ mod tests {
         let (sender, inbox) = command_queue::queue();
         let start = Start::Now(Bound::new(
             listen::Listening::default(),
-            &session.settings.borrow(),
+            &session.services.settings.borrow(),
         ));
         let task = run(session, &context, inbox, start);
         let feed = move || assert!(sender.send(SessionCommand::PostUpdates));

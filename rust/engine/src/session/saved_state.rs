@@ -68,21 +68,21 @@ impl SessionShared {
         let mut state = self.state.lock().clone();
         // Until all torrents are back the order is the one they had.
         if self.restoring.is_complete() {
-            state.queue = self.queue.order();
+            state.queue = self.services.queue.order();
         }
-        let filter = self.address_filter.filter().borrow().clone();
+        let filter = self.services.address_filter.filter().borrow().clone();
         SavedSession { state, filter }
     }
 
     /// The session's state as it is now, in libtorrent's format.
     pub(crate) fn encode_state(&self) -> Vec<u8> {
-        let settings = self.settings.borrow().clone();
+        let settings = self.services.settings.borrow().clone();
         self.saved_session().save(&settings)
     }
 
     /// Has the session's state saved soon, where there is a state directory.
     pub(crate) fn state_changed(&self) {
-        if self.state_store.get().is_some() {
+        if self.services.state_store.get().is_some() {
             self.state_unsaved.notify_one();
         }
     }
@@ -112,12 +112,12 @@ impl Session {
     pub fn load_state(&self, data: &[u8]) -> Result<Vec<SettingsError>> {
         let (mut state, filter) = decode(data)?;
         if let Some(filter) = filter {
-            self.shared.address_filter.change_filter(|held| {
+            self.shared.services.address_filter.change_filter(|held| {
                 held.replace(filter);
                 Ok(())
             })?;
         }
-        self.shared.queue.arrange(&state.queue);
+        self.shared.services.queue.arrange(&state.queue);
         let mut refused = Vec::new();
         self.shared.change_settings(|settings| {
             refused = state.restore_settings(settings);

@@ -2,7 +2,6 @@
 //! see.
 
 use std::net::IpAddr;
-use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -69,14 +68,6 @@ pub(crate) struct SessionShared {
     pub(crate) commands: Sender<SessionCommand>,
 }
 
-impl Deref for SessionShared {
-    type Target = Services;
-
-    fn deref(&self) -> &Services {
-        &self.services
-    }
-}
-
 impl SessionShared {
     /// A session that has these services and has not begun yet. It waits for
     /// torrents of a folder if `restores`, and has its folder and its ports if
@@ -104,7 +95,7 @@ impl SessionShared {
             failure: OnceLock::new(),
             commands,
         });
-        session.path_claims.set_incomplete(restores);
+        session.services.path_claims.set_incomplete(restores);
         let owner: Weak<Self> = Arc::downgrade(&session);
         session.services.set_owner(owner);
         session
@@ -115,10 +106,10 @@ impl SessionShared {
             for handle in self.registry.lock().all() {
                 handle.shared.lifetime.invalidate();
             }
-            if let Some(state_store) = self.state_store.get() {
+            if let Some(state_store) = self.services.state_store.get() {
                 state_store.begin_end();
             }
-            self.stopping.send_replace(true);
+            self.services.stopping.send_replace(true);
         }
     }
 
@@ -129,12 +120,14 @@ impl SessionShared {
         change: impl FnOnce(&mut Settings) -> Result<()>,
     ) -> Result<()> {
         let mut changed = Ok(());
-        self.settings.send_if_modified(|current| {
+        self.services.settings.send_if_modified(|current| {
             let mut settings = Settings::clone(current);
             changed = change(&mut settings);
             if changed.is_ok() {
                 let limit = settings.alert_queue_size as usize;
-                self.events.configure(settings.alert_mask as u32, limit);
+                self.services
+                    .events
+                    .configure(settings.alert_mask as u32, limit);
                 *current = Arc::new(settings);
             }
             changed.is_ok()
@@ -198,10 +191,12 @@ impl Owner for SessionShared {
     }
 
     fn ban(&self, ip: IpAddr) {
-        if !self.address_filter.ban(ip) {
+        if !self.services.address_filter.ban(ip) {
             return;
         }
-        self.events.post(typed::IP_BAN, None, || ip.to_canonical());
+        self.services
+            .events
+            .post(typed::IP_BAN, None, || ip.to_canonical());
         let torrents = self.registry.lock().all();
         for torrent in torrents {
             // Never refused: each address is banned once.

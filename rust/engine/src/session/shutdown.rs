@@ -30,7 +30,7 @@ pub(crate) fn deadline(session: &SessionShared) -> Instant {
 /// The session has stopped: its trackers may take a little longer, and then go
 /// on being informed in the background, within the limit of that.
 pub(crate) async fn finish_announces(session: &SessionShared, context: &Context, done: &Done) {
-    let patience = session.settings.borrow().stop_tracker_timeout;
+    let patience = session.services.settings.borrow().stop_tracker_timeout;
     let patience = Duration::from_secs(patience.unsigned_abs());
     let begun = context.final_announces.begun();
     let mut skip_final_announces = session.skip_final_announces.subscribe();
@@ -50,7 +50,7 @@ pub(crate) async fn finish_announces(session: &SessionShared, context: &Context,
 
 /// Closes the state directory, which is given a little beyond the deadline.
 pub(crate) async fn close_folder(session: &SessionShared, deadline: Instant) {
-    if let Some(state_store) = session.state_store.get().cloned() {
+    if let Some(state_store) = session.services.state_store.get().cloned() {
         // It releases the folder's lock when it is done.
         let closed = tokio::task::spawn_blocking(move || state_store.stop());
         let closed = timeout_at(deadline + STORE_LIMIT, closed);
@@ -63,7 +63,7 @@ pub(crate) async fn close_folder(session: &SessionShared, deadline: Instant) {
 /// Puts the session's state into the state directory; done when it is there
 /// or did not get there at once.
 pub(crate) fn save_state(session: &SessionShared) -> impl Future<Output = ()> + use<> {
-    let state_store = session.state_store.get();
+    let state_store = session.services.state_store.get();
     let saved =
         state_store.map(|state_store| state_store.save_session(session.encode_state().into()));
     async {

@@ -10,7 +10,7 @@ use crate::torrent::handle::Command;
 
 /// Closes some connections if it is time.
 pub(crate) fn look(session: &SessionShared, turnover: &mut Turnover) {
-    let settings = session.settings.borrow().clone();
+    let settings = session.services.settings.borrow().clone();
     if !turnover.due(Instant::now(), &settings) {
         return;
     }

@@ -21,7 +21,7 @@ impl Updates {
     /// Posts what changed since the last `state_update`.
     pub(crate) fn post_updates(&mut self, session: &SessionShared) {
         let changed = changes(session, &mut self.last_update);
-        let events = &session.events;
+        let events = &session.services.events;
         events.post(typed::STATE_UPDATE, None, || changed);
     }
 
@@ -29,7 +29,7 @@ impl Updates {
     pub(crate) fn post_tick(&mut self, session: &SessionShared) {
         let changed = changes(session, &mut self.last_tick);
         if !changed.is_empty() {
-            let events = &session.events;
+            let events = &session.services.events;
             events.post(typed::TORRENTS_UPDATED, None, || changed);
         }
     }

@@ -90,7 +90,7 @@ struct RestoreGuard<'a>(&'a SessionShared);
 impl Drop for RestoreGuard<'_> {
     fn drop(&mut self) {
         self.0.restoring.met.lock().take();
-        self.0.path_claims.set_incomplete(false);
+        self.0.services.path_claims.set_incomplete(false);
         self.0.restoring.done.send_replace(true);
     }
 }
@@ -103,7 +103,7 @@ pub(crate) fn give_up(session: &SessionShared) {
 /// Brings back the torrents of the state directory.
 pub(crate) async fn run(session: Arc<SessionShared>) {
     let _end = RestoreGuard(&session);
-    let mut stopping = session.stopping.subscribe();
+    let mut stopping = session.services.stopping.subscribe();
     tokio::select! {
         () = bring_back(&session) => {}
         // What has not come back stays in the directory.
@@ -130,7 +130,7 @@ pub(crate) async fn looked_up(
         return Some(new);
     };
     new.may_have_record = true;
-    let mut stopping = session.stopping.subscribe();
+    let mut stopping = session.services.stopping.subscribe();
     let mut removal = new.handle.shared.lifetime.removal().subscribe();
     let mut backoff = Backoff::of_disk();
     for attempts in 0.. {
@@ -183,7 +183,7 @@ async fn load(
     patience: Patience,
 ) -> Option<LoadResult> {
     let _place = session.restoring.lookups.acquire().await.ok()?;
-    let Some(state_store) = session.state_store.get().cloned() else {
+    let Some(state_store) = session.services.state_store.get().cloned() else {
         return Some(Ok(None));
     };
     let info_hash = handle.info_hash();
@@ -202,7 +202,7 @@ fn meet(met: &mut Option<BTreeSet<InfoHash>>, info_hash: InfoHash) -> bool {
 }
 
 async fn bring_back(session: &Arc<SessionShared>) {
-    if let Some(state_store) = session.state_store.get() {
+    if let Some(state_store) = session.services.state_store.get() {
         let mut reading = state_store.load_all();
         let (mut torrents, mut removed) = (Vec::new(), Vec::new());
         loop {
@@ -229,7 +229,7 @@ async fn bring_back(session: &Arc<SessionShared>) {
         }
         // The game's own may have come in between.
         let order = session.state.lock().queue.clone();
-        session.queue.arrange(&order);
+        session.services.queue.arrange(&order);
     }
     session.restoring.complete.store(true, Ordering::Release);
     session.state_changed();
@@ -263,7 +263,7 @@ fn add_all(session: &Arc<SessionShared>, mut torrents: Vec<Remembered>) {
 impl SessionShared {
     /// Something was wrong with the state directory.
     pub(crate) fn post_error(&self, error: Error) {
-        self.events.post(typed::FILE_ERROR, None, || error);
+        self.services.events.post(typed::FILE_ERROR, None, || error);
     }
 
     /// Adds a torrent; as it was, if it is remembered and not back yet. Waits
@@ -364,7 +364,7 @@ impl SessionShared {
         new.without_effect.extend(left_out);
         new.handle.show_new();
         if let Some(error) = load_error {
-            self.events.post(
+            self.services.events.post(
                 typed::FASTRESUME_REJECTED,
                 Some(&new.handle.torrent_ref()),
                 || error,
@@ -375,7 +375,7 @@ impl SessionShared {
     /// The folder of a torrent that has files in it, as far as is known.
     fn awaited_folder(&self, add: &AddTorrent) -> Option<AwaitedFolder> {
         let has_files = !add.believed_pieces().none();
-        has_files.then(|| self.awaited_folders.wait_for(&add.save_path))
+        has_files.then(|| self.services.awaited_folders.wait_for(&add.save_path))
     }
 
     /// Registers a torrent as it was. What stands against it is posted.
@@ -397,7 +397,7 @@ impl SessionShared {
                     new.move_journal = move_journal.map(Box::new);
                 }
                 if let Some(error) = load_error {
-                    self.events.post(
+                    self.services.events.post(
                         typed::FASTRESUME_REJECTED,
                         Some(&handle.torrent_ref()),
                         || error,
@@ -431,7 +431,7 @@ fn apply_move_journal(move_journal: &MoveJournal, resume: &mut ResumeData) {
 /// Posts what the state directory does not take, and when it takes it
 /// again. Ends with the directory's thread.
 pub(crate) async fn post_write_failures(session: Arc<SessionShared>) {
-    let Some(state_store) = session.state_store.get() else {
+    let Some(state_store) = session.services.state_store.get() else {
         return;
     };
     let Some(mut notices) = state_store.take_notices() else {
@@ -443,13 +443,14 @@ pub(crate) async fn post_write_failures(session: Arc<SessionShared>) {
             (Err(error), handle) => {
                 let torrent = handle.map(|handle| handle.torrent_ref());
                 session
+                    .services
                     .events
                     .post(typed::FILE_ERROR, torrent.as_ref(), || error);
             }
             // The record that had waited is written.
             (Ok(()), Some(handle)) => {
                 if let Some(record) = handle.resume_data() {
-                    session.events.post(
+                    session.services.events.post(
                         typed::SAVE_RESUME_DATA,
                         Some(&handle.torrent_ref()),
                         || record,

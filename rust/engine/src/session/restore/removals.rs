@@ -19,7 +19,7 @@ use crate::torrent::{NewTorrent, UnfinishedRemoval};
 
 /// Deletes what the state directory has of a torrent.
 pub(super) async fn forget(session: &SessionShared, info_hash: InfoHash) -> Result<()> {
-    let Some(state_store) = session.state_store.get() else {
+    let Some(state_store) = session.services.state_store.get() else {
         return Ok(());
     };
     let forgotten = state_store.forget(info_hash).await;
@@ -30,7 +30,7 @@ pub(super) async fn forget(session: &SessionShared, info_hash: InfoHash) -> Resu
 /// finished. What fails is tried again, until the torrent is removed or the session
 /// stops: nothing is written of it before.
 pub(super) async fn forget_first(session: &SessionShared, new: &mut NewTorrent) {
-    let mut stopping = session.stopping.subscribe();
+    let mut stopping = session.services.stopping.subscribe();
     let mut removal = new.handle.shared.lifetime.removal().subscribe();
     let mut backoff = Backoff::of_disk();
     while forget(session, new.handle.info_hash()).await.is_err() {
@@ -55,7 +55,7 @@ impl SessionShared {
             }
             Err(error) => {
                 self.post_error(error);
-                if let Some(state_store) = self.state_store.get() {
+                if let Some(state_store) = self.services.state_store.get() {
                     // On its way; what fails is reported and tried again.
                     drop(state_store.forget(info_hash));
                 }
@@ -91,7 +91,7 @@ impl SessionShared {
             part_file_dir: options.part_file_dir.to_path_buf(),
             change,
             journal,
-            ticket: Some(self.path_claims.ticket()),
+            ticket: Some(self.services.path_claims.ticket()),
         })
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn are_ports_awaited(settings: &Settings) -> bool {
     let ending = sessions.iter().filter_map(Weak::upgrade);
     let mut ending = ending.filter(|session| session.is_stopping() && session.is_listening());
     ending.any(|session| {
-        let ports = session.network.listening();
+        let ports = session.services.network.listening();
         ports.iter().any(|end| is_named(settings, end.port()))
     })
 }
@@ -64,7 +64,7 @@ pub(crate) async fn take_up(
     usual: &Settings,
     limit: Duration,
 ) -> Result<Option<Bound>> {
-    let mut stopping = session.stopping.subscribe();
+    let mut stopping = session.services.stopping.subscribe();
     tokio::select! {
         taken = take(session, folder, usual, Instant::now() + limit) => taken.map(Some),
         _ = stopping.wait_for(|stopping| *stopping) => Ok(None),
@@ -81,14 +81,16 @@ async fn take(
         let state = await_folder(folder, deadline, Folder::open_as).await?;
         session.take_folder(state, usual);
     }
-    while are_ports_awaited(&session.settings.borrow()) && Instant::now() < deadline {
+    while are_ports_awaited(&session.services.settings.borrow()) && Instant::now() < deadline {
         sleep(PAUSE).await;
     }
-    let settings = session.settings.borrow().clone();
+    let settings = session.services.settings.borrow().clone();
     let listening = listen::bind(&settings)?;
-    session
-        .network
-        .show(&session.events, &listening.sockets, &listening.errors);
+    session.services.network.show(
+        &session.services.events,
+        &listening.sockets,
+        &listening.errors,
+    );
     Ok(Bound::new(listening, &settings))
 }
 
@@ -134,10 +136,12 @@ async fn await_folder(
 impl SessionShared {
     /// Takes over a folder, under what the session has by itself already.
     fn take_folder(&self, folder: StateDir, usual: &Settings) {
-        self.settings.send_modify(|current| {
+        self.services.settings.send_modify(|current| {
             let settings = folder.settings_under(current, usual);
             let limit = settings.alert_queue_size as usize;
-            self.events.configure(settings.alert_mask as u32, limit);
+            self.services
+                .events
+                .configure(settings.alert_mask as u32, limit);
             *current = Arc::new(settings);
         });
         let StateDir {
@@ -147,14 +151,15 @@ impl SessionShared {
         } = folder;
         if let Some(filter) = remembered.ip_filter.take() {
             errors.extend(
-                self.address_filter
+                self.services
+                    .address_filter
                     .change_filter(|held| held.put_on(filter))
                     .err(),
             );
         }
         self.state.lock().put_on(remembered);
-        self.path_claims.keep_out_of(state_store.folder());
-        let _ = self.state_store.set(Arc::clone(&state_store));
+        self.services.path_claims.keep_out_of(state_store.folder());
+        let _ = self.services.state_store.set(Arc::clone(&state_store));
         // The session may have been asked to stop meanwhile.
         if self.is_stopping() {
             state_store.begin_end();

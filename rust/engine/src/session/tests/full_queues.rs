@@ -275,6 +275,7 @@ fn an_event_does_not_answer_a_later_command() {
         queue.push(event);
         session
             .shared
+            .services
             .events
             .post_body(Some(&handle.torrent_ref()), event.body.clone());
     }
@@ -307,7 +308,7 @@ fn an_error_that_was_ended_is_not_posted_after_that() {
     let (handle, _new) = registered(&session, &folder);
     let fail = || {
         let error = || Error::new(ErrorKind::DiskFull);
-        let events = &session.shared.events;
+        let events = &session.shared.services.events;
         let torrent = handle.torrent_ref();
         events.post_about(ENDS_ERROR, typed::FILE_ERROR, &torrent, error);
     };

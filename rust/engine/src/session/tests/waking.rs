@@ -16,7 +16,7 @@ use crate::torrent::handle::TorrentHandle;
 const LONG: i64 = 7_200_000;
 
 fn suspend(node: &Node) {
-    node.session.shared.clock.advance(LONG);
+    node.session.shared.services.clock.advance(LONG);
 }
 
 /// A torrent that is announced to `tracker` and knows these peers.
@@ -50,7 +50,15 @@ fn peers_that_failed_are_called_again() {
     let node = Node::with(&[("max_failcount", Value::Int(1))]);
     let handle = add(&node, None, vec![addr]);
     calls.recv_timeout(LIMIT).unwrap();
-    until(|| node.session.shared.stats.error_outgoing_peers.get() == 1);
+    until(|| {
+        node.session
+            .shared
+            .services
+            .stats
+            .error_outgoing_peers
+            .get()
+            == 1
+    });
     suspend(&node);
     calls.recv_timeout(LIMIT).unwrap();
     drop(handle);
