@@ -122,6 +122,24 @@ fn one_alone_who_lies_is_guilty() {
 }
 
 #[test]
+fn who_lied_before_comes_last_where_not_all_can_be_asked() {
+    let mut fetch = fetch(&dict(100, 0));
+    fetch.peer_has(at(0), PeerKey(1), ip(1), Some(100));
+    let lie = |_, number| Some(piece(&dict(100, 1), number));
+    run(&mut fetch, &mut 0, 500, lie);
+    fetch.peer_left(PeerKey(1));
+    // It comes back before all others, and has waited out the pause.
+    fetch.peer_has(at(500), PeerKey(2), ip(1), Some(200));
+    let others = 3..3 + MAX_ACTIVE as u64;
+    for peer in others.clone() {
+        fetch.peer_has(at(5000), PeerKey(peer), ip(peer), Some(1000 + peer as u32));
+    }
+    let asked = fetch.poll(at(5000)).into_iter();
+    let asked: BTreeSet<u64> = asked.map(|(peer, _)| peer.0).collect();
+    assert_eq!(asked, others.collect());
+}
+
+#[test]
 fn a_liar_with_a_network_of_addresses_is_one() {
     let mut fetch = fetch(&dict(100, 0));
     let address = |text: &str| text.parse::<IpAddr>().unwrap();
