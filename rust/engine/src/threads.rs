@@ -9,10 +9,38 @@
 //!
 //! **Priority.** Where a game runs beside the engine ([`give_way`]), a transfer
 //! at full rate must not take the core away in the middle of a frame.
+//!
+//! **The library's code.** A game may end while a thread hangs in a disk.
+//! [`keep_library`] then keeps the library in memory for it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::cell::OnceCell;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 static GIVE_WAY: AtomicBool = AtomicBool::new(false);
+
+/// Threads that run the engine's code.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static COUNTED: OnceCell<CountedThread> = const { OnceCell::new() };
+}
+
+/// One of [`RUNNING`]; goes with its thread.
+struct CountedThread;
+
+impl CountedThread {
+    fn new() -> Self {
+        RUNNING.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for CountedThread {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::Release);
+    }
+}
 
 /// The nice value of a thread that gives way, unless it is there already.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -27,10 +55,56 @@ pub fn give_way() {
 
 /// Sets up the calling thread, and those that it will start.
 pub(crate) fn begin() {
+    COUNTED.with(|counted| {
+        counted.get_or_init(CountedThread::new);
+    });
     block_signals();
     if GIVE_WAY.load(Ordering::Relaxed) {
         lower_priority();
     }
+}
+
+/// For the end of a program that is about to unload this library: if threads of
+/// the engine still run, as where a disk hangs, the library stays in memory until
+/// the process is gone. How many threads there are.
+pub fn keep_library() -> usize {
+    let running = RUNNING.load(Ordering::Acquire);
+    if running > 0 && !pin((&raw const RUNNING).cast()) {
+        // A program that has us built in is never unloaded either.
+        tracing::warn!(running, "the library cannot be kept in memory");
+    }
+    running
+}
+
+/// Keeps the library in memory that has this address. Whether it is one.
+#[cfg(unix)]
+fn pin(address: *const c_void) -> bool {
+    let mut found = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    // It is loaded already; this only says that it is to stay.
+    let flags = libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;
+    // SAFETY: the record is plain data, for which zeros are valid. A name that
+    // `dladdr` has found is a C string of the loader's, and nothing is loaded by
+    // it, so no code runs.
+    #[allow(unsafe_code, reason = "the standard library has no loader")]
+    unsafe {
+        libc::dladdr(address, found.as_mut_ptr()) != 0
+            && !libc::dlopen(found.assume_init().dli_fname, flags).is_null()
+    }
+}
+
+/// Keeps the library in memory that has this address. Whether it is one.
+#[cfg(windows)]
+fn pin(address: *const c_void) -> bool {
+    use windows_sys::Win32::System::LibraryLoader::{
+        GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleHandleExW,
+    };
+
+    let flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN;
+    let mut module = std::ptr::null_mut();
+    // SAFETY: by the first flag the name is an address, which is only looked up.
+    #[allow(unsafe_code, reason = "the standard library has no loader")]
+    let pinned = unsafe { GetModuleHandleExW(flags, address.cast(), &raw mut module) };
+    pinned != 0
 }
 
 /// Linux has a nice value for each thread, whatever the name of the call says.
@@ -95,6 +169,13 @@ mod tests {
             std::thread::spawn(blocked).join().unwrap()
         });
         assert!(inherited.join().unwrap());
+    }
+
+    #[test]
+    fn a_library_is_kept_by_an_address_in_it() {
+        // Of the system's C library.
+        assert!(super::pin(libc::getpid as *const super::c_void));
+        assert!(!super::pin(std::ptr::null()));
     }
 
     #[test]

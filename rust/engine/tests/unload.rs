@@ -9,7 +9,9 @@ use std::time::Duration;
 use torrent_core::ids::InfoHash;
 use torrent_core::settings::Settings;
 use torrent_core::value::Value;
+use torrent_engine::log::{self, Level, Logger};
 use torrent_engine::session::{AddTorrent, Session, end_all};
+use torrent_engine::threads::keep_library;
 
 /// Nothing here takes that long, unless it is broken.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -65,6 +67,57 @@ fn serve(listener: &TcpListener, started: &mpsc::Sender<()>, ends: usize) {
     }
 }
 
+fn logger(file: &Path) -> Logger {
+    log::install();
+    let logger = Logger::default();
+    logger.set_level(Level::Info);
+    logger.enable(true);
+    logger.set_file(file).unwrap();
+    logger
+}
+
+/// A game frees the logger as soon as it has stopped the session.
+fn a_freed_logger_writes_down_how_a_session_ends(folder: &Path) {
+    let last = "the session has stopped";
+    let (early, late) = (folder.join("early.log"), folder.join("late.log"));
+    drop(logger(&early));
+    let session = start();
+    let freed = logger(&late);
+    session.stop();
+    drop(freed);
+    assert!(session.join_threads(LIMIT) && log::end_all(LIMIT));
+    assert!(std::fs::read_to_string(&late).unwrap().contains(last));
+    // No session was ending when this one was freed.
+    assert!(!std::fs::read_to_string(&early).unwrap().contains(last));
+}
+
+/// A log on a disk that hangs, as a pipe that nobody reads.
+#[cfg(target_os = "linux")]
+fn a_thread_that_hangs_keeps_the_library(folder: &Path) {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    let path = folder.join("pipe");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let mut both_ends = std::fs::File::options();
+    let reader = both_ends.read(true).write(true).open(&path).unwrap();
+    let hangs = logger(&path);
+    let line = "x".repeat(4096);
+    for _ in 0..100 {
+        hangs.log(Level::Error, "", &line);
+    }
+    assert!(!log::end_all(Duration::ZERO));
+    assert_eq!(keep_library(), 1);
+    drop(reader);
+    all_threads_end();
+}
+
+/// Threads of a runtime may need a moment more than the end of their session.
+fn all_threads_end() {
+    while keep_library() > 0 {
+        std::thread::yield_now();
+    }
+}
+
 /// The only test here: it ends every session of the process.
 #[test]
 fn all_sessions_end_whatever_holds_them_and_whatever_they_wait_for() {
@@ -87,4 +140,8 @@ fn all_sessions_end_whatever_holds_them_and_whatever_they_wait_for() {
     // It has heard of both ends, and its silence kept none of them waiting.
     tracker.join().unwrap();
     assert_eq!(end_all(Duration::ZERO), 0, "again, or with no session");
+    a_freed_logger_writes_down_how_a_session_ends(folder.path());
+    all_threads_end();
+    #[cfg(target_os = "linux")]
+    a_thread_that_hangs_keeps_the_library(folder.path());
 }

@@ -69,6 +69,8 @@ mod entry {
                 crate::live_objects::keep_all(crate::torrent_creator::end);
                 crate::key_cache::forget();
                 crate::frame_poll::forget();
+                // What has not ended by now hangs, and goes on running our code.
+                torrent_engine::threads::keep_library();
             }
         }
     }

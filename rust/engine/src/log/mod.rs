@@ -5,6 +5,7 @@
 //! frame, and into a file if it has one. [`install`] puts the subscriber in
 //! place; a program that has one of its own (the shim) simply never calls it.
 
+mod ending;
 mod file;
 mod subscriber;
 
@@ -19,6 +20,7 @@ use torrent_core::value::Fields;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::unix_millis;
+pub(crate) use ending::LoggedSession;
 use file::LogFile;
 pub use subscriber::install;
 
@@ -223,7 +225,8 @@ pub fn end_all(limit: Duration) -> bool {
 
 /// The most talkative level that any logger listens to.
 fn loudest() -> Level {
-    let loggers = LOGGERS.lock();
+    // Not under the lock: this may be what frees a logger.
+    let loggers = LOGGERS.lock().clone();
     let levels = loggers
         .iter()
         .filter_map(Weak::upgrade)
@@ -267,10 +270,27 @@ impl LoggerState {
     }
 }
 
-impl Default for Logger {
-    /// A logger that is off, at [`Level::Info`], with all categories.
+impl Drop for LoggerState {
+    /// The file stays open for the last lines of sessions that are ending.
+    fn drop(&mut self) {
+        let Some(file) = self.file.get_mut().take() else {
+            return;
+        };
+        if !*self.enabled.get_mut() || !ending::is_any_ending() {
+            return;
+        }
+        let mut rest = Self::default();
+        rest.enabled = AtomicBool::new(true);
+        rest.level = AtomicU8::new(*self.level.get_mut());
+        rest.categories = AtomicU32::new(*self.categories.get_mut());
+        rest.file = Mutex::new(Some(file));
+        ending::keep(register(rest));
+    }
+}
+
+impl Default for LoggerState {
     fn default() -> Self {
-        let inner = Arc::new(LoggerState {
+        Self {
             enabled: AtomicBool::new(false),
             level: AtomicU8::new(Level::Info as u8),
             categories: AtomicU32::new(u32::MAX),
@@ -279,11 +299,23 @@ impl Default for Logger {
             counts: Default::default(),
             dropped: AtomicU64::default(),
             since: AtomicI64::new(unix_millis()),
-        });
-        let mut loggers = LOGGERS.lock();
-        loggers.retain(|logger| logger.strong_count() > 0);
-        loggers.push(Arc::downgrade(&inner));
-        Self(inner)
+        }
+    }
+}
+
+/// Makes records reach a logger.
+fn register(logger: LoggerState) -> Arc<LoggerState> {
+    let logger = Arc::new(logger);
+    let mut loggers = LOGGERS.lock();
+    loggers.retain(|logger| logger.strong_count() > 0);
+    loggers.push(Arc::downgrade(&logger));
+    logger
+}
+
+impl Default for Logger {
+    /// A logger that is off, at [`Level::Info`], with all categories.
+    fn default() -> Self {
+        Self(register(LoggerState::default()))
     }
 }
 

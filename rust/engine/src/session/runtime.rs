@@ -23,6 +23,7 @@ use crate::discovery::tracker::TrackerClient;
 use crate::disk::{Disk, DiskConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{SocketError, typed};
+use crate::log::LoggedSession;
 use crate::net::connect_limiter::ConnectLimiter;
 use crate::net::dial::Dialler;
 use crate::net::listen;
@@ -91,6 +92,7 @@ pub(crate) fn spawn(
         .name("torrent-session".to_owned())
         .spawn({
             let done = Arc::clone(&done);
+            let logged = LoggedSession::new(session.services.stopping.subscribe());
             move || {
                 threads::begin();
                 runtime.block_on(async {
@@ -99,6 +101,7 @@ pub(crate) fn spawn(
                     drop((session, context));
                 });
                 runtime.shutdown_timeout(RUNTIME_LIMIT);
+                drop(logged);
                 done.reach(End::Finished);
             }
         })
