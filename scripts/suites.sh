@@ -94,6 +94,7 @@ suite_style() {
   gate gdformat gdformat --check "${gdscript[@]}"
   gate gdlint gdlint "${gdscript[@]}"
   gate bash-syntax bash_syntax "${shell_files[@]}"
+  gate licences python "$ROOT/scripts/licences.py" --check "$ADDON/LICENSES-THIRD-PARTY.txt"
   gate shellcheck shellcheck --external-sources build.sh .ci/run
   report style "$STYLE_PASSED" "$STYLE_FAILED"
 }
@@ -251,7 +252,7 @@ check_package() {
   mkdir -p "$game"
   cp "$ROOT"/test/support/empty_game/*.gd "$game"
   printf 'config_version=5\n\n[application]\n\nconfig/name="empty game"\n' >"$game/project.godot"
-  if run_logged package-pack "$python" "$ROOT/scripts/package.py" "$ADDON" "$game/addon.zip" &&
+  if run_logged package-pack pack_addon "$game/addon.zip" &&
     run_logged package-unpack "$python" -m zipfile -e "$game/addon.zip" "$game" &&
     import_project "$game" &&
     run_logged package-run limited 300 "$GODOT" --headless --path "$game" -s res://check.gd; then
