@@ -61,6 +61,9 @@ usage: ./build.sh <command>
                   debug library
   package         a zip in target/package/ that unpacks as
                   addons/godot-torrent/ into a game
+  export-check GAME
+                  export the game in that folder for each of its presets, and say
+                  whether the library is in it
   clean           remove everything that was built; downloads stay in the cache
 
 What is missing is found or installed on the way: Godot, the test runner and
@@ -86,6 +89,7 @@ main() {
     test) test_command "$@" ;;
     bench) bench_command "$@" ;;
     package) package_command "$@" ;;
+    export-check) export_check_command "$@" ;;
     clean) clean_command "$@" ;;
     -h | --help | help) usage ;;
     *) die "unknown command '$command'" "./build.sh --help lists the commands." ;;

@@ -76,3 +76,38 @@ exported_file() {
     ((EXPORT_FAILED += 1))
   fi
 }
+
+# export_check_command GAME: says for each export preset of a game whether the
+# library is in what it exports.
+export_check_command() {
+  (($# == 1)) || die "export-check takes the folder of a game's project"
+  require_godot
+  check_exports "$1"
+}
+
+check_exports() { "$(find_python)" "$ROOT/scripts/export_check.py" "$GODOT" "$1"; }
+
+# checked_export LABEL PROJECT STATUS EXPECTED: one test of that.
+checked_export() {
+  local label=export-check-$1 status=0
+  mkdir -p "$LOGS"
+  check_exports "$2" >"$LOGS/$label.log" 2>&1 </dev/null || status=$?
+  if ((status == $3)) && prints "$LOGS/$label.log" "$4"; then
+    ((EXPORT_PASSED += 1))
+  else
+    warn "export-check ended with $status and without '$4'; see $LOGS/$label.log"
+    ((EXPORT_FAILED += 1))
+  fi
+}
+
+# Prints a folder: the export project without the library.
+project_without_library() {
+  local project=$TARGET_DIR/export-project-bare file
+  rm -rf "$project"
+  mkdir -p "$project/addons/godot-torrent"
+  cp "$EXPORT_PROJECT"/*.{godot,cfg} "$project"
+  for file in "$ADDON"/*; do
+    [[ $file == */bin ]] || link "$file" "$project/addons/godot-torrent/${file##*/}"
+  done
+  echo "$project"
+}

@@ -53,6 +53,6 @@ clean_command() {
   say "removing what was built (downloads stay in $CACHE)"
   # Not the whole folder: CARGO_TARGET_DIR can be shared with other projects.
   have cargo && run_logged clean cargo clean
-  rm -rf "$LOGS" "$RESULTS" "$TARGET_DIR"/{locks,small-runner,selftest-*,godot-home,empty-game,export-project,exported-game,screenshots,package,package-stage}
+  rm -rf "$LOGS" "$RESULTS" "$TARGET_DIR"/{locks,small-runner,selftest-*,godot-home,empty-game,export-project,export-project-bare,exported-game,screenshots,package,package-stage}
   rm -rf "${ADDON:?}/bin" "$ROOT/addons/gut" "$PROJECT/.godot"
 }

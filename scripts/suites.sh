@@ -325,6 +325,8 @@ suite_export() {
     "refused: an exported game cannot write into res://"
   exported_demo demo_advanced "OK: every phase"
   exported_demo mod_sharing "OK: the mod plays"
+  checked_export whole "$EXPORT_PROJECT" 0 "Linux: OK, the library is in it"
+  checked_export bare "$(project_without_library)" 1 "is missing: build it with"
   report export "$EXPORT_PASSED" "$EXPORT_FAILED"
 }
 
