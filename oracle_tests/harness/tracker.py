@@ -22,6 +22,7 @@ class Announce:
     event: str
     left: int
     compact: bool
+    supports_encryption: bool
     user_agent: str
 
 
@@ -105,6 +106,7 @@ class Tracker:
             event=query.get("event", b"").decode(),
             left=int(query["left"]),
             compact=query.get("compact") == b"1",
+            supports_encryption=query.get("supportcrypto") == b"1",
             user_agent=user_agent,
         )
         with self._lock:

@@ -48,7 +48,6 @@ def test_libtorrents_defaults_are_taken_or_refused_as_features(ours: Shim) -> No
         assert f"'{name}'" in error
         refused.append(name)
     assert refused == [
-        "announce_crypto_support",
         "enable_dht",
         "enable_ip_notifier",
         "enable_lsd",
@@ -68,8 +67,7 @@ def test_libtorrents_defaults_are_taken_or_refused_as_features(ours: Shim) -> No
         "user_agent",
         "peer_fingerprint",
     }
-    assert after["in_enc_policy"] == 2
-    assert "encryption" in ours.refuse("apply_settings", settings={"in_enc_policy": 0}).message
+    assert "a proxy" in ours.refuse("apply_settings", settings={"proxy_type": 2}).message
 
 
 def test_settings_of_who_we_are_and_how_we_work_count_while_it_runs(

@@ -14,14 +14,6 @@ func still_works(session: TorrentSession) -> void:
 	assert_eq(sha256(folder + "/save/works.bin"), sha256(folder + "/seed/works.bin"))
 
 
-func alert_of(session: TorrentSession, name: String) -> Dictionary:
-	var manager := session.get_alert_manager()
-	var is_there := func() -> bool: return manager.get_alerts_by_name(name).size() > 0
-	assert_true(await wait_until(is_there, LIMIT), "an alert %s" % name)
-	var alerts := manager.get_alerts_by_name(name)
-	return alerts[0] if alerts.size() > 0 else {}
-
-
 func test_a_broken_torrent_file() -> void:
 	var session := start_session(ALERTS)
 	var data := make_torrent(1000)

@@ -4,14 +4,6 @@ extends "res://test/integration/torrent_test.gd"
 const PIECE := 16 * KIB
 
 
-func alert_of(session: TorrentSession, name: String) -> Dictionary:
-	var manager := session.get_alert_manager()
-	var is_there := func() -> bool: return manager.get_alerts_by_name(name).size() > 0
-	assert_true(await wait_until(is_there, LIMIT), "an alert %s" % name)
-	var alerts := manager.get_alerts_by_name(name)
-	return alerts[0] if alerts.size() > 0 else {}
-
-
 func test_a_folder_that_is_gone_is_an_error() -> void:
 	var seeder := start_session()
 	var data := make_torrent(MIB, PIECE)

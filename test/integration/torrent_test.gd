@@ -204,6 +204,15 @@ func wait_for_half(handle: TorrentHandle) -> void:
 # --- the rest ---
 
 
+## The first alert of a name, once there is one.
+func alert_of(session: TorrentSession, name: String) -> Dictionary:
+	var manager := session.get_alert_manager()
+	var is_there := func() -> bool: return manager.get_alerts_by_name(name).size() > 0
+	assert_true(await wait_until(is_there, LIMIT), "an alert %s" % name)
+	var alerts := manager.get_alerts_by_name(name)
+	return alerts[0] if alerts.size() > 0 else {}
+
+
 ## Threads of this process; -1 where that cannot be known.
 func threads() -> int:
 	return (

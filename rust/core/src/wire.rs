@@ -18,7 +18,7 @@ pub const PIECE_HEADER_LEN: usize = 13;
 /// apart.
 const MESSAGE_LIMIT: usize = 1 << 20;
 
-const PROTOCOL: &[u8; 20] = b"\x13BitTorrent protocol";
+pub(crate) const PROTOCOL: &[u8; 20] = b"\x13BitTorrent protocol";
 
 /// Why bytes are not the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

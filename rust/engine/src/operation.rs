@@ -40,6 +40,7 @@ operations! {
     SocketRead = 11, "sock_read";
     SocketOpen = 12, "sock_open";
     SocketBind = 13, "sock_bind";
+    Encryption = 15, "encryption";
     Connect = 16, "connect";
     SslHandshake = 17, "ssl_handshake";
     SocketListen = 19, "sock_listen";

@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use support::raw_peer::shake_from;
@@ -66,6 +66,8 @@ fn strangers_are_refused_before_they_can_do_anything() {
         let mut stream = TcpStream::connect(node.endpoint()).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.write_all(&greeting).unwrap();
+        // What could be the beginning of an encrypted handshake is waited for.
+        stream.shutdown(Shutdown::Write).unwrap();
         wait_closed(stream);
         let event = node.wait(kind::PEER_ERROR);
         let EventBody::PeerError(FailedPeer { fault, .. }) = event.body else {

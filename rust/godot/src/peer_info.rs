@@ -88,7 +88,7 @@ snapshot_methods! {
         get_client -> GString = client;
         /// The 20 bytes with which the client names itself, in hexadecimal digits.
         get_peer_id -> GString = peer_id;
-        /// How it is connected: "tcp".
+        /// How it is connected: "tcp" or "utp".
         get_connection_type -> GString = connection_type;
         /// Where we know it from: "tracker", "resume" (resume data), "incoming" or "manual";
         /// several are joined by commas.
@@ -99,6 +99,12 @@ snapshot_methods! {
         is_local -> bool = is_local;
         /// It called us.
         is_incoming -> bool = is_incoming;
+        /// Its handshake was encrypted. Whether everything behind it is, too, says
+        /// [method get_encryption].
+        is_encrypted -> bool = is_encrypted;
+        /// What follows an encrypted handshake: "rc4" where everything is encrypted,
+        /// "plaintext" where only the handshake is; empty for a plain handshake.
+        get_encryption -> GString = encryption;
         /// Bytes received per second, protocol included.
         get_download_rate -> i64 = download_rate;
         /// Bytes sent per second, protocol included.

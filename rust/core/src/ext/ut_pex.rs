@@ -36,6 +36,11 @@ impl PexFlags {
     /// The sender has connected to it, so it can be reached.
     pub const REACHABLE: Self = Self(0x10);
 
+    /// Whether all of `other` are among them.
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// These flags, and `other` if `on`.
     pub fn with(self, other: Self, on: bool) -> Self {
         if on { Self(self.0 | other.0) } else { self }

@@ -151,6 +151,9 @@ impl Initiator {
 
     fn next(&mut self, state: State) -> Result<(State, bool), MseError> {
         let next = match state {
+            State::PublicKey(..) if self.input.is_plain_handshake() => {
+                return Err(MseError::NotEncrypted);
+            }
             State::PublicKey(secret, payload) => match self.input.take_array::<KEY_LEN>() {
                 Some(key) => {
                     let (constant, ciphers) = self.answer(&secret.shared_secret(&key)?, &payload);

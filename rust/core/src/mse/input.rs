@@ -1,6 +1,7 @@
 //! What has been received of an exchange and is not used up.
 
 use super::MAX_PADDING;
+use crate::wire::PROTOCOL;
 
 /// Received bytes, in order.
 #[derive(Debug, Default)]
@@ -33,6 +34,11 @@ impl Input {
         }
         let rest = self.bytes.split_off(count);
         Some(std::mem::replace(&mut self.bytes, rest))
+    }
+
+    /// Whether what has come begins as a plain handshake does. A public key begins like that once in 2^160 times.
+    pub(super) fn is_plain_handshake(&self) -> bool {
+        self.bytes.starts_with(PROTOCOL)
     }
 
     /// The same for as many as `N`.

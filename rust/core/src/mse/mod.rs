@@ -79,6 +79,9 @@ pub enum MseError {
     /// known to all.
     #[error("the public key of the encryption handshake is not valid")]
     PublicKey,
+    /// It is the handshake of BEP 3: the peer does not encrypt.
+    #[error("the peer answered an encrypted handshake with a plain one")]
+    NotEncrypted,
     /// The hash that ends the padding does not come.
     #[error("the encryption handshake has no end of its padding")]
     NoSyncHash,
@@ -109,6 +112,16 @@ pub enum Method {
     Plaintext,
     /// Encrypted.
     Rc4,
+}
+
+impl Method {
+    /// A name for lists of connections.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::Rc4 => "rc4",
+        }
+    }
 }
 
 /// Methods that may be used (`crypto_provide`). Never none.

@@ -12,6 +12,7 @@
 //! never tried gives way only to what comes from a better source.
 
 mod canonical;
+mod capabilities;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use std::{
 };
 
 pub use self::canonical::canonical_priority;
+pub use self::capabilities::{HandshakeKind, UtpSupport};
 use crate::address::{is_host, is_local};
 use crate::ban::{BanList, ban_unit};
 
@@ -95,18 +97,6 @@ impl BitOr for Sources {
     }
 }
 
-/// Whether a peer can be reached over uTP.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UtpSupport {
-    /// It was not tried.
-    #[default]
-    Unknown,
-    /// It was reached.
-    Confirmed,
-    /// It did not answer, or answered later than over TCP.
-    Failed,
-}
-
 /// Why an endpoint was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -174,6 +164,8 @@ struct Known {
     seed: bool,
     local: bool,
     utp: UtpSupport,
+    /// The kind of handshake that it answers, as far as that was tried.
+    handshake: Option<HandshakeKind>,
     /// BEP 40.
     priority: u32,
 }
@@ -283,6 +275,7 @@ impl PeerList {
             seed: false,
             local: is_local(addr.ip()),
             utp: UtpSupport::Unknown,
+            handshake: None,
             priority: priority_of(&self.own, addr),
         };
         while self.peers.len() >= self.settings.max_size {
@@ -400,6 +393,26 @@ impl PeerList {
     pub fn note_utp(&mut self, addr: SocketAddr, support: UtpSupport) {
         if let Some(known) = self.peers.get_mut(&canonical(addr)) {
             known.utp = support;
+        }
+    }
+
+    /// The kind of handshake that a peer answers, as far as that was tried.
+    pub fn handshake_kind(&self, addr: SocketAddr) -> Option<HandshakeKind> {
+        self.peers.get(&canonical(addr))?.handshake
+    }
+
+    /// Notes which kind of handshake a peer has answered.
+    pub fn note_handshake(&mut self, addr: SocketAddr, kind: HandshakeKind) {
+        if let Some(known) = self.peers.get_mut(&canonical(addr)) {
+            known.handshake = Some(kind);
+        }
+    }
+
+    /// Notes which kind of handshake a peer is said to want. What it has answered
+    /// counts more.
+    pub fn suggest_handshake(&mut self, addr: SocketAddr, kind: HandshakeKind) {
+        if let Some(known) = self.peers.get_mut(&canonical(addr)) {
+            known.handshake.get_or_insert(kind);
         }
     }
 

@@ -100,6 +100,16 @@ settings! {
     enable_incoming_utp: bool = false, NONE, "", Live;
     /// Connect to peers over uTP, which yields to all other traffic on the line. Where TCP is enabled too, uTP comes first, and TCP when a peer does not answer; what worked is remembered.
     enable_outgoing_utp: bool = false, NONE, "", Live;
+    /// Whether connections to peers begin with an encrypted handshake (MSE): 0 always, 1 when a peer does not answer a plain one, or is known to want it, 2 never.
+    out_enc_policy: i64 = 1, Some(0..=2), "", Next;
+    /// Which handshakes peers may begin with: 0 encrypted ones (MSE), 1 either, 2 plain ones.
+    in_enc_policy: i64 = 1, Some(0..=2), "", Next;
+    /// What may follow an encrypted handshake: 1 plain bytes, 2 bytes encrypted by RC4, 3 either.
+    allowed_enc_level: i64 = 3, Some(1..=3), "", Next;
+    /// Of both, choose RC4 for connections of peers.
+    prefer_rc4: bool = false, NONE, "", Next;
+    /// Say in announces that we take encrypted connections, unless `in_enc_policy` refuses them.
+    announce_crypto_support: bool = true, NONE, "", Live;
     /// How long packets of uTP may wait in the queues on their way because of us.
     utp_target_delay: i64 = 100, Some(1..=10_000), "ms", Next;
     /// Bytes that the congestion window of uTP grows by in a round trip, at most, once slow start is over.

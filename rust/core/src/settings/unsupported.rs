@@ -83,18 +83,6 @@ pub(super) const UNSUPPORTED: &[Feature] = &[
         settings: &[("mixed_mode_algorithm", &[Int(1), Int(0)])],
     },
     Feature {
-        name: "encryption",
-        settings: &[
-            // Disabled, or allowed as long as plaintext is too; never forced.
-            ("out_enc_policy", &[Int(2), Int(1)]),
-            ("in_enc_policy", &[Int(2), Int(1)]),
-            // Plaintext, or both.
-            ("allowed_enc_level", &[Int(1), Int(3)]),
-            ("prefer_rc4", OFF),
-            ("announce_crypto_support", OFF),
-        ],
-    },
-    Feature {
         name: "a proxy",
         settings: &[
             ("proxy_type", ZERO),

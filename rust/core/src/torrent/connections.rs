@@ -11,7 +11,7 @@ use crate::ban::ban_unit;
 use crate::bitfield::Bitfield;
 use crate::ids::PeerKey;
 use crate::peer::{ConnectionReport, Watched};
-use crate::peerlist::{Sources, UtpSupport};
+use crate::peerlist::{HandshakeKind, Sources, UtpSupport};
 
 /// Two connections with the same peer that came about within this time are two
 /// dials that crossed; later the older one stays.
@@ -200,6 +200,11 @@ impl Torrent {
     /// A dial has shown whether a peer can be reached over uTP.
     pub fn note_utp(&mut self, endpoint: SocketAddr, support: UtpSupport) {
         self.dialing.list.note_utp(endpoint, support);
+    }
+
+    /// A peer that was dialled has answered a kind of handshake.
+    pub fn note_handshake(&mut self, endpoint: SocketAddr, kind: HandshakeKind) {
+        self.dialing.list.note_handshake(endpoint, kind);
     }
 
     /// A connection is closed; `last` is what it still had to say.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::bitfield::Bitfield;
 use crate::choker::Candidate;
 use crate::ids::{PeerId, PeerKey, PieceIndex};
+use crate::mse::Method;
 use crate::peerlist::Sources;
 use crate::picker::PeerPieces;
 
@@ -25,6 +26,8 @@ pub struct PeerMeta {
     pub id: PeerId,
     /// What carries it.
     pub connection: ConnectionKind,
+    /// How its handshake was encrypted (MSE), if it was.
+    pub encryption: Option<Method>,
     /// Whether it called us.
     pub incoming: bool,
     /// Where we know it from.

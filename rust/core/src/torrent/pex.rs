@@ -15,7 +15,8 @@ use super::{Peer, PeerCommand, Torrent};
 use crate::address::is_local;
 use crate::ext::{PexFlags, PexMessage, PexPeer};
 use crate::ids::PeerKey;
-use crate::peerlist::Sources;
+use crate::peer::ConnectionKind;
+use crate::peerlist::{HandshakeKind, Sources};
 
 /// Time between two messages to a peer.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -162,12 +163,16 @@ impl Torrent {
             for endpoint in &message.dropped {
                 peer.pex.taken.remove(endpoint);
             }
-            for PexPeer { endpoint, .. } in message.added {
-                // Its flags are not believed: a peer that is called a seed would
-                // not be dialled any more when we have everything.
+            for PexPeer { endpoint, flags } in message.added {
+                // That it is a seed is not believed: then it would not be dialled
+                // any more when we have everything.
                 let far = from_near || !is_local(endpoint.ip());
                 if far && peer.pex.taken.len() < most && peer.pex.taken.insert(endpoint) {
-                    added |= self.dialing.list.add(endpoint, Sources::PEX) == Ok(true);
+                    let list = &mut self.dialing.list;
+                    added |= list.add(endpoint, Sources::PEX) == Ok(true);
+                    if flags.contains(PexFlags::ENCRYPTION) {
+                        list.suggest_handshake(endpoint, HandshakeKind::Encrypted);
+                    }
                 }
             }
         }
@@ -199,6 +204,8 @@ impl Torrent {
         let named = open.filter_map(|peer| {
             let (number, endpoint) = peer.pex.named?;
             let flags = PexFlags::default()
+                .with(PexFlags::ENCRYPTION, peer.meta.encryption.is_some())
+                .with(PexFlags::UTP, peer.meta.connection == ConnectionKind::Utp)
                 .with(PexFlags::SEED, peer.is_seed() || peer.upload_only)
                 .with(PexFlags::REACHABLE, !peer.meta.incoming);
             Some((number, PexPeer { endpoint, flags }))

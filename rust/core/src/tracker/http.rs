@@ -81,6 +81,8 @@ pub struct AnnounceStats {
     pub left: u64,
     /// Payload bytes received that failed their hash.
     pub corrupt: u64,
+    /// Encrypted connections (MSE) are taken.
+    pub supports_encryption: bool,
     /// Payload bytes received twice or unasked; `None` keeps it to ourselves.
     pub redundant: Option<u64>,
     /// The address at which we want to be found; empty for the one that the
@@ -212,6 +214,9 @@ pub fn announce_url(request: &AnnounceRequest, report: &AnnounceStats) -> String
         let _ = write!(url, "&event={}", request.event.name());
     }
     let _ = write!(url, "&numwant={num_want}&compact=1&no_peer_id=1");
+    if report.supports_encryption {
+        url.push_str("&supportcrypto=1");
+    }
     if let Some(redundant) = report.redundant {
         let _ = write!(url, "&redundant={redundant}");
     }
@@ -259,6 +264,7 @@ mod tests {
             downloaded: 2,
             left: 3,
             corrupt: 4,
+            supports_encryption: true,
             redundant: Some(5),
             ip: "me.example".to_owned(),
             ipv4: vec!["203.0.113.7".parse().unwrap()],
@@ -273,7 +279,8 @@ mod tests {
             announce_url(&request, &report),
             "http://t.example/announce?info_hash=%00%12%20aZ9-._~%21%26%3D%3F%23%25%FF%C3%A4%2F\
              &peer_id=-GD0100-abcdefghijkl&port=6881&uploaded=1&downloaded=2&left=3&corrupt=4\
-             &key=0000BEEF&event=started&numwant=200&compact=1&no_peer_id=1&redundant=5\
+             &key=0000BEEF&event=started&numwant=200&compact=1&no_peer_id=1&supportcrypto=1\
+             &redundant=5\
              &trackerid=a%20b&ip=me.example&ipv4=203.0.113.7&ipv6=2001%3Adb8%3A%3A1"
         );
     }

@@ -93,6 +93,7 @@ close_codes! {
     PeerChurn = 14, "peer_churn";
     TooManyConnections = 15, "too_many_connections";
     TooManyFiles = 16, "too_many_files";
+    EncryptionError = 256, "encryption_error";
     InvalidInfoHash = 257, "invalid_info_hash";
     SelfConnection = 258, "self_connection";
     MessageTooBig = 261, "message_too_big";

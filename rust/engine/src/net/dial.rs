@@ -160,6 +160,7 @@ fn local_port(settings: &Settings, dial_count: usize) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::transport::Transport;
     use tokio::net::TcpListener;
 
     /// Long, for what takes no time.
@@ -180,9 +181,9 @@ mod tests {
             };
             let there = listener.local_addr().unwrap();
             let stream = connect(there, LIMIT).await.unwrap();
-            assert_eq!(stream.peer_addr().unwrap(), there);
+            assert_eq!(stream.transport().peer_addr().unwrap(), there);
             assert_eq!(stream.kind(), ConnectionKind::Tcp);
-            let Stream::Tcp(socket) = stream else {
+            let Transport::Tcp(socket) = stream.transport() else {
                 panic!("{stream:?}");
             };
             assert!(socket.nodelay().unwrap());
@@ -238,7 +239,7 @@ mod tests {
         let mut from = Vec::new();
         for _ in 0..2 {
             let stream = dialler.connect_tcp(&settings, there, LIMIT).await.unwrap();
-            from.push(stream.local_addr().unwrap().ip().to_string());
+            from.push(stream.transport().local_addr().unwrap().ip().to_string());
         }
         assert_eq!(from, ["127.0.0.5", "127.0.0.6"]);
         let only_v6 = Settings {

@@ -1,6 +1,6 @@
 //! Sockets: [`listen`] opens those that the session accepts on, [`dial`]
-//! connects to peers, a [`stream`] is a connection made by either, [`udp`] owns
-//! the sockets that all protocols over UDP share, [`utp`] makes streams of them;
+//! connects to peers, a [`stream`] is a connection made by either over some
+//! [`transport`], [`udp`] owns the sockets that all protocols over UDP share, [`utp`] makes streams of them;
 //! [`interfaces`] knows which addresses there are. No other folder names a type
 //! of socket. Buffer sizes are left to the kernel, whose tuning beats any fixed
 //! number.
@@ -15,6 +15,7 @@ pub(crate) mod http;
 pub(crate) mod interfaces;
 pub(crate) mod listen;
 pub(crate) mod stream;
+pub(crate) mod transport;
 pub(crate) mod udp;
 pub(crate) mod utp;
 

@@ -1,156 +1,283 @@
-//! A connection to a peer, whatever carries it.
+//! A connection to a peer: what carries it, and what encrypts it.
 //!
 //! The session accepts one ([`super::listen::Listener`]) or a torrent dials one
 //! ([`super::dial`]), the handshake is exchanged by the waiting calls, and then
 //! the connection's task waits for readiness and moves bytes without waiting.
-//! One more kind of connection is one more variant here; the layers above see
-//! no socket.
 
 use std::io::{self, IoSlice};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest, Ready};
-use tokio::net::TcpStream;
+use tokio::io::{Interest, Ready};
+use torrent_core::mse::{Ciphers, Method};
 use torrent_core::peer::ConnectionKind;
 
-use super::set_traffic_class;
-use super::utp::UtpStream;
+use super::transport::Transport;
 
-/// A connection. An enum and no trait object: the calls of the hot path are a
-/// comparison away from the socket.
+/// Bytes that are encrypted ahead of what the transport takes, at most: a few
+/// blocks, so that a send is not split into many.
+const MAX_SEALED: usize = 64 * 1024;
+
+/// A connection, encrypted or not.
 #[derive(Debug)]
-pub(crate) enum Stream {
-    /// TCP, from end to end.
-    Tcp(TcpStream),
-    /// uTP.
-    Utp(UtpStream),
+pub(crate) struct Stream {
+    transport: Transport,
+    /// How its handshake was encrypted (MSE), if it was.
+    encryption: Option<Method>,
+    sealer: Option<Box<Sealer>>,
 }
 
-impl From<UtpStream> for Stream {
-    fn from(stream: UtpStream) -> Self {
-        Self::Utp(stream)
-    }
+/// Encrypts a stream.
+#[derive(Debug)]
+struct Sealer {
+    ciphers: Ciphers,
+    /// Encrypted bytes that the transport has not taken: a cipher cannot go back,
+    /// so they leave before anything else does.
+    sealed: Vec<u8>,
+    /// How many of them it has taken.
+    taken: usize,
 }
 
-impl From<TcpStream> for Stream {
-    fn from(socket: TcpStream) -> Self {
-        Self::Tcp(socket)
+impl<T: Into<Transport>> From<T> for Stream {
+    fn from(transport: T) -> Self {
+        Self {
+            transport: transport.into(),
+            encryption: None,
+            sealer: None,
+        }
     }
 }
 
 impl Stream {
     /// What carries it.
     pub(crate) fn kind(&self) -> ConnectionKind {
-        match self {
-            Self::Tcp(_) => ConnectionKind::Tcp,
-            Self::Utp(_) => ConnectionKind::Utp,
-        }
+        self.transport.kind()
     }
 
-    /// The other end.
+    /// What carries it.
     #[cfg(test)]
-    pub(crate) fn peer_addr(&self) -> io::Result<std::net::SocketAddr> {
-        match self {
-            Self::Tcp(socket) => socket.peer_addr(),
-            Self::Utp(stream) => Ok(stream.peer_addr()),
-        }
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
     }
 
-    /// Our end.
-    #[cfg(test)]
-    pub(crate) fn local_addr(&self) -> io::Result<std::net::SocketAddr> {
-        match self {
-            Self::Tcp(socket) => socket.local_addr(),
-            Self::Utp(stream) => Ok(stream.local_addr()),
-        }
+    /// How its handshake was encrypted, if it was.
+    pub(crate) fn encryption(&self) -> Option<Method> {
+        self.encryption
     }
 
-    /// Prepares it for the peer protocol; `dscp` is the class of traffic to mark
-    /// its packets with (RFC 2474), 0 for none. Accepted connections need it as
-    /// dialled ones do: not every system lets them inherit it from the listener.
+    /// From here on the stream is what an exchange of keys has led to: encrypted
+    /// where there are ciphers.
+    pub(crate) fn encrypt(&mut self, method: Method, ciphers: Option<Ciphers>) {
+        self.encryption = Some(method);
+        self.sealer = ciphers.map(|ciphers| {
+            Box::new(Sealer {
+                ciphers,
+                sealed: Vec::new(),
+                taken: 0,
+            })
+        });
+    }
+
+    /// Prepares it for the peer protocol; see [`Transport::configure`].
     pub(crate) fn configure(&self, dscp: i64) -> io::Result<()> {
-        match self {
-            Self::Tcp(socket) => {
-                // Requests are a few bytes that a whole pipeline waits for; the
-                // engine batches its sends itself.
-                socket.set_nodelay(true)?;
-                mark(socket, dscp);
-            }
-            // The socket is shared with all other connections.
-            Self::Utp(_) => {}
-        }
-        Ok(())
+        self.transport.configure(dscp)
     }
 
     /// Waits until it is worth trying to read or write, as `interest` says. An
     /// error of the connection counts as ready: the attempt returns it.
     pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        match self {
-            Self::Tcp(socket) => socket.ready(interest).await,
-            Self::Utp(stream) => Ok(stream.ready(interest).await),
-        }
+        self.transport.ready(interest).await
     }
 
     /// Receives what is there. 0 at the end of the stream; an error of the kind
     /// [`io::ErrorKind::WouldBlock`] when nothing is there.
     #[inline]
-    pub(crate) fn try_read(&self, room: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(socket) => socket.try_read(room),
-            Self::Utp(stream) => stream.try_read(room),
-        }
+    pub(crate) fn try_read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let count = self.transport.try_read(room)?;
+        self.open(&mut room[..count]);
+        Ok(count)
     }
 
     /// Sends as much as fits; [`io::ErrorKind::WouldBlock`] when nothing does.
+    /// What an encrypted stream has taken may still wait here: see
+    /// [`Self::try_flush`].
     #[inline]
-    pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(socket) => socket.try_write_vectored(slices),
-            Self::Utp(stream) => stream.try_write_vectored(slices),
+    pub(crate) fn try_write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let Some(sealer) = &mut self.sealer else {
+            return self.transport.try_write_vectored(slices);
+        };
+        if !sealer.flush(&self.transport)? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = sealer.seal(slices);
+        sealer.flush(&self.transport)?;
+        Ok(count)
+    }
+
+    /// Sends on what an encrypted stream has taken and not sent. Whether all of it
+    /// has left; if not, the stream will be ready to write.
+    #[inline]
+    pub(crate) fn try_flush(&mut self) -> io::Result<bool> {
+        match &mut self.sealer {
+            Some(sealer) => sealer.flush(&self.transport),
+            None => Ok(true),
         }
     }
 
     /// Waits for bytes and receives some. 0 at the end of the stream.
     pub(crate) async fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(socket) => socket.read(room).await,
-            Self::Utp(stream) => stream.read(room).await,
-        }
+        let count = self.transport.read(room).await?;
+        self.open(&mut room[..count]);
+        Ok(count)
     }
 
-    /// Receives as much as `room` holds.
+    /// Receives as much as `room` holds. Not to be given up halfway.
     ///
     /// # Errors
     /// [`io::ErrorKind::UnexpectedEof`] when the stream ends before.
     pub(crate) async fn read_exact(&mut self, room: &mut [u8]) -> io::Result<()> {
-        match self {
-            Self::Tcp(socket) => socket.read_exact(room).await.map(drop),
-            Self::Utp(stream) => stream.read_exact(room).await,
-        }
+        self.transport.read_exact(room).await?;
+        self.open(room);
+        Ok(())
     }
 
-    /// Sends all of `bytes`.
+    /// Sends all of `bytes`. Not to be given up halfway.
     pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Tcp(socket) => socket.write_all(bytes).await,
-            Self::Utp(stream) => stream.write_all(bytes).await,
+        let Some(sealer) = &mut self.sealer else {
+            return self.transport.write_all(bytes).await;
+        };
+        let mut sealed = std::mem::take(&mut sealer.sealed).split_off(sealer.taken);
+        sealer.taken = 0;
+        let waiting = sealed.len();
+        sealed.extend_from_slice(bytes);
+        sealer.ciphers.send.apply(&mut sealed[waiting..]);
+        self.transport.write_all(&sealed).await
+    }
+
+    /// Decrypts what was received, in place.
+    #[inline]
+    fn open(&mut self, bytes: &mut [u8]) {
+        if let Some(sealer) = &mut self.sealer {
+            sealer.ciphers.receive.apply(bytes);
         }
     }
 }
 
-/// Marks a connection's packets with a class of traffic (RFC 2474): a courtesy
-/// to other users of the same line, and nothing depends on it.
-fn mark(socket: &TcpStream, dscp: i64) {
-    let Ok(class @ 1..=63) = u32::try_from(dscp) else {
-        return;
-    };
-    let is_v4 = socket.local_addr().is_ok_and(|at| at.is_ipv4());
-    let socket = socket2::SockRef::from(socket);
-    let marked = if is_v4 {
-        socket.set_tos_v4(class << 2)
-    } else {
-        set_traffic_class(&socket, class << 2)
-    };
-    if let Err(error) = marked {
-        tracing::debug!(%error, "a connection could not be marked");
+impl Sealer {
+    /// Encrypts the beginning of `slices`, in one pass. How many bytes that are.
+    fn seal(&mut self, slices: &[IoSlice<'_>]) -> usize {
+        debug_assert!(self.sealed.is_empty());
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let total = total.min(MAX_SEALED);
+        self.sealed.resize(total, 0);
+        let mut done = 0;
+        for slice in slices {
+            done += self
+                .ciphers
+                .send
+                .apply_into(slice, &mut self.sealed[done..]);
+        }
+        total
+    }
+
+    /// Sends what is encrypted. Whether all of it has left.
+    fn flush(&mut self, transport: &Transport) -> io::Result<bool> {
+        while self.taken < self.sealed.len() {
+            match transport.try_write_vectored(&[IoSlice::new(&self.sealed[self.taken..])]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(sent) => self.taken += sent,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        // A connection that sends nothing keeps no buffer.
+        self.sealed = Vec::new();
+        self.taken = 0;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::Notify;
+    use torrent_core::ids::InfoHash;
+    use torrent_core::mse::{Established, Initiator, Methods, Responder};
+    use torrent_core::wire::HANDSHAKE_LEN;
+
+    use super::*;
+
+    /// What both sides of an exchange have come to.
+    fn exchange() -> (Established, Established) {
+        let swarm = InfoHash([7; 20]);
+        let mut caller = Initiator::new([1; 32], swarm, Methods::Rc4, &[0; HANDSHAKE_LEN]);
+        let mut called = Responder::new([2; 32], Methods::Rc4, true);
+        let find = |_| Some(swarm);
+        while !caller.is_established() {
+            while let Some(bytes) = caller.poll_output() {
+                called.handle_input(&bytes, &find).unwrap();
+            }
+            while let Some(bytes) = called.poll_output() {
+                caller.handle_input(&bytes).unwrap();
+            }
+        }
+        (caller.finish().unwrap(), called.finish().unwrap())
+    }
+
+    async fn pair() -> (Stream, Stream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let caller = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let mut caller = Stream::from(caller.unwrap());
+        let mut called = Stream::from(listener.accept().await.unwrap().0);
+        let (ours, theirs) = exchange();
+        caller.encrypt(ours.method, ours.ciphers);
+        called.encrypt(theirs.method, theirs.ciphers);
+        (caller, called)
+    }
+
+    /// Sends more than the system takes at once, in slices of all lengths, while
+    /// the other end does not read; then both go on.
+    #[tokio::test]
+    async fn what_does_not_fit_leaves_later_in_order() {
+        let (mut caller, mut called) = pair().await;
+        assert_eq!(caller.encryption(), Some(Method::Rc4));
+        let data: Vec<u8> = (0..8 << 20).map(|at: u32| (at % 251) as u8).collect();
+        let blocked = Notify::new();
+        let send = async {
+            let mut rest = &data[..];
+            while !rest.is_empty() {
+                let (first, second) = rest.split_at(rest.len().min(13));
+                match caller.try_write_vectored(&[first, second].map(IoSlice::new)) {
+                    Ok(count) => {
+                        assert!(count > 0);
+                        rest = &rest[count..];
+                    }
+                    Err(error) => {
+                        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                        blocked.notify_one();
+                        caller.ready(Interest::WRITABLE).await.unwrap();
+                    }
+                }
+            }
+            while !caller.try_flush().unwrap() {
+                caller.ready(Interest::WRITABLE).await.unwrap();
+            }
+        };
+        let receive = async {
+            blocked.notified().await;
+            let mut received = vec![0; data.len()];
+            called.read_exact(&mut received).await.unwrap();
+            received
+        };
+        let ((), received) = tokio::join!(send, receive);
+        assert!(received == data);
+    }
+
+    #[tokio::test]
+    async fn what_is_on_the_wire_is_not_what_was_written() {
+        let (mut caller, called) = pair().await;
+        caller.write_all(b"hello, world").await.unwrap();
+        let mut called = called.transport;
+        let mut room = [0; 12];
+        called.read_exact(&mut room).await.unwrap();
+        assert_ne!(&room, b"hello, world");
     }
 }

@@ -4,6 +4,7 @@ use super::ConnectionEnd;
 use super::handshake::HandshakeError;
 use crate::event::{CloseCode, PeerFault};
 use crate::operation::Operation;
+use torrent_core::mse::MseError;
 
 impl From<&ConnectionEnd> for PeerFault {
     fn from(ended: &ConnectionEnd) -> Self {
@@ -28,6 +29,12 @@ impl From<&HandshakeError> for PeerFault {
             HandshakeError::Connect(error) => (Operation::Connect, error.into()),
             HandshakeError::Io(error) => (Operation::SocketRead, error.into()),
             HandshakeError::Wire(error) => (Operation::BitTorrent, error.into()),
+            HandshakeError::Encryption(MseError::UnknownTorrent) => {
+                (Operation::Encryption, CloseCode::InvalidInfoHash)
+            }
+            HandshakeError::Encryption(_) | HandshakeError::NotEncrypted => {
+                (Operation::Encryption, CloseCode::EncryptionError)
+            }
             HandshakeError::WrongTorrent | HandshakeError::UnknownTorrent => {
                 (Operation::BitTorrent, CloseCode::InvalidInfoHash)
             }

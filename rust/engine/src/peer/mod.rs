@@ -1,6 +1,7 @@
 //! One task per connection: moves bytes between the socket, the protocol
 //! machine of `torrent_core::peer`, and the disk. It decides nothing.
 
+mod encryption;
 mod fault;
 pub(crate) mod handshake;
 pub(crate) mod mailbox;
@@ -271,7 +272,7 @@ impl PeerTask {
     fn send(&mut self) -> Result<Sending, ConnectionEnd> {
         for _ in 0..MAX_SENDS {
             if !self.connection.wants_write() {
-                return Ok(Sending::Done);
+                break;
             }
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let filled = self.connection.slices(&mut slices);
@@ -287,9 +288,10 @@ impl PeerTask {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(match self.connection.wants_write() {
-            true => Sending::Blocked,
-            false => Sending::Done,
+        let all_sent = !self.connection.wants_write() && self.stream.try_flush()?;
+        Ok(match all_sent {
+            true => Sending::Done,
+            false => Sending::Blocked,
         })
     }
 

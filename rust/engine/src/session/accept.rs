@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use torrent_core::address::is_local;
-use torrent_core::ids::InfoHash;
+use torrent_core::ids::{InfoHash, PeerId};
+use torrent_core::mse::ObfuscatedHash;
 use torrent_core::peer::ConnectionKind;
 use torrent_core::wire::Features;
 
@@ -21,7 +22,7 @@ use crate::net::listen::{ListenSocket, Listener};
 use crate::net::stream::Stream;
 use crate::net::utp::UtpEndpoints;
 use crate::peer::Arrival;
-use crate::peer::handshake::{self, HandshakeError};
+use crate::peer::handshake::{self, Accepted, HandshakeError, Torrents};
 use crate::session::SessionShared;
 use crate::torrent::handle::{Command, TorrentHandle};
 
@@ -134,8 +135,8 @@ async fn welcome(
         connection: stream.kind(),
     });
     let limit = Duration::from_secs(settings.handshake_timeout.unsigned_abs());
-    let known = |hash| named(&session, hash).map(|handle| handle.shared.identity.peer_id);
-    let exchange = handshake::incoming(&mut stream, limit, known);
+    let accepted = Accepted::new(&settings);
+    let exchange = handshake::incoming(&mut stream, limit, accepted, &*session);
     let exchanged = tokio::select! {
         exchanged = exchange => exchanged,
         () = place.evicted() => Err(HandshakeError::Crowded),
@@ -144,7 +145,10 @@ async fn welcome(
     let handshake = match exchanged {
         Ok(handshake) => handshake,
         Err(error) => {
-            session.services.stats.failed(stream.kind(), true);
+            session
+                .services
+                .stats
+                .failed(stream.kind(), stream.encryption(), true);
             events.post(typed::PEER_ERROR, None, || FailedPeer {
                 peer: endpoint.into(),
                 fault: (&error).into(),
@@ -162,6 +166,16 @@ async fn welcome(
         };
         // A torrent too busy to take commands takes no connections either.
         torrent.offer(Command::Incoming(arrival));
+    }
+}
+
+impl Torrents for SessionShared {
+    fn peer_id(&self, info_hash: InfoHash) -> Option<PeerId> {
+        named(self, info_hash).map(|handle| handle.shared.identity.peer_id)
+    }
+
+    fn find(&self, hash: ObfuscatedHash) -> Option<InfoHash> {
+        self.registry.lock().find_obfuscated(hash)
     }
 }
 

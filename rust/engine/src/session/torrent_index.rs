@@ -1,9 +1,10 @@
 //! The torrents of a session: each known by its key, and found by the hashes
 //! that name its swarms.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use torrent_core::ids::{InfoHash, InfoHashes, TorrentKey};
+use torrent_core::mse::ObfuscatedHash;
 
 use crate::torrent::handle::TorrentHandle;
 
@@ -13,12 +14,19 @@ pub(crate) struct TorrentIndex {
     torrents: BTreeMap<TorrentKey, TorrentHandle>,
     /// By the 20 bytes that name each swarm: a hybrid torrent has two.
     swarms: BTreeMap<InfoHash, TorrentKey>,
+    /// By what names each swarm in encrypted handshakes.
+    obfuscated: HashMap<ObfuscatedHash, InfoHash>,
 }
 
 impl TorrentIndex {
     /// The torrent of a key.
     pub(crate) fn get(&self, key: TorrentKey) -> Option<&TorrentHandle> {
         self.torrents.get(&key)
+    }
+
+    /// The swarm that an encrypted handshake names.
+    pub(crate) fn find_obfuscated(&self, hash: ObfuscatedHash) -> Option<InfoHash> {
+        self.obfuscated.get(&hash).copied()
     }
 
     /// The torrent that has one of these hashes. A v1 hash finds a torrent by
@@ -47,6 +55,7 @@ impl TorrentIndex {
         let key = handle.key();
         for swarm in handle.hashes().swarms() {
             self.swarms.insert(swarm, key);
+            self.obfuscated.insert(ObfuscatedHash::of(swarm), swarm);
         }
         self.torrents.insert(key, handle);
     }
@@ -56,6 +65,7 @@ impl TorrentIndex {
         let handle = self.torrents.remove(&key)?;
         for swarm in handle.hashes().swarms() {
             self.swarms.remove(&swarm);
+            self.obfuscated.remove(&ObfuscatedHash::of(swarm));
         }
         Some(handle)
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use torrent_core::mse::Method;
 use torrent_core::peer::ConnectionKind;
 
 use super::Stats;
@@ -9,7 +10,12 @@ use crate::event::{CloseCode, PeerFault};
 
 impl Stats {
     /// Counts a connection, or an attempt to make one, that ended with an error.
-    pub(crate) fn failed(&self, carrier: ConnectionKind, incoming: bool) {
+    pub(crate) fn failed(
+        &self,
+        carrier: ConnectionKind,
+        encryption: Option<Method>,
+        incoming: bool,
+    ) {
         match incoming {
             true => self.error_incoming_peers.add(1),
             false => self.error_outgoing_peers.add(1),
@@ -17,6 +23,12 @@ impl Stats {
         match carrier {
             ConnectionKind::Utp => self.error_utp_peers.add(1),
             _ => self.error_tcp_peers.add(1),
+        }
+        if encryption.is_some() {
+            self.error_encrypted_peers.add(1);
+        }
+        if encryption == Some(Method::Rc4) {
+            self.error_rc4_peers.add(1);
         }
     }
 

@@ -113,6 +113,10 @@ counters! {
     "peer.error_tcp_peers" => error_tcp_peers;
     /// Connections and attempts over uTP that ended with an error.
     "peer.error_utp_peers" => error_utp_peers;
+    /// Connections with an encrypted handshake that ended with an error.
+    "peer.error_encrypted_peers" => error_encrypted_peers;
+    /// Those of them that were encrypted by RC4.
+    "peer.error_rc4_peers" => error_rc4_peers;
     /// Addresses banned because they sent bad data.
     "peer.banned_for_hash_failure" => banned_for_hash_failure;
     /// Pieces that passed their hash after download.

@@ -205,7 +205,7 @@ record! {
         pub client: String,
         /// The 20 bytes of its peer id in hex.
         pub peer_id: String,
-        /// What carries the connection: "tcp".
+        /// What carries the connection: "tcp" or "utp".
         pub connection_type: String,
         /// Where we know it from: "tracker", "pex", "resume", "incoming" or "manual", joined by
         /// commas.
@@ -216,6 +216,10 @@ record! {
         pub is_local: bool,
         /// It called us.
         pub is_incoming: bool,
+        /// Its handshake was encrypted (MSE).
+        pub is_encrypted: bool,
+        /// What follows an encrypted handshake: "plaintext" or "rc4"; empty without one.
+        pub encryption: String,
         /// Received per second, protocol included.
         pub download_rate: u64,
         /// Sent per second, protocol included.

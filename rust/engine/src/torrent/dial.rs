@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use torrent_core::peer::{CloseReason, ConnectionKind, DialOrder};
-use torrent_core::peerlist::{Refused, UtpSupport};
+use torrent_core::mse::Methods;
+use torrent_core::peer::{CloseReason, ConnectionKind, DialOrder, HandshakeOrder};
+use torrent_core::peerlist::{HandshakeKind, Refused, UtpSupport};
 use torrent_core::settings::Settings;
 use torrent_core::torrent::{Haste, PeerMeta};
 use torrent_core::wire::{Features, Handshake};
@@ -27,6 +28,8 @@ pub(super) struct Dialled {
     tried: ConnectionKind,
     /// What it has shown of the peer.
     utp: Option<UtpSupport>,
+    /// The kind of handshake that the peer has answered.
+    answered: Option<HandshakeKind>,
     result: Result<Reached, HandshakeError>,
 }
 
@@ -65,9 +68,13 @@ impl Driver {
         }
         let context = Arc::clone(&self.context);
         let handle = self.handle.clone();
-        let utp = self.brain.peer_list().utp_support(endpoint);
+        let list = self.brain.peer_list();
+        let known = Known {
+            utp: list.utp_support(endpoint),
+            answers: list.handshake_kind(endpoint),
+        };
         self.tasks.spawn(async move {
-            let dialled = connect(&context, endpoint, utp, &handle, haste).await;
+            let dialled = connect(&context, endpoint, known, &handle, haste).await;
             TaskEnd::Dialled(dialled)
         });
     }
@@ -77,10 +84,14 @@ impl Driver {
             endpoint,
             tried,
             utp,
+            answered,
             result,
         } = dialled;
         if let Some(utp) = utp {
             self.brain.note_utp(endpoint, utp);
+        }
+        if let Some(kind) = answered {
+            self.brain.note_handshake(endpoint, kind);
         }
         match result {
             Ok(Reached {
@@ -92,6 +103,7 @@ impl Driver {
                     endpoint,
                     id: handshake.peer_id,
                     connection: stream.kind(),
+                    encryption: stream.encryption(),
                     incoming: false,
                     source: self.brain.peer_list().sources(endpoint).unwrap_or_default(),
                     connect_time,
@@ -105,7 +117,7 @@ impl Driver {
                     HandshakeError::Connect(error) if error.kind() == ErrorKind::TimedOut => {
                         stats.connect_timeouts.add(1);
                     }
-                    _ => stats.failed(tried, false),
+                    _ => stats.failed(tried, None, false),
                 }
                 let fault = PeerFault::from(&error);
                 let io = match &error {
@@ -132,33 +144,36 @@ impl Driver {
     }
 }
 
+/// What earlier connections have shown of a peer.
+#[derive(Clone, Copy)]
+struct Known {
+    utp: UtpSupport,
+    answers: Option<HandshakeKind>,
+}
+
 async fn connect(
     context: &Context,
     endpoint: SocketAddr,
-    utp: UtpSupport,
+    known: Known,
     handle: &TorrentHandle,
     haste: Haste,
 ) -> Dialled {
     let mut settings = context.services.settings.subscribe();
     let place = context.connect_limiter.acquire(&mut settings, haste).await;
-    let settings = settings.borrow().clone();
-    let Some(order) = DialOrder::new(&settings, utp) else {
+    let current = settings.borrow().clone();
+    let Some(order) = DialOrder::new(&current, known.utp) else {
         // It was switched off while it waited for its turn.
         let error = io::Error::new(ErrorKind::Unsupported, "no kind of connection is enabled");
         return Dialled {
             endpoint,
             tried: ConnectionKind::Tcp,
             utp: None,
+            answered: None,
             result: Err(HandshakeError::Connect(error)),
         };
     };
-    context.services.stats.connection_attempts.add(1);
-    let limit = seconds(settings.peer_connect_timeout);
-    let dialler = &context.dialler;
-    let begun = Instant::now();
-    let connecting = dialler.connect(&settings, &context.utp, endpoint, order, limit);
-    let connected = connecting.await;
-    let connect_time = begun.elapsed();
+    let handshakes = HandshakeOrder::new(&current, known.answers);
+    let (connected, connect_time) = call(context, &current, endpoint, order).await;
     drop(place);
     let last = order.second.unwrap_or(order.first);
     let tried = connected.as_ref().map_or(last, Stream::kind);
@@ -166,16 +181,60 @@ async fn connect(
         .as_ref()
         .ok()
         .and_then(|stream| order.learned(stream.kind()));
-    let result = match connected {
-        Ok(stream) => greet(stream, &settings, handle, connect_time).await,
+    let mut answered = handshakes.first;
+    let mut result = match connected {
+        Ok(stream) => greet(stream, &current, answered, handle, connect_time).await,
         Err(error) => Err(HandshakeError::Connect(error)),
     };
+    if let Err(error) = &result
+        && let Some(second) = handshakes.second
+        && wants_another_handshake(error)
+    {
+        tracing::debug!(%endpoint, %error, "the other kind of handshake is tried");
+        let place = context.connect_limiter.acquire(&mut settings, haste).await;
+        let order = DialOrder {
+            first: tried,
+            second: None,
+        };
+        let (connected, connect_time) = call(context, &current, endpoint, order).await;
+        drop(place);
+        answered = second;
+        result = match connected {
+            Ok(stream) => greet(stream, &current, second, handle, connect_time).await,
+            Err(error) => Err(HandshakeError::Connect(error)),
+        };
+    }
     Dialled {
         endpoint,
         tried,
         utp,
+        answered: result.is_ok().then_some(answered),
         result,
     }
+}
+
+/// Whether a peer may have ended a connection because of how the handshake began.
+/// One that did not answer in time would take as long again.
+fn wants_another_handshake(error: &HandshakeError) -> bool {
+    matches!(
+        error,
+        HandshakeError::Io(_) | HandshakeError::Wire(_) | HandshakeError::Encryption(_)
+    )
+}
+
+/// Makes a connection. How long that took.
+async fn call(
+    context: &Context,
+    settings: &Settings,
+    endpoint: SocketAddr,
+    order: DialOrder,
+) -> (io::Result<Stream>, Duration) {
+    context.services.stats.connection_attempts.add(1);
+    let limit = seconds(settings.peer_connect_timeout);
+    let begun = Instant::now();
+    let dialler = &context.dialler;
+    let connecting = dialler.connect(settings, &context.utp, endpoint, order, limit);
+    (connecting.await, begun.elapsed())
 }
 
 fn seconds(seconds: i64) -> Duration {
@@ -186,17 +245,18 @@ fn seconds(seconds: i64) -> Duration {
 async fn greet(
     mut stream: Stream,
     settings: &Settings,
+    kind: HandshakeKind,
     handle: &TorrentHandle,
     connect_time: Duration,
 ) -> Result<Reached, HandshakeError> {
+    let ours = Handshake {
+        reserved: Features::OURS.reserved(),
+        info_hash: handle.info_hash(),
+        peer_id: handle.shared.identity.peer_id,
+    };
+    let methods = Methods::allowed(settings);
     let limit = seconds(settings.handshake_timeout);
-    let handshake = handshake::outgoing(
-        &mut stream,
-        handle.info_hash(),
-        handle.shared.identity.peer_id,
-        limit,
-    )
-    .await?;
+    let handshake = handshake::outgoing(&mut stream, kind, methods, &ours, limit).await?;
     Ok(Reached {
         stream,
         handshake,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use torrent_core::ids::PeerKey;
+use torrent_core::mse::Method;
 use torrent_core::peer::{Connection, ConnectionKind, ConnectionLimits, ConnectionReport, Opening};
 use torrent_core::peerlist::Sources;
 use torrent_core::settings::Settings;
@@ -26,6 +27,7 @@ pub(super) struct PeerEnd {
     key: PeerKey,
     peer: PeerRef,
     connection: ConnectionKind,
+    encryption: Option<Method>,
     incoming: bool,
     outcome: Option<(ConnectionReport, ConnectionEnd)>,
 }
@@ -37,6 +39,7 @@ impl Driver {
             endpoint: arrival.endpoint,
             id: arrival.peer_id,
             connection: arrival.stream.kind(),
+            encryption: arrival.stream.encryption(),
             incoming: true,
             source: Sources::INCOMING,
             connect_time: Duration::ZERO,
@@ -112,6 +115,7 @@ impl Driver {
                 key,
                 peer,
                 connection: carrier,
+                encryption: meta.encryption,
                 incoming,
                 outcome,
             }))
@@ -169,7 +173,7 @@ impl Driver {
             Some(ConnectionEnd::Protocol(_) | ConnectionEnd::Io(_))
         );
         if failed {
-            stats.failed(end.connection, end.incoming);
+            stats.failed(end.connection, end.encryption, end.incoming);
         }
         self.brain
             .peer_disconnected(Instant::now(), end.key, report, failed);

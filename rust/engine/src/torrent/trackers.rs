@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use torrent_core::address::is_local;
 use torrent_core::external_ip::Witness;
 use torrent_core::ids::BLOCK_SIZE;
+use torrent_core::peer::EncryptionPolicy;
 use torrent_core::peerlist::Sources;
 use torrent_core::settings::Settings;
 use torrent_core::tracker::{
@@ -225,6 +226,8 @@ impl Driver {
                 .saturating_sub(redundant),
             left,
             corrupt: failed,
+            supports_encryption: settings.announce_crypto_support
+                && EncryptionPolicy::incoming(&settings) != EncryptionPolicy::Disabled,
             redundant: settings.report_redundant_bytes.then_some(redundant),
             ip: settings.announce_ip.clone(),
             ipv4: elsewhere

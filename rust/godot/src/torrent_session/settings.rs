@@ -106,6 +106,34 @@ impl TorrentSession {
             .is_some()
     }
 
+    /// Sets which connections to peers are encrypted, those that we make and those that come
+    /// in: 0 none, 1 (the default) those with peers that want it, 2 all, so that peers which
+    /// do not encrypt are not connected. It hides what is transferred from simple filters in
+    /// the network, and is no protection of secrets. Counts for new connections.
+    #[func]
+    fn set_encryption_policy(&self, policy: i64) -> bool {
+        main_only!(self, "set_encryption_policy");
+        let applied = match policy {
+            0..=2 => self.apply(&vec![
+                ("in_enc_policy".into(), (2 - policy).into()),
+                ("out_enc_policy".into(), (2 - policy).into()),
+            ]),
+            _ => Err(invalid(format!(
+                "the policy is 0 (disabled), 1 (enabled) or 2 (forced), not {policy}"
+            ))),
+        };
+        self.report("set_encryption_policy", applied).is_some()
+    }
+
+    /// Encrypts everything (RC4) on connections of peers that leave the choice, and not only
+    /// the handshake. Costs processor time. Counts for new connections.
+    #[func]
+    fn set_prefer_encrypted(&self, prefer: bool) -> bool {
+        main_only!(self, "set_prefer_encrypted");
+        let applied = self.apply(&vec![("prefer_rc4".into(), prefer.into())]);
+        self.report("set_prefer_encrypted", applied).is_some()
+    }
+
     /// Limits what waits in memory for the disk, in MiB. The session stops receiving while
     /// there is more. Counts with the next start.
     #[func]

@@ -84,6 +84,7 @@ impl Swarm {
             endpoint,
             id: self.nodes[other.node].id,
             connection: ConnectionKind::Tcp,
+            encryption: None,
             incoming,
             source: if incoming {
                 Sources::INCOMING

@@ -287,3 +287,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_plain_answer_is_known_at_once() {
+    let handshake = Handshake {
+        reserved: [0; 8],
+        info_hash: InfoHash([1; 20]),
+        peer_id: PeerId([2; 20]),
+    };
+    let bytes = handshake.encode();
+    let mut side = Initiator::new([5; 32], InfoHash([1; 20]), Methods::Both, &bytes);
+    for byte in &bytes[..19] {
+        side.handle_input(&[*byte]).unwrap();
+    }
+    assert_eq!(
+        side.handle_input(&bytes[19..20]),
+        Err(MseError::NotEncrypted)
+    );
+}

@@ -15,6 +15,7 @@ fn call(world: &mut World, peer: char, from: [u8; 4]) -> Result<(), CloseReason>
         endpoint: (from, 40_000).into(),
         id: id(peer as u8),
         connection: ConnectionKind::Tcp,
+        encryption: None,
         incoming: true,
         source: Sources::INCOMING,
         connect_time: Duration::ZERO,

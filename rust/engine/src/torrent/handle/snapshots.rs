@@ -9,6 +9,7 @@ use torrent_core::address::is_local;
 use torrent_core::bitfield::Bitfield;
 use torrent_core::clients;
 use torrent_core::layout::Layout;
+use torrent_core::mse::Method;
 use torrent_core::torrent::{PeerMeta, file_progress};
 use torrent_core::tracker::{EndpointRow, ScrapeReply, TrackerRow, TrackerState};
 
@@ -126,6 +127,8 @@ impl PeerRow {
             source: self.meta.source.names().join(","),
             is_local: is_local(endpoint.ip()),
             is_incoming: self.meta.incoming,
+            is_encrypted: self.meta.encryption.is_some(),
+            encryption: self.meta.encryption.map_or("", Method::name).to_owned(),
             rtt: u32::try_from(self.meta.connect_time.as_millis()).unwrap_or(u32::MAX),
             ..self.numbers.clone()
         }
@@ -384,6 +387,7 @@ mod tests {
                 id: PeerId::default(),
                 incoming: false,
                 connection: ConnectionKind::Tcp,
+                encryption: None,
                 source: Sources::MANUAL,
                 connect_time: Duration::from_millis(3),
             },

@@ -141,6 +141,7 @@ async fn a_snapshot_reads_no_begun_piece_that_is_as_it_was() {
         endpoint: ([127, 0, 0, 1], 9).into(),
         id: PeerId([1; 20]),
         connection: ConnectionKind::Tcp,
+        encryption: None,
         incoming: false,
         source: Sources::MANUAL,
         connect_time: Duration::ZERO,
