@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Where timers fire every half second, a longer gap is a sleep.
+/// Where looks are a few seconds apart at most, a longer gap is a sleep.
 const GAP: Duration = Duration::from_secs(10);
 
 /// Looks at both clocks: at every timer, or where only a suspend matters

@@ -3,7 +3,14 @@
 
 #[cfg(test)]
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+use torrent_core::suspend::SuspendWatch;
+
+/// Time between two looks for a suspend: far below the gap that counts as one, so
+/// that a busy machine does not pass for one that slept.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Milliseconds of Unix time.
 pub fn unix_millis() -> i64 {
@@ -16,11 +23,31 @@ pub fn unix_millis() -> i64 {
 /// been suspended.
 #[derive(Debug, Default)]
 pub(crate) struct WallClock {
+    /// The last sleep of the machine: how much of it the clock of timers has not
+    /// counted.
+    slept: watch::Sender<Duration>,
     #[cfg(test)]
     ahead: AtomicI64,
 }
 
 impl WallClock {
+    /// Notices the sleeps of the machine, once for all that subscribe, until it is
+    /// dropped.
+    pub(crate) async fn watch_for_suspends(&self) {
+        let mut clocks = SuspendWatch::new(Instant::now(), self.unix_millis());
+        loop {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            if let Some(uncounted) = clocks.look(Instant::now(), self.unix_millis()) {
+                self.slept.send_replace(uncounted);
+            }
+        }
+    }
+
+    /// Hears of the sleeps that are noticed from now on: each changes the value.
+    pub(crate) fn suspends(&self) -> watch::Receiver<Duration> {
+        self.slept.subscribe()
+    }
+
     /// Milliseconds of Unix time.
     pub(crate) fn unix_millis(&self) -> i64 {
         #[cfg(test)]

@@ -28,6 +28,11 @@ impl Choking {
         self.news = true;
     }
 
+    /// Whether there is something that the choker does not know yet.
+    pub(super) fn has_news(&self) -> bool {
+        self.news
+    }
+
     /// Time has passed: rates are others now.
     pub(super) fn look_again(&mut self) {
         self.look = true;

@@ -123,6 +123,13 @@ impl Dialing {
         self.redials.next(now).filter(|_| self.has_room(open))
     }
 
+    /// When the time of the next peer comes, as of `now`, whether or not there is
+    /// room for it.
+    pub(super) fn next_at(&self, now: Instant) -> Option<Instant> {
+        let times = [self.list.next_at(now), self.redials.next_at(now)];
+        times.into_iter().flatten().min()
+    }
+
     /// A named peer is called, beyond any limit.
     pub(super) fn begin(&mut self, now: Instant, endpoint: SocketAddr) {
         self.list.dialling(now, endpoint);

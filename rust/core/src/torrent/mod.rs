@@ -139,11 +139,26 @@ impl Torrent {
         self.outputs.pop_front()
     }
 
-    /// When [`Self::handle_timeout`] is due.
+    /// When [`Self::handle_timeout`] is due; `None` where nothing depends on time.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let retry = self.starved.retry();
-        let next = retry.map_or(self.next_tick, |it| it.min(self.next_tick));
-        self.activity.is_started().then_some(next)
+        if !self.activity.is_started() {
+            return None;
+        }
+        let times = [self.starved.retry(), self.tick_due()];
+        times.into_iter().flatten().min()
+    }
+
+    /// When the next tick is. Beside connections there is one every [`TICK`];
+    /// without any, only peers that wait for their call need one.
+    fn tick_due(&self) -> Option<Instant> {
+        if !self.peers.is_empty() || self.choking.has_news() {
+            return Some(self.next_tick);
+        }
+        if !self.is_running() {
+            return None;
+        }
+        let call = self.dialing.next_at(self.next_tick)?;
+        Some(call.max(self.next_tick))
     }
 
     /// What the torrent is doing.

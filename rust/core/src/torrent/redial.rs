@@ -121,6 +121,16 @@ impl Redials {
         }
     }
 
+    /// When the time of the next one comes, as of `now`.
+    pub(super) fn next_at(&self, now: Instant) -> Option<Instant> {
+        let times = self.peers.values().filter_map(|named| match named.state {
+            RedialState::Due => Some(now),
+            RedialState::Waits(until) => Some(until),
+            RedialState::Busy(_) | RedialState::Rests => None,
+        });
+        times.min()
+    }
+
     /// One whose time has come.
     pub(super) fn next(&self, now: Instant) -> Option<SocketAddr> {
         let is_due = |state| match state {

@@ -40,6 +40,8 @@ pub(crate) fn spawn(session: &Arc<SessionShared>, context: &Arc<Context>) -> Joi
     helpers.add("state directory", restore::run(Arc::clone(session)));
     let failures = restore::post_write_failures(Arc::clone(session));
     helpers.add("state directory", failures);
+    let clock = Arc::clone(&services.clock);
+    helpers.add("suspend", async move { clock.watch_for_suspends().await });
     helpers.add("disk settings", disk_settings::run(Arc::clone(context)));
     helpers.tasks
 }

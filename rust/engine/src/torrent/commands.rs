@@ -5,7 +5,6 @@ use std::time::Instant;
 use torrent_core::check_state::CheckState;
 use torrent_core::peerlist::Sources;
 use torrent_core::save_schedule::Changed;
-use torrent_core::suspend::SuspendWatch;
 
 use super::{Driver, TaskEnd};
 use crate::event::command_sequence::CommandTopic;
@@ -102,8 +101,6 @@ impl Driver {
     }
 
     pub(super) fn pause_changed(&mut self, now: Instant) {
-        // Timers have not fired while it was paused.
-        self.times.sleep = SuspendWatch::new(now, self.context.services.clock.unix_millis());
         self.times.times.paused_changed(now, self.paused);
         if self.paused {
             self.stop_announcing();

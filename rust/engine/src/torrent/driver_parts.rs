@@ -11,7 +11,7 @@ use torrent_core::storage_backoff::StorageBackoff;
 use super::{
     AfterShortage, Announcer, Baseline, CheckHandle, CountedStats, DiskError, DiskEvent, Error,
     FileWork, JoinSet, Mailbox, PathLease, PeerKey, PeerReport, ResumeState, Saver, StorageSlot,
-    StorageWork, SuspendWatch, TorrentTimes, TrackerOutcome, mpsc,
+    StorageWork, TorrentTimes, TrackerOutcome, mpsc,
 };
 use crate::disk::AwaitedFolder;
 
@@ -99,7 +99,6 @@ pub(super) struct Location {
 /// Active and seeding times, and what counts by the clock.
 pub(super) struct Times {
     pub(super) times: TorrentTimes,
-    pub(super) sleep: SuspendWatch,
     pub(super) counted: CountedStats,
 }
 

@@ -33,7 +33,7 @@ mod trackers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -42,7 +42,6 @@ use torrent_core::ids::PeerKey;
 use torrent_core::metainfo::{Info, MetainfoError};
 use torrent_core::peerlist::Sources;
 use torrent_core::storage_backoff::StorageBackoff;
-use torrent_core::suspend::SuspendWatch;
 use torrent_core::torrent::{Output, Torrent};
 use torrent_core::tracker::Announcer;
 
@@ -286,7 +285,6 @@ impl Driver {
             },
             times: Times {
                 times: TorrentTimes::new(now),
-                sleep: SuspendWatch::new(now, context.services.clock.unix_millis()),
                 counted: CountedStats::default(),
             },
             storage: TorrentStorage {
@@ -336,6 +334,7 @@ impl Driver {
         let mut settings = self.context.services.settings.subscribe();
         let mut filter = self.context.services.address_filter.filter();
         let mut session_paused = self.context.services.paused.subscribe();
+        let mut suspends = self.context.services.clock.suspends();
         let mut queue_verdict = self.handle.shared.queue.subscribe();
         // They may have changed since the driver was made and looked at them.
         queue_verdict.mark_changed();
@@ -384,11 +383,14 @@ impl Driver {
                 _ = filter.changed() => self.filter_changed(),
                 _ = session_paused.changed() => self.read_options(),
                 _ = queue_verdict.changed() => self.queue_verdict_changed(),
+                Ok(()) = suspends.changed() => {
+                    let uncounted = *suspends.borrow_and_update();
+                    self.woke_up(uncounted);
+                }
                 _ = stopping.changed() => {}
                 () = sleep_until(due) => {
                     let now = Instant::now();
                     quiet = Some(self.shape());
-                    self.notice_sleep(now);
                     let room = self.context.services.free_connections();
                     self.brain.set_session_room(room);
                     self.brain.handle_timeout(now);
@@ -406,12 +408,10 @@ impl Driver {
     }
 
     /// Whatever a sleep of the machine makes out of date begins anew.
-    fn notice_sleep(&mut self, now: Instant) {
-        let wall = self.context.services.clock.unix_millis();
-        if let Some(uncounted) = self.times.sleep.look(now, wall) {
-            self.brain.woke_up(now, uncounted);
-            self.announcing.announcer.woke_up(now, uncounted);
-        }
+    fn woke_up(&mut self, uncounted: Duration) {
+        let now = Instant::now();
+        self.brain.woke_up(now, uncounted);
+        self.announcing.announcer.woke_up(now, uncounted);
     }
 
     /// What a timer may have changed, apart from what it has carried out.

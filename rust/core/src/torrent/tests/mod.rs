@@ -4,6 +4,7 @@
 mod connections;
 mod contract;
 mod fast;
+mod idle;
 mod leases;
 mod metadata;
 mod modes;
