@@ -22,10 +22,11 @@ use torrent_engine::core::layout::Layout;
 use torrent_engine::core::picker::{PeerPieces, Picker, Speed};
 use torrent_engine::core::piece_hash::PieceHashes;
 use torrent_engine::disk::{Disk, DiskConfig, DiskEvent, StorageSpec};
+use torrent_engine::session::AddTorrent;
 use torrent_engine::status::{BlockInfo, BlockProgress, TorrentState};
 
 use support::raw_peer::shake_from;
-use support::{Node, wait_until};
+use support::{Node, Payload, wait_until};
 
 /// The system's allocator, counting.
 struct Counting;
@@ -162,6 +163,38 @@ fn pieces_that_fail_cost_what_is_received_while_they_wait_to_be_reported() {
             assert_eq!(blocks.len(), 1);
         }
         disk.stop().await;
+    });
+}
+
+/// What a torrent costs that has everything and no peers: its task, its queues and
+/// its lists, which hold nothing.
+#[test]
+fn an_idle_torrent_costs_little() {
+    const TORRENTS: u32 = 50;
+    let _alone = ALONE.lock();
+    let mut node = Node::with(&[("alert_mask", 0.into())]);
+    // Odd numbers: each is a payload of its own.
+    let mut seed = |numbers: std::ops::Range<u32>| {
+        let payloads = numbers.map(|number| {
+            let payload = Payload::new(&[("a.bin", 100_000)], 16 * 1024, 2 * number + 1);
+            (number.to_string(), payload)
+        });
+        for (name, payload) in payloads {
+            let folder = node.folder.path().join(name);
+            std::fs::create_dir(&folder).unwrap();
+            payload.write(&folder);
+            let add = AddTorrent::from_data(&payload.torrent(None), folder).unwrap();
+            let handle = node.session.add_torrent(add).unwrap();
+            wait_until("seeding", || handle.status().is_seeding);
+        }
+        node.drain();
+    };
+    // What is made with the first ones is shared.
+    seed(0..10);
+    let before = LIVE.load(Relaxed);
+    seed(10..10 + TORRENTS);
+    wait_until("nothing but idle torrents is in memory", || {
+        LIVE.load(Relaxed).saturating_sub(before) <= TORRENTS as usize * 40 * 1024
     });
 }
 

@@ -2,6 +2,7 @@
 //! without a sign.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -10,31 +11,41 @@ use super::Services;
 use crate::error::{Error, ErrorKind};
 use crate::event::typed;
 
+/// A task in a box: the future that waits for it would otherwise have room for all
+/// of it as well, for as long as it runs.
+type BoxedTask = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Runs a task and turns its panic into an `internal_error` event.
-pub(crate) async fn supervise(
+pub(crate) fn supervise(
     services: Arc<Services>,
     name: &'static str,
     task: impl Future<Output = ()> + Send + 'static,
-) {
-    if let Err(error) = tokio::spawn(task).await
-        && error.is_panic()
-    {
-        report_panic(&services, name);
+) -> impl Future<Output = ()> + Send {
+    let task: BoxedTask = Box::pin(task);
+    async move {
+        if let Err(error) = tokio::spawn(task).await
+            && error.is_panic()
+        {
+            report_panic(&services, name);
+        }
     }
 }
 
 /// As [`supervise`]; the task is aborted when this future is dropped.
-pub(crate) async fn supervise_owned(
+pub(crate) fn supervise_owned(
     services: Arc<Services>,
     name: &'static str,
     task: impl Future<Output = ()> + Send + 'static,
-) {
-    let mut tasks = JoinSet::new();
-    tasks.spawn(task);
-    if let Some(Err(error)) = tasks.join_next().await
-        && error.is_panic()
-    {
-        report_panic(&services, name);
+) -> impl Future<Output = ()> + Send {
+    let task: BoxedTask = Box::pin(task);
+    async move {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(task);
+        if let Some(Err(error)) = tasks.join_next().await
+            && error.is_panic()
+        {
+            report_panic(&services, name);
+        }
     }
 }
 

@@ -74,7 +74,8 @@ pub(crate) enum ConnectionEnd {
 #[derive(Debug)]
 pub(crate) struct PeerReport {
     pub(crate) key: PeerKey,
-    pub(crate) report: ConnectionReport,
+    /// In a box: a queue has room for dozens of these from its beginning.
+    pub(crate) report: Box<ConnectionReport>,
 }
 
 /// The torrent of a connection, as far as the connection looks at it.
@@ -157,8 +158,10 @@ impl PeerTask {
             }
             if let Some(report) = self.connection.take_report() {
                 self.count();
-                let key = self.key;
-                let report = PeerReport { key, report };
+                let report = PeerReport {
+                    key: self.key,
+                    report: Box::new(report),
+                };
                 self.reports
                     .send(report)
                     .await
@@ -300,8 +303,10 @@ impl PeerTask {
         let Some(report) = self.connection.take_report() else {
             return Ok(());
         };
-        let key = self.key;
-        let report = PeerReport { key, report };
+        let report = PeerReport {
+            key: self.key,
+            report: Box::new(report),
+        };
         self.reports
             .send(report)
             .await

@@ -165,7 +165,7 @@ async fn welcome(
             features: Features::of(handshake.reserved),
         };
         // A torrent too busy to take commands takes no connections either.
-        torrent.offer(Command::Incoming(arrival));
+        torrent.offer(Command::Incoming(Box::new(arrival)));
     }
 }
 

@@ -309,7 +309,7 @@ async fn begin(session: &Arc<SessionShared>, context: &Context, start: Start) ->
 /// up there first: by its own task, so that the disk keeps no other one waiting and
 /// a panic ends this torrent alone.
 async fn run_torrent(session: Arc<SessionShared>, context: Arc<Context>, new: NewTorrent) {
-    if let Some(new) = restore::looked_up(&session, new).await {
+    if let Some(new) = Box::pin(restore::looked_up(&session, new)).await {
         torrent::run(context, new).await;
     }
 }

@@ -40,7 +40,7 @@ impl Driver {
             Command::Flush(answer) => self.flush(answer),
             Command::Metadata(info) => self.metadata_known(info),
             Command::Storage(command) => self.start_storage_command(*command),
-            Command::Incoming(arrival) => self.welcome(arrival),
+            Command::Incoming(arrival) => self.welcome(*arrival),
             Command::Ban(ip) => self.brain.ban(ip),
             Command::TurnOver(count) => {
                 self.brain.turn_over(now, count);

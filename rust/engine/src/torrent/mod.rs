@@ -134,10 +134,11 @@ enum LoopEnd {
 
 /// Runs a torrent from its arrival to its end.
 pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
-    let outcome = match claim_paths::claim_paths(&context, &mut new).await {
+    // What is awaited once has no room in the task for as long as it runs.
+    let outcome = match Box::pin(claim_paths::claim_paths(&context, &mut new)).await {
         Ok(ClaimOutcome::Removed) => {
             if new.may_have_record {
-                removal::forget(&context, new.handle.info_hash()).await;
+                Box::pin(removal::forget(&context, new.handle.info_hash())).await;
             }
             return claim_paths::leave(&context, &new.handle);
         }
@@ -187,7 +188,7 @@ pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
         disk: disk_queue,
     };
     let verdict = driver.live(queues).await;
-    driver.end(verdict).await;
+    Box::pin(driver.end(verdict)).await;
     drop(new.ends);
 }
 
@@ -340,8 +341,9 @@ impl Driver {
         queue_verdict.mark_changed();
         settings.mark_changed();
         session_paused.mark_changed();
-        let mut reports = Vec::with_capacity(BATCH);
-        let mut disk = Vec::with_capacity(BATCH);
+        // They grow with what comes.
+        let mut reports = Vec::new();
+        let mut disk = Vec::new();
         loop {
             coop::round().await;
             if *stopping.borrow_and_update() {
@@ -429,7 +431,7 @@ impl Driver {
         let now = Instant::now();
         for PeerReport { key, mut report } in reports {
             self.post_notes(key, &mut report);
-            self.brain.peer_report(now, key, report);
+            self.brain.peer_report(now, key, *report);
         }
     }
 

@@ -112,7 +112,7 @@ pub(crate) enum Command {
     /// Move or rename files.
     Storage(Box<StorageCommand>),
     /// Take in this connection.
-    Incoming(Arrival),
+    Incoming(Box<Arrival>),
     /// Choke and unchoke these.
     Choking(Changes),
     /// Ban this address.
