@@ -33,7 +33,7 @@ impl Driver {
                 self.announcing.announcer.scrape(tracker);
             }
             Command::Connect(peer) => self.connect_to(now, peer),
-            Command::Peers(peers) => self.brain.add_peers(now, peers, Sources::MANUAL),
+            Command::Peers(peers) => self.add_peers(now, peers, Sources::MANUAL),
             Command::Ask(request) => self.answer(request),
             Command::SaveResumeData(request) => self.save_requested(request),
             Command::ReadPiece(piece, answer) => self.read_piece(piece, answer),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use torrent_core::mse::Methods;
 use torrent_core::peer::{CloseReason, ConnectionKind, DialOrder, HandshakeOrder};
-use torrent_core::peerlist::{HandshakeKind, Refused, UtpSupport};
+use torrent_core::peerlist::{HandshakeKind, Refused, Sources, UtpSupport};
 use torrent_core::settings::Settings;
 use torrent_core::torrent::{Haste, PeerMeta};
 use torrent_core::wire::{Features, Handshake};
@@ -58,6 +58,24 @@ impl Driver {
             connection: ConnectionKind::Tcp,
             fault: reason.into(),
         });
+    }
+
+    /// Learns of peers, and calls those that there is room for.
+    pub(super) fn add_peers(
+        &mut self,
+        now: Instant,
+        peers: impl IntoIterator<Item = SocketAddr>,
+        source: Sources,
+    ) {
+        // A torrent that had nothing to do has not looked for long.
+        self.look_for_room();
+        self.brain.add_peers(now, peers, source);
+    }
+
+    /// Looks how many connections the session still has room for.
+    pub(super) fn look_for_room(&mut self) {
+        let room = self.context.services.free_connections();
+        self.brain.set_session_room(room);
     }
 
     /// Begins to connect.

@@ -175,9 +175,7 @@ pub(crate) async fn run(context: Arc<Context>, mut new: NewTorrent) {
     if !driver.handle.is_on_disk() {
         driver.records.resume_state.nothing_is_there();
     }
-    driver
-        .brain
-        .add_peers(Instant::now(), new.peers, Sources::MANUAL);
+    driver.add_peers(Instant::now(), new.peers, Sources::MANUAL);
     driver.records.is_unread = new.may_have_record;
     // What could not be read stays as it is if the torrent does nothing but end.
     let is_kept = new.remembered || new.may_have_record && !is_claimed;
@@ -393,8 +391,7 @@ impl Driver {
                 () = sleep_until(due) => {
                     let now = Instant::now();
                     quiet = Some(self.shape());
-                    let room = self.context.services.free_connections();
-                    self.brain.set_session_room(room);
+                    self.look_for_room();
                     self.brain.handle_timeout(now);
                     self.announcing.announcer.handle_timeout(now);
                     self.check_input(|checks| checks.handle_timeout(now));

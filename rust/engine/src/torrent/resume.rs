@@ -178,8 +178,7 @@ impl Driver {
         let banned = std::mem::take(&mut record.banned_peers);
         self.brain
             .restore_bans(banned.into_iter().map(|endpoint| endpoint.ip()));
-        self.brain
-            .add_peers(Instant::now(), peers, Sources::RESUME_DATA);
+        self.add_peers(Instant::now(), peers, Sources::RESUME_DATA);
     }
 
     /// Piece priorities of a record or of the one who added it, once it is

@@ -284,7 +284,7 @@ impl Driver {
         }
         let num_peers = reply.peers.len() as u32;
         self.tracker_news(url, *local, TrackerFact::Reply { num_peers });
-        self.brain.add_peers(now, reply.peers, Sources::TRACKER);
+        self.add_peers(now, reply.peers, Sources::TRACKER);
     }
 
     fn announce_failed(&mut self, request: &AnnounceRequest, error: &TrackerError) {
