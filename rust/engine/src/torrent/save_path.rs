@@ -12,7 +12,8 @@
 //! too: a mount point without its disk may have a stray file in it. A deleted
 //! file among others is fetched again; where all of them were deleted the game
 //! says so, by asking for a check. Other torrents neither make nor fill a folder
-//! that is awaited (`disk::awaited`).
+//! that is awaited (`disk::awaited`). Neither is a file moved out of one, or
+//! renamed in it: only `reset_save_path` says that the files are elsewhere.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ use super::{Driver, TaskEnd};
 use crate::disk::{
     AwaitedFolder, AwaitedFolders, DiskError, Storage, is_folder_empty, is_shortage, real,
 };
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::typed;
 
 /// What a look at the folder found.
@@ -43,7 +44,7 @@ pub(super) enum FolderLook {
 }
 
 /// How a folder is looked at.
-struct Looking {
+pub(super) struct Looking {
     folder: PathBuf,
     storage: Option<Storage>,
     /// An empty folder counts as there, even if it is not known that it is the
@@ -65,6 +66,16 @@ impl Looking {
         spawn_blocking(move || self.look_now())
             .await
             .unwrap_or(FolderLook::There)
+    }
+
+    /// Fails if the folder is missing.
+    pub(super) async fn expect_folder(self) -> Result<()> {
+        let folder = self.folder.clone();
+        match self.look().await {
+            FolderLook::Missing | FolderLook::Elsewhere => Err(error(&folder)),
+            // What is short is waited for where it is needed.
+            FolderLook::There | FolderLook::Shortage(_) => Ok(()),
+        }
     }
 
     fn look_now(&self) -> FolderLook {
@@ -174,6 +185,16 @@ impl Driver {
             all: Arc::clone(&self.handle.shared.awaited_folders),
             own: self.location.awaited.clone(),
         }
+    }
+
+    /// What has to find the folder before its files get another place: those on
+    /// a disk that is not mounted would not come along, and would not be found any
+    /// more.
+    pub(super) fn look_before_change(&self) -> Option<Looking> {
+        self.had_data().then(|| Looking {
+            claimed: self.records.resume_state.claimed_files(self.brain.layout()),
+            ..self.looking(false)
+        })
     }
 
     /// The folder was there, and is gone while it is in use: nothing is done

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use torrent_engine::core::ids::FileIndex;
 use torrent_engine::core::resume::ResumeData;
 use torrent_engine::core::value::Value;
 use torrent_engine::error::ErrorKind;
@@ -10,9 +11,10 @@ use torrent_engine::event::kind;
 use torrent_engine::session::AddTorrent;
 use torrent_engine::status::TorrentState;
 use torrent_engine::torrent::handle::TorrentHandle;
+use torrent_engine::torrent::handle::storage::MoveMode;
 
 use super::faults::killed;
-use super::support::{Node, Payload, until};
+use super::support::{Node, Payload, until, wait};
 use super::{start, stop};
 
 /// The pieces that the newest record claims.
@@ -204,6 +206,42 @@ fn a_folder_with_none_of_the_files_is_missing_until_the_game_asks_for_a_check() 
     handle.connect_peer(seed.endpoint()).unwrap();
     until(|| handle.status().is_seeding);
     payload.assert_at(&mounted);
+    stop(&node);
+}
+
+#[test]
+fn files_that_are_out_of_reach_are_neither_moved_nor_renamed() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mounted, away) = (disk.path().join("games"), disk.path().join("away"));
+    let to = disk.path().join("elsewhere");
+    let payload = Payload::of_two_files(51);
+    let handle = remembered(state.path(), &payload, &mounted);
+    let refused = |handle: &TorrentHandle| {
+        let moved = wait(handle.move_storage_now(&to, MoveMode::default())).unwrap_err();
+        assert_eq!(moved.kind(), ErrorKind::StorageMoveFailed);
+        let renamed = wait(handle.rename_file_now(FileIndex(0), "x.bin")).unwrap_err();
+        assert_eq!(renamed.kind(), ErrorKind::FileRenameFailed);
+        for error in [moved, renamed] {
+            assert_eq!(error.context(), mounted.display().to_string());
+        }
+        assert!(!to.exists());
+    };
+    // While it runs and nobody has noticed, and where a start finds nothing.
+    let mut node = start(state.path());
+    let found = node.session.find_torrent(handle.info_hash()).unwrap();
+    until(|| found.status().is_seeding);
+    fs::rename(&mounted, &away).unwrap();
+    refused(&found);
+    stop(&node);
+    node = start(state.path());
+    let found = node.session.find_torrent(handle.info_hash()).unwrap();
+    refused(&found);
+    assert_missing(&mut node, &found, &mounted);
+    refused(&found);
+    fs::rename(&away, &mounted).unwrap();
+    until(|| found.status().is_seeding);
+    wait(found.move_storage_now(&to, MoveMode::default())).unwrap();
+    payload.assert_at(&to);
     stop(&node);
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use torrent_core::ids::FileIndex;
 use torrent_core::move_journal::{JournalChange, JournalStep, MoveJournal, Recovery};
 
+use super::super::save_path::Looking;
 use super::StorageWorkResult;
 use crate::context::path_claims::{PathLease, Reserved, Sharing};
 use crate::disk::{DiskError, MoveMode, Moved, Storage};
@@ -43,6 +44,17 @@ impl From<Error> for Halted {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
+}
+
+/// Nothing was moved, for this reason.
+fn refused_move(to: &Path, error: &Error) -> Error {
+    let words = format!("to {}: {}", to.display(), error.message());
+    Error::because(ErrorKind::StorageMoveFailed, words).about(error.context())
+}
+
+/// Nothing was renamed, for this reason.
+fn refused_rename(error: &Error) -> Error {
+    Error::because(ErrorKind::FileRenameFailed, error.message().to_owned()).about(error.context())
 }
 
 /// Writes down where the files are.
@@ -95,10 +107,10 @@ impl Ledger {
 
     pub(super) async fn relocate(
         mut self,
+        look: Option<Looking>,
         storage: Option<Storage>,
         from: PathBuf,
-        to: PathBuf,
-        mode: MoveMode,
+        (to, mode): (PathBuf, MoveMode),
     ) -> Result<Moved> {
         let Some(storage) = storage else {
             // No file exists yet.
@@ -111,6 +123,10 @@ impl Ledger {
                 needs_check,
             });
         };
+        if let Some(look) = look {
+            let found = look.expect_folder().await;
+            found.map_err(|error| refused_move(&to, &error))?;
+        }
         let step = JournalStep::Move {
             to: path_bytes(&to),
             mode: mode.number(),
@@ -122,11 +138,7 @@ impl Ledger {
                 let outcome = storage.relocate(to.clone(), mode).await;
                 outcome.map_err(|error| move_failed(&to, &error))
             }
-            Err(error) => Err(Error::because(
-                ErrorKind::StorageMoveFailed,
-                format!("to {}: {}", to.display(), error.message()),
-            )
-            .about(error.context())),
+            Err(error) => Err(refused_move(&to, &error)),
         };
         match &outcome {
             Ok(moved) => {
@@ -146,30 +158,27 @@ impl Ledger {
             false => Sharing::Same,
         };
         let (lease, folder) = (&self.lease, to.to_owned());
-        lease.take_folder(folder, sharing).await.map_err(|error| {
-            let words = format!("to {}: {}", to.display(), error.message());
-            Error::because(ErrorKind::StorageMoveFailed, words)
-                .about(error.context())
-                .during(Operation::FileRename)
-        })
+        let taken = lease.take_folder(folder, sharing).await;
+        taken.map_err(|error| refused_move(to, &error).during(Operation::FileRename))
     }
 
     /// Claims the new path of a renamed file, if no other torrent has it.
     async fn take_name(&self, file: FileIndex, name: &str) -> Result<Reserved> {
         let taken = self.lease.take_name(file, name.to_owned()).await;
-        taken.map_err(|error| {
-            Error::because(ErrorKind::FileRenameFailed, error.message().to_owned())
-                .about(error.context())
-                .during(Operation::FileRename)
-        })
+        taken.map_err(|error| refused_rename(&error).during(Operation::FileRename))
     }
 
     pub(super) async fn rename(
         mut self,
+        look: Option<Looking>,
         storage: Storage,
         file: FileIndex,
         name: String,
     ) -> Result<PathBuf> {
+        if let Some(look) = look {
+            let found = look.expect_folder().await;
+            found.map_err(|error| refused_rename(&error))?;
+        }
         let reserved = self.take_name(file, &name).await?;
         let to = name.clone().into_bytes();
         let step = JournalStep::Rename {
@@ -181,11 +190,7 @@ impl Ledger {
                 let outcome = storage.rename(file, PathBuf::from(&name)).await;
                 outcome.map_err(|error| rename_failed(&error))
             }
-            Err(error) => Err(Error::because(
-                ErrorKind::FileRenameFailed,
-                error.message().to_owned(),
-            )
-            .about(error.context())),
+            Err(error) => Err(refused_rename(&error)),
         };
         if outcome.is_ok() {
             self.lease.renamed(&reserved, file, &name);

@@ -248,6 +248,7 @@ impl Driver {
             return;
         };
         let (storage, ledger) = (self.storage.slot.get().cloned(), self.ledger());
+        let look = self.look_before_change();
         match command {
             StorageCommand::Move { to, mode, answer } => {
                 let answer = StorageReply {
@@ -261,7 +262,8 @@ impl Driver {
                 let from = self.handle.save_path().as_ref().clone();
                 self.tasks.spawn(async move {
                     let to = std::path::absolute(&to).unwrap_or(to);
-                    let moved = ledger.relocate(storage, from, to, mode).await;
+                    let look = look.filter(|_| mode.moves());
+                    let moved = ledger.relocate(look, storage, from, (to, mode)).await;
                     TaskEnd::StorageWork(StorageWorkEnd::Moved(moved, answer))
                 });
             }
@@ -276,7 +278,7 @@ impl Driver {
                 };
                 self.change_begins();
                 self.tasks.spawn(async move {
-                    let outcome = ledger.rename(storage, file, name.clone()).await;
+                    let outcome = ledger.rename(look, storage, file, name.clone()).await;
                     TaskEnd::StorageWork(StorageWorkEnd::Renamed {
                         file,
                         name,
