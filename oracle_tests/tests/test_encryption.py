@@ -8,6 +8,7 @@ from typing import Any
 
 import libtorrent as lt
 import pytest
+from harness.meeting import connect
 from harness.oracle import Oracle
 from harness.payload import KIB, Payload, many_files, single_file
 from harness.rpc import Shim
@@ -40,16 +41,6 @@ def policies(incoming: int, outgoing: int, level: int, **more: Any) -> dict[str,
         **STAY,
         **more,
     }
-
-
-def connect(
-    ours: Shim, oracle: Oracle, handle: lt.torrent_handle, payload: Payload, by: str
-) -> None:
-    """Has one side connect to the other one."""
-    if by == "ours":
-        ours.call("connect_peer", torrent_id=payload.info_hash, ip="127.0.0.1", port=oracle.port)
-    else:
-        handle.connect_peer(("127.0.0.1", ours.port))
 
 
 def assert_encryption(ours: Shim, handle: lt.torrent_handle, payload: Payload, name: str) -> None:

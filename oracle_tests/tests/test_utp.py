@@ -8,6 +8,7 @@ from pathlib import Path
 
 import libtorrent as lt
 import pytest
+from harness.meeting import connect
 from harness.oracle import Oracle
 from harness.payload import KIB, Payload, many_files, single_file
 from harness.rpc import Shim
@@ -37,16 +38,6 @@ def oracle() -> Iterator[Oracle]:
     """A session of libtorrent's over uTP."""
     with Oracle(UTP_ONLY | STAY) as oracle:
         yield oracle
-
-
-def connect(
-    ours: Shim, oracle: Oracle, handle: lt.torrent_handle, payload: Payload, by: str
-) -> None:
-    """Has one side connect to the other one."""
-    if by == "ours":
-        ours.call("connect_peer", torrent_id=payload.info_hash, ip="127.0.0.1", port=oracle.port)
-    else:
-        handle.connect_peer(("127.0.0.1", ours.port))
 
 
 def assert_utp(ours: Shim, oracle: Oracle, handle: lt.torrent_handle, payload: Payload) -> None:

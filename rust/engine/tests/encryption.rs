@@ -5,13 +5,12 @@ mod support;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 
-use support::{LIMIT, Node, Payload, wait_until};
+use support::{LIMIT, Node, Payload, stat, wait_until};
 use torrent_engine::core::ids::{InfoHash, PeerId};
 use torrent_engine::core::mse::{Initiator, Method, Methods};
 use torrent_engine::core::value::Value;
 use torrent_engine::core::wire::{Features, HANDSHAKE_LEN, Handshake};
 use torrent_engine::event::kind;
-use torrent_engine::session::Session;
 use torrent_engine::torrent::handle::TorrentHandle;
 
 const FORCED: i64 = 0;
@@ -35,15 +34,6 @@ fn node(settings: &[(&str, i64)]) -> Node {
 fn apply(node: &Node, name: &str, value: bool) {
     let patch = [(name, &Value::from(value))];
     node.session.apply_settings(patch).unwrap();
-}
-
-fn stat(session: &Session, name: &str) -> i64 {
-    let stats = session.stats();
-    let found = stats.iter().find(|(key, _)| key == name);
-    match found.map(|(_, value)| value) {
-        Some(Value::Int(value)) => *value,
-        other => panic!("{name}: {other:?}"),
-    }
 }
 
 /// How the connections of a torrent are encrypted.

@@ -4,7 +4,7 @@ mod support;
 
 use std::net::TcpListener;
 
-use support::{Node, Payload, wait, wait_until};
+use support::{Node, Payload, stat, wait, wait_until};
 use torrent_engine::core::value::Value;
 use torrent_engine::session::AddTorrent;
 
@@ -26,13 +26,7 @@ fn a_torrent_that_was_idle_calls_nobody_where_the_session_is_full() {
         busy.connect_peer(other.endpoint()).unwrap();
     }
     wait_until("the session is full", || busy.status().num_peers == 2);
-    let attempts = || {
-        let stats = node.session.stats();
-        let found = stats
-            .iter()
-            .find(|(name, _)| name == "peer.connection_attempts");
-        found.unwrap().1.clone()
-    };
+    let attempts = || stat(&node.session, "peer.connection_attempts");
     let before = attempts();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut again = of_idle();

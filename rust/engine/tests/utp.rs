@@ -4,10 +4,10 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{LIMIT, Node, PIECE, Payload, wait_until};
+use support::{LIMIT, Node, PIECE, Payload, stat, wait_until};
 use torrent_engine::core::value::Value;
 use torrent_engine::event::kind;
-use torrent_engine::session::{AddTorrent, Session};
+use torrent_engine::session::AddTorrent;
 use torrent_engine::torrent::handle::TorrentHandle;
 
 /// A node at an address, with these kinds of connection.
@@ -39,15 +39,6 @@ fn files() -> Payload {
         ("c", 7),
     ];
     Payload::new(&lengths, 65_536, 1)
-}
-
-fn stat(session: &Session, name: &str) -> i64 {
-    let stats = session.stats();
-    let found = stats.iter().find(|(key, _)| key == name);
-    match found.map(|(_, value)| value) {
-        Some(Value::Int(value)) => *value,
-        other => panic!("{name}: {other:?}"),
-    }
 }
 
 /// What carries the connections of a torrent.

@@ -23,6 +23,16 @@ use torrent_engine::torrent::handle::TorrentHandle;
 /// machine is.
 pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
+/// One of the session's statistics.
+pub(crate) fn stat(session: &Session, name: &str) -> i64 {
+    let stats = session.stats();
+    let found = stats.iter().find(|(key, _)| key == name);
+    match found.map(|(_, value)| value) {
+        Some(Value::Int(value)) => *value,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
 /// The piece length of [`Payload::of_two_files`].
 pub(crate) const PIECE: usize = 32 * 1024;
 
