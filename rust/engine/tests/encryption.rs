@@ -215,7 +215,8 @@ fn what_is_no_handshake_is_closed_and_others_are_served() {
         let mut stream = TcpStream::connect(seed.endpoint()).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.write_all(&bytes).unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // It may be refused by now.
+        let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
         match stream.read_to_end(&mut answer) {
             Ok(_) => {}

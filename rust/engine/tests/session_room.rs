@@ -10,8 +10,10 @@ use torrent_engine::session::AddTorrent;
 
 #[test]
 fn a_torrent_that_was_idle_calls_nobody_where_the_session_is_full() {
-    let others = [Node::new(), Node::new()];
-    let node = Node::with(&[("connections_limit", Value::Int(2))]);
+    // Peers that hear of each other would call, too.
+    let alone = ("enable_pex", Value::Bool(false));
+    let others = [(); 2].map(|()| Node::with(&[alone.clone()]));
+    let node = Node::with(&[("connections_limit", Value::Int(2)), alone]);
     let torrents = [11, 13].map(|seed| Payload::of_two_files(seed).torrent(None));
     let busy = node.add(&torrents[0]);
     let of_idle = || AddTorrent::from_data(&torrents[1], node.folder.path().join("idle")).unwrap();
@@ -22,7 +24,8 @@ fn a_torrent_that_was_idle_calls_nobody_where_the_session_is_full() {
             .all(|it| !it.status().state.is_checking())
     });
     for other in &others {
-        other.add(&torrents[0]);
+        let theirs = other.add(&torrents[0]);
+        wait_until("checked", || !theirs.status().state.is_checking());
         busy.connect_peer(other.endpoint()).unwrap();
     }
     wait_until("the session is full", || busy.status().num_peers == 2);
