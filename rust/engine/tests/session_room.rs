@@ -12,7 +12,7 @@ use torrent_engine::session::AddTorrent;
 fn a_torrent_that_was_idle_calls_nobody_where_the_session_is_full() {
     // Peers that hear of each other would call, too.
     let alone = ("enable_pex", Value::Bool(false));
-    let others = [(); 2].map(|()| Node::with(&[alone.clone()]));
+    let others = [(); 2].map(|()| Node::with(std::slice::from_ref(&alone)));
     let node = Node::with(&[("connections_limit", Value::Int(2)), alone]);
     let torrents = [11, 13].map(|seed| Payload::of_two_files(seed).torrent(None));
     let busy = node.add(&torrents[0]);
