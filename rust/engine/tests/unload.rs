@@ -91,7 +91,7 @@ fn a_freed_logger_writes_down_how_a_session_ends(folder: &Path) {
     assert!(!std::fs::read_to_string(&early).unwrap().contains(last));
 }
 
-/// A log on a disk that hangs, as a pipe that nobody reads.
+/// A log on a disk that hangs, played by a pipe without a reader.
 #[cfg(target_os = "linux")]
 fn a_thread_that_hangs_keeps_the_library(folder: &Path) {
     use rustix::fs::{CWD, FileType, Mode, mknodat};

@@ -36,7 +36,8 @@ impl Input {
         Some(std::mem::replace(&mut self.bytes, rest))
     }
 
-    /// Whether what has come begins as a plain handshake does. A public key begins like that once in 2^160 times.
+    /// Whether what has come begins as a plain handshake does. A public key begins
+    /// like that once in 2^160 times.
     pub(super) fn is_plain_handshake(&self) -> bool {
         self.bytes.starts_with(PROTOCOL)
     }

@@ -1,9 +1,9 @@
 //! Sockets: [`listen`] opens those that the session accepts on, [`dial`]
 //! connects to peers, a [`stream`] is a connection made by either over some
-//! [`transport`], [`udp`] owns the sockets that all protocols over UDP share, [`utp`] makes streams of them;
-//! [`interfaces`] knows which addresses there are. No other folder names a type
-//! of socket. Buffer sizes are left to the kernel, whose tuning beats any fixed
-//! number.
+//! [`transport`], [`udp`] owns the sockets that all protocols over UDP share,
+//! [`utp`] makes streams of them; [`interfaces`] knows which addresses there are.
+//! No other folder names a type of socket. Buffer sizes are left to the kernel,
+//! whose tuning beats any fixed number.
 
 pub(crate) mod allowance;
 pub(crate) mod bandwidth;

@@ -226,7 +226,7 @@ fn files_that_are_out_of_reach_are_neither_moved_nor_renamed() {
         }
         assert!(!to.exists());
     };
-    // While it runs and nobody has noticed, and where a start finds nothing.
+    // While the torrent runs and has not looked yet, and where a start finds nothing.
     let mut node = start(state.path());
     let found = node.session.find_torrent(handle.info_hash()).unwrap();
     until(|| found.status().is_seeding);
